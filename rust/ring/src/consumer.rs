@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+
+//! The consuming side.
+
+use super::entry::{occupied_bytes, Entry, Header, ENTRY_ALIGN, ENTRY_OVERHEAD};
+use super::sync::full_barrier;
+use super::{crossed, Error, Geometry, Memory};
+
+/// The consuming side of one ring.
+///
+/// [`peek`](Self::peek) finds and checks the next entry, [`release`](Self::release) gives it up,
+/// [`publish`](Self::publish) then tells the producer of all that was released, and
+/// [`must_wake`](Self::must_wake) whether the producer sleeps and waits for the room.
+///
+/// # Invariants
+///
+/// - `offset` is `pos` modulo the size of the data.
+/// - `peer - pos <= data_bytes`: the entries in `[pos, peer)` are complete.
+/// - `current` is the checked entry at `pos`, if it was looked at.
+pub struct Consumer<M> {
+    memory: M,
+    geometry: Geometry,
+    /// Position of the next entry. Exact; nobody else writes it.
+    pos: u64,
+    /// Where the next entry begins in the data.
+    offset: usize,
+    /// The producer's position when last looked at; it may be further by now.
+    peer: u64,
+    /// What `consumer_pos` says in shared memory.
+    published: u64,
+    /// `published` when `must_wake` last looked.
+    looked: u64,
+    current: Option<Entry>,
+    /// The peer's position or header that was last found impossible.
+    bad: Option<u64>,
+    corrupt: u64,
+    high_water: u64,
+}
+
+impl<M: Memory> Consumer<M> {
+    /// The consuming side of a ring that is empty and at position zero.
+    ///
+    /// # Safety
+    ///
+    /// `memory` is as large as `geometry` says and all its words were zero when the ring was made;
+    /// there is no other consumer on it, and was none before.
+    pub unsafe fn new(memory: M, geometry: Geometry) -> Self {
+        // INVARIANT: All positions are zero.
+        Self {
+            memory,
+            geometry,
+            pos: 0,
+            offset: 0,
+            peer: 0,
+            published: 0,
+            looked: 0,
+            current: None,
+            bad: None,
+            corrupt: 0,
+            high_water: 0,
+        }
+    }
+
+    /// The consuming side of a ring in use, after the previous consumer is gone.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`] if the positions in shared memory cannot be right.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::new`], but the words are as the previous consumer left them. It is this
+    /// side's own page, which the peer cannot write.
+    pub unsafe fn resume(memory: M, geometry: Geometry) -> Result<Self, Error> {
+        let pos = memory.consumer_pos().load_relaxed();
+        if pos % ENTRY_ALIGN != 0 {
+            return Err(Error::Corrupt);
+        }
+        // SAFETY: The caller's promise; the positions follow.
+        let mut consumer = unsafe { Self::new(memory, geometry) };
+        // INVARIANT: The one division of a consumer's life; nothing is known of the producer yet.
+        consumer.pos = pos;
+        consumer.offset = (pos % geometry.data_bytes()) as usize;
+        consumer.peer = pos;
+        consumer.published = pos;
+        consumer.looked = pos;
+        consumer.refresh()?;
+        Ok(consumer)
+    }
+
+    /// The ring's size.
+    #[inline(always)]
+    pub const fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
+
+    /// The ring's memory.
+    #[inline(always)]
+    pub const fn memory(&self) -> &M {
+        &self.memory
+    }
+
+    /// Finds the next entry, checks it, and leaves it where it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Empty`], [`Error::Corrupt`].
+    #[inline(always)]
+    pub fn peek(&mut self) -> Result<Entry, Error> {
+        if let Some(entry) = self.current {
+            return Ok(entry);
+        }
+        if self.pos == self.peer {
+            self.refresh()?;
+            if self.pos == self.peer {
+                return Err(Error::Empty);
+            }
+        }
+        // SAFETY: `offset` is a multiple of 8 below `data_bytes`.
+        let word = unsafe { self.memory.load_word(self.offset) };
+        let header = Header::from_word(word);
+        // From here on only the copy is used; the peer may change the word as it likes.
+        let known = self.peer.wrapping_sub(self.pos);
+        if header.len > self.geometry.max_entry_bytes() || occupied_bytes(header.len) > known {
+            return Err(self.found_corrupt(word));
+        }
+        // INVARIANT: The entry was just found to end at or before `peer`.
+        let entry = Entry {
+            offset: self.offset + ENTRY_OVERHEAD as usize,
+            header,
+        };
+        self.current = Some(entry);
+        Ok(entry)
+    }
+
+    /// Gives up the entry that [`Self::peek`] found. Returns whether there was one.
+    ///
+    /// The producer learns of it at the next [`Self::publish`]; until then it does not write there.
+    #[inline(always)]
+    pub fn release(&mut self) -> bool {
+        let Some(entry) = self.current.take() else {
+            return false;
+        };
+        let occupied = occupied_bytes(entry.header.len);
+        // INVARIANT: `occupied <= peer - pos`, and at most `data_bytes`, since `peek` checked.
+        self.pos = self.pos.wrapping_add(occupied);
+        self.offset += occupied as usize;
+        if self.offset >= self.geometry.data_bytes() as usize {
+            self.offset -= self.geometry.data_bytes() as usize;
+        }
+        true
+    }
+
+    /// Copies the next entry to the front of `buffer`, releases it, and returns it.
+    ///
+    /// The producer learns of it at the next [`Self::publish`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Empty`]; [`Error::TooSmall`], and the entry stays; [`Error::Corrupt`].
+    #[inline(always)]
+    pub fn pop(&mut self, buffer: &mut [u8]) -> Result<Entry, Error> {
+        let entry = self.peek()?;
+        if entry.len() > buffer.len() {
+            return Err(Error::TooSmall {
+                needed: entry.header.len,
+            });
+        }
+        // SAFETY: `peek` checked the entry's bounds; the buffer is long enough.
+        unsafe {
+            self.memory
+                .read(entry.offset, buffer.as_mut_ptr(), entry.len())
+        };
+        self.release();
+        Ok(entry)
+    }
+
+    /// Tells the producer that all released entries may be overwritten.
+    #[inline(always)]
+    pub fn publish(&mut self) {
+        self.published = self.pos;
+        // ORDERING: pairs with the acquire load in `Producer::refresh`: all reads of the entries
+        // come before the position that frees them.
+        self.memory.consumer_pos().store_release(self.pos);
+    }
+
+    /// Whether the producer sleeps and armed a position that was crossed since the last call.
+    ///
+    /// Issues a full barrier. Call it after [`Self::publish`], once for a whole batch.
+    #[inline(always)]
+    pub fn must_wake(&mut self) -> bool {
+        // ORDERING: pairs with the full barrier in `Producer::arm_room`: either this side sees
+        // the armed position, or the producer sees the published one.
+        full_barrier();
+        self.crossed_armed()
+    }
+
+    /// As [`Self::must_wake`], for a caller that has issued the full barrier since publishing.
+    #[inline(always)]
+    pub fn crossed_armed(&mut self) -> bool {
+        let wake = self.memory.producer_wake_pos().load_relaxed();
+        let old = self.looked;
+        self.looked = self.published;
+        crossed(wake, old, self.published)
+    }
+
+    /// Asks to be woken when the next entry is published; looks once more.
+    ///
+    /// Returns whether one waits already: then do not sleep.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`].
+    pub fn arm(&mut self) -> Result<bool, Error> {
+        if self.pos != self.peer {
+            return Ok(true);
+        }
+        // The shortest entry moves the producer by `ENTRY_ALIGN`.
+        let wake = self.pos.wrapping_add(ENTRY_ALIGN);
+        self.memory.consumer_wake_pos().store_relaxed(wake);
+        // ORDERING: pairs with the full barrier in `Producer::must_wake`.
+        full_barrier();
+        self.refresh()?;
+        Ok(self.pos != self.peer)
+    }
+
+    /// Bytes that wait, headers and padding included, after a fresh look.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`].
+    pub fn available(&mut self) -> Result<u64, Error> {
+        self.refresh()?;
+        Ok(self.peer.wrapping_sub(self.pos))
+    }
+
+    /// The position before which everything was released and published.
+    #[inline(always)]
+    pub const fn published_pos(&self) -> u64 {
+        self.published
+    }
+
+    /// Times the producer's position or a header was found impossible.
+    pub const fn corrupt_events(&self) -> u64 {
+        self.corrupt
+    }
+
+    /// The most bytes, overhead included, that were ever seen in the ring.
+    pub const fn high_water_bytes(&self) -> u64 {
+        self.high_water
+    }
+
+    /// Loads the producer's position once, checks it, and keeps it.
+    fn refresh(&mut self) -> Result<(), Error> {
+        // ORDERING: pairs with the release store in `Producer::publish`: headers and bytes are
+        // there once the position says so.
+        let peer = self.memory.producer_pos().load_acquire();
+        let size = self.geometry.data_bytes();
+        // It moves forward only, in whole words, and never a full lap ahead of what was released
+        // and published.
+        let limit = self.published.wrapping_add(size);
+        if peer % ENTRY_ALIGN != 0 || peer.wrapping_sub(self.peer) > limit.wrapping_sub(self.peer) {
+            return Err(self.found_corrupt(peer));
+        }
+        self.bad = None;
+        // INVARIANT: `pos <= peer <= published + data_bytes <= pos + data_bytes`.
+        self.peer = peer;
+        self.high_water = self.high_water.max(peer.wrapping_sub(self.published));
+        Ok(())
+    }
+
+    #[cold]
+    fn found_corrupt(&mut self, value: u64) -> Error {
+        if self.bad != Some(value) {
+            self.bad = Some(value);
+            self.corrupt += 1;
+        }
+        Error::Corrupt
+    }
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+
+//! One entry: eight bytes of header, then its own bytes, padded to eight.
+
+use super::uapi;
+
+/// Bytes of header before an entry's own bytes.
+pub(super) const ENTRY_OVERHEAD: u64 = uapi::IOSTREAM_ENTRY_OVERHEAD as u64;
+/// Entries start at multiples of this.
+pub(super) const ENTRY_ALIGN: u64 = uapi::IOSTREAM_ENTRY_ALIGN as u64;
+
+const _: () = assert!(ENTRY_OVERHEAD as usize == size_of::<uapi::iostream_entry>());
+const _: () = assert!(ENTRY_OVERHEAD % ENTRY_ALIGN == 0);
+
+/// Bytes that an entry of `len` bytes takes in the data area: header and padding included.
+#[inline(always)]
+pub const fn occupied_bytes(len: u32) -> u64 {
+    (len as u64 + ENTRY_OVERHEAD + (ENTRY_ALIGN - 1)) & !(ENTRY_ALIGN - 1)
+}
+
+/// An entry's header, as one 64-bit word, so that it is read and written at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Header {
+    /// Bytes of the entry.
+    pub len: u32,
+    /// `IOSTREAM_ENTRY_*`.
+    pub flags: u16,
+    /// Entries lost right before this one, at most 65535.
+    pub lost: u16,
+}
+
+impl Header {
+    /// The header in memory order: as `struct iostream_entry` on this machine.
+    #[inline(always)]
+    pub const fn to_word(self) -> u64 {
+        let len = self.len.to_ne_bytes();
+        let flags = self.flags.to_ne_bytes();
+        let lost = self.lost.to_ne_bytes();
+        u64::from_ne_bytes([
+            len[0], len[1], len[2], len[3], flags[0], flags[1], lost[0], lost[1],
+        ])
+    }
+
+    /// The header that [`Self::to_word`] made.
+    #[inline(always)]
+    pub const fn from_word(word: u64) -> Self {
+        let b = word.to_ne_bytes();
+        Self {
+            len: u32::from_ne_bytes([b[0], b[1], b[2], b[3]]),
+            flags: u16::from_ne_bytes([b[4], b[5]]),
+            lost: u16::from_ne_bytes([b[6], b[7]]),
+        }
+    }
+}
+
+/// An entry that a consumer has found and checked.
+///
+/// # Invariants
+///
+/// Header, bytes and padding lie before the producer's position, as the consumer last checked it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Where its bytes begin, from the start of the data area; less than twice its size.
+    pub(super) offset: usize,
+    /// The checked copy of its header.
+    pub(super) header: Header,
+}
+
+impl Entry {
+    /// Where the entry's bytes begin, from the start of the (doubled) data area.
+    #[inline(always)]
+    pub const fn offset(&self) -> usize {
+        self.offset
+    }
+
+    /// Bytes of the entry.
+    #[inline(always)]
+    #[expect(
+        clippy::len_without_is_empty,
+        reason = "an entry of 0 bytes is still an entry"
+    )]
+    pub const fn len(&self) -> usize {
+        self.header.len as usize
+    }
+
+    /// Entries that were lost right before this one; 65535 stands for that many or more.
+    #[inline(always)]
+    pub const fn lost_before(&self) -> u16 {
+        if self.header.flags & uapi::IOSTREAM_ENTRY_GAP as u16 != 0 {
+            self.header.lost
+        } else {
+            0
+        }
+    }
+}

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+
+//! How large a ring is, and what fits into it.
+
+use super::entry::{occupied_bytes, ENTRY_OVERHEAD};
+
+/// The size of a ring. It never changes once the ring exists.
+///
+/// # Invariants
+///
+/// - `data_bytes` is a multiple of the page size it was made for, and at least one page.
+/// - `max_entry_bytes + 8` rounded up to 8 is at most `data_bytes`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Geometry {
+    data_bytes: u64,
+    max_entry_bytes: u32,
+}
+
+/// Why there can be no ring of the capacity asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GeometryError {
+    /// A capacity of zero.
+    Zero,
+    /// The capacity, rounded up, or `entries * size`, exceeds 64 bits.
+    Overflow,
+    /// The capacity is above the limit.
+    AboveLimit {
+        /// The limit in bytes.
+        limit: u64,
+    },
+}
+
+impl Geometry {
+    /// The largest ring there can be: lengths of entries are 32 bits, and offsets are doubled.
+    pub const LARGEST_BYTES: u64 = 1 << 31;
+
+    /// A ring of at least `capacity_bytes`, overhead of entries included, in whole pages.
+    pub const fn with_capacity(
+        capacity_bytes: u64,
+        page_bytes: u64,
+        limit_bytes: u64,
+    ) -> Result<Self, GeometryError> {
+        if capacity_bytes == 0 {
+            return Err(GeometryError::Zero);
+        }
+        let limit = if limit_bytes < Self::LARGEST_BYTES {
+            limit_bytes
+        } else {
+            Self::LARGEST_BYTES
+        };
+        let Some(data_bytes) = capacity_bytes.checked_next_multiple_of(page_bytes) else {
+            return Err(GeometryError::Overflow);
+        };
+        if data_bytes > limit {
+            return Err(GeometryError::AboveLimit { limit });
+        }
+        // INVARIANT: `data_bytes` was rounded up from at least one; the longest entry and its
+        // header fill it exactly.
+        Ok(Self {
+            data_bytes,
+            max_entry_bytes: (data_bytes - ENTRY_OVERHEAD) as u32,
+        })
+    }
+
+    /// A ring in which `entries` entries of `entry_bytes` fit at once.
+    pub const fn with_entries(
+        entries: u64,
+        entry_bytes: u32,
+        page_bytes: u64,
+        limit_bytes: u64,
+    ) -> Result<Self, GeometryError> {
+        match entries.checked_mul(occupied_bytes(entry_bytes)) {
+            Some(capacity) => Self::with_capacity(capacity, page_bytes, limit_bytes),
+            None => Err(GeometryError::Overflow),
+        }
+    }
+
+    /// A ring as its owner describes it, if it can be one: for the side that did not make it.
+    pub const fn from_description(data_bytes: u64, max_entry_bytes: u32) -> Option<Self> {
+        if data_bytes == 0
+            || data_bytes % 8 != 0
+            || data_bytes > Self::LARGEST_BYTES
+            || occupied_bytes(max_entry_bytes) > data_bytes
+        {
+            return None;
+        }
+        Some(Self {
+            data_bytes,
+            max_entry_bytes,
+        })
+    }
+
+    /// Bytes of the data area, overhead of entries included.
+    #[inline(always)]
+    pub const fn data_bytes(&self) -> u64 {
+        self.data_bytes
+    }
+
+    /// The longest entry in bytes, header not counted.
+    #[inline(always)]
+    pub const fn max_entry_bytes(&self) -> u32 {
+        self.max_entry_bytes
+    }
+}

@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+
+//! The consuming side of a ring whose producer overwrites the oldest entries.
+//!
+//! There is no slice here: the producer waits for nobody, so an entry may go while it is read. It
+//! is copied word by word, and then `oldest_pos` says whether the copy was in time. The scheme is
+//! that of a sequence lock whose sequence is a position.
+
+use super::entry::{occupied_bytes, Entry, Header, ENTRY_ALIGN, ENTRY_OVERHEAD};
+use super::sync::{full_barrier, read_barrier};
+use super::{Error, Geometry, Memory};
+
+/// What was overwritten before it was read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gap {
+    /// Bytes of entries that are gone, headers and padding included; 0: none.
+    pub bytes: u64,
+}
+
+/// An entry that was copied out, and what was lost before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Read {
+    /// Bytes of the entry, now at the front of the buffer.
+    pub len: usize,
+    /// What was overwritten between the previous entry and this one.
+    pub gap: Gap,
+    /// Entries that the driver had declared lost before this one.
+    pub lost_before: u16,
+}
+
+/// The consuming side of an overwriting ring.
+///
+/// # Invariants
+///
+/// `offset` is `pos` modulo the size of the data, unless `pos` moved by a gap and `locate` is due.
+pub struct OverwriteReader<M> {
+    memory: M,
+    geometry: Geometry,
+    pos: u64,
+    offset: usize,
+    gap: u64,
+    bad: Option<u64>,
+    corrupt: u64,
+}
+
+impl<M: Memory> OverwriteReader<M> {
+    /// The reading side, at the position where the previous reader stopped (zero at first).
+    ///
+    /// # Safety
+    ///
+    /// `memory` is as large as `geometry` says, and there is no other consumer on it.
+    pub unsafe fn new(memory: M, geometry: Geometry) -> Self {
+        let pos = memory.consumer_pos().load_relaxed() & !(ENTRY_ALIGN - 1);
+        Self {
+            memory,
+            geometry,
+            pos,
+            offset: (pos % geometry.data_bytes()) as usize,
+            gap: 0,
+            bad: None,
+            corrupt: 0,
+        }
+    }
+
+    /// The ring's size.
+    pub const fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
+
+    /// The ring's memory.
+    pub const fn memory(&self) -> &M {
+        &self.memory
+    }
+
+    /// Copies the oldest entry that is left to the front of `buffer`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Empty`]; [`Error::TooSmall`], and the entry stays until it is overwritten;
+    /// [`Error::Corrupt`].
+    pub fn read(&mut self, buffer: &mut [u8]) -> Result<Read, Error> {
+        loop {
+            let head = self.look()?;
+            if head == self.pos {
+                return Err(Error::Empty);
+            }
+            // SAFETY: `offset` is a multiple of 8 below `data_bytes`.
+            let header = Header::from_word(unsafe { self.memory.load_word(self.offset) });
+            let occupied = occupied_bytes(header.len);
+            let fits = header.len <= self.geometry.max_entry_bytes()
+                && occupied <= head.wrapping_sub(self.pos);
+            let entry = Entry {
+                offset: self.offset + ENTRY_OVERHEAD as usize,
+                header,
+            };
+            let room = entry.len() <= buffer.len();
+            if fits && room {
+                self.copy_words(entry, buffer);
+            }
+            // ORDERING: pairs with the write barrier in `Producer::give_up_oldest`: if any word
+            // above came from a newer entry, the next load sees that this one is gone.
+            read_barrier();
+            if self.skip_overwritten() {
+                continue;
+            }
+            if !fits {
+                return Err(self.found_corrupt(header.to_word()));
+            }
+            if !room {
+                return Err(Error::TooSmall { needed: header.len });
+            }
+            self.pos = self.pos.wrapping_add(occupied);
+            self.offset += occupied as usize;
+            if self.offset >= self.geometry.data_bytes() as usize {
+                self.offset -= self.geometry.data_bytes() as usize;
+            }
+            // Only a hint for poll: this producer never waits for it.
+            self.memory.consumer_pos().store_release(self.pos);
+            return Ok(Read {
+                len: entry.len(),
+                gap: Gap {
+                    bytes: core::mem::take(&mut self.gap),
+                },
+                lost_before: entry.lost_before(),
+            });
+        }
+    }
+
+    /// Asks to be woken when the next entry is published; looks once more.
+    ///
+    /// Returns whether one waits already: then do not sleep.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`].
+    pub fn arm(&mut self) -> Result<bool, Error> {
+        let wake = self.pos.wrapping_add(ENTRY_ALIGN);
+        self.memory.consumer_wake_pos().store_relaxed(wake);
+        // ORDERING: pairs with the full barrier in `Producer::must_wake`.
+        full_barrier();
+        Ok(self.look()? != self.pos)
+    }
+
+    /// Bytes that wait, headers and padding included.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`].
+    pub fn available(&mut self) -> Result<u64, Error> {
+        Ok(self.look()?.wrapping_sub(self.pos))
+    }
+
+    /// The position of the next entry.
+    pub const fn pos(&self) -> u64 {
+        self.pos
+    }
+
+    /// Times the producer's position or a header was found impossible.
+    pub const fn corrupt_events(&self) -> u64 {
+        self.corrupt
+    }
+
+    /// The producer's position, after stepping over what is already gone.
+    fn look(&mut self) -> Result<u64, Error> {
+        self.skip_overwritten();
+        // ORDERING: pairs with the release store in `Producer::publish`.
+        let mut head = self.memory.producer_pos().load_acquire();
+        // The first load of `oldest_pos` may be old; what lies more than a lap back is gone.
+        while head.wrapping_sub(self.pos) > self.geometry.data_bytes() {
+            if !self.skip_overwritten() {
+                return Err(self.found_corrupt(head));
+            }
+            head = self.memory.producer_pos().load_acquire();
+        }
+        if head % ENTRY_ALIGN != 0 {
+            return Err(self.found_corrupt(head));
+        }
+        Ok(head)
+    }
+
+    /// Moves past what the producer has given up. Returns whether anything was.
+    fn skip_overwritten(&mut self) -> bool {
+        // ORDERING: pairs with the release store in `Producer::give_up_oldest`: the next load of
+        // `producer_pos` is not behind this `oldest_pos`.
+        let oldest = self.memory.oldest_pos().load_acquire();
+        let behind = oldest.wrapping_sub(self.pos);
+        // Positions do not come within 2^63 of a lap of u64: the larger half means "not behind".
+        if behind == 0 || behind > u64::MAX / 2 || oldest % ENTRY_ALIGN != 0 {
+            return false;
+        }
+        self.gap = self.gap.saturating_add(behind);
+        self.pos = oldest;
+        self.offset = (oldest % self.geometry.data_bytes()) as usize;
+        true
+    }
+
+    fn copy_words(&self, entry: Entry, buffer: &mut [u8]) {
+        let (words, _) = buffer.split_at_mut(entry.len());
+        for (i, chunk) in words.chunks_mut(8).enumerate() {
+            // SAFETY: The entry, padding included, ends at most `data_bytes` after `offset`.
+            let word = unsafe { self.memory.load_word(entry.offset + i * 8) };
+            chunk.copy_from_slice(&word.to_ne_bytes()[..chunk.len()]);
+        }
+    }
+
+    #[cold]
+    fn found_corrupt(&mut self, value: u64) -> Error {
+        if self.bad != Some(value) {
+            self.bad = Some(value);
+            self.corrupt += 1;
+        }
+        Error::Corrupt
+    }
+}

@@ -1,0 +1,417 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+
+//! The producing side.
+
+use super::entry::{occupied_bytes, Header, ENTRY_OVERHEAD};
+use super::sync::{full_barrier, write_barrier};
+use super::{crossed, uapi, Error, Geometry, Memory};
+
+/// The producing side of one ring.
+///
+/// Entries are made in three steps: [`reserve`](Self::reserve) room, fill it, and
+/// [`commit`](Self::commit); [`publish`](Self::publish) then shows all that was committed to the
+/// consumer, and [`must_wake`](Self::must_wake) tells whether the consumer sleeps and waits for it.
+///
+/// # Invariants
+///
+/// - `offset` is `pos` modulo the size of the data.
+/// - `pos - peer <= data_bytes`: `[peer, pos)` is all that the consumer may still read.
+/// - In overwriting mode `oldest` takes the place of `peer`.
+/// - `published <= pos`: entries in between are committed and not yet shown.
+pub struct Producer<M> {
+    memory: M,
+    geometry: Geometry,
+    overwrite: bool,
+    /// Position of the next entry. Exact; nobody else writes it.
+    pos: u64,
+    /// Where the next entry begins in the data.
+    offset: usize,
+    /// The consumer's position when last looked at; it may be further by now.
+    peer: u64,
+    /// What `producer_pos` says in shared memory.
+    published: u64,
+    /// `published` when `must_wake` last looked.
+    looked: u64,
+    /// The armed position at which a full ring last woke the consumer.
+    woken_full: u64,
+    /// Overwriting: position of the oldest entry that is whole, and its place in the data.
+    oldest: u64,
+    oldest_offset: usize,
+    /// Entries declared lost since the last commit.
+    lost: u64,
+    /// The peer's position that was last found impossible.
+    bad: Option<u64>,
+    corrupt: u64,
+    overwritten: u64,
+    high_water: u64,
+}
+
+impl<M: Memory> Producer<M> {
+    /// The producing side of a ring that is empty and at position zero.
+    ///
+    /// # Safety
+    ///
+    /// `memory` is as large as `geometry` says and all its words are zero; there is no other
+    /// producer on it. With `overwrite` the consumer is an [`OverwriteReader`].
+    ///
+    /// [`OverwriteReader`]: super::OverwriteReader
+    pub unsafe fn new(memory: M, geometry: Geometry, overwrite: bool) -> Self {
+        // INVARIANT: All positions are zero.
+        Self {
+            memory,
+            geometry,
+            overwrite,
+            pos: 0,
+            offset: 0,
+            peer: 0,
+            published: 0,
+            looked: 0,
+            woken_full: 0,
+            oldest: 0,
+            oldest_offset: 0,
+            lost: 0,
+            bad: None,
+            corrupt: 0,
+            overwritten: 0,
+            high_water: 0,
+        }
+    }
+
+    /// The producing side of a ring in use, after the previous producer is gone.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`] if the positions in shared memory cannot be right.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::new`], but the words are as the previous producer left them. It is this
+    /// side's own page, which the peer cannot write.
+    pub unsafe fn resume(memory: M, geometry: Geometry) -> Result<Self, Error> {
+        let pos = memory.producer_pos().load_relaxed();
+        // ORDERING: pairs with the release store in `Consumer::publish`.
+        let peer = memory.consumer_pos().load_acquire();
+        if pos % 8 != 0 || peer % 8 != 0 || pos.wrapping_sub(peer) > geometry.data_bytes() {
+            return Err(Error::Corrupt);
+        }
+        // SAFETY: The caller's promise; the positions follow.
+        let mut producer = unsafe { Self::new(memory, geometry, false) };
+        // INVARIANT: Checked right above; the one division of a producer's life.
+        producer.pos = pos;
+        producer.offset = (pos % geometry.data_bytes()) as usize;
+        producer.peer = peer;
+        producer.published = pos;
+        producer.looked = pos;
+        producer.woken_full = producer.memory.consumer_wake_pos().load_relaxed();
+        Ok(producer)
+    }
+
+    /// The ring's size.
+    #[inline(always)]
+    pub const fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
+
+    /// The ring's memory.
+    #[inline(always)]
+    pub const fn memory(&self) -> &M {
+        &self.memory
+    }
+
+    /// Makes room for an entry of `len` bytes and tells where its bytes go.
+    ///
+    /// The offset is from the start of the data; the `len` bytes there belong to the caller until
+    /// it calls [`Self::commit`], which it need not do: a reservation that is forgotten changes
+    /// nothing. In overwriting mode the oldest entries may already have been given up for it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooLarge`], [`Error::Full`], [`Error::Corrupt`].
+    #[inline(always)]
+    pub fn reserve(&mut self, len: u32) -> Result<usize, Error> {
+        if len > self.geometry.max_entry_bytes() {
+            return Err(Error::TooLarge {
+                max: self.geometry.max_entry_bytes(),
+            });
+        }
+        let need = occupied_bytes(len);
+        if self.known_room() < need {
+            self.make_room(need)?;
+        }
+        Ok(self.offset + ENTRY_OVERHEAD as usize)
+    }
+
+    /// Ends a reservation: the entry is `len` bytes long, at most what was reserved.
+    ///
+    /// The consumer sees it after the next [`Self::publish`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Full`] if no such room was reserved; nothing is changed.
+    #[inline(always)]
+    pub fn commit(&mut self, len: u32) -> Result<(), Error> {
+        let need = occupied_bytes(len);
+        if len > self.geometry.max_entry_bytes() || self.known_room() < need {
+            return Err(Error::Full);
+        }
+        let header = if self.lost == 0 {
+            Header {
+                len,
+                flags: 0,
+                lost: 0,
+            }
+        } else {
+            self.header_after_gap(len)
+        };
+        // SAFETY: `offset` is a multiple of 8 below `data_bytes`; this is the producer.
+        unsafe { self.memory.store_word(self.offset, header.to_word()) };
+        self.pos = self.pos.wrapping_add(need);
+        self.offset += need as usize;
+        // INVARIANT: `need <= data_bytes`, so one subtraction brings the offset back in range.
+        if self.offset >= self.geometry.data_bytes() as usize {
+            self.offset -= self.geometry.data_bytes() as usize;
+        }
+        Ok(())
+    }
+
+    /// Appends a copy of `bytes`. The consumer sees it after the next [`Self::publish`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::reserve`].
+    #[inline(always)]
+    pub fn push(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let Ok(len) = u32::try_from(bytes.len()) else {
+            return Err(Error::TooLarge {
+                max: self.geometry.max_entry_bytes(),
+            });
+        };
+        let offset = self.reserve(len)?;
+        // SAFETY: `reserve` made room for `len` bytes at `offset`; this is the producer.
+        unsafe { self.memory.write(offset, bytes.as_ptr(), bytes.len()) };
+        self.commit(len)
+    }
+
+    /// Shows the consumer all that was committed.
+    #[inline(always)]
+    pub fn publish(&mut self) {
+        self.published = self.pos;
+        // ORDERING: pairs with the acquire load in `Consumer::refresh`: headers and bytes before
+        // the position that covers them.
+        self.memory.producer_pos().store_release(self.pos);
+        if self.pos.wrapping_sub(self.floor()) > self.high_water {
+            self.raise_high_water();
+        }
+    }
+
+    /// Whether the consumer sleeps and armed a position that was crossed since the last call.
+    ///
+    /// Issues a full barrier. Call it after [`Self::publish`], once for a whole batch.
+    #[inline(always)]
+    pub fn must_wake(&mut self) -> bool {
+        // ORDERING: pairs with the full barrier in `Consumer::arm`: either this side sees the
+        // armed position, or the consumer sees the published one.
+        full_barrier();
+        self.crossed_armed()
+    }
+
+    /// As [`Self::must_wake`], for a caller that has issued the full barrier since publishing.
+    #[inline(always)]
+    pub fn crossed_armed(&mut self) -> bool {
+        let wake = self.memory.consumer_wake_pos().load_relaxed();
+        let old = self.looked;
+        self.looked = self.published;
+        crossed(wake, old, self.published)
+    }
+
+    /// As [`Self::must_wake`], after an enqueue that found the ring full: also true if the
+    /// consumer waits for a position still ahead, so that never both sides sleep.
+    pub fn must_wake_full(&mut self) -> bool {
+        let crossed = self.must_wake();
+        let wake = self.memory.consumer_wake_pos().load_relaxed();
+        let ahead = wake.wrapping_sub(self.published);
+        // Each armed position is answered once, or a producer that tries again and again would
+        // wake the consumer as often.
+        if crossed || ahead == 0 || ahead > self.geometry.data_bytes() || wake == self.woken_full {
+            return crossed;
+        }
+        self.woken_full = wake;
+        true
+    }
+
+    /// Asks to be woken once `need` bytes (overhead included) are free; looks once more.
+    ///
+    /// Returns whether they are free already: then do not sleep.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooLarge`], [`Error::Corrupt`].
+    pub fn arm_room(&mut self, need: u64) -> Result<bool, Error> {
+        let size = self.geometry.data_bytes();
+        if need > size {
+            return Err(Error::TooLarge {
+                max: self.geometry.max_entry_bytes(),
+            });
+        }
+        // There is room for `need` bytes once the consumer is at `pos + need - size`.
+        let wake = self.pos.wrapping_add(need).wrapping_sub(size);
+        self.memory.producer_wake_pos().store_relaxed(wake);
+        // ORDERING: pairs with the full barrier in `Consumer::must_wake`.
+        full_barrier();
+        self.refresh()?;
+        Ok(self.known_room() >= need)
+    }
+
+    /// Free bytes, overhead included, after a fresh look at the consumer's position.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`].
+    pub fn room(&mut self) -> Result<u64, Error> {
+        self.refresh()?;
+        Ok(self.known_room())
+    }
+
+    /// Whether `count` entries of `len` bytes fit now.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`].
+    pub fn can_push(&mut self, len: u32, count: u64) -> Result<bool, Error> {
+        match count.checked_mul(occupied_bytes(len)) {
+            None => Ok(false),
+            Some(_) if len > self.geometry.max_entry_bytes() => Ok(count == 0),
+            Some(need) if self.overwrite => Ok(need <= self.geometry.data_bytes()),
+            Some(need) => Ok(need <= self.room()?),
+        }
+    }
+
+    /// Declares `entries` entries lost: the next entry says so in its header.
+    pub fn report_lost(&mut self, entries: u64) {
+        self.lost = self.lost.saturating_add(entries);
+    }
+
+    /// The position after the last published entry.
+    #[inline(always)]
+    pub const fn published_pos(&self) -> u64 {
+        self.published
+    }
+
+    /// Times the consumer's position was found impossible.
+    pub const fn corrupt_events(&self) -> u64 {
+        self.corrupt
+    }
+
+    /// Overwriting mode: entries that were given up for newer ones.
+    pub const fn overwritten_entries(&self) -> u64 {
+        self.overwritten
+    }
+
+    /// The most bytes, overhead included, that were ever in the ring after a publication.
+    #[inline(always)]
+    pub const fn high_water_bytes(&self) -> u64 {
+        self.high_water
+    }
+
+    /// The position before which everything may be written again.
+    #[inline(always)]
+    fn floor(&self) -> u64 {
+        if self.overwrite {
+            self.oldest
+        } else {
+            self.peer
+        }
+    }
+
+    /// Free bytes as far as this side knows: at most what is free.
+    #[inline(always)]
+    fn known_room(&self) -> u64 {
+        // By the invariant `pos - floor <= data_bytes`: no underflow.
+        self.geometry.data_bytes() - self.pos.wrapping_sub(self.floor())
+    }
+
+    #[cold]
+    fn header_after_gap(&mut self, len: u32) -> Header {
+        let lost = core::mem::take(&mut self.lost);
+        Header {
+            len,
+            flags: uapi::IOSTREAM_ENTRY_GAP as u16,
+            lost: u16::try_from(lost).unwrap_or(u16::MAX),
+        }
+    }
+
+    #[cold]
+    fn raise_high_water(&mut self) {
+        // What is known of the peer may be old. Look again before saying that this much was used;
+        // a corrupt peer is reported where it matters, not here.
+        if !self.overwrite {
+            let _ = self.refresh();
+        }
+        self.high_water = self.high_water.max(self.pos.wrapping_sub(self.floor()));
+    }
+
+    #[cold]
+    fn make_room(&mut self, need: u64) -> Result<(), Error> {
+        if self.overwrite {
+            self.give_up_oldest(need);
+            return Ok(());
+        }
+        self.refresh()?;
+        if self.known_room() < need {
+            return Err(Error::Full);
+        }
+        Ok(())
+    }
+
+    /// Loads the consumer's position once, checks it, and keeps it.
+    fn refresh(&mut self) -> Result<(), Error> {
+        if self.overwrite {
+            return Ok(());
+        }
+        // ORDERING: pairs with the release store in `Consumer::publish`: the consumer is done
+        // with the bytes before they are written again.
+        let peer = self.memory.consumer_pos().load_acquire();
+        // It moves forward only, in whole words, and never past what was published.
+        if peer % 8 != 0 || peer.wrapping_sub(self.peer) > self.published.wrapping_sub(self.peer) {
+            if self.bad != Some(peer) {
+                self.bad = Some(peer);
+                self.corrupt += 1;
+            }
+            return Err(Error::Corrupt);
+        }
+        self.bad = None;
+        // INVARIANT: `pos - peer` only shrinks.
+        self.peer = peer;
+        Ok(())
+    }
+
+    /// Overwriting mode: moves `oldest` over whole entries until `need` bytes are free.
+    fn give_up_oldest(&mut self, need: u64) {
+        let size = self.geometry.data_bytes();
+        while self.known_room() < need {
+            if self.oldest == self.published {
+                // What was committed and never shown is given up like the rest, in order.
+                self.publish();
+            }
+            // SAFETY: A multiple of 8 below `data_bytes`.
+            let word = unsafe { self.memory.load_word(self.oldest_offset) };
+            let step = occupied_bytes(Header::from_word(word).len);
+            let left = self.pos.wrapping_sub(self.oldest);
+            // Only this side writes the data, so the header is its own; but nothing depends on
+            // that: a step that leaves the ring gives up all of it.
+            let step = if step > left { left } else { step };
+            self.oldest = self.oldest.wrapping_add(step);
+            self.oldest_offset += step as usize;
+            if self.oldest_offset >= size as usize {
+                self.oldest_offset -= size as usize;
+            }
+            self.overwritten += 1;
+        }
+        // ORDERING: release pairs with the acquire load in `OverwriteReader::skip_overwritten`:
+        // `oldest_pos` is never seen ahead of `producer_pos`. The barrier pairs with the read
+        // barrier in `OverwriteReader::read`: who sees a byte of the new entry sees that the old
+        // one is gone.
+        self.memory.oldest_pos().store_release(self.oldest);
+        write_barrier();
+    }
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+
+//! Atomics and copies, as this world has them. The only place in the ring that names atomics.
+
+use core::sync::atomic::{fence, AtomicU64, Ordering};
+
+/// A 64-bit word of shared memory that one side writes and the other reads.
+#[repr(transparent)]
+#[derive(Debug, Default)]
+pub struct Word(AtomicU64);
+
+impl Word {
+    /// A word outside shared memory, for rings inside one process.
+    pub const fn new(value: u64) -> Self {
+        Self(AtomicU64::new(value))
+    }
+
+    /// Loads without ordering.
+    #[inline(always)]
+    pub fn load_relaxed(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Loads; later accesses stay after it.
+    #[inline(always)]
+    pub fn load_acquire(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// Stores without ordering.
+    #[inline(always)]
+    pub fn store_relaxed(&self, value: u64) {
+        self.0.store(value, Ordering::Relaxed);
+    }
+
+    /// Stores; earlier accesses stay before it.
+    #[inline(always)]
+    pub fn store_release(&self, value: u64) {
+        self.0.store(value, Ordering::Release);
+    }
+}
+
+/// Keeps all accesses before it before all accesses after it.
+#[inline(always)]
+pub fn full_barrier() {
+    fence(Ordering::SeqCst);
+}
+
+/// Keeps stores before it before stores after it.
+#[inline(always)]
+pub fn write_barrier() {
+    fence(Ordering::Release);
+}
+
+/// Keeps loads before it before loads after it.
+#[inline(always)]
+pub fn read_barrier() {
+    fence(Ordering::Acquire);
+}
+
+/// Copies `len` bytes between memory of our own and memory that is shared.
+///
+/// # Safety
+///
+/// `src` is valid for reads and `dst` for writes of `len` bytes, and they do not overlap. The peer
+/// does not write the shared bytes meanwhile: in user space the peer is the kernel, which is
+/// trusted to keep to that.
+#[inline(always)]
+pub unsafe fn copy(src: *const u8, dst: *mut u8, len: usize) {
+    // SAFETY: The caller's promise.
+    unsafe { core::ptr::copy_nonoverlapping(src, dst, len) };
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+
+//! Atomics and copies in the kernel: the kernel's own memory model, and one C memcpy.
+
+use kernel::sync::{
+    atomic::{Acquire, Atomic, Relaxed, Release},
+    barrier::{smp_mb, Full, Read, Write},
+};
+
+/// A 64-bit word of shared memory that one side writes and the other reads.
+#[repr(transparent)]
+pub struct Word(Atomic<u64>);
+
+impl Word {
+    /// A word outside shared memory.
+    pub const fn new(value: u64) -> Self {
+        Self(Atomic::new(value))
+    }
+
+    /// Loads without ordering.
+    #[inline(always)]
+    pub fn load_relaxed(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+
+    /// Loads; later accesses stay after it.
+    #[inline(always)]
+    pub fn load_acquire(&self) -> u64 {
+        self.0.load(Acquire)
+    }
+
+    /// Stores without ordering.
+    #[inline(always)]
+    pub fn store_relaxed(&self, value: u64) {
+        self.0.store(value, Relaxed);
+    }
+
+    /// Stores; earlier accesses stay before it.
+    #[inline(always)]
+    pub fn store_release(&self, value: u64) {
+        self.0.store(value, Release);
+    }
+}
+
+/// Keeps all accesses before it before all accesses after it.
+#[inline(always)]
+pub fn full_barrier() {
+    smp_mb(Full);
+}
+
+/// Keeps stores before it before stores after it.
+#[inline(always)]
+pub fn write_barrier() {
+    smp_mb(Write);
+}
+
+/// Keeps loads before it before loads after it.
+#[inline(always)]
+pub fn read_barrier() {
+    smp_mb(Read);
+}
+
+/// Copies `len` bytes between memory of our own and memory that is shared.
+///
+/// # Safety
+///
+/// `src` is valid for reads and `dst` for writes of `len` bytes, and they do not overlap. A process
+/// may write the shared bytes meanwhile: the copy is then any mixture of old and new.
+#[inline(always)]
+pub unsafe fn copy(src: *const u8, dst: *mut u8, len: usize) {
+    // SAFETY: The caller's promise. The copy is made in C, where the kernel's memory model says
+    // that a race with a process yields some bytes and nothing worse.
+    unsafe { crate::bindings::iostream_copy(dst.cast(), src.cast(), len) };
+}

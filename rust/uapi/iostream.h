@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: (GPL-2.0 WITH Linux-syscall-note) OR MIT */
+/*
+ * iostream: entries and buffers between drivers and programs, through shared memory.
+ *
+ * This header is the definition of everything that crosses the boundary between kernel and user
+ * space. A program in C needs nothing else.
+ *
+ * Terms. "Output" is kernel to user, "input" is user to kernel. A "session" is one open of a
+ * device, from open(2) until the last descriptor and mapping of it are gone. A "position" counts
+ * bytes since the queue was made or reset; it only grows, is a multiple of 8, and runs free over
+ * 64 bits. The byte at position p lies at offset p modulo data_bytes of the data area.
+ *
+ * A queue in memory. Each line is an area that is mapped on its own, at the offset that
+ * IOSTREAM_IOC_QUEUE tells:
+ *
+ *	info		one page	struct iostream_info		the kernel writes
+ *	producer	one page	struct iostream_producer	the producer writes
+ *	consumer	one page	struct iostream_consumer	the consumer writes
+ *	data		data_bytes	entries				the producer writes
+ *	data again	data_bytes	the same pages once more, so that no entry ever wraps
+ *
+ * An area that the process does not write can be mapped only without PROT_WRITE (EACCES), as often
+ * as wanted. An area that it writes can be mapped with PROT_WRITE once in a session (then EBUSY).
+ *
+ * To consume:  load producer_pos with acquire; the next entry is at your own position; read it;
+ *		store consumer_pos, past the entry, with release.
+ * To produce:  load consumer_pos with acquire; there is room for data_bytes - (own - consumer_pos)
+ *		bytes; write the entry; store producer_pos, past the entry, with release.
+ *
+ * Waking up. Who is about to sleep first arms: it stores, in its own page, the position of the
+ * other side at which it wants to be woken; issues a full barrier; and looks once more. Who
+ * publishes, stores its position, issues a full barrier, and loads the other side's wake_pos w. If
+ * it went from position old (at its last look) to new, it must wake the other side if
+ *
+ *	new - w < new - old		(unsigned: w was crossed, exclusive of old)
+ *
+ * which makes arming one-shot: each armed position is crossed once. The kernel wakes a process
+ * through poll(2) and the eventfd of IOSTREAM_IOC_EVENTFD, a process wakes the kernel with
+ * IOSTREAM_IOC_NOTIFY. poll, epoll, read and write arm by themselves; only who waits on an eventfd
+ * alone, with the queue mapped, arms as said here.
+ */
+#ifndef _UAPI_IOSTREAM_H
+#define _UAPI_IOSTREAM_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+enum {
+	/* info.magic: "iostream", as the bytes lie in memory on a little-endian machine. */
+	IOSTREAM_MAGIC_LOW	= 0x74736f69,
+	IOSTREAM_MAGIC_HIGH	= 0x6d616572,
+	/* info.version: raised when a program that knows the old layout would go wrong. */
+	IOSTREAM_VERSION	= 1,
+	/* Every entry starts at a multiple of this many bytes, header included. */
+	IOSTREAM_ENTRY_ALIGN	= 8,
+	/* Bytes of struct iostream_entry before each entry's own bytes. */
+	IOSTREAM_ENTRY_OVERHEAD	= 8,
+	/* The longest name of a node, the closing zero byte included. */
+	IOSTREAM_NAME_BYTES	= 32,
+};
+
+/* Directions, as the arguments of calls. */
+enum {
+	IOSTREAM_OUTPUT		= 0,	/* kernel to user */
+	IOSTREAM_INPUT		= 1,	/* user to kernel */
+};
+
+/* Bits of info.flags and iostream_queue.flags. */
+enum {
+	/* A full queue loses its oldest entries: copy, then check oldest_pos. Output only. */
+	IOSTREAM_QUEUE_OVERWRITE	= 1 << 0,
+	IOSTREAM_QUEUE_FLAGS		= IOSTREAM_QUEUE_OVERWRITE,
+};
+
+/* Bits of entry.flags. A consumer ignores bits that it does not know. */
+enum {
+	/* Entries were lost right before this one; entry.lost says how many. */
+	IOSTREAM_ENTRY_GAP	= 1 << 0,
+	IOSTREAM_ENTRY_FLAGS	= IOSTREAM_ENTRY_GAP,
+};
+
+/* What stands before the bytes of each entry. */
+struct iostream_entry {
+	__u32 len;	/* bytes that follow; the entry occupies 8 + len, rounded up to 8 */
+	__u16 flags;	/* IOSTREAM_ENTRY_* */
+	__u16 lost;	/* with IOSTREAM_ENTRY_GAP: entries lost before this one, at most 65535 */
+};
+
+/*
+ * What the kernel counts of one queue since it was made. They are the kernel's own record: no
+ * store of a process changes them.
+ */
+struct iostream_counters {
+	__u64 entries;			/* entries that the kernel's end produced or consumed */
+	__u64 bytes;			/* their bytes, without headers and padding */
+	__u64 wakeups_sent;		/* times that the process was woken (poll, eventfd) */
+	__u64 wakeups_suppressed;	/* publications at which nobody had to be woken */
+	__u64 notifications;		/* IOSTREAM_IOC_NOTIFY calls of the process */
+	__u64 full;			/* enqueues that found no room */
+	__u64 lost;			/* entries lost: reported by the driver, or overwritten */
+	__u64 corrupt;			/* positions or headers of the process that could not be right */
+	__u64 high_water_bytes;		/* the most bytes that were ever in the queue */
+};
+
+/* The info page. The process maps it read-only. */
+struct iostream_info {
+	__u32 magic_low;		/* IOSTREAM_MAGIC_LOW */
+	__u32 magic_high;		/* IOSTREAM_MAGIC_HIGH */
+	__u32 version;			/* IOSTREAM_VERSION */
+	__u32 flags;			/* IOSTREAM_QUEUE_* */
+	__u64 features;			/* no bit is defined yet */
+	__u64 data_bytes;		/* size of the data area, whole pages */
+	__u32 max_entry_bytes;		/* the longest entry, header not counted */
+	__u32 direction;		/* IOSTREAM_OUTPUT or IOSTREAM_INPUT */
+	__u64 generation;		/* raised by each IOSTREAM_IOC_RESET; starts at 1 */
+	__u64 gone;			/* 1 once the driver is gone: nothing will move any more */
+	__u64 reserved[9];
+	struct iostream_counters counters;	/* at offset 128, a cache line of their own */
+};
+
+/* The producer's page. */
+struct iostream_producer {
+	__u64 producer_pos;		/* all entries before this position are complete */
+	__u64 oldest_pos;		/* IOSTREAM_QUEUE_OVERWRITE: entries before it are overwritten */
+	__u64 reserved0[6];
+	__u64 wake_pos;			/* wake the producer when consumer_pos reaches this */
+	__u64 room_bytes;		/* room, overhead included, that makes poll say EPOLLOUT; 0: 8 */
+	__u64 reserved1[6];
+};
+
+/* The consumer's page. */
+struct iostream_consumer {
+	__u64 consumer_pos;		/* all entries before this position are free for reuse */
+	__u64 reserved0[7];
+	__u64 wake_pos;			/* wake the consumer when producer_pos reaches this */
+	__u64 reserved1[7];
+};
+
+/* Bits of iostream_setup.flags. */
+enum {
+	IOSTREAM_SETUP_OUTPUT		= 1 << 0,	/* make an output queue */
+	IOSTREAM_SETUP_INPUT		= 1 << 1,	/* make an input queue */
+	IOSTREAM_SETUP_OVERWRITE	= 1 << 2,	/* the output queue loses its oldest entries */
+	IOSTREAM_SETUP_FLAGS		= IOSTREAM_SETUP_OUTPUT | IOSTREAM_SETUP_INPUT |
+					  IOSTREAM_SETUP_OVERWRITE,
+};
+
+/* The endpoints of /dev/iostream: who serves the kernel's side of the session. */
+enum {
+	IOSTREAM_ENDPOINT_ECHO		= 1,	/* what comes in goes out; wants both queues */
+	IOSTREAM_ENDPOINT_SOURCE	= 2,	/* numbered, checksummed entries come out */
+	IOSTREAM_ENDPOINT_SINK		= 3,	/* what comes in is checked and counted */
+};
+
+/* Argument of IOSTREAM_IOC_SETUP, for /dev/iostream alone. */
+struct iostream_setup {
+	__u32 flags;			/* IOSTREAM_SETUP_* */
+	__u32 endpoint;			/* IOSTREAM_ENDPOINT_* */
+	__u64 output_bytes;		/* capacity, overhead included; 0 without an output queue */
+	__u64 input_bytes;		/* capacity, overhead included; 0 without an input queue */
+	__u32 source_min_bytes;		/* source: shortest entry, at least sizeof(iostream_record) */
+	__u32 source_max_bytes;		/* source: longest entry */
+	__u64 source_rate;		/* source: entries a second by timer; 0: by IOSTREAM_IOC_RUN */
+	__u64 reserved[2];		/* zero */
+};
+
+/*
+ * The first bytes of each entry that the source endpoint makes and the sink endpoint checks. The
+ * bytes after it are the low byte of (sequence + index), index counted from the entry's start.
+ */
+struct iostream_record {
+	__u64 sequence;			/* 0, 1, 2 ... */
+	__u32 len;			/* bytes of the whole entry, this struct included */
+	__u32 check;			/* FNV-1a, 32 bits, over sequence, len and the bytes after */
+};
+
+/* Argument of IOSTREAM_IOC_QUEUE: the geometry of one queue, from the kernel's own record. */
+struct iostream_queue {
+	__u32 direction;		/* in: IOSTREAM_OUTPUT or IOSTREAM_INPUT */
+	__u32 flags;			/* out: IOSTREAM_QUEUE_* */
+	__u64 data_bytes;		/* out: capacity, overhead included, whole pages */
+	__u32 max_entry_bytes;		/* out: the longest entry, header not counted */
+	__u32 page_bytes;		/* out: size of a page, of info, producer and consumer area */
+	__u64 generation;		/* out: as info.generation */
+	__u64 features;			/* out: as info.features */
+	__u64 info_offset;		/* out: mmap(2) offset of the info page */
+	__u64 producer_offset;		/* out: mmap(2) offset of the producer's page */
+	__u64 consumer_offset;		/* out: mmap(2) offset of the consumer's page */
+	__u64 data_offset;		/* out: mmap(2) offset of the data; map 2 * data_bytes */
+	struct iostream_counters counters;	/* out: as info.counters */
+};
+
+/* Argument of IOSTREAM_IOC_EVENTFD. */
+struct iostream_eventfd {
+	__u32 direction;		/* IOSTREAM_OUTPUT: readable; IOSTREAM_INPUT: room again */
+	__s32 fd;			/* an eventfd, or -1 to remove the one that is set */
+};
+
+/* Argument of IOSTREAM_IOC_RUN, for /dev/iostream alone. */
+struct iostream_run {
+	__u64 entries;			/* in: how many; 0: until the time-out or a signal */
+	__u64 timeout_ns;		/* in: give up after this long without progress; 0: never */
+	__u64 done;			/* out: entries moved, also when the call fails */
+};
+
+/* Argument of IOSTREAM_IOC_ENDPOINT: what the endpoint of /dev/iostream has seen. */
+struct iostream_endpoint {
+	__u32 endpoint;			/* out: IOSTREAM_ENDPOINT_* */
+	__u32 reserved;			/* zero */
+	__u64 entries;			/* out: entries made, checked or echoed */
+	__u64 bytes;			/* out: their bytes */
+	__u64 bad;			/* out: sink: entries whose record was wrong */
+	__u64 missed;			/* out: sink: sequence numbers that did not come */
+	__u64 dropped;			/* out: source by timer: entries for which there was no room */
+};
+
+/* Argument of IOSTREAM_IOC_VERSION. */
+struct iostream_version {
+	__u32 version;			/* out: IOSTREAM_VERSION */
+	__u32 reserved;			/* zero */
+	__u64 features;			/* out: as info.features */
+	__u64 max_queue_bytes;		/* out: module parameter: the largest queue */
+	__u64 max_total_bytes;		/* out: module parameter: all queues together */
+	__u8 name[IOSTREAM_NAME_BYTES];	/* out: the node's name, zero-terminated */
+};
+
+/*
+ * The calls. All fail with ENOTTY for a number that is not here, EFAULT for a bad pointer, EINVAL
+ * for an unknown flag or direction or a reserved field that is not zero, ENODEV once the driver is
+ * gone, EBADFD on /dev/iostream before IOSTREAM_IOC_SETUP, and ENXIO for a direction in which the
+ * session has no queue. Further errors stand with each.
+ */
+enum {
+	/* Versions and limits. Works before set-up and after removal. */
+	IOSTREAM_IOC_VERSION	= _IOR('j', 0x00, struct iostream_version),
+	/*
+	 * Make the queues of this session; once (then EALREADY). EINVAL: no queue asked for, a
+	 * capacity of zero, an endpoint whose queues are not asked for, a range of sizes that is
+	 * empty or does not fit; EOVERFLOW: a capacity that overflows; E2BIG: above
+	 * max_queue_bytes; EDQUOT: max_total_bytes is used up; ERANGE: source_rate above
+	 * its cap; ENOMEM: no memory, or none left in the cgroup; ENOTTY: not /dev/iostream.
+	 */
+	IOSTREAM_IOC_SETUP	= _IOW('j', 0x01, struct iostream_setup),
+	/* Geometry, mmap offsets and counters of one queue. */
+	IOSTREAM_IOC_QUEUE	= _IOWR('j', 0x02, struct iostream_queue),
+	/*
+	 * Set, replace or remove the eventfd of a direction. Signalled at once if the direction is
+	 * ready now. EBADF, EINVAL: not an eventfd.
+	 */
+	IOSTREAM_IOC_EVENTFD	= _IOW('j', 0x03, struct iostream_eventfd),
+	/*
+	 * Tell the kernel's end that the process published in this direction: entries (input) or
+	 * room (output). The argument is the direction itself. The driver's callback runs in this
+	 * call.
+	 */
+	IOSTREAM_IOC_NOTIFY	= _IO('j', 0x04),
+	/*
+	 * Empty a queue and start again at position zero, with generation raised. The argument is
+	 * the direction itself. Handles and slices from before must no longer be used.
+	 */
+	IOSTREAM_IOC_RESET	= _IO('j', 0x05),
+	/*
+	 * /dev/iostream: work flat out in this call: source: make entries; sink: check them; echo:
+	 * move them. Killable; other signals end it with EINTR and done filled in. EBUSY:
+	 * another thread runs, or the source is driven by its timer; ETIMEDOUT; EBADMSG: the
+	 * process's positions or headers cannot be right.
+	 */
+	IOSTREAM_IOC_RUN	= _IOWR('j', 0x06, struct iostream_run),
+	/* /dev/iostream: what the endpoint has seen. */
+	IOSTREAM_IOC_ENDPOINT	= _IOR('j', 0x07, struct iostream_endpoint),
+};
+
+#endif /* _UAPI_IOSTREAM_H */
