@@ -85,3 +85,17 @@ add_up() {
 	for file in "$@"; do tail -n 1 -- "$file"; done |
 		awk '{ p += $1; f += $3; s += $5 } END { printf "%d passed, %d failed, %d skipped\n", p, f, s }'
 }
+
+# tracked_files PATTERN...: the files of the checkout, new ones included, as the root folder and we name them. To be
+# called outside of the root folder: git may be needed, and a worktree's repository lies elsewhere.
+tracked_files() {
+	# Under sudo the checkout belongs to someone else, which git refuses unless told.
+	if git -C "$TOP" -c safe.directory='*' rev-parse 2>/dev/null; then
+		git -C "$TOP" -c safe.directory='*' ls-files --cached --others --exclude-standard --deduplicate -- "$@" |
+			while IFS= read -r file; do
+				if [[ -f $TOP/$file ]]; then printf '%s\n' "$file"; fi
+			done
+	else
+		die 'this is not a git checkout, so it is unknown which files are its own'
+	fi
+}
