@@ -2,6 +2,7 @@
 /* See helpers.h. */
 #include <linux/compat.h>
 #include <linux/eventfd.h>
+#include <linux/export.h>
 #include <linux/jiffies.h>
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
@@ -26,6 +27,8 @@ void iostream_copy(void *to, const void *from, size_t len)
 {
 	memcpy(to, from, len);
 }
+/* Inlined into drivers with the ring's fast paths. */
+EXPORT_SYMBOL_GPL(iostream_copy);
 
 long iostream_wait_interruptible(struct wait_queue_head *queue, bool (*ready)(void *arg),
 				 void *arg, long timeout)

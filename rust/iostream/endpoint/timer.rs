@@ -5,10 +5,10 @@
 use kernel::{
     impl_has_hr_timer,
     prelude::*,
-    sync::{atomic::Relaxed, Arc},
+    sync::{atomic::Relaxed, new_spinlock_irq, Arc, ArcBorrow, SpinLockIrq},
     time::{
         hrtimer::{
-            BoxHrTimerHandle, HrTimer, HrTimerCallback, HrTimerCallbackContext, HrTimerPointer,
+            ArcHrTimerHandle, HrTimer, HrTimerCallback, HrTimerCallbackContext, HrTimerPointer,
             HrTimerRestart, RelativeHardMode,
         },
         Delta, Monotonic,
@@ -39,12 +39,13 @@ pub(super) fn check_rate(rate: u64, longest: u32) -> Result {
     Ok(())
 }
 
-/// The timer and what it needs, in a box of its own.
+/// The timer and what it needs. The lock is taken by the tick alone.
 #[pin_data]
 struct Ticker {
     #[pin]
     timer: HrTimer<Self>,
-    state: State,
+    #[pin]
+    state: SpinLockIrq<State>,
 }
 
 /// What a tick works with.
@@ -100,13 +101,13 @@ impl State {
 }
 
 impl HrTimerCallback for Ticker {
-    type Pointer<'a> = Pin<KBox<Self>>;
+    type Pointer<'a> = Arc<Self>;
 
     fn run(
-        this: Pin<&mut Self>,
+        this: ArcBorrow<'_, Self>,
         mut context: HrTimerCallbackContext<'_, Self>,
     ) -> HrTimerRestart {
-        let state = this.project().state;
+        let mut state = this.state.lock();
         state.tick();
         context.forward_now(state.interval);
         HrTimerRestart::Restart
@@ -121,7 +122,7 @@ impl_has_hr_timer! {
 
 /// A running timer. Dropping it stops it, and waits for a tick that runs.
 pub(super) struct Timer {
-    _handle: BoxHrTimerHandle<Ticker, kernel::alloc::allocator::Kmalloc>,
+    _handle: ArcHrTimerHandle<Ticker>,
 }
 
 impl Timer {
@@ -138,17 +139,17 @@ impl Timer {
     ) -> Result<Self> {
         let nanos = (NANOS_PER_SECOND / rate.clamp(1, MAX_TICKS)) as i64;
         let interval = Delta::from_nanos(nanos);
-        let ticker = KBox::pin_init(
+        let ticker = Arc::pin_init(
             pin_init!(Ticker {
                 timer <- HrTimer::new(),
-                state: State {
+                state <- new_spinlock_irq!(State {
                     producer,
                     generator,
                     stats,
                     interval,
                     rate,
                     owed: 0,
-                },
+                }),
             }),
             GFP_KERNEL,
         )?;
