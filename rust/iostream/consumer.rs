@@ -102,6 +102,17 @@ impl Consumer {
     pub fn drain(
         &mut self,
         max: u64,
+        f: impl FnMut(&View<'_>) -> bool,
+    ) -> Result<u64, Error> {
+        self.drain_arming(true, max, f)
+    }
+
+    /// As [`Self::drain`]; unless `arm`, who finds the queue empty tries again by itself.
+    #[inline]
+    pub(crate) fn drain_arming(
+        &mut self,
+        arm: bool,
+        max: u64,
         mut f: impl FnMut(&View<'_>) -> bool,
     ) -> Result<u64, Error> {
         self.with(|queue, consumer| {
@@ -109,9 +120,12 @@ impl Consumer {
             let mut end = Ok(());
             while entries < max {
                 // Only who finds nothing at all is armed: the barrier is paid once a batch.
-                let found = match entries {
-                    0 => peek(queue, consumer),
-                    _ => consumer.peek().map_err(Error::from),
+                let found = if arm && entries == 0 {
+                    peek(queue, consumer)
+                } else {
+                    consumer
+                        .peek()
+                        .map_err(|error| queue.report(error, consumer.corrupt_events()))
                 };
                 let entry = match found {
                     Ok(entry) => entry,

@@ -8,7 +8,7 @@
 use kernel::{
     iov::{IovIterDest, IovIterSource},
     prelude::*,
-    sync::{atomic::Relaxed, Arc},
+    sync::atomic::Relaxed,
 };
 
 use crate::{
@@ -26,22 +26,24 @@ use crate::{
 /// which stays; `EBUSY`: the process has mapped its end; `ENODEV`; `EINTR`; `EFAULT`.
 pub(crate) fn read(session: &Session, iov: &mut IovIterDest<'_>, access: Access) -> Result<usize> {
     let queue = session.queue(Direction::Output)?;
-    loop {
+    let (len, wake) = loop {
         {
             let _one = queue.call_lock.lock();
             let _claim = queue.region().claim_for_call()?;
             let taken = if queue.config().is_overwriting() {
                 take_overwriting(queue, iov)
             } else {
-                take(session, queue, iov)
+                take(queue, iov)
             };
             match taken {
                 Err(error) if error == ENODATA => {}
-                done => return done,
+                done => break done,
             }
         }
         wait(queue, access)?;
-    }
+    }?;
+    finish(session, queue, wake)?;
+    Ok(len)
 }
 
 /// Moves all of `iov` into the input queue as one entry.
@@ -65,24 +67,36 @@ pub(crate) fn write(
     if iov.copy_from_iter_vec(&mut bytes, GFP_KERNEL)? != len as usize {
         return Err(EFAULT);
     }
-    loop {
+    let wake = loop {
         if queue.is_gone() {
             return Err(ENODEV);
         }
         {
             let _one = queue.call_lock.lock();
             let _claim = queue.region().claim_for_call()?;
-            match put(session, queue, &bytes) {
+            match put(queue, &bytes) {
                 Err(error) if error == ENOSPC => {}
                 done => {
                     queue.call_room.store(0, Relaxed);
-                    return done.map(|()| bytes.len());
+                    break done;
                 }
             }
             queue.call_room.store(occupied_bytes(len), Relaxed);
         }
         wait(queue, access)?;
+    }?;
+    finish(session, queue, wake)?;
+    Ok(bytes.len())
+}
+
+/// After an entry was moved, without locks: tells the driver, and arms, for programs that wait on
+/// their eventfd alone and do not ask until the call fails.
+fn finish(session: &Session, queue: &Queue, wake: bool) -> Result {
+    if wake {
+        session.port()?.notify(queue);
     }
+    queue.notify.arm();
+    Ok(())
 }
 
 /// Waits until the process's end may go on.
@@ -112,7 +126,8 @@ fn wait(queue: &Queue, access: Access) -> Result {
     Ok(())
 }
 
-fn take(session: &Session, queue: &Arc<Queue>, iov: &mut IovIterDest<'_>) -> Result<usize> {
+/// Returns the entry's length, and whether the driver waits for the room.
+fn take(queue: &Queue, iov: &mut IovIterDest<'_>) -> Result<(usize, bool)> {
     // SAFETY: The claim keeps the process from mapping its page, and the lock other calls away, so
     // this is the only consumer; the region outlives the call.
     let mut consumer =
@@ -129,13 +144,10 @@ fn take(session: &Session, queue: &Arc<Queue>, iov: &mut IovIterDest<'_>) -> Res
     }
     consumer.release();
     consumer.publish();
-    if consumer.must_wake() {
-        session.port()?.notify(queue);
-    }
-    Ok(entry.len())
+    Ok((entry.len(), consumer.must_wake()))
 }
 
-fn take_overwriting(queue: &Arc<Queue>, iov: &mut IovIterDest<'_>) -> Result<usize> {
+fn take_overwriting(queue: &Queue, iov: &mut IovIterDest<'_>) -> Result<(usize, bool)> {
     let len = iov.len().min(queue.geometry().max_entry_bytes() as usize);
     let mut bytes = KVVec::from_elem(0u8, len, GFP_KERNEL)?;
     // SAFETY: As in `take`.
@@ -145,26 +157,18 @@ fn take_overwriting(queue: &Arc<Queue>, iov: &mut IovIterDest<'_>) -> Result<usi
     if iov.copy_to_iter(&bytes[..read.len]) != read.len {
         return Err(EFAULT);
     }
-    Ok(read.len)
+    // The producer waits for nobody.
+    Ok((read.len, false))
 }
 
-fn put(session: &Session, queue: &Arc<Queue>, bytes: &[u8]) -> Result {
+/// Returns whether the driver waits for the entry.
+fn put(queue: &Queue, bytes: &[u8]) -> Result<bool> {
     // SAFETY: As in `take`, for the producer.
     let mut producer =
         unsafe { ring::Producer::resume(queue.region().mapped(), *queue.geometry()) }
             .map_err(Error::from)?;
-    match producer.push(bytes) {
-        Ok(()) => producer.publish(),
-        Err(ring::Error::Full) => {
-            if producer.must_wake_full() {
-                session.port()?.notify(queue);
-            }
-            return Err(ENOSPC);
-        }
-        Err(error) => return Err(Error::from(error).into()),
-    }
-    if producer.must_wake() {
-        session.port()?.notify(queue);
-    }
-    Ok(())
+    // If it is full, the driver was told of what is in it.
+    producer.push(bytes).map_err(Error::from)?;
+    producer.publish();
+    Ok(producer.must_wake())
 }

@@ -71,7 +71,7 @@ impl Producer {
     #[inline]
     pub fn enqueue_with(&mut self, bytes: &[u8], wake: Wake) -> Result<(), Error> {
         let done = self.with(|queue, producer| {
-            push(queue, producer, bytes)?;
+            push(queue, producer, bytes, Arm::Entry)?;
             queue.publish_produced(producer, 1, bytes.len() as u64, wake);
             Ok(())
         });
@@ -91,10 +91,21 @@ impl Producer {
     /// [`Error::NotOpen`], [`Error::Gone`]; else what `f` returns is in the result.
     #[inline]
     pub fn batch<R>(&mut self, f: impl FnOnce(&mut Batch<'_>) -> R) -> Result<R, Error> {
+        self.batch_arming(Arm::Entry, f)
+    }
+
+    /// As [`Self::batch`], and says what an enqueue does that finds the queue full.
+    #[inline]
+    pub(crate) fn batch_arming<R>(
+        &mut self,
+        arm: Arm,
+        f: impl FnOnce(&mut Batch<'_>) -> R,
+    ) -> Result<R, Error> {
         self.with(|queue, producer| {
             let mut batch = Batch {
                 queue,
                 producer,
+                arm,
                 entries: 0,
                 bytes: 0,
             };
@@ -114,7 +125,7 @@ impl Producer {
     pub fn reserve(&mut self, len: usize) -> Result<Reservation<'_>, Error> {
         let reserved = self.with(|queue, producer| {
             let len = entry_len(producer, len)?;
-            let offset = reserve(queue, producer, len)?;
+            let offset = reserve(queue, producer, len, Arm::Entry)?;
             Ok((queue.generation(), offset, len))
         });
         if reserved.as_ref().err() == Some(&Error::NotOpen) {
@@ -218,10 +229,22 @@ impl Producer {
     }
 }
 
+/// For how much room an enqueue asks that finds the queue full.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Arm {
+    /// None: the caller tries again by itself.
+    No,
+    /// For its entry.
+    Entry,
+    /// For a quarter of the queue, so that a busy consumer notifies rarely.
+    Quarter,
+}
+
 /// Many entries, one publication. See [`Producer::batch`].
 pub struct Batch<'a> {
     queue: &'a Queue,
     producer: &'a mut ring::Producer<Mapped>,
+    arm: Arm,
     entries: u64,
     bytes: u64,
 }
@@ -252,7 +275,7 @@ impl Batch<'_> {
         }
         // The consumer may sleep until it sees what is in the batch.
         self.publish();
-        push(self.queue, self.producer, bytes)?;
+        push(self.queue, self.producer, bytes, self.arm)?;
         self.entries += 1;
         self.bytes += bytes.len() as u64;
         Ok(())
@@ -274,7 +297,7 @@ impl Batch<'_> {
             Ok(offset) => offset,
             Err(ring::Error::Full) => {
                 self.publish();
-                reserve(self.queue, self.producer, len)?
+                reserve(self.queue, self.producer, len, self.arm)?
             }
             Err(error) => return Err(self.queue.report(error, self.producer.corrupt_events())),
         };
@@ -284,6 +307,12 @@ impl Batch<'_> {
         self.entries += 1;
         self.bytes += u64::from(len);
         Ok(())
+    }
+
+    /// Declares `entries` entries lost, as [`Producer::report_lost`].
+    pub fn report_lost(&mut self, entries: u64) {
+        self.producer.report_lost(entries);
+        self.queue.count(Counter::Lost, entries);
     }
 
     #[inline(always)]
@@ -362,12 +391,17 @@ fn entry_len(producer: &ring::Producer<Mapped>, len: usize) -> Result<u32, Error
 
 /// Copies an entry into the ring; deals with a full or corrupt one.
 #[inline(always)]
-fn push(queue: &Queue, producer: &mut ring::Producer<Mapped>, bytes: &[u8]) -> Result<(), Error> {
+fn push(
+    queue: &Queue,
+    producer: &mut ring::Producer<Mapped>,
+    bytes: &[u8],
+    arm: Arm,
+) -> Result<(), Error> {
     match producer.push(bytes) {
         Ok(()) => Ok(()),
         Err(ring::Error::Full) => {
             let len = entry_len(producer, bytes.len())?;
-            arm_or_full(queue, producer, len)?;
+            arm_or_full(queue, producer, len, arm)?;
             Ok(producer.push(bytes)?)
         }
         Err(error) => Err(queue.report(error, producer.corrupt_events())),
@@ -375,11 +409,16 @@ fn push(queue: &Queue, producer: &mut ring::Producer<Mapped>, bytes: &[u8]) -> R
 }
 
 /// Reserves room in the ring; deals with a full or corrupt one.
-fn reserve(queue: &Queue, producer: &mut ring::Producer<Mapped>, len: u32) -> Result<usize, Error> {
+fn reserve(
+    queue: &Queue,
+    producer: &mut ring::Producer<Mapped>,
+    len: u32,
+    arm: Arm,
+) -> Result<usize, Error> {
     match producer.reserve(len) {
         Ok(offset) => Ok(offset),
         Err(ring::Error::Full) => {
-            arm_or_full(queue, producer, len)?;
+            arm_or_full(queue, producer, len, arm)?;
             Ok(producer.reserve(len)?)
         }
         Err(error) => Err(queue.report(error, producer.corrupt_events())),
@@ -388,8 +427,24 @@ fn reserve(queue: &Queue, producer: &mut ring::Producer<Mapped>, len: u32) -> Re
 
 /// Asks for the room, looks once more, and if there is still none wakes a sleeping consumer.
 #[cold]
-fn arm_or_full(queue: &Queue, producer: &mut ring::Producer<Mapped>, len: u32) -> Result<(), Error> {
-    match producer.arm_room(occupied_bytes(len)) {
+fn arm_or_full(
+    queue: &Queue,
+    producer: &mut ring::Producer<Mapped>,
+    len: u32,
+    arm: Arm,
+) -> Result<(), Error> {
+    let need = occupied_bytes(len);
+    let armed = match arm {
+        Arm::No => Ok(false),
+        Arm::Entry => producer.arm_room(need),
+        Arm::Quarter => producer.arm_room(need.max(queue.geometry().data_bytes() / 4)),
+    };
+    let found = match armed {
+        // What was asked for may not be there, and yet enough for this entry.
+        Ok(false) => producer.room().map(|room| room >= need),
+        found => found,
+    };
+    match found {
         Ok(true) => Ok(()),
         Ok(false) => {
             queue.found_full(producer);

@@ -71,11 +71,6 @@ impl Generator {
         self.kept = Some(len);
     }
 
-    /// The longest entry that may come.
-    pub(super) fn longest(&self) -> usize {
-        self.max as usize
-    }
-
     /// Fills in the next entry.
     #[inline]
     pub(super) fn fill(&mut self, entry: &mut [u8]) {

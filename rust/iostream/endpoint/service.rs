@@ -20,6 +20,7 @@ use crate::{
     driver::Driver,
     error::Error,
     port::PortRef,
+    producer::Arm,
     ring::uapi,
     Consumer, Producer,
 };
@@ -97,7 +98,7 @@ impl Service {
             // It moves in `run` alone.
             return;
         }
-        while let Ok(Step::Moved(_)) = self.step(&mut kind, CHUNK, CHUNK) {
+        while let Ok(Step::Moved(_)) = self.step(&mut kind, CHUNK, CHUNK, Arm::Entry) {
             // SAFETY: No preconditions, this is process context.
             if unsafe { bindings::iostream_fatal_signal_pending() } {
                 return;
@@ -140,8 +141,10 @@ impl Service {
                 entries if entries <= request.done => return Ok(()),
                 entries => CHUNK.max(batch).min(entries - request.done),
             };
+            // While both sides are busy nobody asks to be woken, and nobody makes a system call.
+            let arm = if spins < SPINS { Arm::No } else { Arm::Quarter };
             let kicks = self.port.kicks();
-            match self.step(&mut self.kind.lock(), left, batch)? {
+            match self.step(&mut self.kind.lock(), left, batch, arm)? {
                 Step::Moved(moved) => {
                     request.done += moved;
                     spins = 0;
@@ -151,13 +154,12 @@ impl Service {
                         return Err(Error::Interrupted);
                     }
                 }
-                Step::Stuck if spins < SPINS => {
+                Step::Stuck if arm == Arm::No => {
                     spins += 1;
                     // SAFETY: No preconditions.
                     unsafe { bindings::iostream_cpu_relax() };
                 }
                 Step::Stuck => {
-                    self.arm_room(&mut self.kind.lock())?;
                     self.port.wait_for_kick(kicks, timeout, true)?;
                     spins = 0;
                 }
@@ -165,24 +167,14 @@ impl Service {
         }
     }
 
-    /// Before a source sleeps: asks for a quarter of the queue, not for one entry, so that a busy
-    /// consumer notifies rarely.
-    fn arm_room(&self, kind: &mut Kind) -> Result<(), Error> {
-        match kind {
-            Kind::Source(producer, generator) => {
-                producer.arm_room(generator.longest())?;
-            }
-            Kind::Echo(..) | Kind::Timer | Kind::Sink(..) => {}
-        }
-        Ok(())
-    }
-
     /// Moves at most `max` entries, published `batch` at a time.
-    fn step(&self, kind: &mut Kind, max: u64, batch: u64) -> Result<Step, Error> {
+    fn step(&self, kind: &mut Kind, max: u64, batch: u64, arm: Arm) -> Result<Step, Error> {
         let moved = match kind {
-            Kind::Echo(producer, consumer) => self.echo(producer, consumer, max)?,
-            Kind::Source(producer, generator) => self.produce(producer, generator, max, batch)?,
-            Kind::Sink(consumer, checker) => self.check(consumer, checker, max)?,
+            Kind::Echo(producer, consumer) => self.echo(producer, consumer, max, arm)?,
+            Kind::Source(producer, generator) => {
+                self.produce(producer, generator, max, batch, arm)?
+            }
+            Kind::Sink(consumer, checker) => self.check(consumer, checker, max, arm)?,
             Kind::Timer => 0,
         };
         Ok(match moved {
@@ -196,10 +188,11 @@ impl Service {
         producer: &mut Producer,
         consumer: &mut Consumer,
         max: u64,
+        arm: Arm,
     ) -> Result<u64, Error> {
         let stats = &self.stats;
-        producer.batch(|batch| {
-            consumer.drain(max, |entry| {
+        producer.batch_arming(arm, |batch| {
+            consumer.drain_arming(arm != Arm::No, max, |entry| {
                 let copied = batch.enqueue_in_place(entry.len(), |bytes| {
                     // The lengths are equal, so this cannot fail.
                     let _ = entry.copy_to(0, bytes);
@@ -219,13 +212,14 @@ impl Service {
         generator: &mut Generator,
         max: u64,
         batch: u64,
+        arm: Arm,
     ) -> Result<u64, Error> {
         let mut made = 0;
         let mut bytes = 0;
         let mut error = None;
         while made < max && error.is_none() {
             let want = batch.min(max - made);
-            producer.batch(|entries| {
+            producer.batch_arming(arm, |entries| {
                 for _ in 0..want {
                     let len = generator.next_len();
                     if let Err(full) = entries.enqueue_in_place(len, |entry| generator.fill(entry)) {
@@ -252,10 +246,11 @@ impl Service {
         consumer: &mut Consumer,
         checker: &mut Checker,
         max: u64,
+        arm: Arm,
     ) -> Result<u64, Error> {
         let mut bytes = 0;
         let (mut bad, mut missed) = (0, 0);
-        let taken = consumer.drain(max, |entry| {
+        let taken = consumer.drain_arming(arm != Arm::No, max, |entry| {
             match checker.check(entry) {
                 Found::Good { missed: before } => missed += before,
                 Found::Bad => bad += 1,
