@@ -24,7 +24,10 @@ struct Tick {
 }
 impl HrTimerCallback for Tick {
     type Pointer<'a> = Arc<Self>;
-    fn run(this: ArcBorrow<'_, Self>, mut timer: HrTimerCallbackContext<'_, Self>) -> HrTimerRestart {
+    fn run(
+        this: ArcBorrow<'_, Self>,
+        mut timer: HrTimerCallbackContext<'_, Self>,
+    ) -> HrTimerRestart {
         let now = Instant::<Monotonic>::now().as_nanos();
         let _ = this.producer.lock().enqueue(&now.to_ne_bytes()); // Nobody listens, or it is full.
         timer.forward_now(Delta::from_millis(100));
@@ -36,11 +39,16 @@ impl_has_hr_timer! {
 }
 impl kernel::Module for Ticker {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let mut ports = Ports::new(Config::new(c"ticker").output(QueueConfig::with_capacity(4096)?))?;
+        let mut ports =
+            Ports::new(Config::new(c"ticker").output(QueueConfig::with_capacity(4096)?))?;
         let producer = ports.producer.take().ok_or(ENODEV)?;
         let node = Registration::new(ports, NoCallbacks)?;
-        let tick = pin_init!(Tick { timer <- HrTimer::new(), producer <- new_spinlock_irq!(producer) });
+        let tick =
+            pin_init!(Tick { timer <- HrTimer::new(), producer <- new_spinlock_irq!(producer) });
         let timer = Arc::pin_init(tick, GFP_KERNEL)?.start(Delta::from_millis(100));
-        Ok(Self { _timer: timer, _node: node })
+        Ok(Self {
+            _timer: timer,
+            _node: node,
+        })
     }
 }

@@ -99,11 +99,7 @@ impl Consumer {
     ///
     /// [`Error::Corrupt`], after the entries before it were taken.
     #[inline]
-    pub fn drain(
-        &mut self,
-        max: u64,
-        f: impl FnMut(&View<'_>) -> bool,
-    ) -> Result<u64, Error> {
+    pub fn drain(&mut self, max: u64, f: impl FnMut(&View<'_>) -> bool) -> Result<u64, Error> {
         self.drain_arming(true, max, f)
     }
 
@@ -181,7 +177,7 @@ impl Consumer {
         might_sleep();
         loop {
             let kicks = self.port.kicks();
-            match self.with(|queue, consumer| peek(queue, consumer)) {
+            match self.with(peek) {
                 Ok(_) => return Ok(()),
                 Err(Error::Empty) => {}
                 Err(error) => return Err(error),

@@ -79,6 +79,9 @@ unsafe fn access(file: *mut c::file) -> Access {
     }
 }
 
+/// # Safety
+///
+/// `inode` and `file` are being opened, and the inode is a node's.
 unsafe extern "C" fn open(inode: *mut c::inode, file: *mut c::file) -> c_int {
     from_result(|| {
         // SAFETY: The cdev of the inode is a node's, and alive while it is being opened.
@@ -94,12 +97,18 @@ unsafe extern "C" fn open(inode: *mut c::inode, file: *mut c::file) -> c_int {
     })
 }
 
+/// # Safety
+///
+/// `file` is a node's, and nobody uses it any more.
 unsafe extern "C" fn release(_inode: *mut c::inode, file: *mut c::file) -> c_int {
     // SAFETY: Stored by `open`; nobody uses the file any more.
     drop(unsafe { Private::from_foreign((*file).private_data) });
     0
 }
 
+/// # Safety
+///
+/// `iocb` is for a node's file, `iter` to be written.
 unsafe extern "C" fn read_iter(iocb: *mut c::kiocb, iter: *mut c::iov_iter) -> isize {
     from_result(|| {
         // SAFETY: The file is open for the length of the call, and the iterator is for writing to.
@@ -111,6 +120,9 @@ unsafe extern "C" fn read_iter(iocb: *mut c::kiocb, iter: *mut c::iov_iter) -> i
     })
 }
 
+/// # Safety
+///
+/// `iocb` is for a node's file, `iter` to be read.
 unsafe extern "C" fn write_iter(iocb: *mut c::kiocb, iter: *mut c::iov_iter) -> isize {
     from_result(|| {
         // SAFETY: The file is open for the length of the call, and the iterator is for reading from.
@@ -122,6 +134,9 @@ unsafe extern "C" fn write_iter(iocb: *mut c::kiocb, iter: *mut c::iov_iter) -> 
     })
 }
 
+/// # Safety
+///
+/// `file` is a node's; `table` as the kernel gives it to poll.
 unsafe extern "C" fn poll(file: *mut c::file, table: *mut c::poll_table) -> c::__poll_t {
     // SAFETY: The file is open for the length of the call.
     let session = unsafe { session(file) };
@@ -132,6 +147,9 @@ unsafe extern "C" fn poll(file: *mut c::file, table: *mut c::poll_table) -> c::_
     })
 }
 
+/// # Safety
+///
+/// `file` is a node's; `vma` is being set up.
 unsafe extern "C" fn mmap_file(file: *mut c::file, vma: *mut c::vm_area_struct) -> c_int {
     from_result(|| {
         // SAFETY: The file is open for the length of the call, and the VMA is being set up.
@@ -141,15 +159,21 @@ unsafe extern "C" fn mmap_file(file: *mut c::file, vma: *mut c::vm_area_struct) 
     })
 }
 
+/// # Safety
+///
+/// `file` is a node's.
 unsafe extern "C" fn ioctl_file(file: *mut c::file, command: c_uint, arg: c_ulong) -> c_long {
     // SAFETY: The file is open for the length of the call.
     let session = unsafe { session(file) };
-    match ioctl::ioctl(&session, command, arg as usize) {
+    match ioctl::ioctl(&session, command, arg) {
         Ok(()) => 0,
         Err(error) => error.to_errno() as c_long,
     }
 }
 
+/// # Safety
+///
+/// `file` is a node's; `seq` may be written.
 unsafe extern "C" fn show_fdinfo(seq: *mut c::seq_file, file: *mut c::file) {
     // SAFETY: Both are valid for the length of the call.
     let (session, seq) = unsafe { (session(file), SeqFile::from_raw(seq)) };

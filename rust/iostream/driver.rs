@@ -16,12 +16,7 @@
 //! Callbacks run in process context and may sleep. They must not drop the registration, nor disable
 //! or cancel callbacks: those wait for them. They may run at the same time in several threads.
 
-use kernel::{
-    cred::Credential,
-    device::Device,
-    prelude::*,
-    str::CStr,
-};
+use kernel::{cred::Credential, device::Device, prelude::*, str::CStr};
 
 use crate::{
     node::{NodeConfig, NodeHandle},

@@ -130,9 +130,8 @@ fn wait(queue: &Queue, access: Access) -> Result {
 fn take(queue: &Queue, iov: &mut IovIterDest<'_>) -> Result<(usize, bool)> {
     // SAFETY: The claim keeps the process from mapping its page, and the lock other calls away, so
     // this is the only consumer; the region outlives the call.
-    let mut consumer =
-        unsafe { ring::Consumer::resume(queue.region().mapped(), *queue.geometry()) }
-            .map_err(Error::from)?;
+    let resumed = unsafe { ring::Consumer::resume(queue.region().mapped(), *queue.geometry()) };
+    let mut consumer = resumed.map_err(Error::from)?;
     let entry = consumer.peek().map_err(Error::from)?;
     if entry.len() > iov.len() {
         return Err(ENOBUFS);
@@ -164,9 +163,8 @@ fn take_overwriting(queue: &Queue, iov: &mut IovIterDest<'_>) -> Result<(usize, 
 /// Returns whether the driver waits for the entry.
 fn put(queue: &Queue, bytes: &[u8]) -> Result<bool> {
     // SAFETY: As in `take`, for the producer.
-    let mut producer =
-        unsafe { ring::Producer::resume(queue.region().mapped(), *queue.geometry()) }
-            .map_err(Error::from)?;
+    let resumed = unsafe { ring::Producer::resume(queue.region().mapped(), *queue.geometry()) };
+    let mut producer = resumed.map_err(Error::from)?;
     // If it is full, the driver was told of what is in it.
     producer.push(bytes).map_err(Error::from)?;
     producer.publish();

@@ -43,7 +43,5 @@ pub(crate) fn mmap(session: &Session, access: Access, vma: &VmaNew) -> Result {
     };
     let queue = session.live_queue(direction)?;
     let first = page & ((1 << (DIRECTION_SHIFT - PAGE_SHIFT as u32)) - 1);
-    queue
-        .region()
-        .map(vma, first as usize, queue.user_words())
+    queue.region().map(vma, first as usize, queue.user_words())
 }

@@ -9,8 +9,7 @@
 use core::ptr;
 
 use kernel::{
-    bindings as c,
-    container_of,
+    bindings as c, container_of,
     device::Device,
     error::to_result,
     prelude::*,
@@ -321,13 +320,22 @@ fn raw_device(device: &Device) -> *mut c::device {
     ptr::from_ref(device).cast_mut().cast()
 }
 
+/// A string for C, in a constant.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "as_char_ptr is no constant function; the cast makes the kernel's char of it"
+)]
+pub(crate) const fn chars(text: &'static CStr) -> *const c_char {
+    text.as_ptr().cast()
+}
+
 struct DeviceType(Opaque<c::device_type>);
 
 // SAFETY: The kernel only reads it.
 unsafe impl Sync for DeviceType {}
 
 static DEVICE_TYPE: DeviceType = DeviceType(Opaque::new(c::device_type {
-    name: c"iostream".as_ptr().cast(),
+    name: chars(c"iostream"),
     devnode: Some(devnode),
     release: Some(release),
     groups: sysfs::groups(),
@@ -335,6 +343,10 @@ static DEVICE_TYPE: DeviceType = DeviceType(Opaque::new(c::device_type {
 }));
 
 /// Says mode and group of the node to devtmpfs.
+///
+/// # Safety
+///
+/// `dev` is a node's device; the others are null or may be written.
 unsafe extern "C" fn devnode(
     dev: *const c::device,
     mode: *mut c::umode_t,
@@ -356,6 +368,9 @@ unsafe extern "C" fn devnode(
     ptr::null_mut()
 }
 
+/// # Safety
+///
+/// `dev` is a node's device, and the last reference to it is gone.
 unsafe extern "C" fn release(dev: *mut c::device) {
     // SAFETY: The last reference to the device is gone, and with it to the node.
     drop(unsafe { KBox::from_raw(container_of!(Opaque::cast_from(dev), Node, dev).cast_mut()) });

@@ -75,6 +75,9 @@ impl WaitQueue {
         timeout_ns: Option<u64>,
         mut ready: impl FnMut() -> bool,
     ) -> Result {
+        /// # Safety
+        ///
+        /// `arg` points at an `F` that nobody else uses.
         unsafe extern "C" fn call<F: FnMut() -> bool>(arg: *mut c_void) -> bool {
             // SAFETY: `arg` is the closure below, borrowed by nobody else while it sleeps.
             unsafe { (*arg.cast::<F>())() }
@@ -206,4 +209,3 @@ impl PinnedDrop for Notify {
         }
     }
 }
-

@@ -237,7 +237,8 @@ impl Port {
             make(Direction::Input, self.config.input)?,
         ];
         if let Some(opener) = opener {
-            self.call(|driver| driver.open(opener)).unwrap_or(Err(ENODEV))?;
+            self.call(|driver| driver.open(opener))
+                .unwrap_or(Err(ENODEV))?;
         }
         let mut state = self.state.lock();
         if state.gone {
@@ -428,7 +429,9 @@ impl Port {
         f: impl FnOnce(&Queue) -> R,
     ) -> Option<R> {
         let state = self.state.lock();
-        state.queues[direction as usize].as_ref().map(|queue| f(queue))
+        state.queues[direction as usize]
+            .as_ref()
+            .map(|queue| f(queue))
     }
 
     /// Lets go of a reference from any context.

@@ -340,11 +340,7 @@ impl Reservation<'_> {
     pub fn as_mut_slice(&mut self) -> &mut [u8] {
         // SAFETY: Reserved, and the producer is borrowed for as long; the process can only read
         // there; the reference to the queue keeps the pages.
-        unsafe {
-            self.queue
-                .region()
-                .data_mut(self.offset, self.len as usize)
-        }
+        unsafe { self.queue.region().data_mut(self.offset, self.len as usize) }
     }
 
     /// Publishes the entry, and wakes the process if it waits for it.

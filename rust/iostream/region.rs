@@ -29,8 +29,7 @@ use kernel::{
 };
 
 use crate::{
-    bindings,
-    limits,
+    bindings, limits,
     ring::{uapi, Geometry, Mapped},
 };
 
@@ -170,7 +169,11 @@ impl Region {
     /// Writes the info page for the first time, before anybody else sees the region.
     pub(crate) fn write_info(&mut self, info: uapi::iostream_info) {
         // SAFETY: The page is as large, aligned, and nobody else knows it yet.
-        unsafe { self.area(Area::Info).cast::<uapi::iostream_info>().write(info) };
+        unsafe {
+            self.area(Area::Info)
+                .cast::<uapi::iostream_info>()
+                .write(info)
+        };
     }
 
     /// Zeroes the words of both sides.
@@ -239,7 +242,11 @@ impl Region {
             .find(|area| area.first_page() == page)
             .ok_or(EINVAL)?;
         let data_pages = self.geometry.data_bytes() as usize >> PAGE_SHIFT;
-        let pages = if area == Area::Data { 2 * data_pages } else { 1 };
+        let pages = if area == Area::Data {
+            2 * data_pages
+        } else {
+            1
+        };
         if vma.end() - vma.start() != pages << PAGE_SHIFT || vma.flags() & vm::SHARED == 0 {
             return Err(EINVAL);
         }
@@ -252,7 +259,8 @@ impl Region {
         for i in 0..pages {
             let index = page + if i < data_pages { i } else { i - data_pages };
             let mapped = self.pages.get(index).ok_or(EINVAL);
-            let done = mapped.and_then(|p| mixed.vm_insert_page(vma.start() + (i << PAGE_SHIFT), p));
+            let done =
+                mapped.and_then(|p| mixed.vm_insert_page(vma.start() + (i << PAGE_SHIFT), p));
             if let Err(error) = done {
                 if let Some(claim) = claim {
                     claim.store(FREE, Relaxed);

@@ -12,17 +12,11 @@
 
 use core::mem::offset_of;
 
-use kernel::{
-    bindings as c,
-    fmt,
-    prelude::*,
-    sync::atomic::Relaxed,
-    types::Opaque,
-};
+use kernel::{bindings as c, fmt, prelude::*, sync::atomic::Relaxed, types::Opaque};
 
 use crate::{
     limits,
-    node::Node,
+    node::{chars, Node},
     queue::{Counter, Direction},
 };
 
@@ -57,7 +51,7 @@ impl Attribute {
         Self {
             attribute: c::device_attribute {
                 attr: c::attribute {
-                    name: name.as_ptr().cast(),
+                    name: chars(name),
                     mode: 0o444,
                 },
                 __bindgen_anon_1: c::device_attribute__bindgen_ty_1 {
@@ -72,6 +66,9 @@ impl Attribute {
 
 const _: () = assert!(offset_of!(Attribute, attribute) == 0);
 
+/// # Safety
+///
+/// `dev` is a node's device, `attribute` one of this file's, `buffer` a page of sysfs's.
 unsafe extern "C" fn show_trampoline(
     dev: *mut c::device,
     attribute: *mut c::device_attribute,
@@ -180,7 +177,7 @@ impl Group {
     ) -> Self {
         Self(Opaque::new(c::attribute_group {
             name: match name {
-                Some(name) => name.as_ptr().cast(),
+                Some(name) => chars(name),
                 None => core::ptr::null(),
             },
             __bindgen_anon_2: c::attribute_group__bindgen_ty_2 {

@@ -18,11 +18,7 @@
 //! Entry number n holds, in each byte, the low byte of n plus the byte's index.
 
 use iostream::{Config, Error, Producer, QueueConfig, Wake};
-use kernel::{
-    prelude::*,
-    str::CString,
-    sync::atomic::Relaxed,
-};
+use kernel::{prelude::*, str::CString, sync::atomic::Relaxed};
 
 use crate::{
     node::{Log, TestNode},
@@ -172,19 +168,22 @@ fn produce(node: &TestNode, command: &str, words: &mut Words<'_>) -> Result<Resu
         "batch" => {
             let (count, len) = (words.number()?, words.size()?);
             let entry = next_entry(node, len)?;
-            producer.batch(|batch| {
-                (0..count)
-                    .take_while(|_| batch.enqueue(&entry).is_ok())
-                    .count() as u64
-            })
-            .map(counted)
+            producer
+                .batch(|batch| {
+                    (0..count)
+                        .take_while(|_| batch.enqueue(&entry).is_ok())
+                        .count() as u64
+                })
+                .map(counted)
         }
         "reserve" => reserve(node, producer, words.size()?, words.word()?)?,
         "lost" => producer.report_lost(words.number()?).map(|()| counted(0)),
         "flush" => producer.flush().map(|()| counted(0)),
         "can" => {
             let (len, count) = (words.size()?, words.number()?);
-            producer.can_enqueue(len, count).map(|can| counted(can.into()))
+            producer
+                .can_enqueue(len, count)
+                .map(|can| counted(can.into()))
         }
         _ => return Err(EINVAL),
     })
@@ -213,7 +212,10 @@ fn reserve(
         Ok(reservation) => reservation,
         Err(error) => return Ok(Err(error)),
     };
-    fill_in(node.sequence.fetch_add(1, Relaxed), reservation.as_mut_slice());
+    fill_in(
+        node.sequence.fetch_add(1, Relaxed),
+        reservation.as_mut_slice(),
+    );
     let done = match then {
         "commit" => reservation.commit(),
         "commit-short" => reservation.commit_len(len / 2),

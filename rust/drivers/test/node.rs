@@ -132,7 +132,11 @@ impl TestNode {
         let mut config = Config::new(name);
         if output != 0 {
             let queue = QueueConfig::with_capacity(output)?;
-            config = config.output(if overwrite { queue.overwriting() } else { queue });
+            config = config.output(if overwrite {
+                queue.overwriting()
+            } else {
+                queue
+            });
         }
         if input != 0 {
             config = config.input(QueueConfig::with_capacity(input)?);

@@ -16,13 +16,8 @@ use super::{
     Stats,
 };
 use crate::{
-    bindings,
-    driver::Driver,
-    error::Error,
-    port::PortRef,
-    producer::Arm,
-    ring::uapi,
-    Consumer, Producer,
+    bindings, driver::Driver, error::Error, port::PortRef, producer::Arm, ring::uapi, Consumer,
+    Producer,
 };
 
 /// Entries that are moved before looking at signals and the scheduler.
@@ -222,7 +217,8 @@ impl Service {
             producer.batch_arming(arm, |entries| {
                 for _ in 0..want {
                     let len = generator.next_len();
-                    if let Err(full) = entries.enqueue_in_place(len, |entry| generator.fill(entry)) {
+                    if let Err(full) = entries.enqueue_in_place(len, |entry| generator.fill(entry))
+                    {
                         generator.keep_len(len);
                         error = Some(full);
                         return;
