@@ -50,7 +50,7 @@ impl<'a> Words<'a> {
 
     fn name(&mut self) -> Result<CString> {
         let name = self.word()?;
-        Ok(CString::try_from_fmt(fmt!("{name}"))?)
+        CString::try_from_fmt(fmt!("{name}"))
     }
 }
 
