@@ -8,7 +8,7 @@ ONLY ?=
 FILE ?=
 export LONG ONLY
 
-.PHONY: help demo test check shell vm modules modules_install userspace doc clean distclean
+.PHONY: help demo test check format shell vm modules modules_install userspace doc clean distclean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -22,6 +22,9 @@ test: ## host tests, VM tests, tests of the harness (LONG=1: full counts; ONLY=p
 
 check: ## formatting, lints, licences, generated files (ONLY=pattern: checks that match)
 	@scripts/check
+
+format: ## format all Rust as `make check` wants it
+	@scripts/format
 
 shell: vm ## a prompt in the VM, to play in
 	@qemu/run --shell
