@@ -121,16 +121,20 @@ impl OverwriteReader {
             if self.arm()? {
                 return Ok(());
             }
-            let mut hang_up = self.end.info().gone();
-            if !hang_up {
-                let ready = self.device.poll(Direction::Output, deadline.left()?)?;
-                hang_up = ready.is_some_and(|ready| ready.hang_up);
+            let mut end = self.end.info().gone().then_some(Error::Gone);
+            if end.is_none() {
+                match self.device.poll(Direction::Output, deadline.left()?)? {
+                    Some(ready) if ready.hang_up => end = Some(Error::Gone),
+                    Some(ready) if ready.error => end = Some(Error::Corrupt),
+                    // The deadline knows whether the time is over.
+                    _ => {}
+                }
             }
             if self.is_ready()? {
                 return Ok(());
             }
-            if hang_up {
-                return Err(Error::Gone);
+            if let Some(error) = end {
+                return Err(error);
             }
         }
     }

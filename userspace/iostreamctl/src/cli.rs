@@ -1,0 +1,277 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The command line, as clap reads it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::framing::Framing;
+use crate::units::{parse_bytes, parse_seconds, parse_sizes, Sizes};
+
+const EXAMPLES: &str = "\
+Examples:
+  iostreamctl list                          devices, and who has them open
+  iostreamctl info --watch                  counters, every second
+  iostreamctl echo Cargo.lock               a file into the kernel and back, compared
+  iostreamctl echo --generate 1G --entry-size 1-4K --flat-out
+  iostreamctl source --count 100000         entries made by the kernel, checked here
+  iostreamctl send -d iostream0 data.bin    a file to a driver's input queue
+  journalctl -f | iostreamctl send -d iostream0 --framing lines
+  iostreamctl recv -d iostream0 --count 10 --framing lines | head
+
+Exit codes:
+  0 done             5 busy: someone else has it         9 nothing came in time
+  1 other failures   6 the device is gone              130 interrupted by Ctrl-C
+  2 wrong usage      7 data corrupt or different       141 the reader of a pipe is gone
+  3 no such device   8 a limit, or out of memory
+  4 no permission";
+
+/// Lists, inspects, fills and drains iostream devices.
+#[derive(Debug, Parser)]
+#[command(name = "iostreamctl", version, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Device: a path, or a node's name.
+    #[arg(short, long, global = true, default_value = "/dev/iostream")]
+    pub device: PathBuf,
+    /// Results as JSON.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// No progress line.
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+}
+
+/// One subcommand each.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// List devices and the sessions that are open on them.
+    List,
+    /// Show a device's limits, queues and counters.
+    #[command(after_help = "\
+Counters of /dev/iostream belong to its sessions: those of other users' processes are seen by root.")]
+    Info(Info),
+    /// Send a file or standard input into an input queue.
+    #[command(after_help = "\
+On /dev/iostream a sink checks what comes in. It knows records, so --framing record is the default
+there: each entry then starts with a number and a checksum.")]
+    Send(Send),
+    /// Receive an output queue's entries into a file or standard output.
+    #[command(after_help = "\
+On /dev/iostream a source makes records: --framing record checks each and writes what follows its
+head. It ends after --count entries, when nothing comes for --timeout, or with Ctrl-C.")]
+    Recv(Recv),
+    /// Send a file through the kernel and back, and compare.
+    #[command(after_help = "\
+Examples:
+  iostreamctl echo /etc/services
+  iostreamctl echo --generate 1G --entry-size 1-4K --flat-out
+  iostreamctl echo picture.png --output copy.png")]
+    Echo(Echo),
+    /// Have the kernel make entries, and check each.
+    #[command(after_help = "\
+Examples:
+  iostreamctl source --count 1M --entry-size 64-1500
+  iostreamctl source --rate 1000 --seconds 5
+  iostreamctl source --rate 10000 --seconds 5 --overwrite --queue-bytes 4K")]
+    Source(Source),
+}
+
+/// Arguments of `info`.
+#[derive(Debug, Args)]
+pub struct Info {
+    /// Show it again and again; seconds in between.
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "1",
+          value_parser = parse_seconds)]
+    pub watch: Option<Duration>,
+    /// Stop watching after so many times.
+    #[arg(long, value_name = "N", requires = "watch")]
+    pub times: Option<u64>,
+}
+
+/// How queues are made on /dev/iostream, and how ends wait.
+#[derive(Debug, Args)]
+pub struct Queue {
+    /// Capacity of each queue, on /dev/iostream (K, M, G: powers of 1024).
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    pub queue_bytes: Option<u64>,
+    /// Looks before a wait sleeps: more saves system calls and costs processor time.
+    #[arg(long, value_name = "LOOKS")]
+    pub spin: Option<u32>,
+    /// Fail if nothing moves for so long.
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    pub timeout: Option<Duration>,
+}
+
+/// Arguments of `send`.
+#[derive(Debug, Args)]
+pub struct Send {
+    /// What to send; `-` is standard input.
+    #[arg(default_value = "-")]
+    pub file: PathBuf,
+    /// How bytes become entries [default: record on /dev/iostream, else none].
+    #[arg(long, value_enum)]
+    pub framing: Option<Framing>,
+    /// Bytes of each entry, or a range to choose from, where the framing does not tell.
+    #[arg(long, value_name = "BYTES", default_value = "4K", value_parser = parse_sizes)]
+    pub entry_size: Sizes,
+    #[command(flatten)]
+    pub queue: Queue,
+}
+
+/// Arguments of `recv`.
+#[derive(Debug, Args)]
+pub struct Recv {
+    /// Where to put it; `-` is standard output.
+    #[arg(default_value = "-")]
+    pub file: PathBuf,
+    /// How entries become bytes.
+    #[arg(long, value_enum, default_value = "none")]
+    pub framing: Framing,
+    /// Stop after so many entries.
+    #[arg(long, value_name = "N", value_parser = parse_bytes)]
+    pub count: Option<u64>,
+    #[command(flatten)]
+    pub source: SourceQueue,
+    #[command(flatten)]
+    pub queue: Queue,
+}
+
+/// What the source of /dev/iostream is asked for.
+#[derive(Debug, Args)]
+pub struct SourceQueue {
+    /// Bytes of the entries that /dev/iostream makes, or a range to choose from.
+    #[arg(long, value_name = "BYTES", default_value = "64-1500", value_parser = parse_sizes)]
+    pub entry_size: Sizes,
+    /// Entries a second that /dev/iostream makes by timer; 0: as fast as it can.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub rate: u64,
+    /// A full queue of /dev/iostream loses its oldest entries.
+    #[arg(long)]
+    pub overwrite: bool,
+}
+
+/// Arguments of `echo`.
+#[derive(Debug, Args)]
+pub struct Echo {
+    /// What to send; `-` is standard input.
+    #[arg(required_unless_present = "generate")]
+    pub file: Option<PathBuf>,
+    /// Send so many made-up bytes instead of a file.
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes, conflicts_with = "file")]
+    pub generate: Option<u64>,
+    /// Where to put what comes back; `-` is standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Bytes of each entry, or a range to choose from.
+    #[arg(long, value_name = "BYTES", default_value = "4K", value_parser = parse_sizes)]
+    pub entry_size: Sizes,
+    /// Entries that are published, or released, at once.
+    #[arg(long, value_name = "N", default_value_t = 16,
+          value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch: u32,
+    /// Give the kernel's side a thread of its own, so that nobody has to be woken.
+    #[arg(long)]
+    pub flat_out: bool,
+    #[command(flatten)]
+    pub queue: Queue,
+}
+
+/// Arguments of `source`.
+#[derive(Debug, Args)]
+pub struct Source {
+    /// Stop after so many entries (K, M, G: powers of 1024) [default: 100000 without --seconds].
+    #[arg(long, value_name = "N", value_parser = parse_bytes)]
+    pub count: Option<u64>,
+    /// Stop after so long.
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    pub seconds: Option<Duration>,
+    #[command(flatten)]
+    pub source: SourceQueue,
+    #[command(flatten)]
+    pub queue: Queue,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(arguments: &[&str]) -> Result<Cli, clap::Error> {
+        Cli::try_parse_from(std::iter::once(&"iostreamctl").chain(arguments))
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn defaults_are_as_the_help_says() {
+        let cli = parse(&["send"]).unwrap();
+        assert_eq!(cli.device, PathBuf::from("/dev/iostream"));
+        let Command::Send(send) = cli.command else {
+            panic!();
+        };
+        assert_eq!(send.file, PathBuf::from("-"));
+        assert_eq!(send.framing, None);
+        assert_eq!(
+            send.entry_size,
+            Sizes {
+                min: 4096,
+                max: 4096
+            }
+        );
+    }
+
+    #[test]
+    fn global_options_go_before_and_after_the_command() {
+        for arguments in [
+            ["-d", "dev0", "--json", "list"],
+            ["list", "--json", "-d", "dev0"],
+        ] {
+            let cli = parse(&arguments).unwrap();
+            assert!(cli.json && cli.device.as_os_str() == "dev0");
+        }
+    }
+
+    #[test]
+    fn watch_has_an_optional_interval() {
+        let watch = |arguments: &[&str]| match parse(arguments).unwrap().command {
+            Command::Info(info) => info.watch,
+            _ => panic!(),
+        };
+        assert_eq!(watch(&["info"]), None);
+        assert_eq!(watch(&["info", "--watch"]), Some(Duration::from_secs(1)));
+        assert_eq!(
+            watch(&["info", "--watch=0.5"]),
+            Some(Duration::from_millis(500))
+        );
+    }
+
+    #[test]
+    fn wrong_usage_is_refused() {
+        for arguments in [
+            &["echo"][..],
+            &["echo", "file", "--generate", "1K"],
+            &["echo", "file", "--batch", "0"],
+            &["echo", "file", "--entry-size", "9-8"],
+            &["echo", "file", "--entry-size", "0"],
+            &["send", "--framing", "words"],
+            &["info", "--times", "3"],
+            &["info", "--watch=0"],
+            &["source", "--seconds=-1"],
+            &["nothing"],
+        ] {
+            assert_eq!(
+                parse(arguments).unwrap_err().exit_code(),
+                2,
+                "{arguments:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Opening what `--device` names.
+
+use std::path::{Path, PathBuf};
+
+use iostream::{Error, Session, Setup};
+
+use crate::failure::{OnDevice, Result};
+use crate::sysfs::System;
+
+/// A session, and what was opened for it.
+pub struct Opened {
+    /// The session.
+    pub session: Session,
+    /// The path of its node.
+    pub path: PathBuf,
+    /// It is `/dev/iostream`, and was set up.
+    pub built_in: bool,
+}
+
+/// Opens a device, and sets it up if it is one that wants to be.
+pub fn open(device: &Path, setup: &Setup) -> Result<Opened> {
+    let path = resolve(device, &System::real());
+    let session = Session::open(&path).on(&path)?;
+    let built_in = match session.set_up(setup) {
+        Ok(()) => true,
+        // A driver's node has its queues from the driver.
+        Err(Error::Unsupported(_)) => false,
+        Err(error) => return Err(error).on(&path),
+    };
+    Ok(Opened {
+        session,
+        path,
+        built_in,
+    })
+}
+
+/// The path of a device that may be given as a path, a file of /dev, or a node's name.
+pub fn resolve(device: &Path, system: &System) -> PathBuf {
+    if device.components().count() != 1 || device.is_absolute() {
+        return device.to_owned();
+    }
+    let in_dev = Path::new("/dev").join(device);
+    if in_dev.exists() {
+        return in_dev;
+    }
+    let nodes = system.nodes().unwrap_or_default();
+    match nodes
+        .into_iter()
+        .find(|node| Path::new(&node.name) == device)
+    {
+        Some(node) => node.path,
+        None => in_dev,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_name_is_looked_for_in_dev() {
+        let system = System::at(Path::new("/nonexistent"));
+        let path = |name: &str| resolve(Path::new(name), &system);
+        assert_eq!(path("null"), Path::new("/dev/null"));
+        assert_eq!(path("/x/y"), Path::new("/x/y"));
+        assert_eq!(path("./y"), Path::new("./y"));
+        assert_eq!(path("iostream77"), Path::new("/dev/iostream77"));
+    }
+}

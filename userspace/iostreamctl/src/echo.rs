@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! `iostreamctl echo`.
+
+use std::io::{self, Read, Write};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use iostream::{Consumer, Direction, Error, Setup};
+use serde_json::json;
+
+use crate::cli::{Cli, Echo};
+use crate::device::{open, Opened};
+use crate::failure::{Failure, OnDevice, Result};
+use crate::files::{self, Made};
+use crate::framing::{Cutter, Framing};
+use crate::moving::{first_cause, run_endpoint, wakeups, Sender, Sent};
+use crate::progress::Progress;
+use crate::report::{write_json, Table};
+use crate::stop::{Patience, Stop, SLICE};
+use crate::units::{human_bytes, per_second};
+
+/// Until the sender knows how many bytes there are.
+const UNKNOWN: u64 = u64::MAX;
+
+/// What came of it.
+struct Outcome {
+    sent: Sent,
+    received: Sent,
+    elapsed: Duration,
+    result: Result<()>,
+}
+
+/// Sends a file through the kernel and back, and compares.
+pub fn run(cli: &Cli, arguments: &Echo, stop: &Stop) -> Result<()> {
+    match (&arguments.file, arguments.generate) {
+        (Some(path), _) => {
+            let (input, name, size) = files::input(path, stop)?;
+            echo(cli, arguments, stop, input, &name, size)
+        }
+        (None, bytes) => {
+            // clap asks for one of the two.
+            let bytes = bytes.unwrap_or(0);
+            echo(
+                cli,
+                arguments,
+                stop,
+                Made::new(bytes),
+                "(made up)",
+                Some(bytes),
+            )
+        }
+    }
+}
+
+fn echo(
+    cli: &Cli,
+    arguments: &Echo,
+    stop: &Stop,
+    input: impl Read + Send,
+    name: &str,
+    size: Option<u64>,
+) -> Result<()> {
+    let mut setup = Setup::echo();
+    if let Some(bytes) = arguments.queue.queue_bytes {
+        setup = setup.input_bytes(bytes).output_bytes(bytes);
+    }
+    let opened = open(&cli.device, &setup)?;
+    let session = &opened.session;
+    let limit = |direction| {
+        session
+            .queue_info(direction)
+            .map(|queue| queue.max_entry_bytes)
+    };
+    let max = limit(Direction::Input).on(&opened.path)?;
+    let max = max.min(limit(Direction::Output).on(&opened.path)?);
+    let cutter = Cutter::new(
+        input,
+        name,
+        Framing::None,
+        arguments.entry_size,
+        max as usize,
+    )?;
+    let output: Box<dyn Write> = match &arguments.output {
+        Some(path) => Box::new(files::output(path)?.0),
+        None => Box::new(io::sink()),
+    };
+    let calls = session.system_calls();
+    let outcome = transfer(cli, arguments, stop, &opened, cutter, output, size)?;
+    // Ends are taken and mapped within, with a dozen calls; they belong to it.
+    let calls = session.system_calls() - calls;
+    report(cli, arguments, &opened, name, &outcome, calls).map_err(Failure::of_stdout)?;
+    let Outcome { sent, received, .. } = outcome;
+    outcome.result?;
+    if sent != received {
+        return Err(Failure::Mismatch(format!(
+            "what came back is different: sent {} bytes in {} entries (crc {:08x}), received {} \
+             bytes in {} (crc {:08x})",
+            sent.bytes, sent.entries, sent.crc, received.bytes, received.entries, received.crc
+        )));
+    }
+    Ok(())
+}
+
+fn transfer<R: Read + Send>(
+    cli: &Cli,
+    arguments: &Echo,
+    stop: &Stop,
+    opened: &Opened,
+    mut cutter: Cutter<R>,
+    output: Box<dyn Write>,
+    size: Option<u64>,
+) -> Result<Outcome> {
+    let session = &opened.session;
+    let mut producer = session.producer().on(&opened.path)?;
+    let mut consumer = session.consumer().on(&opened.path)?;
+    if let Some(spin) = arguments.queue.spin {
+        producer.set_spin(spin);
+        consumer.set_spin(spin);
+    }
+    let mut sender = Sender {
+        producer,
+        device: &opened.path,
+        stop,
+        batch: arguments.batch,
+        timeout: arguments.queue.timeout,
+    };
+    let total = AtomicU64::new(UNKNOWN);
+    let done = AtomicBool::new(false);
+    let start = Instant::now();
+    thread::scope(|scope| {
+        let runner = (arguments.flat_out && opened.built_in)
+            .then(|| scope.spawn(|| run_endpoint(session, &opened.path, 0, &done, stop)));
+        let sending = scope.spawn(|| {
+            let (sent, result) = sender.send_all(&mut cutter, |_| {});
+            match result {
+                Ok(()) => total.store(sent.bytes, Ordering::Release),
+                Err(_) => stop.fail(),
+            }
+            // The end is given up only with the session: the queue is still in use.
+            (sent, result, sender)
+        });
+        let mut receiving = Receiving {
+            consumer,
+            device: &opened.path,
+            stop,
+            output,
+            batch: arguments.batch,
+            patience: Patience::new(arguments.queue.timeout),
+            progress: Progress::new(size, cli.quiet),
+        };
+        let (received, result) = receiving.receive_all(&total);
+        let elapsed = start.elapsed();
+        done.store(true, Ordering::Relaxed);
+        if result.is_err() {
+            stop.fail();
+        }
+        let (sent, sending) = match sending.join() {
+            Ok((sent, result, _sender)) => (sent, result),
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        let running = match runner.map(thread::ScopedJoinHandle::join) {
+            Some(Ok(result)) => result,
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+            None => Ok(()),
+        };
+        Ok(Outcome {
+            sent,
+            received,
+            elapsed,
+            result: first_cause([sending, running, result]),
+        })
+    })
+}
+
+/// The way back.
+struct Receiving<'a> {
+    consumer: Consumer,
+    device: &'a Path,
+    stop: &'a Stop,
+    output: Box<dyn Write>,
+    batch: u32,
+    patience: Patience,
+    progress: Progress,
+}
+
+impl Receiving<'_> {
+    /// Receives until as many bytes came as `total` says. Returns what came, and how it ended.
+    fn receive_all(&mut self, total: &AtomicU64) -> (Sent, Result<()>) {
+        let mut received = Sent::default();
+        let mut crc = crc32fast::Hasher::new();
+        let result = loop {
+            if received.bytes >= total.load(Ordering::Acquire) {
+                break self.output.flush().map_err(Failure::of_output);
+            }
+            match self.receive_some(&mut received, &mut crc) {
+                Ok(()) => {}
+                Err(failure) => break Err(failure),
+            }
+        };
+        received.crc = crc.finalize();
+        (received, result)
+    }
+
+    fn receive_some(&mut self, received: &mut Sent, crc: &mut crc32fast::Hasher) -> Result<()> {
+        self.stop.check()?;
+        match self.consumer.wait(Some(SLICE)) {
+            Ok(()) => {}
+            Err(Error::TimedOut) => return self.patience.check(),
+            Err(error) => return Err(error).on(self.device),
+        }
+        self.patience.renew();
+        let mut batch = self.consumer.batch();
+        for _ in 0..self.batch {
+            let Some(entry) = batch.next().on(self.device)? else {
+                break;
+            };
+            crc.update(&entry);
+            self.output.write_all(&entry).map_err(Failure::of_output)?;
+            received.entries += 1;
+            received.bytes += entry.len() as u64;
+            self.progress.add(entry.len());
+        }
+        batch.finish().on(self.device)
+    }
+}
+
+fn report(
+    cli: &Cli,
+    arguments: &Echo,
+    opened: &Opened,
+    name: &str,
+    outcome: &Outcome,
+    calls: u64,
+) -> io::Result<()> {
+    // Standard output is for the bytes, if they go there.
+    let taken = arguments.output.as_deref().is_some_and(files::is_standard);
+    let mut out: Box<dyn Write> = if taken {
+        Box::new(io::stderr())
+    } else {
+        Box::new(io::stdout())
+    };
+    let Outcome { sent, received, .. } = outcome;
+    let wakeups = wakeups(&opened.session);
+    let rate = per_second(received.bytes, outcome.elapsed);
+    if cli.json {
+        let value = json!({
+            "file": name, "device": opened.path, "bytes": received.bytes,
+            "entries": received.entries, "wakeups": wakeups, "system_calls": calls,
+            "seconds": outcome.elapsed.as_secs_f64(), "bytes_per_second": rate,
+            "crc32_sent": format!("{:08x}", sent.crc),
+            "crc32_received": format!("{:08x}", received.crc),
+            "equal": outcome.result.is_ok() && sent == received,
+        });
+        return write_json(&mut out, &value);
+    }
+    let mut table = Table::new([
+        "FILE",
+        "BYTES",
+        "ENTRIES",
+        "WAKE-UPS",
+        "SYSTEM CALLS",
+        "RATE",
+        "CRC",
+    ]);
+    let crc = if outcome.result.is_err() {
+        "incomplete".to_owned()
+    } else if sent == received {
+        format!("0x{:08x} equal", sent.crc)
+    } else {
+        format!("0x{:08x} sent, 0x{:08x} received", sent.crc, received.crc)
+    };
+    table.row([
+        name.to_owned(),
+        received.bytes.to_string(),
+        received.entries.to_string(),
+        wakeups.to_string(),
+        calls.to_string(),
+        format!("{}/s", human_bytes(rate)),
+        crc,
+    ]);
+    table.write(&mut out)
+}

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! How the command fails: one sentence, and an exit code that a script can use.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use iostream::{Error, Session};
+
+/// Why the command did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Of the device.
+    #[error("{}", explain(device, source))]
+    Device {
+        /// Which.
+        device: PathBuf,
+        /// What it said.
+        source: Error,
+    },
+    /// Of a file.
+    #[error("{what}: {source}")]
+    File {
+        /// Which.
+        what: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The request makes no sense for this device or this file.
+    #[error("{0}")]
+    Usage(String),
+    /// What came is not what was sent.
+    #[error("{0}")]
+    Mismatch(String),
+    /// Nothing moved for too long.
+    #[error("nothing moved for {0:.1} seconds: see `iostreamctl info`, or raise --timeout")]
+    TimedOut(f64),
+    /// The other end of a pipe is gone.
+    #[error("the reader of the output is gone")]
+    BrokenPipe,
+    /// Ctrl-C.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// The result of the command's functions.
+pub type Result<T, E = Failure> = std::result::Result<T, E>;
+
+impl Failure {
+    /// The code to exit with, as the help lists them.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Device { source, .. } => match source {
+                Error::NotFound { .. } | Error::NotADevice { .. } => 3,
+                Error::Permission { .. } => 4,
+                Error::Busy(_) => 5,
+                Error::Gone => 6,
+                Error::Corrupt | Error::Stale => 7,
+                Error::LimitExceeded { .. }
+                | Error::Quota
+                | Error::Overflow
+                | Error::RateTooHigh
+                | Error::OutOfMemory => 8,
+                Error::TimedOut => 9,
+                Error::Interrupted => 130,
+                Error::InvalidArgument(_) | Error::TooLarge { .. } | Error::NoQueue(_) => 2,
+                _ => 1,
+            },
+            Self::File { .. } => 1,
+            Self::Usage(_) => 2,
+            Self::Mismatch(_) => 7,
+            Self::TimedOut(_) => 9,
+            Self::BrokenPipe => 141,
+            Self::Interrupted => 130,
+        }
+    }
+
+    /// A failure of a file: a broken pipe is one of its own, and so is Ctrl-C.
+    pub fn of_file(what: &str, source: io::Error) -> Self {
+        let inner = source.get_ref().and_then(|inner| inner.downcast_ref());
+        if let Some(Self::Interrupted) = inner {
+            return Self::Interrupted;
+        }
+        if source.kind() == io::ErrorKind::BrokenPipe {
+            return Self::BrokenPipe;
+        }
+        Self::File {
+            what: what.to_owned(),
+            source,
+        }
+    }
+
+    /// A failure of the file that was asked for as output.
+    pub fn of_output(source: io::Error) -> Self {
+        Self::of_file("output", source)
+    }
+
+    /// A failure of standard output.
+    pub fn of_stdout(source: io::Error) -> Self {
+        Self::of_file("standard output", source)
+    }
+}
+
+/// Puts the device's name to what it said.
+pub trait OnDevice<T> {
+    /// A [`Failure::Device`].
+    fn on(self, device: &Path) -> Result<T>;
+}
+
+impl<T> OnDevice<T> for iostream::Result<T> {
+    fn on(self, device: &Path) -> Result<T> {
+        self.map_err(|source| Failure::Device {
+            device: device.to_owned(),
+            source,
+        })
+    }
+}
+
+/// One sentence: what was wrong, and what to do.
+fn explain(device: &Path, error: &Error) -> String {
+    let name = device.display();
+    let built_in = device == Path::new(Session::BUILT_IN);
+    match error {
+        Error::NotFound { .. } if built_in => {
+            format!("{name} does not exist: load the module with `insmod iostream.ko`")
+        }
+        Error::NotFound { .. } => format!(
+            "{name} does not exist: load its driver; `iostreamctl list` shows the devices there are"
+        ),
+        Error::NotADevice { .. } => format!(
+            "{name} is not an iostream device: `iostreamctl list` shows the devices there are"
+        ),
+        Error::Permission { .. } => format!(
+            "no permission for {name}: run as root, or let root change the node's mode or group"
+        ),
+        Error::Busy(_) => format!(
+            "{name} is busy: another program has it open, and `iostreamctl list` shows which"
+        ),
+        Error::Gone => format!(
+            "{name} is gone: its driver was removed or its hardware unplugged; load it again"
+        ),
+        Error::NoQueue(direction) => {
+            format!("{name} has no {direction} queue: `iostreamctl info -d {name}` shows what it has")
+        }
+        Error::TooLarge { max } => format!(
+            "an entry is too large for {name}, which takes up to {max} bytes: lower --entry-size or \
+             raise --queue-bytes"
+        ),
+        Error::LimitExceeded { limit, .. } => format!(
+            "{name} allows {limit} bytes for one queue: lower --queue-bytes, or load the module \
+             with a larger max_queue_bytes"
+        ),
+        Error::Quota => format!(
+            "{name} has no memory left for queues: close other sessions, or load the module with a \
+             larger max_total_bytes"
+        ),
+        Error::RateTooHigh => format!("{name} cannot make so many entries a second: lower --rate"),
+        Error::Unsupported(_) => format!(
+            "{name} is a driver's device, without endpoints: use send and recv, or -d {}",
+            Session::BUILT_IN
+        ),
+        Error::Version { .. } => {
+            format!("{name}: {error}: build module and command from one source")
+        }
+        other => format!("{name}: {other}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn on(path: &str, source: Error) -> Failure {
+        let device = PathBuf::from(path);
+        Failure::Device { device, source }
+    }
+
+    #[test]
+    fn a_missing_module_says_what_to_do() {
+        let path = PathBuf::from("/dev/iostream");
+        let failure = on("/dev/iostream", Error::NotFound { path });
+        assert_eq!(
+            failure.to_string(),
+            "/dev/iostream does not exist: load the module with `insmod iostream.ko`"
+        );
+        assert_eq!(failure.exit_code(), 3);
+    }
+
+    #[test]
+    fn codes_are_as_the_help_says() {
+        let limit = Error::LimitExceeded { asked: 9, limit: 8 };
+        let cases = [
+            (on("x", Error::Busy("x")), 5),
+            (on("x", Error::Gone), 6),
+            (on("x", Error::Corrupt), 7),
+            (on("x", limit), 8),
+            (on("x", Error::Quota), 8),
+            (on("x", Error::TimedOut), 9),
+            (on("x", Error::NotSetUp), 1),
+            (Failure::Usage(String::new()), 2),
+            (Failure::Mismatch(String::new()), 7),
+            (Failure::TimedOut(1.0), 9),
+            (Failure::BrokenPipe, 141),
+            (Failure::Interrupted, 130),
+        ];
+        for (failure, code) in cases {
+            assert_eq!(failure.exit_code(), code, "{failure}");
+        }
+    }
+
+    #[test]
+    fn a_broken_pipe_is_not_a_file_error() {
+        let pipe = io::Error::from(io::ErrorKind::BrokenPipe);
+        assert!(matches!(Failure::of_stdout(pipe), Failure::BrokenPipe));
+    }
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Files and pipes to read from and to write to; `-` is the standard one.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Write};
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use rustix::event::{poll, PollFd, PollFlags, Timespec};
+
+use crate::failure::{Failure, Result};
+use crate::stop::{Stop, SLICE};
+
+/// Whether a path means standard input or output.
+pub fn is_standard(path: &Path) -> bool {
+    path == Path::new("-")
+}
+
+/// A reader that Ctrl-C ends, also while it waits.
+pub struct Input {
+    file: File,
+    stop: Stop,
+}
+
+/// Opens a file to read from. Returns also how to call it and, if known, its size.
+pub fn input(path: &Path, stop: &Stop) -> Result<(Input, String, Option<u64>)> {
+    let (file, name) = if is_standard(path) {
+        let name = "standard input".to_owned();
+        let fd = io::stdin().as_fd().try_clone_to_owned();
+        (fd.map(File::from), name)
+    } else {
+        (File::open(path), path.display().to_string())
+    };
+    let file = file.map_err(|error| Failure::of_file(&name, error))?;
+    let metadata = file.metadata();
+    let metadata = metadata.map_err(|error| Failure::of_file(&name, error))?;
+    if metadata.is_dir() {
+        return Err(Failure::Usage(format!(
+            "{name} is a directory: name a file"
+        )));
+    }
+    let size = metadata.is_file().then_some(metadata.len());
+    let stop = stop.clone();
+    Ok((Input { file, stop }, name, size))
+}
+
+impl Read for Input {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let slice = Timespec::try_from(SLICE).ok();
+        loop {
+            if self.stop.is_set() {
+                return Err(io::Error::other(Failure::Interrupted));
+            }
+            match poll(
+                &mut [PollFd::new(&self.file, PollFlags::IN)],
+                slice.as_ref(),
+            ) {
+                Ok(0) | Err(rustix::io::Errno::INTR) => {}
+                Ok(_) => return self.file.read(buffer),
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+}
+
+/// Makes or empties a file to write to. Returns also how to call it.
+pub fn output(path: &Path) -> Result<(BufWriter<Box<dyn Write>>, String)> {
+    let (writer, name): (Box<dyn Write>, _) = if is_standard(path) {
+        // Not `Stdout`, which would look for newlines.
+        let fd = io::stdout().as_fd().try_clone_to_owned();
+        let file = fd.map_err(Failure::of_stdout).map(File::from)?;
+        (Box::new(file), "standard output".to_owned())
+    } else {
+        let name = path.display().to_string();
+        let file = File::create(path).map_err(|error| Failure::of_file(&name, error))?;
+        (Box::new(file), name)
+    };
+    Ok((BufWriter::with_capacity(256 * 1024, writer), name))
+}
+
+/// Made-up bytes, the same each time.
+pub struct Made {
+    left: u64,
+    next: u64,
+}
+
+impl Made {
+    /// So many of them.
+    pub fn new(bytes: u64) -> Self {
+        Self {
+            left: bytes,
+            next: 0,
+        }
+    }
+}
+
+impl Read for Made {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let len = usize::try_from(self.left).map_or(buffer.len(), |left| left.min(buffer.len()));
+        for chunk in buffer[..len].chunks_mut(8) {
+            // A multiplicative sequence: no two words near each other are alike (Knuth, 6.4).
+            self.next = self.next.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            chunk.copy_from_slice(&self.next.to_le_bytes()[..chunk.len()]);
+        }
+        self.left -= len as u64;
+        Ok(len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn made_bytes_end_and_vary() {
+        let mut bytes = Vec::new();
+        Made::new(1001).read_to_end(&mut bytes).unwrap();
+        assert_eq!(bytes.len(), 1001);
+        assert_ne!(bytes[..8], bytes[8..16]);
+    }
+
+    #[test]
+    fn a_stopped_reader_fails() {
+        let stop = Stop::default();
+        let (mut file, _, size) = input(Path::new("/proc/self/exe"), &stop).unwrap();
+        assert!(size.is_some_and(|size| size > 0));
+        assert!(file.read(&mut [0; 4]).is_ok());
+        stop.fail();
+        let error = file.read(&mut [0; 4]).unwrap_err();
+        assert!(matches!(Failure::of_file("x", error), Failure::Interrupted));
+    }
+
+    #[test]
+    fn directories_are_refused() {
+        let result = input(Path::new("/"), &Stop::default());
+        assert!(matches!(result, Err(Failure::Usage(_))));
+    }
+}

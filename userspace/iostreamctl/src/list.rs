@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! `iostreamctl list`.
+
+use std::io::{self, Write};
+
+use iostream::Error;
+use serde_json::json;
+
+use crate::cli::Cli;
+use crate::failure::{Failure, OnDevice, Result};
+use crate::report::{write_json, Table};
+use crate::sysfs::{counter_text, System};
+
+/// Lists devices and the sessions that are open on them.
+pub fn run(cli: &Cli) -> Result<()> {
+    let system = System::real();
+    if !system.is_loaded() {
+        let path = iostream::Session::BUILT_IN.into();
+        return Err(Error::NotFound { path }).on(iostream::Session::BUILT_IN.as_ref());
+    }
+    let nodes = system
+        .nodes()
+        .map_err(|error| Failure::of_file("/sys/class/iostream", error))?;
+    let sessions = system.sessions(None);
+    let out = &mut io::stdout().lock();
+    if cli.json {
+        let value = json!({
+            "nodes": nodes.iter().map(|node| node.json()).collect::<Vec<_>>(),
+            "sessions": sessions.iter().map(|session| session.json()).collect::<Vec<_>>(),
+        });
+        return write_json(out, &value).map_err(Failure::of_stdout);
+    }
+    let mut table = Table::new(["DEVICE", "NAME", "SESSIONS"]);
+    for node in &nodes {
+        let count = node.sessions.map_or("-".to_owned(), |n| n.to_string());
+        table.row([node.path.display().to_string(), node.name.clone(), count]);
+    }
+    let mut open = Table::new([
+        "PID", "COMMAND", "FD", "NAME", "QUEUE", "CAPACITY", "ENTRIES",
+    ]);
+    for session in &sessions {
+        let who = [
+            session.pid.to_string(),
+            session.command.clone(),
+            session.fd.to_string(),
+            session.node.clone(),
+        ];
+        let [pid, command, fd, name] = who;
+        if session.queues.is_empty() {
+            let none = || "-".to_owned();
+            open.row([pid, command, fd, name, none(), none(), none()]);
+            continue;
+        }
+        for (direction, counters) in &session.queues {
+            open.row([
+                pid.clone(),
+                command.clone(),
+                fd.clone(),
+                name.clone(),
+                (*direction).to_owned(),
+                counter_text(counters, "data_bytes"),
+                counter_text(counters, "entries"),
+            ]);
+        }
+    }
+    table
+        .write(out)
+        .and_then(|()| {
+            if open.is_empty() {
+                return Ok(());
+            }
+            writeln!(out)?;
+            open.write(out)
+        })
+        .map_err(Failure::of_stdout)
+}

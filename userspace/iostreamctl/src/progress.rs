@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! A line that shows how far it is and how fast it goes, on a terminal alone.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// Bytes between two looks at the clock.
+const STEP_BYTES: u64 = 64 * 1024;
+
+/// The progress of moving bytes.
+pub struct Progress {
+    bar: ProgressBar,
+    bytes: u64,
+    shown: u64,
+}
+
+impl Progress {
+    /// Towards `total` bytes, if that is known. Nothing is shown if `quiet` or if standard error is
+    /// no terminal.
+    pub fn new(total: Option<u64>, quiet: bool) -> Self {
+        let bar = match (quiet, total) {
+            (true, _) => ProgressBar::hidden(),
+            // It is drawn to standard error, and not at all where that is no terminal.
+            (false, Some(total)) => ProgressBar::new(total),
+            (false, None) => ProgressBar::no_length(),
+        };
+        let template = if total.is_some() {
+            "{bar:30} {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left"
+        } else {
+            "{spinner} {binary_bytes}, {binary_bytes_per_sec}, {elapsed}"
+        };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        if !bar.is_hidden() {
+            bar.enable_steady_tick(Duration::from_millis(250));
+        }
+        Self {
+            bar,
+            bytes: 0,
+            shown: 0,
+        }
+    }
+
+    /// So many bytes more were moved.
+    pub fn add(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+        if self.bytes - self.shown >= STEP_BYTES {
+            self.shown = self.bytes;
+            self.bar.set_position(self.bytes);
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! `iostreamctl recv`.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Instant;
+
+use iostream::{Error, Setup};
+use serde_json::json;
+
+use crate::cli::{Cli, Recv};
+use crate::device::{open, Opened};
+use crate::failure::{Failure, OnDevice, Result};
+use crate::files;
+use crate::framing::Joiner;
+use crate::moving::{first_cause, run_endpoint, wakeups};
+use crate::progress::Progress;
+use crate::receiver::Receiver;
+use crate::report::write_json;
+use crate::stop::{Patience, Stop, SLICE};
+use crate::units::{human_bytes, per_second};
+
+/// What was received.
+#[derive(Default)]
+struct Got {
+    entries: u64,
+    bytes: u64,
+    lost: u64,
+    gap_bytes: u64,
+    missed: u64,
+}
+
+/// Why the inner loop ended.
+enum Ended {
+    Device(Error),
+    Other(Failure),
+}
+
+impl From<Error> for Ended {
+    fn from(error: Error) -> Self {
+        Self::Device(error)
+    }
+}
+
+/// Receives an output queue's entries into a file or standard output.
+pub fn run(cli: &Cli, arguments: &Recv, stop: &Stop) -> Result<()> {
+    let source = &arguments.source;
+    let mut setup = Setup::source(source.entry_size.min, source.entry_size.max)
+        .rate(source.rate)
+        .overwrite(source.overwrite);
+    if let Some(bytes) = arguments.queue.queue_bytes {
+        setup = setup.output_bytes(bytes);
+    }
+    let opened = open(&cli.device, &setup)?;
+    let receiver = Receiver::new(&opened.session, arguments.queue.spin).on(&opened.path)?;
+    let start = Instant::now();
+    let mut got = Got::default();
+    let flat_out = opened.built_in && source.rate == 0;
+    let made = arguments.count.unwrap_or(0);
+    let done = AtomicBool::new(false);
+    let result = thread::scope(|scope| {
+        let runner = (flat_out && arguments.count != Some(0)).then(|| {
+            scope.spawn(|| run_endpoint(&opened.session, &opened.path, made, &done, stop))
+        });
+        let received = receive(cli, arguments, stop, &opened, receiver, &mut got);
+        done.store(true, Ordering::Relaxed);
+        let ran = match runner.map(thread::ScopedJoinHandle::join) {
+            Some(Ok(result)) => result,
+            Some(Err(panic)) => std::panic::resume_unwind(panic),
+            None => Ok(()),
+        };
+        first_cause([received, ran])
+    });
+    report(cli, arguments, &opened, &got, start).map_err(Failure::of_stdout)?;
+    result
+}
+
+fn receive(
+    cli: &Cli,
+    arguments: &Recv,
+    stop: &Stop,
+    opened: &Opened,
+    mut receiver: Receiver,
+    got: &mut Got,
+) -> Result<()> {
+    let (writer, name) = files::output(&arguments.file)?;
+    let mut joiner = Joiner::new(writer, &name, arguments.framing);
+    let mut progress = Progress::new(None, cli.quiet);
+    let mut patience = Patience::new(arguments.queue.timeout);
+    let is_enough = |got: &Got| arguments.count.is_some_and(|count| got.entries >= count);
+    let result = loop {
+        if is_enough(got) {
+            break Ok(());
+        }
+        if let Err(failure) = stop.check() {
+            break Err(failure);
+        }
+        let before = got.entries;
+        let taken = receiver.take(|entry| {
+            joiner.put(entry.bytes).map_err(Ended::Other)?;
+            progress.add(entry.bytes.len());
+            got.entries += 1;
+            got.bytes += entry.bytes.len() as u64;
+            got.lost += entry.lost;
+            got.gap_bytes += entry.gap_bytes;
+            Ok(!is_enough(got))
+        });
+        match taken {
+            Ok(_) => {}
+            Err(Ended::Device(error)) => break Err(error).on(&opened.path),
+            Err(Ended::Other(failure)) => break Err(failure),
+        }
+        if got.entries != before {
+            patience.renew();
+            continue;
+        }
+        // Whoever reads our output need not wait for what is here already.
+        if let Err(failure) = joiner.flush() {
+            break Err(failure);
+        }
+        match receiver.wait(SLICE) {
+            Ok(()) => {}
+            Err(Error::TimedOut) => {
+                if let Err(failure) = patience.check() {
+                    break Err(failure);
+                }
+            }
+            Err(error) => break Err(error).on(&opened.path),
+        }
+    };
+    got.missed = joiner.missed;
+    // What came before a failure is written all the same.
+    first_cause([result, joiner.flush()])
+}
+
+fn report(
+    cli: &Cli,
+    arguments: &Recv,
+    opened: &Opened,
+    got: &Got,
+    start: Instant,
+) -> io::Result<()> {
+    let elapsed = start.elapsed();
+    let rate = per_second(got.bytes, elapsed);
+    // Standard output is for the entries, if they go there.
+    let to_stdout = files::is_standard(&arguments.file);
+    if cli.json {
+        let value = json!({
+            "device": opened.path, "bytes": got.bytes, "entries": got.entries, "lost": got.lost,
+            "gap_bytes": got.gap_bytes, "missed": got.missed,
+            "wakeups": wakeups(&opened.session), "system_calls": opened.session.system_calls(),
+            "seconds": elapsed.as_secs_f64(), "bytes_per_second": rate,
+        });
+        return if to_stdout {
+            write_json(&mut io::stderr(), &value)
+        } else {
+            write_json(&mut io::stdout(), &value)
+        };
+    }
+    if to_stdout {
+        return Ok(());
+    }
+    use io::Write;
+    writeln!(
+        io::stdout(),
+        "{} bytes in {} entries, {}/s; {} entries and {} bytes lost before they were read",
+        got.bytes,
+        got.entries,
+        human_bytes(rate),
+        got.lost + got.missed,
+        got.gap_bytes
+    )
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What a script sees of the command where there is no device.
+
+use std::process::{Command, Output, Stdio};
+
+fn run(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_iostreamctl"))
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+/// The exit code, and the one line that was said.
+fn fails(arguments: &[&str]) -> (i32, String) {
+    let output = run(arguments);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(said.lines().count(), 1, "{said}");
+    assert!(output.stdout.is_empty());
+    (output.status.code().unwrap(), said)
+}
+
+#[test]
+fn files_that_are_no_devices_are_told_from_missing_ones() {
+    let this_file = file!().rsplit('/').next().unwrap();
+    let source = format!("tests/{this_file}");
+    for path in ["/dev/null", "/", &source] {
+        for command in ["info", "recv", "source"] {
+            let (code, said) = fails(&[command, "-d", path]);
+            assert_eq!(code, 3, "{said}");
+        }
+    }
+    let (code, said) = fails(&["recv", "-d", "/dev/iostream-none"]);
+    assert_eq!(code, 3);
+    assert!(said.contains("/dev/iostream-none does not exist"), "{said}");
+}
+
+#[test]
+fn a_file_that_cannot_be_sent_is_no_business_of_the_device() {
+    let (code, said) = fails(&["send", "-d", "/dev/null", "/nonexistent/file"]);
+    assert_eq!(code, 1);
+    assert!(said.contains("/nonexistent/file"), "{said}");
+    assert_eq!(fails(&["echo", "-d", "/dev/null", "/"]).0, 2);
+}
+
+#[test]
+fn wrong_usage_exits_with_2() {
+    for arguments in [
+        &["echo"][..],
+        &["frobnicate"],
+        &["send", "--entry-size", "x"],
+    ] {
+        assert_eq!(run(arguments).status.code(), Some(2));
+    }
+}
+
+#[test]
+fn the_help_tells_the_exit_codes() {
+    let output = run(&["--help"]);
+    assert!(output.status.success());
+    let help = String::from_utf8(output.stdout).unwrap();
+    assert!(help.contains("Exit codes:") && help.contains("iostreamctl echo"));
+}
