@@ -2,6 +2,7 @@
 
 //! A ring's memory as it is mapped, in the kernel and in a process alike.
 
+#[cfg(not(loom))]
 use core::mem::offset_of;
 use core::ptr::NonNull;
 
