@@ -83,8 +83,11 @@ impl<M: Memory> Consumer<M> {
         consumer.offset = (pos % geometry.data_bytes()) as usize;
         consumer.peer = pos;
         consumer.published = pos;
-        consumer.looked = pos;
         consumer.refresh()?;
+        // The previous consumer may have died between publishing and waking: the producer may
+        // sleep at any position after the one that its own implies. One wake-up too many does no
+        // harm. A ring that was never full has no sleeper, hence `saturating`.
+        consumer.looked = consumer.peer.saturating_sub(geometry.data_bytes());
         Ok(consumer)
     }
 
