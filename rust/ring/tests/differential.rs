@@ -183,8 +183,8 @@ fn every_history() {
                 let mut both = Both::new(geometry, pos);
                 for digit in digits {
                     match steps[digit] {
-                        Step::Push(len) => drop(both.push(len)),
-                        Step::Pop => drop(both.pop(size as usize)),
+                        Step::Push(len) => _ = both.push(len),
+                        Step::Pop => _ = both.pop(size as usize),
                         Step::Show => both.show(),
                         Step::Free => both.free(),
                     }
