@@ -2,7 +2,6 @@
 
 //! A ring's memory as it is mapped, in the kernel and in a process alike.
 
-#[cfg(not(loom))]
 use core::mem::offset_of;
 use core::ptr::NonNull;
 
@@ -28,7 +27,6 @@ struct ConsumerPage {
     wake_pos: Word,
 }
 
-#[cfg(not(loom))]
 const _: () = {
     assert!(
         offset_of!(ProducerPage, producer_pos) == offset_of!(uapi::iostream_producer, producer_pos)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
-#![cfg(not(loom))]
 
 //! The consuming side: peek, release, copies, arming, resuming.
+
+#![cfg(not(loom))]
 
 mod common;
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
-#![cfg(not(loom))]
 
 //! The ring against a simple model, over all small sizes, positions, contents and operations.
+
+#![cfg(not(loom))]
 
 mod common;
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
-#![cfg(not(loom))]
 
 //! Headers as words, and the room that entries take.
+
+#![cfg(not(loom))]
 
 mod common;
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
-#![cfg(not(loom))]
 
 //! Sizes of rings: what is rounded, what is refused, and with which reason.
+
+#![cfg(not(loom))]
 
 use iostream_ring::{occupied_bytes, Geometry, GeometryError};
 

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
-#![cfg(not(loom))]
 
 //! A peer that stores whatever it likes: no panic, no access outside the data, counted once.
 //!
 //! The test memory asserts the bounds of each access, and the profile keeps overflow checks on.
+
+#![cfg(not(loom))]
 
 mod common;
 

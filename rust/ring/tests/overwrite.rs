@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
-#![cfg(not(loom))]
 
 //! A ring that loses its oldest entries.
+
+#![cfg(not(loom))]
 
 mod common;
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
-#![cfg(not(loom))]
 
 //! Long random histories of one ring against the model. `SEED` repeats a run, `LONG` makes it long.
+
+#![cfg(not(loom))]
 
 mod common;
 

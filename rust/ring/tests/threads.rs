@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
-#![cfg(not(loom))]
 
 //! Two real threads on one ring: sequence and checksum of each entry, and sleeping by the rule.
+
+#![cfg(not(loom))]
 
 mod common;
 

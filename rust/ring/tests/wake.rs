@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
-#![cfg(not(loom))]
 
 //! The wake-up rule: what is crossed, who is told, and how often.
+
+#![cfg(not(loom))]
 
 mod common;
 
