@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The consuming end of an output queue.
+
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::entry::{ConsumerBatch, Entry, Received};
+use crate::notify::{Deadline, DEFAULT_SPIN};
+use crate::sys::{ConsumerEnd, Device};
+use crate::{Counters, Direction, Error, Result};
+
+/// The consuming end of an output queue: entries from the kernel to this process.
+///
+/// It may be sent to another thread, but not be shared: there is one consumer.
+///
+/// ```compile_fail,E0277
+/// fn shared<T: Sync>() {}
+/// shared::<iostream::Consumer>();
+/// ```
+///
+/// An operation fails with [`Error::Gone`] once the driver is gone and all that it had queued is
+/// consumed, with [`Error::Stale`] once the queue was reset behind its back (then see
+/// [`Self::renew`]), with [`Error::Corrupt`] if a position or header cannot be right.
+///
+/// # Examples
+///
+/// ```no_run
+/// # fn main() -> iostream::Result<()> {
+/// # let session = iostream::Setup::source(16, 64).rate(10).open()?;
+/// let mut consumer = session.consumer()?;
+/// loop {
+///     // In place, without a copy; it goes back to the kernel at the end of the turn.
+///     let entry = consumer.dequeue_wait(None)?;
+///     println!("{} bytes, {} lost before", entry.len(), entry.lost_before());
+/// }
+/// # }
+/// ```
+pub struct Consumer {
+    device: Arc<Device>,
+    end: ConsumerEnd,
+    /// Of the queue when this handle was made or renewed.
+    generation: u64,
+    /// Entries were released and the other side was not told yet.
+    unpublished: bool,
+    spin: u32,
+    /// Bytes of the next entry that `Read` has handed out.
+    pub(crate) read_bytes: usize,
+}
+
+impl Consumer {
+    pub(crate) fn new(device: Arc<Device>, mut end: ConsumerEnd) -> Result<Self> {
+        let generation = end.info().generation();
+        end.restart()?;
+        Ok(Self {
+            device,
+            end,
+            generation,
+            unpublished: false,
+            spin: DEFAULT_SPIN,
+            read_bytes: 0,
+        })
+    }
+
+    /// Looks at the next entry and leaves it where it is, until it is released.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Empty`]. See also the type.
+    #[inline]
+    pub fn peek(&mut self) -> Result<Entry<'_>> {
+        let entry = self.find()?;
+        Ok(Entry::new(self, false, entry.lost_before()))
+    }
+
+    /// Takes the next entry in place: it is released when the value is dropped.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Empty`]. See also the type.
+    #[inline]
+    pub fn dequeue(&mut self) -> Result<Received<'_>> {
+        let entry = self.find()?;
+        Ok(Received::new(self, false, entry.lost_before()))
+    }
+
+    /// As [`Self::dequeue`], but waits for an entry.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TimedOut`]. See also the type.
+    #[inline]
+    pub fn dequeue_wait(&mut self, timeout: Option<Duration>) -> Result<Received<'_>> {
+        match self.find() {
+            Err(Error::Empty) => {
+                self.wait(timeout)?;
+                self.dequeue()
+            }
+            Ok(entry) => Ok(Received::new(self, false, entry.lost_before())),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// As [`Self::dequeue`], with `None` if no entry waits: for `while let` loops.
+    ///
+    /// # Errors
+    ///
+    /// See the type.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "it lends, which Iterator cannot"
+    )]
+    #[inline]
+    pub fn next(&mut self) -> Result<Option<Received<'_>>> {
+        match self.find() {
+            Ok(entry) => Ok(Some(Received::new(self, false, entry.lost_before()))),
+            Err(Error::Empty) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Copies the next entry to the front of `buffer` and returns its length.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Empty`]; [`Error::TooSmall`], and the entry stays. See also the type.
+    #[inline]
+    pub fn dequeue_into(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        self.find()?;
+        let entry = self.end.pop(buffer)?;
+        self.read_bytes = 0;
+        self.publish()?;
+        Ok(entry.len())
+    }
+
+    /// Starts a batch: the kernel learns of what is released in it, and is woken, once, at its end.
+    #[inline]
+    pub fn batch(&mut self) -> ConsumerBatch<'_> {
+        ConsumerBatch::new(self)
+    }
+
+    /// Whether an entry waits, without a system call.
+    ///
+    /// # Errors
+    ///
+    /// See the type.
+    #[inline]
+    pub fn is_ready(&mut self) -> Result<bool> {
+        Ok(self.available_bytes()? != 0)
+    }
+
+    /// Bytes that wait, overhead of entries included, without a system call.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stale`], [`Error::Corrupt`]. A driver that is gone is no error here.
+    #[inline]
+    pub fn available_bytes(&mut self) -> Result<u64> {
+        self.check_generation()?;
+        self.end.available()
+    }
+
+    /// Waits until an entry is there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TimedOut`]. See also the type.
+    pub fn wait(&mut self, timeout: Option<Duration>) -> Result<()> {
+        self.flush()?;
+        for _ in 0..self.spin {
+            if self.is_ready()? {
+                return Ok(());
+            }
+            std::hint::spin_loop();
+        }
+        let deadline = Deadline::after(timeout);
+        loop {
+            if self.arm()? {
+                return Ok(());
+            }
+            if self.end.info().gone() {
+                return self.ready_or(Error::Gone);
+            }
+            let left = deadline.left()?;
+            let ready = self.device.poll(Direction::Output, left)?;
+            if self.is_ready()? {
+                return Ok(());
+            }
+            match ready {
+                Some(ready) if ready.hang_up => return self.ready_or(Error::Gone),
+                Some(ready) if ready.error => return self.ready_or(Error::Corrupt),
+                // Woken for something that is over, or the time is; the deadline knows.
+                _ => {}
+            }
+        }
+    }
+
+    /// Asks to be woken, by the eventfd, when the next entry comes; looks once more.
+    ///
+    /// Returns whether one waits already. Only those need it who sleep on the eventfd alone: poll
+    /// and epoll arm by themselves.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stale`], [`Error::Corrupt`].
+    pub fn arm(&mut self) -> Result<bool> {
+        self.flush()?;
+        self.check_generation()?;
+        self.end.arm()
+    }
+
+    /// Sets, replaces or removes the eventfd that is signalled when entries come.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`] if it is no eventfd; [`Error::Gone`].
+    pub fn set_eventfd(&mut self, eventfd: Option<BorrowedFd<'_>>) -> Result<()> {
+        self.device.set_eventfd(Direction::Output, eventfd)
+    }
+
+    /// Tells the kernel of all that a forgotten [`ConsumerBatch`] released.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stale`].
+    pub fn flush(&mut self) -> Result<()> {
+        if self.unpublished {
+            self.publish()?;
+        }
+        Ok(())
+    }
+
+    /// Empties the queue and starts again. Entries that wait are lost.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Gone`].
+    pub fn reset(&mut self) -> Result<()> {
+        self.device.reset(Direction::Output)?;
+        self.renew()
+    }
+
+    /// Goes on with a queue that was reset by someone else.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`] if its positions cannot be right.
+    pub fn renew(&mut self) -> Result<()> {
+        let generation = self.end.info().generation();
+        self.end.restart()?;
+        self.unpublished = false;
+        self.read_bytes = 0;
+        self.generation = generation;
+        Ok(())
+    }
+
+    /// How often a wait looks before it sleeps. More saves system calls and costs processor time;
+    /// 0 sleeps at once.
+    pub fn set_spin(&mut self, looks: u32) {
+        self.spin = looks;
+    }
+
+    /// Bytes of the queue, overhead of entries included.
+    pub fn capacity_bytes(&self) -> u64 {
+        self.end.ring().geometry().data_bytes()
+    }
+
+    /// The longest entry.
+    pub fn max_entry_bytes(&self) -> usize {
+        self.end.ring().geometry().max_entry_bytes() as usize
+    }
+
+    /// What the kernel counts of this queue, without a system call.
+    pub fn counters(&self) -> Counters {
+        self.end.info().counters()
+    }
+
+    /// The queue's generation when this handle was made or renewed.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The bytes of the entry that was last found and not released.
+    #[inline]
+    pub(crate) fn found_bytes(&self) -> &[u8] {
+        self.end.bytes()
+    }
+
+    /// Finds the next entry; [`Self::found_bytes`] then has it.
+    #[inline]
+    pub(crate) fn find(&mut self) -> Result<iostream_ring::Entry> {
+        self.check_generation()?;
+        match self.end.peek() {
+            Err(Error::Empty) => self.found_empty(),
+            found => found,
+        }
+    }
+
+    /// Gives up the entry that was last found. The kernel learns of it now or with the batch.
+    #[inline]
+    pub(crate) fn release(&mut self, batched: bool) -> Result<()> {
+        // What stands in the page belongs to the new generation.
+        self.check_generation()?;
+        self.read_bytes = 0;
+        self.unpublished |= self.end.release();
+        if batched {
+            return Ok(());
+        }
+        self.publish()
+    }
+
+    /// Tells the kernel of all that was released, and wakes it if it waits for the room.
+    #[inline]
+    fn publish(&mut self) -> Result<()> {
+        self.check_generation()?;
+        self.end.publish();
+        self.unpublished = false;
+        if self.end.must_wake() {
+            match self.device.notify(Direction::Output) {
+                // Nobody wants the room any more; what the driver had queued is still there.
+                Ok(()) | Err(Error::Gone) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn found_empty(&mut self) -> Result<iostream_ring::Entry> {
+        // A batch that drained the queue must not keep the kernel waiting for the room.
+        self.flush()?;
+        if !self.end.info().gone() {
+            return Err(Error::Empty);
+        }
+        // What came before it went may have come after the first look.
+        match self.end.peek() {
+            Err(Error::Empty) => Err(Error::Gone),
+            found => found,
+        }
+    }
+
+    /// Success if an entry waits after all.
+    fn ready_or(&mut self, error: Error) -> Result<()> {
+        if self.is_ready()? {
+            return Ok(());
+        }
+        Err(error)
+    }
+
+    #[inline]
+    fn check_generation(&self) -> Result<()> {
+        if self.end.info().generation() != self.generation {
+            return Err(Error::Stale);
+        }
+        Ok(())
+    }
+}
+
+impl AsFd for Consumer {
+    /// The session's descriptor: readable in poll when entries wait.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.device.as_fd()
+    }
+}
+
+impl AsRawFd for Consumer {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
+    }
+}
+
+impl std::fmt::Debug for Consumer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Consumer")
+            .field("fd", &self.as_raw_fd())
+            .field("capacity_bytes", &self.capacity_bytes())
+            .field("generation", &self.generation)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Entries between drivers and programs, through lock-free shared memory.
+//!
+//! This is the user's side of `iostream.ko`. A driver publishes a queue as a device; a program
+//! opens it, takes the [`Producer`] of its input queue, the [`Consumer`] of its output queue, or
+//! both, and moves entries of any size without a copy and, while both sides are busy, without a
+//! system call.
+//!
+//! # The first program
+//!
+//! ```no_run
+#![doc = include_str!("../examples/first.rs")]
+//! ```
+//!
+//! # How it fits together
+//!
+//! | type | what it is |
+//! |---|---|
+//! | [`Session`] | one open of a device, and its queues |
+//! | [`Setup`] | what to ask of the built-in `/dev/iostream` |
+//! | [`Producer`] | the writing end of the input queue: copy, [`Reservation`], [`Batch`] |
+//! | [`Consumer`] | the reading end of the output queue: [`Entry`], [`Received`], [`ConsumerBatch`] |
+//! | [`OverwriteReader`] | the reading end of an output queue that loses its oldest entries |
+//! | [`Error`] | what can go wrong, each its own variant and errno |
+//!
+//! Producer and consumer of a session are two values: give each a thread of its own, or use both
+//! in one loop. Their descriptor ([`AsFd`](std::os::fd::AsFd)) works in every event loop.
+//!
+//! # Waiting
+//!
+//! Every `wait` looks a bounded number of times (`set_spin`), then arms and sleeps in poll(2). The
+//! driver's going wakes it with [`Error::Gone`], after what was queued has been consumed. A signal
+//! does not end it; use a time-out to look around.
+//!
+//! # Safety
+//!
+//! A program that uses this crate needs no `unsafe`, and cannot make it unsound whatever it forgets,
+//! clones or sends to other threads, whatever stands in shared memory. The kernel is trusted to
+//! map a queue's writable areas once in a session, to refuse read(2) and write(2) on a queue whose
+//! end is mapped, and not to write an entry that was not released.
+
+#![deny(missing_docs, unsafe_code)]
+
+mod consumer;
+mod entry;
+mod error;
+mod info;
+mod io;
+mod notify;
+mod overwrite;
+mod producer;
+mod reservation;
+mod session;
+mod setup;
+mod sys;
+
+pub use consumer::Consumer;
+pub use entry::{ConsumerBatch, Entry, Received};
+pub use error::{Error, Result};
+pub use info::{Counters, DeviceInfo, Direction, Endpoint, EndpointStats, QueueInfo};
+pub use iostream_ring::{occupied_bytes, uapi};
+pub use notify::Wake;
+pub use overwrite::{OverwriteRead, OverwriteReader};
+pub use producer::Producer;
+pub use reservation::{Batch, Reservation};
+pub use session::{Run, Session};
+pub use setup::Setup;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What to ask of `/dev/iostream`.
+
+use std::path::Path;
+
+use iostream_ring::{occupied_bytes, uapi};
+use rustix::io::Errno;
+
+use crate::{Endpoint, Error, Result, Session};
+
+/// Bytes of a queue of the ready-made set-ups.
+const DEFAULT_BYTES: u64 = 256 * 1024;
+
+/// A capacity as it was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Capacity {
+    Bytes(u64),
+    Entries(u64, u32),
+}
+
+impl Capacity {
+    /// Bytes, overhead of entries included.
+    fn bytes(self) -> Result<u64> {
+        match self {
+            Self::Bytes(bytes) => Ok(bytes),
+            Self::Entries(entries, size) => entries
+                .checked_mul(occupied_bytes(size))
+                .ok_or(Error::Overflow),
+        }
+    }
+}
+
+/// The queues and the endpoint that a session of `/dev/iostream` is to have.
+///
+/// # Examples
+///
+/// ```no_run
+/// use iostream::Setup;
+///
+/// # fn main() -> iostream::Result<()> {
+/// // A thousand entries of 64 to 1500 bytes a second, in a queue for a hundred of the longest.
+/// let session = Setup::source(64, 1500)
+///     .rate(1000)
+///     .output_entries(100, 1500)
+///     .open()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setup {
+    endpoint: Endpoint,
+    output: Option<Capacity>,
+    input: Option<Capacity>,
+    overwrite: bool,
+    source_min_bytes: u32,
+    source_max_bytes: u32,
+    source_rate: u64,
+}
+
+impl Setup {
+    /// A set-up with no queue yet: a queue is asked for by naming its capacity.
+    pub fn new(endpoint: Endpoint) -> Self {
+        Self {
+            endpoint,
+            output: None,
+            input: None,
+            overwrite: false,
+            source_min_bytes: 0,
+            source_max_bytes: 0,
+            source_rate: 0,
+        }
+    }
+
+    /// The kernel sends back what comes in. Two queues of 256 KiB.
+    pub fn echo() -> Self {
+        Self::new(Endpoint::Echo)
+            .output_bytes(DEFAULT_BYTES)
+            .input_bytes(DEFAULT_BYTES)
+    }
+
+    /// The kernel makes numbered, checksummed entries of `min` to `max` bytes. A queue of 256 KiB.
+    pub fn source(min_bytes: u32, max_bytes: u32) -> Self {
+        Self::new(Endpoint::Source)
+            .output_bytes(DEFAULT_BYTES)
+            .source_sizes(min_bytes, max_bytes)
+    }
+
+    /// The kernel checks and counts what comes in. A queue of 256 KiB.
+    pub fn sink() -> Self {
+        Self::new(Endpoint::Sink).input_bytes(DEFAULT_BYTES)
+    }
+
+    /// Asks for an output queue of this capacity, overhead of entries included.
+    pub fn output_bytes(mut self, bytes: u64) -> Self {
+        self.output = Some(Capacity::Bytes(bytes));
+        self
+    }
+
+    /// Asks for an output queue in which `entries` entries of `size` bytes fit at once.
+    pub fn output_entries(mut self, entries: u64, size: u32) -> Self {
+        self.output = Some(Capacity::Entries(entries, size));
+        self
+    }
+
+    /// Asks for an input queue of this capacity, overhead of entries included.
+    pub fn input_bytes(mut self, bytes: u64) -> Self {
+        self.input = Some(Capacity::Bytes(bytes));
+        self
+    }
+
+    /// Asks for an input queue in which `entries` entries of `size` bytes fit at once.
+    pub fn input_entries(mut self, entries: u64, size: u32) -> Self {
+        self.input = Some(Capacity::Entries(entries, size));
+        self
+    }
+
+    /// Whether a full output queue loses its oldest entries.
+    pub fn overwrite(mut self, overwrite: bool) -> Self {
+        self.overwrite = overwrite;
+        self
+    }
+
+    /// The shortest and the longest entry of the source.
+    pub fn source_sizes(mut self, min_bytes: u32, max_bytes: u32) -> Self {
+        self.source_min_bytes = min_bytes;
+        self.source_max_bytes = max_bytes;
+        self
+    }
+
+    /// Entries a second that the source makes by timer; 0: only in [`Session::run`].
+    pub fn rate(mut self, entries_per_second: u64) -> Self {
+        self.source_rate = entries_per_second;
+        self
+    }
+
+    /// Opens `/dev/iostream` and sets it up.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::open`] and [`Session::set_up`].
+    pub fn open(&self) -> Result<Session> {
+        self.open_at(Session::BUILT_IN)
+    }
+
+    /// As [`Self::open`], where the node has another path.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::open`] and [`Session::set_up`].
+    pub fn open_at(&self, path: impl AsRef<Path>) -> Result<Session> {
+        let session = Session::open(path)?;
+        session.set_up(self)?;
+        Ok(session)
+    }
+
+    /// The argument of `IOSTREAM_IOC_SETUP`. The kernel is the judge of all but an overflow.
+    pub(crate) fn request(&self) -> Result<uapi::iostream_setup> {
+        let mut flags = 0;
+        if self.output.is_some() {
+            flags |= uapi::IOSTREAM_SETUP_OUTPUT;
+        }
+        if self.input.is_some() {
+            flags |= uapi::IOSTREAM_SETUP_INPUT;
+        }
+        if self.overwrite {
+            flags |= uapi::IOSTREAM_SETUP_OVERWRITE;
+        }
+        Ok(uapi::iostream_setup {
+            flags,
+            endpoint: self.endpoint.raw(),
+            output_bytes: self.output.map_or(Ok(0), Capacity::bytes)?,
+            input_bytes: self.input.map_or(Ok(0), Capacity::bytes)?,
+            source_min_bytes: self.source_min_bytes,
+            source_max_bytes: self.source_max_bytes,
+            source_rate: self.source_rate,
+            ..Default::default()
+        })
+    }
+
+    /// What the errno of `IOSTREAM_IOC_SETUP` means for this request.
+    pub(crate) fn explain(&self, errno: Errno, limit: u64) -> Error {
+        match errno {
+            Errno::INVAL => Error::InvalidArgument(self.reason()),
+            Errno::TOOBIG => {
+                let asked = |capacity: Option<Capacity>| capacity.map_or(Ok(0), Capacity::bytes);
+                let output = asked(self.output).unwrap_or(u64::MAX);
+                let input = asked(self.input).unwrap_or(u64::MAX);
+                Error::LimitExceeded {
+                    asked: output.max(input),
+                    limit,
+                }
+            }
+            errno => Error::of_call("IOSTREAM_IOC_SETUP", errno),
+        }
+    }
+
+    /// Why the kernel may have called the request invalid.
+    fn reason(&self) -> &'static str {
+        let zero = |capacity: Option<Capacity>| capacity.is_some_and(|c| c.bytes() == Ok(0));
+        let (output, input) = (self.output.is_some(), self.input.is_some());
+        let has_its_queues = match self.endpoint {
+            Endpoint::Echo => output && input,
+            Endpoint::Source => output,
+            Endpoint::Sink => input,
+        };
+        if !output && !input {
+            "the set-up asks for no queue: give the capacity of at least one"
+        } else if zero(self.output) || zero(self.input) {
+            "a queue cannot have a capacity of zero"
+        } else if !has_its_queues {
+            "the endpoint lacks a queue: echo wants both, a source output, a sink input"
+        } else if self.overwrite && !output {
+            "only an output queue can overwrite"
+        } else if self.endpoint == Endpoint::Source {
+            "the source's range of sizes is empty, below 16 bytes, or does not fit the queue"
+        } else {
+            "the kernel refused the set-up as invalid"
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_follow_the_queues_that_were_named() {
+        let request = Setup::echo().request().unwrap();
+        assert_eq!(request.flags, 3);
+        assert_eq!(request.endpoint, uapi::IOSTREAM_ENDPOINT_ECHO);
+        let request = Setup::sink().input_bytes(0).request().unwrap();
+        assert_eq!((request.flags, request.input_bytes), (2, 0));
+        let request = Setup::source(16, 32).overwrite(true).request().unwrap();
+        assert_eq!(request.flags, 5);
+    }
+
+    #[test]
+    fn entries_are_counted_with_their_overhead() {
+        let request = Setup::sink().input_entries(10, 1).request().unwrap();
+        assert_eq!(request.input_bytes, 160);
+        let huge = Setup::sink().input_entries(u64::MAX, 1);
+        assert_eq!(huge.request().unwrap_err(), Error::Overflow);
+    }
+
+    #[test]
+    fn a_refusal_says_what_was_wrong() {
+        let reason = |setup: Setup| match setup.explain(Errno::INVAL, 0) {
+            Error::InvalidArgument(reason) => reason,
+            other => panic!("{other}"),
+        };
+        assert!(reason(Setup::new(Endpoint::Echo)).contains("no queue"));
+        assert!(reason(Setup::sink().input_bytes(0)).contains("zero"));
+        assert!(reason(Setup::new(Endpoint::Echo).input_bytes(1)).contains("wants both"));
+        assert!(reason(Setup::sink().overwrite(true)).contains("overwrite"));
+        assert!(reason(Setup::source(8, 4)).contains("sizes"));
+        let error = Setup::sink().input_bytes(1 << 40).explain(Errno::TOOBIG, 9);
+        assert_eq!(
+            error,
+            Error::LimitExceeded {
+                asked: 1 << 40,
+                limit: 9
+            }
+        );
+    }
+}

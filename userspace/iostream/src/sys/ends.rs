@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The ring's ends together with the memory they work on.
+//!
+//! Each type owns its mapping and the one ring value that uses it, so that no use outlives the
+//! mapping and there is one producer, one consumer. Slices borrow the end: while one lives, nothing
+//! can be committed, released or reset.
+
+use iostream_ring::{Consumer, Entry, Mapped, OverwriteReader, Producer, Read};
+
+use super::{InfoPage, QueueMemory, Role};
+use crate::Error;
+
+/// The producing end of an input queue.
+///
+/// # Invariants
+///
+/// - `ring` works on `memory`, whose role is the producer's.
+/// - `reserved` is what the last `reserve` returned, and nothing was committed since.
+pub(crate) struct ProducerEnd {
+    ring: Producer<Mapped>,
+    memory: QueueMemory,
+    reserved: Option<(usize, usize)>,
+}
+
+impl ProducerEnd {
+    pub(crate) fn new(memory: QueueMemory) -> Result<Self, Error> {
+        if memory.role() != Role::Producer || memory.overwrite() {
+            return Err(Error::Mismatch("the queue cannot be produced into"));
+        }
+        // SAFETY: The memory is kept beside the ring, and this is the one producer on it: its
+        // areas are mapped once in a session. If write(2) was used before, the words are as it
+        // left them; else they are zero.
+        let ring = unsafe { Producer::resume(memory.mapped(), memory.geometry()) }?;
+        // INVARIANT: Nothing is reserved yet.
+        Ok(Self {
+            ring,
+            memory,
+            reserved: None,
+        })
+    }
+
+    /// Takes the positions anew after a reset. Nothing is reserved any more.
+    pub(crate) fn restart(&mut self) -> Result<(), Error> {
+        self.reserved = None;
+        // SAFETY: As in `new`; the previous ring value is replaced, so there is still one.
+        self.ring = unsafe { Producer::resume(self.memory.mapped(), self.memory.geometry()) }?;
+        Ok(())
+    }
+
+    #[inline]
+    pub(crate) fn info(&self) -> &InfoPage {
+        self.memory.info()
+    }
+
+    /// The ring, for all that neither reserves nor commits.
+    #[inline]
+    pub(crate) fn ring(&self) -> &Producer<Mapped> {
+        &self.ring
+    }
+
+    #[inline]
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.reserved = None;
+        Ok(self.ring.push(bytes)?)
+    }
+
+    #[inline]
+    pub(crate) fn reserve(&mut self, len: u32) -> Result<(), Error> {
+        self.reserved = None;
+        let offset = self.ring.reserve(len)?;
+        // INVARIANT: Just returned by the ring.
+        self.reserved = Some((offset, len as usize));
+        Ok(())
+    }
+
+    /// The bytes that are reserved; none if nothing is.
+    #[inline]
+    pub(crate) fn reserved(&self) -> &[u8] {
+        let Some((offset, len)) = self.reserved else {
+            return &[];
+        };
+        // SAFETY: By the invariant `[offset, offset + len)` lies in the doubled data and belongs
+        // to this end until it commits, for which it needs `&mut self`. The kernel does not write
+        // an input queue's data. The pages were zeroed, so all bytes are initialised.
+        unsafe {
+            let start = self.ring.memory().data_at(offset);
+            std::slice::from_raw_parts(start.as_ptr(), len)
+        }
+    }
+
+    /// As [`Self::reserved`], to be written.
+    #[inline]
+    pub(crate) fn reserved_mut(&mut self) -> &mut [u8] {
+        let Some((offset, len)) = self.reserved else {
+            return &mut [];
+        };
+        // SAFETY: As in `reserved`; `&mut self` makes it the only slice. The same bytes appear
+        // once more in the doubled mapping, where nobody looks while this borrow lives.
+        unsafe {
+            let start = self.ring.memory().data_at(offset);
+            std::slice::from_raw_parts_mut(start.as_ptr(), len)
+        }
+    }
+
+    /// Makes the first `len` of the reserved bytes an entry.
+    #[inline]
+    pub(crate) fn commit(&mut self, len: usize) -> Result<(), Error> {
+        match self.reserved.take() {
+            // What was reserved came from a u32.
+            Some((_, reserved)) if len <= reserved => Ok(self.ring.commit(len as u32)?),
+            _ => Err(Error::InvalidArgument(
+                "an entry cannot be longer than what was reserved for it",
+            )),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn publish(&mut self) {
+        self.ring.publish();
+    }
+
+    #[inline]
+    pub(crate) fn must_wake(&mut self) -> bool {
+        self.ring.must_wake()
+    }
+
+    #[inline]
+    pub(crate) fn must_wake_full(&mut self) -> bool {
+        self.ring.must_wake_full()
+    }
+
+    #[inline]
+    pub(crate) fn room(&mut self) -> Result<u64, Error> {
+        Ok(self.ring.room()?)
+    }
+
+    pub(crate) fn can_push(&mut self, len: u32, count: u64) -> Result<bool, Error> {
+        Ok(self.ring.can_push(len, count)?)
+    }
+
+    /// Says at which room poll is to report this end as writable, and arms for it.
+    pub(crate) fn arm_room(&mut self, need: u64) -> Result<bool, Error> {
+        self.set_poll_room(need);
+        // The full barrier in `arm_room` keeps the store before the second look.
+        Ok(self.ring.arm_room(need)?)
+    }
+
+    /// Says at which room poll is to report this end as writable.
+    pub(crate) fn set_poll_room(&mut self, bytes: u64) {
+        self.ring.memory().room_bytes().store_relaxed(bytes);
+    }
+}
+
+/// The consuming end of an output queue that loses nothing.
+///
+/// # Invariants
+///
+/// - `ring` works on `memory`, whose role is the consumer's.
+/// - `current` is the entry that the ring last checked, and it was not released since.
+pub(crate) struct ConsumerEnd {
+    ring: Consumer<Mapped>,
+    memory: QueueMemory,
+    current: Option<Entry>,
+}
+
+impl ConsumerEnd {
+    pub(crate) fn new(memory: QueueMemory) -> Result<Self, Error> {
+        if memory.role() != Role::Consumer || memory.overwrite() {
+            return Err(Error::Mismatch("the queue cannot be consumed in place"));
+        }
+        // SAFETY: The memory is kept beside the ring, and this is the one consumer on it: its
+        // page is mapped once in a session. If read(2) was used before, the words are as it left
+        // them; else they are zero.
+        let ring = unsafe { Consumer::resume(memory.mapped(), memory.geometry()) }?;
+        // INVARIANT: Nothing was looked at yet.
+        Ok(Self {
+            ring,
+            memory,
+            current: None,
+        })
+    }
+
+    /// Takes the positions anew after a reset. The entry looked at is gone.
+    pub(crate) fn restart(&mut self) -> Result<(), Error> {
+        self.current = None;
+        // SAFETY: As in `new`; the previous ring value is replaced, so there is still one.
+        self.ring = unsafe { Consumer::resume(self.memory.mapped(), self.memory.geometry()) }?;
+        Ok(())
+    }
+
+    #[inline]
+    pub(crate) fn info(&self) -> &InfoPage {
+        self.memory.info()
+    }
+
+    #[inline]
+    pub(crate) fn ring(&self) -> &Consumer<Mapped> {
+        &self.ring
+    }
+
+    /// Finds the next entry; [`Self::bytes`] then has it.
+    #[inline]
+    pub(crate) fn peek(&mut self) -> Result<Entry, Error> {
+        self.current = None;
+        let entry = self.ring.peek()?;
+        // INVARIANT: Just checked by the ring.
+        self.current = Some(entry);
+        Ok(entry)
+    }
+
+    /// The bytes of the entry that was last peeked and not released; none if there is none.
+    #[inline]
+    pub(crate) fn bytes(&self) -> &[u8] {
+        let Some(entry) = self.current else {
+            return &[];
+        };
+        // SAFETY: The ring checked that the entry lies before the producer's position and in the
+        // doubled data. It is released with `&mut self` only, and until then the kernel, which is
+        // trusted in this, does not write it. All its bytes are initialised.
+        unsafe {
+            let start = self.ring.memory().data_at(entry.offset());
+            std::slice::from_raw_parts(start.as_ptr(), entry.len())
+        }
+    }
+
+    /// Gives up the entry that was last peeked. Returns whether there was one.
+    #[inline]
+    pub(crate) fn release(&mut self) -> bool {
+        self.current = None;
+        self.ring.release()
+    }
+
+    #[inline]
+    pub(crate) fn pop(&mut self, buffer: &mut [u8]) -> Result<Entry, Error> {
+        self.current = None;
+        Ok(self.ring.pop(buffer)?)
+    }
+
+    #[inline]
+    pub(crate) fn publish(&mut self) {
+        self.ring.publish();
+    }
+
+    #[inline]
+    pub(crate) fn must_wake(&mut self) -> bool {
+        self.ring.must_wake()
+    }
+
+    pub(crate) fn arm(&mut self) -> Result<bool, Error> {
+        Ok(self.ring.arm()?)
+    }
+
+    #[inline]
+    pub(crate) fn available(&mut self) -> Result<u64, Error> {
+        Ok(self.ring.available()?)
+    }
+}
+
+/// The reading end of an output queue whose producer overwrites the oldest entries.
+///
+/// # Invariants
+///
+/// `ring` works on `memory`, whose role is the consumer's.
+pub(crate) struct OverwriteEnd {
+    ring: OverwriteReader<Mapped>,
+    memory: QueueMemory,
+}
+
+impl OverwriteEnd {
+    pub(crate) fn new(memory: QueueMemory) -> Result<Self, Error> {
+        if memory.role() != Role::Consumer || !memory.overwrite() {
+            return Err(Error::Mismatch("the queue does not overwrite"));
+        }
+        // SAFETY: As in `ConsumerEnd::new`.
+        let ring = unsafe { OverwriteReader::new(memory.mapped(), memory.geometry()) };
+        Ok(Self { ring, memory })
+    }
+
+    /// Takes the positions anew after a reset.
+    pub(crate) fn restart(&mut self) {
+        // SAFETY: As in `ConsumerEnd::new`; the previous ring value is replaced.
+        self.ring = unsafe { OverwriteReader::new(self.memory.mapped(), self.memory.geometry()) };
+    }
+
+    #[inline]
+    pub(crate) fn info(&self) -> &InfoPage {
+        self.memory.info()
+    }
+
+    pub(crate) fn ring(&self) -> &OverwriteReader<Mapped> {
+        &self.ring
+    }
+
+    #[inline]
+    pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Result<Read, Error> {
+        Ok(self.ring.read(buffer)?)
+    }
+
+    pub(crate) fn arm(&mut self) -> Result<bool, Error> {
+        Ok(self.ring.arm()?)
+    }
+
+    pub(crate) fn available(&mut self) -> Result<u64, Error> {
+        Ok(self.ring.available()?)
+    }
+}

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! A queue's info page, which the kernel writes and this process only loads from.
+
+use std::mem::offset_of;
+use std::ptr::NonNull;
+
+use iostream_ring::sync::Word;
+use iostream_ring::uapi::{self, iostream_counters, iostream_info};
+
+use super::region::Region;
+use crate::{Counters, Direction, Error};
+
+const WORDS: usize = size_of::<iostream_info>() / 8;
+
+/// The mapped info page.
+///
+/// # Invariants
+///
+/// The region is at least one `iostream_info`, readable.
+pub(crate) struct InfoPage {
+    region: Region,
+}
+
+impl InfoPage {
+    /// # Safety
+    ///
+    /// As the type's invariant.
+    pub(super) unsafe fn new(region: Region) -> Self {
+        // INVARIANT: The caller's promise.
+        Self { region }
+    }
+
+    /// Refuses a page that does not describe the queue that the ioctl told of.
+    pub(super) fn check(
+        &self,
+        direction: Direction,
+        queue: &uapi::iostream_queue,
+    ) -> Result<(), Error> {
+        let halves = |offset| {
+            let bytes = self.word(offset).to_ne_bytes();
+            let half = |at: usize| {
+                u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+            };
+            (half(0), half(4))
+        };
+        if halves(offset_of!(iostream_info, magic_low))
+            != (uapi::IOSTREAM_MAGIC_LOW, uapi::IOSTREAM_MAGIC_HIGH)
+        {
+            return Err(Error::Mismatch(
+                "the info page lacks iostream's magic number",
+            ));
+        }
+        let (version, flags) = halves(offset_of!(iostream_info, version));
+        if version != uapi::IOSTREAM_VERSION {
+            return Err(Error::Version {
+                found: version,
+                known: uapi::IOSTREAM_VERSION,
+            });
+        }
+        let (max_entry_bytes, whose) = halves(offset_of!(iostream_info, max_entry_bytes));
+        if flags != queue.flags
+            || max_entry_bytes != queue.max_entry_bytes
+            || whose != direction.raw()
+            || self.word(offset_of!(iostream_info, data_bytes)) != queue.data_bytes
+        {
+            return Err(Error::Mismatch("the info page describes another queue"));
+        }
+        Ok(())
+    }
+
+    /// Raised by each reset.
+    #[inline]
+    pub(crate) fn generation(&self) -> u64 {
+        self.word(offset_of!(iostream_info, generation))
+    }
+
+    /// Whether the driver is gone. What it had published before is there to be read.
+    #[inline]
+    pub(crate) fn gone(&self) -> bool {
+        // ORDERING: pairs with the kernel's release store of `gone`, after its last publication.
+        self.at(offset_of!(iostream_info, gone)).load_acquire() != 0
+    }
+
+    /// The kernel's counters. Each is whole; together they are no snapshot.
+    pub(crate) fn counters(&self) -> Counters {
+        let base = offset_of!(iostream_info, counters);
+        let load = |offset| self.word(base + offset);
+        Counters {
+            entries: load(offset_of!(iostream_counters, entries)),
+            bytes: load(offset_of!(iostream_counters, bytes)),
+            wakeups_sent: load(offset_of!(iostream_counters, wakeups_sent)),
+            wakeups_suppressed: load(offset_of!(iostream_counters, wakeups_suppressed)),
+            notifications: load(offset_of!(iostream_counters, notifications)),
+            full: load(offset_of!(iostream_counters, full)),
+            lost: load(offset_of!(iostream_counters, lost)),
+            corrupt: load(offset_of!(iostream_counters, corrupt)),
+            high_water_bytes: load(offset_of!(iostream_counters, high_water_bytes)),
+        }
+    }
+
+    #[inline]
+    fn word(&self, offset: usize) -> u64 {
+        self.at(offset).load_relaxed()
+    }
+
+    #[inline]
+    fn at(&self, offset: usize) -> &Word {
+        let words: NonNull<[Word; WORDS]> = self.region.start();
+        // SAFETY: The page is mapped and readable while `self` lives, is aligned, and holds
+        // atomics for all that this process sees.
+        let words = unsafe { words.as_ref() };
+        &words[offset / 8]
+    }
+}
+
+const _: () = assert!(size_of::<iostream_info>() % 8 == 0);

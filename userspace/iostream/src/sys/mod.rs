@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! System calls, mappings, and the ring on top of them: the only `unsafe` of this crate.
+//!
+//! What leaves this module is safe to use in every order, whatever stands in shared memory. The
+//! kernel's module is trusted in three things: it maps a queue's areas where it says, it maps each
+//! writable area once in a session, and it does not write an entry that a consumer has not
+//! released.
+
+#![allow(
+    unsafe_code,
+    reason = "this is where system calls and shared memory become safe types"
+)]
+
+mod device;
+mod ends;
+mod info_page;
+mod queue;
+mod region;
+
+pub(crate) use device::Device;
+pub(crate) use ends::{ConsumerEnd, OverwriteEnd, ProducerEnd};
+pub(crate) use info_page::InfoPage;
+pub(crate) use queue::{QueueMemory, Role};
+
+#[cfg(test)]
+pub(crate) mod loopback;

@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The mapped areas of one queue.
+
+use iostream_ring::{uapi, Geometry, Mapped};
+use rustix::io::Errno;
+
+use super::info_page::InfoPage;
+use super::region::Region;
+use super::Device;
+use crate::{Direction, Error};
+
+/// What this process does on a queue, and so what it writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Writes the producer's page and the data, of an input queue.
+    Producer,
+    /// Writes the consumer's page, of an output queue.
+    Consumer,
+}
+
+impl Role {
+    pub(crate) const fn direction(self) -> Direction {
+        match self {
+            Self::Producer => Direction::Input,
+            Self::Consumer => Direction::Output,
+        }
+    }
+}
+
+/// All areas of one queue, mapped with the rights of one role.
+///
+/// # Invariants
+///
+/// The areas are those of one queue of `geometry`; what `role` writes is writable. There is no
+/// other value with the same role on the same queue: its writable areas can be mapped once.
+pub(crate) struct QueueMemory {
+    info: InfoPage,
+    producer: Region,
+    consumer: Region,
+    data: Region,
+    geometry: Geometry,
+    overwrite: bool,
+    role: Role,
+}
+
+impl QueueMemory {
+    /// Asks the kernel for a queue's geometry, and maps it if it is of the kind that is wanted.
+    pub(crate) fn map(device: &Device, role: Role, overwrite: bool) -> Result<Self, Error> {
+        let queue = device.queue(role.direction())?;
+        // Before anything is mapped, which cannot be done again.
+        if overwrite != (queue.flags & uapi::IOSTREAM_QUEUE_OVERWRITE != 0) {
+            return Err(Error::InvalidArgument(if overwrite {
+                "this queue does not overwrite: take it with Session::consumer"
+            } else {
+                "this queue overwrites: take it with Session::overwrite_reader"
+            }));
+        }
+        let geometry = check_description(&queue, rustix::param::page_size())?;
+        let page = rustix::param::page_size();
+        let map = |offset, bytes, writable| {
+            Region::map(device, offset, bytes, writable).map_err(|errno| match errno {
+                Errno::BUSY => Error::Busy(
+                    "this end of the queue was taken before: it can be taken once in a session",
+                ),
+                errno => Error::of_queue_call("mmap", errno, role.direction()),
+            })
+        };
+        // What can fail for other reasons comes first: a writable area is mapped once, for ever.
+        let info = map(queue.info_offset, page, false)?;
+        // SAFETY: A page is larger than `iostream_info`, and it was just mapped for reading.
+        let info = unsafe { InfoPage::new(info) };
+        info.check(role.direction(), &queue)?;
+        // `check_description` bounds it: no overflow on any machine that can map it.
+        let twice = usize::try_from(2 * geometry.data_bytes())
+            .map_err(|_| Error::Mismatch("the queue is larger than this process can map"))?;
+        let (producer, consumer, data);
+        match role {
+            Role::Producer => {
+                consumer = map(queue.consumer_offset, page, false)?;
+                data = map(queue.data_offset, twice, true)?;
+                producer = map(queue.producer_offset, page, true)?;
+            }
+            Role::Consumer => {
+                producer = map(queue.producer_offset, page, false)?;
+                data = map(queue.data_offset, twice, false)?;
+                consumer = map(queue.consumer_offset, page, true)?;
+            }
+        }
+        // INVARIANT: Mapped from one queue's offsets with the role's rights; the kernel lets the
+        // writable ones be mapped once.
+        Ok(Self {
+            info,
+            producer,
+            consumer,
+            data,
+            geometry,
+            overwrite,
+            role,
+        })
+    }
+
+    /// # Safety
+    ///
+    /// As the type's invariant.
+    #[cfg(test)]
+    pub(super) unsafe fn from_regions(
+        info: InfoPage,
+        [producer, consumer, data]: [Region; 3],
+        geometry: Geometry,
+        overwrite: bool,
+        role: Role,
+    ) -> Self {
+        // INVARIANT: The caller's promise.
+        Self {
+            info,
+            producer,
+            consumer,
+            data,
+            geometry,
+            overwrite,
+            role,
+        }
+    }
+
+    pub(crate) fn info(&self) -> &InfoPage {
+        &self.info
+    }
+
+    pub(crate) fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    pub(crate) fn overwrite(&self) -> bool {
+        self.overwrite
+    }
+
+    pub(crate) fn role(&self) -> Role {
+        self.role
+    }
+
+    /// The memory as the ring takes it.
+    ///
+    /// # Safety
+    ///
+    /// The result is used in the value's role alone, by one owner at a time, and not after the
+    /// value is gone.
+    pub(super) unsafe fn mapped(&self) -> Mapped {
+        // SAFETY: By the invariant the areas are one queue's, with the role's rights; how long
+        // and by whom they are used is the caller's promise.
+        unsafe {
+            Mapped::new(
+                self.producer.start(),
+                self.consumer.start(),
+                self.data.start(),
+            )
+        }
+    }
+}
+
+/// Refuses a geometry that cannot be right.
+fn check_description(queue: &uapi::iostream_queue, page_bytes: usize) -> Result<Geometry, Error> {
+    let page = page_bytes as u64;
+    if u64::from(queue.page_bytes) != page {
+        return Err(Error::Mismatch("the device has pages of another size"));
+    }
+    let offsets = [
+        queue.info_offset,
+        queue.producer_offset,
+        queue.consumer_offset,
+        queue.data_offset,
+    ];
+    if offsets.iter().any(|offset| offset % page != 0) || queue.data_bytes % page != 0 {
+        return Err(Error::Mismatch(
+            "the device tells of areas that are not whole pages",
+        ));
+    }
+    Geometry::from_description(queue.data_bytes, queue.max_entry_bytes).ok_or(Error::Mismatch(
+        "the device tells of a queue that cannot be",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn description() -> uapi::iostream_queue {
+        uapi::iostream_queue {
+            data_bytes: 8192,
+            max_entry_bytes: 8184,
+            page_bytes: 4096,
+            info_offset: 0,
+            producer_offset: 4096,
+            consumer_offset: 8192,
+            data_offset: 12288,
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn a_right_description_is_taken() {
+        let geometry = check_description(&description(), 4096).unwrap();
+        assert_eq!(geometry.data_bytes(), 8192);
+        assert_eq!(geometry.max_entry_bytes(), 8184);
+    }
+
+    #[test]
+    fn wrong_descriptions_are_refused() {
+        let wrong: [fn(&mut uapi::iostream_queue); 8] = [
+            |q| q.page_bytes = 16384,
+            |q| q.data_bytes = 0,
+            |q| q.data_bytes = 8200,
+            |q| q.data_bytes = 1 << 32,
+            |q| q.data_bytes = u64::MAX - 4095,
+            |q| q.max_entry_bytes = 8185,
+            |q| q.max_entry_bytes = u32::MAX,
+            |q| q.data_offset = 12289,
+        ];
+        for (i, spoil) in wrong.iter().enumerate() {
+            let mut queue = description();
+            spoil(&mut queue);
+            let result = check_description(&queue, 4096);
+            assert!(matches!(result, Err(Error::Mismatch(_))), "case {i}");
+        }
+    }
+}
