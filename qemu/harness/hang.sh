@@ -1,0 +1,12 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0
+# A stand-in whose second test never ends: the harness must end the VM, and say who it was.
+
+if [ "$1" = --list ]; then
+	printf '%s\n' X-01/one X-01/two
+	exit
+fi
+echo 'KTAP version 1'
+echo 1..2
+echo 'ok 1 X-01/one'
+while :; do sleep 1000; done

@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: GPL-2.0
+# shellcheck shell=bash
+#
+# What the scripts share. To be sourced, after `set -euo pipefail`.
+
+TOP=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
+HOME=${HOME:-$(getent passwd "$(id -u)" | cut -d: -f6)}
+# Inside the root folder `in-root` sets IOSTREAM_CACHE to the fixed place where the cache is bound.
+CACHE=${IOSTREAM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/iostream}
+IN_ROOT=${IOSTREAM_IN_ROOT:-}
+JOBS=$(nproc)
+export TOP CACHE IN_ROOT JOBS
+
+# Messages go to standard error: the standard output of a script is its result.
+say() { printf 'iostream: %s\n' "$*" >&2; }
+die() { say "error: $*"; exit 1; }
+
+# The help of a script is the comment at its head: one text for the reader and for the user.
+help_if_asked() {
+	case ${1:-} in
+	-h | --help)
+		sed -n '2,/^[^#]/{/^# SPDX/d;s/^# \{0,1\}//p}' "$0" | sed '/./,$!d'
+		exit 0
+		;;
+	esac
+}
+
+# Everything that compiles or runs the VM does so with Debian 13's tools.
+enter_root() {
+	local self
+	self=$(cd -- "$(dirname -- "$0")" && pwd -P)/${0##*/}
+	[[ -n $IN_ROOT ]] || exec "$TOP/scripts/in-root" "${self#"$TOP"/}" "$@"
+}
+
+# step KIND TEXT COMMAND...: run a long command with its output in a log, and print one line with the time it took. KIND
+# is `download` or `build`; the two are added up apart, because the first depends on the user's line and not on us.
+step() {
+	local kind=$1 text=$2 start=$EPOCHREALTIME log seconds status=0
+	shift 2
+	mkdir -p "$CACHE/log"
+	log=$(mktemp "$CACHE/log/step.XXXXXX")
+	if [[ -t 2 ]]; then printf 'iostream: %s: %s ...' "$kind" "$text" >&2; fi
+	# Not as the condition of an `if`: that would switch off `set -e` in functions called here.
+	set +e
+	(set -e; "$@") >"$log" 2>&1 </dev/null
+	status=$?
+	set -e
+	seconds=$(awk -v a="$start" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f", b - a }')
+	if [[ -t 2 ]]; then printf '\r\033[K' >&2; fi
+	if ((status != 0)); then
+		say "$kind: $text: FAILED after $seconds s; the end of its output:"
+		tail -n 40 "$log" | sed 's/^/    /' >&2
+		rm -f "$log"
+		return "$status"
+	fi
+	say "$kind: $text: $seconds s"
+	printf '%s %s %s\n' "$(date +%s)" "$kind" "$seconds" >>"$CACHE/times"
+	rm -f "$log"
+}
+
+# times_since EPOCH: what the steps since then have taken, downloads apart.
+times_since() {
+	[[ -e $CACHE/times ]] || return 0
+	awk -v since="$1" '$1 >= since { t[$2] += $3 }
+		END { printf "set-up and building took %.0f s, downloads %.0f s\n", t["build"], t["download"] }' "$CACHE/times"
+}
+
+# locked NAME COMMAND...: one at a time among all checkouts that share the cache. The lock goes with the process.
+locked() {
+	local name=$1 fd
+	shift
+	mkdir -p "$CACHE"
+	exec {fd}>"$CACHE/$name.lock"
+	if ! flock -n "$fd"; then
+		say "waiting for another process that is preparing the $name"
+		flock "$fd"
+	fi
+	"$@"
+	exec {fd}>&-
+}
+
+# add_up FILE...: the last lines of the files, each `N passed, N failed, N skipped`, as one such line.
+add_up() {
+	local file
+	for file in "$@"; do tail -n 1 -- "$file"; done |
+		awk '{ p += $1; f += $3; s += $5 } END { printf "%d passed, %d failed, %d skipped\n", p, f, s }'
+}
+
+# tracked_files PATTERN...: the files of the checkout, new ones included, as the root folder and we name them. To be
+# called outside of the root folder: git may be needed, and a worktree's repository lies elsewhere.
+tracked_files() {
+	# Under sudo the checkout belongs to someone else, which git refuses unless told.
+	if git -C "$TOP" -c safe.directory='*' rev-parse 2>/dev/null; then
+		git -C "$TOP" -c safe.directory='*' ls-files --cached --others --exclude-standard --deduplicate -- "$@" |
+			while IFS= read -r file; do
+				if [[ -f $TOP/$file ]]; then printf '%s\n' "$file"; fi
+			done
+	else
+		die 'this is not a git checkout, so it is unknown which files are its own'
+	fi
+}
