@@ -201,6 +201,8 @@ struct iostream_run {
 	__u64 entries;			/* in: how many; 0: until the time-out or a signal */
 	__u64 timeout_ns;		/* in: give up after this long without progress; 0: never */
 	__u64 done;			/* out: entries moved, also when the call fails */
+	__u32 batch;			/* in: entries a publication; 0 and 1: each on its own */
+	__u32 reserved;			/* zero */
 };
 
 /* Argument of IOSTREAM_IOC_ENDPOINT: what the endpoint of /dev/iostream has seen. */
@@ -238,7 +240,8 @@ enum {
 	 * capacity of zero, an endpoint whose queues are not asked for, a range of sizes that is
 	 * empty or does not fit; EOVERFLOW: a capacity that overflows; E2BIG: above
 	 * max_queue_bytes; EDQUOT: max_total_bytes is used up; ERANGE: source_rate above
-	 * its cap; ENOMEM: no memory, or none left in the cgroup; ENOTTY: not /dev/iostream.
+	 * 1,000,000 entries or 64 MiB a second; ENOMEM: no memory, or none left in the cgroup;
+	 * ENOTTY: not /dev/iostream.
 	 */
 	IOSTREAM_IOC_SETUP	= _IOW('j', 0x01, struct iostream_setup),
 	/* Geometry, mmap offsets and counters of one queue. */
@@ -263,7 +266,7 @@ enum {
 	 * /dev/iostream: work flat out in this call: source: make entries; sink: check them; echo:
 	 * move them. Killable; other signals end it with EINTR and done filled in. EBUSY:
 	 * another thread runs, or the source is driven by its timer; ETIMEDOUT; EBADMSG: the
-	 * process's positions or headers cannot be right.
+	 * process's positions or headers cannot be right; E2BIG: batch above 65536.
 	 */
 	IOSTREAM_IOC_RUN	= _IOWR('j', 0x06, struct iostream_run),
 	/* /dev/iostream: what the endpoint has seen. */

@@ -303,9 +303,10 @@ impl<M: Memory> Producer<M> {
         self.corrupt
     }
 
-    /// Overwriting mode: entries that were given up for newer ones.
-    pub const fn overwritten_entries(&self) -> u64 {
-        self.overwritten
+    /// Overwriting mode: entries that were given up for newer ones since the last call.
+    #[inline(always)]
+    pub fn take_overwritten(&mut self) -> u64 {
+        core::mem::take(&mut self.overwritten)
     }
 
     /// The most bytes, overhead included, that were ever in the ring after a publication.

@@ -133,6 +133,8 @@ pub struct iostream_run {
     pub entries: __u64,
     pub timeout_ns: __u64,
     pub done: __u64,
+    pub batch: __u32,
+    pub reserved: __u32,
 }
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
@@ -161,6 +163,6 @@ pub const IOSTREAM_IOC_QUEUE: _bindgen_ty_7 = 3230689794;
 pub const IOSTREAM_IOC_EVENTFD: _bindgen_ty_7 = 1074293251;
 pub const IOSTREAM_IOC_NOTIFY: _bindgen_ty_7 = 27140;
 pub const IOSTREAM_IOC_RESET: _bindgen_ty_7 = 27141;
-pub const IOSTREAM_IOC_RUN: _bindgen_ty_7 = 3222825478;
+pub const IOSTREAM_IOC_RUN: _bindgen_ty_7 = 3223349766;
 pub const IOSTREAM_IOC_ENDPOINT: _bindgen_ty_7 = 2150656519;
 pub type _bindgen_ty_7 = ::core::ffi::c_uint;

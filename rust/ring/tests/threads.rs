@@ -171,10 +171,10 @@ fn overwriting_threads() {
                 Err(error) => panic!("{error:?}"),
             }
         }
-        let producer = writer.join().unwrap();
+        let mut producer = writer.join().unwrap();
         assert_eq!(next, count, "the last entry is never overwritten");
         assert_eq!(read_bytes + gap_bytes, producer.published_pos());
-        assert!(count - read_entries <= producer.overwritten_entries());
+        assert!(count - read_entries <= producer.take_overwritten());
         assert_eq!(reader.corrupt_events(), 0);
         println!("overwriting_threads: {size} bytes: {read_entries} of {count} read, rest in gaps");
     }
