@@ -40,22 +40,25 @@ step() {
 	mkdir -p "$CACHE/log"
 	log=$(mktemp "$CACHE/log/step.XXXXXX")
 	if [[ -t 2 ]]; then printf 'iostream: %s: %s ...' "$kind" "$text" >&2; fi
-	# Not as the condition of an `if`: that would switch off `set -e` in functions called here.
+	# Not as the condition of an `if`, where bash ignores `set -e` in all that is called. For the same reason a step that
+	# is itself a condition has to be given a function whose own status tells.
 	set +e
 	(set -e; "$@") >"$log" 2>&1 </dev/null
 	status=$?
 	set -e
 	seconds=$(awk -v a="$start" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f", b - a }')
 	if [[ -t 2 ]]; then printf '\r\033[K' >&2; fi
-	if ((status != 0)); then
+	if ((status > 128)); then
+		say "$kind: $text: interrupted after $seconds s"
+	elif ((status != 0)); then
 		say "$kind: $text: FAILED after $seconds s; the end of its output:"
 		tail -n 40 "$log" | sed 's/^/    /' >&2
-		rm -f "$log"
-		return "$status"
+	else
+		say "$kind: $text: $seconds s"
+		printf '%s %s %s\n' "$(date +%s)" "$kind" "$seconds" >>"$CACHE/times"
 	fi
-	say "$kind: $text: $seconds s"
-	printf '%s %s %s\n' "$(date +%s)" "$kind" "$seconds" >>"$CACHE/times"
 	rm -f "$log"
+	return "$status"
 }
 
 # times_since EPOCH: what the steps since then have taken, downloads apart.

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the kernel crate lacks: inline functions and macros of the kernel's, as functions that Rust
+ * can call. bindgen reads this file at build time; nothing is declared by hand in Rust.
+ */
+#ifndef IOSTREAM_HELPERS_H
+#define IOSTREAM_HELPERS_H
+
+#include <linux/types.h>
+
+struct page;
+struct wait_queue_head;
+struct workqueue_struct;
+
+/* Maps count pages in a row, the same page more than once if it is named more than once. */
+void *iostream_vmap(struct page **pages, unsigned int count);
+void iostream_vunmap(const void *addr);
+
+/* memcpy. A race with a process that writes the source is allowed: some bytes are copied. */
+void iostream_copy(void *to, const void *from, size_t len);
+
+/* Sleep until ready(arg), at most timeout jiffies. As wait_event_*_timeout return. */
+long iostream_wait_interruptible(struct wait_queue_head *queue, bool (*ready)(void *arg),
+				 void *arg, long timeout);
+long iostream_wait_killable(struct wait_queue_head *queue, bool (*ready)(void *arg),
+			    void *arg, long timeout);
+
+bool iostream_in_compat_syscall(void);
+bool iostream_fatal_signal_pending(void);
+bool iostream_eventfd_signal_allowed(void);
+void iostream_cpu_relax(void);
+void iostream_cond_resched(void);
+long iostream_nsecs_to_jiffies(u64 nsecs);
+struct workqueue_struct *iostream_alloc_workqueue(void);
+
+#endif

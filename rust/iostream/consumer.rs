@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The driver's end of an input queue.
+
+use kernel::{prelude::*, task::might_sleep};
+
+use crate::{
+    error::Error,
+    port::{PortRef, QueueRef},
+    queue::{Direction, Queue},
+    ring::{self, Entry, Mapped, Memory},
+};
+
+/// The consuming end of an input queue.
+///
+/// There is one for a port, and its methods take `&mut self`. What a process wrote can only be
+/// copied out: there is no slice over memory that a process can change.
+///
+/// Whoever finds the queue empty is armed by that: the driver's
+/// [`data_available`](crate::Driver::data_available) is called at the next entry. A driver that
+/// stops earlier, say because it has no room of its own, goes on by itself later.
+///
+/// # Contexts
+///
+/// As for [`Producer`](crate::Producer); [`wait`](Self::wait) sleeps.
+///
+/// # Errors
+///
+/// All return [`Error::NotOpen`] while nobody has the node open, and [`Error::Gone`] after the
+/// registration was dropped.
+pub struct Consumer {
+    port: PortRef,
+}
+
+impl Consumer {
+    pub(crate) fn new(port: PortRef) -> Self {
+        Self { port }
+    }
+
+    /// Runs `f` with the ring, which it has to itself.
+    #[inline(always)]
+    fn with<R>(
+        &mut self,
+        f: impl FnOnce(&Queue, &mut ring::Consumer<Mapped>) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        self.port.with_queue(Direction::Input, |queue| {
+            // SAFETY: `self` is the port's only consumer and borrowed exclusively; this is inside
+            // the section in which the queue was found published.
+            match unsafe { queue.consumer() } {
+                Some(consumer) => f(queue, consumer),
+                None => Err(Error::Invalid),
+            }
+        })
+    }
+
+    /// Copies the next entry to the front of `buffer`, removes it, and returns its length.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Empty`]; [`Error::TooSmall`], and the entry stays; [`Error::Corrupt`].
+    pub fn dequeue(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
+        self.with(|queue, consumer| {
+            peek(queue, consumer)?;
+            let len = consumer.pop(buffer)?.len();
+            queue.publish_consumed(consumer, 1, len as u64);
+            Ok(len)
+        })
+    }
+
+    /// Looks at the next entry without copying or removing it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Empty`]; [`Error::Corrupt`].
+    pub fn peek(&mut self) -> Result<Peeked<'_>, Error> {
+        let (generation, entry) = self.with(|queue, consumer| {
+            let entry = peek(queue, consumer)?;
+            Ok((queue.generation(), entry))
+        })?;
+        let queue = self.port.queue(Direction::Input)?;
+        if queue.generation() != generation {
+            return Err(Error::Stale);
+        }
+        Ok(Peeked {
+            consumer: self,
+            queue,
+            generation,
+            entry,
+        })
+    }
+
+    /// Takes up to `max` entries, one call of `f` for each; the process learns of the room once, at
+    /// the end. Returns how many there were; 0 if the queue is empty, and then the driver is told
+    /// of the next entry.
+    ///
+    /// `f` must not sleep. It returns whether to take the entry; `false` leaves it and ends.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`], after the entries before it were taken.
+    #[inline]
+    pub fn drain(
+        &mut self,
+        max: u64,
+        mut f: impl FnMut(&View<'_>) -> bool,
+    ) -> Result<u64, Error> {
+        self.with(|queue, consumer| {
+            let (mut entries, mut bytes) = (0, 0);
+            let mut end = Ok(());
+            while entries < max {
+                // Only who finds nothing at all is armed: the barrier is paid once a batch.
+                let found = match entries {
+                    0 => peek(queue, consumer),
+                    _ => consumer.peek().map_err(Error::from),
+                };
+                let entry = match found {
+                    Ok(entry) => entry,
+                    Err(Error::Empty) => break,
+                    Err(error) => {
+                        end = Err(error);
+                        break;
+                    }
+                };
+                let view = View {
+                    memory: consumer.memory(),
+                    entry,
+                };
+                if !f(&view) {
+                    break;
+                }
+                consumer.release();
+                entries += 1;
+                bytes += entry.len() as u64;
+            }
+            if entries > 0 {
+                queue.publish_consumed(consumer, entries, bytes);
+            }
+            match end {
+                // Found again, and then reported, once what came before it is done with.
+                Err(_) if entries > 0 => Ok(entries),
+                Err(error) => Err(error),
+                Ok(()) => Ok(entries),
+            }
+        })
+    }
+
+    /// Bytes that wait, overhead included.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`].
+    pub fn available_bytes(&mut self) -> Result<u64, Error> {
+        self.with(|queue, consumer| {
+            consumer
+                .available()
+                .map_err(|error| queue.report(error, consumer.corrupt_events()))
+        })
+    }
+
+    /// Sleeps until an entry waits, a fatal signal (any, if `interruptible`), or for at most
+    /// `timeout_ns` nanoseconds. Process context only.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Interrupted`]; [`Error::TimedOut`]; [`Error::Corrupt`].
+    pub fn wait(&mut self, timeout_ns: Option<u64>, interruptible: bool) -> Result<(), Error> {
+        might_sleep();
+        loop {
+            let kicks = self.port.kicks();
+            match self.with(|queue, consumer| peek(queue, consumer)) {
+                Ok(_) => return Ok(()),
+                Err(Error::Empty) => {}
+                Err(error) => return Err(error),
+            }
+            self.port.wait_for_kick(kicks, timeout_ns, interruptible)?;
+        }
+    }
+}
+
+/// An entry of a process's, inside [`Consumer::drain`]: it can only be copied from.
+pub struct View<'a> {
+    memory: &'a Mapped,
+    entry: Entry,
+}
+
+impl View<'_> {
+    /// Bytes of the entry.
+    #[inline(always)]
+    pub fn len(&self) -> usize {
+        self.entry.len()
+    }
+
+    /// Whether the entry has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Copies bytes of the entry from `offset` on into all of `buffer`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if the entry has fewer.
+    #[inline(always)]
+    pub fn copy_to(&self, offset: usize, buffer: &mut [u8]) -> Result<(), Error> {
+        copy(self.memory, self.entry, offset, buffer)
+    }
+}
+
+/// The next entry, looked at. See [`Consumer::peek`]. Dropping it leaves the entry where it is.
+pub struct Peeked<'a> {
+    consumer: &'a mut Consumer,
+    queue: QueueRef,
+    generation: u64,
+    entry: Entry,
+}
+
+impl Peeked<'_> {
+    /// Bytes of the entry.
+    pub fn len(&self) -> usize {
+        self.entry.len()
+    }
+
+    /// Whether the entry has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Copies bytes of the entry from `offset` on into all of `buffer`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if the entry has fewer.
+    pub fn copy_to(&self, offset: usize, buffer: &mut [u8]) -> Result<(), Error> {
+        // SAFETY: The reference to the queue keeps the pages; this only reads the data.
+        let memory = unsafe { self.queue.region().mapped() };
+        copy(&memory, self.entry, offset, buffer)
+    }
+
+    /// Removes the entry without copying it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stale`]: the session ended or reset the queue meanwhile.
+    pub fn release(self) -> Result<(), Error> {
+        let (own, generation) = (core::ptr::from_ref::<Queue>(&self.queue), self.generation);
+        let bytes = self.entry.len() as u64;
+        self.consumer.with(|queue, consumer| {
+            if !core::ptr::eq(queue, own) || queue.generation() != generation {
+                return Err(Error::Stale);
+            }
+            consumer.release();
+            queue.publish_consumed(consumer, 1, bytes);
+            Ok(())
+        })
+    }
+}
+
+#[inline(always)]
+fn copy(memory: &Mapped, entry: Entry, offset: usize, buffer: &mut [u8]) -> Result<(), Error> {
+    match offset.checked_add(buffer.len()) {
+        Some(end) if end <= entry.len() => {
+            // SAFETY: The entry was checked to lie in the data, and this part in the entry.
+            unsafe { memory.read(entry.offset() + offset, buffer.as_mut_ptr(), buffer.len()) };
+            Ok(())
+        }
+        _ => Err(Error::Invalid),
+    }
+}
+
+/// The next entry; if there is none, asks to be told of the next and looks once more.
+#[inline(always)]
+fn peek(queue: &Queue, consumer: &mut ring::Consumer<Mapped>) -> Result<Entry, Error> {
+    let found = match consumer.peek() {
+        Err(ring::Error::Empty) => match consumer.arm() {
+            Ok(true) => consumer.peek(),
+            Ok(false) => Err(ring::Error::Empty),
+            Err(error) => Err(error),
+        },
+        found => found,
+    };
+    found.map_err(|error| queue.report(error, consumer.corrupt_events()))
+}

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Echo, source and sink: driven by the process's notifications, or flat out by `IOSTREAM_IOC_RUN`.
+
+use kernel::{
+    prelude::*,
+    sync::{
+        atomic::{Atomic, Full, Relaxed},
+        barrier::smp_mb,
+        new_mutex, Arc, Mutex,
+    },
+};
+
+use super::{
+    record::{Checker, Found, Generator},
+    Stats,
+};
+use crate::{
+    bindings,
+    driver::Driver,
+    error::Error,
+    port::PortRef,
+    ring::uapi,
+    Consumer, Producer,
+};
+
+/// Entries that are moved before looking at signals and the scheduler.
+const CHUNK: u64 = 512;
+/// The largest batch of `IOSTREAM_IOC_RUN`.
+const MAX_BATCH: u32 = 65536;
+/// Looks at the queues before `IOSTREAM_IOC_RUN` goes to sleep: about as long as a sleep costs.
+const SPINS: u32 = 2000;
+
+/// Which endpoint, with its ends.
+pub(super) enum Kind {
+    Echo(Producer, Consumer),
+    Source(Producer, Generator),
+    /// A source whose timer has the producer.
+    Timer,
+    Sink(Consumer, Checker),
+}
+
+impl Kind {
+    pub(super) fn sink(consumer: Consumer) -> Self {
+        Kind::Sink(consumer, Checker::default())
+    }
+}
+
+/// What came of a chunk.
+enum Step {
+    /// So many entries moved; there may be more.
+    Moved(u64),
+    /// Nothing can move until the process makes room or produces.
+    Stuck,
+}
+
+/// The driver of an endpoint's port.
+#[pin_data]
+pub(crate) struct Service {
+    port: PortRef,
+    stats: Arc<Stats>,
+    #[pin]
+    kind: Mutex<Kind>,
+    /// A thread is in `run`: callbacks leave the work to it.
+    running: Atomic<u32>,
+}
+
+impl Driver for Service {
+    fn data_available(&self) {
+        self.serve();
+    }
+
+    fn room_available(&self) {
+        self.serve();
+    }
+}
+
+impl Service {
+    pub(super) fn new(port: PortRef, kind: Kind, stats: Arc<Stats>) -> impl PinInit<Self> {
+        pin_init!(Self {
+            port,
+            stats,
+            kind <- new_mutex!(kind, "iostream_endpoint"),
+            running: Atomic::new(0),
+        })
+    }
+
+    /// Moves what can be moved, unless another thread is at it in `run`.
+    fn serve(&self) {
+        // ORDERING: the caller published before it notified, and `notify` issued a full barrier;
+        // pairs with the full barrier in `run`.
+        if self.running.load(Relaxed) != 0 {
+            return;
+        }
+        let mut kind = self.kind.lock();
+        if matches!(*kind, Kind::Source(..)) {
+            // It moves in `run` alone.
+            return;
+        }
+        while let Ok(Step::Moved(_)) = self.step(&mut kind, CHUNK, CHUNK) {
+            // SAFETY: No preconditions, this is process context.
+            if unsafe { bindings::iostream_fatal_signal_pending() } {
+                return;
+            }
+            // SAFETY: As above.
+            unsafe { bindings::iostream_cond_resched() };
+        }
+    }
+
+    /// See `IOSTREAM_IOC_RUN`.
+    pub(super) fn run(&self, request: &mut uapi::iostream_run) -> Result {
+        if request.reserved != 0 || request.done != 0 {
+            return Err(EINVAL);
+        }
+        if request.batch > MAX_BATCH {
+            return Err(E2BIG);
+        }
+        if matches!(*self.kind.lock(), Kind::Timer) {
+            return Err(EBUSY);
+        }
+        if self.running.cmpxchg(0, 1, Full).is_err() {
+            return Err(EBUSY);
+        }
+        let ran = self.run_alone(request);
+        self.running.store(0, Relaxed);
+        // ORDERING: pairs with the full barrier in `Port::notify`: a callback that saw `running`
+        // left to this thread what it came for.
+        smp_mb(Full);
+        self.serve();
+        ran.map_err(Into::into)
+    }
+
+    fn run_alone(&self, request: &mut uapi::iostream_run) -> Result<(), Error> {
+        let timeout = (request.timeout_ns != 0).then_some(request.timeout_ns);
+        let batch = u64::from(request.batch.max(1));
+        let mut spins = 0;
+        loop {
+            let left = match request.entries {
+                0 => CHUNK.max(batch),
+                entries if entries <= request.done => return Ok(()),
+                entries => CHUNK.max(batch).min(entries - request.done),
+            };
+            let kicks = self.port.kicks();
+            match self.step(&mut self.kind.lock(), left, batch)? {
+                Step::Moved(moved) => {
+                    request.done += moved;
+                    spins = 0;
+                    // SAFETY: No preconditions, this is process context.
+                    unsafe { bindings::iostream_cond_resched() };
+                    if kernel::current!().signal_pending() {
+                        return Err(Error::Interrupted);
+                    }
+                }
+                Step::Stuck if spins < SPINS => {
+                    spins += 1;
+                    // SAFETY: No preconditions.
+                    unsafe { bindings::iostream_cpu_relax() };
+                }
+                Step::Stuck => {
+                    self.arm_room(&mut self.kind.lock())?;
+                    self.port.wait_for_kick(kicks, timeout, true)?;
+                    spins = 0;
+                }
+            }
+        }
+    }
+
+    /// Before a source sleeps: asks for a quarter of the queue, not for one entry, so that a busy
+    /// consumer notifies rarely.
+    fn arm_room(&self, kind: &mut Kind) -> Result<(), Error> {
+        match kind {
+            Kind::Source(producer, generator) => {
+                producer.arm_room(generator.longest())?;
+            }
+            Kind::Echo(..) | Kind::Timer | Kind::Sink(..) => {}
+        }
+        Ok(())
+    }
+
+    /// Moves at most `max` entries, published `batch` at a time.
+    fn step(&self, kind: &mut Kind, max: u64, batch: u64) -> Result<Step, Error> {
+        let moved = match kind {
+            Kind::Echo(producer, consumer) => self.echo(producer, consumer, max)?,
+            Kind::Source(producer, generator) => self.produce(producer, generator, max, batch)?,
+            Kind::Sink(consumer, checker) => self.check(consumer, checker, max)?,
+            Kind::Timer => 0,
+        };
+        Ok(match moved {
+            0 => Step::Stuck,
+            moved => Step::Moved(moved),
+        })
+    }
+
+    fn echo(
+        &self,
+        producer: &mut Producer,
+        consumer: &mut Consumer,
+        max: u64,
+    ) -> Result<u64, Error> {
+        let stats = &self.stats;
+        producer.batch(|batch| {
+            consumer.drain(max, |entry| {
+                let copied = batch.enqueue_in_place(entry.len(), |bytes| {
+                    // The lengths are equal, so this cannot fail.
+                    let _ = entry.copy_to(0, bytes);
+                });
+                if copied.is_ok() {
+                    stats.entries.add(1, Relaxed);
+                    stats.bytes.add(entry.len() as u64, Relaxed);
+                }
+                copied.is_ok()
+            })
+        })?
+    }
+
+    fn produce(
+        &self,
+        producer: &mut Producer,
+        generator: &mut Generator,
+        max: u64,
+        batch: u64,
+    ) -> Result<u64, Error> {
+        let mut made = 0;
+        let mut bytes = 0;
+        let mut error = None;
+        while made < max && error.is_none() {
+            let want = batch.min(max - made);
+            producer.batch(|entries| {
+                for _ in 0..want {
+                    let len = generator.next_len();
+                    if let Err(full) = entries.enqueue_in_place(len, |entry| generator.fill(entry)) {
+                        generator.keep_len(len);
+                        error = Some(full);
+                        return;
+                    }
+                    made += 1;
+                    bytes += len as u64;
+                }
+            })?;
+        }
+        self.stats.entries.add(made, Relaxed);
+        self.stats.bytes.add(bytes, Relaxed);
+        match error {
+            None | Some(Error::Full) => Ok(made),
+            Some(_) if made > 0 => Ok(made),
+            Some(error) => Err(error),
+        }
+    }
+
+    fn check(
+        &self,
+        consumer: &mut Consumer,
+        checker: &mut Checker,
+        max: u64,
+    ) -> Result<u64, Error> {
+        let mut bytes = 0;
+        let (mut bad, mut missed) = (0, 0);
+        let taken = consumer.drain(max, |entry| {
+            match checker.check(entry) {
+                Found::Good { missed: before } => missed += before,
+                Found::Bad => bad += 1,
+            }
+            bytes += entry.len() as u64;
+            true
+        })?;
+        self.stats.entries.add(taken, Relaxed);
+        self.stats.bytes.add(bytes, Relaxed);
+        self.stats.bad.add(bad, Relaxed);
+        self.stats.missed.add(missed, Relaxed);
+        Ok(taken)
+    }
+}

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! read(2) and write(2): one entry by copy, for programs without a library.
+//!
+//! The kernel acts for the process here, on the process's own page of words, as long as the process
+//! has not mapped that page writable.
+
+use kernel::{
+    iov::{IovIterDest, IovIterSource},
+    prelude::*,
+    sync::{atomic::Relaxed, Arc},
+};
+
+use crate::{
+    error::Error,
+    queue::{Direction, Queue},
+    ring::{self, occupied_bytes},
+    session::{Access, Session},
+};
+
+/// Moves the next entry of the output queue into `iov`, and returns its length.
+///
+/// # Errors
+///
+/// `EAGAIN`: none waits, and the call must not; `ENOBUFS`: the buffer is shorter than the entry,
+/// which stays; `EBUSY`: the process has mapped its end; `ENODEV`; `EINTR`; `EFAULT`.
+pub(crate) fn read(session: &Session, iov: &mut IovIterDest<'_>, access: Access) -> Result<usize> {
+    let queue = session.queue(Direction::Output)?;
+    loop {
+        {
+            let _one = queue.call_lock.lock();
+            let _claim = queue.region().claim_for_call()?;
+            let taken = if queue.config().is_overwriting() {
+                take_overwriting(queue, iov)
+            } else {
+                take(session, queue, iov)
+            };
+            match taken {
+                Err(error) if error == ENODATA => {}
+                done => return done,
+            }
+        }
+        wait(queue, access)?;
+    }
+}
+
+/// Moves all of `iov` into the input queue as one entry.
+///
+/// # Errors
+///
+/// `EAGAIN`: no room, and the call must not wait; `EMSGSIZE`: the entry can never fit; `EBUSY`: the
+/// process has mapped its end; `ENODEV`; `EINTR`; `EFAULT`; `ENOMEM`.
+pub(crate) fn write(
+    session: &Session,
+    iov: &mut IovIterSource<'_>,
+    access: Access,
+) -> Result<usize> {
+    let queue = session.live_queue(Direction::Input)?;
+    let len = u32::try_from(iov.len()).map_err(|_| EMSGSIZE)?;
+    if len > queue.geometry().max_entry_bytes() {
+        return Err(EMSGSIZE);
+    }
+    // Through memory of our own: there must be no slice over what a process can write.
+    let mut bytes = KVVec::new();
+    if iov.copy_from_iter_vec(&mut bytes, GFP_KERNEL)? != len as usize {
+        return Err(EFAULT);
+    }
+    loop {
+        if queue.is_gone() {
+            return Err(ENODEV);
+        }
+        {
+            let _one = queue.call_lock.lock();
+            let _claim = queue.region().claim_for_call()?;
+            match put(session, queue, &bytes) {
+                Err(error) if error == ENOSPC => {}
+                done => {
+                    queue.call_room.store(0, Relaxed);
+                    return done.map(|()| bytes.len());
+                }
+            }
+            queue.call_room.store(occupied_bytes(len), Relaxed);
+        }
+        wait(queue, access)?;
+    }
+}
+
+/// Waits until the process's end may go on.
+fn wait(queue: &Queue, access: Access) -> Result {
+    queue.notify.arm();
+    let ready = || queue.is_gone() || queue.is_ready().unwrap_or(true);
+    if access.nonblocking {
+        return match () {
+            () if queue.is_gone() => Err(ENODEV),
+            () if ready() => Ok(()),
+            () => Err(EAGAIN),
+        };
+    }
+    let woken = queue.notify.user.wait(true, None, || {
+        // A wake-up takes the arming; who goes back to sleep arms again, and looks after it.
+        ready() || {
+            queue.notify.arm();
+            ready()
+        }
+    });
+    // Nothing was moved: the call may be restarted after the handler.
+    woken.map_err(|_| ERESTARTSYS)?;
+    // What waits is still read after the driver is gone.
+    if queue.is_gone() && !queue.is_ready().unwrap_or(false) {
+        return Err(ENODEV);
+    }
+    Ok(())
+}
+
+fn take(session: &Session, queue: &Arc<Queue>, iov: &mut IovIterDest<'_>) -> Result<usize> {
+    // SAFETY: The claim keeps the process from mapping its page, and the lock other calls away, so
+    // this is the only consumer; the region outlives the call.
+    let mut consumer =
+        unsafe { ring::Consumer::resume(queue.region().mapped(), *queue.geometry()) }
+            .map_err(Error::from)?;
+    let entry = consumer.peek().map_err(Error::from)?;
+    if entry.len() > iov.len() {
+        return Err(ENOBUFS);
+    }
+    // SAFETY: The process cannot write output data, and the producer does not before the release.
+    let bytes = unsafe { queue.region().data(entry.offset(), entry.len()) };
+    if iov.copy_to_iter(bytes) != entry.len() {
+        return Err(EFAULT);
+    }
+    consumer.release();
+    consumer.publish();
+    if consumer.must_wake() {
+        session.port()?.notify(queue);
+    }
+    Ok(entry.len())
+}
+
+fn take_overwriting(queue: &Arc<Queue>, iov: &mut IovIterDest<'_>) -> Result<usize> {
+    let len = iov.len().min(queue.geometry().max_entry_bytes() as usize);
+    let mut bytes = KVVec::from_elem(0u8, len, GFP_KERNEL)?;
+    // SAFETY: As in `take`.
+    let mut reader =
+        unsafe { ring::OverwriteReader::new(queue.region().mapped(), *queue.geometry()) };
+    let read = reader.read(&mut bytes).map_err(Error::from)?;
+    if iov.copy_to_iter(&bytes[..read.len]) != read.len {
+        return Err(EFAULT);
+    }
+    Ok(read.len)
+}
+
+fn put(session: &Session, queue: &Arc<Queue>, bytes: &[u8]) -> Result {
+    // SAFETY: As in `take`, for the producer.
+    let mut producer =
+        unsafe { ring::Producer::resume(queue.region().mapped(), *queue.geometry()) }
+            .map_err(Error::from)?;
+    match producer.push(bytes) {
+        Ok(()) => producer.publish(),
+        Err(ring::Error::Full) => {
+            if producer.must_wake_full() {
+                session.port()?.notify(queue);
+            }
+            return Err(ENOSPC);
+        }
+        Err(error) => return Err(Error::from(error).into()),
+    }
+    if producer.must_wake() {
+        session.port()?.notify(queue);
+    }
+    Ok(())
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The ioctls: arguments in, arguments out. `iostream.h` says what each does.
+
+use kernel::{
+    bindings as c,
+    prelude::*,
+    transmute::{AsBytes, FromBytes},
+    uaccess::{UserPtr, UserSlice},
+};
+
+use crate::{
+    limits, mmap,
+    queue::Direction,
+    region::Area,
+    ring::uapi,
+    session::Session,
+};
+
+/// An ioctl's argument: plain integers, without padding, as `iostream.h` promises.
+#[repr(transparent)]
+struct Argument<T>(T);
+
+// SAFETY: Used with the structs of `iostream.h` alone, which have no padding (asserted below).
+unsafe impl<T> AsBytes for Argument<T> {}
+// SAFETY: Used with the structs of `iostream.h` alone, whose fields are integers.
+unsafe impl<T> FromBytes for Argument<T> {}
+
+const _: () = {
+    assert!(size_of::<uapi::iostream_version>() == 4 + 4 + 3 * 8 + 32);
+    assert!(size_of::<uapi::iostream_setup>() == 2 * 4 + 2 * 8 + 2 * 4 + 3 * 8);
+    assert!(size_of::<uapi::iostream_counters>() == 9 * 8);
+    assert!(size_of::<uapi::iostream_queue>() == 2 * 4 + 8 + 2 * 4 + 6 * 8 + 9 * 8);
+    assert!(size_of::<uapi::iostream_eventfd>() == 2 * 4);
+    assert!(size_of::<uapi::iostream_run>() == 3 * 8 + 2 * 4);
+    assert!(size_of::<uapi::iostream_endpoint>() == 2 * 4 + 5 * 8);
+    assert!(size_of::<uapi::iostream_info>() == 128 + 9 * 8);
+};
+
+fn read<T>(arg: usize) -> Result<T> {
+    let slice = UserSlice::new(UserPtr::from_addr(arg), size_of::<T>());
+    Ok(slice.reader().read::<Argument<T>>()?.0)
+}
+
+fn write<T>(arg: usize, value: T) -> Result {
+    let slice = UserSlice::new(UserPtr::from_addr(arg), size_of::<T>());
+    slice.writer().write(&Argument(value))
+}
+
+/// Does what `command` says.
+pub(crate) fn ioctl(session: &Session, command: u32, arg: usize) -> Result {
+    match command {
+        uapi::IOSTREAM_IOC_VERSION => write(arg, version(session)),
+        uapi::IOSTREAM_IOC_SETUP => {
+            let request: uapi::iostream_setup = read(arg)?;
+            session.set_up(&request)
+        }
+        uapi::IOSTREAM_IOC_QUEUE => {
+            let request: uapi::iostream_queue = read(arg)?;
+            let direction = Direction::from_arg(request.direction)?;
+            write(arg, describe(session, direction)?)
+        }
+        uapi::IOSTREAM_IOC_EVENTFD => {
+            let request: uapi::iostream_eventfd = read(arg)?;
+            set_eventfd(session, &request)
+        }
+        uapi::IOSTREAM_IOC_NOTIFY => {
+            let direction = Direction::from_arg(u32::try_from(arg).map_err(|_| EINVAL)?)?;
+            let queue = session.live_queue(direction)?;
+            queue.count_notification();
+            session.port()?.notify(queue);
+            Ok(())
+        }
+        uapi::IOSTREAM_IOC_RESET => {
+            let direction = Direction::from_arg(u32::try_from(arg).map_err(|_| EINVAL)?)?;
+            let queue = session.live_queue(direction)?;
+            session.port()?.reset(queue)
+        }
+        uapi::IOSTREAM_IOC_RUN => {
+            let mut request: uapi::iostream_run = read(arg)?;
+            let ran = session.endpoint()?.run(&mut request);
+            // Also when it failed: the caller wants to know how far it got.
+            write(arg, request)?;
+            ran
+        }
+        uapi::IOSTREAM_IOC_ENDPOINT => write(arg, session.endpoint()?.stats()),
+        _ => Err(ENOTTY),
+    }
+}
+
+fn version(session: &Session) -> uapi::iostream_version {
+    uapi::iostream_version {
+        version: uapi::IOSTREAM_VERSION,
+        reserved: 0,
+        features: 0,
+        max_queue_bytes: limits::max_queue_bytes(),
+        max_total_bytes: limits::max_total_bytes(),
+        name: *session.node().name(),
+    }
+}
+
+fn describe(session: &Session, direction: Direction) -> Result<uapi::iostream_queue> {
+    let queue = session.live_queue(direction)?;
+    Ok(uapi::iostream_queue {
+        direction: direction as u32,
+        flags: if queue.config().is_overwriting() {
+            uapi::IOSTREAM_QUEUE_OVERWRITE
+        } else {
+            0
+        },
+        data_bytes: queue.geometry().data_bytes(),
+        max_entry_bytes: queue.geometry().max_entry_bytes(),
+        page_bytes: kernel::page::PAGE_SIZE as u32,
+        generation: queue.generation(),
+        features: 0,
+        info_offset: mmap::offset(direction, Area::Info),
+        producer_offset: mmap::offset(direction, Area::Producer),
+        consumer_offset: mmap::offset(direction, Area::Consumer),
+        data_offset: mmap::offset(direction, Area::Data),
+        counters: queue.counters(),
+    })
+}
+
+fn set_eventfd(session: &Session, request: &uapi::iostream_eventfd) -> Result {
+    let direction = Direction::from_arg(request.direction)?;
+    let queue = session.live_queue(direction)?;
+    let context = if request.fd == -1 {
+        core::ptr::null_mut()
+    } else {
+        // SAFETY: No preconditions.
+        kernel::error::from_err_ptr(unsafe { c::eventfd_ctx_fdget(request.fd) })?
+    };
+    // SAFETY: Null, or a reference that was just taken.
+    unsafe { queue.notify.set_eventfd(context) };
+    // Signalled at once if ready, and at the next publication if not.
+    queue.notify.arm();
+    if !context.is_null() && (queue.is_gone() || queue.is_ready().unwrap_or(true)) {
+        queue.wake_user();
+    }
+    Ok(())
+}

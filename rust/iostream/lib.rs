@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! iostream: entries and buffers between drivers and programs, through shared memory.
+//!
+//! This is the framework module. Drivers are modules of their own, written against [`Driver`],
+//! [`Producer`] and [`Consumer`]; begin with [`driver`]. Programs see device nodes; what they see is
+//! defined in `rust/uapi/iostream.h`.
+//!
+//! # Reading on
+//!
+//! ```text
+//! driver      what a driver's author reads: Config, Ports, Registration, Driver
+//! producer    the kernel's end of an output queue
+//! consumer    the kernel's end of an input queue
+//! port        what ends, node and session share; sessions come and go behind it
+//! queue       one queue of one session: region, kernel's end, counters
+//! region      its pages, and how they are mapped
+//! notify      waking the process
+//! node        device nodes; device: their file operations; session: one open
+//! io, ioctl, mmap, sysfs    what the file operations do
+//! endpoint    who serves /dev/iostream
+//! ring        the lock-free ring, shared with the user crate
+//! ```
+//!
+//! # Lock order
+//!
+//! ```text
+//! mm->mmap_lock is taken inside Queue::call_lock (copies to and from the process);
+//!     nothing here is taken inside mmap_lock but atomics
+//! Session::set_up  >  Port::state  >  Queue::call_lock
+//! Port::srcu (read side, callbacks)  >  a driver's own locks
+//! endpoint Service::kind  >  nothing of ours but RCU
+//! NAMES is innermost
+//! ```
+//!
+//! `Port::state` is not held while a driver is called. Registrations wait for `Port::srcu`, so they
+//! are not dropped inside a callback.
+
+pub(crate) mod bindings;
+mod consumer;
+mod device;
+pub mod driver;
+mod endpoint;
+mod error;
+mod io;
+mod ioctl;
+mod limits;
+mod mmap;
+mod node;
+mod notify;
+mod port;
+mod producer;
+mod queue;
+mod region;
+#[path = "../ring/src/lib.rs"]
+pub mod ring;
+mod session;
+mod sysfs;
+mod work;
+
+pub use consumer::{Consumer, Peeked, View};
+pub use driver::{Config, Driver, NoCallbacks, Opener, Ports, Registration};
+pub use error::Error;
+pub use producer::{Batch, Producer, Reservation};
+pub use queue::{QueueConfig, Wake};
+
+use kernel::prelude::*;
+
+use node::{Class, NodeConfig, NodeHandle};
+use work::WorkQueue;
+
+module! {
+    type: Module,
+    name: "iostream",
+    authors: ["the iostream authors"],
+    description: "Queues and streams between drivers and programs, through shared memory",
+    license: "GPL",
+    params: {
+        max_queue_bytes: u64 {
+            default: 67_108_864,
+            description: "Largest capacity of one queue in bytes",
+        },
+        max_total_bytes: u64 {
+            default: 1_073_741_824,
+            description: "Most bytes that all queues together may take",
+        },
+        mode: u16 {
+            default: 0o600,
+            description: "Permission bits of /dev/iostream",
+        },
+    },
+}
+
+/// The module. Fields go in order: the node first, the work queue, which others use, last.
+struct Module {
+    _node: NodeHandle,
+    _class: Class,
+    _work: WorkQueue,
+}
+
+impl kernel::Module for Module {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        let mode = *module_parameters::mode.value_ref();
+        if mode & !0o777 != 0 {
+            pr_err!("mode={:o} has bits beyond 0777\n", mode);
+            return Err(EINVAL);
+        }
+        let work = WorkQueue::new()?;
+        let class = Class::new()?;
+        let node = NodeHandle::built_in(&NodeConfig {
+            name: c"iostream",
+            mode,
+            gid: 0,
+            parent: None,
+        })?;
+        Ok(Self {
+            _node: node,
+            _class: class,
+            _work: work,
+        })
+    }
+}

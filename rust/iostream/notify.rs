@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Waking up the process: by poll, eventfd, and in read and write. The kernel's ends wait in
+//! `port.rs`.
+//!
+//! A process is armed in two places: the `wake_pos` of its own page, which it writes, and `armed`
+//! here, which poll, read, write and the setting of an eventfd write for it. The kernel's end looks
+//! at both after a full barrier (`Queue::after_publish`), and takes `armed` by exchange, so that
+//! each arming wakes once. Whoever armed looks once more at the positions after a full barrier.
+//! The ring's `wake` module has the argument.
+
+use core::ptr;
+
+use kernel::{
+    bindings as c,
+    prelude::*,
+    sync::{
+        atomic::{Acquire, Atomic, Full, Relaxed},
+        barrier::smp_mb,
+        rcu, LockClassKey,
+    },
+    types::Opaque,
+};
+
+use crate::bindings;
+
+/// A wait queue that any context may wake.
+///
+/// # Invariants
+///
+/// `head` is initialised and pinned.
+#[pin_data]
+pub(crate) struct WaitQueue {
+    #[pin]
+    head: Opaque<c::wait_queue_head>,
+}
+
+// SAFETY: A wait queue has a lock of its own.
+unsafe impl Send for WaitQueue {}
+// SAFETY: As above.
+unsafe impl Sync for WaitQueue {}
+
+impl WaitQueue {
+    /// An empty wait queue.
+    pub(crate) fn new(key: Pin<&'static LockClassKey>) -> impl PinInit<Self> {
+        pin_init!(Self {
+            head <- Opaque::ffi_init(|head: *mut c::wait_queue_head| {
+                // SAFETY: `head` is where the wait queue will stay; name and key are static.
+                unsafe { c::__init_waitqueue_head(head, c"iostream".as_char_ptr(), key.as_ptr()) }
+            }),
+        })
+    }
+
+    /// The wait queue for `poll_wait`.
+    pub(crate) fn as_ptr(&self) -> *mut c::wait_queue_head {
+        self.head.get()
+    }
+
+    /// Wakes all that wait; of poll's waiters those that asked for one of `events`.
+    pub(crate) fn wake_all(&self, events: u32) {
+        let key = ptr::without_provenance_mut(events as usize);
+        // SAFETY: The wait queue is initialised by the type's invariant.
+        unsafe { c::__wake_up(self.as_ptr(), c::TASK_NORMAL, 0, key) };
+    }
+
+    /// Sleeps until `ready`, a signal, or for `timeout_ns` nanoseconds. Any signal ends it if
+    /// `interruptible`, else a fatal one.
+    ///
+    /// # Errors
+    ///
+    /// `EINTR`; `ETIMEDOUT`.
+    pub(crate) fn wait(
+        &self,
+        interruptible: bool,
+        timeout_ns: Option<u64>,
+        mut ready: impl FnMut() -> bool,
+    ) -> Result {
+        unsafe extern "C" fn call<F: FnMut() -> bool>(arg: *mut c_void) -> bool {
+            // SAFETY: `arg` is the closure below, borrowed by nobody else while it sleeps.
+            unsafe { (*arg.cast::<F>())() }
+        }
+        fn trampoline<F: FnMut() -> bool>(_: &F) -> unsafe extern "C" fn(*mut c_void) -> bool {
+            call::<F>
+        }
+        let function = Some(trampoline(&ready) as unsafe extern "C" fn(*mut c_void) -> bool);
+        let timeout = match timeout_ns {
+            // SAFETY: No preconditions.
+            Some(ns) => unsafe { bindings::iostream_nsecs_to_jiffies(ns) },
+            // MAX_SCHEDULE_TIMEOUT.
+            None => c_long::MAX,
+        };
+        let arg = ptr::from_mut(&mut ready).cast();
+        // SAFETY: The wait queue is initialised; `function` takes what `arg` points at, which
+        // outlives the call.
+        let left = unsafe {
+            if interruptible {
+                bindings::iostream_wait_interruptible(self.as_ptr(), function, arg, timeout)
+            } else {
+                bindings::iostream_wait_killable(self.as_ptr(), function, arg, timeout)
+            }
+        };
+        match left {
+            0 => Err(ETIMEDOUT),
+            left if left < 0 => Err(EINTR),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The process's means to be woken, for one queue.
+#[pin_data(PinnedDrop)]
+pub(crate) struct Notify {
+    /// Where the process waits: poll, read and write.
+    #[pin]
+    pub(crate) user: WaitQueue,
+    /// Set for the process: wake it at the next publication.
+    armed: Atomic<u32>,
+    /// The process's eventfd, or null; read under RCU.
+    eventfd: Atomic<*mut c::eventfd_ctx>,
+    /// What poll reports when the process is woken.
+    events: u32,
+}
+
+impl Notify {
+    /// Nobody armed, no eventfd.
+    pub(crate) fn new(events: u32) -> impl PinInit<Self> {
+        pin_init!(Self {
+            user <- WaitQueue::new(kernel::static_lock_class!()),
+            armed: Atomic::new(0),
+            eventfd: Atomic::new(ptr::null_mut()),
+            events,
+        })
+    }
+
+    /// Arms for the process: it is woken at the next publication. Issues a full barrier: look at
+    /// the positions after it.
+    pub(crate) fn arm(&self) {
+        self.armed.store(1, Relaxed);
+        // ORDERING: pairs with the full barrier in `Queue::after_publish`.
+        smp_mb(Full);
+    }
+
+    /// Takes what [`Self::arm`] set. Call it after a full barrier.
+    #[inline(always)]
+    pub(crate) fn take_armed(&self) -> bool {
+        self.armed.load(Relaxed) != 0 && self.armed.xchg(0, Full) != 0
+    }
+
+    /// Wakes the process: waiters and eventfd. Any context.
+    pub(crate) fn wake_user(&self) {
+        self.user.wake_all(self.events);
+        let _rcu = rcu::read_lock();
+        self.signal_eventfd();
+    }
+
+    /// Wakes the process because the driver is gone. Any context.
+    pub(crate) fn wake_user_gone(&self) {
+        self.user.wake_all(self.events | c::POLLHUP | c::POLLERR);
+        let _rcu = rcu::read_lock();
+        self.signal_eventfd();
+    }
+
+    /// # Locking
+    ///
+    /// Under `rcu::read_lock`, so that a context taken out by [`Self::set_eventfd`] lives on.
+    fn signal_eventfd(&self) {
+        // ORDERING: pairs with the exchange in `set_eventfd`.
+        let context = self.eventfd.load(Acquire);
+        if context.is_null() {
+            return;
+        }
+        // An eventfd must not be signalled from within the wake-up of another. Only code that
+        // produces under a wait queue's lock gets here, which the rules of `Producer` forbid; its
+        // signal goes with the next publication.
+        // SAFETY: No preconditions.
+        if !unsafe { bindings::iostream_eventfd_signal_allowed() } {
+            self.armed.store(1, Relaxed);
+            return;
+        }
+        // SAFETY: The context is alive by RCU.
+        unsafe { c::eventfd_signal_mask(context, 0) };
+    }
+
+    /// Sets, replaces or (with null) removes the eventfd. Sleeps.
+    ///
+    /// # Safety
+    ///
+    /// `context` is null or a reference to an eventfd's context that this call takes over.
+    pub(crate) unsafe fn set_eventfd(&self, context: *mut c::eventfd_ctx) {
+        let old = self.eventfd.xchg(context, Full);
+        if !old.is_null() {
+            rcu::synchronize_rcu();
+            // SAFETY: The reference was this queue's; nobody can have the pointer any more.
+            unsafe { c::eventfd_ctx_put(old) };
+        }
+    }
+}
+
+#[pinned_drop]
+impl PinnedDrop for Notify {
+    fn drop(self: Pin<&mut Self>) {
+        let context = self.eventfd.load(Relaxed);
+        if !context.is_null() {
+            // SAFETY: The reference is this queue's, and this is its last user.
+            unsafe { c::eventfd_ctx_put(context) };
+        }
+    }
+}
+

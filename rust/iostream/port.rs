@@ -1,0 +1,506 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A port: what a driver's handles, its node, and the session that is open on it share.
+//!
+//! A port outlives sessions. While one is open, its queues are published here and read under RCU,
+//! so that a driver may produce in any context and a session may end at any time. Callbacks run in
+//! an SRCU section, so that a registration can wait until none runs.
+
+use core::ptr;
+
+use kernel::{
+    prelude::*,
+    sync::{
+        atomic::{Acquire, Atomic, Full, Relaxed, Release},
+        barrier::smp_mb,
+        new_mutex, rcu, srcu, Arc, Mutex, Srcu,
+    },
+    workqueue::{impl_has_work, new_work, Work, WorkItem},
+};
+
+use crate::{
+    driver::{Driver, Opener},
+    error::Error,
+    notify::WaitQueue,
+    queue::{Direction, Queue, QueueConfig},
+    work,
+};
+
+/// Callbacks run, wait until they are enabled again, or never run again.
+const ENABLED: u32 = 0;
+const DISABLED: u32 = 1;
+const CANCELLED: u32 = 2;
+
+/// Which queues a port has.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct PortConfig {
+    pub(crate) output: Option<QueueConfig>,
+    pub(crate) input: Option<QueueConfig>,
+}
+
+/// The driver of a port, as callbacks find it. Lives as long as its registration.
+pub(crate) struct Slot(pub(crate) *const dyn Driver);
+
+/// The queues of one session.
+#[derive(Default)]
+pub(crate) struct SessionQueues([Option<Arc<Queue>>; 2]);
+
+impl SessionQueues {
+    /// The queue of a direction, if the session has one.
+    pub(crate) fn get(&self, direction: Direction) -> Option<&Arc<Queue>> {
+        match direction {
+            Direction::Output => self.0[0].as_ref(),
+            Direction::Input => self.0[1].as_ref(),
+        }
+    }
+
+    /// All there are.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Queue>> {
+        self.0.iter().flatten()
+    }
+}
+
+/// Who has a port open.
+struct State {
+    /// A session has it open.
+    open: bool,
+    /// Its registration is gone.
+    gone: bool,
+    /// The session's queues, for those who look from outside: sysfs and removal.
+    queues: [Option<Arc<Queue>>; 2],
+}
+
+/// See the module.
+#[pin_data]
+pub(crate) struct Port {
+    config: PortConfig,
+    /// The queues of the open session, or null. Read under RCU.
+    published: [Atomic<*mut Queue>; 2],
+    #[pin]
+    state: Mutex<State>,
+    gone: Atomic<u32>,
+    /// The driver, or null. Read under `srcu`.
+    slot: Atomic<*mut Slot>,
+    #[pin]
+    srcu: Srcu,
+    callbacks: Atomic<u32>,
+    /// Notifications that no callback has taken yet.
+    pending: [Atomic<u32>; 2],
+    /// Entries refused because nobody had the port open.
+    unopened: Atomic<u64>,
+    /// Where the kernel's ends sleep.
+    #[pin]
+    wait: WaitQueue,
+    /// Raised each time they are woken.
+    kicks: Atomic<u32>,
+    #[pin]
+    work: Work<Port>,
+}
+
+// SAFETY: The pointers are read and replaced by the rules of RCU and SRCU; see each.
+unsafe impl Send for Port {}
+// SAFETY: As above.
+unsafe impl Sync for Port {}
+
+impl_has_work! {
+    impl HasWork<Self> for Port { self.work }
+}
+
+impl WorkItem for Port {
+    type Pointer = Arc<Port>;
+
+    fn run(port: Arc<Port>) {
+        drop(port);
+    }
+}
+
+impl Port {
+    pub(crate) fn new(config: PortConfig) -> Result<Arc<Self>> {
+        Arc::pin_init(
+            try_pin_init!(Self {
+                config,
+                published: [const { Atomic::new(ptr::null_mut()) }; 2],
+                state <- new_mutex!(State {
+                    open: false,
+                    gone: false,
+                    queues: [None, None],
+                }, "iostream_port"),
+                gone: Atomic::new(0),
+                slot: Atomic::new(ptr::null_mut()),
+                srcu <- srcu::new_srcu!("iostream_callbacks"),
+                callbacks: Atomic::new(ENABLED),
+                pending: [const { Atomic::new(0) }; 2],
+                unopened: Atomic::new(0),
+                wait <- WaitQueue::new(kernel::static_lock_class!()),
+                kicks: Atomic::new(0),
+                work <- new_work!("iostream_port"),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// Entries refused because nobody had the port open.
+    pub(crate) fn unopened(&self) -> u64 {
+        self.unopened.load(Relaxed)
+    }
+
+    /// Whether the registration is gone.
+    pub(crate) fn is_gone(&self) -> bool {
+        // ORDERING: pairs with the release store in `revoke`.
+        self.gone.load(Acquire) != 0
+    }
+
+    /// Runs `f` with the open session's queue, without sleeping.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Gone`]; [`Error::NotOpen`].
+    #[inline(always)]
+    pub(crate) fn with_queue<R>(
+        &self,
+        direction: Direction,
+        f: impl FnOnce(&Queue) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        let _rcu = rcu::read_lock();
+        // ORDERING: pairs with the release store in `publish`: the queue is whole.
+        let queue = self.published[direction as usize].load(Acquire);
+        if queue.is_null() {
+            return Err(self.why_no_queue());
+        }
+        // SAFETY: Whoever takes a queue back waits for a grace period before it goes.
+        f(unsafe { &*queue })
+    }
+
+    /// A reference to the open session's queue.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::with_queue`].
+    pub(crate) fn queue(&self, direction: Direction) -> Result<QueueRef, Error> {
+        self.with_queue(direction, |queue| {
+            // SAFETY: Queues live in an `Arc`, and one reference of the session's is kept until a
+            // grace period after the queue was taken back; so the count is not zero here.
+            let queue = unsafe {
+                let queue = core::mem::ManuallyDrop::new(Arc::from_raw(ptr::from_ref(queue)));
+                Arc::clone(&queue)
+            };
+            Ok(QueueRef(Some(queue)))
+        })
+    }
+
+    #[cold]
+    fn why_no_queue(&self) -> Error {
+        if self.is_gone() {
+            return Error::Gone;
+        }
+        Error::NotOpen
+    }
+
+    /// Counts an entry that was refused because nobody had the port open.
+    #[cold]
+    pub(crate) fn count_unopened(&self) {
+        self.unopened.add(1, Relaxed);
+    }
+
+    /// Opens the port for one session: makes the queues, asks the driver about `opener` if there is
+    /// one, publishes them.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV`: the registration is gone; `EBUSY`: another session has it; the driver's own; what
+    /// [`Queue::new`] returns.
+    pub(crate) fn open(&self, opener: Option<&Opener<'_>>) -> Result<SessionQueues> {
+        {
+            let mut state = self.state.lock();
+            if state.gone {
+                return Err(ENODEV);
+            }
+            if state.open {
+                return Err(EBUSY);
+            }
+            state.open = true;
+        }
+        let opened = self.open_claimed(opener);
+        if opened.is_err() {
+            self.state.lock().open = false;
+        }
+        opened
+    }
+
+    fn open_claimed(&self, opener: Option<&Opener<'_>>) -> Result<SessionQueues> {
+        let make = |direction, config: Option<QueueConfig>| match config {
+            Some(config) => Queue::new(direction, config).map(Some),
+            None => Ok(None),
+        };
+        let queues = [
+            make(Direction::Output, self.config.output)?,
+            make(Direction::Input, self.config.input)?,
+        ];
+        if let Some(opener) = opener {
+            self.call(|driver| driver.open(opener)).unwrap_or(Err(ENODEV))?;
+        }
+        let mut state = self.state.lock();
+        if state.gone {
+            // Nobody but this call knows the queues.
+            return Err(ENODEV);
+        }
+        for (slot, queue) in self.published.iter().zip(&queues) {
+            publish(slot, queue.as_ref());
+        }
+        state.queues = queues.clone();
+        Ok(SessionQueues(queues))
+    }
+
+    /// Ends the session: takes its queues back and tells the driver.
+    pub(crate) fn close(&self, queues: SessionQueues) {
+        let outside = {
+            let mut state = self.state.lock();
+            for slot in &self.published {
+                slot.store(ptr::null_mut(), Release);
+            }
+            core::mem::take(&mut state.queues)
+        };
+        // Kernel ends that wait for the process learn that it is gone.
+        self.kick();
+        let _ = self.call(|driver| driver.closed());
+        drop(outside);
+        for queue in queues.0.into_iter().flatten() {
+            Queue::retire(queue);
+        }
+        self.state.lock().open = false;
+    }
+
+    /// Empties one queue of the session: both kernel ends quiesced, positions zero, generation
+    /// raised. Sleeps.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV`: the registration is gone.
+    pub(crate) fn reset(&self, queue: &Arc<Queue>) -> Result {
+        // The lock keeps out `close`, `revoke` and another reset.
+        let state = self.state.lock();
+        if state.gone {
+            return Err(ENODEV);
+        }
+        // Nor may a read(2) or write(2) be at the process's end.
+        let _call = queue.call_lock.lock();
+        let slot = &self.published[queue.direction() as usize];
+        slot.store(ptr::null_mut(), Release);
+        rcu::synchronize_rcu();
+        // SAFETY: The queue was taken back, and a grace period has passed.
+        unsafe { queue.reset() };
+        publish(slot, Some(queue));
+        self.kick();
+        Ok(())
+    }
+
+    /// Wakes the kernel's ends.
+    pub(crate) fn kick(&self) {
+        self.kicks.fetch_add(1, Full);
+        self.wait.wake_all(0);
+    }
+
+    /// How often they were woken. Read it, look at the rings, then wait for it to change.
+    pub(crate) fn kicks(&self) -> u32 {
+        // ORDERING: pairs with the full read-modify-write in `kick`.
+        self.kicks.load(Acquire)
+    }
+
+    /// Sleeps until the number of kicks is not `seen` any more; until any signal if
+    /// `interruptible`, else a fatal one; and at most `timeout_ns`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Interrupted`]; [`Error::TimedOut`].
+    pub(crate) fn wait_for_kick(
+        &self,
+        seen: u32,
+        timeout_ns: Option<u64>,
+        interruptible: bool,
+    ) -> Result<(), Error> {
+        let kicked = || self.kicks() != seen;
+        match self.wait.wait(interruptible, timeout_ns, kicked) {
+            Ok(()) => Ok(()),
+            Err(error) if error == ETIMEDOUT => Err(Error::TimedOut),
+            Err(_) => Err(Error::Interrupted),
+        }
+    }
+
+    /// Gives the port its driver.
+    ///
+    /// # Safety
+    ///
+    /// `slot` and what it points at live until [`Self::revoke`] has returned.
+    pub(crate) unsafe fn set_driver(&self, slot: &Slot) {
+        self.slot.store(ptr::from_ref(slot).cast_mut(), Release);
+    }
+
+    /// Takes the driver away for good: all waiters wake, and no callback runs when this returns.
+    pub(crate) fn revoke(&self) {
+        let queues = {
+            let mut state = self.state.lock();
+            state.gone = true;
+            // ORDERING: pairs with the acquire load in `is_gone`.
+            self.gone.store(1, Release);
+            for slot in &self.published {
+                slot.store(ptr::null_mut(), Release);
+            }
+            core::mem::take(&mut state.queues)
+        };
+        for queue in queues.iter().flatten() {
+            queue.set_gone();
+        }
+        self.kick();
+        self.slot.store(ptr::null_mut(), Release);
+        self.srcu.synchronize();
+        for queue in queues.into_iter().flatten() {
+            Queue::release(queue);
+        }
+    }
+
+    /// Runs `f` with the driver, unless it is gone.
+    fn call<R>(&self, f: impl FnOnce(&dyn Driver) -> R) -> Option<R> {
+        let _srcu = self.srcu.read_lock();
+        // ORDERING: pairs with the release store in `set_driver`.
+        let slot = self.slot.load(Acquire);
+        if slot.is_null() {
+            return None;
+        }
+        // SAFETY: `revoke` clears the pointer and waits for this section before slot and driver go.
+        Some(f(unsafe { &*(*slot).0 }))
+    }
+
+    /// Tells the kernel's ends that the process published: wakes who sleeps, and runs the driver's
+    /// callback.
+    pub(crate) fn notify(&self, queue: &Queue) {
+        self.kick();
+        let direction = queue.direction();
+        self.pending[direction as usize].store(1, Relaxed);
+        // ORDERING: pairs with the full barrier in `enable_callbacks`: one of the two sees the
+        // other, and takes what is pending.
+        smp_mb(Full);
+        self.dispatch(direction);
+    }
+
+    fn dispatch(&self, direction: Direction) {
+        if self.callbacks.load(Relaxed) != ENABLED {
+            return;
+        }
+        let _ = self.call(|driver| {
+            // Inside the SRCU section, so that `disable_callbacks` waits for who saw "enabled".
+            if self.callbacks.load(Relaxed) != ENABLED
+                || self.pending[direction as usize].xchg(0, Full) == 0
+            {
+                return;
+            }
+            match direction {
+                Direction::Output => driver.room_available(),
+                Direction::Input => driver.data_available(),
+            }
+        });
+    }
+
+    /// No callback runs when this returns, nor starts until [`Self::enable_callbacks`].
+    pub(crate) fn disable_callbacks(&self) {
+        let _ = self.callbacks.cmpxchg(ENABLED, DISABLED, Full);
+        self.srcu.synchronize();
+    }
+
+    /// Runs what came while callbacks were disabled, and those to come.
+    pub(crate) fn enable_callbacks(&self) {
+        let _ = self.callbacks.cmpxchg(DISABLED, ENABLED, Full);
+        // ORDERING: pairs with the full barrier in `notify`.
+        smp_mb(Full);
+        self.dispatch(Direction::Output);
+        self.dispatch(Direction::Input);
+    }
+
+    /// No callback runs when this returns, nor ever again.
+    pub(crate) fn cancel_callbacks(&self) {
+        self.callbacks.xchg(CANCELLED, Full);
+        self.srcu.synchronize();
+    }
+
+    /// Runs `f` with the open session's queue of a direction, from process context.
+    pub(crate) fn with_open_queue<R>(
+        &self,
+        direction: Direction,
+        f: impl FnOnce(&Queue) -> R,
+    ) -> Option<R> {
+        let state = self.state.lock();
+        state.queues[direction as usize].as_ref().map(|queue| f(queue))
+    }
+
+    /// Lets go of a reference from any context.
+    pub(crate) fn release(port: Arc<Self>) {
+        if let Some(last) = Arc::into_unique_or_drop(port) {
+            let _ = work::queue().enqueue(Arc::<Self>::from(last));
+        }
+    }
+}
+
+fn publish(slot: &Atomic<*mut Queue>, queue: Option<&Arc<Queue>>) {
+    let pointer = queue.map_or(ptr::null(), Arc::as_ptr);
+    // ORDERING: pairs with the acquire load in `Port::with_queue`.
+    slot.store(pointer.cast_mut(), Release);
+}
+
+/// A reference to a port that may be dropped in any context.
+pub(crate) struct PortRef(Option<Arc<Port>>);
+
+impl PortRef {
+    pub(crate) fn new(port: Arc<Port>) -> Self {
+        Self(Some(port))
+    }
+}
+
+impl Clone for PortRef {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl core::ops::Deref for PortRef {
+    type Target = Port;
+
+    #[inline(always)]
+    fn deref(&self) -> &Port {
+        match &self.0 {
+            Some(port) => port,
+            // `None` only inside `drop`.
+            None => unreachable!(),
+        }
+    }
+}
+
+impl Drop for PortRef {
+    fn drop(&mut self) {
+        if let Some(port) = self.0.take() {
+            Port::release(port);
+        }
+    }
+}
+
+/// A reference to a queue that may be dropped in any context.
+pub(crate) struct QueueRef(Option<Arc<Queue>>);
+
+impl core::ops::Deref for QueueRef {
+    type Target = Queue;
+
+    #[inline(always)]
+    fn deref(&self) -> &Queue {
+        match &self.0 {
+            Some(queue) => queue,
+            // `None` only inside `drop`.
+            None => unreachable!(),
+        }
+    }
+}
+
+impl Drop for QueueRef {
+    fn drop(&mut self) {
+        if let Some(queue) = self.0.take() {
+            Queue::release(queue);
+        }
+    }
+}

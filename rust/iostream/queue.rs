@@ -1,0 +1,565 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! One queue of one session: its region, the kernel's end, the counters, the means to wake up.
+//!
+//! A driver reaches it through [`Producer`](crate::Producer) and [`Consumer`](crate::Consumer), a
+//! process through its mappings or `io.rs`.
+
+use core::{cell::UnsafeCell, mem::offset_of};
+
+use kernel::{
+    bindings as c,
+    page::PAGE_SIZE,
+    prelude::*,
+    sync::{
+        atomic::{Acquire, Atomic, Full, Relaxed, Release},
+        barrier::smp_mb,
+        new_mutex, rcu, Arc, Mutex,
+    },
+    workqueue::{impl_has_work, new_work, Work, WorkItem},
+};
+
+use crate::{
+    error::Error,
+    limits,
+    notify::Notify,
+    region::{Area, Region},
+    ring::{self, uapi, Geometry, GeometryError, Mapped},
+    work,
+};
+
+/// Which way entries go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// Kernel to user.
+    Output = 0,
+    /// User to kernel.
+    Input = 1,
+}
+
+impl Direction {
+    /// The direction that an argument of a call names.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`.
+    pub(crate) fn from_arg(arg: u32) -> Result<Self> {
+        match arg {
+            uapi::IOSTREAM_OUTPUT => Ok(Direction::Output),
+            uapi::IOSTREAM_INPUT => Ok(Direction::Input),
+            _ => Err(EINVAL),
+        }
+    }
+}
+
+/// How large a queue is and what happens when it is full.
+#[derive(Clone, Copy)]
+pub struct QueueConfig {
+    geometry: Geometry,
+    overwrite: bool,
+}
+
+impl QueueConfig {
+    /// A queue of at least `bytes`, 8 bytes of overhead an entry and padding to 8 included, in
+    /// whole pages.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` for zero; `EOVERFLOW`; `E2BIG` above the module's `max_queue_bytes`.
+    pub fn with_capacity(bytes: u64) -> Result<Self> {
+        let limit = limits::max_queue_bytes();
+        Self::from_geometry(Geometry::with_capacity(bytes, PAGE_SIZE as u64, limit))
+    }
+
+    /// A queue in which `entries` entries of `entry_bytes` fit at once. Others may be queued.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::with_capacity`].
+    pub fn with_entries(entries: u64, entry_bytes: u32) -> Result<Self> {
+        let (page, limit) = (PAGE_SIZE as u64, limits::max_queue_bytes());
+        Self::from_geometry(Geometry::with_entries(entries, entry_bytes, page, limit))
+    }
+
+    fn from_geometry(geometry: Result<Geometry, GeometryError>) -> Result<Self> {
+        match geometry {
+            Ok(geometry) => Ok(Self {
+                geometry,
+                overwrite: false,
+            }),
+            Err(GeometryError::Zero) => Err(EINVAL),
+            Err(GeometryError::Overflow) => Err(EOVERFLOW),
+            Err(GeometryError::AboveLimit { .. }) => Err(E2BIG),
+        }
+    }
+
+    /// When full, the queue gives up its oldest entries. Output queues only.
+    pub fn overwriting(self) -> Self {
+        Self {
+            overwrite: true,
+            ..self
+        }
+    }
+
+    /// Bytes of the queue, whole pages.
+    pub fn capacity_bytes(&self) -> u64 {
+        self.geometry.data_bytes()
+    }
+
+    /// The longest entry in bytes.
+    pub fn max_entry_bytes(&self) -> u32 {
+        self.geometry.max_entry_bytes()
+    }
+
+    /// Whether a full queue gives up its oldest entries.
+    pub fn is_overwriting(&self) -> bool {
+        self.overwrite
+    }
+}
+
+/// Whether a publication may wake the process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Wake {
+    /// If it waits for this.
+    #[default]
+    Normal,
+    /// No; a later publication will look for it, too.
+    Suppress,
+    /// Yes, whether it waits or not.
+    Force,
+}
+
+/// One counter of the info page.
+#[derive(Clone, Copy)]
+pub(crate) enum Counter {
+    Entries = offset_of!(uapi::iostream_counters, entries) as isize,
+    Bytes = offset_of!(uapi::iostream_counters, bytes) as isize,
+    WakeupsSent = offset_of!(uapi::iostream_counters, wakeups_sent) as isize,
+    WakeupsSuppressed = offset_of!(uapi::iostream_counters, wakeups_suppressed) as isize,
+    Notifications = offset_of!(uapi::iostream_counters, notifications) as isize,
+    Full = offset_of!(uapi::iostream_counters, full) as isize,
+    Lost = offset_of!(uapi::iostream_counters, lost) as isize,
+    Corrupt = offset_of!(uapi::iostream_counters, corrupt) as isize,
+    HighWater = offset_of!(uapi::iostream_counters, high_water_bytes) as isize,
+}
+
+/// The kernel's end, and what it alone counts.
+pub(crate) enum End {
+    /// Of an output queue.
+    Producer(ring::Producer<Mapped>),
+    /// Of an input queue.
+    Consumer(ring::Consumer<Mapped>),
+}
+
+/// One queue.
+///
+/// # Invariants
+///
+/// - `end` is used by the one [`Producer`](crate::Producer) or [`Consumer`](crate::Consumer) of the
+///   port, inside an RCU read-side section in which it found the queue published; or by whoever
+///   has taken the queue back and waited for a grace period.
+/// - Words of the info page are written by the kernel alone.
+#[pin_data]
+pub(crate) struct Queue {
+    region: Region,
+    direction: Direction,
+    config: QueueConfig,
+    end: UnsafeCell<End>,
+    #[pin]
+    pub(crate) notify: Notify,
+    /// What the kernel's end last published; poll reads it here, not from shared memory.
+    kernel_pos: Atomic<u64>,
+    generation: Atomic<u64>,
+    /// Corrupt events of the ends before the last reset.
+    corrupt_before_reset: Atomic<u64>,
+    gone: Atomic<u32>,
+    /// Room that a write(2) waits for, overhead included.
+    pub(crate) call_room: Atomic<u64>,
+    /// One read(2) or write(2) at a time.
+    #[pin]
+    pub(crate) call_lock: Mutex<()>,
+    #[pin]
+    work: Work<Queue>,
+}
+
+// SAFETY: Everything but `end` is made for sharing; `end` is by the type's invariant.
+unsafe impl Send for Queue {}
+// SAFETY: As above.
+unsafe impl Sync for Queue {}
+
+impl_has_work! {
+    impl HasWork<Self> for Queue { self.work }
+}
+
+impl WorkItem for Queue {
+    type Pointer = Arc<Queue>;
+
+    fn run(queue: Arc<Queue>) {
+        // Producers may still be in a section in which they found the queue published.
+        rcu::synchronize_rcu();
+        drop(queue);
+    }
+}
+
+impl Queue {
+    /// Makes an empty queue, charged to the calling task's cgroup.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: an overwriting input queue; `EDQUOT`; `ENOMEM`.
+    pub(crate) fn new(direction: Direction, config: QueueConfig) -> Result<Arc<Self>> {
+        if config.overwrite && direction == Direction::Input {
+            return Err(EINVAL);
+        }
+        let geometry = config.geometry;
+        let mut region = Region::new(geometry)?;
+        region.write_info(uapi::iostream_info {
+            magic_low: uapi::IOSTREAM_MAGIC_LOW,
+            magic_high: uapi::IOSTREAM_MAGIC_HIGH,
+            version: uapi::IOSTREAM_VERSION,
+            flags: if config.overwrite {
+                uapi::IOSTREAM_QUEUE_OVERWRITE
+            } else {
+                0
+            },
+            data_bytes: geometry.data_bytes(),
+            max_entry_bytes: geometry.max_entry_bytes(),
+            direction: direction as u32,
+            generation: 1,
+            ..Default::default()
+        });
+        // SAFETY: The region is zeroed and stays with the end, in this queue.
+        let end = unsafe { Self::fresh_end(&region, direction, config) };
+        let events = match direction {
+            Direction::Output => c::POLLIN | c::POLLRDNORM,
+            Direction::Input => c::POLLOUT | c::POLLWRNORM,
+        };
+        // INVARIANT: Nobody else knows the queue yet.
+        Arc::pin_init(
+            pin_init!(Self {
+                region,
+                direction,
+                config,
+                end: UnsafeCell::new(end),
+                notify <- Notify::new(events),
+                kernel_pos: Atomic::new(0),
+                generation: Atomic::new(1),
+                corrupt_before_reset: Atomic::new(0),
+                gone: Atomic::new(0),
+                call_room: Atomic::new(0),
+                call_lock <- new_mutex!((), "iostream_call"),
+                work <- new_work!("iostream_queue"),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// # Safety
+    ///
+    /// The words of `region` are zero, it outlives the result, and no other end of the kernel's is
+    /// on it.
+    unsafe fn fresh_end(region: &Region, direction: Direction, config: QueueConfig) -> End {
+        // SAFETY: The caller's promise.
+        unsafe {
+            let memory = region.mapped();
+            match direction {
+                Direction::Output => End::Producer(ring::Producer::new(
+                    memory,
+                    config.geometry,
+                    config.overwrite,
+                )),
+                Direction::Input => {
+                    let mut consumer = ring::Consumer::new(memory, config.geometry);
+                    // The process notifies from its first entry on.
+                    let _ = consumer.arm();
+                    End::Consumer(consumer)
+                }
+            }
+        }
+    }
+
+    /// The direction of the queue.
+    pub(crate) fn direction(&self) -> Direction {
+        self.direction
+    }
+
+    /// How it was configured.
+    pub(crate) fn config(&self) -> &QueueConfig {
+        &self.config
+    }
+
+    /// The size of the queue.
+    pub(crate) fn geometry(&self) -> &Geometry {
+        &self.config.geometry
+    }
+
+    /// Its pages.
+    pub(crate) fn region(&self) -> &Region {
+        &self.region
+    }
+
+    /// The page of words that the process writes.
+    pub(crate) fn user_words(&self) -> Area {
+        match self.direction {
+            Direction::Output => Area::Consumer,
+            Direction::Input => Area::Producer,
+        }
+    }
+
+    /// Raised by each reset.
+    #[inline(always)]
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Relaxed)
+    }
+
+    /// Whether the driver is gone.
+    pub(crate) fn is_gone(&self) -> bool {
+        // ORDERING: pairs with the release store in `set_gone`.
+        self.gone.load(Acquire) != 0
+    }
+
+    /// The kernel's producing end.
+    ///
+    /// # Safety
+    ///
+    /// The caller is who the type's invariant allows to use `end`, and drops the result first.
+    #[inline(always)]
+    #[allow(clippy::mut_from_ref, reason = "exclusive by the type's invariant")]
+    pub(crate) unsafe fn producer(&self) -> Option<&mut ring::Producer<Mapped>> {
+        // SAFETY: The caller's promise.
+        match unsafe { &mut *self.end.get() } {
+            End::Producer(producer) => Some(producer),
+            End::Consumer(_) => None,
+        }
+    }
+
+    /// The kernel's consuming end.
+    ///
+    /// # Safety
+    ///
+    /// As for [`Self::producer`].
+    #[inline(always)]
+    #[allow(clippy::mut_from_ref, reason = "exclusive by the type's invariant")]
+    pub(crate) unsafe fn consumer(&self) -> Option<&mut ring::Consumer<Mapped>> {
+        // SAFETY: The caller's promise.
+        match unsafe { &mut *self.end.get() } {
+            End::Consumer(consumer) => Some(consumer),
+            End::Producer(_) => None,
+        }
+    }
+
+    /// One of the counters.
+    #[inline(always)]
+    pub(crate) fn counter(&self, counter: Counter) -> &Atomic<u64> {
+        let base = offset_of!(uapi::iostream_info, counters);
+        self.region.info_word(base + counter as usize)
+    }
+
+    /// Adds to a counter that the kernel's end alone writes.
+    #[inline(always)]
+    pub(crate) fn count(&self, counter: Counter, add: u64) {
+        let word = self.counter(counter);
+        word.store(word.load(Relaxed).wrapping_add(add), Relaxed);
+    }
+
+    /// Counts a notification of the process's. Any thread.
+    pub(crate) fn count_notification(&self) {
+        self.counter(Counter::Notifications).add(1, Relaxed);
+    }
+
+    /// All counters.
+    pub(crate) fn counters(&self) -> uapi::iostream_counters {
+        let get = |counter| self.counter(counter).load(Relaxed);
+        uapi::iostream_counters {
+            entries: get(Counter::Entries),
+            bytes: get(Counter::Bytes),
+            wakeups_sent: get(Counter::WakeupsSent),
+            wakeups_suppressed: get(Counter::WakeupsSuppressed),
+            notifications: get(Counter::Notifications),
+            full: get(Counter::Full),
+            lost: get(Counter::Lost),
+            corrupt: get(Counter::Corrupt),
+            high_water_bytes: get(Counter::HighWater),
+        }
+    }
+
+    /// Publishes what the producing end committed, counts it, and wakes the process if it waits.
+    #[inline(always)]
+    pub(crate) fn publish_produced(
+        &self,
+        producer: &mut ring::Producer<Mapped>,
+        entries: u64,
+        bytes: u64,
+        wake: Wake,
+    ) {
+        producer.publish();
+        self.kernel_pos.store(producer.published_pos(), Relaxed);
+        self.count(Counter::Entries, entries);
+        self.count(Counter::Bytes, bytes);
+        self.raise_high_water(producer.high_water_bytes());
+        if self.config.overwrite {
+            self.count(Counter::Lost, producer.take_overwritten());
+        }
+        if wake == Wake::Suppress {
+            return;
+        }
+        // ORDERING: pairs with the full barriers of `Notify::arm` and `ring::Consumer::arm`.
+        smp_mb(Full);
+        let crossed = producer.crossed_armed();
+        self.finish_publication(crossed, wake == Wake::Force);
+    }
+
+    /// Publishes what the consuming end released, counts it, and wakes the process if it waits.
+    #[inline(always)]
+    pub(crate) fn publish_consumed(
+        &self,
+        consumer: &mut ring::Consumer<Mapped>,
+        entries: u64,
+        bytes: u64,
+    ) {
+        consumer.publish();
+        self.kernel_pos.store(consumer.published_pos(), Relaxed);
+        self.count(Counter::Entries, entries);
+        self.count(Counter::Bytes, bytes);
+        self.raise_high_water(consumer.high_water_bytes());
+        // ORDERING: pairs with the full barriers of `Notify::arm` and `ring::Producer::arm_room`.
+        smp_mb(Full);
+        let crossed = consumer.crossed_armed();
+        self.finish_publication(crossed, false);
+    }
+
+    #[inline(always)]
+    fn raise_high_water(&self, bytes: u64) {
+        let word = self.counter(Counter::HighWater);
+        if bytes > word.load(Relaxed) {
+            word.store(bytes, Relaxed);
+        }
+    }
+
+    /// What to return for an error of the ring's; a corrupt peer is counted, once per event.
+    #[cold]
+    pub(crate) fn report(&self, error: ring::Error, corrupt_events: u64) -> Error {
+        if error == ring::Error::Corrupt {
+            let before = self.corrupt_before_reset.load(Relaxed);
+            self.counter(Counter::Corrupt)
+                .store(before.wrapping_add(corrupt_events), Relaxed);
+        }
+        error.into()
+    }
+
+    #[inline(always)]
+    fn finish_publication(&self, crossed: bool, force: bool) {
+        let armed = self.notify.take_armed();
+        if crossed || armed || force {
+            self.wake_user();
+        } else {
+            self.count(Counter::WakeupsSuppressed, 1);
+        }
+    }
+
+    /// After an enqueue that found no room: counts it, and wakes a waiting consumer.
+    #[cold]
+    pub(crate) fn found_full(&self, producer: &mut ring::Producer<Mapped>) {
+        self.count(Counter::Full, 1);
+        let waits = producer.must_wake_full();
+        if self.notify.take_armed() || waits {
+            self.wake_user();
+        }
+    }
+
+    /// Wakes the process. Any context.
+    #[cold]
+    pub(crate) fn wake_user(&self) {
+        self.counter(Counter::WakeupsSent).add(1, Relaxed);
+        self.notify.wake_user();
+    }
+
+    /// Whether poll may say that the process can go on: entries wait, or the room asked for is
+    /// there. `Err` if the process's position cannot be right.
+    pub(crate) fn is_ready(&self) -> Result<bool, ring::Error> {
+        // ORDERING: the caller armed before, with a full barrier; see `Notify::arm`.
+        let kernel = self.kernel_pos.load(Relaxed);
+        let size = self.geometry().data_bytes();
+        let used = match self.direction {
+            Direction::Output => kernel.wrapping_sub(self.user_pos()),
+            Direction::Input => self.user_pos().wrapping_sub(kernel),
+        };
+        if used > size && !self.config.overwrite {
+            return Err(ring::Error::Corrupt);
+        }
+        match self.direction {
+            Direction::Output => Ok(used != 0),
+            Direction::Input => Ok(size - used >= self.wanted_room()),
+        }
+    }
+
+    /// The process's own position, as it says.
+    fn user_pos(&self) -> u64 {
+        match self.direction {
+            Direction::Output => {
+                let offset = offset_of!(uapi::iostream_consumer, consumer_pos);
+                self.region.consumer_word(offset).load(Acquire)
+            }
+            Direction::Input => {
+                let offset = offset_of!(uapi::iostream_producer, producer_pos);
+                self.region.producer_word(offset).load(Acquire)
+            }
+        }
+    }
+
+    /// The room at which poll says that an input queue is writable.
+    fn wanted_room(&self) -> u64 {
+        let offset = offset_of!(uapi::iostream_producer, room_bytes);
+        let asked = match self.call_room.load(Relaxed) {
+            0 => self.region.producer_word(offset).load(Relaxed),
+            room => room,
+        };
+        asked.clamp(ring::occupied_bytes(0), self.geometry().data_bytes())
+    }
+
+    /// Marks the driver gone and wakes everybody.
+    pub(crate) fn set_gone(&self) {
+        self.region
+            .info_word(offset_of!(uapi::iostream_info, gone))
+            .store(1, Relaxed);
+        // ORDERING: pairs with the acquire load in `is_gone`; the wake-ups below come after it.
+        self.gone.store(1, Release);
+        smp_mb(Full);
+        self.notify.wake_user_gone();
+    }
+
+    /// Empties the queue: positions zero, generation raised.
+    ///
+    /// # Safety
+    ///
+    /// The caller has taken the queue back from the port and waited for a grace period.
+    pub(crate) unsafe fn reset(&self) {
+        let generation = self.generation().wrapping_add(1);
+        self.generation.store(generation, Relaxed);
+        self.region
+            .info_word(offset_of!(uapi::iostream_info, generation))
+            .store(generation, Release);
+        let corrupt = self.counter(Counter::Corrupt).load(Relaxed);
+        self.corrupt_before_reset.store(corrupt, Relaxed);
+        self.region.zero_words();
+        self.kernel_pos.store(0, Relaxed);
+        self.call_room.store(0, Relaxed);
+        // SAFETY: Nobody uses the end, says the caller; the words were just zeroed.
+        unsafe { *self.end.get() = Self::fresh_end(&self.region, self.direction, self.config) };
+    }
+
+    /// Lets go of a queue that was published: it is freed after a grace period, in process context.
+    pub(crate) fn retire(queue: Arc<Self>) {
+        // The work item of a queue is queued once at a time: here, or by the last reference.
+        if let Err(queue) = work::queue().enqueue(queue) {
+            Self::release(queue);
+        }
+    }
+
+    /// Lets go of a reference from any context.
+    pub(crate) fn release(queue: Arc<Self>) {
+        if let Some(last) = Arc::into_unique_or_drop(queue) {
+            let _ = work::queue().enqueue(Arc::<Self>::from(last));
+        }
+    }
+}

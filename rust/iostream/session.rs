@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! One open of a node: its queues, and what is asked of them from outside.
+
+use kernel::{
+    bindings as c,
+    cred::Credential,
+    prelude::*,
+    seq_file::{seq_print, SeqFile},
+    sync::{new_mutex, Arc, Mutex, SetOnce},
+};
+
+use crate::{
+    driver::Opener,
+    endpoint::Endpoint,
+    node::{Node, SessionCount},
+    notify::WaitQueue,
+    port::{PortRef, SessionQueues},
+    queue::{Direction, Queue},
+    ring::uapi,
+};
+
+/// How a file was opened.
+#[derive(Clone, Copy)]
+pub(crate) struct Access {
+    /// For reading and writing.
+    pub(crate) read_write: bool,
+    /// Calls must not wait.
+    pub(crate) nonblocking: bool,
+}
+
+/// What a session is attached to, once it is set up.
+struct Attached {
+    queues: SessionQueues,
+    /// `/dev/iostream`: who serves the kernel's side. It revokes its port when dropped.
+    endpoint: Option<Endpoint>,
+    port: PortRef,
+}
+
+impl Drop for Attached {
+    /// The end of the session: the file's release, after the last descriptor and mapping.
+    fn drop(&mut self) {
+        // The endpoint's timer stops before its queues go.
+        drop(self.endpoint.take());
+        self.port.close(core::mem::take(&mut self.queues));
+    }
+}
+
+/// One open of a node, until the last descriptor and mapping is gone.
+#[pin_data]
+pub(crate) struct Session {
+    count: SessionCount,
+    attached: SetOnce<Attached>,
+    #[pin]
+    set_up: Mutex<()>,
+}
+
+impl Session {
+    /// Opens a node.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV`: the driver is gone; `EBUSY`: the node is open; the driver's own; `ENOMEM`.
+    pub(crate) fn open(node: &Node, credential: &Credential) -> Result<Arc<Self>> {
+        let session = Arc::pin_init(
+            pin_init!(Self {
+                count: SessionCount::new(node),
+                attached: SetOnce::new(),
+                set_up <- new_mutex!((), "iostream_set_up"),
+            }),
+            GFP_KERNEL,
+        )?;
+        if let Some(port) = node.port() {
+            let queues = port.open(Some(&Opener { credential }))?;
+            session.attached.populate(Attached {
+                queues,
+                endpoint: None,
+                port: port.clone(),
+            });
+        }
+        Ok(session)
+    }
+
+    /// `/dev/iostream`: makes queues and endpoint, once.
+    ///
+    /// # Errors
+    ///
+    /// `ENOTTY`: a driver's node; `EALREADY`; and those of [`Endpoint::new`].
+    pub(crate) fn set_up(&self, request: &uapi::iostream_setup) -> Result {
+        if self.node().port().is_some() {
+            return Err(ENOTTY);
+        }
+        let _once = self.set_up.lock();
+        if self.attached.as_ref().is_some() {
+            return Err(EALREADY);
+        }
+        let (endpoint, port, queues) = Endpoint::new(request)?;
+        self.attached.populate(Attached {
+            queues,
+            endpoint: Some(endpoint),
+            port,
+        });
+        Ok(())
+    }
+
+    /// The node.
+    pub(crate) fn node(&self) -> &Node {
+        self.count.node()
+    }
+
+    fn attached(&self) -> Result<&Attached> {
+        self.attached.as_ref().ok_or(EBADFD)
+    }
+
+    /// The queue of a direction.
+    ///
+    /// # Errors
+    ///
+    /// `EBADFD`: not set up; `ENXIO`: no queue in this direction.
+    pub(crate) fn queue(&self, direction: Direction) -> Result<&Arc<Queue>> {
+        self.attached()?.queues.get(direction).ok_or(ENXIO)
+    }
+
+    /// As [`Self::queue`], if the driver is there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::queue`]; `ENODEV`.
+    pub(crate) fn live_queue(&self, direction: Direction) -> Result<&Arc<Queue>> {
+        let queue = self.queue(direction)?;
+        if queue.is_gone() {
+            return Err(ENODEV);
+        }
+        Ok(queue)
+    }
+
+    /// What the session is attached to.
+    pub(crate) fn port(&self) -> Result<&PortRef> {
+        Ok(&self.attached()?.port)
+    }
+
+    /// `/dev/iostream`: the endpoint.
+    ///
+    /// # Errors
+    ///
+    /// `ENOTTY`: a driver's node; `EBADFD`: not set up.
+    pub(crate) fn endpoint(&self) -> Result<&Endpoint> {
+        if self.node().port().is_some() {
+            return Err(ENOTTY);
+        }
+        self.attached()?.endpoint.as_ref().ok_or(ENOTTY)
+    }
+
+    /// What poll says. `register` is called with each wait queue before anything is looked at.
+    pub(crate) fn poll(&self, mut register: impl FnMut(&WaitQueue)) -> c::__poll_t {
+        let Ok(attached) = self.attached() else {
+            return c::POLLERR;
+        };
+        let mut events = 0;
+        for queue in attached.queues.iter() {
+            register(&queue.notify.user);
+            // Also when it is ready: epoll, edge-triggered, does not ask again after delivery.
+            queue.notify.arm();
+            events |= match (queue.is_ready(), queue.direction()) {
+                (Ok(false), _) => 0,
+                (Ok(true), Direction::Output) => c::POLLIN | c::POLLRDNORM,
+                (Ok(true), Direction::Input) => c::POLLOUT | c::POLLWRNORM,
+                (Err(_), _) => c::POLLERR,
+            };
+            if queue.is_gone() {
+                events |= c::POLLHUP | c::POLLERR;
+            }
+        }
+        events
+    }
+
+    /// What `/proc/PID/fdinfo/FD` says.
+    pub(crate) fn show_fdinfo(&self, seq: &SeqFile) {
+        seq_print!(seq, "iostream-node:\t{}\n", self.node().name_str());
+        let Ok(attached) = self.attached() else {
+            return;
+        };
+        for queue in attached.queues.iter() {
+            let name = match queue.direction() {
+                Direction::Output => "output",
+                Direction::Input => "input",
+            };
+            let n = queue.counters();
+            seq_print!(
+                seq,
+                "iostream-{}:\tdata_bytes {} entries {} bytes {} wakeups_sent {} \
+                 wakeups_suppressed {} notifications {} full {} lost {} corrupt {} \
+                 high_water_bytes {}\n",
+                name,
+                queue.geometry().data_bytes(),
+                n.entries,
+                n.bytes,
+                n.wakeups_sent,
+                n.wakeups_suppressed,
+                n.notifications,
+                n.full,
+                n.lost,
+                n.corrupt,
+                n.high_water_bytes,
+            );
+        }
+    }
+}

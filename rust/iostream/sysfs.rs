@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `/sys/class/iostream/*`: what can be seen of a node from outside.
+//!
+//! ```text
+//! name                 the node's name
+//! sessions             how many have it open
+//! pages                /dev/iostream: pages that all queues together take
+//! unopened             drivers' nodes: entries refused because nobody had it open
+//! output/*, input/*    drivers' nodes: the counters of the open session's queue
+//! ```
+
+use core::mem::offset_of;
+
+use kernel::{
+    bindings as c,
+    fmt,
+    prelude::*,
+    sync::atomic::Relaxed,
+    types::Opaque,
+};
+
+use crate::{
+    limits,
+    node::Node,
+    queue::{Counter, Direction},
+};
+
+/// Writes what a file shows; an error if it makes no sense for this node.
+type Show = fn(&Node, Out) -> Result<isize>;
+
+/// The page that sysfs gives for a file's text.
+struct Out(*mut c_char);
+
+impl Out {
+    fn line(self, value: impl fmt::Display) -> Result<isize> {
+        // SAFETY: `%pA` takes a pointer to `fmt::Arguments`; the page is sysfs's.
+        let len = unsafe {
+            c::sysfs_emit(
+                self.0,
+                c"%pA\n".as_char_ptr(),
+                core::ptr::from_ref(&kernel::prelude::fmt!("{}", value)).cast::<c_void>(),
+            )
+        };
+        Ok(len as isize)
+    }
+}
+
+#[repr(C)]
+struct Attribute {
+    attribute: c::device_attribute,
+    show: Show,
+}
+
+impl Attribute {
+    const fn new(name: &'static CStr, show: Show) -> Self {
+        Self {
+            attribute: c::device_attribute {
+                attr: c::attribute {
+                    name: name.as_ptr().cast(),
+                    mode: 0o444,
+                },
+                __bindgen_anon_1: c::device_attribute__bindgen_ty_1 {
+                    show: Some(show_trampoline),
+                },
+                ..pin_init::zeroed()
+            },
+            show,
+        }
+    }
+}
+
+const _: () = assert!(offset_of!(Attribute, attribute) == 0);
+
+unsafe extern "C" fn show_trampoline(
+    dev: *mut c::device,
+    attribute: *mut c::device_attribute,
+    buffer: *mut c_char,
+) -> isize {
+    // SAFETY: The groups below are on nodes alone, which sysfs keeps alive meanwhile.
+    let node = unsafe { Node::from_device(dev) };
+    // SAFETY: Every attribute here is the first field of an `Attribute`.
+    let show = unsafe { (*attribute.cast::<Attribute>()).show };
+    match show(node, Out(buffer)) {
+        Ok(len) => len,
+        Err(error) => error.to_errno() as isize,
+    }
+}
+
+fn name(node: &Node, out: Out) -> Result<isize> {
+    out.line(node.name_str())
+}
+
+fn sessions(node: &Node, out: Out) -> Result<isize> {
+    out.line(node.sessions().load(Relaxed))
+}
+
+fn pages(_: &Node, out: Out) -> Result<isize> {
+    out.line(limits::pages_in_use())
+}
+
+fn unopened(node: &Node, out: Out) -> Result<isize> {
+    out.line(node.port().ok_or(ENXIO)?.unopened())
+}
+
+fn counter(node: &Node, out: Out, direction: Direction, counter: Counter) -> Result<isize> {
+    let port = node.port().ok_or(ENXIO)?;
+    let value = port.with_open_queue(direction, |queue| queue.counter(counter).load(Relaxed));
+    out.line(value.unwrap_or(0))
+}
+
+macro_rules! attributes {
+    ($static:ident: $($name:literal => $show:expr,)*) => {
+        static $static: Table<{ [$($name),*].len() }> = Table([$(Attribute::new($name, $show)),*]);
+    };
+}
+
+macro_rules! counters {
+    ($static:ident, $direction:expr) => {
+        attributes! { $static:
+            c"entries" => |n, o| counter(n, o, $direction, Counter::Entries),
+            c"bytes" => |n, o| counter(n, o, $direction, Counter::Bytes),
+            c"wakeups_sent" => |n, o| counter(n, o, $direction, Counter::WakeupsSent),
+            c"wakeups_suppressed" => |n, o| counter(n, o, $direction, Counter::WakeupsSuppressed),
+            c"notifications" => |n, o| counter(n, o, $direction, Counter::Notifications),
+            c"full" => |n, o| counter(n, o, $direction, Counter::Full),
+            c"lost" => |n, o| counter(n, o, $direction, Counter::Lost),
+            c"corrupt" => |n, o| counter(n, o, $direction, Counter::Corrupt),
+            c"high_water_bytes" => |n, o| counter(n, o, $direction, Counter::HighWater),
+        }
+    };
+}
+
+struct Table<const N: usize>([Attribute; N]);
+
+// SAFETY: Immutable; sysfs only reads it.
+unsafe impl<const N: usize> Sync for Table<N> {}
+
+attributes! { NODE:
+    c"name" => name,
+    c"sessions" => sessions,
+    c"pages" => pages,
+    c"unopened" => unopened,
+}
+counters!(OUTPUT, Direction::Output);
+counters!(INPUT, Direction::Input);
+
+/// Pointers as sysfs wants them, closed by null.
+struct Pointers<T, const N: usize>([*const T; N]);
+
+// SAFETY: Pointers to statics, only read.
+unsafe impl<T, const N: usize> Sync for Pointers<T, N> {}
+
+const fn pointers<const N: usize, const M: usize>(
+    table: &'static Table<N>,
+) -> Pointers<c::attribute, M> {
+    assert!(M == N + 1);
+    let mut all = [core::ptr::null(); M];
+    let mut i = 0;
+    while i < N {
+        all[i] = &raw const table.0[i].attribute.attr;
+        i += 1;
+    }
+    Pointers(all)
+}
+
+static NODE_POINTERS: Pointers<c::attribute, 5> = pointers(&NODE);
+static OUTPUT_POINTERS: Pointers<c::attribute, 10> = pointers(&OUTPUT);
+static INPUT_POINTERS: Pointers<c::attribute, 10> = pointers(&INPUT);
+
+struct Group(Opaque<c::attribute_group>);
+
+// SAFETY: Immutable; sysfs only reads it.
+unsafe impl Sync for Group {}
+
+impl Group {
+    const fn new<const N: usize>(
+        name: Option<&'static CStr>,
+        attributes: &'static Pointers<c::attribute, N>,
+    ) -> Self {
+        Self(Opaque::new(c::attribute_group {
+            name: match name {
+                Some(name) => name.as_ptr().cast(),
+                None => core::ptr::null(),
+            },
+            __bindgen_anon_2: c::attribute_group__bindgen_ty_2 {
+                attrs: (&raw const attributes.0).cast_mut().cast(),
+            },
+            ..pin_init::zeroed()
+        }))
+    }
+}
+
+static NODE_GROUP: Group = Group::new(None, &NODE_POINTERS);
+static OUTPUT_GROUP: Group = Group::new(Some(c"output"), &OUTPUT_POINTERS);
+static INPUT_GROUP: Group = Group::new(Some(c"input"), &INPUT_POINTERS);
+
+static GROUPS: Pointers<c::attribute_group, 4> = Pointers([
+    NODE_GROUP.0.get(),
+    OUTPUT_GROUP.0.get(),
+    INPUT_GROUP.0.get(),
+    core::ptr::null(),
+]);
+
+/// The groups of every node, for its device type.
+pub(crate) const fn groups() -> *mut *const c::attribute_group {
+    (&raw const GROUPS.0).cast_mut().cast()
+}
