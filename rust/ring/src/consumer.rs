@@ -31,8 +31,10 @@ pub struct Consumer<M> {
     /// `published` when `must_wake` last looked.
     looked: u64,
     current: Option<Entry>,
-    /// The peer's position or header that was last found impossible.
-    bad: Option<u64>,
+    /// The peer's position that was last found impossible.
+    bad_pos: Option<u64>,
+    /// The header at `pos` that was last found impossible.
+    bad_header: Option<u64>,
     corrupt: u64,
     high_water: u64,
 }
@@ -55,7 +57,8 @@ impl<M: Memory> Consumer<M> {
             published: 0,
             looked: 0,
             current: None,
-            bad: None,
+            bad_pos: None,
+            bad_header: None,
             corrupt: 0,
             high_water: 0,
         }
@@ -83,8 +86,11 @@ impl<M: Memory> Consumer<M> {
         consumer.offset = (pos % geometry.data_bytes()) as usize;
         consumer.peer = pos;
         consumer.published = pos;
-        consumer.looked = pos;
         consumer.refresh()?;
+        // The previous consumer may have died between publishing and waking: the producer may
+        // sleep at any position after the one that its own implies. One wake-up too many does no
+        // harm. A ring that was never full has no sleeper, hence `saturating`.
+        consumer.looked = consumer.peer.saturating_sub(geometry.data_bytes());
         Ok(consumer)
     }
 
@@ -122,8 +128,9 @@ impl<M: Memory> Consumer<M> {
         // From here on only the copy is used; the peer may change the word as it likes.
         let known = self.peer.wrapping_sub(self.pos);
         if header.len > self.geometry.max_entry_bytes() || occupied_bytes(header.len) > known {
-            return Err(self.found_corrupt(word));
+            return Err(found_corrupt(&mut self.bad_header, &mut self.corrupt, word));
         }
+        self.bad_header = None;
         // INVARIANT: The entry was just found to end at or before `peer`.
         let entry = Entry {
             offset: self.offset + ENTRY_OVERHEAD as usize,
@@ -260,21 +267,22 @@ impl<M: Memory> Consumer<M> {
         // and published.
         let limit = self.published.wrapping_add(size);
         if peer % ENTRY_ALIGN != 0 || peer.wrapping_sub(self.peer) > limit.wrapping_sub(self.peer) {
-            return Err(self.found_corrupt(peer));
+            return Err(found_corrupt(&mut self.bad_pos, &mut self.corrupt, peer));
         }
-        self.bad = None;
+        self.bad_pos = None;
         // INVARIANT: `pos <= peer <= published + data_bytes <= pos + data_bytes`.
         self.peer = peer;
         self.high_water = self.high_water.max(peer.wrapping_sub(self.published));
         Ok(())
     }
+}
 
-    #[cold]
-    fn found_corrupt(&mut self, value: u64) -> Error {
-        if self.bad != Some(value) {
-            self.bad = Some(value);
-            self.corrupt += 1;
-        }
-        Error::Corrupt
+/// Counts an impossible value, unless it is the one that was counted last.
+#[cold]
+fn found_corrupt(bad: &mut Option<u64>, corrupt: &mut u64, value: u64) -> Error {
+    if *bad != Some(value) {
+        *bad = Some(value);
+        *corrupt += 1;
     }
+    Error::Corrupt
 }

@@ -33,6 +33,7 @@ mod consumer;
 mod entry;
 mod error;
 mod geometry;
+#[cfg(any(not(loom), iostream_kernel))]
 mod mapped;
 mod memory;
 mod overwrite;
@@ -52,6 +53,7 @@ pub use consumer::Consumer;
 pub use entry::{occupied_bytes, Entry, Header};
 pub use error::Error;
 pub use geometry::{Geometry, GeometryError};
+#[cfg(any(not(loom), iostream_kernel))]
 pub use mapped::Mapped;
 pub use memory::Memory;
 pub use overwrite::{Gap, OverwriteReader, Read};

@@ -27,7 +27,6 @@ struct ConsumerPage {
     wake_pos: Word,
 }
 
-#[cfg(not(loom))]
 const _: () = {
     assert!(
         offset_of!(ProducerPage, producer_pos) == offset_of!(uapi::iostream_producer, producer_pos)

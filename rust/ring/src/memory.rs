@@ -9,8 +9,7 @@ use super::sync::Word;
 /// # Safety
 ///
 /// An implementation returns the same words each time, and its data methods are sound for every
-/// `offset < data_bytes`, `offset + len <= 2 * data_bytes`, of the geometry it is used with: the
-/// data appear twice in a row.
+/// `offset + len <= 2 * data_bytes` of the geometry it is used with: the data appear twice in a row.
 pub unsafe trait Memory {
     /// `iostream_producer.producer_pos`.
     fn producer_pos(&self) -> &Word;

@@ -116,6 +116,7 @@ impl<M: Memory> OverwriteReader<M> {
             }
             // Only a hint for poll: this producer never waits for it.
             self.memory.consumer_pos().store_release(self.pos);
+            self.bad = None;
             return Ok(Read {
                 len: entry.len(),
                 gap: Gap {

@@ -101,8 +101,9 @@ impl<M: Memory> Producer<M> {
         producer.offset = (pos % geometry.data_bytes()) as usize;
         producer.peer = peer;
         producer.published = pos;
-        producer.looked = pos;
-        producer.woken_full = producer.memory.consumer_wake_pos().load_relaxed();
+        // The previous producer may have died between publishing and waking: the consumer may
+        // sleep at any position after its own. One wake-up too many does no harm.
+        producer.looked = peer;
         Ok(producer)
     }
 

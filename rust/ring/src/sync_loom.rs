@@ -1,53 +1,112 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 
 //! Atomics under loom, which tries every interleaving and every stale value.
+//!
+//! A model proves little unless it can fail. Each ordering of the ring can therefore be taken away
+//! here: of a word with [`Word::weak`], of a thread's barriers with [`leave_out`].
 
+extern crate std;
+
+use core::cell::Cell;
 use loom::sync::atomic::{fence, AtomicU64, Ordering};
 
 /// A 64-bit word of shared memory that one side writes and the other reads.
 #[derive(Debug)]
-pub struct Word(AtomicU64);
+pub struct Word {
+    value: AtomicU64,
+    acquire: Ordering,
+    release: Ordering,
+}
+
+/// An ordering of one word that a model does without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Weak {
+    /// Its stores do not release.
+    Release,
+    /// Its loads do not acquire.
+    Acquire,
+}
 
 impl Word {
     /// A word in the memory of the model.
     pub fn new(value: u64) -> Self {
-        Self(AtomicU64::new(value))
+        Self {
+            value: AtomicU64::new(value),
+            acquire: Ordering::Acquire,
+            release: Ordering::Release,
+        }
+    }
+
+    /// A word that lacks an ordering.
+    pub fn weak(value: u64, weak: Weak) -> Self {
+        let mut word = Self::new(value);
+        match weak {
+            Weak::Release => word.release = Ordering::Relaxed,
+            Weak::Acquire => word.acquire = Ordering::Relaxed,
+        }
+        word
     }
 
     /// Loads without ordering.
     pub fn load_relaxed(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.value.load(Ordering::Relaxed)
     }
 
     /// Loads; later accesses stay after it.
     pub fn load_acquire(&self) -> u64 {
-        self.0.load(Ordering::Acquire)
+        self.value.load(self.acquire)
     }
 
     /// Stores without ordering.
     pub fn store_relaxed(&self, value: u64) {
-        self.0.store(value, Ordering::Relaxed);
+        self.value.store(value, Ordering::Relaxed);
     }
 
     /// Stores; earlier accesses stay before it.
     pub fn store_release(&self, value: u64) {
-        self.0.store(value, Ordering::Release);
+        self.value.store(value, self.release);
+    }
+}
+
+/// A barrier of the ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Barrier {
+    /// [`full_barrier`].
+    Full,
+    /// [`write_barrier`].
+    Write,
+    /// [`read_barrier`].
+    Read,
+}
+
+loom::thread_local! {
+    static LEFT_OUT: Cell<Option<Barrier>> = Cell::new(None);
+}
+
+/// From here on this thread of the model issues no such barrier.
+pub fn leave_out(barrier: Barrier) {
+    LEFT_OUT.with(|left_out| left_out.set(Some(barrier)));
+}
+
+fn issue(barrier: Barrier, ordering: Ordering) {
+    if LEFT_OUT.with(Cell::get) != Some(barrier) {
+        fence(ordering);
     }
 }
 
 /// Keeps all accesses before it before all accesses after it.
 pub fn full_barrier() {
-    fence(Ordering::SeqCst);
+    issue(Barrier::Full, Ordering::SeqCst);
 }
 
 /// Keeps stores before it before stores after it.
 pub fn write_barrier() {
-    fence(Ordering::Release);
+    issue(Barrier::Write, Ordering::Release);
 }
 
 /// Keeps loads before it before loads after it.
 pub fn read_barrier() {
-    fence(Ordering::Acquire);
+    issue(Barrier::Read, Ordering::Acquire);
 }
 
 /// Copies `len` bytes. Rings under loom hold their data elsewhere (see `Memory`).

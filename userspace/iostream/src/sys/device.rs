@@ -151,6 +151,7 @@ impl Device {
             entries,
             timeout_ns,
             done: 0,
+            ..Default::default()
         };
         // SAFETY: It reads and writes one `iostream_run`.
         let result = unsafe { self.call(Updater::<RUN, _>::new(&mut run)) };

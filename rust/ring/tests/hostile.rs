@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+
+//! A peer that stores whatever it likes: no panic, no access outside the data, counted once.
+//!
+//! The test memory asserts the bounds of each access, and the profile keeps overflow checks on.
+
+#![cfg(not(loom))]
+
+mod common;
+
+use common::{geometry, pair_at, Mem, Which};
+use iostream_ring::{occupied_bytes, Consumer, Error, Header, OverwriteReader, Producer};
+
+const SIZE: u64 = 64;
+
+/// Values around every boundary that a position has, near `at` and anywhere.
+fn values(at: u64) -> Vec<u64> {
+    let mut values = vec![
+        u64::MAX,
+        1 << 31,
+        (1 << 32) - 1,
+        1 << 32,
+        1 << 63,
+        (1 << 63) - 1,
+    ];
+    for base in [0, at] {
+        for step in [
+            0,
+            1,
+            8,
+            SIZE - 8,
+            SIZE - 1,
+            SIZE,
+            SIZE + 1,
+            SIZE + 8,
+            2 * SIZE,
+            1 << 31,
+        ] {
+            values.push(base.wrapping_add(step));
+            values.push(base.wrapping_sub(step));
+        }
+        values.extend((0..16).map(|residue| base.wrapping_add(residue)));
+    }
+    values
+}
+
+fn starts() -> impl Iterator<Item = u64> {
+    (0..SIZE)
+        .step_by(8)
+        .chain([1 << 31, 1 << 32, 1 << 40])
+        .chain((0..9).map(|i| 0u64.wrapping_sub(i * 8)))
+}
+
+#[test]
+fn consumer_position_of_any_value() {
+    let mut cases = 0;
+    for pos in starts() {
+        for used in 0..=4u64 {
+            for value in values(pos) {
+                let (mem, mut producer, _consumer) = pair_at(geometry(SIZE), pos);
+                for _ in 0..used {
+                    producer.push(&[1; 8]).unwrap();
+                }
+                producer.publish();
+                mem.set(Which::ConsumerPos, value);
+                let moved = value.wrapping_sub(pos);
+                let legal = value % 8 == 0 && moved <= used * 16;
+                for _ in 0..3 {
+                    if legal {
+                        assert_eq!(producer.room(), Ok(SIZE - used * 16 + moved));
+                    } else {
+                        assert_eq!(producer.room(), Err(Error::Corrupt));
+                        assert_eq!(producer.can_push(0, 1), Err(Error::Corrupt));
+                        assert_eq!(producer.arm_room(SIZE), Err(Error::Corrupt));
+                    }
+                }
+                assert_eq!(producer.corrupt_events(), u64::from(!legal), "{value:#x}");
+                // Repaired, it goes on; the same damage again is a new event.
+                if !legal {
+                    mem.set(Which::ConsumerPos, pos);
+                    producer.room().unwrap();
+                    mem.set(Which::ConsumerPos, value);
+                    assert_eq!(producer.room(), Err(Error::Corrupt));
+                    assert_eq!(producer.corrupt_events(), 2);
+                }
+                // What was known to be free is still free, and no more.
+                let known = SIZE - used * 16 + if legal { moved } else { 0 };
+                let expected = match (known >= 16, legal) {
+                    (true, _) => Ok(()),
+                    (false, true) => Err(Error::Full),
+                    (false, false) => Err(Error::Corrupt),
+                };
+                assert_eq!(producer.push(&[2; 8]), expected);
+                producer.publish();
+                producer.must_wake();
+                producer.must_wake_full();
+                cases += 1;
+            }
+        }
+    }
+    println!("consumer_position_of_any_value: {cases} cases");
+}
+
+#[test]
+fn producer_position_of_any_value() {
+    let mut cases = 0;
+    for pos in starts() {
+        for used in 0..=4u64 {
+            for value in values(pos) {
+                let (mem, mut producer, mut consumer) = pair_at(geometry(SIZE), pos);
+                for _ in 0..used {
+                    producer.push(&[1; 8]).unwrap();
+                }
+                producer.publish();
+                consumer.available().unwrap();
+                mem.set(Which::ProducerPos, value);
+                // Neither backwards nor more than a lap ahead.
+                let moved = value.wrapping_sub(pos);
+                let legal = value % 8 == 0 && moved >= used * 16 && moved <= SIZE;
+                for _ in 0..3 {
+                    let expected = if legal {
+                        Ok(moved)
+                    } else {
+                        Err(Error::Corrupt)
+                    };
+                    assert_eq!(consumer.available(), expected, "{value:#x}");
+                }
+                assert_eq!(consumer.corrupt_events(), u64::from(!legal), "{value:#x}");
+                assert!(consumer.high_water_bytes() <= SIZE);
+                // What had been seen before is still there and whole.
+                for _ in 0..used {
+                    assert_eq!(consumer.pop(&mut [0; 64]).unwrap().len(), 8);
+                }
+                if !legal {
+                    assert_eq!(consumer.peek(), Err(Error::Corrupt));
+                    assert_eq!(consumer.arm(), Err(Error::Corrupt));
+                }
+                consumer.publish();
+                consumer.must_wake();
+                cases += 1;
+            }
+        }
+    }
+    println!("producer_position_of_any_value: {cases} cases");
+}
+
+#[test]
+fn wake_words_of_any_value() {
+    let mut cases = 0;
+    for pos in starts() {
+        for value in values(pos) {
+            let (mem, mut producer, mut consumer) = pair_at(geometry(SIZE), pos);
+            for _ in 0..20 {
+                mem.set(Which::ConsumerWake, value);
+                mem.set(Which::ProducerWake, value);
+                producer.push(&[1; 8]).unwrap();
+                producer.publish();
+                producer.must_wake();
+                producer.must_wake_full();
+                consumer.pop(&mut [0; 8]).unwrap();
+                consumer.publish();
+                consumer.must_wake();
+            }
+            assert_eq!(producer.corrupt_events() + consumer.corrupt_events(), 0);
+            cases += 1;
+        }
+    }
+    println!("wake_words_of_any_value: {cases} cases");
+}
+
+fn lengths() -> Vec<u32> {
+    let mut lens = vec![
+        u32::MAX,
+        u32::MAX - 7,
+        u32::MAX - 8,
+        u32::MAX - 15,
+        1 << 31,
+        (1 << 31) - 1,
+    ];
+    lens.extend(0..=2 * SIZE as u32 + 1);
+    lens
+}
+
+#[test]
+fn headers_of_any_value() {
+    let mut cases = 0;
+    for pos in starts() {
+        for waiting in (8..=SIZE).step_by(8) {
+            for len in lengths() {
+                for (flags, lost) in [(0, 0), (1, 7), (!0, !0), (!1, 7)] {
+                    let (mem, _producer, mut consumer) = pair_at(geometry(SIZE), pos);
+                    let header = Header { len, flags, lost };
+                    let at = (pos % SIZE) as usize;
+                    mem.data(at).store_relaxed(header.to_word());
+                    mem.set(Which::ProducerPos, pos.wrapping_add(waiting));
+                    let legal = occupied_bytes(len) <= waiting;
+                    for _ in 0..3 {
+                        match consumer.peek() {
+                            Ok(entry) => {
+                                assert!(legal);
+                                assert_eq!(entry.len(), len as usize);
+                                let lost = if flags & 1 != 0 { lost } else { 0 };
+                                assert_eq!(entry.lost_before(), lost);
+                            }
+                            Err(error) => assert!(!legal && error == Error::Corrupt),
+                        }
+                        // A good look at the position does not make the header a new event.
+                        assert_eq!(consumer.available(), Ok(waiting));
+                    }
+                    assert_eq!(consumer.corrupt_events(), u64::from(!legal), "{len}");
+                    let popped = consumer.pop(&mut [0; 2 * SIZE as usize]);
+                    assert_eq!(popped.is_ok(), legal);
+                    assert!(!consumer.release());
+                    cases += 1;
+                }
+            }
+        }
+    }
+    println!("headers_of_any_value: {cases} cases");
+}
+
+/// The header is changed after it was checked: the checked copy counts.
+#[test]
+fn header_changed_after_the_check() {
+    for len in lengths() {
+        let (mem, mut producer, mut consumer) = pair_at(geometry(SIZE), 0);
+        producer.push(&[5; 8]).unwrap();
+        producer.push(&[6; 8]).unwrap();
+        producer.publish();
+        consumer.peek().unwrap();
+        let header = Header {
+            len,
+            flags: 0,
+            lost: 0,
+        };
+        mem.data(0).store_relaxed(header.to_word());
+        let mut buffer = [0; 8];
+        assert_eq!(consumer.pop(&mut buffer).unwrap().len(), 8);
+        assert_eq!(consumer.pop(&mut buffer).unwrap().len(), 8);
+        assert_eq!(buffer, [6; 8]);
+        assert_eq!(consumer.corrupt_events(), 0);
+    }
+}
+
+/// A max below the room: entries longer than it are refused though they would fit.
+#[test]
+fn header_above_a_small_max() {
+    let geometry = iostream_ring::Geometry::from_description(SIZE, 20).unwrap();
+    for len in 0..=56 {
+        let (mem, _producer, mut consumer) = pair_at(geometry, 0);
+        let header = Header {
+            len,
+            flags: 0,
+            lost: 0,
+        };
+        mem.data(0).store_relaxed(header.to_word());
+        mem.set(Which::ProducerPos, SIZE);
+        assert_eq!(consumer.peek().is_ok(), len <= 20);
+    }
+}
+
+#[test]
+fn resume_on_any_words() {
+    let mut cases = 0;
+    for own in values(0) {
+        for peer in values(own) {
+            let mem = Mem::new(SIZE);
+            mem.set(Which::ProducerPos, own);
+            mem.set(Which::ConsumerPos, peer);
+            // SAFETY: One at a time, on memory of the right size.
+            if let Ok(mut producer) = unsafe { Producer::resume(mem.clone(), geometry(SIZE)) } {
+                assert!(producer.room().unwrap() <= SIZE);
+                let _ = producer.push(&[1; 8]);
+            }
+            mem.set(Which::ConsumerPos, own);
+            mem.set(Which::ProducerPos, peer);
+            // SAFETY: As above.
+            if let Ok(mut consumer) = unsafe { Consumer::resume(mem.clone(), geometry(SIZE)) } {
+                assert!(consumer.available().unwrap() <= SIZE);
+                let _ = consumer.pop(&mut [0; 64]);
+            }
+            cases += 1;
+        }
+    }
+    println!("resume_on_any_words: {cases} cases");
+}
+
+/// The words of an overwriting ring: no loop without end, no access outside, at most the data.
+#[test]
+fn overwriting_words_of_any_value() {
+    let mut cases = 0;
+    for pos in [0, 8, 56, 1 << 32] {
+        for head in values(pos) {
+            for oldest in values(pos) {
+                for len in [0, 8, 56, 57, u32::MAX] {
+                    let mem = Mem::at(SIZE, pos);
+                    let header = Header {
+                        len,
+                        flags: 0,
+                        lost: 0,
+                    };
+                    for offset in (0..SIZE as usize).step_by(8) {
+                        mem.data(offset).store_relaxed(header.to_word());
+                    }
+                    mem.set(Which::ProducerPos, head);
+                    mem.set(Which::OldestPos, oldest);
+                    // SAFETY: The only reader, on memory of the right size.
+                    let mut reader = unsafe { OverwriteReader::new(mem.clone(), geometry(SIZE)) };
+                    let mut buffer = [0; 64];
+                    for _ in 0..10 {
+                        match reader.read(&mut buffer) {
+                            Ok(read) => assert_eq!(read.len, len as usize),
+                            Err(Error::Corrupt) => assert_eq!(reader.corrupt_events(), 1),
+                            Err(error) => assert_eq!(error, Error::Empty),
+                        }
+                        let _ = reader.arm();
+                        if let Ok(bytes) = reader.available() {
+                            assert!(bytes <= SIZE);
+                        }
+                    }
+                    cases += 1;
+                }
+            }
+        }
+    }
+    println!("overwriting_words_of_any_value: {cases} cases");
+}

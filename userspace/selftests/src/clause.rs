@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What a clause is, and what clauses have in common.
+
+use std::time::Duration;
+
+/// The exit status of a clause that cannot be tried here; what it printed last says why.
+pub const SKIPPED: i32 = 77;
+
+/// One clause of the contract. It passes if `run` returns.
+#[derive(Clone, Copy)]
+pub struct Clause {
+    /// `ROW/clause`.
+    pub name: &'static str,
+    /// Panics, or ends the process with a status that is not zero, if the clause does not hold.
+    pub run: fn(),
+    /// After this long it has failed.
+    pub timeout: Duration,
+}
+
+impl Clause {
+    /// A clause with the usual time-out.
+    pub const fn new(name: &'static str, run: fn()) -> Self {
+        Self::slow(name, 30, run)
+    }
+
+    /// A clause that may take longer.
+    pub const fn slow(name: &'static str, timeout_seconds: u64, run: fn()) -> Self {
+        let timeout = Duration::from_secs(timeout_seconds);
+        Self { name, run, timeout }
+    }
+}
+
+/// Ends this clause's process: it cannot be tried here.
+pub fn skip(why: &str) -> ! {
+    println!("{why}");
+    std::process::exit(SKIPPED)
+}
+
+/// How many of `full` this run takes.
+pub fn count(full: u64) -> u64 {
+    if long() {
+        full
+    } else {
+        full / 10
+    }
+}
+
+/// Whether this is the long run.
+pub fn long() -> bool {
+    std::env::var_os("LONG").is_some_and(|value| !value.is_empty())
+}
+
+/// A seeded generator: xorshift64*, by Vigna.
+pub struct Random(u64);
+
+impl Random {
+    /// From `SEED` in the environment, else from the clock; printed, so that a run can be repeated.
+    pub fn seeded() -> Self {
+        let seed = match std::env::var("SEED") {
+            Ok(text) if !text.is_empty() => text.parse().expect("SEED is a number"),
+            _ => std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64,
+        };
+        println!("SEED={seed}");
+        Self(seed | 1)
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
+    }
+
+    /// A number below `bound`.
+    pub fn below(&mut self, bound: u64) -> u64 {
+        (self.next() >> 33) % bound
+    }
+}

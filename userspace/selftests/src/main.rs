@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The programs that run in the VM against the real iostream.ko: one process for each clause of the
+//! contract, named `ROW/clause`.
+
+mod child;
+mod clause;
+mod kernel_log;
+mod raw;
+mod rows;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clause::Clause;
+use kernel_log::KernelLog;
+
+const USAGE: &str = "\
+usage: selftests [--list] [PATTERN...]
+
+Runs the clauses whose names contain one of the patterns (all without any), each in a process of its
+own, and prints KTAP. Needs root, and iostream.ko loaded.
+
+  --list        prints the names, one a line
+  --exec NAME   runs one clause in this very process
+
+  ONLY=PATTERN  in the environment: as if given as an argument; `|` separates several
+  LONG=1        full counts; else a tenth
+  SEED=N        repeats the random choices of a run
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let clauses = rows::all();
+    match args.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["--help" | "-h"] => print!("{USAGE}"),
+        ["--list"] => clauses
+            .iter()
+            .for_each(|clause| println!("{}", clause.name)),
+        ["--exec", name] => match clauses.iter().find(|clause| clause.name == name) {
+            Some(clause) => (clause.run)(),
+            None => {
+                eprintln!("selftests: there is no clause {name}");
+                return ExitCode::from(2);
+            }
+        },
+        _ if args.iter().any(|arg| arg.starts_with('-')) => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+        _ => return run(&selected(clauses, args)),
+    }
+    ExitCode::SUCCESS
+}
+
+/// The clauses that the arguments and `ONLY` ask for.
+fn selected(clauses: Vec<Clause>, mut patterns: Vec<String>) -> Vec<Clause> {
+    if let Ok(only) = std::env::var("ONLY") {
+        let given = only.split('|').filter(|pattern| !pattern.is_empty());
+        patterns.extend(given.map(str::to_owned));
+    }
+    let wanted = |clause: &Clause| {
+        patterns.is_empty() || patterns.iter().any(|pattern| clause.name.contains(pattern))
+    };
+    clauses.into_iter().filter(wanted).collect()
+}
+
+fn run(clauses: &[Clause]) -> ExitCode {
+    println!("KTAP version 1\n1..{}", clauses.len());
+    let mut log = KernelLog::open();
+    let mut failed = false;
+    for (i, clause) in clauses.iter().enumerate() {
+        log.mark(clause.name);
+        let start = Instant::now();
+        let mut outcome = child::run(clause);
+        let splats = log.splats();
+        for line in outcome
+            .output
+            .lines()
+            .chain(splats.iter().map(String::as_str))
+        {
+            println!("# {line}");
+        }
+        println!("# {:.1} s", start.elapsed().as_secs_f64());
+        outcome.ok &= splats.is_empty();
+        let skip = outcome
+            .skip
+            .map_or(String::new(), |why| format!(" # SKIP {why}"));
+        let verdict = if outcome.ok { "ok" } else { "not ok" };
+        println!("{verdict} {} {}{skip}", i + 1, clause.name);
+        failed |= !outcome.ok;
+    }
+    ExitCode::from(u8::from(failed))
+}

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The process's end of a queue, as iostream.h describes it. It shares no code with the ring.
+
+use std::sync::atomic::{fence, Ordering::*};
+
+use super::{consumer, producer, Area, Map, Session, INPUT, OUTPUT};
+
+/// An entry that was taken out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub bytes: Vec<u8>,
+    pub flags: u16,
+    pub lost: u16,
+}
+
+fn occupied(len: u32) -> u64 {
+    (u64::from(len) + 8).next_multiple_of(8)
+}
+
+/// Whether a step from `old` to `new` crosses `wake`.
+fn crossed(wake: u64, old: u64, new: u64) -> bool {
+    new.wrapping_sub(wake) < new.wrapping_sub(old)
+}
+
+/// An output queue: the process consumes.
+pub struct Output {
+    pub producer: Map,
+    pub consumer: Map,
+    pub data: Map,
+    pub size: u64,
+    pub pos: u64,
+    looked: u64,
+}
+
+impl Output {
+    pub fn new(session: &Session) -> Self {
+        Self {
+            producer: session.map(OUTPUT, Area::Producer),
+            consumer: session.map_writable(OUTPUT, Area::Consumer),
+            data: session.map(OUTPUT, Area::Data),
+            size: session.queue(OUTPUT).data_bytes,
+            pos: 0,
+            looked: 0,
+        }
+    }
+
+    /// Bytes that wait, overhead included.
+    pub fn available(&self) -> u64 {
+        let head = self.producer.word(producer::POS).load(Acquire);
+        let bytes = head.wrapping_sub(self.pos);
+        assert!(
+            bytes <= self.size,
+            "the kernel's position: {head}, own {}",
+            self.pos
+        );
+        bytes
+    }
+
+    /// Takes the next entry out and frees its room; does not notify.
+    pub fn take(&mut self) -> Option<Entry> {
+        if self.available() == 0 {
+            return None;
+        }
+        let at = (self.pos % self.size) as usize;
+        let header = self.data.read(at, 8);
+        let len = u32::from_ne_bytes(header[..4].try_into().unwrap());
+        assert!(occupied(len) <= self.available(), "entry of {len} bytes");
+        let entry = Entry {
+            bytes: self.data.read(at + 8, len as usize),
+            flags: u16::from_ne_bytes(header[4..6].try_into().unwrap()),
+            lost: u16::from_ne_bytes(header[6..].try_into().unwrap()),
+        };
+        self.pos += occupied(len);
+        self.consumer.word(consumer::POS).store(self.pos, Release);
+        Some(entry)
+    }
+
+    /// Whether the kernel waits for the room that was made.
+    pub fn must_notify(&mut self) -> bool {
+        fence(SeqCst);
+        let wake = self.producer.word(producer::WAKE).load(Relaxed);
+        crossed(
+            wake,
+            std::mem::replace(&mut self.looked, self.pos),
+            self.pos,
+        )
+    }
+
+    /// Takes the next entry out, and tells the kernel of the room if it waits.
+    pub fn take_and_notify(&mut self, session: &Session) -> Option<Entry> {
+        let entry = self.take()?;
+        if self.must_notify() {
+            session.notify(OUTPUT).expect("IOSTREAM_IOC_NOTIFY");
+        }
+        Some(entry)
+    }
+
+    /// Asks to be woken by the next entry. Whether one waits already.
+    pub fn arm(&self) -> bool {
+        self.consumer
+            .word(consumer::WAKE)
+            .store(self.pos + 8, Relaxed);
+        fence(SeqCst);
+        self.available() != 0
+    }
+}
+
+/// An input queue: the process produces.
+pub struct Input {
+    pub producer: Map,
+    pub consumer: Map,
+    pub data: Map,
+    pub size: u64,
+    pub pos: u64,
+    looked: u64,
+}
+
+impl Input {
+    pub fn new(session: &Session) -> Self {
+        Self {
+            producer: session.map_writable(INPUT, Area::Producer),
+            consumer: session.map(INPUT, Area::Consumer),
+            data: session.map_writable(INPUT, Area::Data),
+            size: session.queue(INPUT).data_bytes,
+            pos: 0,
+            looked: 0,
+        }
+    }
+
+    /// Free bytes, overhead included.
+    pub fn room(&self) -> u64 {
+        let tail = self.consumer.word(consumer::POS).load(Acquire);
+        let used = self.pos.wrapping_sub(tail);
+        assert!(
+            used <= self.size,
+            "the kernel's position: {tail}, own {}",
+            self.pos
+        );
+        self.size - used
+    }
+
+    /// Writes an entry without showing it. Whether it fitted.
+    pub fn put(&mut self, bytes: &[u8]) -> bool {
+        let len = bytes.len() as u32;
+        if self.room() < occupied(len) {
+            return false;
+        }
+        let at = (self.pos % self.size) as usize;
+        self.data.write(at, &u64::from(len).to_le_bytes());
+        self.data.write(at + 8, bytes);
+        self.pos += occupied(len);
+        true
+    }
+
+    /// Shows all that was written.
+    pub fn publish(&mut self) {
+        self.producer.word(producer::POS).store(self.pos, Release);
+    }
+
+    /// Whether the kernel waits for what was published.
+    pub fn must_notify(&mut self) -> bool {
+        fence(SeqCst);
+        let wake = self.consumer.word(consumer::WAKE).load(Relaxed);
+        crossed(
+            wake,
+            std::mem::replace(&mut self.looked, self.pos),
+            self.pos,
+        )
+    }
+
+    /// Writes an entry, shows it, and tells the kernel if it waits. Whether it fitted.
+    pub fn push(&mut self, session: &Session, bytes: &[u8]) -> bool {
+        if !self.put(bytes) {
+            return false;
+        }
+        self.publish();
+        if self.must_notify() {
+            session.notify(INPUT).expect("IOSTREAM_IOC_NOTIFY");
+        }
+        true
+    }
+
+    /// Asks to be woken when `need` bytes, overhead included, are free. Whether they are already.
+    pub fn arm(&self, need: u64) -> bool {
+        let wake = self.pos.wrapping_add(need).wrapping_sub(self.size);
+        self.producer.word(producer::WAKE).store(wake, Relaxed);
+        self.producer.word(producer::ROOM).store(need, Relaxed);
+        fence(SeqCst);
+        self.room() >= need
+    }
+}
