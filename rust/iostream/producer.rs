@@ -236,7 +236,7 @@ pub(crate) enum Arm {
     No,
     /// For its entry.
     Entry,
-    /// For a quarter of the queue, so that a busy consumer notifies rarely.
+    /// For a quarter of the queue, so that a busy consumer notifies rarely. Less is no room.
     Quarter,
 }
 
@@ -430,17 +430,12 @@ fn arm_or_full(
     arm: Arm,
 ) -> Result<(), Error> {
     let need = occupied_bytes(len);
-    let armed = match arm {
+    let room = match arm {
         Arm::No => Ok(false),
         Arm::Entry => producer.arm_room(need),
         Arm::Quarter => producer.arm_room(need.max(queue.geometry().data_bytes() / 4)),
     };
-    let found = match armed {
-        // What was asked for may not be there, and yet enough for this entry.
-        Ok(false) => producer.room().map(|room| room >= need),
-        found => found,
-    };
-    match found {
+    match room {
         Ok(true) => Ok(()),
         Ok(false) => {
             queue.found_full(producer);

@@ -392,8 +392,9 @@ impl Queue {
         bytes: u64,
         wake: Wake,
     ) {
+        // First: who sees the published position, and acts on it, is not ahead of this one.
+        self.kernel_pos.store(producer.committed_pos(), Relaxed);
         producer.publish();
-        self.kernel_pos.store(producer.published_pos(), Relaxed);
         self.count(Counter::Entries, entries);
         self.count(Counter::Bytes, bytes);
         self.raise_high_water(producer.high_water_bytes());
@@ -417,8 +418,9 @@ impl Queue {
         entries: u64,
         bytes: u64,
     ) {
+        // First, as in `publish_produced`.
+        self.kernel_pos.store(consumer.released_pos(), Relaxed);
         consumer.publish();
-        self.kernel_pos.store(consumer.published_pos(), Relaxed);
         self.count(Counter::Entries, entries);
         self.count(Counter::Bytes, bytes);
         self.raise_high_water(consumer.high_water_bytes());
@@ -477,12 +479,13 @@ impl Queue {
     /// Whether poll may say that the process can go on: entries wait, or the room asked for is
     /// there. `Err` if the process's position cannot be right.
     pub(crate) fn is_ready(&self) -> Result<bool, ring::Error> {
-        // ORDERING: the caller armed before, with a full barrier; see `Notify::arm`.
-        let kernel = self.kernel_pos.load(Relaxed);
+        let Some((user, kernel)) = self.both_positions() else {
+            return Ok(true);
+        };
         let size = self.geometry().data_bytes();
         let used = match self.direction {
-            Direction::Output => kernel.wrapping_sub(self.user_pos()),
-            Direction::Input => self.user_pos().wrapping_sub(kernel),
+            Direction::Output => kernel.wrapping_sub(user),
+            Direction::Input => user.wrapping_sub(kernel),
         };
         if used > size && !self.config.overwrite {
             return Err(ring::Error::Corrupt);
@@ -491,6 +494,24 @@ impl Queue {
             Direction::Output => Ok(used != 0),
             Direction::Input => Ok(size - used >= self.wanted_room()),
         }
+    }
+
+    /// The process's position and the kernel's end's, as they were at one moment; `None` if they
+    /// move too fast to tell, which is ready enough.
+    fn both_positions(&self) -> Option<(u64, u64)> {
+        // ORDERING: the caller armed before, with a full barrier; see `Notify::arm`. The acquire
+        // load in `user_pos` pairs with the process's release store: what the process had seen of
+        // the kernel's end, `kernel_pos` shows.
+        let mut user = self.user_pos();
+        for _ in 0..4 {
+            let kernel = self.kernel_pos.load(Acquire);
+            let again = self.user_pos();
+            if user == again {
+                return Some((user, kernel));
+            }
+            user = again;
+        }
+        None
     }
 
     /// The process's own position, as it says.

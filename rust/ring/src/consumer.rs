@@ -241,6 +241,12 @@ impl<M: Memory> Consumer<M> {
         Ok(self.peer.wrapping_sub(self.pos))
     }
 
+    /// The position after the last released entry: what [`Self::publish`] will show.
+    #[inline(always)]
+    pub const fn released_pos(&self) -> u64 {
+        self.pos
+    }
+
     /// The position before which everything was released and published.
     #[inline(always)]
     pub const fn published_pos(&self) -> u64 {

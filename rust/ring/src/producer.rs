@@ -292,6 +292,12 @@ impl<M: Memory> Producer<M> {
         self.lost = self.lost.saturating_add(entries);
     }
 
+    /// The position after the last committed entry: what [`Self::publish`] will show.
+    #[inline(always)]
+    pub const fn committed_pos(&self) -> u64 {
+        self.pos
+    }
+
     /// The position after the last published entry.
     #[inline(always)]
     pub const fn published_pos(&self) -> u64 {
