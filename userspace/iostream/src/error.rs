@@ -86,12 +86,12 @@ pub enum Error {
     /// The device has no such call (`ENOTTY`).
     #[error("this device has no {0}: only /dev/iostream has endpoints to set up and run")]
     Unsupported(&'static str),
-    /// More than the module allows for one queue (`E2BIG`).
-    #[error("a queue of {asked} bytes is above the limit of {limit} (module parameter)")]
+    /// More than is allowed: bytes of one queue, entries of one batch (`E2BIG`).
+    #[error("{asked} is above the limit of {limit}: ask for less")]
     LimitExceeded {
-        /// Bytes that were asked for, in the larger of the queues.
+        /// What was asked for: of several queues, the largest.
         asked: u64,
-        /// Bytes that one queue may have.
+        /// What is allowed.
         limit: u64,
     },
     /// All queues together would take more than the module allows (`EDQUOT`).

@@ -192,11 +192,20 @@ impl Session {
     /// In [`Run::result`]: [`Error::TimedOut`], [`Error::Interrupted`], [`Error::Busy`],
     /// [`Error::Corrupt`], [`Error::Unsupported`], [`Error::NotSetUp`], [`Error::Gone`].
     pub fn run(&self, entries: u64, timeout: Option<Duration>) -> Run {
+        self.run_batched(entries, 1, timeout)
+    }
+
+    /// As [`Self::run`], where the source publishes `batch` entries at once, up to 65536.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::run`]; [`Error::LimitExceeded`] for a larger batch.
+    pub fn run_batched(&self, entries: u64, batch: u32, timeout: Option<Duration>) -> Run {
         // Zero nanoseconds would mean "never".
         let timeout_ns = timeout.map_or(0, |time| {
             u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).max(1)
         });
-        let (entries, result) = self.device.run(entries, timeout_ns);
+        let (entries, result) = self.device.run(entries, timeout_ns, batch);
         Run { entries, result }
     }
 

@@ -195,21 +195,28 @@ impl Setup {
         }
     }
 
+    fn smaller_output(&self) -> bool {
+        let bytes = |capacity: Option<Capacity>| capacity.and_then(|c| c.bytes().ok());
+        bytes(self.output) < bytes(self.input)
+    }
+
     /// Why the kernel may have called the request invalid.
     fn reason(&self) -> &'static str {
         let zero = |capacity: Option<Capacity>| capacity.is_some_and(|c| c.bytes() == Ok(0));
         let (output, input) = (self.output.is_some(), self.input.is_some());
         let has_its_queues = match self.endpoint {
             Endpoint::Echo => output && input,
-            Endpoint::Source => output,
-            Endpoint::Sink => input,
+            Endpoint::Source => output && !input,
+            Endpoint::Sink => input && !output,
         };
         if !output && !input {
             "the set-up asks for no queue: give the capacity of at least one"
         } else if zero(self.output) || zero(self.input) {
             "a queue cannot have a capacity of zero"
         } else if !has_its_queues {
-            "the endpoint lacks a queue: echo wants both, a source output, a sink input"
+            "wrong queues for the endpoint: echo wants both, a source output, a sink input"
+        } else if self.endpoint == Endpoint::Echo && self.smaller_output() {
+            "the output queue of an echo must be as large as its input queue"
         } else if self.overwrite && !output {
             "only an output queue can overwrite"
         } else if self.endpoint == Endpoint::Source {
@@ -252,6 +259,8 @@ mod tests {
         assert!(reason(Setup::new(Endpoint::Echo)).contains("no queue"));
         assert!(reason(Setup::sink().input_bytes(0)).contains("zero"));
         assert!(reason(Setup::new(Endpoint::Echo).input_bytes(1)).contains("wants both"));
+        assert!(reason(Setup::sink().output_bytes(1)).contains("wants both"));
+        assert!(reason(Setup::echo().output_bytes(1)).contains("as large"));
         assert!(reason(Setup::sink().overwrite(true)).contains("overwrite"));
         assert!(reason(Setup::source(8, 4)).contains("sizes"));
         let error = Setup::sink().input_bytes(1 << 40).explain(Errno::TOOBIG, 9);

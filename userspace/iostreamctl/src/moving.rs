@@ -16,6 +16,9 @@ use crate::stop::{Patience, Stop, SLICE};
 /// How long the endpoint may find nothing to do before its thread looks around.
 const RUN_SLICE: Duration = Duration::from_millis(50);
 
+/// Entries that a source publishes at once, as far as they are there.
+const RUN_BATCH: u32 = 64;
+
 /// What was sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sent {
@@ -148,7 +151,7 @@ pub fn run_endpoint(
     let mut made = 0;
     while !done.load(Ordering::Relaxed) && !stop.is_set() && (count == 0 || made < count) {
         let left = if count == 0 { 0 } else { count - made };
-        let run = session.run(left, Some(RUN_SLICE));
+        let run = session.run_batched(left, RUN_BATCH, Some(RUN_SLICE));
         made += run.entries;
         match run.result {
             Ok(()) | Err(Error::TimedOut | Error::Interrupted) => {}

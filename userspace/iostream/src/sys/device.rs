@@ -22,6 +22,9 @@ const RESET: Opcode = uapi::IOSTREAM_IOC_RESET as Opcode;
 const RUN: Opcode = uapi::IOSTREAM_IOC_RUN as Opcode;
 const ENDPOINT: Opcode = uapi::IOSTREAM_IOC_ENDPOINT as Opcode;
 
+/// The largest batch of `IOSTREAM_IOC_RUN`, as iostream.h has it.
+const MAX_BATCH: u64 = 65536;
+
 /// What `poll` said of a device.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ready {
@@ -146,16 +149,27 @@ impl Device {
     }
 
     /// `IOSTREAM_IOC_RUN`. Returns the entries that were moved, also if it failed.
-    pub(crate) fn run(&self, entries: u64, timeout_ns: u64) -> (u64, Result<(), Error>) {
+    pub(crate) fn run(
+        &self,
+        entries: u64,
+        timeout_ns: u64,
+        batch: u32,
+    ) -> (u64, Result<(), Error>) {
         let mut run = uapi::iostream_run {
             entries,
             timeout_ns,
-            done: 0,
+            batch,
             ..Default::default()
         };
         // SAFETY: It reads and writes one `iostream_run`.
         let result = unsafe { self.call(Updater::<RUN, _>::new(&mut run)) };
-        let result = result.map_err(|errno| Error::of_call("IOSTREAM_IOC_RUN", errno));
+        let result = result.map_err(|errno| match errno {
+            Errno::TOOBIG => Error::LimitExceeded {
+                asked: batch.into(),
+                limit: MAX_BATCH,
+            },
+            errno => Error::of_call("IOSTREAM_IOC_RUN", errno),
+        });
         (run.done, result)
     }
 
