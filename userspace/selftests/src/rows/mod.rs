@@ -5,11 +5,29 @@
 use crate::clause::Clause;
 
 mod q01;
+mod q03;
+mod q05;
+mod q07;
+mod q08;
+mod q09;
+mod q10;
+mod q11;
+mod q12;
 
 /// All clauses, in the contract's order.
 pub fn all() -> Vec<Clause> {
-    let rows: &[&[Clause]] = &[q01::CLAUSES];
-    let all = rows.concat();
+    let all = [
+        q01::CLAUSES,
+        q03::CLAUSES,
+        q05::CLAUSES,
+        q07::CLAUSES,
+        q08::CLAUSES,
+        q09::CLAUSES,
+        q10::CLAUSES,
+        q11::CLAUSES,
+        q12::CLAUSES,
+    ]
+    .concat();
     for (i, clause) in all.iter().enumerate() {
         let twice = all[..i].iter().any(|other| other.name == clause.name);
         assert!(!twice, "two clauses are called {}", clause.name);

@@ -6,7 +6,7 @@ use iostream_ring::uapi::iostream_setup;
 use rustix::io::Errno;
 
 use crate::clause::Clause;
-use crate::raw::{echo, Session, INPUT, OUTPUT};
+use crate::raw::{echo, sink, source, Session, INPUT, OUTPUT};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-01/rounded-to-pages", rounded_to_pages),
@@ -33,14 +33,14 @@ fn rounded_to_pages() {
         100 * page() - 7,
     ] {
         let session = Session::new(iostream_setup {
-            input_bytes: 2 * bytes,
+            output_bytes: 2 * bytes,
             ..echo(bytes)
         });
-        let output = session.queue(OUTPUT);
-        assert_eq!(output.data_bytes, bytes.next_multiple_of(page()));
-        assert_eq!(u64::from(output.page_bytes), page());
         let input = session.queue(INPUT);
-        assert_eq!(input.data_bytes, (2 * bytes).next_multiple_of(page()));
+        assert_eq!(input.data_bytes, bytes.next_multiple_of(page()));
+        assert_eq!(u64::from(input.page_bytes), page());
+        let output = session.queue(OUTPUT);
+        assert_eq!(output.data_bytes, (2 * bytes).next_multiple_of(page()));
     }
 }
 
@@ -81,6 +81,8 @@ fn refused(setup: iostream_setup, error: Errno) {
 
 fn either(bytes: u64, error: Errno) {
     let good = echo(page());
+    refused(source(bytes, 16, 16, 0), error);
+    refused(sink(bytes), error);
     refused(
         iostream_setup {
             output_bytes: bytes,
