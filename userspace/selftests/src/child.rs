@@ -18,6 +18,8 @@ use crate::clause::{Clause, SKIPPED};
 pub struct Outcome {
     pub ok: bool,
     pub skip: Option<String>,
+    /// It could not even be killed.
+    pub hangs: bool,
     pub output: String,
 }
 
@@ -47,6 +49,7 @@ pub fn run(clause: &Clause) -> Outcome {
     let mut outcome = Outcome {
         ok: false,
         skip: None,
+        hangs: status.is_none(),
         output: String::from_utf8_lossy(&bytes).into_owned(),
     };
     match status {

@@ -89,6 +89,11 @@ fn run(clauses: &[Clause]) -> ExitCode {
         let verdict = if outcome.ok { "ok" } else { "not ok" };
         println!("{verdict} {} {}{skip}", i + 1, clause.name);
         failed |= !outcome.ok;
+        if outcome.hangs {
+            // What comes after it would be blamed for it.
+            println!("Bail out! {} hangs in the kernel", clause.name);
+            break;
+        }
     }
     ExitCode::from(u8::from(failed))
 }
