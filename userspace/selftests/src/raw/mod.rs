@@ -16,8 +16,8 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::{Errno, Result};
 
 pub use map::{Area, Map, Prot};
-pub use queue::{Entry, Input, Output};
-pub use record::{check_record, make_record, RECORD_BYTES};
+pub use queue::{Input, Output};
+pub use record::{check_record, make_record};
 
 /// The built-in endpoint.
 pub const DEVICE: &str = "/dev/iostream";
@@ -195,6 +195,20 @@ impl Session {
         })
     }
 
+    /// Runs until the endpoint has moved `entries` entries in all, in this call or in callbacks.
+    pub fn run_until(&self, entries: u64) {
+        while self.endpoint().unwrap().entries < entries {
+            let (_, result) = self.run_with(iostream_run {
+                timeout_ns: 20_000_000,
+                ..Default::default()
+            });
+            assert!(
+                matches!(result, Ok(()) | Err(Errno::TIMEDOUT)),
+                "{result:?}"
+            );
+        }
+    }
+
     pub fn endpoint(&self) -> Result<iostream_endpoint> {
         let mut endpoint = iostream_endpoint::default();
         self.pass(IOSTREAM_IOC_ENDPOINT, &mut endpoint)?;
@@ -226,6 +240,18 @@ impl Session {
         buffer.truncate(len);
         buffer
     }
+}
+
+/// An echo, stuck: both queues of a page are full of entries of 24 bytes. Each that is taken out,
+/// with a notification, makes room for one.
+pub fn stuck_echo() -> (Session, Input, Output) {
+    let session = Session::new(echo(4096));
+    let (mut input, output) = (Input::new(&session), Output::new(&session));
+    for _ in 0..2 * 4096 / 32 {
+        assert!(input.push(&session, &[7; 24]));
+    }
+    assert_eq!((input.room(), output.available()), (0, 4096));
+    (session, input, output)
 }
 
 /// Polls one descriptor.
