@@ -154,6 +154,16 @@ impl Consumer {
         })
     }
 
+    /// Asks to be told of the next entry, with entries left in the queue. Returns whether one came
+    /// meanwhile.
+    pub(crate) fn arm_next(&mut self) -> Result<bool, Error> {
+        self.with(|queue, consumer| {
+            consumer
+                .arm_next()
+                .map_err(|error| queue.report(error, consumer.corrupt_events()))
+        })
+    }
+
     /// Bytes that wait, overhead included.
     ///
     /// # Errors

@@ -263,9 +263,10 @@ enum {
 	 */
 	IOSTREAM_IOC_RESET	= _IO('j', 0x05),
 	/*
-	 * /dev/iostream: work flat out in this call: source: make entries; sink: check them; echo:
-	 * move them. Killable; other signals end it with EINTR and done filled in. EBUSY:
-	 * another thread runs, or the source is driven by its timer; ETIMEDOUT; EBADMSG: the
+	 * /dev/iostream: work flat out in this call: source: make entries; sink: check them, and
+	 * leave what is beyond the number asked for until the next notification or run; echo: move
+	 * them. Killable; other signals end it with EINTR and done filled in. EBUSY: another thread
+	 * runs, or the source is driven by its timer; ETIMEDOUT; EBADMSG: the
 	 * process's positions or headers cannot be right; E2BIG: batch above 65536.
 	 */
 	IOSTREAM_IOC_RUN	= _IOWR('j', 0x06, struct iostream_run),

@@ -59,15 +59,17 @@ pub(crate) struct Service {
     kind: Mutex<Kind>,
     /// A thread is in `run`: callbacks leave the work to it.
     running: Atomic<u32>,
+    /// There is work that no callback has done.
+    due: Atomic<u32>,
 }
 
 impl Driver for Service {
     fn data_available(&self) {
-        self.serve();
+        self.called();
     }
 
     fn room_available(&self) {
-        self.serve();
+        self.called();
     }
 }
 
@@ -78,16 +80,23 @@ impl Service {
             stats,
             kind <- new_mutex!(kind, "iostream_endpoint"),
             running: Atomic::new(0),
+            due: Atomic::new(0),
         })
     }
 
-    /// Moves what can be moved, unless another thread is at it in `run`.
-    fn serve(&self) {
-        // ORDERING: the caller published before it notified, and `notify` issued a full barrier;
-        // pairs with the full barrier in `run`.
-        if self.running.load(Relaxed) != 0 {
-            return;
+    /// Does what is due, unless a thread is in `run`, which does it at its end.
+    fn called(&self) {
+        self.due.store(1, Relaxed);
+        // ORDERING: pairs with the full barrier in `run`: one of the two sees the other, and does
+        // what is due.
+        smp_mb(Full);
+        if self.running.load(Relaxed) == 0 && self.due.xchg(0, Full) != 0 {
+            self.serve();
         }
+    }
+
+    /// Moves what can be moved.
+    fn serve(&self) {
         let mut kind = self.kind.lock();
         if matches!(*kind, Kind::Source(..)) {
             // It moves in `run` alone.
@@ -119,11 +128,24 @@ impl Service {
         }
         let ran = self.run_alone(request);
         self.running.store(0, Relaxed);
-        // ORDERING: pairs with the full barrier in `Port::notify`: a callback that saw `running`
-        // left to this thread what it came for.
+        // ORDERING: pairs with the full barrier in `called`.
         smp_mb(Full);
-        self.serve();
+        let due = self.due.xchg(0, Full) != 0;
+        // While it ran nobody was armed.
+        if due || self.rearm() {
+            self.serve();
+        }
         ran.map_err(Into::into)
+    }
+
+    /// After a run: asks to be notified again. Returns whether there is something to do already.
+    fn rearm(&self) -> bool {
+        match &mut *self.kind.lock() {
+            // What is left stays, so that a caller can have exactly as many as it asked for.
+            Kind::Sink(consumer, _) => consumer.arm_next().unwrap_or(false),
+            Kind::Echo(..) => true,
+            Kind::Source(..) | Kind::Timer => false,
+        }
     }
 
     fn run_alone(&self, request: &mut uapi::iostream_run) -> Result<(), Error> {

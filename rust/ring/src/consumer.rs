@@ -231,6 +231,24 @@ impl<M: Memory> Consumer<M> {
         Ok(self.pos != self.peer)
     }
 
+    /// As [`Self::arm`], for a consumer that leaves entries where they are: asks to be woken when
+    /// one more is published than it knows of, or when the ring is found full.
+    ///
+    /// Returns whether one more came meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`].
+    pub fn arm_next(&mut self) -> Result<bool, Error> {
+        let known = self.peer;
+        let wake = known.wrapping_add(ENTRY_ALIGN);
+        self.memory.consumer_wake_pos().store_relaxed(wake);
+        // ORDERING: pairs with the full barrier in `Producer::must_wake`.
+        full_barrier();
+        self.refresh()?;
+        Ok(self.peer != known)
+    }
+
     /// Bytes that wait, headers and padding included, after a fresh look.
     ///
     /// # Errors
