@@ -8,6 +8,7 @@ mod clause;
 mod kernel_log;
 mod raw;
 mod rows;
+mod testnode;
 
 use std::process::ExitCode;
 use std::time::Instant;
