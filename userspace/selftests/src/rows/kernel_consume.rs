@@ -28,7 +28,7 @@ fn sum(bytes: &[u8]) -> u64 {
 }
 
 fn dequeue() {
-    let node = TestNode::with("- 4096");
+    let node = TestNode::with("0 4096");
     let session = node.open();
     for i in 0..100_u64 {
         let len = (i * 61) % 500;
@@ -43,7 +43,7 @@ fn dequeue() {
 }
 
 fn too_small_stays() {
-    let node = TestNode::with("- 4096");
+    let node = TestNode::with("0 4096");
     let session = node.open();
     session.write_entry(&[1; 300]);
     session.write_entry(&[2; 7]);
@@ -61,7 +61,7 @@ fn too_small_stays() {
 }
 
 fn empty() {
-    let node = TestNode::with("- 4096");
+    let node = TestNode::with("0 4096");
     let session = node.open();
     for command in ["dequeue 10", "peek", "release"] {
         node.fails(command, Errno::NODATA);
@@ -74,7 +74,7 @@ fn empty() {
 }
 
 fn peek() {
-    let node = TestNode::with("- 4096");
+    let node = TestNode::with("0 4096");
     let session = node.open();
     session.write_entry(&[5; 300]);
     session.write_entry(b"next");
@@ -89,7 +89,7 @@ fn peek() {
 }
 
 fn release() {
-    let node = TestNode::with("- 4096");
+    let node = TestNode::with("0 4096");
     let session = node.open();
     session.write_entry(&[5; 300]);
     session.write_entry(b"next");
@@ -103,7 +103,7 @@ fn release() {
 }
 
 fn drain() {
-    let node = TestNode::with("- 4096");
+    let node = TestNode::with("0 4096");
     let session = node.open();
     for i in 0..10 {
         session.write_entry(&[i; 20]);
@@ -120,7 +120,7 @@ fn drain() {
 /// A process that rewrites header and bytes of an entry while the driver looks at it: the driver
 /// sees one of the lengths or a corrupt peer, and nothing else happens to it.
 fn view_is_untrusted() {
-    let node = TestNode::with("- 4096");
+    let node = TestNode::with("0 4096");
     let session = node.open();
     let mut input = Input::new(&session);
     let stop = AtomicBool::new(false);
@@ -161,7 +161,7 @@ fn view_is_untrusted() {
 
 /// One event each, however often the driver looks, until the value changes.
 fn position_reported_once() {
-    let node = TestNode::with("- 4096");
+    let node = TestNode::with("0 4096");
     let session = node.open();
     let input = Input::new(&session);
     let bad = [4, 4096 + 8, u64::MAX - 7, 1 << 63, 4096 + 16];
@@ -182,7 +182,7 @@ fn position_reported_once() {
 }
 
 fn header_reported_once() {
-    let node = TestNode::with("- 4096");
+    let node = TestNode::with("0 4096");
     let session = node.open();
     let mut input = Input::new(&session);
     assert!(input.push(&session, &[9; 40]));

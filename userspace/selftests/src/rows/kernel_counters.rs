@@ -93,7 +93,7 @@ fn high_water() {
 }
 
 fn wakeups() {
-    let node = TestNode::with("4096 -");
+    let node = TestNode::with("4096 0");
     let session = node.open();
     let mut output = Output::new(&session);
     for round in 1..=5 {

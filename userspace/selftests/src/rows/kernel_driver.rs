@@ -42,7 +42,7 @@ fn node_named() {
     }
     let longest = "n".repeat(31);
     SPARE.command("unpublish").unwrap();
-    SPARE.command(&format!("publish {longest} 4096 -")).unwrap();
+    SPARE.command(&format!("publish {longest} 4096 0")).unwrap();
     let path = find(&longest).expect("a name of 31 bytes is whole in sysfs");
     SPARE.command("unpublish").unwrap();
     assert!(!path.exists() && find(&longest).is_none());
@@ -189,7 +189,7 @@ fn mode_is_enforced() {
 fn name_taken() {
     SPARE.command("unpublish").unwrap();
     for name in ["it2way", "itout", "iostream"] {
-        let again = SPARE.command(&format!("publish {name} 4096 -"));
+        let again = SPARE.command(&format!("publish {name} 4096 0"));
         assert_eq!(again, Err(Errno::EXIST), "{name}");
     }
     // Whose it is goes on, and a free one is taken after that.
@@ -197,8 +197,8 @@ fn name_taken() {
     let session = node.open();
     node.run("enqueue 8");
     assert_eq!(session.read_entry().len(), 8);
-    drop(TestNode::with("4096 -"));
-    drop(TestNode::with("4096 -"));
+    drop(TestNode::with("4096 0"));
+    drop(TestNode::with("4096 0"));
 }
 
 fn bad_names() {
@@ -207,7 +207,7 @@ fn bad_names() {
     let before = nodes();
     let long = "n".repeat(32);
     for name in ["a/b", "/", &long] {
-        let made = SPARE.command(&format!("publish {name} 4096 -"));
+        let made = SPARE.command(&format!("publish {name} 4096 0"));
         assert_eq!(made, Err(Errno::INVAL), "{name}");
     }
     assert_eq!(nodes(), before);

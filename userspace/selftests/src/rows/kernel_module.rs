@@ -119,8 +119,6 @@ fn framework_stays_while_open() {
     busy("a driver uses it");
     remove();
     busy("a session is open");
-    let map = session.try_map(OUTPUT, Area::Info, crate::raw::Prot::READ);
-    assert_eq!(map.err(), Some(Errno::NODEV));
     assert_eq!(line("iostream")[2], "1", "this session's");
     drop(session);
     assert_eq!(line("iostream")[2], "0", "nothing keeps it");

@@ -15,8 +15,8 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-01/driver-capacity-refused", driver_capacity_refused),
     Clause::new("Q-02/driver-entries", driver_entries),
     Clause::new("Q-02/driver-entries-refused", driver_entries_refused),
-    Clause::new("Q-03/full-writes-nothing", full_writes_nothing),
-    Clause::new("Q-03/too-large-carries-max", too_large_carries_max),
+    Clause::new("Q-03/kernel-full-writes-nothing", full_writes_nothing),
+    Clause::new("Q-03/kernel-too-large-carries-max", too_large_carries_max),
     Clause::new("Q-03/from-task", || from("task")),
     Clause::new("Q-03/from-softirq", || from("softirq")),
     Clause::new("Q-03/from-hardirq", || from("hardirq")),
@@ -42,7 +42,7 @@ fn driver_capacity() {
         (40_000, 40_960),
         (limit, limit),
     ] {
-        let node = TestNode::with(&format!("{asked} -"));
+        let node = TestNode::with(&format!("{asked} 0"));
         let queue = node.open().queue(OUTPUT);
         assert_eq!(queue.data_bytes, made);
         assert_eq!(u64::from(queue.max_entry_bytes), made - 8);
@@ -52,18 +52,17 @@ fn driver_capacity() {
 fn driver_capacity_refused() {
     let limit = Session::bare().version().unwrap().max_queue_bytes;
     for (asked, errno) in [
-        (0, Errno::INVAL),
         (u64::MAX, Errno::OVERFLOW),
         (u64::MAX - 4094, Errno::OVERFLOW),
         (limit + 1, Errno::TOOBIG),
         (u64::MAX - 4095, Errno::TOOBIG),
     ] {
-        for queues in [format!("{asked} -"), format!("- {asked}")] {
+        for queues in [format!("{asked} 0"), format!("0 {asked}")] {
             let made = TestNode::publish(&format!("publish spare {queues}"));
             assert_eq!(made.err(), Some(errno), "{queues}");
         }
     }
-    let made = TestNode::publish("publish spare - -");
+    let made = TestNode::publish("publish spare 0 0");
     assert_eq!(made.err(), Some(Errno::INVAL), "no queue at all");
 }
 
@@ -124,7 +123,7 @@ fn picture(output: &Output) -> (u64, u64, u64, Vec<u8>) {
 }
 
 fn full_writes_nothing() {
-    let node = TestNode::with("4096 -");
+    let node = TestNode::with("4096 0");
     let session = node.open();
     let mut output = Output::new(&session);
     // An odd position, and a gap of 24 bytes that the next entry of 24 does not fit into.
@@ -147,7 +146,7 @@ fn full_writes_nothing() {
 }
 
 fn too_large_carries_max() {
-    let node = TestNode::with("8192 -");
+    let node = TestNode::with("8192 0");
     let session = node.open();
     let mut output = Output::new(&session);
     let max = u64::from(session.queue(OUTPUT).max_entry_bytes);
@@ -162,7 +161,7 @@ fn too_large_carries_max() {
 }
 
 fn from(context: &str) {
-    let node = TestNode::with("4096 -");
+    let node = TestNode::with("4096 0");
     let session = node.open();
     let mut output = Output::new(&session);
     for number in 0..100 {
@@ -178,7 +177,7 @@ fn from(context: &str) {
 
 /// Full, too large and not open are said there as well, and room is found again.
 fn full_from(context: &str) {
-    let node = TestNode::with("4096 -");
+    let node = TestNode::with("4096 0");
     let session = node.open();
     let mut output = Output::new(&session);
     node.run("fill 248");
@@ -199,7 +198,7 @@ fn full_from(context: &str) {
 
 fn report_lost() {
     const GAP: u16 = iostream_ring::uapi::IOSTREAM_ENTRY_GAP as u16;
-    let node = TestNode::with("4096 -");
+    let node = TestNode::with("4096 0");
     let session = node.open();
     let mut output = Output::new(&session);
     let mut flags = |command: &str| {
@@ -221,7 +220,7 @@ fn report_lost() {
 }
 
 fn report_lost_saturates() {
-    let node = TestNode::with("4096 -");
+    let node = TestNode::with("4096 0");
     let session = node.open();
     let mut output = Output::new(&session);
     for (lost, said) in [(65_534, 65_534), (65_535, 65_535), (65_536, 65_535)] {
@@ -241,7 +240,7 @@ fn report_lost_saturates() {
 }
 
 fn kernel_can() {
-    let node = TestNode::with("4096 -");
+    let node = TestNode::with("4096 0");
     let session = node.open();
     let mut output = Output::new(&session);
     let can = |len: u64, count: u64| {
@@ -263,7 +262,7 @@ fn kernel_can() {
 }
 
 fn kernel_available() {
-    let node = TestNode::with("- 4096");
+    let node = TestNode::with("0 4096");
     let session = node.open();
     let available = || {
         node.run("available");

@@ -94,7 +94,7 @@ fn hang_up_eventfd() {
 }
 
 fn hang_up_poll() {
-    let node = TestNode::with("4096 -");
+    let node = TestNode::with("4096 0");
     let session = node.open();
     let poll = || session.poll(PollFlags::IN, -1);
     let said = woken_by(libc::SYS_ppoll, poll, || node.run(GONE));
@@ -103,7 +103,7 @@ fn hang_up_poll() {
 }
 
 fn hang_up_epoll(flags: epoll::EventFlags) {
-    let node = TestNode::with("4096 -");
+    let node = TestNode::with("4096 0");
     let session = node.open();
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
     let data = epoll::EventData::new_u64(1);
@@ -127,7 +127,7 @@ fn hang_up_not_asked_for() {
 }
 
 fn hang_up_read() {
-    let node = TestNode::with("4096 -");
+    let node = TestNode::with("4096 0");
     let session = node.open();
     let read = || session.read(&mut [0; 100]);
     let said = woken_by(libc::SYS_read, read, || node.run(GONE));
@@ -135,7 +135,7 @@ fn hang_up_read() {
 }
 
 fn hang_up_write() {
-    let node = TestNode::with("- 4096");
+    let node = TestNode::with("0 4096");
     let session = node.open();
     (0..16).for_each(|_| session.write_entry(&[1; 248]));
     let write = || session.write(&[1; 248]);
@@ -165,7 +165,7 @@ fn free_while_mapped() {
 }
 
 fn free_while_enqueue_waits() {
-    let node = TestNode::with("4096 -");
+    let node = TestNode::with("4096 0");
     let session = node.open();
     node.run("fill 248");
     let wait = || node.control().command("enqueue-wait 248");
@@ -175,7 +175,7 @@ fn free_while_enqueue_waits() {
 }
 
 fn free_while_dequeue_waits() {
-    let node = TestNode::with("- 4096");
+    let node = TestNode::with("0 4096");
     let session = node.open();
     let wait = || node.control().command("dequeue-wait 100 600000");
     let said = woken_by(libc::SYS_write, wait, || node.run(GONE));
@@ -351,7 +351,7 @@ fn gone_for_the_driver() {
 }
 
 fn what_waits_is_still_read() {
-    let node = TestNode::with("4096 -");
+    let node = TestNode::with("4096 0");
     let session = node.open();
     for _ in 0..3 {
         node.run("enqueue 20");

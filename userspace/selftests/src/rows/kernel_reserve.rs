@@ -24,7 +24,7 @@ pub const CLAUSES: &[Clause] = &[
 ];
 
 fn commit() {
-    let node = TestNode::with("4096 -");
+    let node = TestNode::with("4096 0");
     let session = node.open();
     let mut output = Output::new(&session);
     for number in 0..200 {
@@ -38,11 +38,11 @@ fn commit() {
 
 /// Half of what was reserved; the rest is free for the next one.
 fn commit_short() {
-    let node = TestNode::with("4096 -");
+    let node = TestNode::with("4096 0");
     let session = node.open();
     let mut output = Output::new(&session);
     node.run("reserve 4088 commit-short");
-    assert_eq!(output.available(), 8 + 2048 - 4);
+    assert_eq!(output.available(), 8 + 2048, "rounded up to 8");
     node.run("reserve 2000 commit-short");
     node.run("enqueue 1000");
     for (number, len) in [(0, 2044), (1, 1000), (2, 1000)] {
@@ -53,7 +53,7 @@ fn commit_short() {
 }
 
 fn changes_nothing(then: &str) {
-    let node = TestNode::with("4096 -");
+    let node = TestNode::with("4096 0");
     let session = node.open();
     let mut output = Output::new(&session);
     node.run("enqueue 8");
@@ -87,7 +87,7 @@ pub fn held(node: &TestNode, command: &str, meanwhile: impl FnOnce()) -> Result<
 }
 
 fn held_then_published() {
-    let node = TestNode::with("4096 -");
+    let node = TestNode::with("4096 0");
     let session = node.open();
     let mut output = Output::new(&session);
     let done = held(&node, "reserve 50 hold", || {
@@ -99,7 +99,7 @@ fn held_then_published() {
 
 /// The next client gets nothing of what was meant for the last one.
 fn held_across_close() {
-    let node = TestNode::with("4096 -");
+    let node = TestNode::with("4096 0");
     let mut session = Some(node.open());
     let mut next = None;
     let done = held(&node, "reserve 50 hold", || {
@@ -120,7 +120,7 @@ fn held_across_close() {
 }
 
 fn held_across_reset() {
-    let node = TestNode::with("4096 -");
+    let node = TestNode::with("4096 0");
     let session = node.open();
     let mut output = Output::new(&session);
     node.run("enqueue 30");
@@ -137,7 +137,7 @@ fn held_across_reset() {
 }
 
 fn held_across_removal() {
-    let node = TestNode::with("4096 -");
+    let node = TestNode::with("4096 0");
     let session = node.open();
     let output = Output::new(&session);
     let done = held(&node, "reserve 50 hold", || node.run("unpublish"));
@@ -147,7 +147,7 @@ fn held_across_removal() {
 
 /// An entry that was looked at before a reset is not the one that is removed after it.
 fn handles_fail() {
-    let node = TestNode::with("- 4096");
+    let node = TestNode::with("0 4096");
     let session: Session = node.open();
     session.write_entry(b"old");
     let done = held(&node, "release hold", || {

@@ -58,7 +58,7 @@ fn wakeups(session: &Session) -> u64 {
 }
 
 fn driver_suppress() {
-    let node = TestNode::with("4096 -");
+    let node = TestNode::with("4096 0");
     let session = node.open();
     let mut output = Output::new(&session);
     let fd = listener(&session);
@@ -74,7 +74,7 @@ fn driver_suppress() {
 }
 
 fn driver_force() {
-    let node = TestNode::with("4096 -");
+    let node = TestNode::with("4096 0");
     let session = node.open();
     let fd = listener(&session);
     node.run("enqueue 8");
@@ -89,7 +89,7 @@ fn driver_force() {
 }
 
 fn driver_flush() {
-    let node = TestNode::with("4096 -");
+    let node = TestNode::with("4096 0");
     let session = node.open();
     let woken = woken_by(
         libc::SYS_ppoll,
@@ -105,7 +105,7 @@ fn driver_flush() {
 }
 
 fn driver_batch() {
-    let node = TestNode::with("4096 -");
+    let node = TestNode::with("4096 0");
     let session = node.open();
     let mut output = Output::new(&session);
     let fd = listener(&session);
@@ -126,7 +126,7 @@ fn driver_batch() {
 fn full_always_wakes() {
     for how in ["normal", "suppress"] {
         for context in ["task", "hardirq"] {
-            let node = TestNode::with("4096 -");
+            let node = TestNode::with("4096 0");
             let session = node.open();
             let woken = woken_by(
                 libc::SYS_ppoll,
@@ -144,7 +144,7 @@ fn full_always_wakes() {
         }
     }
     // And who waits on its eventfd alone, armed in its page.
-    let node = TestNode::with("4096 -");
+    let node = TestNode::with("4096 0");
     let session = node.open();
     let mut output = Output::new(&session);
     let fd = listener(&session);
@@ -160,7 +160,7 @@ fn full_always_wakes() {
 
 /// A batch that does not fit shows what it has and wakes, or nobody would ever make room.
 fn full_batch_wakes() {
-    let node = TestNode::with("4096 -");
+    let node = TestNode::with("4096 0");
     let session = node.open();
     let mut output = Output::new(&session);
     let fd = listener(&session);
@@ -173,7 +173,7 @@ fn full_batch_wakes() {
 }
 
 fn enqueue_wait_blocks() {
-    let node = TestNode::with("4096 -");
+    let node = TestNode::with("4096 0");
     let session = node.open();
     let mut output = Output::new(&session);
     for round in 0..20 {
@@ -198,7 +198,7 @@ fn enqueue_wait_blocks() {
 }
 
 fn enqueue_wait_times_out() {
-    let node = TestNode::with("4096 -");
+    let node = TestNode::with("4096 0");
     let session = node.open();
     node.run("fill 248");
     let start = std::time::Instant::now();
@@ -225,7 +225,7 @@ fn child_id(pid: Pid) -> i32 {
 }
 
 fn enqueue_wait_killable() {
-    let node = TestNode::with("4096 -");
+    let node = TestNode::with("4096 0");
     let session = node.open();
     node.run("fill 248");
     let (mut child, pid, proc) = commander("enqueue-wait 100");
@@ -248,7 +248,7 @@ fn enqueue_wait_killable() {
 }
 
 fn enqueue_wait_ends_with_session() {
-    let node = TestNode::with("4096 -");
+    let node = TestNode::with("4096 0");
     let mut session = Some(node.open());
     node.run("fill 248");
     let done = woken_by(
@@ -262,7 +262,7 @@ fn enqueue_wait_ends_with_session() {
 
 /// A driver's queue that gives up its oldest entries is never full.
 fn driver_overwrite() {
-    let node = TestNode::with("4096 - overwrite");
+    let node = TestNode::with("4096 0 overwrite");
     let session = node.open();
     for _ in 0..100 {
         node.run("enqueue 248");
@@ -291,7 +291,7 @@ fn driver_overwrite() {
 
 /// The driver sleeps until a process sends.
 fn kernel_wait() {
-    let node = TestNode::with("- 4096");
+    let node = TestNode::with("0 4096");
     let session = node.open();
     node.fails("dequeue-wait 100 20", Errno::TIMEDOUT);
     let done = woken_by(
@@ -356,10 +356,10 @@ fn node_nonblocking() {
 }
 
 fn node_one_way() {
-    let node = TestNode::with("4096 -");
+    let node = TestNode::with("4096 0");
     assert_eq!(node.open().write(b"x"), Err(Errno::NXIO));
     drop(node);
-    let node = TestNode::with("- 4096");
+    let node = TestNode::with("0 4096");
     let session = node.open();
     assert_eq!(session.read(&mut [0; 10]), Err(Errno::NXIO));
     assert_eq!(wait_for(&session, PollFlags::IN | PollFlags::OUT, -1), PollFlags::OUT);
