@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! look at an entry, then remove it, without copying.
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use iostream::Setup;
+use rustix::io::Errno;
+
+use crate::clause::{count, Clause};
+use crate::driver::Driver;
+use crate::raw::{Input, INPUT};
+
+pub const CLAUSES: &[Clause] = &[
+    Clause::new("Q-06/slice-in-place", slice_in_place),
+    Clause::new("Q-06/release-without-copy", release_without_copy),
+    Clause::new("Q-06/driver-view", driver_view),
+    Clause::new("Q-06/driver-view-rewritten", driver_view_rewritten),
+];
+
+/// The slice lies in the mapping itself, and peeking again gives the same.
+fn slice_in_place() {
+    let session = Setup::echo().open().unwrap();
+    let (mut producer, mut consumer) = (session.producer().unwrap(), session.consumer().unwrap());
+    producer.enqueue(b"look").unwrap();
+    consumer.wait(None).unwrap();
+    let first = consumer.peek().unwrap().as_ptr();
+    let entry = consumer.peek().unwrap();
+    assert_eq!((&*entry, entry.as_ptr()), (&b"look"[..], first));
+    let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+    let within = maps.lines().find(|line| {
+        let (from, rest) = line.split_once('-').unwrap();
+        let to = rest.split(' ').next().unwrap();
+        let address = |hex| usize::from_str_radix(hex, 16).unwrap();
+        (address(from)..address(to)).contains(&(first as usize))
+    });
+    assert!(within.unwrap().contains("/dev/iostream"), "{within:?}");
+}
+
+fn release_without_copy() {
+    let session = Setup::echo().open().unwrap();
+    let (mut producer, mut consumer) = (session.producer().unwrap(), session.consumer().unwrap());
+    producer.enqueue(b"first").unwrap();
+    producer.enqueue(b"second").unwrap();
+    consumer.wait(None).unwrap();
+    // Dropped without being released, it stays.
+    consumer.peek().unwrap();
+    let entry = consumer.peek().unwrap();
+    assert_eq!(&*entry, b"first");
+    entry.release().unwrap();
+    assert_eq!(&*consumer.peek().unwrap(), b"second");
+    consumer.peek().unwrap().release().unwrap();
+    assert_eq!(consumer.available_bytes(), Ok(0));
+    assert_eq!(
+        session
+            .queue_info(iostream::Direction::Output)
+            .unwrap()
+            .counters
+            .entries,
+        2
+    );
+}
+
+fn driver_view() {
+    let driver = Driver::new(0, 4096);
+    let session = driver.open();
+    let mut input = Input::new(&session);
+    assert_eq!(driver.tell("peek"), Err(Errno::NODATA));
+    assert!(input.push(&session, &[2; 10]));
+    assert!(input.push(&session, &[5; 20]));
+    for _ in 0..3 {
+        driver.tell("peek").unwrap();
+        assert_eq!((driver.log("len"), driver.log("sum")), (10, 20));
+    }
+    assert_eq!(session.counters(INPUT).entries, 0);
+    driver.tell("release").unwrap();
+    driver.tell("release").unwrap();
+    // The driver copied no more than the first 16 bytes.
+    assert_eq!((driver.log("len"), driver.log("sum")), (20, 80));
+    assert_eq!(driver.tell("release"), Err(Errno::NODATA));
+    assert_eq!(input.room(), 4096);
+}
+
+/// The process rewrites header and bytes while the driver looks: every look is some entry or a
+/// corrupt peer, and nothing worse.
+fn driver_view_rewritten() {
+    let driver = Driver::new(0, 4096);
+    let session = driver.open();
+    let mut input = Input::new(&session);
+    let done = AtomicBool::new(false);
+    assert!(input.put(&[1; 1000]));
+    input.publish();
+    let (mut good, mut bad) = (0u64, 0u64);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for i in (0u64..).take_while(|_| !done.load(Relaxed)) {
+                let header = [1000, u64::MAX, 4089, 0, 1001, 8][i as usize % 6];
+                input.data.word(0).store(header, Relaxed);
+                input.data.word(8).store(i, Relaxed);
+            }
+        });
+        for _ in 0..count(50_000) {
+            match driver.tell("peek") {
+                Ok(()) => good += 1,
+                Err(Errno::BADMSG) => bad += 1,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        done.store(true, Relaxed);
+    });
+    println!("{good} looks were good, {bad} found it corrupt");
+    assert!(good > 0 && bad > 0);
+    // Restored, it goes on.
+    input.data.word(0).store(1000, Relaxed);
+    assert_eq!(driver.tell("dequeue 1000"), Ok(()));
+    assert_eq!(driver.log("len"), 1000);
+}
