@@ -23,6 +23,9 @@ mod q16;
 mod q17;
 mod q18;
 mod q19;
+mod q20;
+mod q21;
+mod u10;
 
 /// All clauses, in the contract's order.
 pub fn all() -> Vec<Clause> {
@@ -46,6 +49,9 @@ pub fn all() -> Vec<Clause> {
         q17::CLAUSES,
         q18::CLAUSES,
         q19::CLAUSES,
+        q20::CLAUSES,
+        q21::CLAUSES,
+        u10::CLAUSES,
     ]
     .concat();
     for (i, clause) in all.iter().enumerate() {

@@ -2,7 +2,7 @@
 
 //! enqueue by copy.
 
-use iostream::{Error, Setup};
+use iostream::Error;
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 
@@ -58,6 +58,7 @@ fn full_writes_nothing() {
         ..Default::default()
     });
     assert_eq!((made, result), (4096 / 112, Err(Errno::TIMEDOUT)));
+    // Both positions are in the first 64 bytes; behind them the kernel may arm.
     let before = (output.data.read(0, 4096), output.producer.read(0, 64));
     let full = session.counters(OUTPUT).full;
     let (made, _) = session.run_with(iostream_ring::uapi::iostream_run {
@@ -67,10 +68,7 @@ fn full_writes_nothing() {
     });
     assert_eq!(made, 0);
     assert!(session.counters(OUTPUT).full > full);
-    assert_eq!(
-        (output.data.read(0, 4096), output.producer.read(0, 64)),
-        before
-    );
+    assert!((output.data.read(0, 4096), output.producer.read(0, 64)) == before);
     for i in 0..4096 / 112 {
         assert_eq!(check_record(&output.take().unwrap().bytes), i);
     }
@@ -152,13 +150,10 @@ fn driver_full() {
     let session = driver.open();
     let mut output = Output::new(&session);
     assert_eq!(driver.count("fill 100"), 4096 / 112);
-    let before = (output.data.read(0, 4096), output.producer.read(0, 128));
+    let before = (output.data.read(0, 4096), output.producer.read(0, 64));
     assert_eq!(driver.tell("enqueue 100"), Err(Errno::NOSPC));
     assert_eq!(driver.tell("enqueue 4088"), Err(Errno::NOSPC));
-    assert_eq!(
-        (output.data.read(0, 4096), output.producer.read(0, 128)),
-        before
-    );
+    assert!((output.data.read(0, 4096), output.producer.read(0, 64)) == before);
     assert_eq!(
         session.counters(OUTPUT).full,
         3,
@@ -193,7 +188,8 @@ fn report_lost() {
 }
 
 fn crate_full_and_too_large() {
-    let session = Setup::sink().input_bytes(4096).open().unwrap();
+    let driver = Driver::new(0, 4096);
+    let session = iostream::Session::open(driver.path()).unwrap();
     let mut producer = session.producer().unwrap();
     let too_large = Err(Error::TooLarge { max: 4088 });
     assert_eq!(producer.enqueue(&[0; 4089]), too_large);

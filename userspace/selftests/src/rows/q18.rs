@@ -38,7 +38,7 @@ fn seven_errnos() {
     assert_eq!(session.write(&[0; 100]), Err(Errno::AGAIN), "full");
     let session = Session::new(source(4096, 16, 16, 0));
     let page = session.map_writable(OUTPUT, Area::Consumer);
-    page.word(consumer::POS).store(8, Relaxed);
+    page.word(consumer::POS).store(12, Relaxed);
     assert_eq!(session.run(10_000).1, Err(Errno::BADMSG), "corrupt");
     let driver = Driver::new(4096, 0);
     let session = driver.open();
@@ -78,15 +78,13 @@ fn crate_variants() {
     consumer.wait(None).unwrap();
     let too_small = Err(Error::TooSmall { needed: 10 });
     assert_eq!(consumer.dequeue_into(&mut [0; 9]), too_small);
-    let mut batch = producer.batch();
-    while batch.enqueue(&[0; 100]).is_ok() {}
-    assert_eq!(batch.enqueue(&[0; 100]), Err(Error::Full));
-    drop(batch);
     let zero = Setup::sink().input_bytes(0).open().err();
     assert!(matches!(zero, Some(Error::InvalidArgument(_))));
-    let driver = Driver::new(4096, 0);
+    let driver = Driver::new(4096, 4096);
     let session = iostream::Session::open(driver.path()).unwrap();
-    let mut consumer = session.consumer().unwrap();
+    let (mut producer, mut consumer) = (session.producer().unwrap(), session.consumer().unwrap());
+    while producer.enqueue(&[0; 100]).is_ok() {}
+    assert_eq!(producer.enqueue(&[0; 100]), Err(Error::Full));
     driver.tell("unpublish").unwrap();
     assert_eq!(consumer.wait(None), Err(Error::Gone));
     // Each has an errno of its own, and stays itself inside of std's error.

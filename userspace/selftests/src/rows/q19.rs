@@ -2,7 +2,7 @@
 
 //! a process that stores what cannot be right.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use iostream::{Direction, Error, Setup};
 use rustix::io::Errno;
@@ -221,10 +221,11 @@ fn any_word_while_traffic_runs() {
             )
         };
         let before = (truth(&session, OUTPUT), truth(&session, INPUT));
-        let done = AtomicBool::new(false);
+        let (done, calls) = (AtomicBool::new(false), AtomicU64::new(0));
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 while !done.load(Relaxed) {
+                    calls.fetch_add(1, Relaxed);
                     let _ = session.notify(INPUT);
                     let _ = session.notify(OUTPUT);
                     let _ = session.run_with(iostream_ring::uapi::iostream_run {
@@ -247,6 +248,11 @@ fn any_word_while_traffic_runs() {
                 let word = page.word(words[random.below(5) as usize]);
                 let near = values(word.load(Relaxed));
                 word.store(near[random.below(near.len() as u64) as usize], Relaxed);
+                // The next one is stored in the midst of the calls after this.
+                let before = calls.load(Relaxed);
+                while calls.load(Relaxed) == before {
+                    std::hint::spin_loop();
+                }
             }
             done.store(true, Relaxed);
         });
@@ -329,7 +335,7 @@ fn reset() {
 }
 
 fn reset_while_busy() {
-    let session = Session::new(echo(SIZE));
+    let session = Session::nonblocking(echo(SIZE));
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         for _ in 0..2 {
