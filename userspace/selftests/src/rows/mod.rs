@@ -4,6 +4,15 @@
 
 use crate::clause::Clause;
 
+mod kernel_callbacks;
+mod kernel_consume;
+mod kernel_counters;
+mod kernel_driver;
+mod kernel_module;
+mod kernel_queue;
+mod kernel_removal;
+mod kernel_reserve;
+mod kernel_wait;
 mod q01;
 mod q02;
 mod q03;
@@ -52,6 +61,15 @@ pub fn all() -> Vec<Clause> {
         q20::CLAUSES,
         q21::CLAUSES,
         u10::CLAUSES,
+        kernel_queue::CLAUSES,
+        kernel_reserve::CLAUSES,
+        kernel_consume::CLAUSES,
+        kernel_wait::CLAUSES,
+        kernel_callbacks::CLAUSES,
+        kernel_removal::CLAUSES,
+        kernel_driver::CLAUSES,
+        kernel_module::CLAUSES,
+        kernel_counters::CLAUSES,
     ]
     .concat();
     for (i, clause) in all.iter().enumerate() {
