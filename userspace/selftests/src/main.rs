@@ -5,6 +5,7 @@
 
 mod child;
 mod clause;
+mod driver;
 mod kernel_log;
 mod raw;
 mod rows;

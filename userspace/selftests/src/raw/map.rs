@@ -121,7 +121,7 @@ impl Map {
 impl Session {
     /// Maps an area, shared, with these rights.
     pub fn try_map(&self, direction: u32, area: Area, prot: Prot) -> Result<Map> {
-        let queue = self.queue(direction);
+        let queue = self.try_queue(direction)?;
         let (offset, bytes) = (area.offset(&queue), area.bytes(&queue));
         Map::try_new(self, offset, bytes, prot, MapFlags::SHARED)
     }

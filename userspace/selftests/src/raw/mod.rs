@@ -112,6 +112,11 @@ impl Session {
         Ok(Self { fd })
     }
 
+    /// A session that somebody else opened.
+    pub fn from_fd(fd: OwnedFd) -> Self {
+        Self { fd }
+    }
+
     /// Opens `/dev/iostream`, without a set-up.
     pub fn bare() -> Self {
         Self::open(DEVICE, OFlags::RDWR).expect("open /dev/iostream")

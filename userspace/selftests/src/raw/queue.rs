@@ -128,6 +128,15 @@ impl Input {
         }
     }
 
+    /// The same after a reset.
+    pub fn again(self) -> Self {
+        Self {
+            pos: 0,
+            looked: 0,
+            ..self
+        }
+    }
+
     /// Free bytes, overhead included.
     pub fn room(&self) -> u64 {
         let tail = self.consumer.word(consumer::POS).load(Acquire);

@@ -14,27 +14,53 @@ mod kernel_removal;
 mod kernel_reserve;
 mod kernel_wait;
 mod q01;
+mod q02;
 mod q03;
+mod q04;
 mod q05;
+mod q06;
 mod q07;
 mod q08;
 mod q09;
 mod q10;
 mod q11;
 mod q12;
+mod q13;
+mod q14;
+mod q15;
+mod q16;
+mod q17;
+mod q18;
+mod q19;
+mod q20;
+mod q21;
+mod u10;
 
 /// All clauses, in the contract's order.
 pub fn all() -> Vec<Clause> {
     let all = [
         q01::CLAUSES,
+        q02::CLAUSES,
         q03::CLAUSES,
+        q04::CLAUSES,
         q05::CLAUSES,
+        q06::CLAUSES,
         q07::CLAUSES,
         q08::CLAUSES,
         q09::CLAUSES,
         q10::CLAUSES,
         q11::CLAUSES,
         q12::CLAUSES,
+        q13::CLAUSES,
+        q14::CLAUSES,
+        q15::CLAUSES,
+        q16::CLAUSES,
+        q17::CLAUSES,
+        q18::CLAUSES,
+        q19::CLAUSES,
+        q20::CLAUSES,
+        q21::CLAUSES,
+        u10::CLAUSES,
         kernel_queue::CLAUSES,
         kernel_reserve::CLAUSES,
         kernel_consume::CLAUSES,

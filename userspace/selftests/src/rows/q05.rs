@@ -4,13 +4,18 @@
 
 use rustix::io::Errno;
 
+use iostream::{Error, Setup};
+
 use crate::clause::Clause;
-use crate::raw::{echo, Session};
+use crate::driver::Driver;
+use crate::raw::{echo, Input, Session};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-05/read-copies-one", read_copies_one),
     Clause::new("Q-05/read-too-small-stays", read_too_small_stays),
     Clause::new("Q-05/read-empty", read_empty),
+    Clause::new("Q-05/crate", by_crate),
+    Clause::new("Q-05/driver", by_driver),
 ];
 
 fn read_copies_one() {
@@ -48,4 +53,40 @@ fn read_empty() {
         "an empty entry is an entry"
     );
     assert_eq!(session.read(&mut [0; 10]), Err(Errno::AGAIN));
+}
+
+fn by_crate() {
+    let session = Setup::echo().open().unwrap();
+    let (mut producer, mut consumer) = (session.producer().unwrap(), session.consumer().unwrap());
+    let mut buffer = [0xee; 8];
+    assert_eq!(consumer.dequeue_into(&mut buffer), Err(Error::Empty));
+    producer.enqueue(b"0123456789").unwrap();
+    for len in 0..8 {
+        let got = consumer.dequeue_into(&mut buffer[..len]);
+        assert_eq!(got, Err(Error::TooSmall { needed: 10 }));
+        assert_eq!(buffer, [0xee; 8]);
+    }
+    let mut buffer = [0; 10];
+    assert_eq!(consumer.dequeue_into(&mut buffer), Ok(10));
+    assert_eq!(&buffer, b"0123456789");
+    assert_eq!(consumer.dequeue_into(&mut buffer), Err(Error::Empty));
+}
+
+fn by_driver() {
+    let driver = Driver::new(0, 4096);
+    let session = driver.open();
+    let mut input = Input::new(&session);
+    assert_eq!(driver.tell("dequeue 100"), Err(Errno::NODATA));
+    assert!(input.push(&session, &[3; 50]));
+    for capacity in [0, 1, 49] {
+        assert_eq!(
+            driver.tell(&format!("dequeue {capacity}")),
+            Err(Errno::NOBUFS)
+        );
+        assert_eq!(driver.log("needed"), 50);
+    }
+    assert_eq!(driver.tell("dequeue 50"), Ok(()));
+    assert_eq!((driver.log("len"), driver.log("sum")), (50, 150));
+    assert_eq!(driver.tell("dequeue 100"), Err(Errno::NODATA));
+    assert_eq!(input.room(), 4096, "released and published");
 }

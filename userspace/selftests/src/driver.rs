@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The kernel's half: a node of iostream_test.ko, and the file through which it is told what to do.
+
+use std::fs::{read_dir, read_to_string};
+use std::io::Write;
+use std::path::PathBuf;
+
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+
+use crate::raw::Session;
+
+/// A node that does what it is told. The tests' own, until it is dropped.
+pub struct Driver {
+    control: PathBuf,
+    name: String,
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        let _ = self.tell("slow 0");
+        let _ = self.tell("refuse 0");
+        let _ = self.tell("unpublish");
+    }
+}
+
+impl Driver {
+    /// The spare node, not published.
+    pub fn unpublished() -> Self {
+        let driver = Self {
+            control: "/sys/kernel/debug/iostream_test/spare".into(),
+            name: "selftest".into(),
+        };
+        assert!(driver.control.exists(), "iostream_test.ko is not loaded");
+        for command in ["unpublish", "slow 0", "refuse 0", "sequence 0"] {
+            driver.tell(command).unwrap();
+        }
+        driver
+    }
+
+    /// The spare node, published with queues of these sizes; 0: none.
+    pub fn new(output_bytes: u64, input_bytes: u64) -> Self {
+        let driver = Self::unpublished();
+        let command = format!("publish selftest {output_bytes} {input_bytes}");
+        driver.tell(&command).expect("publish");
+        driver
+    }
+
+    /// As [`Self::new`], with an output queue that overwrites.
+    pub fn overwriting(output_bytes: u64) -> Self {
+        let driver = Self::unpublished();
+        let command = format!("publish selftest {output_bytes} 0 overwrite");
+        driver.tell(&command).expect("publish");
+        driver
+    }
+
+    /// Does a command, in the kernel, in this thread.
+    pub fn tell(&self, command: &str) -> Result<(), Errno> {
+        let mut file = std::fs::OpenOptions::new()
+            .write(true)
+            .open(&self.control)
+            .expect("the control file");
+        match file.write(command.as_bytes()) {
+            Ok(len) => {
+                assert_eq!(len, command.len());
+                Ok(())
+            }
+            Err(error) => Err(Errno::from_io_error(&error).expect("an errno")),
+        }
+    }
+
+    /// Does a command that must work, and tells how many it counted.
+    pub fn count(&self, command: &str) -> u64 {
+        assert_eq!(self.tell(command), Ok(()), "{command}");
+        self.log("count")
+    }
+
+    /// A line of what happened.
+    pub fn log(&self, key: &str) -> u64 {
+        let text = read_to_string(&self.control).expect("the control file");
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+        line.unwrap_or_else(|| panic!("no {key} in the log"))
+            .parse()
+            .unwrap()
+    }
+
+    /// Waits until a line of the log is as it should be. The clause's time-out ends it.
+    pub fn wait_for(&self, key: &str, wanted: impl Fn(u64) -> bool) {
+        while !wanted(self.log(key)) {
+            std::thread::yield_now();
+        }
+    }
+
+    /// The device node.
+    pub fn path(&self) -> PathBuf {
+        node_called(&self.name).expect("a node in /sys/class/iostream")
+    }
+
+    /// Its folder in sysfs.
+    pub fn sysfs(&self) -> PathBuf {
+        let path = self.path();
+        PathBuf::from("/sys/class/iostream").join(path.file_name().unwrap())
+    }
+
+    pub fn try_open(&self) -> Result<Session, Errno> {
+        Session::open(self.path(), OFlags::RDWR)
+    }
+
+    pub fn open(&self) -> Session {
+        self.try_open().expect("open the driver's node")
+    }
+
+    pub fn open_nonblocking(&self) -> Session {
+        Session::open(self.path(), OFlags::RDWR | OFlags::NONBLOCK).expect("open")
+    }
+}
+
+/// The device node of this name.
+pub fn node_called(name: &str) -> Option<PathBuf> {
+    for entry in read_dir("/sys/class/iostream").expect("the class") {
+        let entry = entry.unwrap();
+        // A node may go while we look.
+        if read_to_string(entry.path().join("name")).is_ok_and(|found| found.trim() == name) {
+            return Some(PathBuf::from("/dev").join(entry.file_name()));
+        }
+    }
+    None
+}
+
+/// Entry number `sequence` of `len` bytes, as the test driver makes it.
+pub fn entry(sequence: u64, len: usize) -> Vec<u8> {
+    (0..len as u64).map(|i| (sequence + i) as u8).collect()
+}

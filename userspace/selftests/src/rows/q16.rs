@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! what waits and what is free, without a system call.
+
+use std::fs::{create_dir, read_to_string, remove_dir, write};
+use std::time::Duration;
+
+use iostream::{Error, Setup, Wake};
+
+use crate::clause::{count, Clause};
+use crate::driver::Driver;
+use crate::raw::Input;
+
+pub const CLAUSES: &[Clause] = &[
+    Clause::new("Q-16/user-looks", user_looks),
+    Clause::new("Q-16/driver-looks", driver_looks),
+    Clause::new("Q-16/looks-make-no-call", looks_make_no_call),
+    Clause::new(
+        "Q-16/full-queue-drains-without-call",
+        full_queue_drains_without_call,
+    ),
+    Clause::slow(
+        "Q-16/busy-sides-make-few-calls",
+        120,
+        busy_sides_make_few_calls,
+    ),
+];
+
+fn user_looks() {
+    let session = Setup::echo().input_bytes(4096).open().unwrap();
+    let (mut producer, mut consumer) = (session.producer().unwrap(), session.consumer().unwrap());
+    assert_eq!(producer.room_bytes(), Ok(4096));
+    assert_eq!(consumer.available_bytes(), Ok(0));
+    assert!(!consumer.is_ready().unwrap());
+    producer.enqueue_with(&[1; 100], Wake::Suppress).unwrap();
+    assert_eq!(producer.room_bytes(), Ok(4096 - 112));
+    producer.enqueue(&[1; 1]).unwrap();
+    consumer.wait(None).unwrap();
+    assert_eq!(producer.room_bytes(), Ok(4096));
+    assert_eq!(consumer.available_bytes(), Ok(128));
+    assert!(consumer.is_ready().unwrap());
+}
+
+fn driver_looks() {
+    let driver = Driver::new(0, 4096);
+    let session = driver.open();
+    let mut input = Input::new(&session);
+    assert_eq!(driver.count("available"), 0);
+    assert!(input.put(&[1; 100]));
+    assert_eq!(driver.count("available"), 0, "not shown yet");
+    input.publish();
+    assert_eq!(driver.count("available"), 112);
+    driver.tell("dequeue 100").unwrap();
+    assert_eq!(driver.count("available"), 0);
+}
+
+/// System calls of one thread, counted by the kernel's own tracepoint.
+struct Calls(&'static str);
+
+impl Calls {
+    fn of_this_thread() -> Self {
+        let calls = Self("/sys/kernel/tracing/instances/selftests");
+        let _ = remove_dir(calls.0);
+        create_dir(calls.0).expect("an instance of the tracer");
+        let id = rustix::thread::gettid().as_raw_nonzero();
+        let event = format!("{}/events/raw_syscalls/sys_enter", calls.0);
+        write(format!("{event}/filter"), format!("common_pid == {id}")).expect("filter");
+        write(format!("{event}/enable"), "1").expect("enable");
+        calls
+    }
+
+    /// What the thread has made up to now, the ones of this look left out.
+    fn count(&self) -> usize {
+        write(format!("{}/tracing_on", self.0), "0").unwrap();
+        let text = read_to_string(format!("{}/trace", self.0)).unwrap();
+        let lines = text.lines().filter(|line| line.contains("sys_enter:"));
+        // Opening and writing `tracing_on` are in it.
+        lines
+            .count()
+            .checked_sub(2)
+            .expect("the calls of the look itself")
+    }
+}
+
+impl Drop for Calls {
+    fn drop(&mut self) {
+        let _ = write(format!("{}/events/enable", self.0), "0");
+        let _ = remove_dir(self.0);
+    }
+}
+
+fn looks_make_no_call() {
+    let session = Setup::echo().open().unwrap();
+    let (mut producer, mut consumer) = (session.producer().unwrap(), session.consumer().unwrap());
+    let calls = Calls::of_this_thread();
+    for _ in 0..1000 {
+        producer.room_bytes().unwrap();
+        producer.can_enqueue(10, 10).unwrap();
+        consumer.available_bytes().unwrap();
+        consumer.is_ready().unwrap();
+        let _ = (producer.counters(), consumer.counters());
+    }
+    assert_eq!(calls.count(), 0);
+    // The count can count.
+    let calls = Calls::of_this_thread();
+    for _ in 0..10 {
+        session.queue_info(iostream::Direction::Input).unwrap();
+    }
+    assert_eq!(calls.count(), 10);
+}
+
+fn full_queue_drains_without_call() {
+    let session = Setup::source(16, 16).output_bytes(1 << 20).open().unwrap();
+    let mut consumer = session.consumer().unwrap();
+    let filled = (1 << 20) / 24;
+    let run = session.run(filled, None);
+    assert_eq!((run.entries, run.result), (filled, Ok(())));
+    let calls = Calls::of_this_thread();
+    for _ in 0..filled {
+        drop(consumer.dequeue().unwrap());
+    }
+    assert_eq!(calls.count(), 0);
+}
+
+/// A million entries, each published on its own, while the other side is busy as well.
+fn busy_sides_make_few_calls() {
+    if std::thread::available_parallelism().unwrap().get() < 2 {
+        crate::clause::skip("both sides are busy only with two processors");
+    }
+    let session = Setup::sink().input_bytes(1 << 20).open().unwrap();
+    let mut producer = session.producer().unwrap();
+    let total = count(1_000_000);
+    let calls = std::thread::scope(|scope| {
+        let runner = session.clone();
+        let run = scope.spawn(move || runner.run(0, Some(Duration::from_millis(300))));
+        // The other side is at work before the count begins.
+        while producer.enqueue_with(&[0; 40], Wake::Suppress).is_ok() {}
+        producer.wait_room(1 << 19, None).unwrap();
+        let calls = Calls::of_this_thread();
+        for i in 0..total {
+            producer.enqueue_wait(&[i as u8; 40], None).unwrap();
+        }
+        let made = calls.count();
+        assert_eq!(run.join().unwrap().result, Err(Error::TimedOut));
+        made
+    });
+    println!("{total} entries, {calls} system calls");
+    assert!(calls <= 100);
+    assert!(session.endpoint_stats().unwrap().entries >= total);
+}

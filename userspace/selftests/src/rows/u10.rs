@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! U-10: read(2) and write(2) move one entry by copy.
+
+use std::process::{Command, Stdio};
+
+use rustix::event::PollFlags;
+use rustix::fs::OFlags;
+use rustix::io::{Errno, IoSlice, IoSliceMut};
+
+use crate::clause::{count, Clause, Random};
+use crate::driver::Driver;
+use crate::raw::{check_record, echo, source, stuck_echo, Session};
+
+pub const CLAUSES: &[Clause] = &[
+    Clause::new("U-10/one-entry-a-call", one_entry_a_call),
+    Clause::new("U-10/gathered-and-scattered", gathered_and_scattered),
+    Clause::new("U-10/read-blocks", read_blocks),
+    Clause::new("U-10/write-blocks", write_blocks),
+    Clause::new("U-10/signal-ends-it", signal_ends_it),
+    Clause::new("U-10/nonblocking", nonblocking),
+    Clause::new("U-10/read-only-write-only", read_only_write_only),
+    Clause::new("U-10/mapped-end-is-refused", mapped_end_is_refused),
+    Clause::new("U-10/many-readers", many_readers),
+    Clause::new("U-10/overwriting-by-read", overwriting_by_read),
+    Clause::new("U-10/cat-and-dd", cat_and_dd),
+];
+
+fn one_entry_a_call() {
+    let session = Session::new(echo(1 << 16));
+    let mut random = Random::seeded();
+    let entries: Vec<Vec<u8>> = (0..100)
+        .map(|i| vec![i; random.below(500) as usize])
+        .collect();
+    for entry in &entries {
+        session.write_entry(entry);
+    }
+    for entry in &entries {
+        assert_eq!(&session.read_entry(), entry);
+    }
+}
+
+fn gathered_and_scattered() {
+    let session = Session::new(echo(4096));
+    let parts = [
+        IoSlice::new(b"ga"),
+        IoSlice::new(b""),
+        IoSlice::new(b"thered"),
+    ];
+    assert_eq!(rustix::io::writev(&session, &parts), Ok(8));
+    let (mut first, mut second) = ([0; 3], [0; 10]);
+    let mut parts = [IoSliceMut::new(&mut first), IoSliceMut::new(&mut second)];
+    assert_eq!(rustix::io::readv(&session, &mut parts), Ok(8));
+    assert_eq!((&first, &second[..5]), (b"gat", &b"hered"[..]));
+}
+
+fn read_blocks() {
+    let session = Session::new(source(4096, 16, 100, 0));
+    let total = count(20_000);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for i in 0..total {
+                assert_eq!(check_record(&session.read_entry()), i);
+            }
+        });
+        for _ in 0..total {
+            assert_eq!(session.run(1), (1, Ok(())));
+        }
+    });
+}
+
+fn write_blocks() {
+    let session = Session::new(echo(4096));
+    let total = count(20_000);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for i in 0..total {
+                session.write_entry(&crate::raw::make_record(i, 16 + (i % 300) as usize));
+            }
+        });
+        for i in 0..total {
+            assert_eq!(check_record(&session.read_entry()), i);
+        }
+    });
+}
+
+extern "C" fn ignore(_: libc::c_int) {}
+
+/// A handler without SA_RESTART, so that the call is seen to end.
+fn catch_signal() {
+    // SAFETY: The handler does nothing.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = ignore as extern "C" fn(libc::c_int) as usize;
+        libc::sigaction(libc::SIGUSR1, &action, std::ptr::null_mut());
+    }
+}
+
+fn signal_ends_it() {
+    catch_signal();
+    let driver = Driver::new(4096, 4096);
+    let session = driver.open();
+    let in_call: [&(dyn Fn() -> Result<usize, Errno> + Sync); 2] =
+        [&|| session.read(&mut [0; 100]), &|| loop {
+            session.write(&[0; 100])?;
+        }];
+    for call in in_call {
+        std::thread::scope(|scope| {
+            let (tell, told) = std::sync::mpsc::channel();
+            let caller = scope.spawn(move || {
+                // SAFETY: No preconditions.
+                tell.send(unsafe { libc::pthread_self() }).unwrap();
+                call()
+            });
+            let thread = told.recv().unwrap();
+            // Until it is in the call when the signal comes: before that, it does nothing.
+            while !caller.is_finished() {
+                // SAFETY: The thread is not joined yet.
+                unsafe { libc::pthread_kill(thread, libc::SIGUSR1) };
+                std::thread::yield_now();
+            }
+            assert_eq!(caller.join().unwrap(), Err(Errno::INTR));
+        });
+    }
+    session.queue(crate::raw::OUTPUT);
+}
+
+fn nonblocking() {
+    let session = Session::nonblocking(echo(4096));
+    assert_eq!(session.read(&mut [0; 10]), Err(Errno::AGAIN));
+    let mut sent = 0;
+    while session.write(&[1; 100]).is_ok() {
+        sent += 1;
+    }
+    assert_eq!(session.write(&[1; 100]), Err(Errno::AGAIN));
+    // Nothing of the refused ones is there, and a smaller one may still fit.
+    for _ in 0..sent {
+        assert_eq!(session.read(&mut [0; 200]), Ok(100));
+    }
+    assert_eq!(session.read(&mut [0; 200]), Err(Errno::AGAIN));
+    assert_eq!(session.poll(PollFlags::OUT, -1), PollFlags::OUT);
+}
+
+fn read_only_write_only() {
+    for (flags, reads, writes) in [
+        (OFlags::RDONLY, Ok(3), Err(Errno::BADF)),
+        (OFlags::WRONLY, Err(Errno::BADF), Ok(3)),
+    ] {
+        let driver = Driver::new(4096, 4096);
+        let session = Session::open(driver.path(), flags).unwrap();
+        driver.tell("enqueue 3").unwrap();
+        assert_eq!(session.read(&mut [0; 10]), reads);
+        assert_eq!(session.write(b"abc"), writes);
+    }
+}
+
+/// One side of a queue is either mapped or used by calls: never both at once.
+fn mapped_end_is_refused() {
+    let (session, input, output) = stuck_echo();
+    assert_eq!(session.read(&mut [0; 100]), Err(Errno::BUSY));
+    assert_eq!(session.write(&[0; 8]), Err(Errno::BUSY));
+    drop((input, output));
+    // By calls first: then it can still be mapped.
+    let session = Session::new(echo(4096));
+    session.write_entry(b"call");
+    assert_eq!(session.read_entry(), b"call");
+    let _maps = (
+        crate::raw::Input::new(&session),
+        crate::raw::Output::new(&session),
+    );
+    assert_eq!(session.read(&mut [0; 100]), Err(Errno::BUSY));
+}
+
+/// Several threads read: each entry goes to one of them.
+fn many_readers() {
+    let session = Session::new(source(4096, 16, 16, 0));
+    let total = count(20_000);
+    let mut seen: Vec<u64> = std::thread::scope(|scope| {
+        let readers = [(); 4].map(|()| {
+            scope.spawn(|| {
+                let mut mine = Vec::new();
+                let mut buffer = [0; 16];
+                loop {
+                    match session.read(&mut buffer) {
+                        Ok(16) => match check_record(&buffer) {
+                            last if last >= total => return mine,
+                            sequence => mine.push(sequence),
+                        },
+                        Err(Errno::BUSY) => {}
+                        other => panic!("{other:?}"),
+                    }
+                }
+            })
+        });
+        assert_eq!(session.run(total + 4), (total + 4, Ok(())));
+        readers
+            .into_iter()
+            .flat_map(|reader| reader.join().unwrap())
+            .collect()
+    });
+    seen.sort_unstable();
+    assert!(seen.into_iter().eq(0..total));
+}
+
+fn overwriting_by_read() {
+    let driver = Driver::overwriting(4096);
+    let session = driver.open_nonblocking();
+    for _ in 0..100 {
+        driver.tell("enqueue 100").unwrap();
+    }
+    for sequence in 100 - 4096 / 112..100 {
+        assert_eq!(session.read_entry(), crate::driver::entry(sequence, 100));
+    }
+    assert_eq!(session.read(&mut [0; 100]), Err(Errno::AGAIN));
+}
+
+/// The tools that everybody has, on a descriptor that they get from outside.
+fn cat_and_dd() {
+    let session = Session::new(echo(1 << 16));
+    let with = |command: &str, input: bool| {
+        let fd = rustix::io::fcntl_dupfd_cloexec(&session, 0).unwrap();
+        let mut shell = Command::new("sh");
+        shell.args(["-c", command]).stderr(Stdio::null());
+        if input {
+            shell.stdin(fd).stdout(Stdio::piped());
+        } else {
+            shell.stdout(fd).stdin(Stdio::null());
+        }
+        let done = shell.output().unwrap();
+        assert!(done.status.success(), "{command}");
+        done.stdout
+    };
+    with("echo by cat | cat", false);
+    assert_eq!(with("dd bs=100 count=1", true), b"by cat\n");
+    with("printf 'one entry a block' | dd bs=5", false);
+    assert_eq!(with("dd bs=4096 count=4", true), b"one entry a block");
+}
