@@ -4,12 +4,10 @@
 
 use crate::clause::Clause;
 
-mod kernel_callbacks;
 mod kernel_consume;
 mod kernel_counters;
 mod kernel_driver;
 mod kernel_module;
-mod kernel_queue;
 mod kernel_removal;
 mod kernel_reserve;
 mod kernel_wait;
@@ -61,11 +59,9 @@ pub fn all() -> Vec<Clause> {
         q20::CLAUSES,
         q21::CLAUSES,
         u10::CLAUSES,
-        kernel_queue::CLAUSES,
         kernel_reserve::CLAUSES,
         kernel_consume::CLAUSES,
         kernel_wait::CLAUSES,
-        kernel_callbacks::CLAUSES,
         kernel_removal::CLAUSES,
         kernel_driver::CLAUSES,
         kernel_module::CLAUSES,
