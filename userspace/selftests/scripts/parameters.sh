@@ -4,6 +4,8 @@
 #
 # The module's parameters.
 
+# `clause` calls them all by name.
+# shellcheck disable=SC2317
 # shellcheck source=ktap
 . "${0%/*}/ktap"
 
