@@ -18,7 +18,7 @@ use crate::waiting::{wait_asleep, wait_until, woken_by};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-14/driver-flush", driver_flush),
-    Clause::new("Q-14/full-batch-wakes", full_batch_wakes),
+    Clause::new("Q-14/full-batch-is-shown", full_batch_is_shown),
     Clause::new("B-03/enqueue-wait-blocks", enqueue_wait_blocks),
     Clause::new("B-03/enqueue-wait-times-out", enqueue_wait_times_out),
     Clause::new("B-03/enqueue-wait-killable", enqueue_wait_killable),
@@ -72,8 +72,8 @@ fn driver_flush() {
     assert_eq!(session.counters(OUTPUT).entries, 1);
 }
 
-/// A batch that does not fit shows what it has and wakes, or nobody would ever make room.
-fn full_batch_wakes() {
+/// A batch that does not fit shows what does, and wakes, or nobody would ever make room.
+fn full_batch_is_shown() {
     let driver = Driver::new(4096, 0);
     let session = driver.open();
     let mut output = Output::new(&session);
