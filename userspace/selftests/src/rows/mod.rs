@@ -4,6 +4,10 @@
 
 use crate::clause::Clause;
 
+mod b01;
+mod b03;
+mod b04;
+mod b05;
 mod q01;
 mod q02;
 mod q03;
@@ -26,6 +30,7 @@ mod q19;
 mod q20;
 mod q21;
 mod u10;
+mod u11;
 
 /// All clauses, in the contract's order.
 pub fn all() -> Vec<Clause> {
@@ -52,6 +57,11 @@ pub fn all() -> Vec<Clause> {
         q20::CLAUSES,
         q21::CLAUSES,
         u10::CLAUSES,
+        u11::CLAUSES,
+        b01::CLAUSES,
+        b03::CLAUSES,
+        b04::CLAUSES,
+        b05::CLAUSES,
     ]
     .concat();
     for (i, clause) in all.iter().enumerate() {

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! B-05: memory is charged to the opener's cgroup, and limited.
+
+use std::fs::{create_dir, read_to_string, remove_dir, write};
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+
+use crate::clause::{count, skip, Clause};
+use crate::raw::{echo, sink, Session};
+
+pub const CLAUSES: &[Clause] = &[
+    Clause::new("B-05/charged-to-the-opener", charged_to_the_opener),
+    Clause::new("B-05/cgroup-limit", cgroup_limit),
+    Clause::new("B-05/given-back", given_back),
+    Clause::new("B-05/parameters", parameters),
+];
+
+const MIB: u64 = 1 << 20;
+
+/// A cgroup of its own for this process.
+struct Group(PathBuf);
+
+impl Group {
+    fn enter() -> Self {
+        let root = Path::new("/sys/fs/cgroup");
+        let controllers = read_to_string(root.join("cgroup.subtree_control"));
+        if !controllers.is_ok_and(|text| text.contains("memory")) {
+            skip("no memory controller");
+        }
+        let group = Self(root.join(format!("selftests-{}", std::process::id())));
+        create_dir(&group.0).unwrap();
+        write(group.0.join("cgroup.procs"), "0").unwrap();
+        group
+    }
+
+    fn current(&self) -> u64 {
+        let text = read_to_string(self.0.join("memory.current")).unwrap();
+        text.trim().parse().unwrap()
+    }
+
+    fn limit(&self, bytes: u64) {
+        write(self.0.join("memory.max"), bytes.to_string()).unwrap();
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        write("/sys/fs/cgroup/cgroup.procs", "0").unwrap();
+        // It may be busy for a while: what was charged is given back later.
+        let _ = remove_dir(&self.0);
+    }
+}
+
+/// The pages that all queues together take.
+fn pages() -> u64 {
+    let text = read_to_string("/sys/class/iostream/iostream/pages").unwrap();
+    text.trim().parse().unwrap()
+}
+
+fn charged_to_the_opener() {
+    let group = Group::enter();
+    let before = group.current();
+    let session = Session::new(sink(16 * MIB));
+    let after = group.current();
+    assert!(after >= before + 16 * MIB, "{before} before, {after} after");
+    assert!(after < before + 18 * MIB, "{before} before, {after} after");
+    // At the first touch nothing more is taken: the pages are there.
+    let data = session.map_writable(crate::raw::INPUT, crate::raw::Area::Data);
+    for offset in (0..data.len()).step_by(4096) {
+        data.write(offset, &[1]);
+    }
+    assert!(group.current() < after + 2 * MIB, "page tables alone");
+}
+
+fn cgroup_limit() {
+    let group = Group::enter();
+    group.limit(32 * MIB);
+    let before = pages();
+    for _ in 0..3 {
+        let session = Session::bare();
+        assert_eq!(session.setup(sink(48 * MIB)), Err(Errno::NOMEM));
+        assert_eq!(pages(), before, "all of it was given back");
+        assert_eq!(
+            session.setup(sink(MIB)),
+            Ok(()),
+            "and the session still works"
+        );
+        session.write_entry(b"works");
+    }
+}
+
+/// Opened, mapped, closed, again and again: nothing is kept.
+fn given_back() {
+    let before = pages();
+    for _ in 0..count(2000) {
+        let session = Session::new(echo(256 * 1024));
+        session.map_writable(crate::raw::INPUT, crate::raw::Area::Data);
+        assert!(pages() >= before + 2 * 64);
+    }
+    // The last ones are freed by a worker, after a grace period.
+    while pages() > before {
+        std::thread::yield_now();
+    }
+    let session = Session::new(echo(256 * 1024));
+    assert_eq!(
+        pages(),
+        before + 2 * (64 + 3),
+        "three pages beyond the capacity"
+    );
+    drop(session);
+}
+
+fn parameters() {
+    let version = Session::bare().version().unwrap();
+    for (name, value) in [
+        ("max_queue_bytes", version.max_queue_bytes),
+        ("max_total_bytes", version.max_total_bytes),
+    ] {
+        let path = format!("/sys/module/iostream/parameters/{name}");
+        match read_to_string(&path) {
+            Ok(text) => assert_eq!(text.trim(), value.to_string(), "{name}"),
+            // The kernel crate's parameters are not in sysfs yet.
+            Err(_) => println!("no {path}"),
+        }
+        assert!(value >= MIB);
+    }
+    let setup = sink(version.max_queue_bytes + 1);
+    assert_eq!(Session::bare().setup(setup), Err(Errno::TOOBIG));
+}
