@@ -333,12 +333,14 @@ fn map_fixed_over_the_middle() {
     assert_eq!(data.read(2 * 4096, 5), b"third");
 }
 
+/// What madvise drops of a mapping is a fault afterwards (EFAULT, SIGBUS), never other memory.
 fn by_madvise() {
     let session = Session::new(echo(4 * 4096));
     let data = session.map_writable(INPUT, Area::Data);
+    let other = session.map(INPUT, Area::Data);
     data.write(0, b"stays");
     let advise = |advice| {
-        // SAFETY: The mapping is the test's own.
+        // SAFETY: The mapping is the test's own, and read below by the kernel alone.
         unsafe { madvise(data.as_ptr(), data.len(), advice) }
     };
     assert_eq!(
@@ -347,17 +349,32 @@ fn by_madvise() {
         "VM_DONTCOPY stays"
     );
     for advice in [
-        Advice::LinuxDontNeed,
         Advice::LinuxRemove,
         Advice::LinuxFree,
         Advice::LinuxMergeable,
         Advice::LinuxHugepage,
         Advice::LinuxDontFork,
         Advice::LinuxDoDump,
+        Advice::LinuxDontNeed,
     ] {
         let _ = advise(advice);
+        let mut bytes = [0; 5];
+        // Through a pipe, since a fault kills who touches it by itself.
+        let (from, to) = rustix::pipe::pipe().unwrap();
+        // SAFETY: The kernel reads what is mapped there, or refuses to.
+        let sent = unsafe {
+            let fd = std::os::fd::AsRawFd::as_raw_fd(&to);
+            libc::write(fd, data.as_ptr(), 5)
+        };
+        if sent == 5 {
+            rustix::io::read(&from, &mut bytes).unwrap();
+            assert_eq!(&bytes, b"stays", "{advice:?}");
+        } else {
+            let error = std::io::Error::last_os_error().raw_os_error();
+            assert_eq!((sent, error), (-1, Some(libc::EFAULT)), "{advice:?}");
+        }
         assert_eq!(
-            &data.read(4 * 4096, 5),
+            other.read(4 * 4096, 5),
             b"stays",
             "{advice:?}, seen at the second place"
         );
