@@ -11,6 +11,9 @@ IN_ROOT=${IOSTREAM_IN_ROOT:-}
 JOBS=$(nproc)
 export TOP CACHE IN_ROOT JOBS
 
+# Interrupted is interrupted, also when the command that was running has made an ordinary exit of it: the next must not start.
+trap 'exit 130' INT TERM HUP
+
 # Messages go to standard error: the standard output of a script is its result.
 say() { printf 'iostream: %s\n' "$*" >&2; }
 die() { say "error: $*"; exit 1; }

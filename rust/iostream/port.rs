@@ -139,6 +139,14 @@ impl Port {
         )
     }
 
+    /// Whether there is a queue of this direction.
+    pub(crate) fn has(&self, direction: Direction) -> bool {
+        match direction {
+            Direction::Output => self.config.output.is_some(),
+            Direction::Input => self.config.input.is_some(),
+        }
+    }
+
     /// Entries refused because nobody had the port open.
     pub(crate) fn unopened(&self) -> u64 {
         self.unopened.load(Relaxed)

@@ -21,9 +21,10 @@
 use core::{mem::offset_of, ptr::NonNull};
 
 use kernel::{
-    alloc::flags::{GFP_KERNEL, GFP_KERNEL_ACCOUNT, __GFP_NOWARN, __GFP_ZERO},
+    alloc::flags::GFP_KERNEL_ACCOUNT,
+    bindings as c,
     mm::virt::{flags as vm, VmaNew},
-    page::{Page, PAGE_SHIFT, PAGE_SIZE},
+    page::{BorrowedPage, PAGE_SHIFT, PAGE_SIZE},
     prelude::*,
     sync::atomic::{Atomic, Full, Relaxed},
 };
@@ -63,6 +64,24 @@ impl Area {
     }
 }
 
+/// One reference to a zeroed page, charged to the cgroup of who made it.
+struct SharedPage(NonNull<c::page>);
+
+impl SharedPage {
+    fn new() -> Result<Self> {
+        // SAFETY: No preconditions, this is process context.
+        let page = unsafe { bindings::iostream_alloc_page() };
+        NonNull::new(page).map(Self).ok_or(ENOMEM)
+    }
+}
+
+impl Drop for SharedPage {
+    fn drop(&mut self) {
+        // SAFETY: The reference is this one's.
+        unsafe { bindings::iostream_put_page(self.0.as_ptr()) };
+    }
+}
+
 /// Who uses the process's end of a queue.
 const FREE: u32 = 0;
 const MAPPED: u32 = 1;
@@ -75,7 +94,7 @@ const IN_CALL: u32 = 2;
 /// - `pages` holds 3 + n pages, n the pages of the data of `geometry`.
 /// - `base` is where the kernel has them mapped, the data twice in a row, until drop.
 pub(crate) struct Region {
-    pages: KVVec<Page>,
+    pages: KVVec<SharedPage>,
     base: NonNull<u8>,
     geometry: Geometry,
     /// The process's own page of words: `FREE`, `MAPPED` writable for ever, or `IN_CALL`.
@@ -95,18 +114,21 @@ impl Region {
     ///
     /// # Errors
     ///
-    /// `EDQUOT` if the module's total is used up; `ENOMEM`.
+    /// `EDQUOT` if the module's total is used up; `ENOMEM`; `EINTR` if the task is being killed.
     pub(crate) fn new(geometry: Geometry) -> Result<Self> {
         let data_pages = geometry.data_bytes() as usize >> PAGE_SHIFT;
         let charge = limits::Charge::new((data_pages + OVERHEAD_PAGES) as u64)?;
         let mut pages = KVVec::with_capacity(data_pages + OVERHEAD_PAGES, GFP_KERNEL_ACCOUNT)?;
         for _ in 0..data_pages + OVERHEAD_PAGES {
-            let flags = GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN;
-            pages.push(Page::alloc_page(flags)?, GFP_KERNEL)?;
+            // SAFETY: No preconditions, this is process context.
+            if unsafe { bindings::iostream_fatal_signal_pending() } {
+                return Err(EINTR);
+            }
+            pages.push(SharedPage::new()?, GFP_KERNEL)?;
         }
         let mut list = KVVec::with_capacity(2 * data_pages + OVERHEAD_PAGES, GFP_KERNEL)?;
         for page in Iterator::chain(pages.iter(), pages.iter().skip(OVERHEAD_PAGES)) {
-            list.push(page.as_ptr(), GFP_KERNEL)?;
+            list.push(page.0.as_ptr(), GFP_KERNEL)?;
         }
         // SAFETY: `list` holds as many valid pages as it is long.
         let base = unsafe { bindings::iostream_vmap(list.as_mut_ptr(), list.len() as u32) };
@@ -145,6 +167,7 @@ impl Region {
     }
 
     /// A 64-bit word of the info page.
+    #[inline(always)]
     pub(crate) fn info_word(&self, offset: usize) -> &Atomic<u64> {
         assert!(offset % 8 == 0 && offset < size_of::<uapi::iostream_info>());
         // SAFETY: In bounds and aligned, as just checked; the page lives as long as the region,
@@ -258,9 +281,12 @@ impl Region {
         let mixed = vma.set_mixedmap();
         for i in 0..pages {
             let index = page + if i < data_pages { i } else { i - data_pages };
-            let mapped = self.pages.get(index).ok_or(EINVAL);
-            let done =
-                mapped.and_then(|p| mixed.vm_insert_page(vma.start() + (i << PAGE_SHIFT), p));
+            let page = self.pages.get(index).ok_or(EINVAL);
+            let done = page.and_then(|page| {
+                // SAFETY: The region keeps the page for longer than this.
+                let page = unsafe { BorrowedPage::from_raw(page.0) };
+                mixed.vm_insert_page(vma.start() + (i << PAGE_SHIFT), &page)
+            });
             if let Err(error) = done {
                 if let Some(claim) = claim {
                     claim.store(FREE, Relaxed);

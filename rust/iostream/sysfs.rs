@@ -15,7 +15,7 @@ use core::mem::offset_of;
 use kernel::{bindings as c, fmt, prelude::*, sync::atomic::Relaxed, types::Opaque};
 
 use crate::{
-    limits,
+    bindings, limits,
     node::{chars, Node},
     queue::{Counter, Direction},
 };
@@ -44,10 +44,11 @@ impl Out {
 struct Attribute {
     attribute: c::device_attribute,
     show: Show,
+    applies: fn(&Node) -> bool,
 }
 
 impl Attribute {
-    const fn new(name: &'static CStr, show: Show) -> Self {
+    const fn new(name: &'static CStr, applies: fn(&Node) -> bool, show: Show) -> Self {
         Self {
             attribute: c::device_attribute {
                 attr: c::attribute {
@@ -60,6 +61,7 @@ impl Attribute {
                 ..pin_init::zeroed()
             },
             show,
+            applies,
         }
     }
 }
@@ -81,6 +83,32 @@ unsafe extern "C" fn show_trampoline(
     match show(node, Out(buffer)) {
         Ok(len) => len,
         Err(error) => error.to_errno() as isize,
+    }
+}
+
+/// Whether a file makes sense for this node.
+///
+/// # Safety
+///
+/// `kobject` is a node's device's, `attribute` one of this file's.
+unsafe extern "C" fn is_visible(
+    kobject: *mut c::kobject,
+    attribute: *mut c::attribute,
+    _index: c_int,
+) -> c::umode_t {
+    // SAFETY: The caller's promise; the attribute is the first field of all that it is in.
+    let (node, applies) = unsafe {
+        let dev = bindings::iostream_kobj_to_dev(kobject);
+        (
+            Node::from_device(dev),
+            (*attribute.cast::<Attribute>()).applies,
+        )
+    };
+    if applies(node) {
+        0o444
+    } else {
+        // Said of its first file, it hides a whole group.
+        c::SYSFS_GROUP_INVISIBLE as c::umode_t
     }
 }
 
@@ -106,24 +134,30 @@ fn counter(node: &Node, out: Out, direction: Direction, counter: Counter) -> Res
     out.line(value.unwrap_or(0))
 }
 
+/// Whether a driver's node has a queue of this direction.
+fn has(node: &Node, direction: Direction) -> bool {
+    node.port().is_some_and(|port| port.has(direction))
+}
+
 macro_rules! attributes {
-    ($static:ident: $($name:literal => $show:expr,)*) => {
-        static $static: Table<{ [$($name),*].len() }> = Table([$(Attribute::new($name, $show)),*]);
+    ($static:ident: $($name:literal if $applies:expr => $show:expr,)*) => {
+        static $static: Table<{ [$($name),*].len() }> =
+            Table([$(Attribute::new($name, $applies, $show)),*]);
     };
 }
 
 macro_rules! counters {
     ($static:ident, $direction:expr) => {
         attributes! { $static:
-            c"entries" => |n, o| counter(n, o, $direction, Counter::Entries),
-            c"bytes" => |n, o| counter(n, o, $direction, Counter::Bytes),
-            c"wakeups_sent" => |n, o| counter(n, o, $direction, Counter::WakeupsSent),
-            c"wakeups_suppressed" => |n, o| counter(n, o, $direction, Counter::WakeupsSuppressed),
-            c"notifications" => |n, o| counter(n, o, $direction, Counter::Notifications),
-            c"full" => |n, o| counter(n, o, $direction, Counter::Full),
-            c"lost" => |n, o| counter(n, o, $direction, Counter::Lost),
-            c"corrupt" => |n, o| counter(n, o, $direction, Counter::Corrupt),
-            c"high_water_bytes" => |n, o| counter(n, o, $direction, Counter::HighWater),
+            c"entries" if |n| has(n, $direction) => |n, o| counter(n, o, $direction, Counter::Entries),
+            c"bytes" if |n| has(n, $direction) => |n, o| counter(n, o, $direction, Counter::Bytes),
+            c"wakeups_sent" if |n| has(n, $direction) => |n, o| counter(n, o, $direction, Counter::WakeupsSent),
+            c"wakeups_suppressed" if |n| has(n, $direction) => |n, o| counter(n, o, $direction, Counter::WakeupsSuppressed),
+            c"notifications" if |n| has(n, $direction) => |n, o| counter(n, o, $direction, Counter::Notifications),
+            c"full" if |n| has(n, $direction) => |n, o| counter(n, o, $direction, Counter::Full),
+            c"lost" if |n| has(n, $direction) => |n, o| counter(n, o, $direction, Counter::Lost),
+            c"corrupt" if |n| has(n, $direction) => |n, o| counter(n, o, $direction, Counter::Corrupt),
+            c"high_water_bytes" if |n| has(n, $direction) => |n, o| counter(n, o, $direction, Counter::HighWater),
         }
     };
 }
@@ -134,10 +168,10 @@ struct Table<const N: usize>([Attribute; N]);
 unsafe impl<const N: usize> Sync for Table<N> {}
 
 attributes! { NODE:
-    c"name" => name,
-    c"sessions" => sessions,
-    c"pages" => pages,
-    c"unopened" => unopened,
+    c"name" if |_| true => name,
+    c"sessions" if |_| true => sessions,
+    c"pages" if |node| node.port().is_none() => pages,
+    c"unopened" if |node| node.port().is_some() => unopened,
 }
 counters!(OUTPUT, Direction::Output);
 counters!(INPUT, Direction::Input);
@@ -179,6 +213,9 @@ impl Group {
             name: match name {
                 Some(name) => chars(name),
                 None => core::ptr::null(),
+            },
+            __bindgen_anon_1: c::attribute_group__bindgen_ty_1 {
+                is_visible: Some(is_visible),
             },
             __bindgen_anon_2: c::attribute_group__bindgen_ty_2 {
                 attrs: (&raw const attributes.0).cast_mut().cast(),

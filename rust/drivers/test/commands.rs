@@ -3,17 +3,20 @@
 //! The commands of a test node.
 //!
 //! ```text
-//! publish NAME OUTPUT-BYTES INPUT-BYTES [overwrite]     publish-entries NAME COUNT BYTES
+//! publish NAME OUTPUT-BYTES INPUT-BYTES [overwrite]      publish-entries NAME COUNT BYTES
 //! unpublish            publish-mode NAME MODE GID
 //! enqueue BYTES [task|softirq|hardirq] [normal|suppress|force]
 //! enqueue-wait BYTES [TIMEOUT-MS]                        fill BYTES       batch COUNT BYTES
 //! reserve BYTES commit|commit-short|discard|leak|hold    go               lost COUNT       flush
 //! can BYTES COUNT                                        sequence NUMBER
 //! dequeue CAPACITY     dequeue-wait CAPACITY TIMEOUT-MS  drain MAX
-//! peek                 release                           available
+//! peek                 release [hold]                    available
 //! disable              enable                            cancel
 //! slow MS              refuse ERRNO
 //! ```
+//!
+//! In `publish`, `-` instead of a capacity means no such queue. With `hold` a command waits for `go`
+//! between the two halves of what it does.
 //!
 //! Entry number n holds, in each byte, the low byte of n plus the byte's index.
 
@@ -48,6 +51,13 @@ impl<'a> Words<'a> {
         self.0.next()
     }
 
+    fn capacity(&mut self) -> Result<Option<u64>> {
+        match self.word()? {
+            "-" => Ok(None),
+            word => word.parse().map(Some).map_err(|_| EINVAL),
+        }
+    }
+
     fn name(&mut self) -> Result<CString> {
         let name = self.word()?;
         CString::try_from_fmt(fmt!("{name}"))
@@ -61,7 +71,7 @@ pub(crate) fn run(node: &TestNode, text: &str) -> Result {
     match words.word()? {
         "publish" => {
             let name = words.name()?;
-            let (output, input) = (words.number()?, words.number()?);
+            let (output, input) = (words.capacity()?, words.capacity()?);
             node.publish(&name, output, input, words.optional().is_some())
         }
         "publish-entries" => {
@@ -228,7 +238,7 @@ fn reserve(
             Ok(())
         }
         "hold" => {
-            node.hold();
+            node.hold()?;
             reservation.commit()
         }
         _ => return Err(EINVAL),
@@ -283,6 +293,9 @@ fn consume(node: &TestNode, command: &str, words: &mut Words<'_>) -> Result<Resu
                 let copied = entry.copy_to(0, part);
                 let log = found(entry.len(), part);
                 if command == "release" {
+                    if words.optional() == Some("hold") {
+                        node.hold()?;
+                    }
                     entry.release().map(|()| log)
                 } else {
                     copied.map(|()| log)

@@ -92,12 +92,12 @@ pub(crate) struct TestNode {
     registration: Mutex<Option<Arc<Registration<Watcher>>>>,
     #[pin]
     log: Mutex<Log>,
-    /// Lets a command that holds a reservation go on.
+    /// Lets a command that is held go on.
     #[pin]
     gate: Mutex<bool>,
     #[pin]
     opened: CondVar,
-    /// A command holds a reservation.
+    /// A command is held.
     held: Atomic<u32>,
     pub(crate) seen: Arc<Seen>,
     /// Number of the next entry.
@@ -127,10 +127,16 @@ impl TestNode {
         })
     }
 
-    /// Publishes the node with queues of these capacities; 0: no such queue.
-    pub(crate) fn publish(&self, name: &CStr, output: u64, input: u64, overwrite: bool) -> Result {
+    /// Publishes the node with queues of these capacities.
+    pub(crate) fn publish(
+        &self,
+        name: &CStr,
+        output: Option<u64>,
+        input: Option<u64>,
+        overwrite: bool,
+    ) -> Result {
         let mut config = Config::new(name);
-        if output != 0 {
+        if let Some(output) = output {
             let queue = QueueConfig::with_capacity(output)?;
             config = config.output(if overwrite {
                 queue.overwriting()
@@ -138,7 +144,7 @@ impl TestNode {
                 queue
             });
         }
-        if input != 0 {
+        if let Some(input) = input {
             config = config.input(QueueConfig::with_capacity(input)?);
         }
         self.publish_config(config)
@@ -223,18 +229,27 @@ impl TestNode {
         writeln!(out, "held={}", self.held.load(Acquire))
     }
 
-    /// Says that a command holds a reservation, waits for `go`.
-    pub(crate) fn hold(&self) {
-        self.held.store(1, Release);
+    /// Says that a command is held, waits for `go`.
+    ///
+    /// # Errors
+    ///
+    /// `EINTR`: a signal came first.
+    pub(crate) fn hold(&self) -> Result {
         let mut open = self.gate.lock();
-        while !*open {
-            self.opened.wait(&mut open);
-        }
         *open = false;
+        self.held.store(1, Release);
+        let mut signal = false;
+        while !*open && !signal {
+            signal = self.opened.wait_interruptible(&mut open);
+        }
         self.held.store(0, Release);
+        if signal {
+            return Err(EINTR);
+        }
+        Ok(())
     }
 
-    /// Lets the command that holds a reservation go on.
+    /// Lets the command that is held go on.
     pub(crate) fn go(&self) {
         *self.gate.lock() = true;
         self.opened.notify_all();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* See helpers.h. */
 #include <linux/compat.h>
+#include <linux/device.h>
 #include <linux/eventfd.h>
 #include <linux/export.h>
 #include <linux/jiffies.h>
@@ -12,6 +13,16 @@
 #include <linux/workqueue.h>
 
 #include "helpers.h"
+
+struct page *iostream_alloc_page(void)
+{
+	return alloc_page(GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN | __GFP_RETRY_MAYFAIL);
+}
+
+void iostream_put_page(struct page *page)
+{
+	__free_page(page);
+}
 
 void *iostream_vmap(struct page **pages, unsigned int count)
 {
@@ -78,4 +89,9 @@ long iostream_nsecs_to_jiffies(u64 nsecs)
 struct workqueue_struct *iostream_alloc_workqueue(void)
 {
 	return alloc_workqueue("iostream", WQ_UNBOUND, 0);
+}
+
+struct device *iostream_kobj_to_dev(struct kobject *kobj)
+{
+	return kobj_to_dev(kobj);
 }

@@ -8,9 +8,19 @@
 
 #include <linux/types.h>
 
+struct device;
+struct kobject;
 struct page;
 struct wait_queue_head;
 struct workqueue_struct;
+
+/*
+ * A zeroed page, charged to the calling task's cgroup. Fails, rather than have the OOM killer look
+ * for a victim: a process that asks for too much is told so.
+ */
+struct page *iostream_alloc_page(void);
+/* Gives up one reference; the page goes with the last. */
+void iostream_put_page(struct page *page);
 
 /* Maps count pages in a row, the same page more than once if it is named more than once. */
 void *iostream_vmap(struct page **pages, unsigned int count);
@@ -32,5 +42,6 @@ void iostream_cpu_relax(void);
 void iostream_cond_resched(void);
 long iostream_nsecs_to_jiffies(u64 nsecs);
 struct workqueue_struct *iostream_alloc_workqueue(void);
+struct device *iostream_kobj_to_dev(struct kobject *kobj);
 
 #endif

@@ -62,6 +62,10 @@ pub fn run(cli: &Cli, arguments: &Send, stop: &Stop) -> Result<()> {
         result = sender.drain();
     }
     drop(progress);
+    // A table of zeros would only hide what went wrong.
+    if sent.entries == 0 && result.is_err() {
+        return result;
+    }
     let elapsed = start.elapsed();
     let calls = opened.session.system_calls() - calls;
     let endpoint = opened.session.endpoint_stats().ok();

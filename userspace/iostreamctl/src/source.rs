@@ -114,7 +114,10 @@ pub fn run(cli: &Cli, arguments: &Source, stop: &Stop) -> Result<()> {
     });
     let elapsed = start.elapsed();
     let calls = opened.session.system_calls() - calls;
-    report(cli, &opened, &seen, elapsed, calls).map_err(Failure::of_stdout)?;
+    // A table of zeros would only hide what went wrong.
+    if result.is_ok() || seen.entries > 0 {
+        report(cli, &opened, &seen, elapsed, calls).map_err(Failure::of_stdout)?;
+    }
     result?;
     // Where the kernel waits for room, nothing may be missing.
     let lossless = wanted.rate == 0 && !wanted.overwrite;

@@ -9,6 +9,7 @@ mod driver;
 mod kernel_log;
 mod raw;
 mod rows;
+mod testnode;
 
 use std::process::ExitCode;
 use std::time::Instant;
