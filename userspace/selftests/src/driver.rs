@@ -42,15 +42,25 @@ impl Driver {
     /// The spare node, published with queues of these sizes; 0: none.
     pub fn new(output_bytes: u64, input_bytes: u64) -> Self {
         let driver = Self::unpublished();
-        let command = format!("publish selftest {output_bytes} {input_bytes}");
-        driver.tell(&command).expect("publish");
+        driver.publish(output_bytes, input_bytes);
         driver
+    }
+
+    /// Publishes the node that was not, or was removed.
+    pub fn publish(&self, output_bytes: u64, input_bytes: u64) {
+        let word = |bytes: u64| match bytes {
+            0 => "-".to_owned(),
+            bytes => bytes.to_string(),
+        };
+        let (output, input) = (word(output_bytes), word(input_bytes));
+        let command = format!("publish selftest {output} {input}");
+        self.tell(&command).expect("publish");
     }
 
     /// As [`Self::new`], with an output queue that overwrites.
     pub fn overwriting(output_bytes: u64) -> Self {
         let driver = Self::unpublished();
-        let command = format!("publish selftest {output_bytes} 0 overwrite");
+        let command = format!("publish selftest {output_bytes} - overwrite");
         driver.tell(&command).expect("publish");
         driver
     }
