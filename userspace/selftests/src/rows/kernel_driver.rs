@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use super::kernel_queue::entry;
 use crate::clause::Clause;
-use crate::raw::{echo, Session, INPUT, OUTPUT};
+use crate::raw::{echo, INPUT, OUTPUT};
 use crate::testnode::{find, named, TestNode, SPARE};
 
 pub const CLAUSES: &[Clause] = &[
