@@ -30,11 +30,14 @@ use crate::{
 /// registration was dropped.
 pub struct Consumer {
     port: PortRef,
+    /// The queue of the last [`Peeked`]. Here, so that a leaked one keeps it no longer than until
+    /// the next one.
+    peeked: Option<QueueRef>,
 }
 
 impl Consumer {
     pub(crate) fn new(port: PortRef) -> Self {
-        Self { port }
+        Self { port, peeked: None }
     }
 
     /// Runs `f` with the ring, which it has to itself.
@@ -81,9 +84,10 @@ impl Consumer {
         if queue.generation() != generation {
             return Err(Error::Stale);
         }
+        // INVARIANT: The entry was found in this queue, as its generation says.
+        self.peeked = Some(queue);
         Ok(Peeked {
             consumer: self,
-            queue,
             generation,
             entry,
         })
@@ -227,9 +231,12 @@ impl View<'_> {
 }
 
 /// The next entry, looked at. See [`Consumer::peek`]. Dropping it leaves the entry where it is.
+///
+/// # Invariants
+///
+/// `consumer.peeked` is a reference to the queue in which the entry is.
 pub struct Peeked<'a> {
     consumer: &'a mut Consumer,
-    queue: QueueRef,
     generation: u64,
     entry: Entry,
 }
@@ -251,8 +258,11 @@ impl Peeked<'_> {
     ///
     /// [`Error::Invalid`] if the entry has fewer.
     pub fn copy_to(&self, offset: usize, buffer: &mut [u8]) -> Result<(), Error> {
+        let Some(queue) = &self.consumer.peeked else {
+            return Err(Error::Stale);
+        };
         // SAFETY: The reference to the queue keeps the pages; this only reads the data.
-        let memory = unsafe { self.queue.region().mapped() };
+        let memory = unsafe { queue.region().mapped() };
         copy(&memory, self.entry, offset, buffer)
     }
 
@@ -262,7 +272,12 @@ impl Peeked<'_> {
     ///
     /// [`Error::Stale`]: the session ended or reset the queue meanwhile.
     pub fn release(self) -> Result<(), Error> {
-        let (own, generation) = (core::ptr::from_ref::<Queue>(&self.queue), self.generation);
+        // The reference is kept to the end: no other queue can be at the same address meanwhile.
+        let peeked = self.consumer.peeked.take();
+        let own = peeked
+            .as_deref()
+            .map_or(core::ptr::null(), core::ptr::from_ref);
+        let generation = self.generation;
         let bytes = self.entry.len() as u64;
         self.consumer.with(|queue, consumer| {
             if !core::ptr::eq(queue, own) || queue.generation() != generation {
@@ -272,6 +287,12 @@ impl Peeked<'_> {
             queue.publish_consumed(consumer, 1, bytes);
             Ok(())
         })
+    }
+}
+
+impl Drop for Peeked<'_> {
+    fn drop(&mut self) {
+        self.consumer.peeked = None;
     }
 }
 

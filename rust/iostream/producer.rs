@@ -28,11 +28,17 @@ use crate::{
 /// registration was dropped.
 pub struct Producer {
     port: PortRef,
+    /// The queue of the last reservation. Here, so that a leaked reservation keeps it no longer
+    /// than until the next one.
+    reserved: Option<QueueRef>,
 }
 
 impl Producer {
     pub(crate) fn new(port: PortRef) -> Self {
-        Self { port }
+        Self {
+            port,
+            reserved: None,
+        }
     }
 
     /// Runs `f` with the ring, which it has to itself.
@@ -136,9 +142,10 @@ impl Producer {
         if queue.generation() != generation {
             return Err(Error::Stale);
         }
+        // INVARIANT: Room was reserved in this queue, as its generation says.
+        self.reserved = Some(queue);
         Ok(Reservation {
             producer: self,
-            queue,
             generation,
             offset,
             len,
@@ -327,9 +334,12 @@ impl Batch<'_> {
 }
 
 /// Room for one entry in the queue itself. See [`Producer::reserve`].
+///
+/// # Invariants
+///
+/// `producer.reserved` is a reference to the queue in which the room is.
 pub struct Reservation<'a> {
     producer: &'a mut Producer,
-    queue: QueueRef,
     generation: u64,
     offset: usize,
     len: u32,
@@ -338,9 +348,12 @@ pub struct Reservation<'a> {
 impl Reservation<'_> {
     /// The bytes of the entry to be. What they hold before they are written is not specified.
     pub fn as_mut_slice(&mut self) -> &mut [u8] {
+        let Some(queue) = &self.producer.reserved else {
+            return &mut [];
+        };
         // SAFETY: Reserved, and the producer is borrowed for as long; the process can only read
         // there; the reference to the queue keeps the pages.
-        unsafe { self.queue.region().data_mut(self.offset, self.len as usize) }
+        unsafe { queue.region().data_mut(self.offset, self.len as usize) }
     }
 
     /// Publishes the entry, and wakes the process if it waits for it.
@@ -363,7 +376,12 @@ impl Reservation<'_> {
             Ok(len) if len <= self.len => len,
             _ => return Err(Error::Invalid),
         };
-        let (own, generation) = (core::ptr::from_ref::<Queue>(&self.queue), self.generation);
+        // The reference is kept to the end: no other queue can be at the same address meanwhile.
+        let reserved = self.producer.reserved.take();
+        let own = reserved
+            .as_deref()
+            .map_or(core::ptr::null(), core::ptr::from_ref);
+        let generation = self.generation;
         self.producer.with(|queue, producer| {
             if !core::ptr::eq(queue, own) || queue.generation() != generation {
                 return Err(Error::Stale);
@@ -376,6 +394,12 @@ impl Reservation<'_> {
 
     /// Gives the room back. The same as dropping.
     pub fn discard(self) {}
+}
+
+impl Drop for Reservation<'_> {
+    fn drop(&mut self) {
+        self.producer.reserved = None;
+    }
 }
 
 #[inline(always)]
