@@ -49,9 +49,14 @@ impl Driver {
     /// The spare node, published with queues of these sizes; 0: none.
     pub fn new(output_bytes: u64, input_bytes: u64) -> Self {
         let driver = Self::unpublished();
-        let command = format!("publish selftest {output_bytes} {input_bytes}");
-        driver.tell(&command).expect("publish");
+        driver.publish(output_bytes, input_bytes);
         driver
+    }
+
+    /// Publishes the node that was not, or was removed.
+    pub fn publish(&self, output_bytes: u64, input_bytes: u64) {
+        let command = format!("publish selftest {output_bytes} {input_bytes}");
+        self.tell(&command).expect("publish");
     }
 
     /// One of those that the module publishes when it is loaded.

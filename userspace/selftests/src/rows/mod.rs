@@ -4,6 +4,10 @@
 
 use crate::clause::Clause;
 
+mod b01;
+mod b03;
+mod b04;
+mod b05;
 mod kernel_consume;
 mod kernel_counters;
 mod kernel_driver;
@@ -33,6 +37,7 @@ mod q19;
 mod q20;
 mod q21;
 mod u10;
+mod u11;
 
 /// All clauses, in the contract's order.
 pub fn all() -> Vec<Clause> {
@@ -59,6 +64,11 @@ pub fn all() -> Vec<Clause> {
         q20::CLAUSES,
         q21::CLAUSES,
         u10::CLAUSES,
+        u11::CLAUSES,
+        b01::CLAUSES,
+        b03::CLAUSES,
+        b04::CLAUSES,
+        b05::CLAUSES,
         kernel_reserve::CLAUSES,
         kernel_consume::CLAUSES,
         kernel_wait::CLAUSES,

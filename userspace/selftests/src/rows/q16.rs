@@ -2,7 +2,8 @@
 
 //! what waits and what is free, without a system call.
 
-use std::fs::{create_dir, read_to_string, remove_dir, write};
+use std::fs::{create_dir, read_to_string, remove_dir, write, File, OpenOptions};
+use std::io::Write;
 use std::time::Duration;
 
 use iostream::{Error, Setup, Wake};
@@ -55,37 +56,47 @@ fn driver_looks() {
 }
 
 /// System calls of one thread, counted by the kernel's own tracepoint.
-struct Calls(&'static str);
+struct Calls {
+    dir: &'static str,
+    switch: File,
+}
 
 impl Calls {
     fn of_this_thread() -> Self {
-        let calls = Self("/sys/kernel/tracing/instances/selftests");
-        let _ = remove_dir(calls.0);
-        create_dir(calls.0).expect("an instance of the tracer");
+        let dir = "/sys/kernel/tracing/instances/selftests";
+        // Of a run that was killed.
+        let _ = remove_dir(dir);
+        create_dir(dir).expect("an instance of the tracer");
+        let switch = OpenOptions::new()
+            .write(true)
+            .open(format!("{dir}/tracing_on"));
+        let mut calls = Self {
+            dir,
+            switch: switch.unwrap(),
+        };
+        calls.switch.write_all(b"0").unwrap();
         let id = rustix::thread::gettid().as_raw_nonzero();
-        let event = format!("{}/events/raw_syscalls/sys_enter", calls.0);
+        let event = format!("{dir}/events/raw_syscalls/sys_enter");
         write(format!("{event}/filter"), format!("common_pid == {id}")).expect("filter");
         write(format!("{event}/enable"), "1").expect("enable");
+        calls.switch.write_all(b"1").unwrap();
         calls
     }
 
-    /// What the thread has made up to now, the ones of this look left out.
-    fn count(&self) -> usize {
-        write(format!("{}/tracing_on", self.0), "0").unwrap();
-        let text = read_to_string(format!("{}/trace", self.0)).unwrap();
+    /// What the thread has made since then.
+    fn count(mut self) -> usize {
+        self.switch.write_all(b"0").unwrap();
+        let text = read_to_string(format!("{}/trace", self.dir)).unwrap();
         let lines = text.lines().filter(|line| line.contains("sys_enter:"));
-        // Opening and writing `tracing_on` are in it.
-        lines
-            .count()
-            .checked_sub(2)
-            .expect("the calls of the look itself")
+        // The last one has stopped the count.
+        lines.count() - 1
     }
 }
 
 impl Drop for Calls {
     fn drop(&mut self) {
-        let _ = write(format!("{}/events/enable", self.0), "0");
-        let _ = remove_dir(self.0);
+        let _ = write(format!("{}/events/enable", self.dir), "0");
+        // While `switch` is open, the instance is in use: the next one removes it.
     }
 }
 

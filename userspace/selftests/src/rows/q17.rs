@@ -61,7 +61,7 @@ fn while_in_poll() {
             }
         });
         drop(session);
-        driver.tell("publish selftest 4096 0").unwrap();
+        driver.publish(4096, 0);
     }
 }
 
@@ -153,7 +153,7 @@ fn while_copying() {
         });
         for _ in 0..count(1000) {
             driver.tell("unpublish").unwrap();
-            driver.tell("publish selftest 65536 65536").unwrap();
+            driver.publish(65536, 65536);
         }
         done.store(true, Relaxed);
         driver.tell("unpublish").unwrap();
@@ -240,7 +240,7 @@ fn while_all_at_once() {
         }
         for _ in 0..count(300) {
             driver.tell("unpublish").unwrap();
-            driver.tell("publish selftest 4096 4096").unwrap();
+            driver.publish(4096, 4096);
             driver.tell("disable").unwrap();
             driver.tell("enable").unwrap();
         }

@@ -61,17 +61,19 @@ fn capacities_refused() {
     let driver = Driver::unpublished();
     let limit = Session::bare().version().unwrap().max_queue_bytes;
     for (command, error) in [
-        ("publish selftest 0 0".into(), Errno::INVAL),
-        (format!("publish selftest {} 0", limit + 1), Errno::TOOBIG),
-        (format!("publish selftest 0 {}", limit + 1), Errno::TOOBIG),
-        (format!("publish selftest {} 0", u64::MAX), Errno::OVERFLOW),
+        ("publish selftest 0 -".into(), Errno::INVAL),
+        ("publish selftest - 0".into(), Errno::INVAL),
+        ("publish selftest - -".into(), Errno::INVAL),
+        (format!("publish selftest {} -", limit + 1), Errno::TOOBIG),
+        (format!("publish selftest - {}", limit + 1), Errno::TOOBIG),
+        (format!("publish selftest {} -", u64::MAX), Errno::OVERFLOW),
         ("publish-entries selftest 0 8".into(), Errno::INVAL),
         (
             format!("publish-entries selftest {} 8", u64::MAX),
             Errno::OVERFLOW,
         ),
         (format!("publish-entries selftest {limit} 8"), Errno::TOOBIG),
-        ("publish selftest 0 4096 overwrite".into(), Errno::INVAL),
+        ("publish selftest - 4096 overwrite".into(), Errno::INVAL),
     ] {
         let got = driver.tell(&command);
         // Overwriting goes to the output queue alone, in this driver.
@@ -82,7 +84,7 @@ fn capacities_refused() {
         assert_eq!(got, Err(error), "{command}");
         assert_eq!(node_called("selftest"), None);
     }
-    assert_eq!(driver.tell("publish selftest 4096 0"), Ok(()));
+    assert_eq!(driver.tell("publish selftest 4096 -"), Ok(()));
 }
 
 fn not_open_is_its_own_error() {
@@ -126,13 +128,13 @@ fn named() {
     driver.tell("unpublish").unwrap();
     for name in ["a/b", "0123456789012345678901234567890123456789"] {
         assert_eq!(
-            driver.tell(&format!("publish {name} 4096 0")),
+            driver.tell(&format!("publish {name} 4096 -")),
             Err(Errno::INVAL),
             "{name}"
         );
     }
     assert_eq!(
-        driver.tell("publish 0123456789012345678901234567890 4096 0"),
+        driver.tell("publish 0123456789012345678901234567890 4096 -"),
         Ok(())
     );
 }
@@ -140,14 +142,14 @@ fn named() {
 fn name_taken() {
     let driver = Driver::unpublished();
     for name in ["itout", "iostream"] {
-        let got = driver.tell(&format!("publish {name} 4096 0"));
+        let got = driver.tell(&format!("publish {name} 4096 -"));
         assert_eq!(got, Err(Errno::EXIST), "{name}");
     }
     // A name is free again when its node is gone, also while a client still has that open.
-    driver.tell("publish selftest 4096 0").unwrap();
+    driver.publish(4096, 0);
     let session = driver.open();
     driver.tell("unpublish").unwrap();
-    driver.tell("publish selftest 4096 0").unwrap();
+    driver.publish(4096, 0);
     assert_eq!(session.notify(OUTPUT), Err(Errno::NODEV));
     driver.open().queue(OUTPUT);
 }

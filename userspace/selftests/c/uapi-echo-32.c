@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+/*
+ * A 32-bit process: it may read and write, and use every call whose argument is the same for it as
+ * for others. It may not map, since its loads of 64 bits can tear. Exit status 0: so it is.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "iostream.h"
+
+_Static_assert(sizeof(void *) == 4, "made to be compiled for 32 bits");
+_Static_assert(sizeof(struct iostream_setup) == 56, "as in a 64-bit process");
+_Static_assert(sizeof(struct iostream_queue) == 144, "as in a 64-bit process");
+_Static_assert(sizeof(struct iostream_run) == 32, "as in a 64-bit process");
+
+static int failed(const char *what)
+{
+	perror(what);
+	return 1;
+}
+
+int main(void)
+{
+	struct iostream_setup setup = {
+		.flags = IOSTREAM_SETUP_OUTPUT | IOSTREAM_SETUP_INPUT,
+		.endpoint = IOSTREAM_ENDPOINT_ECHO,
+		.output_bytes = 8192,
+		.input_bytes = 8192,
+	};
+	struct iostream_queue queue = { .direction = IOSTREAM_OUTPUT };
+	struct iostream_endpoint seen;
+	int fd = open("/dev/iostream", O_RDWR);
+
+	if (fd < 0)
+		return failed("/dev/iostream");
+	if (ioctl(fd, IOSTREAM_IOC_SETUP, &setup))
+		return failed("IOSTREAM_IOC_SETUP");
+	if (ioctl(fd, IOSTREAM_IOC_QUEUE, &queue) || queue.data_bytes != 8192)
+		return failed("IOSTREAM_IOC_QUEUE");
+	for (unsigned int i = 0; i < 10000; i++) {
+		struct pollfd waiter = { .fd = fd, .events = POLLIN };
+		unsigned char sent[500], got[500];
+		ssize_t len = i % sizeof(sent);
+
+		memset(sent, i, sizeof(sent));
+		if (write(fd, sent, len) != len)
+			return failed("write");
+		if (poll(&waiter, 1, -1) != 1)
+			return failed("poll");
+		if (read(fd, got, sizeof(got)) != len || memcmp(sent, got, len))
+			return failed("read");
+	}
+	if (ioctl(fd, IOSTREAM_IOC_ENDPOINT, &seen) || seen.entries != 10000)
+		return failed("IOSTREAM_IOC_ENDPOINT");
+	if (mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0) != MAP_FAILED || errno != EOPNOTSUPP)
+		return failed("a mapping, which should be refused");
+	printf("%llu entries by read and write\n", (unsigned long long)seen.entries);
+	return 0;
+}

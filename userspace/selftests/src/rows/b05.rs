@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! B-05: memory is charged to the opener's cgroup, and limited.
+
+use std::fs::{create_dir, read_to_string, remove_dir, write};
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+
+use crate::clause::{count, skip, Clause};
+use crate::raw::{echo, sink, Session};
+
+pub const CLAUSES: &[Clause] = &[
+    Clause::new("B-05/charged-to-the-opener", charged_to_the_opener),
+    Clause::new("B-05/cgroup-limit", cgroup_limit),
+    Clause::new("B-05/given-back", given_back),
+    Clause::new("B-05/parameters", parameters),
+];
+
+const MIB: u64 = 1 << 20;
+
+/// A cgroup of its own for this process.
+struct Group(PathBuf);
+
+impl Group {
+    fn enter() -> Self {
+        let root = Path::new("/sys/fs/cgroup");
+        let controllers = read_to_string(root.join("cgroup.subtree_control"));
+        if !controllers.is_ok_and(|text| text.contains("memory")) {
+            skip("no memory controller");
+        }
+        let group = Self(root.join(format!("selftests-{}", std::process::id())));
+        create_dir(&group.0).unwrap();
+        write(group.0.join("cgroup.procs"), "0").unwrap();
+        group
+    }
+
+    fn current(&self) -> u64 {
+        let text = read_to_string(self.0.join("memory.current")).unwrap();
+        text.trim().parse().unwrap()
+    }
+
+    fn limit(&self, bytes: u64) {
+        write(self.0.join("memory.max"), bytes.to_string()).unwrap();
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        write("/sys/fs/cgroup/cgroup.procs", "0").unwrap();
+        // It may be busy for a while: what was charged is given back later.
+        let _ = remove_dir(&self.0);
+    }
+}
+
+/// The pages that all queues together take.
+fn pages() -> u64 {
+    let text = read_to_string("/sys/class/iostream/iostream/pages").unwrap();
+    text.trim().parse().unwrap()
+}
+
+fn charged_to_the_opener() {
+    let group = Group::enter();
+    let before = group.current();
+    let session = Session::new(sink(16 * MIB));
+    let after = group.current();
+    assert!(after >= before + 16 * MIB, "{before} before, {after} after");
+    assert!(after < before + 18 * MIB, "{before} before, {after} after");
+    // At the first touch nothing more is taken: the pages are there.
+    let data = session.map_writable(crate::raw::INPUT, crate::raw::Area::Data);
+    for offset in (0..data.len()).step_by(4096) {
+        data.write(offset, &[1]);
+    }
+    assert!(group.current() < after + 2 * MIB, "page tables alone");
+}
+
+/// A set-up that its cgroup has no memory for fails, or its process is killed; nothing is kept, and
+/// the device goes on.
+fn cgroup_limit() {
+    for _ in 0..3 {
+        // SAFETY: This process has one thread.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let group = Group::enter();
+            group.limit(32 * MIB);
+            let got = Session::bare().setup(sink(48 * MIB));
+            // SAFETY: No preconditions.
+            unsafe { libc::_exit(i32::from(got != Err(Errno::NOMEM))) };
+        }
+        let mut status = 0;
+        // SAFETY: The child is this process's.
+        assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+        println!("wait status {status:#x}");
+        assert!(
+            status == 0 || status == libc::SIGKILL,
+            "neither ENOMEM nor the group's killer"
+        );
+        while pages() > 0 {
+            std::thread::yield_now();
+        }
+        let _ = remove_dir(format!("/sys/fs/cgroup/selftests-{child}"));
+        let session = Session::new(sink(48 * MIB));
+        session.write_entry(b"works");
+    }
+}
+
+/// Opened, mapped, closed, again and again: nothing is kept.
+fn given_back() {
+    // The last ones of others are freed by a worker, after a grace period.
+    while pages() > 0 {
+        std::thread::yield_now();
+    }
+    for _ in 0..count(2000) {
+        let session = Session::new(echo(256 * 1024));
+        session.map_writable(crate::raw::INPUT, crate::raw::Area::Data);
+        assert!(pages() >= 2 * 64);
+    }
+    while pages() > 0 {
+        std::thread::yield_now();
+    }
+    let session = Session::new(echo(256 * 1024));
+    assert_eq!(pages(), 2 * (64 + 3), "three pages beyond the capacity");
+    drop(session);
+}
+
+fn parameters() {
+    let version = Session::bare().version().unwrap();
+    for (name, value) in [
+        ("max_queue_bytes", version.max_queue_bytes),
+        ("max_total_bytes", version.max_total_bytes),
+    ] {
+        let path = format!("/sys/module/iostream/parameters/{name}");
+        match read_to_string(&path) {
+            Ok(text) => assert_eq!(text.trim(), value.to_string(), "{name}"),
+            // The kernel crate's parameters are not in sysfs yet.
+            Err(_) => println!("no {path}"),
+        }
+        assert!(value >= MIB);
+    }
+    let setup = sink(version.max_queue_bytes + 1);
+    assert_eq!(Session::bare().setup(setup), Err(Errno::TOOBIG));
+}
