@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Q-14, B-03 and U-10 on a driver's driver: who sleeps, and what wakes it.
+//! Q-14, B-03 and U-10 on a driver's node: who sleeps, and what wakes it.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
@@ -28,10 +28,10 @@ pub const CLAUSES: &[Clause] = &[
     ),
     Clause::new("B-03/driver-overwrite", driver_overwrite),
     Clause::new("Q-05/kernel-wait", kernel_wait),
-    Clause::new("U-10/driver-driver-read", node_read),
-    Clause::new("U-10/driver-driver-write", node_write),
-    Clause::new("U-10/driver-driver-nonblocking", node_nonblocking),
-    Clause::new("U-10/driver-driver-one-way", node_one_way),
+    Clause::new("U-10/driver-node-read", node_read),
+    Clause::new("U-10/driver-node-write", node_write),
+    Clause::new("U-10/driver-node-nonblocking", node_nonblocking),
+    Clause::new("U-10/driver-node-one-way", node_one_way),
 ];
 
 /// An eventfd for the output queue, armed by being set.
