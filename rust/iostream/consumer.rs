@@ -30,8 +30,7 @@ use crate::{
 /// registration was dropped.
 pub struct Consumer {
     port: PortRef,
-    /// The queue of the last [`Peeked`]. Here, so that a leaked one keeps it no longer than until
-    /// the next one.
+    /// The queue of the entry that is looked at, if one is: as `Producer::reserved`.
     peeked: Option<QueueRef>,
 }
 
@@ -84,7 +83,6 @@ impl Consumer {
         if queue.generation() != generation {
             return Err(Error::Stale);
         }
-        // INVARIANT: The entry was found in this queue, as its generation says.
         self.peeked = Some(queue);
         Ok(Peeked {
             consumer: self,
@@ -234,7 +232,7 @@ impl View<'_> {
 ///
 /// # Invariants
 ///
-/// `consumer.peeked` is a reference to the queue in which the entry is.
+/// `consumer.peeked` is the queue that has the entry, until drop.
 pub struct Peeked<'a> {
     consumer: &'a mut Consumer,
     generation: u64,
@@ -258,9 +256,7 @@ impl Peeked<'_> {
     ///
     /// [`Error::Invalid`] if the entry has fewer.
     pub fn copy_to(&self, offset: usize, buffer: &mut [u8]) -> Result<(), Error> {
-        let Some(queue) = &self.consumer.peeked else {
-            return Err(Error::Stale);
-        };
+        let queue = self.consumer.peeked.as_ref().ok_or(Error::Stale)?;
         // SAFETY: The reference to the queue keeps the pages; this only reads the data.
         let memory = unsafe { queue.region().mapped() };
         copy(&memory, self.entry, offset, buffer)
@@ -272,15 +268,10 @@ impl Peeked<'_> {
     ///
     /// [`Error::Stale`]: the session ended or reset the queue meanwhile.
     pub fn release(self) -> Result<(), Error> {
-        // The reference is kept to the end: no other queue can be at the same address meanwhile.
-        let peeked = self.consumer.peeked.take();
-        let own = peeked
-            .as_deref()
-            .map_or(core::ptr::null(), core::ptr::from_ref);
-        let generation = self.generation;
-        let bytes = self.entry.len() as u64;
+        let own = self.consumer.peeked.as_deref().map(core::ptr::from_ref);
+        let (generation, bytes) = (self.generation, self.entry.len() as u64);
         self.consumer.with(|queue, consumer| {
-            if !core::ptr::eq(queue, own) || queue.generation() != generation {
+            if own != Some(core::ptr::from_ref(queue)) || queue.generation() != generation {
                 return Err(Error::Stale);
             }
             consumer.release();

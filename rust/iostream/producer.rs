@@ -28,8 +28,8 @@ use crate::{
 /// registration was dropped.
 pub struct Producer {
     port: PortRef,
-    /// The queue of the last reservation. Here, so that a leaked reservation keeps it no longer
-    /// than until the next one.
+    /// The queue of the reservation that lives, if one does: here and not in the reservation, so
+    /// that one that is leaked keeps the queue no longer than until the next.
     reserved: Option<QueueRef>,
 }
 
@@ -142,7 +142,6 @@ impl Producer {
         if queue.generation() != generation {
             return Err(Error::Stale);
         }
-        // INVARIANT: Room was reserved in this queue, as its generation says.
         self.reserved = Some(queue);
         Ok(Reservation {
             producer: self,
@@ -337,7 +336,7 @@ impl Batch<'_> {
 ///
 /// # Invariants
 ///
-/// `producer.reserved` is a reference to the queue in which the room is.
+/// `producer.reserved` is the queue that has the room, until drop.
 pub struct Reservation<'a> {
     producer: &'a mut Producer,
     generation: u64,
@@ -376,14 +375,10 @@ impl Reservation<'_> {
             Ok(len) if len <= self.len => len,
             _ => return Err(Error::Invalid),
         };
-        // The reference is kept to the end: no other queue can be at the same address meanwhile.
-        let reserved = self.producer.reserved.take();
-        let own = reserved
-            .as_deref()
-            .map_or(core::ptr::null(), core::ptr::from_ref);
+        let own = self.producer.reserved.as_deref().map(core::ptr::from_ref);
         let generation = self.generation;
         self.producer.with(|queue, producer| {
-            if !core::ptr::eq(queue, own) || queue.generation() != generation {
+            if own != Some(core::ptr::from_ref(queue)) || queue.generation() != generation {
                 return Err(Error::Stale);
             }
             producer.commit(len)?;
