@@ -219,6 +219,25 @@ fn headers_of_any_value() {
     println!("headers_of_any_value: {cases} cases");
 }
 
+/// The same damage to a later entry, after a good one, is a new event.
+#[test]
+fn same_header_again_is_a_new_event() {
+    let (mem, mut producer, mut consumer) = pair_at(geometry(SIZE), 0);
+    for events in 1..4 {
+        producer.push(&[1; 8]).unwrap();
+        producer.publish();
+        let word = mem.data(consumer.published_pos() as usize);
+        let good = word.load_relaxed();
+        word.store_relaxed(u64::MAX);
+        assert_eq!(consumer.peek(), Err(Error::Corrupt));
+        assert_eq!(consumer.peek(), Err(Error::Corrupt));
+        assert_eq!(consumer.corrupt_events(), events);
+        word.store_relaxed(good);
+        consumer.pop(&mut [0; 8]).unwrap();
+        consumer.publish();
+    }
+}
+
 /// The header is changed after it was checked: the checked copy counts.
 #[test]
 fn header_changed_after_the_check() {
