@@ -101,6 +101,25 @@ fn consumer_position_of_any_value() {
     println!("consumer_position_of_any_value: {cases} cases");
 }
 
+/// What was committed and not shown cannot have been consumed.
+#[test]
+fn consumer_position_beyond_what_was_published() {
+    for (shown, hidden) in [(0, 1), (1, 1), (2, 2), (0, 4)] {
+        let (mem, mut producer, _consumer) = pair_at(geometry(SIZE), 0);
+        for _ in 0..shown {
+            producer.push(&[1; 8]).unwrap();
+        }
+        producer.publish();
+        for _ in 0..hidden {
+            producer.push(&[1; 8]).unwrap();
+        }
+        mem.set(Which::ConsumerPos, 16 * shown + 8);
+        assert_eq!(producer.room(), Err(Error::Corrupt));
+        mem.set(Which::ConsumerPos, 16 * shown);
+        assert_eq!(producer.room(), Ok(SIZE - 16 * hidden));
+    }
+}
+
 #[test]
 fn producer_position_of_any_value() {
     let mut cases = 0;
@@ -217,6 +236,25 @@ fn headers_of_any_value() {
         }
     }
     println!("headers_of_any_value: {cases} cases");
+}
+
+/// The same damage to a later entry, after a good one, is a new event.
+#[test]
+fn same_header_again_is_a_new_event() {
+    let (mem, mut producer, mut consumer) = pair_at(geometry(SIZE), 0);
+    for events in 1..4 {
+        producer.push(&[1; 8]).unwrap();
+        producer.publish();
+        let word = mem.data(consumer.published_pos() as usize);
+        let good = word.load_relaxed();
+        word.store_relaxed(u64::MAX);
+        assert_eq!(consumer.peek(), Err(Error::Corrupt));
+        assert_eq!(consumer.peek(), Err(Error::Corrupt));
+        assert_eq!(consumer.corrupt_events(), events);
+        word.store_relaxed(good);
+        consumer.pop(&mut [0; 8]).unwrap();
+        consumer.publish();
+    }
 }
 
 /// The header is changed after it was checked: the checked copy counts.

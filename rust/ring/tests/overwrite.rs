@@ -57,9 +57,11 @@ fn largest_entry_leaves_nothing_else() {
 
 #[test]
 fn batch_larger_than_the_ring_is_given_up_in_order() {
-    let (_, mut producer, mut reader) = pair(64);
+    let (mem, mut producer, mut reader) = pair(64);
     for i in 0..9u8 {
         producer.push(&[i; 8]).unwrap();
+        let (oldest, head) = (mem.get(Which::OldestPos), mem.get(Which::ProducerPos));
+        assert!(oldest <= head, "what was never shown is not given up");
     }
     producer.publish();
     let mut buffer = [0; 64];
@@ -68,6 +70,23 @@ fn batch_larger_than_the_ring_is_given_up_in_order() {
         assert_eq!(buffer[0], i);
     }
     assert_eq!(producer.take_overwritten(), 5);
+}
+
+/// Should a header of its own be damaged, the producer gives up all there is and goes on.
+#[test]
+fn damaged_header_of_its_own() {
+    for len in [57, 64, 1000, u32::MAX] {
+        let (mem, mut producer, mut reader) = pair(64);
+        for i in 0..4u8 {
+            put(&mut producer, &[i; 8]);
+        }
+        mem.data(0).store_relaxed(u64::from(len));
+        put(&mut producer, &[9; 8]);
+        let mut buffer = [0; 64];
+        let read = reader.read(&mut buffer).unwrap();
+        assert_eq!((buffer[0], read.gap.bytes), (9, 64));
+        assert_eq!(reader.read(&mut buffer), Err(Error::Empty));
+    }
 }
 
 #[test]
