@@ -11,6 +11,7 @@ use iostream_ring::uapi::iostream_counters;
 use rustix::fs::{Mode, OFlags};
 use rustix::io::{Errno, Result};
 
+use crate::clause::patience;
 use crate::raw::Session;
 
 const CONTROL: &str = "/sys/kernel/debug/iostream_test";
@@ -154,7 +155,7 @@ pub fn find(name: &str) -> Option<PathBuf> {
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < DEADLINE, "not in time: {what}");
+        assert!(start.elapsed() < DEADLINE * patience(), "not in time: {what}");
         std::thread::sleep(Duration::from_millis(1));
     }
 }
