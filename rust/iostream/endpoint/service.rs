@@ -22,6 +22,9 @@ use crate::{
 
 /// Entries that are moved before looking at signals and the scheduler.
 const CHUNK: u64 = 512;
+/// Bytes after which a chunk ends, however few its entries: it is one RCU section, and a process that
+/// makes room all the while must not make it longer.
+const CHUNK_BYTES: u64 = 4 << 20;
 /// The largest batch of `IOSTREAM_IOC_RUN`.
 const MAX_BATCH: u32 = 65536;
 /// Looks at the queues before `IOSTREAM_IOC_RUN` goes to sleep: about as long as a sleep costs.
@@ -216,13 +219,18 @@ impl Service {
         arm: Arm,
     ) -> Result<u64, Error> {
         let stats = &self.stats;
+        let mut bytes = 0;
         producer.batch_arming(arm, |batch| {
             consumer.drain_arming(arm != Arm::No, max, |entry| {
+                if bytes >= CHUNK_BYTES {
+                    return false;
+                }
                 let copied = batch.enqueue_in_place(entry.len(), |bytes| {
                     // The lengths are equal, so this cannot fail.
                     let _ = entry.copy_to(0, bytes);
                 });
                 if copied.is_ok() {
+                    bytes += entry.len() as u64;
                     stats.entries.add(1, Relaxed);
                     stats.bytes.add(entry.len() as u64, Relaxed);
                 }
@@ -242,10 +250,13 @@ impl Service {
         let mut made = 0;
         let mut bytes = 0;
         let mut error = None;
-        while made < max && error.is_none() {
+        while made < max && bytes < CHUNK_BYTES && error.is_none() {
             let want = batch.min(max - made);
             producer.batch_arming(arm, |entries| {
                 for _ in 0..want {
+                    if bytes >= CHUNK_BYTES {
+                        return;
+                    }
                     let len = generator.next_len();
                     if let Err(full) = entries.enqueue_in_place(len, |entry| generator.fill(entry))
                     {
@@ -277,6 +288,9 @@ impl Service {
         let mut bytes = 0;
         let (mut bad, mut missed) = (0, 0);
         let taken = consumer.drain_arming(arm != Arm::No, max, |entry| {
+            if bytes >= CHUNK_BYTES {
+                return false;
+            }
             match checker.check(entry) {
                 Found::Good { missed: before } => missed += before,
                 Found::Bad => bad += 1,
