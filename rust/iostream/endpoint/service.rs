@@ -164,7 +164,9 @@ impl Service {
             // While both sides are busy nobody asks to be woken, and nobody makes a system call.
             let arm = if spins < SPINS { Arm::No } else { Arm::Quarter };
             let kicks = self.port.kicks();
-            let step = match self.step(&mut self.kind.lock(), left, batch, arm) {
+            // Apart, so that the lock is let go of before anything waits.
+            let stepped = self.step(&mut self.kind.lock(), left, batch, arm);
+            let step = match stepped {
                 // The session is open, or this call would not be: its queue is being reset.
                 Err(Error::NotOpen) => {
                     self.port.wait_for_kick(kicks, timeout, true)?;
