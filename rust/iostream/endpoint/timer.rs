@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! A source driven by a high-resolution timer: production in hard interrupt context.
+//!
+//! Not in `RelativeHardMode`, whose callbacks run there on a PREEMPT_RT kernel, too, with whose locks
+//! nobody can be woken there.
 
 use kernel::{
     impl_has_hr_timer,
@@ -9,7 +12,7 @@ use kernel::{
     time::{
         hrtimer::{
             ArcHrTimerHandle, HrTimer, HrTimerCallback, HrTimerCallbackContext, HrTimerPointer,
-            HrTimerRestart, RelativeHardMode,
+            HrTimerRestart, RelativeMode,
         },
         Delta, Monotonic,
     },
@@ -123,7 +126,7 @@ impl HrTimerCallback for Ticker {
 
 impl_has_hr_timer! {
     impl HasHrTimer<Self> for Ticker {
-        mode: RelativeHardMode<Monotonic>, field: self.timer
+        mode: RelativeMode<Monotonic>, field: self.timer
     }
 }
 
