@@ -288,13 +288,14 @@ impl Service {
         arm: Arm,
     ) -> Result<u64, Error> {
         let mut bytes = 0;
-        let (mut bad, mut missed) = (0, 0);
+        let (mut bad, mut missed) = (0, 0u64);
         let taken = consumer.drain_arming(arm != Arm::No, max, |entry| {
             if bytes >= CHUNK_BYTES {
                 return false;
             }
             match checker.check(entry) {
-                Found::Good { missed: before } => missed += before,
+                // Any number, as the process chose.
+                Found::Good { missed: before } => missed = missed.wrapping_add(before),
                 Found::Bad => bad += 1,
             }
             bytes += entry.len() as u64;
