@@ -286,13 +286,14 @@ impl Port {
     ///
     /// `ENODEV`: the registration is gone.
     pub(crate) fn reset(&self, queue: &Arc<Queue>) -> Result {
-        // The lock keeps out `close`, `revoke` and another reset.
+        // No read(2) or write(2) may be at the process's end. First: one that copies may wait for a
+        // page of the process's for as long as the process likes, and must not hold up removal.
+        let _call = queue.call_lock.lock();
+        // This lock keeps out `close`, `revoke` and another reset.
         let state = self.state.lock();
         if state.gone {
             return Err(ENODEV);
         }
-        // Nor may a read(2) or write(2) be at the process's end.
-        let _call = queue.call_lock.lock();
         let slot = &self.published[queue.direction() as usize];
         slot.store(ptr::null_mut(), Release);
         rcu::synchronize_rcu();
