@@ -179,23 +179,6 @@ impl Port {
         f(unsafe { &*queue })
     }
 
-    /// A reference to the open session's queue.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::with_queue`].
-    pub(crate) fn queue(&self, direction: Direction) -> Result<QueueRef, Error> {
-        self.with_queue(direction, |queue| {
-            // SAFETY: Queues live in an `Arc`, and one reference of the session's is kept until a
-            // grace period after the queue was taken back; so the count is not zero here.
-            let queue = unsafe {
-                let queue = core::mem::ManuallyDrop::new(Arc::from_raw(ptr::from_ref(queue)));
-                Arc::clone(&queue)
-            };
-            Ok(QueueRef(Some(queue)))
-        })
-    }
-
     #[cold]
     fn why_no_queue(&self) -> Error {
         if self.is_gone() {
@@ -495,6 +478,23 @@ impl Drop for PortRef {
 
 /// A reference to a queue that may be dropped in any context.
 pub(crate) struct QueueRef(Option<Arc<Queue>>);
+
+impl QueueRef {
+    /// A reference to a queue, to be kept after the section in which it was found.
+    ///
+    /// # Safety
+    ///
+    /// `queue` came from [`Port::with_queue`], which still runs.
+    pub(crate) unsafe fn new(queue: &Queue) -> Self {
+        // SAFETY: Queues live in an `Arc`, and one reference of the session's is kept until a grace
+        // period after the queue was taken back; so the count is not zero here.
+        let queue = unsafe {
+            let queue = core::mem::ManuallyDrop::new(Arc::from_raw(ptr::from_ref(queue)));
+            Arc::clone(&queue)
+        };
+        Self(Some(queue))
+    }
+}
 
 impl core::ops::Deref for QueueRef {
     type Target = Queue;
