@@ -179,23 +179,6 @@ impl Port {
         f(unsafe { &*queue })
     }
 
-    /// A reference to the open session's queue.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::with_queue`].
-    pub(crate) fn queue(&self, direction: Direction) -> Result<QueueRef, Error> {
-        self.with_queue(direction, |queue| {
-            // SAFETY: Queues live in an `Arc`, and one reference of the session's is kept until a
-            // grace period after the queue was taken back; so the count is not zero here.
-            let queue = unsafe {
-                let queue = core::mem::ManuallyDrop::new(Arc::from_raw(ptr::from_ref(queue)));
-                Arc::clone(&queue)
-            };
-            Ok(QueueRef(Some(queue)))
-        })
-    }
-
     #[cold]
     fn why_no_queue(&self) -> Error {
         if self.is_gone() {
@@ -286,13 +269,14 @@ impl Port {
     ///
     /// `ENODEV`: the registration is gone.
     pub(crate) fn reset(&self, queue: &Arc<Queue>) -> Result {
-        // The lock keeps out `close`, `revoke` and another reset.
+        // No read(2) or write(2) may be at the process's end. First: one that copies may wait for a
+        // page of the process's for as long as the process likes, and must not hold up removal.
+        let _call = queue.call_lock.lock();
+        // This lock keeps out `close`, `revoke` and another reset.
         let state = self.state.lock();
         if state.gone {
             return Err(ENODEV);
         }
-        // Nor may a read(2) or write(2) be at the process's end.
-        let _call = queue.call_lock.lock();
         let slot = &self.published[queue.direction() as usize];
         slot.store(ptr::null_mut(), Release);
         rcu::synchronize_rcu();
@@ -494,6 +478,23 @@ impl Drop for PortRef {
 
 /// A reference to a queue that may be dropped in any context.
 pub(crate) struct QueueRef(Option<Arc<Queue>>);
+
+impl QueueRef {
+    /// A reference to a queue, to be kept after the section in which it was found.
+    ///
+    /// # Safety
+    ///
+    /// `queue` came from [`Port::with_queue`], which still runs.
+    pub(crate) unsafe fn new(queue: &Queue) -> Self {
+        // SAFETY: Queues live in an `Arc`, and one reference of the session's is kept until a grace
+        // period after the queue was taken back; so the count is not zero here.
+        let queue = unsafe {
+            let queue = core::mem::ManuallyDrop::new(Arc::from_raw(ptr::from_ref(queue)));
+            Arc::clone(&queue)
+        };
+        Self(Some(queue))
+    }
+}
 
 impl core::ops::Deref for QueueRef {
     type Target = Queue;
