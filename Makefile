@@ -20,7 +20,7 @@ demo: ## send a file into the kernel and back, in a VM (FILE=path)
 test: ## host tests, VM tests, tests of the harness (LONG=1: full counts; ONLY=pattern: rows that match)
 	@scripts/test
 
-check: ## formatting, lints, licences, generated files (ONLY=pattern: checks that match)
+check: ## formatting, lints, licences, generated files, models (ONLY=pattern: checks that match)
 	@scripts/check
 
 format: ## format all Rust as `make check` wants it
