@@ -30,11 +30,13 @@ use crate::{
 /// registration was dropped.
 pub struct Consumer {
     port: PortRef,
+    /// The queue of the entry that is looked at, if one is: as `Producer::reserved`.
+    peeked: Option<QueueRef>,
 }
 
 impl Consumer {
     pub(crate) fn new(port: PortRef) -> Self {
-        Self { port }
+        Self { port, peeked: None }
     }
 
     /// Runs `f` with the ring, which it has to itself.
@@ -81,9 +83,9 @@ impl Consumer {
         if queue.generation() != generation {
             return Err(Error::Stale);
         }
+        self.peeked = Some(queue);
         Ok(Peeked {
             consumer: self,
-            queue,
             generation,
             entry,
         })
@@ -227,9 +229,12 @@ impl View<'_> {
 }
 
 /// The next entry, looked at. See [`Consumer::peek`]. Dropping it leaves the entry where it is.
+///
+/// # Invariants
+///
+/// `consumer.peeked` is the queue that has the entry, until drop.
 pub struct Peeked<'a> {
     consumer: &'a mut Consumer,
-    queue: QueueRef,
     generation: u64,
     entry: Entry,
 }
@@ -251,8 +256,9 @@ impl Peeked<'_> {
     ///
     /// [`Error::Invalid`] if the entry has fewer.
     pub fn copy_to(&self, offset: usize, buffer: &mut [u8]) -> Result<(), Error> {
+        let queue = self.consumer.peeked.as_ref().ok_or(Error::Stale)?;
         // SAFETY: The reference to the queue keeps the pages; this only reads the data.
-        let memory = unsafe { self.queue.region().mapped() };
+        let memory = unsafe { queue.region().mapped() };
         copy(&memory, self.entry, offset, buffer)
     }
 
@@ -262,16 +268,22 @@ impl Peeked<'_> {
     ///
     /// [`Error::Stale`]: the session ended or reset the queue meanwhile.
     pub fn release(self) -> Result<(), Error> {
-        let (own, generation) = (core::ptr::from_ref::<Queue>(&self.queue), self.generation);
-        let bytes = self.entry.len() as u64;
+        let own = self.consumer.peeked.as_deref().map(core::ptr::from_ref);
+        let (generation, bytes) = (self.generation, self.entry.len() as u64);
         self.consumer.with(|queue, consumer| {
-            if !core::ptr::eq(queue, own) || queue.generation() != generation {
+            if own != Some(core::ptr::from_ref(queue)) || queue.generation() != generation {
                 return Err(Error::Stale);
             }
             consumer.release();
             queue.publish_consumed(consumer, 1, bytes);
             Ok(())
         })
+    }
+}
+
+impl Drop for Peeked<'_> {
+    fn drop(&mut self) {
+        self.consumer.peeked = None;
     }
 }
 

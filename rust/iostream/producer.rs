@@ -28,11 +28,17 @@ use crate::{
 /// registration was dropped.
 pub struct Producer {
     port: PortRef,
+    /// The queue of the reservation that lives, if one does: here and not in the reservation, so
+    /// that one that is leaked keeps the queue no longer than until the next.
+    reserved: Option<QueueRef>,
 }
 
 impl Producer {
     pub(crate) fn new(port: PortRef) -> Self {
-        Self { port }
+        Self {
+            port,
+            reserved: None,
+        }
     }
 
     /// Runs `f` with the ring, which it has to itself.
@@ -136,9 +142,9 @@ impl Producer {
         if queue.generation() != generation {
             return Err(Error::Stale);
         }
+        self.reserved = Some(queue);
         Ok(Reservation {
             producer: self,
-            queue,
             generation,
             offset,
             len,
@@ -327,9 +333,12 @@ impl Batch<'_> {
 }
 
 /// Room for one entry in the queue itself. See [`Producer::reserve`].
+///
+/// # Invariants
+///
+/// `producer.reserved` is the queue that has the room, until drop.
 pub struct Reservation<'a> {
     producer: &'a mut Producer,
-    queue: QueueRef,
     generation: u64,
     offset: usize,
     len: u32,
@@ -338,9 +347,12 @@ pub struct Reservation<'a> {
 impl Reservation<'_> {
     /// The bytes of the entry to be. What they hold before they are written is not specified.
     pub fn as_mut_slice(&mut self) -> &mut [u8] {
+        let Some(queue) = &self.producer.reserved else {
+            return &mut [];
+        };
         // SAFETY: Reserved, and the producer is borrowed for as long; the process can only read
         // there; the reference to the queue keeps the pages.
-        unsafe { self.queue.region().data_mut(self.offset, self.len as usize) }
+        unsafe { queue.region().data_mut(self.offset, self.len as usize) }
     }
 
     /// Publishes the entry, and wakes the process if it waits for it.
@@ -363,9 +375,10 @@ impl Reservation<'_> {
             Ok(len) if len <= self.len => len,
             _ => return Err(Error::Invalid),
         };
-        let (own, generation) = (core::ptr::from_ref::<Queue>(&self.queue), self.generation);
+        let own = self.producer.reserved.as_deref().map(core::ptr::from_ref);
+        let generation = self.generation;
         self.producer.with(|queue, producer| {
-            if !core::ptr::eq(queue, own) || queue.generation() != generation {
+            if own != Some(core::ptr::from_ref(queue)) || queue.generation() != generation {
                 return Err(Error::Stale);
             }
             producer.commit(len)?;
@@ -376,6 +389,12 @@ impl Reservation<'_> {
 
     /// Gives the room back. The same as dropping.
     pub fn discard(self) {}
+}
+
+impl Drop for Reservation<'_> {
+    fn drop(&mut self) {
+        self.producer.reserved = None;
+    }
 }
 
 #[inline(always)]

@@ -15,7 +15,7 @@
 //! slow MS              refuse ERRNO
 //! ```
 //!
-//! In `publish`, `-` instead of a capacity means no such queue. With `hold` a command waits for `go`
+//! A capacity of 0 means no such queue. With `hold` a command waits for `go`
 //! between the two halves of what it does.
 //!
 //! Entry number n holds, in each byte, the low byte of n plus the byte's index.
@@ -51,13 +51,6 @@ impl<'a> Words<'a> {
         self.0.next()
     }
 
-    fn capacity(&mut self) -> Result<Option<u64>> {
-        match self.word()? {
-            "-" => Ok(None),
-            word => word.parse().map(Some).map_err(|_| EINVAL),
-        }
-    }
-
     fn name(&mut self) -> Result<CString> {
         let name = self.word()?;
         CString::try_from_fmt(fmt!("{name}"))
@@ -71,7 +64,7 @@ pub(crate) fn run(node: &TestNode, text: &str) -> Result {
     match words.word()? {
         "publish" => {
             let name = words.name()?;
-            let (output, input) = (words.capacity()?, words.capacity()?);
+            let (output, input) = (words.number()?, words.number()?);
             node.publish(&name, output, input, words.optional().is_some())
         }
         "publish-entries" => {

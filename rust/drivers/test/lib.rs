@@ -25,13 +25,13 @@ module! {
 /// The longest command.
 const COMMAND_BYTES: usize = 128;
 
-/// The nodes, with what is published when the module is loaded: output and input bytes, overwriting.
-const NODES: [(&CStr, Option<u64>, Option<u64>, bool); 5] = [
-    (c"it2way", Some(65536), Some(65536), false),
-    (c"itout", Some(4096), None, false),
-    (c"itin", None, Some(4096), false),
-    (c"itover", Some(4096), None, true),
-    (c"spare", None, None, false),
+/// The nodes, with what is published when the module is loaded: output and input bytes.
+const NODES: [(&CStr, u64, u64, bool); 5] = [
+    (c"it2way", 65536, 65536, false),
+    (c"itout", 4096, 0, false),
+    (c"itin", 0, 4096, false),
+    (c"itover", 4096, 0, true),
+    (c"spare", 0, 0, false),
 ];
 
 /// Control files first: no command comes while the nodes go.
@@ -48,7 +48,7 @@ impl kernel::Module for TestModule {
         let mut nodes = KVec::new();
         for (name, output, input, overwrite) in NODES {
             let node = Arc::pin_init(TestNode::new(), GFP_KERNEL)?;
-            if output.is_some() || input.is_some() {
+            if output != 0 || input != 0 {
                 node.publish(name, output, input, overwrite)?;
             }
             nodes.push(node.clone(), GFP_KERNEL)?;

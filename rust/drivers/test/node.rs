@@ -127,16 +127,10 @@ impl TestNode {
         })
     }
 
-    /// Publishes the node with queues of these capacities.
-    pub(crate) fn publish(
-        &self,
-        name: &CStr,
-        output: Option<u64>,
-        input: Option<u64>,
-        overwrite: bool,
-    ) -> Result {
+    /// Publishes the node with queues of these capacities; 0: no such queue.
+    pub(crate) fn publish(&self, name: &CStr, output: u64, input: u64, overwrite: bool) -> Result {
         let mut config = Config::new(name);
-        if let Some(output) = output {
+        if output != 0 {
             let queue = QueueConfig::with_capacity(output)?;
             config = config.output(if overwrite {
                 queue.overwriting()
@@ -144,7 +138,7 @@ impl TestNode {
                 queue
             });
         }
-        if let Some(input) = input {
+        if input != 0 {
             config = config.input(QueueConfig::with_capacity(input)?);
         }
         self.publish_config(config)

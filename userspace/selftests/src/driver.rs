@@ -19,9 +19,16 @@ pub struct Driver {
 
 impl Drop for Driver {
     fn drop(&mut self) {
+        if !self.control.exists() {
+            // The module was removed, and its nodes with it.
+            return;
+        }
         let _ = self.tell("slow 0");
         let _ = self.tell("refuse 0");
-        let _ = self.tell("unpublish");
+        // Those that were there before stay.
+        if self.name == "selftest" {
+            let _ = self.tell("unpublish");
+        }
     }
 }
 
@@ -48,19 +55,24 @@ impl Driver {
 
     /// Publishes the node that was not, or was removed.
     pub fn publish(&self, output_bytes: u64, input_bytes: u64) {
-        let word = |bytes: u64| match bytes {
-            0 => "-".to_owned(),
-            bytes => bytes.to_string(),
-        };
-        let (output, input) = (word(output_bytes), word(input_bytes));
-        let command = format!("publish selftest {output} {input}");
+        let command = format!("publish selftest {output_bytes} {input_bytes}");
         self.tell(&command).expect("publish");
+    }
+
+    /// One of those that the module publishes when it is loaded.
+    pub fn loaded(name: &str) -> Self {
+        let driver = Self {
+            control: PathBuf::from("/sys/kernel/debug/iostream_test").join(name),
+            name: name.into(),
+        };
+        driver.tell("sequence 0").unwrap();
+        driver
     }
 
     /// As [`Self::new`], with an output queue that overwrites.
     pub fn overwriting(output_bytes: u64) -> Self {
         let driver = Self::unpublished();
-        let command = format!("publish selftest {output_bytes} - overwrite");
+        let command = format!("publish selftest {output_bytes} 0 overwrite");
         driver.tell(&command).expect("publish");
         driver
     }
@@ -78,6 +90,18 @@ impl Driver {
             }
             Err(error) => Err(Errno::from_io_error(&error).expect("an errno")),
         }
+    }
+
+    /// Does a command that must work.
+    #[track_caller]
+    pub fn does(&self, command: &str) {
+        assert_eq!(self.tell(command), Ok(()), "{command}");
+    }
+
+    /// Does a command that must fail.
+    #[track_caller]
+    pub fn fails(&self, command: &str, error: Errno) {
+        assert_eq!(self.tell(command), Err(error), "{command}");
     }
 
     /// Does a command that must work, and tells how many it counted.
@@ -113,6 +137,12 @@ impl Driver {
     pub fn sysfs(&self) -> PathBuf {
         let path = self.path();
         PathBuf::from("/sys/class/iostream").join(path.file_name().unwrap())
+    }
+
+    /// A number that sysfs shows.
+    pub fn attribute(&self, name: &str) -> u64 {
+        let text = read_to_string(self.sysfs().join(name)).expect(name);
+        text.trim().parse().expect(name)
     }
 
     pub fn try_open(&self) -> Result<Session, Errno> {

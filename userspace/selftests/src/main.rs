@@ -9,7 +9,7 @@ mod driver;
 mod kernel_log;
 mod raw;
 mod rows;
-mod testnode;
+mod waiting;
 
 use std::process::ExitCode;
 use std::time::Instant;

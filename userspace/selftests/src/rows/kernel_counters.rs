@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! B-01 on a driver's node: what was done is counted, and all who show it agree.
+//! B-01 on a driver's driver: what was done is counted, and all who show it agree.
 
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd};
@@ -11,8 +11,8 @@ use rustix::io::Errno;
 
 use super::q10::info;
 use crate::clause::Clause;
+use crate::driver::Driver;
 use crate::raw::{producer, Area, Input, Output, Session, INPUT, OUTPUT};
-use crate::testnode::{named, TestNode};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("B-01/driver-counters-agree", counters_agree),
@@ -20,6 +20,21 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("B-01/driver-wakeups", wakeups),
     Clause::new("B-01/driver-sysfs-without-session", sysfs_without_session),
 ];
+
+/// All counters, by name.
+pub fn named(counters: &iostream_counters) -> [(&'static str, u64); 9] {
+    [
+        ("entries", counters.entries),
+        ("bytes", counters.bytes),
+        ("wakeups_sent", counters.wakeups_sent),
+        ("wakeups_suppressed", counters.wakeups_suppressed),
+        ("notifications", counters.notifications),
+        ("full", counters.full),
+        ("lost", counters.lost),
+        ("corrupt", counters.corrupt),
+        ("high_water_bytes", counters.high_water_bytes),
+    ]
+}
 
 /// What `/proc/self/fdinfo` says of a queue's counter.
 fn fdinfo(session: &Session, direction: &str, name: &str) -> u64 {
@@ -33,14 +48,14 @@ fn fdinfo(session: &Session, direction: &str, name: &str) -> u64 {
 }
 
 /// Info page, ioctl, fdinfo and sysfs say the same.
-fn agree(node: &TestNode, session: &Session) -> [iostream_counters; 2] {
+fn agree(driver: &Driver, session: &Session) -> [iostream_counters; 2] {
     [(OUTPUT, "output"), (INPUT, "input")].map(|(direction, directory)| {
         let counters = session.counters(direction);
         let page = info(&session.map(direction, Area::Info)).counters;
         assert_eq!(named(&page), named(&counters));
         for (name, value) in named(&counters) {
             assert_eq!(
-                node.attribute(&format!("{directory}/{name}")),
+                driver.attribute(&format!("{directory}/{name}")),
                 value,
                 "{name}"
             );
@@ -51,28 +66,28 @@ fn agree(node: &TestNode, session: &Session) -> [iostream_counters; 2] {
 }
 
 fn counters_agree() {
-    let node = TestNode::with("4096 4096");
-    let session = node.open();
-    for fresh in agree(&node, &session) {
+    let driver = Driver::new(4096, 4096);
+    let session = driver.open();
+    for fresh in agree(&driver, &session) {
         assert!(named(&fresh).iter().all(|(_, value)| *value == 0));
     }
     let mut input = Input::new(&session);
     let mut output = Output::new(&session);
 
-    node.run("fill 248");
-    node.fails("enqueue 248", Errno::NOSPC);
-    node.run("lost 7");
+    driver.does("fill 248");
+    driver.fails("enqueue 248", Errno::NOSPC);
+    driver.does("lost 7");
     output.take_and_notify(&session).unwrap();
-    node.run("enqueue 100 hardirq");
+    driver.does("enqueue 100 hardirq");
     for len in [5, 0, 11] {
         assert!(input.push(&session, &vec![1; len]));
     }
-    node.run("drain 2");
+    driver.does("drain 2");
     input.producer.word(producer::POS).store(3, Relaxed);
-    node.run("dequeue 100");
-    node.fails("peek", Errno::BADMSG);
+    driver.does("dequeue 100");
+    driver.fails("peek", Errno::BADMSG);
 
-    let [out, r#in] = agree(&node, &session);
+    let [out, r#in] = agree(&driver, &session);
     assert_eq!((out.entries, out.bytes), (17, 16 * 248 + 100));
     assert_eq!((out.full, out.lost, out.corrupt), (2, 7, 0));
     assert_eq!((out.high_water_bytes, out.notifications), (4096, 1));
@@ -82,27 +97,27 @@ fn counters_agree() {
 }
 
 fn high_water() {
-    let node = TestNode::with("4096 4096");
-    let session = node.open();
+    let driver = Driver::new(4096, 4096);
+    let session = driver.open();
     let mut output = Output::new(&session);
     let high = || session.counters(OUTPUT).high_water_bytes;
     for (command, bytes) in [("enqueue 8", 16), ("batch 3 8", 64), ("enqueue 200", 272)] {
-        node.run(command);
+        driver.does(command);
         assert_eq!(high(), bytes, "{command}");
     }
     while output.take().is_some() {}
-    node.run("enqueue 8");
+    driver.does("enqueue 8");
     assert_eq!(high(), 272, "the most there ever was");
 }
 
 fn wakeups() {
-    let node = TestNode::with("4096 -");
-    let session = node.open();
+    let driver = Driver::new(4096, 0);
+    let session = driver.open();
     let mut output = Output::new(&session);
     for round in 1..=5 {
         output.arm();
-        node.run("enqueue 8");
-        node.run("enqueue 8");
+        driver.does("enqueue 8");
+        driver.does("enqueue 8");
         let counters = session.counters(OUTPUT);
         assert_eq!(
             (counters.wakeups_sent, counters.wakeups_suppressed),
@@ -113,22 +128,28 @@ fn wakeups() {
 }
 
 fn sysfs_without_session() {
-    let node = TestNode::with("4096 4096");
-    assert_eq!(node.attribute("sessions"), 0);
+    let driver = Driver::new(4096, 4096);
+    assert_eq!(driver.attribute("sessions"), 0);
     for direction in ["output", "input"] {
         for (name, _) in named(&iostream_counters::default()) {
-            assert_eq!(node.attribute(&format!("{direction}/{name}")), 0);
+            assert_eq!(driver.attribute(&format!("{direction}/{name}")), 0);
         }
     }
-    let session = node.open();
-    node.run("enqueue 8");
+    let session = driver.open();
+    driver.does("enqueue 8");
     assert_eq!(
-        (node.attribute("sessions"), node.attribute("output/entries")),
+        (
+            driver.attribute("sessions"),
+            driver.attribute("output/entries")
+        ),
         (1, 1)
     );
     drop(session);
     assert_eq!(
-        (node.attribute("sessions"), node.attribute("output/entries")),
+        (
+            driver.attribute("sessions"),
+            driver.attribute("output/entries")
+        ),
         (0, 0)
     );
 }

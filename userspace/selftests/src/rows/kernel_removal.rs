@@ -9,11 +9,12 @@ use iostream_ring::uapi::{iostream_info, iostream_run};
 use rustix::buffer::spare_capacity;
 use rustix::event::{epoll, eventfd, EventfdFlags, PollFlags};
 use rustix::fs::OFlags;
-use rustix::io::{Errno, Result};
+use rustix::io::Errno;
 
 use crate::clause::{count, Clause};
+use crate::driver::Driver;
 use crate::raw::{consumer, wait_for, Area, Input, Output, Session, INPUT, OUTPUT};
-use crate::testnode::{wait_until, woken_by, TestNode};
+use crate::waiting::{wait_until, woken_by};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-09/valid-after-driver-removal", valid_after_removal),
@@ -26,17 +27,10 @@ pub const CLAUSES: &[Clause] = &[
         hang_up_epoll(epoll::EventFlags::ET)
     }),
     Clause::new("Q-12/hang-up-not-asked-for", hang_up_not_asked_for),
-    Clause::new("Q-12/hang-up-read", hang_up_read),
-    Clause::new("Q-12/hang-up-write", hang_up_write),
-    Clause::new("Q-17/free-while-mapped", free_while_mapped),
-    Clause::new("Q-17/free-while-enqueue-waits", free_while_enqueue_waits),
-    Clause::new("Q-17/free-while-dequeue-waits", free_while_dequeue_waits),
-    Clause::new("Q-17/free-while-copying", free_while_copying),
     Clause::new("Q-17/free-while-opening", free_while_opening),
     Clause::new("Q-17/close-while-producing", close_while_producing),
     Clause::new("Q-18/gone", gone),
     Clause::new("Q-18/gone-for-the-driver", gone_for_the_driver),
-    Clause::new("Q-18/what-waits-is-still-read", what_waits_is_still_read),
 ];
 
 const GONE: &str = "unpublish";
@@ -47,13 +41,13 @@ fn info_gone(info: &crate::raw::Map) -> u64 {
 }
 
 fn valid_after_removal() {
-    let node = TestNode::with("8192 8192");
-    let session = node.open();
+    let driver = Driver::new(8192, 8192);
+    let session = driver.open();
     let (mut input, mut output) = (Input::new(&session), Output::new(&session));
     let info = session.map(OUTPUT, Area::Info);
-    node.run("enqueue 100");
+    driver.does("enqueue 100");
     assert_eq!(info_gone(&info), 0);
-    node.run(GONE);
+    driver.does(GONE);
     assert_eq!(info_gone(&info), 1);
     // With the descriptor, and without.
     let mut session = Some(session);
@@ -71,17 +65,17 @@ fn valid_after_removal() {
     assert_eq!(output.take().unwrap().bytes.len(), 100);
     assert_eq!(output.take(), None);
     // The name is free, the memory nobody else's.
-    let next = TestNode::with("8192 8192");
+    let next = Driver::new(8192, 8192);
     let fresh = Output::new(&next.open());
-    next.run("enqueue 100");
+    next.does("enqueue 100");
     assert_eq!((fresh.available(), output.available()), (112, 0));
     drop((info, input, output));
     assert_eq!(fresh.available(), 112);
 }
 
 fn hang_up_eventfd() {
-    let node = TestNode::with("4096 4096");
-    let session = node.open();
+    let driver = Driver::new(4096, 4096);
+    let session = driver.open();
     let fds = [OUTPUT, INPUT].map(|direction| {
         let fd = eventfd(0, EventfdFlags::CLOEXEC).unwrap();
         let input = direction == INPUT;
@@ -94,22 +88,22 @@ fn hang_up_eventfd() {
         fd
     });
     let read = || rustix::io::read(&fds[0], &mut [0; 8]);
-    assert_eq!(woken_by(libc::SYS_read, read, || node.run(GONE)), Ok(8));
+    assert_eq!(woken_by(libc::SYS_read, read, || driver.does(GONE)), Ok(8));
     assert_eq!(wait_for(&fds[1], PollFlags::IN, -1), PollFlags::IN);
 }
 
 fn hang_up_poll() {
-    let node = TestNode::with("4096 -");
-    let session = node.open();
+    let driver = Driver::new(4096, 0);
+    let session = driver.open();
     let poll = || session.poll(PollFlags::IN, -1);
-    let said = woken_by(libc::SYS_ppoll, poll, || node.run(GONE));
+    let said = woken_by(libc::SYS_ppoll, poll, || driver.does(GONE));
     assert_eq!(said, PollFlags::HUP | PollFlags::ERR);
     assert_eq!(poll(), said, "and each time after that");
 }
 
 fn hang_up_epoll(flags: epoll::EventFlags) {
-    let node = TestNode::with("4096 -");
-    let session = node.open();
+    let driver = Driver::new(4096, 0);
+    let session = driver.open();
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
     let data = epoll::EventData::new_u64(1);
     epoll::add(&epoll, &session, data, flags | epoll::EventFlags::IN).unwrap();
@@ -118,127 +112,25 @@ fn hang_up_epoll(flags: epoll::EventFlags) {
         epoll::wait(&epoll, spare_capacity(&mut found), None).unwrap();
         found[0].flags
     };
-    let said = woken_by(libc::SYS_epoll_pwait, wait, || node.run(GONE));
+    let said = woken_by(libc::SYS_epoll_pwait, wait, || driver.does(GONE));
     assert_eq!(said, epoll::EventFlags::HUP | epoll::EventFlags::ERR);
 }
 
 /// A poll that asks for nothing learns of it as well.
 fn hang_up_not_asked_for() {
-    let node = TestNode::with("4096 4096");
-    let session = node.open();
+    let driver = Driver::new(4096, 4096);
+    let session = driver.open();
     let poll = || session.poll(PollFlags::empty(), -1);
-    let said = woken_by(libc::SYS_ppoll, poll, || node.run(GONE));
+    let said = woken_by(libc::SYS_ppoll, poll, || driver.does(GONE));
     assert_eq!(said, PollFlags::HUP | PollFlags::ERR);
-}
-
-fn hang_up_read() {
-    let node = TestNode::with("4096 -");
-    let session = node.open();
-    let read = || session.read(&mut [0; 100]);
-    let said = woken_by(libc::SYS_read, read, || node.run(GONE));
-    assert_eq!(said, Err(Errno::NODEV));
-}
-
-fn hang_up_write() {
-    let node = TestNode::with("- 4096");
-    let session = node.open();
-    (0..16).for_each(|_| session.write_entry(&[1; 248]));
-    let write = || session.write(&[1; 248]);
-    let said = woken_by(libc::SYS_write, write, || node.run(GONE));
-    assert_eq!(said, Err(Errno::NODEV));
-}
-
-/// Again and again, with every area mapped and entries in both queues.
-fn free_while_mapped() {
-    for i in 0..count(300) {
-        let node = TestNode::with("8192 8192");
-        let session = node.open();
-        let (mut input, mut output) = (Input::new(&session), Output::new(&session));
-        node.run("fill 100");
-        assert!(input.push(&session, &[1; 100]));
-        let mut rest = Some((session, node));
-        match i % 3 {
-            // The driver first, the descriptor first, or the node under the process's hands.
-            0 => drop(rest.take().map(|(session, node)| drop((node, session)))),
-            1 => drop(rest.take().map(|(session, node)| drop((session, node)))),
-            _ => rest.as_ref().unwrap().1.run(GONE),
-        }
-        assert_eq!(output.take().unwrap().bytes.len(), 100);
-        assert!(input.put(&[2; 100]));
-        input.publish();
-    }
-}
-
-fn free_while_enqueue_waits() {
-    let node = TestNode::with("4096 -");
-    let session = node.open();
-    node.run("fill 248");
-    let wait = || node.control().command("enqueue-wait 248");
-    let said = woken_by(libc::SYS_write, wait, || node.run(GONE));
-    assert_eq!(said, Err(Errno::NODEV));
-    drop(session);
-}
-
-fn free_while_dequeue_waits() {
-    let node = TestNode::with("- 4096");
-    let session = node.open();
-    let wait = || node.control().command("dequeue-wait 100 600000");
-    let said = woken_by(libc::SYS_write, wait, || node.run(GONE));
-    assert_eq!(said, Err(Errno::NODEV));
-    drop(session);
-}
-
-/// Does `step` until it says that the driver is gone; returns how often it did not.
-fn until_gone(step: impl Fn() -> Result<()>) -> u64 {
-    let mut done = 0;
-    loop {
-        match step() {
-            Ok(()) => done += 1,
-            // Not connected: for the moment of a reset.
-            Err(Errno::AGAIN | Errno::NOSPC | Errno::NODATA | Errno::NOTCONN) => {}
-            Err(Errno::NODEV) => return done,
-            Err(errno) => panic!("{errno}"),
-        }
-    }
-}
-
-/// Removal in the middle of reads, writes, notifications, resets, and the driver's own copies.
-fn free_while_copying() {
-    let mut copies = 0;
-    for _ in 0..count(200) {
-        let node = TestNode::with("16384 16384");
-        let session = node.open_nonblocking();
-        let control = node.control();
-        let started = AtomicBool::new(false);
-        copies += std::thread::scope(|scope| {
-            let read = scope.spawn(|| {
-                until_gone(|| {
-                    let read = session.read(&mut [0; 1000]).map(|_| ());
-                    started.fetch_or(read.is_ok(), Relaxed);
-                    read
-                })
-            });
-            let write = scope.spawn(|| until_gone(|| session.write(&[5; 1000]).map(|_| ())));
-            let notify = scope.spawn(|| until_gone(|| session.notify(INPUT)));
-            let enqueue = scope.spawn(|| until_gone(|| control.command("enqueue 1000")));
-            let dequeue = scope.spawn(|| until_gone(|| control.command("dequeue 1000")));
-            let reset = scope.spawn(|| until_gone(|| session.reset(OUTPUT)));
-            wait_until("they run", || started.load(Relaxed));
-            node.run(GONE);
-            let all = [read, write, notify, enqueue, dequeue, reset];
-            all.map(|thread| thread.join().unwrap()).iter().sum::<u64>()
-        });
-    }
-    println!("{copies} calls went well");
-    assert!(copies > 0);
 }
 
 /// Removal while others open, ask, and close.
 fn free_while_opening() {
     let mut opened = 0;
     for _ in 0..count(300) {
-        let node = TestNode::with("4096 4096");
-        let path = node.path();
+        let driver = Driver::new(4096, 4096);
+        let path = driver.path();
         let done = AtomicBool::new(false);
         opened += std::thread::scope(|scope| {
             let openers = [(); 2].map(|()| {
@@ -258,9 +150,9 @@ fn free_while_opening() {
                     opened
                 })
             });
-            let before = node.value("opens");
-            wait_until("somebody opened it", || node.value("opens") != before);
-            node.run(GONE);
+            let before = driver.log("opens");
+            wait_until("somebody opened it", || driver.log("opens") != before);
+            driver.does(GONE);
             done.store(true, Relaxed);
             openers
                 .map(|opener| opener.join().unwrap())
@@ -273,15 +165,14 @@ fn free_while_opening() {
 
 /// The session ends while driver and endpoint are at its queues; also of /dev/iostream.
 fn close_while_producing() {
-    let node = TestNode::with("4096 4096");
-    let control = node.control();
+    let driver = Driver::new(4096, 4096);
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         for command in ["enqueue 100", "dequeue 100", "reserve 50 commit", "release"] {
-            let done = &done;
+            let (driver, done) = (&driver, &done);
             scope.spawn(move || {
                 while !done.load(Relaxed) {
-                    match control.command(command) {
+                    match driver.tell(command) {
                         Ok(()) | Err(Errno::NOTCONN | Errno::NOSPC | Errno::NODATA) => {}
                         Err(Errno::STALE) => {}
                         Err(errno) => panic!("{command}: {errno}"),
@@ -290,7 +181,7 @@ fn close_while_producing() {
             });
         }
         for _ in 0..count(1000) {
-            let session = node.open_nonblocking();
+            let session = driver.open_nonblocking();
             let (mut input, mut output) = (Input::new(&session), Output::new(&session));
             while output.take().is_none() {
                 std::thread::yield_now();
@@ -312,9 +203,9 @@ fn close_while_producing() {
 }
 
 fn gone() {
-    let node = TestNode::with("4096 4096");
-    let session = node.open();
-    node.run(GONE);
+    let driver = Driver::new(4096, 4096);
+    let session = driver.open();
+    driver.does(GONE);
     assert_eq!(session.read(&mut [0; 10]), Err(Errno::NODEV));
     assert_eq!(session.write(b"x"), Err(Errno::NODEV));
     for direction in [OUTPUT, INPUT] {
@@ -332,9 +223,9 @@ fn gone() {
 }
 
 fn gone_for_the_driver() {
-    let node = TestNode::with("4096 4096");
-    let session = node.open();
-    node.run(GONE);
+    let driver = Driver::new(4096, 4096);
+    let session = driver.open();
+    driver.does(GONE);
     for command in [
         "enqueue 8",
         "enqueue 8 hardirq",
@@ -352,24 +243,8 @@ fn gone_for_the_driver() {
         "release",
         "available",
     ] {
-        node.fails(command, Errno::NODEV);
+        driver.fails(command, Errno::NODEV);
     }
     drop(session);
-    node.fails("enqueue 8", Errno::NODEV);
-}
-
-fn what_waits_is_still_read() {
-    let node = TestNode::with("4096 -");
-    let session = node.open();
-    for _ in 0..3 {
-        node.run("enqueue 20");
-    }
-    node.run(GONE);
-    let all = PollFlags::IN | PollFlags::HUP | PollFlags::ERR;
-    assert_eq!(session.poll(PollFlags::IN, -1), all);
-    for _ in 0..3 {
-        // To ask for the geometry, as read_entry does, is too late.
-        assert_eq!(session.read(&mut [0; 100]), Ok(20));
-    }
-    assert_eq!(session.read(&mut [0; 100]), Err(Errno::NODEV));
+    driver.fails("enqueue 8", Errno::NODEV);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Q-14, B-03 and U-10 on a driver's node: who sleeps, and what wakes it.
+//! Q-14, B-03 and U-10 on a driver's driver: who sleeps, and what wakes it.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
@@ -11,17 +11,13 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::process::{kill_process, Pid, Signal};
 
-use super::kernel_queue::entry;
 use crate::clause::Clause;
+use crate::driver::{self, Driver};
 use crate::raw::{wait_for, Output, Session, INPUT, OUTPUT};
-use crate::testnode::{wait_asleep, wait_until, woken_by, TestNode};
+use crate::waiting::{wait_asleep, wait_until, woken_by};
 
 pub const CLAUSES: &[Clause] = &[
-    Clause::new("Q-14/driver-suppress", driver_suppress),
-    Clause::new("Q-14/driver-force", driver_force),
     Clause::new("Q-14/driver-flush", driver_flush),
-    Clause::new("Q-14/driver-batch-one-wakeup", driver_batch),
-    Clause::new("Q-14/full-always-wakes", full_always_wakes),
     Clause::new("Q-14/full-batch-wakes", full_batch_wakes),
     Clause::new("B-03/enqueue-wait-blocks", enqueue_wait_blocks),
     Clause::new("B-03/enqueue-wait-times-out", enqueue_wait_times_out),
@@ -32,10 +28,10 @@ pub const CLAUSES: &[Clause] = &[
     ),
     Clause::new("B-03/driver-overwrite", driver_overwrite),
     Clause::new("Q-05/kernel-wait", kernel_wait),
-    Clause::new("U-10/driver-node-read", node_read),
-    Clause::new("U-10/driver-node-write", node_write),
-    Clause::new("U-10/driver-node-nonblocking", node_nonblocking),
-    Clause::new("U-10/driver-node-one-way", node_one_way),
+    Clause::new("U-10/driver-driver-read", node_read),
+    Clause::new("U-10/driver-driver-write", node_write),
+    Clause::new("U-10/driver-driver-nonblocking", node_nonblocking),
+    Clause::new("U-10/driver-driver-one-way", node_one_way),
 ];
 
 /// An eventfd for the output queue, armed by being set.
@@ -60,130 +56,45 @@ fn wakeups(session: &Session) -> u64 {
     session.counters(OUTPUT).wakeups_sent
 }
 
-fn driver_suppress() {
-    let node = TestNode::with("4096 -");
-    let session = node.open();
-    let mut output = Output::new(&session);
-    let fd = listener(&session);
-    output.arm();
-    for context in ["task", "softirq", "hardirq"] {
-        node.run(&format!("enqueue 8 {context} suppress"));
-        assert_eq!((wakeups(&session), signals(&fd)), (0, 0));
-    }
-    assert!(output.take().is_some(), "it is there for who looks");
-    // The next that is not suppressed looks for those, too.
-    node.run("enqueue 8");
-    assert_eq!((wakeups(&session), signals(&fd)), (1, 1));
-}
-
-fn driver_force() {
-    let node = TestNode::with("4096 -");
-    let session = node.open();
-    let fd = listener(&session);
-    node.run("enqueue 8");
-    assert_eq!((wakeups(&session), signals(&fd)), (1, 1), "armed when set");
-    // Nobody is armed any more.
-    node.run("enqueue 8");
-    assert_eq!((wakeups(&session), signals(&fd)), (1, 0));
-    for (sent, context) in (2..).zip(["task", "softirq", "hardirq"]) {
-        node.run(&format!("enqueue 8 {context} force"));
-        assert_eq!((wakeups(&session), signals(&fd)), (sent, 1));
-    }
-}
-
 fn driver_flush() {
-    let node = TestNode::with("4096 -");
-    let session = node.open();
+    let driver = Driver::new(4096, 0);
+    let session = driver.open();
     let woken = woken_by(
         libc::SYS_ppoll,
         || session.poll(PollFlags::IN, -1),
         || {
-            node.run("enqueue 8 task suppress");
+            driver.does("enqueue 8 task suppress");
             assert_eq!(wakeups(&session), 0);
-            node.run("flush");
+            driver.does("flush");
         },
     );
     assert_eq!((woken, wakeups(&session)), (PollFlags::IN, 1));
     assert_eq!(session.counters(OUTPUT).entries, 1);
 }
 
-fn driver_batch() {
-    let node = TestNode::with("4096 -");
-    let session = node.open();
-    let mut output = Output::new(&session);
-    let fd = listener(&session);
-    for sent in 1..=5 {
-        output.arm();
-        node.run("batch 10 20");
-        assert_eq!(node.value("count"), 10);
-        assert_eq!((wakeups(&session), signals(&fd)), (sent, 1));
-        for _ in 0..10 {
-            assert_eq!(output.take().unwrap().bytes.len(), 20);
-        }
-    }
-    assert_eq!(session.counters(OUTPUT).entries, 50);
-}
-
-/// The process sleeps; all that filled the queue was suppressed; the enqueue that fails wakes it,
-/// whatever its flag says.
-fn full_always_wakes() {
-    for how in ["normal", "suppress"] {
-        for context in ["task", "hardirq"] {
-            let node = TestNode::with("4096 -");
-            let session = node.open();
-            let woken = woken_by(
-                libc::SYS_ppoll,
-                || session.poll(PollFlags::IN, -1),
-                || {
-                    for _ in 0..16 {
-                        node.run("enqueue 248 task suppress");
-                    }
-                    assert_eq!(wakeups(&session), 0);
-                    let enqueue = format!("enqueue 248 {context} {how}");
-                    node.fails(&enqueue, Errno::NOSPC);
-                },
-            );
-            assert_eq!((woken, wakeups(&session)), (PollFlags::IN, 1));
-        }
-    }
-    // And who waits on its eventfd alone, armed in its page.
-    let node = TestNode::with("4096 -");
-    let session = node.open();
-    let mut output = Output::new(&session);
-    let fd = listener(&session);
-    node.run("enqueue 0");
-    assert_eq!(signals(&fd), 1);
-    output.take().unwrap();
-    output.arm();
-    node.run("fill 248");
-    assert_eq!(signals(&fd), 1, "fill ends with an enqueue that fails");
-    node.fails("enqueue 248", Errno::NOSPC);
-    assert_eq!(signals(&fd), 0, "once for each arming");
-}
-
 /// A batch that does not fit shows what it has and wakes, or nobody would ever make room.
 fn full_batch_wakes() {
-    let node = TestNode::with("4096 -");
-    let session = node.open();
+    let driver = Driver::new(4096, 0);
+    let session = driver.open();
     let mut output = Output::new(&session);
     let fd = listener(&session);
-    node.run("batch 1000 248");
-    assert_eq!((node.value("count"), signals(&fd)), (16, 1));
+    driver.does("batch 1000 248");
+    assert_eq!((driver.log("count"), signals(&fd)), (16, 1));
     assert_eq!(output.available(), 4096);
     while output.take().is_some() {}
-    node.run("batch 3 248");
+    driver.does("batch 3 248");
     assert_eq!(output.available(), 3 * 256);
 }
 
 fn enqueue_wait_blocks() {
-    let node = TestNode::with("4096 -");
-    let session = node.open();
+    let driver = Driver::new(4096, 0);
+    let session = driver.open();
     let mut output = Output::new(&session);
     for round in 0..20 {
-        node.run("fill 248");
+        driver.does("fill 248");
         let done = woken_by(
             libc::SYS_write,
-            || node.control().command("enqueue-wait 100"),
+            || driver.tell("enqueue-wait 100"),
             || {
                 assert_eq!(output.available(), 4096, "round {round}");
                 while output.take_and_notify(&session).is_some() {}
@@ -197,15 +108,15 @@ fn enqueue_wait_blocks() {
         assert!(session.counters(OUTPUT).full > round);
     }
     // With room it does not.
-    node.run("enqueue-wait 100 0");
+    driver.does("enqueue-wait 100 0");
 }
 
 fn enqueue_wait_times_out() {
-    let node = TestNode::with("4096 -");
-    let session = node.open();
-    node.run("fill 248");
+    let driver = Driver::new(4096, 0);
+    let session = driver.open();
+    driver.does("fill 248");
     let start = std::time::Instant::now();
-    node.fails("enqueue-wait 100 200", Errno::TIMEDOUT);
+    driver.fails("enqueue-wait 100 200", Errno::TIMEDOUT);
     let waited = start.elapsed().as_millis();
     assert!((190..10_000).contains(&waited), "{waited} ms");
     assert_eq!(session.counters(OUTPUT).entries, 16);
@@ -232,9 +143,9 @@ fn child_id(pid: Pid) -> i32 {
 }
 
 fn enqueue_wait_killable() {
-    let node = TestNode::with("4096 -");
-    let session = node.open();
-    node.run("fill 248");
+    let driver = Driver::new(4096, 0);
+    let session = driver.open();
+    driver.does("fill 248");
     let (mut child, pid, proc) = commander("enqueue-wait 100");
     wait_asleep(&proc, libc::SYS_write);
     // A signal that the process catches does not end it: it stays pending.
@@ -250,39 +161,39 @@ fn enqueue_wait_killable() {
     // The producer is there for the next one.
     let mut output = Output::new(&session);
     while output.take().is_some() {}
-    node.run("enqueue-wait 100");
+    driver.does("enqueue-wait 100");
     assert_eq!(output.take().unwrap().bytes.len(), 100);
 }
 
 fn enqueue_wait_ends_with_session() {
-    let node = TestNode::with("4096 -");
-    let mut session = Some(node.open());
-    node.run("fill 248");
+    let driver = Driver::new(4096, 0);
+    let mut session = Some(driver.open());
+    driver.does("fill 248");
     let done = woken_by(
         libc::SYS_write,
-        || node.control().command("enqueue-wait 100"),
+        || driver.tell("enqueue-wait 100"),
         || session = None,
     );
     assert_eq!(done, Err(Errno::NOTCONN));
-    node.fails("enqueue-wait 100", Errno::NOTCONN);
+    driver.fails("enqueue-wait 100", Errno::NOTCONN);
 }
 
 /// A driver's queue that gives up its oldest entries is never full.
 fn driver_overwrite() {
-    let node = TestNode::with("4096 - overwrite");
-    let session = node.open();
+    let driver = Driver::overwriting(4096);
+    let session = driver.open();
     for _ in 0..100 {
-        node.run("enqueue 248");
+        driver.does("enqueue 248");
     }
     let counters = session.counters(OUTPUT);
     assert_eq!((counters.entries, counters.full), (100, 0));
     let mut left = Vec::new();
-    let reader = node.path();
+    let reader = driver.path();
     drop(session);
     let session = Session::open(reader, OFlags::RDWR | OFlags::NONBLOCK).unwrap();
-    node.run("sequence 0");
+    driver.does("sequence 0");
     for _ in 0..100 {
-        node.run("enqueue 248");
+        driver.does("enqueue 248");
     }
     let mut buffer = [0; 4096];
     while let Ok(len) = session.read(&mut buffer) {
@@ -291,83 +202,82 @@ fn driver_overwrite() {
     let first = 100 - left.len() as u64;
     assert!((8..=16).contains(&left.len()), "{} left", left.len());
     for (number, bytes) in (first..).zip(&left) {
-        assert_eq!(*bytes, entry(number, 248));
+        assert_eq!(*bytes, driver::entry(number, 248));
     }
     assert_eq!(session.counters(OUTPUT).lost, first);
 }
 
 /// The driver sleeps until a process sends.
 fn kernel_wait() {
-    let node = TestNode::with("- 4096");
-    let session = node.open();
-    node.fails("dequeue-wait 100 20", Errno::TIMEDOUT);
+    let driver = Driver::new(0, 4096);
+    let session = driver.open();
+    driver.fails("dequeue-wait 100 20", Errno::TIMEDOUT);
     let done = woken_by(
         libc::SYS_write,
-        || node.control().command("dequeue-wait 100 60000"),
+        || driver.tell("dequeue-wait 100 60000"),
         || session.write_entry(&[2; 9]),
     );
-    assert_eq!((done, node.value("sum")), (Ok(()), 18));
+    assert_eq!((done, driver.log("sum")), (Ok(()), 18));
 }
 
 fn node_read() {
-    let node = TestNode::with("4096 4096");
-    let session = node.open();
+    let driver = Driver::new(4096, 4096);
+    let session = driver.open();
     for number in 0..100 {
         let len = (number * 41) % 256;
         let context = ["task", "softirq", "hardirq"][number as usize % 3];
         let read = woken_by(
             libc::SYS_read,
             || session.read_entry(),
-            || node.run(&format!("enqueue {len} {context}")),
+            || driver.does(&format!("enqueue {len} {context}")),
         );
-        assert_eq!(read, entry(number, len as usize));
+        assert_eq!(read, driver::entry(number, len as usize));
     }
-    node.run("enqueue 100");
+    driver.does("enqueue 100");
     assert_eq!(session.read(&mut [0; 99]), Err(Errno::NOBUFS));
     assert_eq!(session.read_entry().len(), 100, "it stays");
 }
 
 fn node_write() {
-    let node = TestNode::with("4096 4096");
-    let session = node.open();
-    let written = woken_by(
+    let driver = Driver::new(4096, 4096);
+    let session = driver.open();
+    woken_by(
         libc::SYS_write,
         || (0..20).for_each(|_| session.write_entry(&[1; 248])),
         || {
             // 16 fit.
             for _ in 0..20 {
-                node.run("dequeue-wait 248 10000");
-                assert_eq!(node.value("sum"), 248);
+                driver.does("dequeue-wait 248 10000");
+                assert_eq!(driver.log("sum"), 248);
             }
         },
     );
-    assert_eq!(written, ());
     assert_eq!(session.write(&[1; 4089]), Err(Errno::MSGSIZE));
     assert_eq!(session.counters(INPUT).entries, 20);
 }
 
 fn node_nonblocking() {
-    let node = TestNode::with("4096 4096");
-    let session = node.open_nonblocking();
+    let driver = Driver::new(4096, 4096);
+    let session = driver.open_nonblocking();
     assert_eq!(session.read(&mut [0; 100]), Err(Errno::AGAIN));
     for _ in 0..16 {
         session.write_entry(&[1; 248]);
     }
     assert_eq!(session.write(&[1; 248]), Err(Errno::AGAIN));
-    node.run("release");
+    driver.does("release");
     assert_eq!(wait_for(&session, PollFlags::OUT, -1), PollFlags::OUT);
     session.write_entry(&[1; 248]);
-    node.run("enqueue 5");
+    driver.does("enqueue 5");
     assert_eq!(wait_for(&session, PollFlags::IN, -1), PollFlags::IN);
     assert_eq!(session.read(&mut [0; 100]), Ok(5));
 }
 
 fn node_one_way() {
-    let node = TestNode::with("4096 -");
-    assert_eq!(node.open().write(b"x"), Err(Errno::NXIO));
-    drop(node);
-    let node = TestNode::with("- 4096");
-    let session = node.open();
+    let driver = Driver::new(4096, 0);
+    assert_eq!(driver.open().write(b"x"), Err(Errno::NXIO));
+    drop(driver);
+    let driver = Driver::new(0, 4096);
+    let session = driver.open();
     assert_eq!(session.read(&mut [0; 10]), Err(Errno::NXIO));
     assert_eq!(
         wait_for(&session, PollFlags::IN | PollFlags::OUT, -1),

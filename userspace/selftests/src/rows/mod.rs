@@ -8,12 +8,10 @@ mod b01;
 mod b03;
 mod b04;
 mod b05;
-mod kernel_callbacks;
 mod kernel_consume;
 mod kernel_counters;
 mod kernel_driver;
 mod kernel_module;
-mod kernel_queue;
 mod kernel_removal;
 mod kernel_reserve;
 mod kernel_wait;
@@ -71,11 +69,9 @@ pub fn all() -> Vec<Clause> {
         b03::CLAUSES,
         b04::CLAUSES,
         b05::CLAUSES,
-        kernel_queue::CLAUSES,
         kernel_reserve::CLAUSES,
         kernel_consume::CLAUSES,
         kernel_wait::CLAUSES,
-        kernel_callbacks::CLAUSES,
         kernel_removal::CLAUSES,
         kernel_driver::CLAUSES,
         kernel_module::CLAUSES,

@@ -1,0 +1,72 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# shellcheck shell=busybox
+#
+# Q-20: drivers are modules of their own.
+
+# `clause` calls them all by name.
+# shellcheck disable=SC2317
+# shellcheck source=ktap
+. "${0%/*}/ktap"
+
+depends() {
+	lsmod | grep -q '^iostream .*iostream_test' || wrong "$(lsmod)"
+	for module in iostream_test iostream_ticker; do
+		tr '\0' '\n' <"$modules/$module.ko" | grep -qx depends=iostream || wrong "$module does not depend on iostream"
+	done
+	# It cannot come before the framework, nor the framework go before it.
+	! rmmod iostream || wrong 'the framework goes'
+	unload
+	! insmod "$modules/iostream_ticker.ko" || wrong 'a driver without the framework'
+	dmesg | grep -q 'iostream_ticker: Unknown symbol' || wrong 'no word of it in the log'
+}
+
+# Whether there are three lines, each a larger number than the one before.
+growing() { awk '$1 <= last { exit 1 } { last = $1 } END { exit NR != 3 }' "$1"; }
+
+readme_driver() {
+	insmod "$modules/iostream_ticker.ko"
+	iostreamctl list | grep -q ' ticker ' || wrong "$(iostreamctl list)"
+	# As the README has it, and without our program.
+	iostreamctl recv -d ticker --count 3 | od -An -v -t d8 -w8 >"$work/times"
+	growing "$work/times" || wrong "$(cat "$work/times")"
+	dd bs=8 count=3 if="$(node ticker)" 2>"$work/error" | od -An -v -t d8 -w8 >"$work/times"
+	growing "$work/times" || wrong "$(cat "$work/times")"
+	# They are times since boot.
+	uptime=$(cut -d . -f 1 /proc/uptime)
+	seconds=$(awk 'END { printf "%d", $1 / 1000000000 }' "$work/times")
+	if [ "$seconds" -lt $((uptime - 5)) ] || [ "$seconds" -gt "$uptime" ]; then
+		wrong "$seconds s, up for $uptime s"
+	fi
+	rmmod iostream_ticker
+	[ ! -e /sys/module/iostream_ticker ] || wrong 'still loaded'
+	! node ticker || wrong 'the node is still there'
+}
+
+readme_driver_cat() {
+	insmod "$modules/iostream_ticker.ko"
+	cat "$(node ticker)" >"$work/times" &
+	within test -s "$work/times"
+	# Its timer stops, its node goes, under a client that reads.
+	rmmod iostream_ticker
+	! wait $! || wrong 'cat ends well although the device is gone'
+	[ $(($(wc -c <"$work/times") % 8)) = 0 ] || wrong 'half an entry'
+}
+
+# Built against framework sources with one more line.
+stale_driver() {
+	dmesg -c >/dev/null
+	! insmod "$modules/stale/iostream_ticker.ko" 2>"$work/error" || wrong 'a stale driver is loaded'
+	[ ! -e /sys/module/iostream_ticker ] || wrong 'it is loaded'
+	! node ticker || wrong 'it has a node'
+	dmesg | grep -q 'iostream_ticker: Unknown symbol' || wrong "$(dmesg)"
+	insmod "$modules/iostream_ticker.ko"
+	iostreamctl recv -d ticker --count 1 >"$work/times"
+	[ "$(wc -c <"$work/times")" = 8 ] || wrong 'the right one does not work'
+}
+
+clause Q-20/depends-on-the-framework depends
+clause Q-20/readme-driver readme_driver
+clause Q-20/readme-driver-removed-while-read readme_driver_cat
+clause Q-20/stale-driver-refused stale_driver
+plan

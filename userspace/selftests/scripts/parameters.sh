@@ -1,0 +1,85 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# shellcheck shell=busybox
+#
+# The module's parameters.
+
+# `clause` calls them all by name.
+# shellcheck disable=SC2317
+# shellcheck source=ktap
+. "${0%/*}/ktap"
+
+mode() { stat -c %a /dev/iostream; }
+
+mode_default() {
+	load_with
+	equal "$(mode) $(stat -c %u:%g /dev/iostream)" '600 0:0'
+}
+
+mode_parameter() {
+	for mode in 660 666 400; do
+		load_with "mode=0$mode"
+		equal "$(mode)" "$mode"
+	done
+	# Who has no right to it gets none.
+	load_with mode=0600
+	! su tester -c ': <>/dev/iostream' || wrong 'opened by a user'
+	load_with mode=0666
+	su tester -c ': <>/dev/iostream'
+}
+
+mode_refused() {
+	unload
+	for mode in 01777 0o1000 65535; do
+		! insmod "$modules/iostream.ko" "mode=$mode" || wrong "mode=$mode is accepted"
+		! loaded iostream || wrong 'it is loaded'
+	done
+	dmesg | grep -q 'mode=1777 has bits beyond 0777' || wrong 'no word of it in the log'
+	[ ! -e /dev/iostream ] || wrong '/dev/iostream exists'
+	# It leaves nothing behind.
+	load_with
+	iostreamctl echo --generate 10K --quiet
+}
+
+not_a_number() {
+	unload
+	for parameter in max_queue_bytes=many max_total_bytes=-1 mode=rw max_queue_bytes=99999999999999999999999; do
+		! insmod "$modules/iostream.ko" "$parameter" || wrong "$parameter is accepted"
+		! loaded iostream || wrong 'it is loaded'
+	done
+}
+
+max_queue_bytes() {
+	load_with max_queue_bytes=65536
+	fails 8 '/dev/iostream allows 65536 bytes for one queue: lower --queue-bytes' \
+		iostreamctl echo --generate 1M --queue-bytes 68K --quiet
+	iostreamctl echo --generate 1M --queue-bytes 64K --quiet
+	iostreamctl info --json | grep -q '"max_queue_bytes": *65536' || wrong 'info does not say so'
+	# It holds for drivers, too: the tests' have one of just that.
+	insmod "$modules/iostream_test.ko"
+	! tell spare 'publish spare 65537 0' || wrong 'a driver gets more'
+	tell spare 'publish spare 65536 0'
+	unload
+	load_with max_queue_bytes=4096
+	! insmod "$modules/iostream_test.ko" || wrong 'a driver gets more'
+	iostreamctl echo --generate 10K --queue-bytes 4K --entry-size 1K --quiet
+}
+
+# In pages, three more for each queue.
+max_total_bytes() {
+	load_with max_total_bytes=1048576
+	fails 8 '/dev/iostream has no memory left for queues' \
+		iostreamctl echo --generate 1M --queue-bytes 512K --quiet
+	equal "$(cat /sys/class/iostream/iostream/pages)" 0
+	iostreamctl echo --generate 1M --queue-bytes 500K --quiet
+	equal "$(cat /sys/class/iostream/iostream/pages)" 0
+	iostreamctl info --json | grep -q '"max_total_bytes": *1048576' || wrong 'info does not say so'
+}
+
+clause B-05/mode-default mode_default
+clause B-05/mode-parameter mode_parameter
+clause B-05/mode-beyond-0777-refused mode_refused
+clause B-05/not-a-number-refused not_a_number
+clause B-05/max-queue-bytes max_queue_bytes
+clause B-05/max-total-bytes max_total_bytes
+plan
