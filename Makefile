@@ -24,7 +24,7 @@ test: ## host tests, VM tests, tests of the harness (LONG=1: full counts; ONLY=p
 harden: ## the VM tests on a kernel that hunts bugs: KASAN, lockdep, kmemleak (QUICK=1: a part of them; ONLY=pattern)
 	@scripts/harden
 
-check: ## formatting, lints, licences, generated files (ONLY=pattern: checks that match)
+check: ## formatting, lints, licences, generated files, models (ONLY=pattern: checks that match)
 	@scripts/check
 
 format: ## format all Rust as `make check` wants it

@@ -154,7 +154,7 @@ impl Port {
 
     /// Whether the registration is gone.
     pub(crate) fn is_gone(&self) -> bool {
-        // ORDERING: pairs with the release store in `revoke`.
+        // ORDERING: pairs with the release store in `revoke` (litmus: gone-port).
         self.gone.load(Acquire) != 0
     }
 
@@ -170,7 +170,8 @@ impl Port {
         f: impl FnOnce(&Queue) -> Result<R, Error>,
     ) -> Result<R, Error> {
         let _rcu = rcu::read_lock();
-        // ORDERING: pairs with the release store in `publish`: the queue is whole.
+        // ORDERING: pairs with the release store in `publish`: the queue is whole
+        // (litmus: publish-pointer, retire).
         let queue = self.published[direction as usize].load(Acquire);
         if queue.is_null() {
             return Err(self.why_no_queue());
@@ -278,6 +279,7 @@ impl Port {
             return Err(ENODEV);
         }
         let slot = &self.published[queue.direction() as usize];
+        // ORDERING: the grace period pairs with the section in `with_queue` (litmus: retire).
         slot.store(ptr::null_mut(), Release);
         rcu::synchronize_rcu();
         // SAFETY: The queue was taken back, and a grace period has passed.
@@ -295,7 +297,7 @@ impl Port {
 
     /// How often they were woken. Read it, look at the rings, then wait for it to change.
     pub(crate) fn kicks(&self) -> u32 {
-        // ORDERING: pairs with the full read-modify-write in `kick`.
+        // ORDERING: pairs with the full read-modify-write in `kick` (litmus: kick).
         self.kicks.load(Acquire)
     }
 
@@ -333,7 +335,7 @@ impl Port {
         let queues = {
             let mut state = self.state.lock();
             state.gone = true;
-            // ORDERING: pairs with the acquire load in `is_gone`.
+            // ORDERING: pairs with the acquire load in `is_gone` (litmus: gone-port).
             self.gone.store(1, Release);
             for slot in &self.published {
                 slot.store(ptr::null_mut(), Release);
@@ -344,6 +346,7 @@ impl Port {
             queue.set_gone();
         }
         self.kick();
+        // ORDERING: the grace period pairs with the section in `call` (litmus: callbacks-revoke).
         self.slot.store(ptr::null_mut(), Release);
         self.srcu.synchronize();
         for queue in queues.into_iter().flatten() {
@@ -354,7 +357,8 @@ impl Port {
     /// Runs `f` with the driver, unless it is gone.
     fn call<R>(&self, f: impl FnOnce(&dyn Driver) -> R) -> Option<R> {
         let _srcu = self.srcu.read_lock();
-        // ORDERING: pairs with the release store in `set_driver`.
+        // ORDERING: pairs with the release store in `set_driver`
+        // (litmus: publish-pointer, callbacks-revoke).
         let slot = self.slot.load(Acquire);
         if slot.is_null() {
             return None;
@@ -370,7 +374,7 @@ impl Port {
         let direction = queue.direction();
         self.pending[direction as usize].store(1, Relaxed);
         // ORDERING: pairs with the full barrier in `enable_callbacks`: one of the two sees the
-        // other, and takes what is pending.
+        // other, and takes what is pending (litmus: callbacks-enable).
         smp_mb(Full);
         self.dispatch(direction);
     }
@@ -380,7 +384,8 @@ impl Port {
             return;
         }
         let _ = self.call(|driver| {
-            // Inside the SRCU section, so that `disable_callbacks` waits for who saw "enabled".
+            // ORDERING: inside the SRCU section, so that `disable_callbacks` waits for who saw
+            // "enabled" (litmus: callbacks-disable).
             if self.callbacks.load(Relaxed) != ENABLED
                 || self.pending[direction as usize].xchg(0, Full) == 0
             {
@@ -402,7 +407,7 @@ impl Port {
     /// Runs what came while callbacks were disabled, and those to come.
     pub(crate) fn enable_callbacks(&self) {
         let _ = self.callbacks.cmpxchg(DISABLED, ENABLED, Full);
-        // ORDERING: pairs with the full barrier in `notify`.
+        // ORDERING: pairs with the full barrier in `notify` (litmus: callbacks-enable).
         smp_mb(Full);
         self.dispatch(Direction::Output);
         self.dispatch(Direction::Input);
@@ -436,7 +441,7 @@ impl Port {
 
 fn publish(slot: &Atomic<*mut Queue>, queue: Option<&Arc<Queue>>) {
     let pointer = queue.map_or(ptr::null(), Arc::as_ptr);
-    // ORDERING: pairs with the acquire load in `Port::with_queue`.
+    // ORDERING: pairs with the acquire load in `Port::with_queue` (litmus: publish-pointer).
     slot.store(pointer.cast_mut(), Release);
 }
 

@@ -314,6 +314,8 @@ impl Region {
             Area::Data if user_words == Area::Producer => &self.data_claim,
             _ => return Err(EACCES),
         };
+        // ORDERING: pairs with the store in `CallClaim`'s drop: the process goes on where the call
+        // ended (litmus: claim).
         match claim.cmpxchg(FREE, MAPPED, Full) {
             Ok(_) => Ok(Some(claim)),
             Err(_) => Err(EBUSY),

@@ -91,7 +91,7 @@ impl Service {
     fn called(&self) {
         self.due.store(1, Relaxed);
         // ORDERING: pairs with the full barrier in `run`: one of the two sees the other, and does
-        // what is due.
+        // what is due (litmus: service).
         smp_mb(Full);
         if self.running.load(Relaxed) == 0 && self.due.xchg(0, Full) != 0 {
             self.serve();
@@ -131,7 +131,7 @@ impl Service {
         }
         let ran = self.run_alone(request);
         self.running.store(0, Relaxed);
-        // ORDERING: pairs with the full barrier in `called`.
+        // ORDERING: pairs with the full barrier in `called` (litmus: service).
         smp_mb(Full);
         let due = self.due.xchg(0, Full) != 0;
         // While it ran nobody was armed.
