@@ -395,7 +395,7 @@ impl Queue {
     ) {
         // ORDERING: first, so that who sees the published position, and acts on it, is not ahead of
         // this one; pairs with the loads in `both_positions` (litmus: poll-positions, poll-moment).
-        self.kernel_pos.store(producer.committed_pos(), Relaxed);
+        self.kernel_pos.store(producer.committed_pos(), Release);
         producer.publish();
         self.count(Counter::Entries, entries);
         self.count(Counter::Bytes, bytes);
@@ -422,7 +422,7 @@ impl Queue {
         bytes: u64,
     ) {
         // ORDERING: first, as in `publish_produced` (litmus: poll-positions, poll-moment).
-        self.kernel_pos.store(consumer.released_pos(), Relaxed);
+        self.kernel_pos.store(consumer.released_pos(), Release);
         consumer.publish();
         self.count(Counter::Entries, entries);
         self.count(Counter::Bytes, bytes);
@@ -544,9 +544,11 @@ impl Queue {
 
     /// Marks the driver gone and wakes everybody.
     pub(crate) fn set_gone(&self) {
+        // ORDERING: pairs with the crate's acquire load: who sees it sees all that was published
+        // before (litmus: gone).
         self.region
             .info_word(offset_of!(uapi::iostream_info, gone))
-            .store(1, Relaxed);
+            .store(1, Release);
         // ORDERING: pairs with the acquire load in `is_gone`; the wake-ups below come after it
         // (litmus: gone, gone-eventfd).
         self.gone.store(1, Release);

@@ -234,7 +234,8 @@ impl<M: Memory> Consumer<M> {
     /// As [`Self::arm`], for a consumer that leaves entries where they are: asks to be woken when
     /// one more is published than it knows of, or when the ring is found full.
     ///
-    /// Returns whether one more came meanwhile.
+    /// Returns whether one more came meanwhile, or the producer waits for room already: then do not
+    /// sleep.
     ///
     /// # Errors
     ///
@@ -243,10 +244,15 @@ impl<M: Memory> Consumer<M> {
         let known = self.peer;
         let wake = known.wrapping_add(ENTRY_ALIGN);
         self.memory.consumer_wake_pos().store_relaxed(wake);
-        // ORDERING: pairs with the full barrier in `Producer::must_wake` (litmus: wake-consumer).
+        // ORDERING: pairs with the full barrier in `Producer::must_wake` (litmus: wake-consumer),
+        // and with those of a producer that armed and then looked for a sleeper, as a full ring
+        // makes it do (litmus: wake-full).
         full_barrier();
         self.refresh()?;
-        Ok(self.peer != known)
+        let waits_for = self.memory.producer_wake_pos().load_relaxed();
+        let ahead = waits_for.wrapping_sub(self.published);
+        let waits = ahead != 0 && ahead <= self.geometry.data_bytes();
+        Ok(self.peer != known || waits)
     }
 
     /// Bytes that wait, headers and padding included, after a fresh look.
