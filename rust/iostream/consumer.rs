@@ -26,8 +26,8 @@ use crate::{
 ///
 /// # Errors
 ///
-/// All return [`Error::NotOpen`] while nobody has the node open, and [`Error::Gone`] after the
-/// registration was dropped.
+/// All return [`Error::NotOpen`] while nobody has the node open, [`Error::Stale`] for the moment in
+/// which the client resets the queue, and [`Error::Gone`] after the registration was dropped.
 pub struct Consumer {
     port: PortRef,
     /// The queue of the entry that is looked at, if one is: as `Producer::reserved`.

@@ -79,6 +79,8 @@ pub(crate) struct Port {
     #[pin]
     state: Mutex<State>,
     gone: Atomic<u32>,
+    /// A queue is taken back for a moment, to be reset.
+    resetting: Atomic<u32>,
     /// The driver, or null. Read under `srcu`.
     slot: Atomic<*mut Slot>,
     #[pin]
@@ -126,6 +128,7 @@ impl Port {
                     queues: [None, None],
                 }, "iostream_port"),
                 gone: Atomic::new(0),
+                resetting: Atomic::new(0),
                 slot: Atomic::new(ptr::null_mut()),
                 srcu <- srcu::new_srcu!("iostream_callbacks"),
                 callbacks: Atomic::new(ENABLED),
@@ -162,7 +165,7 @@ impl Port {
     ///
     /// # Errors
     ///
-    /// [`Error::Gone`]; [`Error::NotOpen`].
+    /// [`Error::Gone`]; [`Error::NotOpen`]; [`Error::Stale`] while the queue is being reset.
     #[inline(always)]
     pub(crate) fn with_queue<R>(
         &self,
@@ -184,6 +187,9 @@ impl Port {
     fn why_no_queue(&self) -> Error {
         if self.is_gone() {
             return Error::Gone;
+        }
+        if self.resetting.load(Relaxed) != 0 {
+            return Error::Stale;
         }
         Error::NotOpen
     }
@@ -268,23 +274,26 @@ impl Port {
     ///
     /// # Errors
     ///
-    /// `ENODEV`: the registration is gone.
+    /// `ENODEV`: the registration is gone; `EBUSY`: a read(2) or write(2) is at the queue.
     pub(crate) fn reset(&self, queue: &Arc<Queue>) -> Result {
-        // No read(2) or write(2) may be at the process's end. First: one that copies may wait for a
-        // page of the process's for as long as the process likes, and must not hold up removal.
-        let _call = queue.call_lock.lock();
+        // No read(2) or write(2) may be at the process's end. Not to be waited for: one that copies
+        // may wait for a page of the process's for as long as the process likes.
+        let _call = queue.call_lock.try_lock().ok_or(EBUSY)?;
         // This lock keeps out `close`, `revoke` and another reset.
         let state = self.state.lock();
         if state.gone {
             return Err(ENODEV);
         }
         let slot = &self.published[queue.direction() as usize];
+        // Only for the error that ends meanwhile get, so it needs no order.
+        self.resetting.store(1, Relaxed);
         // ORDERING: the grace period pairs with the section in `with_queue` (litmus: retire).
         slot.store(ptr::null_mut(), Release);
         rcu::synchronize_rcu();
         // SAFETY: The queue was taken back, and a grace period has passed.
         unsafe { queue.reset() };
         publish(slot, Some(queue));
+        self.resetting.store(0, Relaxed);
         self.kick();
         Ok(())
     }

@@ -24,8 +24,8 @@ use crate::{
 ///
 /// # Errors
 ///
-/// All return [`Error::NotOpen`] while nobody has the node open, and [`Error::Gone`] after the
-/// registration was dropped.
+/// All return [`Error::NotOpen`] while nobody has the node open, [`Error::Stale`] for the moment in
+/// which the client resets the queue, and [`Error::Gone`] after the registration was dropped.
 pub struct Producer {
     port: PortRef,
     /// The queue of the reservation that lives, if one does: here and not in the reservation, so

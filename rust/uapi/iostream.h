@@ -259,7 +259,8 @@ enum {
 	IOSTREAM_IOC_NOTIFY	= _IO('j', 0x04),
 	/*
 	 * Empty a queue and start again at position zero, with generation raised. The argument is
-	 * the direction itself. Handles and slices from before must no longer be used.
+	 * the direction itself. Handles and slices from before must no longer be used. EBUSY: a
+	 * read(2) or write(2) is at it.
 	 */
 	IOSTREAM_IOC_RESET	= _IO('j', 0x05),
 	/*

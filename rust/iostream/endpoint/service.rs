@@ -168,7 +168,7 @@ impl Service {
             let stepped = self.step(&mut self.kind.lock(), left, batch, arm);
             let step = match stepped {
                 // The session is open, or this call would not be: its queue is being reset.
-                Err(Error::NotOpen) => {
+                Err(Error::NotOpen | Error::Stale) => {
                     self.port.wait_for_kick(kicks, timeout, true)?;
                     continue;
                 }
