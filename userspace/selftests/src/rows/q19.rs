@@ -177,7 +177,7 @@ fn header() {
             input
                 .data
                 .word(0)
-                .store(u64::from(len) | high << 32, Relaxed);
+                .store(u64::from(len) | (high << 32), Relaxed);
             input.publish();
             let legal = len <= 24;
             for _ in 0..3 {
