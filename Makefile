@@ -5,10 +5,11 @@
 KDIR ?=
 LONG ?=
 ONLY ?=
+QUICK ?=
 FILE ?=
-export LONG ONLY
+export LONG ONLY QUICK
 
-.PHONY: help demo test check format shell vm modules modules_install userspace doc clean distclean
+.PHONY: help demo test harden check format shell vm modules modules_install userspace doc clean distclean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -20,7 +21,10 @@ demo: ## send a file into the kernel and back, in a VM (FILE=path)
 test: ## host tests, VM tests, tests of the harness (LONG=1: full counts; ONLY=pattern: rows that match)
 	@scripts/test
 
-check: ## formatting, lints, licences, generated files (ONLY=pattern: checks that match)
+harden: ## the VM tests on a kernel that hunts bugs: KASAN, lockdep, kmemleak (QUICK=1: a part of them; ONLY=pattern)
+	@scripts/harden
+
+check: ## formatting, lints, licences, generated files, models (ONLY=pattern: checks that match)
 	@scripts/check
 
 format: ## format all Rust as `make check` wants it

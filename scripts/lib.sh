@@ -85,6 +85,23 @@ locked() {
 	exec {fd}>&-
 }
 
+# mirror: the address of the Debian mirror in use. The apt configuration is asked, not parsed: it has two formats, many
+# files and variables.
+mirror() {
+	local codename
+	if [[ -n ${IOSTREAM_MIRROR:-} ]]; then
+		echo "$IOSTREAM_MIRROR"
+		return
+	fi
+	# shellcheck disable=SC1091
+	codename=$(. /etc/os-release && [[ $ID == debian ]] && echo "${VERSION_CODENAME:-sid}") ||
+		die 'this is not a Debian machine, so its package mirror is of no use here: set IOSTREAM_MIRROR to a Debian mirror'
+	# shellcheck disable=SC2016
+	apt-get indextargets --no-release-info --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
+		awk -v name="$codename" '$3 == "main" && ($2 == name || $2 ~ /^(oldstable|stable|testing|unstable)$/) \
+			{ sub("/$", "", $1); print $1; exit }'
+}
+
 # add_up FILE...: the last lines of the files, each `N passed, N failed, N skipped`, as one such line.
 add_up() {
 	local file

@@ -33,7 +33,7 @@ impl HrTimerCallback for Tick {
     }
 }
 impl_has_hr_timer! {
-    impl HasHrTimer<Self> for Tick { mode: RelativeHardMode<Monotonic>, field: self.timer }
+    impl HasHrTimer<Self> for Tick { mode: RelativeMode<Monotonic>, field: self.timer }
 }
 
 impl kernel::Module for Ticker {

@@ -26,8 +26,8 @@ use crate::{
 ///
 /// # Errors
 ///
-/// All return [`Error::NotOpen`] while nobody has the node open, and [`Error::Gone`] after the
-/// registration was dropped.
+/// All return [`Error::NotOpen`] while nobody has the node open, [`Error::Stale`] for the moment in
+/// which the client resets the queue, and [`Error::Gone`] after the registration was dropped.
 pub struct Consumer {
     port: PortRef,
     /// The queue of the entry that is looked at, if one is: as `Producer::reserved`.
@@ -75,14 +75,12 @@ impl Consumer {
     ///
     /// [`Error::Empty`]; [`Error::Corrupt`].
     pub fn peek(&mut self) -> Result<Peeked<'_>, Error> {
-        let (generation, entry) = self.with(|queue, consumer| {
+        let (queue, generation, entry) = self.with(|queue, consumer| {
             let entry = peek(queue, consumer)?;
-            Ok((queue.generation(), entry))
+            // SAFETY: This is inside `with_queue`.
+            let kept = unsafe { QueueRef::new(queue) };
+            Ok((kept, queue.generation(), entry))
         })?;
-        let queue = self.port.queue(Direction::Input)?;
-        if queue.generation() != generation {
-            return Err(Error::Stale);
-        }
         self.peeked = Some(queue);
         Ok(Peeked {
             consumer: self,

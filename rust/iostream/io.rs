@@ -6,6 +6,10 @@
 //! has not mapped that page writable.
 
 use kernel::{
+    alloc::{
+        flags::{GFP_KERNEL_ACCOUNT, __GFP_NOWARN},
+        Flags,
+    },
     iov::{IovIterDest, IovIterSource},
     prelude::*,
     sync::atomic::Relaxed,
@@ -17,6 +21,11 @@ use crate::{
     ring::{self, occupied_bytes},
     session::{Access, Session},
 };
+
+/// For copies as long as a process says: its cgroup pays, and a failure is its own affair.
+fn copy_flags() -> Flags {
+    GFP_KERNEL_ACCOUNT | __GFP_NOWARN
+}
 
 /// Moves the next entry of the output queue into `iov`, and returns its length.
 ///
@@ -64,7 +73,7 @@ pub(crate) fn write(
     }
     // Through memory of our own: there must be no slice over what a process can write.
     let mut bytes = KVVec::new();
-    if iov.copy_from_iter_vec(&mut bytes, GFP_KERNEL)? != len as usize {
+    if iov.copy_from_iter_vec(&mut bytes, copy_flags())? != len as usize {
         return Err(EFAULT);
     }
     let wake = loop {
@@ -150,7 +159,7 @@ fn take(queue: &Queue, iov: &mut IovIterDest<'_>) -> Result<(usize, bool)> {
 
 fn take_overwriting(queue: &Queue, iov: &mut IovIterDest<'_>) -> Result<(usize, bool)> {
     let len = iov.len().min(queue.geometry().max_entry_bytes() as usize);
-    let mut bytes = KVVec::from_elem(0u8, len, GFP_KERNEL)?;
+    let mut bytes = KVVec::from_elem(0u8, len, copy_flags())?;
     // SAFETY: As in `take`.
     let mut reader =
         unsafe { ring::OverwriteReader::new(queue.region().mapped(), *queue.geometry()) };

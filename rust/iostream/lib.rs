@@ -27,7 +27,7 @@
 //! ```text
 //! mm->mmap_lock is taken inside Queue::call_lock (copies to and from the process);
 //!     nothing here is taken inside mmap_lock but atomics
-//! Session::set_up  >  Port::state  >  Queue::call_lock
+//! Session::set_up, Queue::call_lock  >  Port::state
 //! Port::srcu (read side, callbacks)  >  a driver's own locks
 //! endpoint Service::kind  >  nothing of ours but RCU
 //! NAMES is innermost

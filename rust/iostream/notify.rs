@@ -5,9 +5,9 @@
 //!
 //! A process is armed in two places: the `wake_pos` of its own page, which it writes, and `armed`
 //! here, which poll, read, write and the setting of an eventfd write for it. The kernel's end looks
-//! at both after a full barrier (`Queue::after_publish`), and takes `armed` by exchange, so that
-//! each arming wakes once. Whoever armed looks once more at the positions after a full barrier.
-//! The ring's `wake` module has the argument.
+//! at both after a full barrier (`Queue::publish_produced`, `publish_consumed`), and takes `armed`
+//! by exchange, so that each arming wakes once. Whoever armed looks once more at the positions
+//! after a full barrier. The ring's `wake` module has the argument.
 
 use core::ptr;
 
@@ -59,6 +59,8 @@ impl WaitQueue {
     /// Wakes all that wait; of poll's waiters those that asked for one of `events`.
     pub(crate) fn wake_all(&self, events: u32) {
         let key = ptr::without_provenance_mut(events as usize);
+        // ORDERING: always takes the lock, as who goes to sleep does before its last look
+        // (litmus: sleep).
         // SAFETY: The wait queue is initialised by the type's invariant.
         unsafe { c::__wake_up(self.as_ptr(), c::TASK_NORMAL, 0, key) };
     }
@@ -139,7 +141,8 @@ impl Notify {
     /// the positions after it.
     pub(crate) fn arm(&self) {
         self.armed.store(1, Relaxed);
-        // ORDERING: pairs with the full barrier in `Queue::after_publish`.
+        // ORDERING: pairs with the full barriers in `Queue::publish_produced` and
+        // `publish_consumed` (litmus: wake-poll, wake-eventfd).
         smp_mb(Full);
     }
 
@@ -167,7 +170,8 @@ impl Notify {
     ///
     /// Under `rcu::read_lock`, so that a context taken out by [`Self::set_eventfd`] lives on.
     fn signal_eventfd(&self) {
-        // ORDERING: pairs with the exchange in `set_eventfd`.
+        // ORDERING: pairs with the exchange in `set_eventfd`
+        // (litmus: publish-pointer, wake-eventfd).
         let context = self.eventfd.load(Acquire);
         if context.is_null() {
             return;
@@ -190,8 +194,11 @@ impl Notify {
     ///
     /// `context` is null or a reference to an eventfd's context that this call takes over.
     pub(crate) unsafe fn set_eventfd(&self, context: *mut c::eventfd_ctx) {
+        // ORDERING: pairs with the acquire load in `signal_eventfd` (litmus: publish-pointer); who
+        // arms next is ordered by that barrier (litmus: wake-eventfd).
         let old = self.eventfd.xchg(context, Full);
         if !old.is_null() {
+            // ORDERING: pairs with the section around `signal_eventfd` (litmus: eventfd-put).
             rcu::synchronize_rcu();
             // SAFETY: The reference was this queue's; nobody can have the pointer any more.
             unsafe { c::eventfd_ctx_put(old) };

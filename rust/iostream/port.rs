@@ -79,6 +79,8 @@ pub(crate) struct Port {
     #[pin]
     state: Mutex<State>,
     gone: Atomic<u32>,
+    /// A queue is taken back for a moment, to be reset.
+    resetting: Atomic<u32>,
     /// The driver, or null. Read under `srcu`.
     slot: Atomic<*mut Slot>,
     #[pin]
@@ -126,6 +128,7 @@ impl Port {
                     queues: [None, None],
                 }, "iostream_port"),
                 gone: Atomic::new(0),
+                resetting: Atomic::new(0),
                 slot: Atomic::new(ptr::null_mut()),
                 srcu <- srcu::new_srcu!("iostream_callbacks"),
                 callbacks: Atomic::new(ENABLED),
@@ -154,7 +157,7 @@ impl Port {
 
     /// Whether the registration is gone.
     pub(crate) fn is_gone(&self) -> bool {
-        // ORDERING: pairs with the release store in `revoke`.
+        // ORDERING: pairs with the release store in `revoke` (litmus: gone-port).
         self.gone.load(Acquire) != 0
     }
 
@@ -162,7 +165,7 @@ impl Port {
     ///
     /// # Errors
     ///
-    /// [`Error::Gone`]; [`Error::NotOpen`].
+    /// [`Error::Gone`]; [`Error::NotOpen`]; [`Error::Stale`] while the queue is being reset.
     #[inline(always)]
     pub(crate) fn with_queue<R>(
         &self,
@@ -170,7 +173,8 @@ impl Port {
         f: impl FnOnce(&Queue) -> Result<R, Error>,
     ) -> Result<R, Error> {
         let _rcu = rcu::read_lock();
-        // ORDERING: pairs with the release store in `publish`: the queue is whole.
+        // ORDERING: pairs with the release store in `publish`: the queue is whole
+        // (litmus: publish-pointer, retire).
         let queue = self.published[direction as usize].load(Acquire);
         if queue.is_null() {
             return Err(self.why_no_queue());
@@ -179,27 +183,13 @@ impl Port {
         f(unsafe { &*queue })
     }
 
-    /// A reference to the open session's queue.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::with_queue`].
-    pub(crate) fn queue(&self, direction: Direction) -> Result<QueueRef, Error> {
-        self.with_queue(direction, |queue| {
-            // SAFETY: Queues live in an `Arc`, and one reference of the session's is kept until a
-            // grace period after the queue was taken back; so the count is not zero here.
-            let queue = unsafe {
-                let queue = core::mem::ManuallyDrop::new(Arc::from_raw(ptr::from_ref(queue)));
-                Arc::clone(&queue)
-            };
-            Ok(QueueRef(Some(queue)))
-        })
-    }
-
     #[cold]
     fn why_no_queue(&self) -> Error {
         if self.is_gone() {
             return Error::Gone;
+        }
+        if self.resetting.load(Relaxed) != 0 {
+            return Error::Stale;
         }
         Error::NotOpen
     }
@@ -284,21 +274,26 @@ impl Port {
     ///
     /// # Errors
     ///
-    /// `ENODEV`: the registration is gone.
+    /// `ENODEV`: the registration is gone; `EBUSY`: a read(2) or write(2) is at the queue.
     pub(crate) fn reset(&self, queue: &Arc<Queue>) -> Result {
-        // The lock keeps out `close`, `revoke` and another reset.
+        // No read(2) or write(2) may be at the process's end. Not to be waited for: one that copies
+        // may wait for a page of the process's for as long as the process likes.
+        let _call = queue.call_lock.try_lock().ok_or(EBUSY)?;
+        // This lock keeps out `close`, `revoke` and another reset.
         let state = self.state.lock();
         if state.gone {
             return Err(ENODEV);
         }
-        // Nor may a read(2) or write(2) be at the process's end.
-        let _call = queue.call_lock.lock();
         let slot = &self.published[queue.direction() as usize];
+        // Only for the error that ends meanwhile get, so it needs no order.
+        self.resetting.store(1, Relaxed);
+        // ORDERING: the grace period pairs with the section in `with_queue` (litmus: retire).
         slot.store(ptr::null_mut(), Release);
         rcu::synchronize_rcu();
         // SAFETY: The queue was taken back, and a grace period has passed.
         unsafe { queue.reset() };
         publish(slot, Some(queue));
+        self.resetting.store(0, Relaxed);
         self.kick();
         Ok(())
     }
@@ -311,7 +306,7 @@ impl Port {
 
     /// How often they were woken. Read it, look at the rings, then wait for it to change.
     pub(crate) fn kicks(&self) -> u32 {
-        // ORDERING: pairs with the full read-modify-write in `kick`.
+        // ORDERING: pairs with the full read-modify-write in `kick` (litmus: kick).
         self.kicks.load(Acquire)
     }
 
@@ -349,7 +344,7 @@ impl Port {
         let queues = {
             let mut state = self.state.lock();
             state.gone = true;
-            // ORDERING: pairs with the acquire load in `is_gone`.
+            // ORDERING: pairs with the acquire load in `is_gone` (litmus: gone-port).
             self.gone.store(1, Release);
             for slot in &self.published {
                 slot.store(ptr::null_mut(), Release);
@@ -360,6 +355,7 @@ impl Port {
             queue.set_gone();
         }
         self.kick();
+        // ORDERING: the grace period pairs with the section in `call` (litmus: callbacks-revoke).
         self.slot.store(ptr::null_mut(), Release);
         self.srcu.synchronize();
         for queue in queues.into_iter().flatten() {
@@ -370,7 +366,8 @@ impl Port {
     /// Runs `f` with the driver, unless it is gone.
     fn call<R>(&self, f: impl FnOnce(&dyn Driver) -> R) -> Option<R> {
         let _srcu = self.srcu.read_lock();
-        // ORDERING: pairs with the release store in `set_driver`.
+        // ORDERING: pairs with the release store in `set_driver`
+        // (litmus: publish-pointer, callbacks-revoke).
         let slot = self.slot.load(Acquire);
         if slot.is_null() {
             return None;
@@ -386,7 +383,7 @@ impl Port {
         let direction = queue.direction();
         self.pending[direction as usize].store(1, Relaxed);
         // ORDERING: pairs with the full barrier in `enable_callbacks`: one of the two sees the
-        // other, and takes what is pending.
+        // other, and takes what is pending (litmus: callbacks-enable).
         smp_mb(Full);
         self.dispatch(direction);
     }
@@ -396,7 +393,8 @@ impl Port {
             return;
         }
         let _ = self.call(|driver| {
-            // Inside the SRCU section, so that `disable_callbacks` waits for who saw "enabled".
+            // ORDERING: inside the SRCU section, so that `disable_callbacks` waits for who saw
+            // "enabled" (litmus: callbacks-disable).
             if self.callbacks.load(Relaxed) != ENABLED
                 || self.pending[direction as usize].xchg(0, Full) == 0
             {
@@ -418,7 +416,7 @@ impl Port {
     /// Runs what came while callbacks were disabled, and those to come.
     pub(crate) fn enable_callbacks(&self) {
         let _ = self.callbacks.cmpxchg(DISABLED, ENABLED, Full);
-        // ORDERING: pairs with the full barrier in `notify`.
+        // ORDERING: pairs with the full barrier in `notify` (litmus: callbacks-enable).
         smp_mb(Full);
         self.dispatch(Direction::Output);
         self.dispatch(Direction::Input);
@@ -452,7 +450,7 @@ impl Port {
 
 fn publish(slot: &Atomic<*mut Queue>, queue: Option<&Arc<Queue>>) {
     let pointer = queue.map_or(ptr::null(), Arc::as_ptr);
-    // ORDERING: pairs with the acquire load in `Port::with_queue`.
+    // ORDERING: pairs with the acquire load in `Port::with_queue` (litmus: publish-pointer).
     slot.store(pointer.cast_mut(), Release);
 }
 
@@ -494,6 +492,23 @@ impl Drop for PortRef {
 
 /// A reference to a queue that may be dropped in any context.
 pub(crate) struct QueueRef(Option<Arc<Queue>>);
+
+impl QueueRef {
+    /// A reference to a queue, to be kept after the section in which it was found.
+    ///
+    /// # Safety
+    ///
+    /// `queue` came from [`Port::with_queue`], which still runs.
+    pub(crate) unsafe fn new(queue: &Queue) -> Self {
+        // SAFETY: Queues live in an `Arc`, and one reference of the session's is kept until a grace
+        // period after the queue was taken back; so the count is not zero here.
+        let queue = unsafe {
+            let queue = core::mem::ManuallyDrop::new(Arc::from_raw(ptr::from_ref(queue)));
+            Arc::clone(&queue)
+        };
+        Self(Some(queue))
+    }
+}
 
 impl core::ops::Deref for QueueRef {
     type Target = Queue;

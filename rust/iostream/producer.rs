@@ -24,8 +24,8 @@ use crate::{
 ///
 /// # Errors
 ///
-/// All return [`Error::NotOpen`] while nobody has the node open, and [`Error::Gone`] after the
-/// registration was dropped.
+/// All return [`Error::NotOpen`] while nobody has the node open, [`Error::Stale`] for the moment in
+/// which the client resets the queue, and [`Error::Gone`] after the registration was dropped.
 pub struct Producer {
     port: PortRef,
     /// The queue of the reservation that lives, if one does: here and not in the reservation, so
@@ -132,16 +132,14 @@ impl Producer {
         let reserved = self.with(|queue, producer| {
             let len = entry_len(producer, len)?;
             let offset = reserve(queue, producer, len, Arm::Entry)?;
-            Ok((queue.generation(), offset, len))
+            // SAFETY: This is inside `with_queue`.
+            let kept = unsafe { QueueRef::new(queue) };
+            Ok((kept, queue.generation(), offset, len))
         });
-        if reserved.as_ref().err() == Some(&Error::NotOpen) {
+        if matches!(reserved, Err(Error::NotOpen)) {
             self.port.count_unopened();
         }
-        let (generation, offset, len) = reserved?;
-        let queue = self.port.queue(Direction::Output)?;
-        if queue.generation() != generation {
-            return Err(Error::Stale);
-        }
+        let (queue, generation, offset, len) = reserved?;
         self.reserved = Some(queue);
         Ok(Reservation {
             producer: self,

@@ -195,7 +195,8 @@ impl WorkItem for Queue {
     type Pointer = Arc<Queue>;
 
     fn run(queue: Arc<Queue>) {
-        // Producers may still be in a section in which they found the queue published.
+        // ORDERING: producers may still be in a section in which they found the queue published
+        // (litmus: retire).
         rcu::synchronize_rcu();
         drop(queue);
     }
@@ -314,7 +315,7 @@ impl Queue {
 
     /// Whether the driver is gone.
     pub(crate) fn is_gone(&self) -> bool {
-        // ORDERING: pairs with the release store in `set_gone`.
+        // ORDERING: pairs with the release store in `set_gone` (litmus: gone).
         self.gone.load(Acquire) != 0
     }
 
@@ -392,8 +393,9 @@ impl Queue {
         bytes: u64,
         wake: Wake,
     ) {
-        // First: who sees the published position, and acts on it, is not ahead of this one.
-        self.kernel_pos.store(producer.committed_pos(), Relaxed);
+        // ORDERING: first, so that who sees the published position, and acts on it, is not ahead of
+        // this one; pairs with the loads in `both_positions` (litmus: poll-positions, poll-moment).
+        self.kernel_pos.store(producer.committed_pos(), Release);
         producer.publish();
         self.count(Counter::Entries, entries);
         self.count(Counter::Bytes, bytes);
@@ -404,7 +406,8 @@ impl Queue {
         if wake == Wake::Suppress {
             return;
         }
-        // ORDERING: pairs with the full barriers of `Notify::arm` and `ring::Consumer::arm`.
+        // ORDERING: pairs with the full barriers of `Notify::arm` and `ring::Consumer::arm`
+        // (litmus: wake-consumer, wake-poll).
         smp_mb(Full);
         let crossed = producer.crossed_armed();
         self.finish_publication(crossed, wake == Wake::Force);
@@ -418,13 +421,14 @@ impl Queue {
         entries: u64,
         bytes: u64,
     ) {
-        // First, as in `publish_produced`.
-        self.kernel_pos.store(consumer.released_pos(), Relaxed);
+        // ORDERING: first, as in `publish_produced` (litmus: poll-positions, poll-moment).
+        self.kernel_pos.store(consumer.released_pos(), Release);
         consumer.publish();
         self.count(Counter::Entries, entries);
         self.count(Counter::Bytes, bytes);
         self.raise_high_water(consumer.high_water_bytes());
-        // ORDERING: pairs with the full barriers of `Notify::arm` and `ring::Producer::arm_room`.
+        // ORDERING: pairs with the full barriers of `Notify::arm` and `ring::Producer::arm_room`
+        // (litmus: wake-producer, wake-poll).
         smp_mb(Full);
         let crossed = consumer.crossed_armed();
         self.finish_publication(crossed, false);
@@ -501,7 +505,7 @@ impl Queue {
     fn both_positions(&self) -> Option<(u64, u64)> {
         // ORDERING: the caller armed before, with a full barrier; see `Notify::arm`. The acquire
         // load in `user_pos` pairs with the process's release store: what the process had seen of
-        // the kernel's end, `kernel_pos` shows.
+        // the kernel's end, `kernel_pos` shows (litmus: poll-positions, poll-moment).
         let mut user = self.user_pos();
         for _ in 0..4 {
             let kernel = self.kernel_pos.load(Acquire);
@@ -540,10 +544,13 @@ impl Queue {
 
     /// Marks the driver gone and wakes everybody.
     pub(crate) fn set_gone(&self) {
+        // ORDERING: pairs with the crate's acquire load: who sees it sees all that was published
+        // before (litmus: gone).
         self.region
             .info_word(offset_of!(uapi::iostream_info, gone))
-            .store(1, Relaxed);
-        // ORDERING: pairs with the acquire load in `is_gone`; the wake-ups below come after it.
+            .store(1, Release);
+        // ORDERING: pairs with the acquire load in `is_gone`; the wake-ups below come after it
+        // (litmus: gone, gone-eventfd).
         self.gone.store(1, Release);
         smp_mb(Full);
         self.notify.wake_user_gone();

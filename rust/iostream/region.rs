@@ -26,7 +26,7 @@ use kernel::{
     mm::virt::{flags as vm, VmaNew},
     page::{BorrowedPage, PAGE_SHIFT, PAGE_SIZE},
     prelude::*,
-    sync::atomic::{Atomic, Full, Relaxed},
+    sync::atomic::{Atomic, Full, Relaxed, Release},
 };
 
 use crate::{
@@ -314,6 +314,8 @@ impl Region {
             Area::Data if user_words == Area::Producer => &self.data_claim,
             _ => return Err(EACCES),
         };
+        // ORDERING: pairs with the store in `CallClaim`'s drop: the process goes on where the call
+        // ended (litmus: claim).
         match claim.cmpxchg(FREE, MAPPED, Full) {
             Ok(_) => Ok(Some(claim)),
             Err(_) => Err(EBUSY),
@@ -334,6 +336,8 @@ pub(crate) struct CallClaim<'a>(&'a Region);
 
 impl Drop for CallClaim<'_> {
     fn drop(&mut self) {
-        self.0.words_claim.store(FREE, Relaxed);
+        // ORDERING: pairs with the full exchange in `claim_for_mapping` and `claim_for_call`: the
+        // next owner sees the positions as this one left them (litmus: claim).
+        self.0.words_claim.store(FREE, Release);
     }
 }

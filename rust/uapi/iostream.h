@@ -240,8 +240,8 @@ enum {
 	 * capacity of zero, an endpoint whose queues are not asked for, a range of sizes that is
 	 * empty or does not fit; EOVERFLOW: a capacity that overflows; E2BIG: above
 	 * max_queue_bytes; EDQUOT: max_total_bytes is used up; ERANGE: source_rate above
-	 * 1,000,000 entries or 64 MiB a second; ENOMEM: no memory, or none left in the cgroup;
-	 * ENOTTY: not /dev/iostream.
+	 * 1,000,000 entries or 64 MiB a second, or entries above 64 KiB by timer; ENOMEM: no memory,
+	 * or none left in the cgroup; ENOTTY: not /dev/iostream.
 	 */
 	IOSTREAM_IOC_SETUP	= _IOW('j', 0x01, struct iostream_setup),
 	/* Geometry, mmap offsets and counters of one queue. */
@@ -259,7 +259,8 @@ enum {
 	IOSTREAM_IOC_NOTIFY	= _IO('j', 0x04),
 	/*
 	 * Empty a queue and start again at position zero, with generation raised. The argument is
-	 * the direction itself. Handles and slices from before must no longer be used.
+	 * the direction itself. Handles and slices from before must no longer be used. EBUSY: a
+	 * read(2) or write(2) is at it.
 	 */
 	IOSTREAM_IOC_RESET	= _IO('j', 0x05),
 	/*

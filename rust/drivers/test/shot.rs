@@ -10,7 +10,7 @@ use kernel::{
     time::{
         hrtimer::{
             HrTimer, HrTimerCallback, HrTimerCallbackContext, HrTimerPointer, HrTimerRestart,
-            RelativeHardMode, RelativeSoftMode,
+            RelativeMode, RelativeSoftMode,
         },
         Delta, Monotonic,
     },
@@ -84,7 +84,8 @@ macro_rules! shot {
     };
 }
 
-shot!(HardShot, RelativeHardMode<Monotonic>);
+// Hard interrupt context but for a PREEMPT_RT kernel, where nothing that takes a lock may run there.
+shot!(HardShot, RelativeMode<Monotonic>);
 shot!(SoftShot, RelativeSoftMode<Monotonic>);
 
 /// Enqueues `bytes` from hard interrupt or softirq context; gives the producer back.

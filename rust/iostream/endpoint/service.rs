@@ -22,6 +22,9 @@ use crate::{
 
 /// Entries that are moved before looking at signals and the scheduler.
 const CHUNK: u64 = 512;
+/// Bytes after which a chunk ends, however few its entries: it is one RCU section, and a process that
+/// makes room all the while must not make it longer.
+const CHUNK_BYTES: u64 = 4 << 20;
 /// The largest batch of `IOSTREAM_IOC_RUN`.
 const MAX_BATCH: u32 = 65536;
 /// Looks at the queues before `IOSTREAM_IOC_RUN` goes to sleep: about as long as a sleep costs.
@@ -88,7 +91,7 @@ impl Service {
     fn called(&self) {
         self.due.store(1, Relaxed);
         // ORDERING: pairs with the full barrier in `run`: one of the two sees the other, and does
-        // what is due.
+        // what is due (litmus: service).
         smp_mb(Full);
         if self.running.load(Relaxed) == 0 && self.due.xchg(0, Full) != 0 {
             self.serve();
@@ -128,7 +131,7 @@ impl Service {
         }
         let ran = self.run_alone(request);
         self.running.store(0, Relaxed);
-        // ORDERING: pairs with the full barrier in `called`.
+        // ORDERING: pairs with the full barrier in `called` (litmus: service).
         smp_mb(Full);
         let due = self.due.xchg(0, Full) != 0;
         // While it ran nobody was armed.
@@ -161,9 +164,11 @@ impl Service {
             // While both sides are busy nobody asks to be woken, and nobody makes a system call.
             let arm = if spins < SPINS { Arm::No } else { Arm::Quarter };
             let kicks = self.port.kicks();
-            let step = match self.step(&mut self.kind.lock(), left, batch, arm) {
+            // Apart, so that the lock is let go of before anything waits.
+            let stepped = self.step(&mut self.kind.lock(), left, batch, arm);
+            let step = match stepped {
                 // The session is open, or this call would not be: its queue is being reset.
-                Err(Error::NotOpen) => {
+                Err(Error::NotOpen | Error::Stale) => {
                     self.port.wait_for_kick(kicks, timeout, true)?;
                     continue;
                 }
@@ -216,13 +221,18 @@ impl Service {
         arm: Arm,
     ) -> Result<u64, Error> {
         let stats = &self.stats;
+        let mut bytes = 0;
         producer.batch_arming(arm, |batch| {
             consumer.drain_arming(arm != Arm::No, max, |entry| {
+                if bytes >= CHUNK_BYTES {
+                    return false;
+                }
                 let copied = batch.enqueue_in_place(entry.len(), |bytes| {
                     // The lengths are equal, so this cannot fail.
                     let _ = entry.copy_to(0, bytes);
                 });
                 if copied.is_ok() {
+                    bytes += entry.len() as u64;
                     stats.entries.add(1, Relaxed);
                     stats.bytes.add(entry.len() as u64, Relaxed);
                 }
@@ -242,10 +252,13 @@ impl Service {
         let mut made = 0;
         let mut bytes = 0;
         let mut error = None;
-        while made < max && error.is_none() {
+        while made < max && bytes < CHUNK_BYTES && error.is_none() {
             let want = batch.min(max - made);
             producer.batch_arming(arm, |entries| {
                 for _ in 0..want {
+                    if bytes >= CHUNK_BYTES {
+                        return;
+                    }
                     let len = generator.next_len();
                     if let Err(full) = entries.enqueue_in_place(len, |entry| generator.fill(entry))
                     {
@@ -275,10 +288,14 @@ impl Service {
         arm: Arm,
     ) -> Result<u64, Error> {
         let mut bytes = 0;
-        let (mut bad, mut missed) = (0, 0);
+        let (mut bad, mut missed) = (0, 0u64);
         let taken = consumer.drain_arming(arm != Arm::No, max, |entry| {
+            if bytes >= CHUNK_BYTES {
+                return false;
+            }
             match checker.check(entry) {
-                Found::Good { missed: before } => missed += before,
+                // Any number, as the process chose.
+                Found::Good { missed: before } => missed = missed.wrapping_add(before),
                 Found::Bad => bad += 1,
             }
             bytes += entry.len() as u64;

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! A source driven by a high-resolution timer: production in hard interrupt context.
+//!
+//! Not in `RelativeHardMode`, whose callbacks run there on a PREEMPT_RT kernel, too, with whose locks
+//! nobody can be woken there.
 
 use kernel::{
     impl_has_hr_timer,
@@ -9,7 +12,7 @@ use kernel::{
     time::{
         hrtimer::{
             ArcHrTimerHandle, HrTimer, HrTimerCallback, HrTimerCallbackContext, HrTimerPointer,
-            HrTimerRestart, RelativeHardMode,
+            HrTimerRestart, RelativeMode,
         },
         Delta, Monotonic,
     },
@@ -20,10 +23,12 @@ use crate::Producer;
 
 /// The most entries a second: a thousand in each of a thousand interrupts.
 const MAX_RATE: u64 = 1_000_000;
-/// The most bytes a second, so that an interrupt ends soon.
+/// The most bytes a second.
 const MAX_BYTES_PER_SECOND: u64 = 64 << 20;
 /// The most interrupts a second; faster sources make several entries in each.
 const MAX_TICKS: u64 = 1000;
+/// The longest entry, so that an interrupt ends soon.
+const MAX_ENTRY_BYTES: u32 = 64 << 10;
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
@@ -33,7 +38,14 @@ const NANOS_PER_SECOND: u64 = 1_000_000_000;
 ///
 /// `ERANGE`.
 pub(super) fn check_rate(rate: u64, longest: u32) -> Result {
-    if rate > MAX_RATE || rate * u64::from(longest) > MAX_BYTES_PER_SECOND {
+    if rate == 0 {
+        // Without a timer.
+        return Ok(());
+    }
+    if rate > MAX_RATE
+        || longest > MAX_ENTRY_BYTES
+        || rate * u64::from(longest) > MAX_BYTES_PER_SECOND
+    {
         return Err(ERANGE);
     }
     Ok(())
@@ -114,7 +126,7 @@ impl HrTimerCallback for Ticker {
 
 impl_has_hr_timer! {
     impl HasHrTimer<Self> for Ticker {
-        mode: RelativeHardMode<Monotonic>, field: self.timer
+        mode: RelativeMode<Monotonic>, field: self.timer
     }
 }
 

@@ -187,7 +187,7 @@ impl<M: Memory> Consumer<M> {
     pub fn publish(&mut self) {
         self.published = self.pos;
         // ORDERING: pairs with the acquire load in `Producer::refresh`: all reads of the entries
-        // come before the position that frees them.
+        // come before the position that frees them (litmus: reuse, wrap).
         self.memory.consumer_pos().store_release(self.pos);
     }
 
@@ -196,8 +196,8 @@ impl<M: Memory> Consumer<M> {
     /// Issues a full barrier. Call it after [`Self::publish`], once for a whole batch.
     #[inline(always)]
     pub fn must_wake(&mut self) -> bool {
-        // ORDERING: pairs with the full barrier in `Producer::arm_room`: either this side sees
-        // the armed position, or the producer sees the published one.
+        // ORDERING: pairs with the full barrier in `Producer::arm_room`: either this side sees the
+        // armed position, or the producer sees the published one (litmus: wake-producer).
         full_barrier();
         self.crossed_armed()
     }
@@ -225,7 +225,7 @@ impl<M: Memory> Consumer<M> {
         // The shortest entry moves the producer by `ENTRY_ALIGN`.
         let wake = self.pos.wrapping_add(ENTRY_ALIGN);
         self.memory.consumer_wake_pos().store_relaxed(wake);
-        // ORDERING: pairs with the full barrier in `Producer::must_wake`.
+        // ORDERING: pairs with the full barrier in `Producer::must_wake` (litmus: wake-consumer).
         full_barrier();
         self.refresh()?;
         Ok(self.pos != self.peer)
@@ -234,7 +234,8 @@ impl<M: Memory> Consumer<M> {
     /// As [`Self::arm`], for a consumer that leaves entries where they are: asks to be woken when
     /// one more is published than it knows of, or when the ring is found full.
     ///
-    /// Returns whether one more came meanwhile.
+    /// Returns whether one more came meanwhile, or the producer waits for room already: then do not
+    /// sleep.
     ///
     /// # Errors
     ///
@@ -243,10 +244,15 @@ impl<M: Memory> Consumer<M> {
         let known = self.peer;
         let wake = known.wrapping_add(ENTRY_ALIGN);
         self.memory.consumer_wake_pos().store_relaxed(wake);
-        // ORDERING: pairs with the full barrier in `Producer::must_wake`.
+        // ORDERING: pairs with the full barrier in `Producer::must_wake` (litmus: wake-consumer),
+        // and with those of a producer that armed and then looked for a sleeper, as a full ring
+        // makes it do (litmus: wake-full).
         full_barrier();
         self.refresh()?;
-        Ok(self.peer != known)
+        let waits_for = self.memory.producer_wake_pos().load_relaxed();
+        let ahead = waits_for.wrapping_sub(self.published);
+        let waits = ahead != 0 && ahead <= self.geometry.data_bytes();
+        Ok(self.peer != known || waits)
     }
 
     /// Bytes that wait, headers and padding included, after a fresh look.
@@ -284,7 +290,7 @@ impl<M: Memory> Consumer<M> {
     /// Loads the producer's position once, checks it, and keeps it.
     fn refresh(&mut self) -> Result<(), Error> {
         // ORDERING: pairs with the release store in `Producer::publish`: headers and bytes are
-        // there once the position says so.
+        // there once the position says so (litmus: publish, variable-length).
         let peer = self.memory.producer_pos().load_acquire();
         let size = self.geometry.data_bytes();
         // It moves forward only, in whole words, and never a full lap ahead of what was released

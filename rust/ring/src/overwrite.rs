@@ -98,7 +98,8 @@ impl<M: Memory> OverwriteReader<M> {
                 self.copy_words(entry, buffer);
             }
             // ORDERING: pairs with the write barrier in `Producer::give_up_oldest`: if any word
-            // above came from a newer entry, the next load sees that this one is gone.
+            // above came from a newer entry, the next load sees that this one is gone
+            // (litmus: overwrite).
             read_barrier();
             if self.skip_overwritten() {
                 continue;
@@ -137,7 +138,7 @@ impl<M: Memory> OverwriteReader<M> {
     pub fn arm(&mut self) -> Result<bool, Error> {
         let wake = self.pos.wrapping_add(ENTRY_ALIGN);
         self.memory.consumer_wake_pos().store_relaxed(wake);
-        // ORDERING: pairs with the full barrier in `Producer::must_wake`.
+        // ORDERING: pairs with the full barrier in `Producer::must_wake` (litmus: wake-consumer).
         full_barrier();
         Ok(self.look()? != self.pos)
     }
@@ -164,7 +165,8 @@ impl<M: Memory> OverwriteReader<M> {
     /// The producer's position, after stepping over what is already gone.
     fn look(&mut self) -> Result<u64, Error> {
         self.skip_overwritten();
-        // ORDERING: pairs with the release store in `Producer::publish`.
+        // ORDERING: pairs with the release store in `Producer::publish`
+        // (litmus: publish, overwrite).
         let mut head = self.memory.producer_pos().load_acquire();
         // The first load of `oldest_pos` may be old; what lies more than a lap back is gone.
         while head.wrapping_sub(self.pos) > self.geometry.data_bytes() {
@@ -182,7 +184,7 @@ impl<M: Memory> OverwriteReader<M> {
     /// Moves past what the producer has given up. Returns whether anything was.
     fn skip_overwritten(&mut self) -> bool {
         // ORDERING: pairs with the release store in `Producer::give_up_oldest`: the next load of
-        // `producer_pos` is not behind this `oldest_pos`.
+        // `producer_pos` is not behind this `oldest_pos` (litmus: overwrite-positions).
         let oldest = self.memory.oldest_pos().load_acquire();
         let behind = oldest.wrapping_sub(self.pos);
         // Positions do not come within 2^63 of a lap of u64: the larger half means "not behind".

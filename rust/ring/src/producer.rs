@@ -89,7 +89,7 @@ impl<M: Memory> Producer<M> {
     /// side's own page, which the peer cannot write.
     pub unsafe fn resume(memory: M, geometry: Geometry) -> Result<Self, Error> {
         let pos = memory.producer_pos().load_relaxed();
-        // ORDERING: pairs with the release store in `Consumer::publish`.
+        // ORDERING: pairs with the release store in `Consumer::publish` (litmus: reuse).
         let peer = memory.consumer_pos().load_acquire();
         if pos % 8 != 0 || peer % 8 != 0 || pos.wrapping_sub(peer) > geometry.data_bytes() {
             return Err(Error::Corrupt);
@@ -198,7 +198,7 @@ impl<M: Memory> Producer<M> {
     pub fn publish(&mut self) {
         self.published = self.pos;
         // ORDERING: pairs with the acquire load in `Consumer::refresh`: headers and bytes before
-        // the position that covers them.
+        // the position that covers them (litmus: publish, variable-length).
         self.memory.producer_pos().store_release(self.pos);
         if self.pos.wrapping_sub(self.floor()) > self.high_water {
             self.raise_high_water();
@@ -210,8 +210,8 @@ impl<M: Memory> Producer<M> {
     /// Issues a full barrier. Call it after [`Self::publish`], once for a whole batch.
     #[inline(always)]
     pub fn must_wake(&mut self) -> bool {
-        // ORDERING: pairs with the full barrier in `Consumer::arm`: either this side sees the
-        // armed position, or the consumer sees the published one.
+        // ORDERING: pairs with the full barrier in `Consumer::arm`: either this side sees the armed
+        // position, or the consumer sees the published one (litmus: wake-consumer).
         full_barrier();
         self.crossed_armed()
     }
@@ -257,7 +257,7 @@ impl<M: Memory> Producer<M> {
         // There is room for `need` bytes once the consumer is at `pos + need - size`.
         let wake = self.pos.wrapping_add(need).wrapping_sub(size);
         self.memory.producer_wake_pos().store_relaxed(wake);
-        // ORDERING: pairs with the full barrier in `Consumer::must_wake`.
+        // ORDERING: pairs with the full barrier in `Consumer::must_wake` (litmus: wake-producer).
         full_barrier();
         self.refresh()?;
         Ok(self.known_room() >= need)
@@ -376,8 +376,8 @@ impl<M: Memory> Producer<M> {
         if self.overwrite {
             return Ok(());
         }
-        // ORDERING: pairs with the release store in `Consumer::publish`: the consumer is done
-        // with the bytes before they are written again.
+        // ORDERING: pairs with the release store in `Consumer::publish`: the consumer is done with
+        // the bytes before they are written again (litmus: reuse, wrap).
         let peer = self.memory.consumer_pos().load_acquire();
         // It moves forward only, in whole words, and never past what was published.
         if peer % 8 != 0 || peer.wrapping_sub(self.peer) > self.published.wrapping_sub(self.peer) {
@@ -418,7 +418,7 @@ impl<M: Memory> Producer<M> {
         // ORDERING: release pairs with the acquire load in `OverwriteReader::skip_overwritten`:
         // `oldest_pos` is never seen ahead of `producer_pos`. The barrier pairs with the read
         // barrier in `OverwriteReader::read`: who sees a byte of the new entry sees that the old
-        // one is gone.
+        // one is gone (litmus: overwrite, overwrite-positions).
         self.memory.oldest_pos().store_release(self.oldest);
         write_barrier();
     }

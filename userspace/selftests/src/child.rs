@@ -12,7 +12,7 @@ use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use rustix::fs::{memfd_create, MemfdFlags};
 use rustix::process::{kill_process_group, pidfd_open, Pid, PidfdFlags, Signal};
 
-use crate::clause::{Clause, SKIPPED};
+use crate::clause::{patience, Clause, SKIPPED};
 
 /// How a clause ended.
 pub struct Outcome {
@@ -39,10 +39,11 @@ pub fn run(clause: &Clause) -> Outcome {
         .expect("the clause's process starts");
     let pid = Pid::from_child(&child);
     let pidfd = pidfd_open(pid, PidfdFlags::empty()).expect("pidfd_open");
-    let in_time = ends_within(&pidfd, clause.timeout);
+    let timeout = clause.timeout * patience();
+    let in_time = ends_within(&pidfd, timeout);
     let _ = kill_process_group(pid, Signal::KILL);
     // A process that hangs in the kernel cannot be killed, and must not hang this one.
-    let status = ends_within(&pidfd, Duration::from_secs(10)).then(|| child.wait().unwrap());
+    let status = ends_within(&pidfd, Duration::from_secs(10) * patience()).then(|| child.wait().unwrap());
     let mut bytes = Vec::new();
     output.rewind().unwrap();
     output.read_to_end(&mut bytes).unwrap();
@@ -54,7 +55,7 @@ pub fn run(clause: &Clause) -> Outcome {
     };
     match status {
         Some(status) if in_time => judge(status, &mut outcome),
-        Some(_) => outcome.say(&format!("killed after {} s", clause.timeout.as_secs())),
+        Some(_) => outcome.say(&format!("killed after {} s", timeout.as_secs())),
         None => outcome.say("does not die when killed: it hangs in the kernel"),
     }
     outcome

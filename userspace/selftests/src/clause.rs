@@ -51,6 +51,12 @@ pub fn long() -> bool {
     std::env::var_os("LONG").is_some_and(|value| !value.is_empty())
 }
 
+/// How many times as long as usual everything may take: a kernel that checks itself is slow.
+pub fn patience() -> u32 {
+    let given = std::env::var("PATIENCE").unwrap_or_default();
+    given.parse().unwrap_or(1).max(1)
+}
+
 /// A seeded generator: xorshift64*, by Vigna.
 pub struct Random(u64);
 

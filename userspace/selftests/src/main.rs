@@ -29,6 +29,7 @@ own, and prints KTAP. Needs root, and iostream.ko loaded.
   ONLY=PATTERN  in the environment: as if given as an argument; `|` separates several
   LONG=1        full counts; else a tenth
   SEED=N        repeats the random choices of a run
+  PATIENCE=N    makes time-outs N times as long
 ";
 
 fn main() -> ExitCode {

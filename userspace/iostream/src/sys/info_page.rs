@@ -78,7 +78,8 @@ impl InfoPage {
     /// Whether the driver is gone. What it had published before is there to be read.
     #[inline]
     pub(crate) fn gone(&self) -> bool {
-        // ORDERING: pairs with the kernel's release store of `gone`, after its last publication.
+        // ORDERING: pairs with the kernel's release store of `gone`, after its last publication
+        // (litmus: gone).
         self.at(offset_of!(iostream_info, gone)).load_acquire() != 0
     }
 

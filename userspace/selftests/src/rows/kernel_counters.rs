@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! B-01 on a driver's driver: what was done is counted, and all who show it agree.
+//! B-01 on a driver's node: what was done is counted, and all who show it agree.
 
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! what a driver decides about its driver.
+//! what a driver decides about its node.
 
 use rustix::io::Errno;
 

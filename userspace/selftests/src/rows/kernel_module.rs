@@ -100,7 +100,7 @@ fn removal_while_open() {
     drop((input, output, info));
 }
 
-/// iostream.ko cannot go while a client of a driver that is gone has a driver open, or mapped.
+/// iostream.ko cannot go while a client of a driver that is gone has a node open, or mapped.
 fn framework_stays_while_open() {
     let _back = BackAgain;
     let session = Driver::loaded("it2way").open();
@@ -134,7 +134,7 @@ fn removed_and_loaded_again() {
         }
         remove();
         drop(BackAgain);
-        // The old session is still there; the new driver is another.
+        // The old session is still there; the new node is another.
         let next = Driver::loaded("it2way").open();
         assert_eq!(next.counters(OUTPUT).entries, 0);
         assert_eq!(session.try_queue(OUTPUT).err(), Some(Errno::NODEV));
@@ -142,7 +142,7 @@ fn removed_and_loaded_again() {
     }
 }
 
-/// A sleeper of each kind, on a driver each: all wake when the module goes.
+/// A sleeper of each kind, on a node each: all wake when the module goes.
 fn free_all_while_waiting() {
     let _back = BackAgain;
     let sessions: Vec<Session> = ["it2way", "itout", "itin"]

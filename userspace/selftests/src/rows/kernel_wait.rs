@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Q-14, B-03 and U-10 on a driver's driver: who sleeps, and what wakes it.
+//! Q-14, B-03 and U-10 on a driver's node: who sleeps, and what wakes it.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ use crate::waiting::{wait_asleep, wait_until, woken_by};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-14/driver-flush", driver_flush),
-    Clause::new("Q-14/full-batch-wakes", full_batch_wakes),
+    Clause::new("Q-14/full-batch-is-shown", full_batch_is_shown),
     Clause::new("B-03/enqueue-wait-blocks", enqueue_wait_blocks),
     Clause::new("B-03/enqueue-wait-times-out", enqueue_wait_times_out),
     Clause::new("B-03/enqueue-wait-killable", enqueue_wait_killable),
@@ -28,10 +28,10 @@ pub const CLAUSES: &[Clause] = &[
     ),
     Clause::new("B-03/driver-overwrite", driver_overwrite),
     Clause::new("Q-05/kernel-wait", kernel_wait),
-    Clause::new("U-10/driver-driver-read", node_read),
-    Clause::new("U-10/driver-driver-write", node_write),
-    Clause::new("U-10/driver-driver-nonblocking", node_nonblocking),
-    Clause::new("U-10/driver-driver-one-way", node_one_way),
+    Clause::new("U-10/driver-node-read", node_read),
+    Clause::new("U-10/driver-node-write", node_write),
+    Clause::new("U-10/driver-node-nonblocking", node_nonblocking),
+    Clause::new("U-10/driver-node-one-way", node_one_way),
 ];
 
 /// An eventfd for the output queue, armed by being set.
@@ -72,8 +72,8 @@ fn driver_flush() {
     assert_eq!(session.counters(OUTPUT).entries, 1);
 }
 
-/// A batch that does not fit shows what it has and wakes, or nobody would ever make room.
-fn full_batch_wakes() {
+/// A batch that does not fit shows what does, and wakes, or nobody would ever make room.
+fn full_batch_is_shown() {
     let driver = Driver::new(4096, 0);
     let session = driver.open();
     let mut output = Output::new(&session);

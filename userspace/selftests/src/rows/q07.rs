@@ -3,11 +3,12 @@
 //! both directions, and both at once.
 
 use crate::clause::{count, Clause, Random};
-use crate::raw::{check_record, echo, make_record, sink, source, Input, Output, Session};
+use crate::raw::{check_record, echo, make_record, sink, source, Input, Output, Session, INPUT};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-07/kernel-to-user", kernel_to_user),
     Clause::new("Q-07/user-to-kernel", user_to_kernel),
+    Clause::new("Q-07/gaps-may-wrap", gaps_may_wrap),
     Clause::new("Q-07/both-at-once", both_at_once),
 ];
 
@@ -62,6 +63,19 @@ fn user_to_kernel() {
     }
     let seen = session.endpoint().unwrap();
     assert_eq!((seen.bad, seen.missed), (1, 3));
+}
+
+/// A process numbers its records as it likes: what the sink adds up of them wraps around.
+fn gaps_may_wrap() {
+    let session = Session::new(sink(4096));
+    let mut input = Input::new(&session);
+    for sequence in [1 << 63, 0, 5] {
+        assert!(input.put(&make_record(sequence, 16)));
+    }
+    input.publish();
+    session.notify(INPUT).unwrap();
+    let seen = session.endpoint().unwrap();
+    assert_eq!((seen.entries, seen.bad, seen.missed), (3, 0, 3));
 }
 
 /// Entries go in and come out of one open device, several under way at any time.

@@ -300,6 +300,14 @@ fn bad_set_up() {
         };
         assert_eq!(session.setup(setup), Err(Errno::RANGE), "{setup:?}");
     }
+    // One interrupt makes a whole entry, however rarely it comes.
+    let large = iostream_setup {
+        output_bytes: 1 << 20,
+        source_max_bytes: (64 << 10) + 1,
+        source_rate: 1,
+        ..source
+    };
+    assert_eq!(session.setup(large), Err(Errno::RANGE), "{large:?}");
     assert_eq!(session.setup(good), Ok(()));
     let driver = Driver::new(4096, 0);
     assert_eq!(

@@ -61,19 +61,17 @@ fn capacities_refused() {
     let driver = Driver::unpublished();
     let limit = Session::bare().version().unwrap().max_queue_bytes;
     for (command, error) in [
-        ("publish selftest 0 -".into(), Errno::INVAL),
-        ("publish selftest - 0".into(), Errno::INVAL),
-        ("publish selftest - -".into(), Errno::INVAL),
-        (format!("publish selftest {} -", limit + 1), Errno::TOOBIG),
-        (format!("publish selftest - {}", limit + 1), Errno::TOOBIG),
-        (format!("publish selftest {} -", u64::MAX), Errno::OVERFLOW),
+        ("publish selftest 0 0".into(), Errno::INVAL),
+        (format!("publish selftest {} 0", limit + 1), Errno::TOOBIG),
+        (format!("publish selftest 0 {}", limit + 1), Errno::TOOBIG),
+        (format!("publish selftest {} 0", u64::MAX), Errno::OVERFLOW),
         ("publish-entries selftest 0 8".into(), Errno::INVAL),
         (
             format!("publish-entries selftest {} 8", u64::MAX),
             Errno::OVERFLOW,
         ),
         (format!("publish-entries selftest {limit} 8"), Errno::TOOBIG),
-        ("publish selftest - 4096 overwrite".into(), Errno::INVAL),
+        ("publish selftest 0 4096 overwrite".into(), Errno::INVAL),
     ] {
         let got = driver.tell(&command);
         // Overwriting goes to the output queue alone, in this driver.
@@ -84,7 +82,7 @@ fn capacities_refused() {
         assert_eq!(got, Err(error), "{command}");
         assert_eq!(node_called("selftest"), None);
     }
-    assert_eq!(driver.tell("publish selftest 4096 -"), Ok(()));
+    assert_eq!(driver.tell("publish selftest 4096 0"), Ok(()));
 }
 
 fn not_open_is_its_own_error() {
@@ -128,13 +126,13 @@ fn named() {
     driver.tell("unpublish").unwrap();
     for name in ["a/b", "0123456789012345678901234567890123456789"] {
         assert_eq!(
-            driver.tell(&format!("publish {name} 4096 -")),
+            driver.tell(&format!("publish {name} 4096 0")),
             Err(Errno::INVAL),
             "{name}"
         );
     }
     assert_eq!(
-        driver.tell("publish 0123456789012345678901234567890 4096 -"),
+        driver.tell("publish 0123456789012345678901234567890 4096 0"),
         Ok(())
     );
 }
@@ -142,7 +140,7 @@ fn named() {
 fn name_taken() {
     let driver = Driver::unpublished();
     for name in ["itout", "iostream"] {
-        let got = driver.tell(&format!("publish {name} 4096 -"));
+        let got = driver.tell(&format!("publish {name} 4096 0"));
         assert_eq!(got, Err(Errno::EXIST), "{name}");
     }
     // A name is free again when its node is gone, also while a client still has that open.
