@@ -323,6 +323,58 @@ fn resume_on_any_words() {
     println!("resume_on_any_words: {cases} cases");
 }
 
+/// What the producer of an overwriting ring may not have stored, each once per event.
+#[test]
+fn overwriting_reader_reports_each_event_once() {
+    let mem = Mem::new(SIZE);
+    // SAFETY: One of each, on zeroed memory of the right size.
+    let (mut producer, mut reader) = unsafe {
+        (
+            Producer::new(mem.clone(), geometry(SIZE), true),
+            OverwriteReader::new(mem.clone(), geometry(SIZE)),
+        )
+    };
+    let mut buffer = [0; 64];
+    for round in 0..3u64 {
+        producer.push(&[1; 8]).unwrap();
+        producer.publish();
+        let (head, header) = (mem.get(Which::ProducerPos), mem.data(16 * round as usize));
+        let good = header.load_relaxed();
+        // An entry that reaches beyond the position; one longer than any.
+        for (i, len) in [9, SIZE].into_iter().enumerate() {
+            header.store_relaxed(len);
+            for _ in 0..3 {
+                assert_eq!(reader.read(&mut buffer), Err(Error::Corrupt));
+            }
+            assert_eq!(reader.corrupt_events(), 4 * round + 1 + i as u64);
+        }
+        header.store_relaxed(good);
+        // A position that is no multiple of 8; one more than a lap ahead.
+        for (i, pos) in [head + 1, head + 2 * SIZE].into_iter().enumerate() {
+            mem.set(Which::ProducerPos, pos);
+            for _ in 0..3 {
+                assert_eq!(reader.read(&mut buffer), Err(Error::Corrupt));
+                assert_eq!(reader.available(), Err(Error::Corrupt));
+            }
+            assert_eq!(reader.corrupt_events(), 4 * round + 3 + i as u64);
+        }
+        mem.set(Which::ProducerPos, head);
+        assert_eq!(reader.read(&mut buffer).unwrap().len, 8);
+    }
+    // The same damage again, after a good entry.
+    for events in 13..15 {
+        producer.push(&[1; 8]).unwrap();
+        producer.publish();
+        let header = mem.data((mem.get(Which::ConsumerPos) % SIZE) as usize);
+        let good = header.load_relaxed();
+        header.store_relaxed(9);
+        assert_eq!(reader.read(&mut buffer), Err(Error::Corrupt));
+        assert_eq!(reader.corrupt_events(), events);
+        header.store_relaxed(good);
+        assert_eq!(reader.read(&mut buffer).unwrap().len, 8);
+    }
+}
+
 /// The words of an overwriting ring: no loop without end, no access outside, at most the data.
 #[test]
 fn overwriting_words_of_any_value() {

@@ -121,9 +121,9 @@ fn unknown_ioctl() {
     ];
     let mut arg = [0u64; 64];
     let arg: *mut c_void = arg.as_mut_ptr().cast();
-    for number in (0..256).map(|low| u32::from(b'j') << 8 | low) {
+    for number in (0..256).map(|low| (u32::from(b'j') << 8) | low) {
         for (size, way) in [(0, 0), (8, 1), (24, 3), (64, 2)] {
-            let number = way << 30 | size << 16 | number;
+            let number = (way << 30) | (size << 16) | number;
             if !known.contains(&number) {
                 assert_eq!(
                     ioctl(&session, number, arg),
@@ -135,7 +135,7 @@ fn unknown_ioctl() {
     }
     // The right number with a wrong size.
     for known in known {
-        let other = known ^ 1 << 16;
+        let other = known ^ (1 << 16);
         assert_eq!(ioctl(&session, other, arg), Err(Errno::NOTTY), "{other:#x}");
     }
 }

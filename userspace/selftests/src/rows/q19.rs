@@ -5,6 +5,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
 use iostream::{Direction, Error, Setup};
+use rustix::event::PollFlags;
 use rustix::io::Errno;
 
 use crate::clause::{count, Clause, Random};
@@ -18,6 +19,7 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-19/consumer-position", consumer_position),
     Clause::new("Q-19/producer-position", producer_position),
     Clause::new("Q-19/header", header),
+    Clause::new("Q-19/poll-says-so", poll_says_so),
     Clause::slow(
         "Q-19/any-word-while-traffic-runs",
         120,
@@ -177,7 +179,7 @@ fn header() {
             input
                 .data
                 .word(0)
-                .store(u64::from(len) | high << 32, Relaxed);
+                .store(u64::from(len) | (high << 32), Relaxed);
             input.publish();
             let legal = len <= 24;
             for _ in 0..3 {
@@ -195,6 +197,29 @@ fn header() {
                 "{len}: once per event"
             );
         }
+    }
+}
+
+/// Who waits for a queue whose position cannot be right is told, and does not wait for ever.
+fn poll_says_so() {
+    let session = Session::new(echo(SIZE));
+    let (mut input, output) = (Input::new(&session), Output::new(&session));
+    assert!(input.push(&session, &[1; 24]));
+    let events = PollFlags::IN | PollFlags::OUT;
+    assert_eq!(session.poll(events, -1), events);
+    for (word, good) in [
+        (output.consumer.word(consumer::POS), 0),
+        (input.producer.word(producer::POS), 32),
+    ] {
+        for bad in [good + 2 * SIZE, u64::MAX - 7] {
+            word.store(bad, Relaxed);
+            assert!(
+                session.poll(events, -1).contains(PollFlags::ERR),
+                "{bad:#x}"
+            );
+        }
+        word.store(good, Relaxed);
+        assert_eq!(session.poll(events, -1), events);
     }
 }
 
