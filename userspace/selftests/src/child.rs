@@ -43,7 +43,8 @@ pub fn run(clause: &Clause) -> Outcome {
     let in_time = ends_within(&pidfd, timeout);
     let _ = kill_process_group(pid, Signal::KILL);
     // A process that hangs in the kernel cannot be killed, and must not hang this one.
-    let status = ends_within(&pidfd, Duration::from_secs(10) * patience()).then(|| child.wait().unwrap());
+    let status =
+        ends_within(&pidfd, Duration::from_secs(10) * patience()).then(|| child.wait().unwrap());
     let mut bytes = Vec::new();
     output.rewind().unwrap();
     output.read_to_end(&mut bytes).unwrap();

@@ -22,7 +22,9 @@ fn check(record: &[u8]) -> u32 {
 /// An entry of `len` bytes with this sequence number.
 pub fn make_record(sequence: u64, len: usize) -> Vec<u8> {
     assert!(len >= RECORD_BYTES);
-    let mut record: Vec<u8> = (0..len as u64).map(|i| sequence.wrapping_add(i) as u8).collect();
+    let mut record: Vec<u8> = (0..len as u64)
+        .map(|i| sequence.wrapping_add(i) as u8)
+        .collect();
     record[..8].copy_from_slice(&sequence.to_ne_bytes());
     record[8..12].copy_from_slice(&(len as u32).to_ne_bytes());
     let check = check(&record);
