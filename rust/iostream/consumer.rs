@@ -5,9 +5,10 @@
 use kernel::{prelude::*, task::might_sleep};
 
 use crate::{
+    config::Direction,
     error::Error,
-    port::{PortRef, QueueRef},
-    queue::{Direction, Queue},
+    queue::Queue,
+    refs::{PortRef, QueueRef},
     ring::{self, Entry, Mapped, Memory},
 };
 

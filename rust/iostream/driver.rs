@@ -19,9 +19,10 @@
 use kernel::{cred::Credential, device::Device, prelude::*, str::CStr};
 
 use crate::{
+    config::{Direction, QueueConfig},
     node::{NodeConfig, NodeHandle},
-    port::{Port, PortConfig, PortRef, Slot},
-    queue::{Direction, QueueConfig},
+    port::{Port, PortConfig, Slot},
+    refs::PortRef,
     Consumer, Producer,
 };
 

@@ -16,8 +16,9 @@ use kernel::{
 };
 
 use crate::{
+    config::Direction,
     error::Error,
-    queue::{Direction, Queue},
+    queue::Queue,
     ring::{self, occupied_bytes},
     session::{Access, Session},
 };

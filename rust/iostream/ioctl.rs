@@ -9,7 +9,7 @@ use kernel::{
     uaccess::{UserPtr, UserSlice},
 };
 
-use crate::{limits, mmap, queue::Direction, region::Area, ring::uapi, session::Session};
+use crate::{config::Direction, limits, mmap, region::Area, ring::uapi, session::Session};
 
 /// An ioctl's argument: plain integers, without padding, as `iostream.h` promises.
 #[repr(transparent)]

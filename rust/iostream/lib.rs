@@ -13,7 +13,7 @@
 //! producer    the kernel's end of an output queue
 //! consumer    the kernel's end of an input queue
 //! port        what ends, node and session share; sessions come and go behind it
-//! queue       one queue of one session: region, kernel's end, counters
+//! queue       one queue of one session: region, kernel's end, counters; config: how it is described
 //! region      its pages, and how they are mapped
 //! notify      waking the process
 //! node        device nodes; device: their file operations; session: one open
@@ -37,6 +37,7 @@
 //! are not dropped inside a callback.
 
 pub(crate) mod bindings;
+mod config;
 mod consumer;
 mod device;
 pub mod driver;
@@ -51,6 +52,7 @@ mod notify;
 mod port;
 mod producer;
 mod queue;
+mod refs;
 mod region;
 #[path = "../ring/src/lib.rs"]
 pub mod ring;
@@ -58,11 +60,11 @@ mod session;
 mod sysfs;
 mod work;
 
+pub use config::{QueueConfig, Wake};
 pub use consumer::{Consumer, Peeked, View};
 pub use driver::{Config, Driver, NoCallbacks, Opener, Ports, Registration};
 pub use error::Error;
 pub use producer::{Batch, Producer, Reservation};
-pub use queue::{QueueConfig, Wake};
 
 use kernel::prelude::*;
 

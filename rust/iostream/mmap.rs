@@ -6,7 +6,7 @@ use kernel::{mm::virt::VmaNew, page::PAGE_SHIFT, prelude::*};
 
 use crate::{
     bindings,
-    queue::Direction,
+    config::Direction,
     region::Area,
     session::{Access, Session},
 };

@@ -21,7 +21,7 @@ use kernel::{
     types::Opaque,
 };
 
-use crate::{device, port::PortRef, ring::uapi, sysfs};
+use crate::{device, refs::PortRef, ring::uapi, sysfs};
 
 /// How many nodes there can be, `/dev/iostream` included.
 const MAX_NODES: usize = 256;

@@ -5,9 +5,10 @@
 use kernel::{prelude::*, task::might_sleep};
 
 use crate::{
+    config::{Direction, Wake},
     error::Error,
-    port::{PortRef, QueueRef},
-    queue::{Counter, Direction, Queue, Wake},
+    queue::{Counter, Queue},
+    refs::{PortRef, QueueRef},
     ring::{self, occupied_bytes, Mapped},
 };
 

@@ -11,12 +11,14 @@ use kernel::{
 };
 
 use crate::{
+    config::Direction,
     driver::Opener,
     endpoint::Endpoint,
     node::{Node, SessionCount},
     notify::WaitQueue,
-    port::{PortRef, SessionQueues},
-    queue::{Direction, Queue},
+    port::SessionQueues,
+    queue::Queue,
+    refs::PortRef,
     ring::uapi,
 };
 

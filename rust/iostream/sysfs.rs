@@ -15,9 +15,11 @@ use core::mem::offset_of;
 use kernel::{bindings as c, fmt, prelude::*, sync::atomic::Relaxed, types::Opaque};
 
 use crate::{
-    bindings, limits,
+    bindings,
+    config::Direction,
+    limits,
     node::{chars, Node},
-    queue::{Counter, Direction},
+    queue::Counter,
 };
 
 /// Writes what a file shows; an error if it makes no sense for this node.

@@ -18,9 +18,10 @@ use kernel::{
 };
 
 use crate::{
+    config::{Direction, QueueConfig},
     driver::{Config, Ports, Registration},
-    port::{PortRef, SessionQueues},
-    queue::{Direction, QueueConfig},
+    port::SessionQueues,
+    refs::PortRef,
     ring::uapi,
 };
 use record::Generator;

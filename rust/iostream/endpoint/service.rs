@@ -16,7 +16,7 @@ use super::{
     Stats,
 };
 use crate::{
-    bindings, driver::Driver, error::Error, port::PortRef, producer::Arm, ring::uapi, Consumer,
+    bindings, driver::Driver, error::Error, producer::Arm, refs::PortRef, ring::uapi, Consumer,
     Producer,
 };
 
