@@ -48,12 +48,18 @@ struct Attribute {
 }
 
 impl Attribute {
+    #[allow(
+        clippy::needless_update,
+        reason = "how many fields there are depends on the kernel's configuration"
+    )]
     const fn new(name: &'static CStr, applies: fn(&Node) -> bool, show: Show) -> Self {
         Self {
             attribute: c::device_attribute {
                 attr: c::attribute {
                     name: chars(name),
                     mode: 0o444,
+                    // There is more in a kernel with lockdep.
+                    ..pin_init::zeroed()
                 },
                 __bindgen_anon_1: c::device_attribute__bindgen_ty_1 {
                     show: Some(show_trampoline),

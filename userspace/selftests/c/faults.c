@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+/*
+ * Lets every allocation and every copy from or to the process fail in turn, in each call that a
+ * process can make: the first one, then the second, until a call meets none that is left to fail.
+ * After each the device has to work. Wants a kernel with fault injection; prints KTAP. What was
+ * not freed the kernel's own leak detector has to find.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "iostream.h"
+
+#define DEVICE		"/dev/iostream"
+#define MOST		2000
+#define TICKER		"/lib/modules/iostream/iostream_ticker.ko"
+
+#define PAIR		(IOSTREAM_SETUP_OUTPUT | IOSTREAM_SETUP_INPUT)
+
+static const struct iostream_setup echo = {
+	.flags = PAIR, .endpoint = IOSTREAM_ENDPOINT_ECHO,
+	.output_bytes = 16384, .input_bytes = 16384,
+};
+static const struct iostream_setup source = {
+	.flags = IOSTREAM_SETUP_OUTPUT, .endpoint = IOSTREAM_ENDPOINT_SOURCE,
+	.output_bytes = 16384, .source_min_bytes = 16, .source_max_bytes = 64,
+};
+static const struct iostream_setup by_timer = {
+	.flags = IOSTREAM_SETUP_OUTPUT | IOSTREAM_SETUP_OVERWRITE,
+	.endpoint = IOSTREAM_ENDPOINT_SOURCE, .output_bytes = 4096,
+	.source_min_bytes = 16, .source_max_bytes = 64, .source_rate = 1000,
+};
+
+static int nth = -1;
+
+static void fail(const char *what)
+{
+	printf("Bail out! %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+/* From here on, the n-th thing that can fail does. */
+static void arm(unsigned int n)
+{
+	char text[16];
+	int len = sprintf(text, "%u", n);
+
+	if (pwrite(nth, text, len, 0) != len)
+		fail("fail-nth");
+}
+
+/* Ends it. Whether it has failed. */
+static int disarm(void)
+{
+	char text[16] = "1";
+	ssize_t len = pread(nth, text, sizeof(text) - 1, 0);
+
+	if (pwrite(nth, "0", 1, 0) != 1)
+		fail("fail-nth");
+	/* This very read may have been the one. */
+	return len > 0 && atoi(text) == 0;
+}
+
+static int session(const struct iostream_setup *setup)
+{
+	int fd = open(DEVICE, O_RDWR | O_NONBLOCK);
+
+	if (fd < 0)
+		fail("open");
+	if (setup && ioctl(fd, IOSTREAM_IOC_SETUP, setup))
+		fail("IOSTREAM_IOC_SETUP");
+	return fd;
+}
+
+/* Whatever has failed before, an entry goes in and comes out. */
+static void try(int fd)
+{
+	char entry[100] = "entry", back[200];
+
+	if (write(fd, entry, sizeof(entry)) != sizeof(entry))
+		fail("write");
+	if (read(fd, back, sizeof(back)) != sizeof(entry) || strcmp(back, entry))
+		fail("read");
+}
+
+static int do_open(int unused)
+{
+	int fd = open(DEVICE, O_RDWR);
+
+	(void)unused;
+	return fd < 0 ? -1 : close(fd);
+}
+
+static int do_setup(int fd) { return ioctl(fd, IOSTREAM_IOC_SETUP, &echo); }
+static int do_setup_timer(int fd) { return ioctl(fd, IOSTREAM_IOC_SETUP, &by_timer); }
+static int do_notify(int fd) { return ioctl(fd, IOSTREAM_IOC_NOTIFY, IOSTREAM_INPUT); }
+static int do_reset(int fd) { return ioctl(fd, IOSTREAM_IOC_RESET, IOSTREAM_OUTPUT); }
+static int do_close(int fd) { return close(dup(fd)); }
+
+static int do_version(int fd)
+{
+	struct iostream_version version;
+
+	return ioctl(fd, IOSTREAM_IOC_VERSION, &version);
+}
+
+static int do_stats(int fd)
+{
+	struct iostream_endpoint stats;
+
+	return ioctl(fd, IOSTREAM_IOC_ENDPOINT, &stats);
+}
+
+static int do_run(int fd)
+{
+	struct iostream_run run = { .entries = 50, .batch = 8 };
+
+	return ioctl(fd, IOSTREAM_IOC_RUN, &run);
+}
+
+static int do_eventfd(int fd)
+{
+	struct iostream_eventfd set = { .direction = IOSTREAM_OUTPUT, .fd = eventfd(0, 0) };
+	int result = ioctl(fd, IOSTREAM_IOC_EVENTFD, &set);
+
+	close(set.fd);
+	return result;
+}
+
+static int do_poll(int fd)
+{
+	struct epoll_event event = { .events = EPOLLIN | EPOLLET };
+	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+	int epoll = epoll_create1(0);
+	int result = epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
+
+	if (poll(&poll_fd, 1, 0) < 0)
+		result = -1;
+	close(epoll);
+	return result;
+}
+
+/* Every area of both directions: writable where a process may write. */
+static int do_map(int fd)
+{
+	int result = 0;
+
+	for (uint32_t direction = IOSTREAM_OUTPUT; direction <= IOSTREAM_INPUT; direction++) {
+		struct iostream_queue q = { .direction = direction };
+		int input = direction == IOSTREAM_INPUT;
+
+		if (ioctl(fd, IOSTREAM_IOC_QUEUE, &q))
+			return -1;
+		for (int area = 0; area < 4; area++) {
+			uint64_t offset = area == 0 ? q.info_offset : area == 1 ? q.producer_offset :
+					  area == 2 ? q.consumer_offset : q.data_offset;
+			size_t bytes = area == 3 ? 2 * q.data_bytes : q.page_bytes;
+			int ours = area == 3 ? input : area == (input ? 1 : 2);
+			int prot = PROT_READ | (ours ? PROT_WRITE : 0);
+			char *address = mmap(NULL, bytes, prot, MAP_SHARED, fd, offset);
+
+			if (address == MAP_FAILED) {
+				/* What has failed left nothing claimed: it works the next time. */
+				arm(0);
+				address = mmap(NULL, bytes, prot, MAP_SHARED, fd, offset);
+				if (address == MAP_FAILED)
+					fail("mmap, again");
+				result = -1;
+			}
+			*(volatile char *)address;
+			munmap(address, bytes);
+			if (result)
+				return result;
+		}
+	}
+	return result;
+}
+
+static char entry[3000];
+
+static int do_write(int fd) { return write(fd, entry, sizeof(entry)) == sizeof(entry) ? 0 : -1; }
+
+static int do_write_read(int fd)
+{
+	return do_write(fd) || read(fd, entry, sizeof(entry)) != sizeof(entry) ? -1 : 0;
+}
+
+static int do_read_overwriting(int fd)
+{
+	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+
+	poll(&poll_fd, 1, 1000);
+	return read(fd, entry, sizeof(entry)) > 0 ? 0 : -1;
+}
+
+static int do_fdinfo(int fd)
+{
+	char path[64], text[4096];
+	int info, result;
+
+	sprintf(path, "/proc/self/fdinfo/%d", fd);
+	info = open(path, O_RDONLY);
+	result = info < 0 || read(info, text, sizeof(text)) < 0 ? -1 : 0;
+	close(info);
+	return result;
+}
+
+/* A driver's node comes and goes. */
+static int do_driver(int unused)
+{
+	int file = open(TICKER, O_RDONLY);
+	int result = syscall(SYS_finit_module, file, "", 0);
+
+	(void)unused;
+	close(file);
+	if (result == 0 && syscall(SYS_delete_module, "iostream_ticker", O_NONBLOCK)) {
+		arm(0);
+		return syscall(SYS_delete_module, "iostream_ticker", O_NONBLOCK);
+	}
+	return result;
+}
+
+static const struct {
+	const char *name;
+	int (*call)(int fd);
+	const struct iostream_setup *setup;
+} calls[] = {
+	{ "open", do_open, NULL },
+	{ "setup", do_setup, NULL },
+	{ "setup-timer", do_setup_timer, NULL },
+	{ "version", do_version, NULL },
+	{ "stats", do_stats, &echo },
+	{ "map", do_map, &echo },
+	{ "write", do_write, &echo },
+	{ "write-read", do_write_read, &echo },
+	{ "read-overwriting", do_read_overwriting, &by_timer },
+	{ "eventfd", do_eventfd, &echo },
+	{ "poll", do_poll, &echo },
+	{ "notify", do_notify, &echo },
+	{ "run", do_run, &source },
+	{ "reset", do_reset, &echo },
+	{ "fdinfo", do_fdinfo, &echo },
+	{ "close", do_close, &echo },
+	{ "driver", do_driver, NULL },
+};
+
+int main(void)
+{
+	unsigned int count = sizeof(calls) / sizeof(*calls), bad = 0;
+
+	nth = open("/proc/thread-self/fail-nth", O_RDWR);
+	printf("KTAP version 1\n1..%u\n", count);
+	setlinebuf(stdout);
+	for (unsigned int i = 0; i < count; i++) {
+		unsigned int n, failed = 0, injected = 0, last = 0, wrong = 0;
+
+		if (nth < 0) {
+			printf("ok %u FAULTS/%s # SKIP this kernel has no fault injection\n", i + 1,
+			       calls[i].name);
+			continue;
+		}
+		for (n = 1; n < MOST && !last; n++) {
+			int fd = session(calls[i].setup);
+			int result;
+
+			arm(n);
+			result = calls[i].call(fd);
+			last = !disarm();
+			close(fd);
+			injected += !last;
+			failed += !last && result != 0;
+			/* With nothing that fails, it works. */
+			if (last && result != 0) {
+				printf("# fails by itself: %s\n", strerror(errno));
+				wrong = 1;
+			}
+			fd = session(&echo);
+			try(fd);
+			close(fd);
+		}
+		printf("# %u things failed, and %u calls with them\n", injected, failed);
+		wrong |= !last;
+		bad += wrong;
+		printf("%sok %u FAULTS/%s\n", wrong ? "not " : "", i + 1, calls[i].name);
+	}
+	return bad != 0;
+}
