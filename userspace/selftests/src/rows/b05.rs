@@ -74,8 +74,8 @@ fn charged_to_the_opener() {
     assert!(group.current() < after + 2 * MIB, "page tables alone");
 }
 
-/// A set-up that its cgroup has no memory for fails, or its process is killed; nothing is kept, and
-/// the device goes on.
+/// A set-up that its cgroup has no memory for fails, and nobody is killed for it; nothing is kept,
+/// and the device goes on.
 fn cgroup_limit() {
     for _ in 0..3 {
         // SAFETY: This process has one thread.
@@ -90,11 +90,7 @@ fn cgroup_limit() {
         let mut status = 0;
         // SAFETY: The child is this process's.
         assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
-        println!("wait status {status:#x}");
-        assert!(
-            status == 0 || status == libc::SIGKILL,
-            "neither ENOMEM nor the group's killer"
-        );
+        assert_eq!(status, 0, "ENOMEM, and not the group's killer");
         while pages() > 0 {
             std::thread::yield_now();
         }

@@ -372,7 +372,7 @@ fn reset_while_busy() {
         }
         for _ in 0..count(500) {
             for direction in [INPUT, OUTPUT] {
-                // While a write(2) is at it, a reset does not wait.
+                // A write(2) at it is waited for here, not in the kernel.
                 while session.reset(direction) == Err(Errno::BUSY) {
                     std::thread::yield_now();
                 }
