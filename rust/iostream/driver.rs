@@ -39,7 +39,8 @@ pub trait Driver: Send + Sync + 'static {
         Ok(())
     }
 
-    /// The client is gone, its last descriptor and mapping included.
+    /// The client is gone, its last descriptor and mapping included. Not called for a client that
+    /// outlives the registration: nothing of the driver's is called after that.
     fn closed(&self) {}
 
     /// Entries came into an input queue that the [`Consumer`] had found empty.
