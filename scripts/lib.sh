@@ -102,6 +102,21 @@ mirror() {
 			{ sub("/$", "", $1); print $1; exit }'
 }
 
+# add_packages LIST TEXT: add the packages of scripts/LIST, which only TEXT needs, to the root folder.
+add_packages() {
+	local packages get
+	mapfile -t packages < <(grep -v '^#' "$TOP/scripts/$1")
+	# shellcheck disable=SC2016
+	[[ $(dpkg-query -W -f '${db:Status-Status}\n' "${packages[@]}" 2>&1 | sort -u) == installed ]] && return
+	[[ $(id -u) == 0 ]] || die "these packages are missing: ${packages[*]}"
+	get=(env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o APT::Sandbox::User=root --no-install-recommends)
+	# On a machine that is its own root folder apt keeps its packages where it always does.
+	[[ $IN_ROOT == host ]] || get+=(-o Dir::Cache::archives=/cache/debs -o APT::Keep-Downloaded-Packages=true)
+	step download 'package lists' apt-get -q -o APT::Update::Error-Mode=any update ||
+		say 'going on with the lists that are there'
+	step build "packages for $2 (${packages[*]})" "${get[@]}" install "${packages[@]}"
+}
+
 # add_up FILE...: the last lines of the files, each `N passed, N failed, N skipped`, as one such line.
 add_up() {
 	local file

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The commands of the benchmarks' node.
+//!
+//! ```text
+//! publish NAME OUTPUT-BYTES INPUT-BYTES    unpublish
+//! produce COUNT BYTES BATCH SPINS          make entries; BATCH of them a publication
+//! consume COUNT BATCH SPINS                take entries; BATCH of them a publication
+//! stamp                                    make one entry that holds the time
+//! eventfd DESCRIPTOR                       take an eventfd
+//! signal                                   signal it, and note the time
+//! ```
+//!
+//! A capacity of 0 means no such queue. SPINS: how often to look at a full or empty queue before
+//! going to sleep. The first eight bytes of an entry are its number, counted
+//! from 0 in each command; the others are as they were when the module was loaded, so that making
+//! an entry costs one copy and nothing else.
+
+use iostream::{Consumer, Error, Producer};
+use kernel::{
+    prelude::*,
+    str::CString,
+    time::{ClockSource, Monotonic},
+};
+
+use crate::{
+    eventfd::EventFd,
+    node::{BenchNode, Done},
+};
+
+/// The longest entry.
+const MAX_ENTRY_BYTES: usize = 65536;
+/// Entries that are made or taken before looking at signals.
+const CHUNK: u64 = 4096;
+
+/// The words of a command.
+struct Words<'a>(core::str::SplitAsciiWhitespace<'a>);
+
+impl<'a> Words<'a> {
+    fn word(&mut self) -> Result<&'a str> {
+        self.0.next().ok_or(EINVAL)
+    }
+
+    fn number(&mut self) -> Result<u64> {
+        self.word()?.parse().map_err(|_| EINVAL)
+    }
+}
+
+/// Runs one command on the node.
+pub(crate) fn run(node: &BenchNode, text: &str) -> Result {
+    let mut words = Words(text.split_ascii_whitespace());
+    match words.word()? {
+        "publish" => {
+            let name = words.word()?;
+            let name = CString::try_from_fmt(fmt!("{name}"))?;
+            node.publish(&name, words.number()?, words.number()?)
+        }
+        "unpublish" => {
+            node.unpublish();
+            Ok(())
+        }
+        "produce" => {
+            let (count, bytes) = (words.number()?, words.number()?);
+            let (batch, spins) = (words.number()?, words.number()?);
+            let bytes = usize::try_from(bytes).map_err(|_| EINVAL)?;
+            if !(8..=MAX_ENTRY_BYTES).contains(&bytes) || batch == 0 {
+                return Err(EINVAL);
+            }
+            let mut producer = node.producer.lock();
+            let producer = Option::as_mut(&mut producer).ok_or(ENXIO)?;
+            let begun = now();
+            let mut done = match (bytes, batch) {
+                (8, 1) => produce_words(producer, count, spins),
+                (8, _) => produce_words_batched(producer, count, batch, spins),
+                _ => produce_long(producer, count, bytes, batch, spins),
+            }?;
+            done.time_ns = now().wrapping_sub(begun);
+            *node.output.lock() = done;
+            Ok(())
+        }
+        "consume" => {
+            let (count, batch) = (words.number()?, words.number()?);
+            let spins = words.number()?;
+            let mut consumer = node.consumer.lock();
+            let consumer = Option::as_mut(&mut consumer).ok_or(ENXIO)?;
+            let begun = now();
+            let mut done = consume(consumer, count, batch, spins)?;
+            done.time_ns = now().wrapping_sub(begun);
+            *node.input.lock() = done;
+            Ok(())
+        }
+        "stamp" => {
+            let mut producer = node.producer.lock();
+            let producer = Option::as_mut(&mut producer).ok_or(ENXIO)?;
+            Ok(producer.enqueue(&now().to_ne_bytes())?)
+        }
+        "eventfd" => {
+            let fd = i32::try_from(words.number()?).map_err(|_| EINVAL)?;
+            *node.eventfd.lock() = Some(EventFd::from_descriptor(fd)?);
+            Ok(())
+        }
+        "signal" => {
+            let eventfd = node.eventfd.lock();
+            let eventfd = eventfd.as_ref().ok_or(ENXIO)?;
+            let mut output = node.output.lock();
+            output.time_ns = now();
+            eventfd.signal();
+            Ok(())
+        }
+        _ => Err(EINVAL),
+    }
+}
+
+/// Nanoseconds since boot.
+fn now() -> u64 {
+    Monotonic::ktime_get() as u64
+}
+
+/// Entries that fit at once, at most `most`; sleeps while there is room for none.
+fn wait_room(
+    producer: &mut Producer,
+    bytes: usize,
+    most: u64,
+    spins: u64,
+    done: &mut Done,
+) -> Result<u64, Error> {
+    loop {
+        for _ in 0..=spins {
+            if producer.can_enqueue(bytes, most)? {
+                return Ok(most);
+            }
+            // A quarter is enough to go on: to wait for all of it would empty the queue.
+            let part = most.div_ceil(4);
+            if producer.can_enqueue(bytes, part)? {
+                return Ok(part);
+            }
+            core::hint::spin_loop();
+        }
+        done.stuck += 1;
+        producer.wait_room(bytes, None, true)?;
+        // More than the queue holds: one by one, then.
+        if !producer.can_enqueue(bytes, most.div_ceil(4))? {
+            return Ok(1);
+        }
+    }
+}
+
+/// Entries of eight bytes, each published on its own.
+fn produce_words(producer: &mut Producer, count: u64, spins: u64) -> Result<Done, Error> {
+    let mut done = Done::default();
+    while done.entries < count {
+        let room = wait_room(
+            producer,
+            8,
+            CHUNK.min(count - done.entries),
+            spins,
+            &mut done,
+        )?;
+        for _ in 0..room {
+            producer.enqueue(&done.entries.to_ne_bytes())?;
+            done.sum = done.sum.wrapping_add(done.entries);
+            done.entries += 1;
+        }
+    }
+    Ok(done)
+}
+
+/// Entries of eight bytes, published `batch` at a time.
+fn produce_words_batched(
+    producer: &mut Producer,
+    count: u64,
+    batch: u64,
+    spins: u64,
+) -> Result<Done, Error> {
+    let mut done = Done::default();
+    while done.entries < count {
+        let room = wait_room(
+            producer,
+            8,
+            batch.min(count - done.entries),
+            spins,
+            &mut done,
+        )?;
+        let (mut number, mut sum) = (done.entries, done.sum);
+        producer.batch(|batch| {
+            for _ in 0..room {
+                batch.enqueue_in_place(8, |entry| entry.copy_from_slice(&number.to_ne_bytes()))?;
+                sum = sum.wrapping_add(number);
+                number += 1;
+            }
+            Ok::<_, Error>(())
+        })??;
+        (done.entries, done.sum) = (number, sum);
+    }
+    Ok(done)
+}
+
+/// Entries of any size by copy, published `batch` at a time.
+fn produce_long(
+    producer: &mut Producer,
+    count: u64,
+    bytes: usize,
+    batch: u64,
+    spins: u64,
+) -> Result<Done, Error> {
+    let mut source = KVVec::from_elem(0x5au8, bytes, GFP_KERNEL).map_err(|_| Error::Invalid)?;
+    let mut done = Done::default();
+    while done.entries < count {
+        let most = batch.min(count - done.entries);
+        let room = wait_room(producer, bytes, most, spins, &mut done)?;
+        let (mut number, mut sum) = (done.entries, done.sum);
+        let mut next = |source: &mut [u8]| {
+            source[..8].copy_from_slice(&number.to_ne_bytes());
+            sum = sum.wrapping_add(number);
+            number += 1;
+        };
+        if batch == 1 {
+            next(&mut source);
+            producer.enqueue(&source)?;
+        } else {
+            producer.batch(|batch| {
+                for _ in 0..room {
+                    next(&mut source);
+                    batch.enqueue(&source)?;
+                }
+                Ok::<_, Error>(())
+            })??;
+        }
+        (done.entries, done.sum) = (number, sum);
+    }
+    Ok(done)
+}
+
+/// Takes entries and adds up their first words.
+fn consume(consumer: &mut Consumer, count: u64, batch: u64, spins: u64) -> Result<Done, Error> {
+    let mut done = Done::default();
+    let mut looks = 0;
+    while done.entries < count {
+        // Who finds nothing in `drain` is armed by that, and then the process has to notify.
+        if looks < spins && consumer.available_bytes()? == 0 {
+            looks += 1;
+            core::hint::spin_loop();
+            continue;
+        }
+        let most = batch.min(count - done.entries);
+        let mut sum = done.sum;
+        let taken = consumer.drain(most, |entry| {
+            let mut word = [0; 8];
+            if entry.copy_to(0, &mut word).is_ok() {
+                sum = sum.wrapping_add(u64::from_ne_bytes(word));
+            }
+            true
+        })?;
+        done.sum = sum;
+        done.entries += taken;
+        looks = 0;
+        if taken == 0 {
+            done.stuck += 1;
+            consumer.wait(None, true)?;
+        }
+    }
+    Ok(done)
+}

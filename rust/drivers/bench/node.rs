@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The node, its ends, and what the last command did.
+
+use core::mem::take;
+
+use iostream::{Config, Consumer, NoCallbacks, Ports, Producer, QueueConfig, Registration};
+use kernel::{
+    fmt,
+    prelude::*,
+    sync::{new_mutex, Mutex},
+};
+
+use crate::eventfd::EventFd;
+
+/// What the last command of a direction did.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Done {
+    /// Entries that were moved.
+    pub(crate) entries: u64,
+    /// The wrapping sum of their first words.
+    pub(crate) sum: u64,
+    /// Times that the queue was found full, or empty.
+    pub(crate) stuck: u64,
+    /// Nanoseconds that it took; for a single entry, the time at which it was made.
+    pub(crate) time_ns: u64,
+}
+
+/// See the module.
+#[pin_data]
+pub(crate) struct BenchNode {
+    #[pin]
+    pub(crate) producer: Mutex<Option<Producer>>,
+    #[pin]
+    pub(crate) consumer: Mutex<Option<Consumer>>,
+    #[pin]
+    pub(crate) eventfd: Mutex<Option<EventFd>>,
+    #[pin]
+    registration: Mutex<Option<Registration<NoCallbacks>>>,
+    #[pin]
+    pub(crate) output: Mutex<Done>,
+    #[pin]
+    pub(crate) input: Mutex<Done>,
+}
+
+impl BenchNode {
+    pub(crate) fn new() -> impl PinInit<Self, kernel::error::Error> {
+        try_pin_init!(Self {
+            producer <- new_mutex!(None),
+            consumer <- new_mutex!(None),
+            eventfd <- new_mutex!(None),
+            registration <- new_mutex!(None),
+            output <- new_mutex!(Done::default()),
+            input <- new_mutex!(Done::default()),
+        })
+    }
+
+    /// Publishes the node anew with queues of these capacities; 0: no such queue.
+    pub(crate) fn publish(&self, name: &CStr, output: u64, input: u64) -> Result {
+        self.unpublish();
+        let mut config = Config::new(name);
+        if output != 0 {
+            config = config.output(QueueConfig::with_capacity(output)?);
+        }
+        if input != 0 {
+            config = config.input(QueueConfig::with_capacity(input)?);
+        }
+        let mut ports = Ports::new(config)?;
+        let (producer, consumer) = (ports.producer.take(), ports.consumer.take());
+        *self.registration.lock() = Some(Registration::new(ports, NoCallbacks)?);
+        *self.producer.lock() = producer;
+        *self.consumer.lock() = consumer;
+        Ok(())
+    }
+
+    /// Removes the node.
+    pub(crate) fn unpublish(&self) {
+        let registration = take(&mut *self.registration.lock());
+        drop(registration);
+        *self.producer.lock() = None;
+        *self.consumer.lock() = None;
+    }
+
+    pub(crate) fn show(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for done in [*self.output.lock(), *self.input.lock()] {
+            let Done {
+                entries,
+                sum,
+                stuck,
+                time_ns,
+            } = done;
+            writeln!(out, "{entries} {sum} {stuck} {time_ns}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The kernel's half of the peer: BPF ring buffers, filled and drained in one run of a program.
+ *
+ * Entries are what iostream_bench.ko makes: a number, counted from 0, and then bytes that do not
+ * change. A program ends when the ring is full, and goes on where it was when it is run again.
+ */
+#include <linux/bpf.h>
+#include <bpf/bpf_helpers.h>
+
+char LICENSE[] SEC("license") = "GPL";
+
+/* Their sizes are set before they are loaded. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+} ring SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_USER_RINGBUF);
+	__uint(max_entries, 4096);
+} user_ring SEC(".maps");
+
+/* The process whose system calls are counted, and how many there were. */
+struct count {
+	__u64 tgid;
+	__u64 calls;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct count);
+} counts SEC(".maps");
+
+#define MAX_ENTRY_BYTES 65536
+/* The most iterations of one bpf_loop. */
+#define MAX_LOOPS (1 << 23)
+
+/* The context of a program: what to do, and what was done. As `Work` in bpf.rs. */
+struct work {
+	__u64 target;		/* entries to have been made at the end */
+	__u64 entry_bytes;
+	__u64 batch;		/* entries a wake-up */
+	__u64 flags_within;	/* of an entry that does not end a batch */
+	__u64 flags_last;	/* of one that does */
+	__u64 number;		/* entries made or drained so far */
+	__u64 left;		/* entries that the batch still lacks; batch at first */
+	__u64 sum;		/* of the entries' numbers */
+	__u64 stuck;		/* times that the ring was full */
+};
+
+char source[MAX_ENTRY_BYTES];
+
+static __u64 flags_of(struct work *work)
+{
+	return work->left == 1 ? work->flags_last : work->flags_within;
+}
+
+static void made(struct work *work)
+{
+	work->sum += work->number++;
+	if (--work->left == 0)
+		work->left = work->batch;
+}
+
+static int make_word(__u32 i, struct work *work)
+{
+	__u64 *entry;
+
+	if (work->number >= work->target)
+		return 1;
+	entry = bpf_ringbuf_reserve(&ring, 8, 0);
+	if (!entry) {
+		work->stuck++;
+		return 1;
+	}
+	*entry = work->number;
+	bpf_ringbuf_submit(entry, flags_of(work));
+	made(work);
+	return 0;
+}
+
+static int make_long(__u32 i, struct work *work)
+{
+	__u64 bytes = work->entry_bytes;
+
+	if (work->number >= work->target || bytes > MAX_ENTRY_BYTES)
+		return 1;
+	*(__u64 *)source = work->number;
+	if (bpf_ringbuf_output(&ring, source, bytes, flags_of(work))) {
+		work->stuck++;
+		return 1;
+	}
+	made(work);
+	return 0;
+}
+
+SEC("syscall")
+int produce_words(struct work *context)
+{
+	struct work work = *context;
+
+	bpf_loop(MAX_LOOPS, make_word, &work, 0);
+	*context = work;
+	return 0;
+}
+
+SEC("syscall")
+int produce_long(struct work *context)
+{
+	struct work work = *context;
+
+	bpf_loop(MAX_LOOPS, make_long, &work, 0);
+	*context = work;
+	return 0;
+}
+
+SEC("syscall")
+int stamp(struct work *context)
+{
+	__u64 *entry = bpf_ringbuf_reserve(&ring, 8, 0);
+
+	if (!entry)
+		return 1;
+	*entry = bpf_ktime_get_ns();
+	bpf_ringbuf_submit(entry, 0);
+	return 0;
+}
+
+static long take(struct bpf_dynptr *entry, struct work *work)
+{
+	__u64 *word = bpf_dynptr_data(entry, 0, 8);
+
+	if (word)
+		work->sum += *word;
+	work->number++;
+	return 0;
+}
+
+SEC("syscall")
+int drain(struct work *context)
+{
+	struct work work = *context;
+
+	bpf_user_ringbuf_drain(&user_ring, take, &work, 0);
+	*context = work;
+	return 0;
+}
+
+SEC("raw_tp/sys_enter")
+int count_call(void *context)
+{
+	__u32 zero = 0;
+	struct count *count = bpf_map_lookup_elem(&counts, &zero);
+
+	if (count && bpf_get_current_pid_tgid() >> 32 == count->tgid)
+		__sync_fetch_and_add(&count->calls, 1);
+	return 0;
+}

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Ours and the peers', in turn.
+
+use std::io::Write;
+
+use crate::{Comparison, Point, Ratio, Record, Result, Side};
+
+/// Measures once: a rate, a time, a count.
+pub type Measure<'a> = Box<dyn FnMut() -> Result<f64> + 'a>;
+
+/// Somebody who is measured.
+pub struct Contender<'a> {
+    /// Which of the benchmark's comparisons it is for; empty for ours.
+    variant: &'static str,
+    name: &'static str,
+    /// How it can be driven. If there are several the fastest of the warm-up is taken.
+    settings: Vec<(String, Measure<'a>)>,
+}
+
+impl<'a> Contender<'a> {
+    /// Ours, with the settings that are recommended.
+    pub fn ours(settings: impl Into<String>, measure: impl FnMut() -> Result<f64> + 'a) -> Self {
+        Self::peer("", "iostream").at(settings, measure)
+    }
+
+    /// A peer; [`Self::at`] tells how to drive it.
+    pub fn peer(variant: &'static str, name: &'static str) -> Self {
+        Self {
+            variant,
+            name,
+            settings: Vec::new(),
+        }
+    }
+
+    /// One way to drive it.
+    pub fn at(
+        mut self,
+        settings: impl Into<String>,
+        measure: impl FnMut() -> Result<f64> + 'a,
+    ) -> Self {
+        self.settings.push((settings.into(), Box::new(measure)));
+        self
+    }
+
+    /// Runs each setting once, and keeps the best.
+    fn warm_up(&mut self, higher_is_better: bool) -> Result<()> {
+        let mut best: Option<(f64, usize)> = None;
+        for (i, (_, measure)) in self.settings.iter_mut().enumerate() {
+            let value = measure()?;
+            let better = best.is_none_or(|(best, _)| (value > best) == higher_is_better);
+            if better {
+                best = Some((value, i));
+            }
+        }
+        if let Some((_, i)) = best {
+            self.settings.swap(0, i);
+            self.settings.truncate(1);
+        }
+        Ok(())
+    }
+
+    fn measure(&mut self) -> Result<f64> {
+        let (_, measure) = self.settings.first_mut().ok_or("nobody to measure")?;
+        measure()
+    }
+
+    fn side(&self, values: &[f64]) -> Side {
+        Side {
+            name: self.name.into(),
+            settings: self
+                .settings
+                .first()
+                .map(|s| s.0.clone())
+                .unwrap_or_default(),
+            median: median(values),
+            values: values.to_vec(),
+        }
+    }
+}
+
+/// Runs benchmarks, shows how far they are, prints what comes out.
+pub struct Harness {
+    /// Benchmarks whose id begins with this are run.
+    only: Option<String>,
+    pairs: usize,
+    progress: bool,
+}
+
+impl Harness {
+    /// All benchmarks, or those that `only` names; `pairs` of each.
+    pub fn new(only: Option<String>, pairs: usize) -> Self {
+        Self {
+            only: only.filter(|only| !only.is_empty()),
+            pairs,
+            progress: true,
+        }
+    }
+
+    /// Whether a benchmark, or a figure of the table of growth, is to be run.
+    pub fn wants(&self, id: &str) -> bool {
+        self.only.as_deref().is_none_or(|only| only == id)
+    }
+
+    /// How many pairs are measured.
+    pub fn pairs(&self) -> usize {
+        self.pairs
+    }
+
+    /// Says how far it is. The line is not of the results: it begins with `#`.
+    pub fn say(&self, text: &str) {
+        if self.progress {
+            println!("# {text}");
+            let _ = std::io::stdout().flush();
+        }
+    }
+
+    /// Measures ours and each peer in turn, and prints one comparison a peer.
+    ///
+    /// # Errors
+    ///
+    /// What a measurement returns.
+    pub fn compare(
+        &self,
+        id: &str,
+        name: &str,
+        unit: &str,
+        mut ours: Contender<'_>,
+        mut peers: Vec<Contender<'_>>,
+    ) -> Result<()> {
+        self.say(&format!("{id} warm-up"));
+        let higher = unit.ends_with("/s");
+        ours.warm_up(higher)?;
+        for peer in &mut peers {
+            peer.warm_up(higher)?;
+        }
+        let mut our_values = Vec::new();
+        let mut peer_values = vec![Vec::new(); peers.len()];
+        for pair in 0..self.pairs {
+            self.say(&format!("{id} pair {} of {}", pair + 1, self.pairs));
+            our_values.push(ours.measure()?);
+            for (peer, values) in peers.iter_mut().zip(&mut peer_values) {
+                values.push(peer.measure()?);
+            }
+        }
+        for (peer, values) in peers.iter().zip(&peer_values) {
+            let sides = (ours.side(&our_values), peer.side(values));
+            comparison(id, peer.variant, name, unit, sides).print();
+        }
+        Ok(())
+    }
+
+    /// Measures a point of a curve a few times, and prints it.
+    ///
+    /// # Errors
+    ///
+    /// What the measurement returns.
+    pub fn point(
+        &self,
+        figure: &str,
+        curve: &str,
+        x: f64,
+        mut measure: impl FnMut() -> Result<f64>,
+    ) -> Result<()> {
+        self.say(&format!("{figure}: {curve} at {x}"));
+        let mut values = Vec::new();
+        for _ in 0..self.pairs.min(3) {
+            values.push(measure()?);
+        }
+        let (low, high) = bounds(&values);
+        Record::Point(Point {
+            figure: figure.into(),
+            curve: curve.into(),
+            x,
+            y: median(&values),
+            low,
+            high,
+        })
+        .print();
+        Ok(())
+    }
+}
+
+/// A comparison of values that were measured in pairs.
+pub fn comparison(
+    id: &str,
+    variant: &str,
+    name: &str,
+    unit: &str,
+    (ours, peer): (Side, Side),
+) -> Record {
+    let ratios: Vec<f64> = ours
+        .values
+        .iter()
+        .zip(&peer.values)
+        // Nothing against nothing is as much.
+        .map(|(a, b)| if a == b { 1.0 } else { a / b })
+        .collect();
+    let (min, max) = bounds(&ratios);
+    Record::Comparison(Comparison {
+        id: id.into(),
+        variant: variant.into(),
+        name: name.into(),
+        pairs: ratios.len(),
+        ratio: Ratio {
+            median: median(&ratios),
+            min,
+            max,
+        },
+        ours,
+        peer,
+        unit: unit.into(),
+    })
+}
+
+/// The value in the middle.
+pub fn median(values: &[f64]) -> f64 {
+    quantile(values, 0.5)
+}
+
+/// The value below which this share of all lies.
+pub fn quantile(values: &[f64], share: f64) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let Some(last) = sorted.len().checked_sub(1) else {
+        return f64::NAN;
+    };
+    let at = share * last as f64;
+    let (low, high) = (sorted[at.floor() as usize], sorted[at.ceil() as usize]);
+    low + (high - low) * at.fract()
+}
+
+fn bounds(values: &[f64]) -> (f64, f64) {
+    values
+        .iter()
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &value| {
+            (low.min(value), high.max(value))
+        })
+}

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What is to be reached. The ratio is our value divided by the peer's.
+
+/// Which way is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Better {
+    /// More is.
+    Higher,
+    /// Less is.
+    Lower,
+}
+
+/// The goal of one comparison.
+#[derive(Clone, Copy, Debug)]
+pub struct Goal {
+    /// As `Comparison::id`.
+    pub id: &'static str,
+    /// As `Comparison::variant`.
+    pub variant: &'static str,
+    /// Which way the bound goes.
+    pub better: Better,
+    /// The bound.
+    pub bound: f64,
+    /// Whether it is of our own value and not of the ratio.
+    pub absolute: bool,
+}
+
+const fn at_least(id: &'static str, variant: &'static str, bound: f64) -> Goal {
+    Goal {
+        id,
+        variant,
+        better: Better::Higher,
+        bound,
+        absolute: false,
+    }
+}
+
+const fn at_most(id: &'static str, variant: &'static str, bound: f64) -> Goal {
+    Goal {
+        better: Better::Lower,
+        ..at_least(id, variant, bound)
+    }
+}
+
+const fn ours_at_most(id: &'static str, variant: &'static str, bound: f64) -> Goal {
+    Goal {
+        absolute: true,
+        ..at_most(id, variant, bound)
+    }
+}
+
+/// All goals, in the order of the table.
+pub const GOALS: &[Goal] = &[
+    at_least("G-1", "two processors", 10.0),
+    at_least("G-2", "default flags", 5.0),
+    at_least("G-2", "forced wake-ups", 25.0),
+    at_least("G-3", "one processor", 10.0),
+    at_least("G-4", "user to kernel", 10.0),
+    at_least("G-5", "64 bytes", 4.0),
+    at_least("G-5", "1024 bytes", 2.0),
+    at_least("G-5", "4096 bytes", 1.2),
+    at_least("G-6", "pipe", 10.0),
+    at_least("G-6", "Unix datagrams", 10.0),
+    at_least("G-6", "read(2) of a device", 10.0),
+    at_least("G-7", "read(2)", 10.0),
+    at_least("G-7", "io_uring", 10.0),
+    at_most("G-8", "eventfd, p50", 1.1),
+    at_most("G-8", "eventfd, p99", 1.1),
+    at_most("G-8", "BPF, p50", 1.0),
+    at_most("G-8", "BPF, p99", 1.0),
+    ours_at_most("G-9", "both sides busy", 100.0),
+    ours_at_most("G-9", "a pre-filled queue", 0.0),
+    ours_at_most("G-10", "512 KiB", 3.0),
+    at_least("N-1", "one at a time", 1.0),
+    at_least("N-1", "in batches", 1.0),
+    at_least("N-2", "bbqueue", 1.5),
+    at_least("N-2", "Unix socket", 1.5),
+    at_least("N-3", "64 KiB", 0.9),
+    at_most("N-4", "enqueue and dequeue", 1.2),
+];
+
+/// The goal of a comparison, if it has one.
+pub fn goal_of(id: &str, variant: &str) -> Option<&'static Goal> {
+    GOALS
+        .iter()
+        .find(|goal| goal.id == id && goal.variant == variant)
+}
+
+impl Goal {
+    /// Whether `ours`, with this ratio to the peer's, reaches it.
+    pub fn is_met(&self, ours: f64, ratio: f64) -> bool {
+        let value = if self.absolute { ours } else { ratio };
+        match self.better {
+            Better::Higher => value >= self.bound,
+            Better::Lower => value <= self.bound,
+        }
+    }
+}
+
+impl std::fmt::Display for Goal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let sign = match self.better {
+            Better::Higher => '≥',
+            Better::Lower => '≤',
+        };
+        let times = if self.absolute { "" } else { "×" };
+        write!(f, "{sign} {}{times}", self.bound)
+    }
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The peer: BPF ring buffers, loaded and read with libbpf.
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use iostream_bench::Result;
+use libbpf_rs::{libbpf_sys, Link, MapCore, MapFlags, MapHandle, Object, ObjectBuilder};
+
+const OBJECT: &str = "/usr/lib/iostream/ring.bpf.o";
+
+/// `BPF_RB_NO_WAKEUP` and `BPF_RB_FORCE_WAKEUP` of linux/bpf.h, and neither.
+pub const ADAPTIVE: u64 = 0;
+pub const NO_WAKEUP: u64 = libbpf_sys::BPF_RB_NO_WAKEUP as u64;
+pub const FORCE_WAKEUP: u64 = libbpf_sys::BPF_RB_FORCE_WAKEUP as u64;
+
+/// The context of the programs, `struct work` in ring.bpf.c.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Work {
+    pub target: u64,
+    pub entry_bytes: u64,
+    pub batch: u64,
+    pub flags_within: u64,
+    pub flags_last: u64,
+    pub number: u64,
+    pub left: u64,
+    pub sum: u64,
+    pub stuck: u64,
+}
+
+impl Work {
+    /// So many entries, a wake-up after each `batch`.
+    pub fn new(target: u64, entry_bytes: u64, batch: u64, wake: u64) -> Self {
+        Self {
+            target,
+            entry_bytes,
+            batch,
+            flags_within: NO_WAKEUP,
+            flags_last: wake,
+            left: batch,
+            ..Self::default()
+        }
+    }
+}
+
+/// The programs and their ring buffers.
+pub struct Bpf {
+    object: Object,
+}
+
+/// A program that is run by hand. It may be sent to another thread.
+pub struct Program(OwnedFd);
+
+impl Bpf {
+    /// Loads the programs, with ring buffers of this size, a power of two.
+    pub fn load(ring_bytes: u64) -> Result<Self> {
+        let mut open = ObjectBuilder::default().open_file(OBJECT)?;
+        for mut map in open.maps_mut() {
+            if map.name() == "ring" || map.name() == "user_ring" {
+                map.set_max_entries(u32::try_from(ring_bytes)?)?;
+            }
+        }
+        Ok(Self {
+            object: open.load()?,
+        })
+    }
+
+    /// A map, by a handle of its own.
+    pub fn map(&self, name: &str) -> Result<MapHandle> {
+        let map = self.object.maps().find(|map| map.name() == name);
+        let map = map.ok_or_else(|| format!("there is no map called {name}"))?;
+        Ok(MapHandle::try_from(&map)?)
+    }
+
+    /// A program.
+    pub fn program(&self, name: &str) -> Result<Program> {
+        let program = self.object.progs().find(|program| program.name() == name);
+        let program = program.ok_or_else(|| format!("there is no program called {name}"))?;
+        Ok(Program(program.as_fd().try_clone_to_owned()?))
+    }
+
+    /// Counts this process's system calls from now on, as long as the result lives.
+    pub fn count_calls(&mut self) -> Result<(Link, MapHandle)> {
+        let counts = self.map("counts")?;
+        let start = [u64::from(std::process::id()), 0];
+        counts.update(&0u32.to_ne_bytes(), bytes_of(&start), MapFlags::ANY)?;
+        let program = self.object.progs_mut().find(|p| p.name() == "count_call");
+        let link = program.ok_or("no count_call")?.attach()?;
+        Ok((link, counts))
+    }
+}
+
+/// System calls counted so far, that of asking included.
+pub fn calls(counts: &MapHandle) -> Result<u64> {
+    let value = counts.lookup(&0u32.to_ne_bytes(), MapFlags::ANY)?;
+    let value = value.ok_or("an array without its only element")?;
+    let calls = value.get(8..16).ok_or("a short value")?;
+    Ok(u64::from_ne_bytes(calls.try_into()?))
+}
+
+fn bytes_of(words: &[u64; 2]) -> &[u8] {
+    // SAFETY: Two words are sixteen bytes without padding.
+    unsafe { std::slice::from_raw_parts(words.as_ptr().cast(), 16) }
+}
+
+impl Program {
+    /// Runs it once, in the kernel, in this thread.
+    pub fn run(&self, work: &mut Work) -> Result<()> {
+        // SAFETY: All bit patterns of the struct are valid, zero means "not used".
+        let mut options: libbpf_sys::bpf_test_run_opts = unsafe { std::mem::zeroed() };
+        options.sz = size_of_val(&options) as _;
+        options.ctx_in = std::ptr::from_mut(work).cast();
+        options.ctx_size_in = size_of::<Work>() as _;
+        // SAFETY: The context is what programs of type "syscall" read and write: it is as large as
+        // the options say, and outlives the call.
+        let status =
+            unsafe { libbpf_sys::bpf_prog_test_run_opts(self.0.as_raw_fd(), &mut options) };
+        if status < 0 {
+            return Err(std::io::Error::from_raw_os_error(-status).into());
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Kernel to user: how many entries a second.
+
+use std::cell::Cell;
+use std::sync::Barrier;
+use std::time::{Duration, Instant};
+
+use iostream_bench::{pin_to, Result};
+use libbpf_rs::RingBufferBuilder;
+use rustix::thread::sched_yield;
+
+use crate::bpf::{Bpf, Program, Work};
+use crate::node;
+
+/// What is moved, and how. The same for both sides.
+#[derive(Clone, Copy)]
+pub struct Flow {
+    pub entry_bytes: u64,
+    pub ring_bytes: u64,
+    /// Entries a publication or wake-up.
+    pub batch: u64,
+    /// The producer's processor; the consumer's is 1.
+    pub producer_cpu: usize,
+}
+
+impl Flow {
+    /// Eight-byte entries, a ring of 512 KiB, a wake-up every 500, two processors.
+    pub const BASE: Self = Self {
+        entry_bytes: 8,
+        ring_bytes: 512 * 1024,
+        batch: 500,
+        producer_cpu: 0,
+    };
+    const CONSUMER_CPU: usize = 1;
+
+    fn one_processor(self) -> bool {
+        self.producer_cpu == Self::CONSUMER_CPU
+    }
+}
+
+/// What arrived.
+#[derive(Clone, Copy, Default)]
+struct Arrived {
+    entries: u64,
+    /// Of the first words.
+    sum: u64,
+    /// Of all further words.
+    rest: u64,
+}
+
+impl Arrived {
+    /// Looks at every byte of an entry.
+    #[inline(always)]
+    fn add(&mut self, entry: &[u8]) {
+        let (words, _) = entry.as_chunks_of_eight();
+        if let Some((first, rest)) = words.split_first() {
+            self.sum = self.sum.wrapping_add(u64::from_ne_bytes(*first));
+            for word in rest {
+                self.rest = self.rest.wrapping_add(u64::from_ne_bytes(*word));
+            }
+        }
+        self.entries += 1;
+    }
+
+    /// Whether it is what was sent: numbers from 0, and then bytes of value `filler`.
+    fn check(&self, count: u64, entry_bytes: u64, filler: u8) -> Result<()> {
+        let word = u64::from_ne_bytes([filler; 8]);
+        let words = count.wrapping_mul(entry_bytes / 8 - 1);
+        let good = self.entries == count
+            && self.sum == node::sum_of(count)
+            && self.rest == word.wrapping_mul(words);
+        if good {
+            return Ok(());
+        }
+        Err(format!(
+            "{} of {count} entries arrived, or not as sent",
+            self.entries
+        )
+        .into())
+    }
+}
+
+/// The whole words of a slice.
+trait Words {
+    fn as_chunks_of_eight(&self) -> (&[[u8; 8]], &[u8]);
+}
+
+impl Words for [u8] {
+    #[inline(always)]
+    fn as_chunks_of_eight(&self) -> (&[[u8; 8]], &[u8]) {
+        let whole = self.len() / 8;
+        let (words, rest) = self.split_at(whole * 8);
+        // SAFETY: `words` is `whole` times eight bytes, and bytes have no alignment.
+        let words = unsafe { std::slice::from_raw_parts(words.as_ptr().cast(), whole) };
+        (words, rest)
+    }
+}
+
+/// The value of the bytes that follow the number: of ours, of the peer's.
+const OURS_FILLER: u8 = 0x5a;
+const PEERS_FILLER: u8 = 0;
+
+/// Ours: the time in which `count` entries came from the driver.
+pub fn ours(flow: Flow, count: u64) -> Result<Duration> {
+    let session = node::open(flow.ring_bytes, 0)?;
+    let mut consumer = session.consumer()?;
+    // To look again and again is of no use where the other side cannot run meanwhile.
+    consumer.set_spin(if flow.one_processor() { 0 } else { SPIN });
+    let spins = if flow.one_processor() { 0 } else { 20_000 };
+    let command = format!(
+        "produce {count} {} {} {spins}",
+        flow.entry_bytes, flow.batch
+    );
+    let both = Barrier::new(2);
+    pin_to(Flow::CONSUMER_CPU)?;
+    let mut arrived = Arrived::default();
+    let time = std::thread::scope(|scope| -> Result<Duration> {
+        let producer = scope.spawn(|| -> Result<()> {
+            pin_to(flow.producer_cpu)?;
+            both.wait();
+            node::tell(&command)
+        });
+        both.wait();
+        let begun = Instant::now();
+        while arrived.entries < count {
+            consumer.wait(Some(PATIENCE))?;
+            let mut batch = consumer.batch();
+            // The producer is to learn of the room now and then, also if there always is more.
+            for _ in 0..CONSUMER_BATCH {
+                let Some(entry) = batch.next()? else {
+                    break;
+                };
+                arrived.add(&entry);
+            }
+        }
+        let time = begun.elapsed();
+        producer.join().map_err(|_| "the producer panicked")??;
+        Ok(time)
+    })?;
+    arrived.check(count, flow.entry_bytes, OURS_FILLER)?;
+    Ok(time)
+}
+
+/// Looks of a consumer before it sleeps.
+pub const SPIN: u32 = 2000;
+/// Entries that our consumer takes before it tells of the room.
+const CONSUMER_BATCH: usize = 500;
+/// Longer than anything takes: what does not come by then never will.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How libbpf is asked for entries.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reader {
+    /// `ring_buffer__poll`: epoll_wait, then all there are.
+    Poll,
+    /// `ring_buffer__consume` again and again.
+    Consume,
+}
+
+/// The peer: the time in which `count` entries came from the program. `wake` is the flag of the
+/// entry that ends a batch; the others have `BPF_RB_NO_WAKEUP`.
+pub fn peer(flow: Flow, wake: u64, reader: Reader, count: u64) -> Result<Duration> {
+    let bpf = Bpf::load(flow.ring_bytes)?;
+    let (ring, program) = (bpf.map("ring")?, program_for(&bpf, flow)?);
+    let arrived = Cell::new(Arrived::default());
+    let mut builder = RingBufferBuilder::new();
+    builder.add(&ring, |entry| {
+        let mut now = arrived.get();
+        now.add(entry);
+        arrived.set(now);
+        0
+    })?;
+    let ring = builder.build()?;
+    let both = Barrier::new(2);
+    pin_to(Flow::CONSUMER_CPU)?;
+    let time = std::thread::scope(|scope| -> Result<Duration> {
+        let producer = scope.spawn(|| -> Result<()> {
+            pin_to(flow.producer_cpu)?;
+            both.wait();
+            produce(&program, flow, wake, count)
+        });
+        both.wait();
+        let begun = Instant::now();
+        while arrived.get().entries < count {
+            match reader {
+                // The last entries of all may have come without a wake-up.
+                Reader::Poll => ring.poll(Duration::from_millis(20))?,
+                Reader::Consume => {
+                    if ring.consume_raw() == 0 && flow.one_processor() {
+                        sched_yield();
+                    }
+                }
+            }
+            if begun.elapsed() > PATIENCE {
+                return Err("the entries do not come".into());
+            }
+        }
+        let time = begun.elapsed();
+        producer.join().map_err(|_| "the producer panicked")??;
+        Ok(time)
+    })?;
+    arrived.get().check(count, flow.entry_bytes, PEERS_FILLER)?;
+    Ok(time)
+}
+
+fn program_for(bpf: &Bpf, flow: Flow) -> Result<Program> {
+    bpf.program(match flow.entry_bytes {
+        8 => "produce_words",
+        _ => "produce_long",
+    })
+}
+
+/// Runs the program until it has made all entries.
+fn produce(program: &Program, flow: Flow, wake: u64, count: u64) -> Result<()> {
+    let mut work = Work::new(count, flow.entry_bytes, flow.batch, wake);
+    while work.number < count {
+        let before = work.number;
+        program.run(&mut work)?;
+        if work.number == before || flow.one_processor() {
+            sched_yield();
+        }
+    }
+    Ok(())
+}

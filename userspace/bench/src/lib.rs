@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What the benchmarks in the VM, those on the host, and the report share.
+
+mod compare;
+mod goals;
+mod machine;
+mod record;
+
+pub use compare::{comparison, median, quantile, Contender, Harness, Measure};
+pub use goals::{goal_of, Better, Goal, GOALS};
+pub use machine::{pin_to, rate_of, Result, Sized};
+pub use record::{Comparison, Environment, Point, Ratio, Record, Samples, Side};

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What a measuring program prints, one JSON object a line, and the report reads.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// One line of output.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Record {
+    /// Ours against one peer.
+    Comparison(Comparison),
+    /// A point of a curve.
+    Point(Point),
+    /// A distribution.
+    Samples(Samples),
+    /// Where it ran.
+    Environment(Environment),
+}
+
+/// One of the two that are compared.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Side {
+    /// What it is.
+    pub name: String,
+    /// How it was driven.
+    pub settings: String,
+    /// The median of its values.
+    pub median: f64,
+    /// One value a pair, in the order in which they were measured.
+    pub values: Vec<f64>,
+}
+
+/// Our value divided by the peer's, pair by pair.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Ratio {
+    /// The median of all pairs.
+    pub median: f64,
+    /// The smallest.
+    pub min: f64,
+    /// The largest.
+    pub max: f64,
+}
+
+/// Ours against one peer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Comparison {
+    /// As in the list of goals: `G-1`.
+    pub id: String,
+    /// Which of a benchmark's comparisons it is; one of them has the goal that is hardest to reach.
+    pub variant: String,
+    /// What is measured.
+    pub name: String,
+    /// Ours.
+    pub ours: Side,
+    /// The peer.
+    pub peer: Side,
+    /// Of all values.
+    pub unit: String,
+    /// Ours divided by the peer's.
+    pub ratio: Ratio,
+    /// How many pairs were measured, after a warm-up of each.
+    pub pairs: usize,
+}
+
+/// A point of a curve.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Point {
+    /// The picture or table that it belongs to.
+    pub figure: String,
+    /// The curve in it.
+    pub curve: String,
+    /// What is varied.
+    pub x: f64,
+    /// The median of what was measured.
+    pub y: f64,
+    /// The smallest.
+    pub low: f64,
+    /// The largest.
+    pub high: f64,
+}
+
+/// A distribution.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Samples {
+    /// The picture that it belongs to.
+    pub figure: String,
+    /// The curve in it.
+    pub curve: String,
+    /// What was measured, in the order of measuring.
+    pub values: Vec<f64>,
+}
+
+/// Where it ran.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct Environment {
+    /// `guest` or `host`.
+    pub place: String,
+    /// Names and what they are: kernel, processor, versions of crates.
+    pub facts: BTreeMap<String, String>,
+}
+
+impl Record {
+    /// Prints the line.
+    pub fn print(&self) {
+        match serde_json::to_string(self) {
+            Ok(line) => println!("{line}"),
+            Err(error) => eprintln!("a result that cannot be printed: {error}"),
+        }
+    }
+}
