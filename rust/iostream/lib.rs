@@ -49,6 +49,7 @@ mod limits;
 mod mmap;
 mod node;
 mod notify;
+mod pages;
 mod port;
 mod producer;
 mod queue;
