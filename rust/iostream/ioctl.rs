@@ -4,12 +4,25 @@
 
 use kernel::{
     bindings as c,
+    page::PAGE_SIZE,
     prelude::*,
+    sync::atomic::Relaxed,
     transmute::{AsBytes, FromBytes},
     uaccess::{UserPtr, UserSlice},
 };
 
-use crate::{config::Direction, limits, mmap, region::Area, ring::uapi, session::Session};
+use crate::{
+    config::Direction,
+    limits, mmap,
+    port::Port,
+    region::Area,
+    ring::uapi,
+    session::Session,
+    stream::{
+        pool::{Pool, StreamCounter},
+        Mode, Stop,
+    },
+};
 
 /// An ioctl's argument: plain integers, without padding, as `iostream.h` promises.
 #[repr(transparent)]
@@ -29,6 +42,9 @@ const _: () = {
     assert!(size_of::<uapi::iostream_run>() == 3 * 8 + 2 * 4);
     assert!(size_of::<uapi::iostream_endpoint>() == 2 * 4 + 5 * 8);
     assert!(size_of::<uapi::iostream_info>() == 128 + 9 * 8);
+    assert!(size_of::<uapi::iostream_descriptor>() == 6 * 4 + 8);
+    assert!(size_of::<uapi::iostream_stream>() == 8 * 4 + 5 * 8 + 8 * 8 + 64);
+    assert!(size_of::<uapi::iostream_stop>() == 2 * 4 + 3 * 8);
 };
 
 fn read<T>(arg: usize) -> Result<T> {
@@ -59,14 +75,14 @@ pub(crate) fn ioctl(session: &Session, command: u32, arg: usize) -> Result {
             set_eventfd(session, &request)
         }
         uapi::IOSTREAM_IOC_NOTIFY => {
-            let direction = Direction::from_arg(u32::try_from(arg).map_err(|_| EINVAL)?)?;
+            let direction = Direction::from_arg(word(arg)?)?;
             let queue = session.live_queue(direction)?;
             queue.count_notification();
             session.port()?.notify(queue);
             Ok(())
         }
         uapi::IOSTREAM_IOC_RESET => {
-            let direction = Direction::from_arg(u32::try_from(arg).map_err(|_| EINVAL)?)?;
+            let direction = Direction::from_arg(word(arg)?)?;
             let queue = session.live_queue(direction)?;
             session.port()?.reset(queue)
         }
@@ -78,8 +94,47 @@ pub(crate) fn ioctl(session: &Session, command: u32, arg: usize) -> Result {
             ran
         }
         uapi::IOSTREAM_IOC_ENDPOINT => write(arg, session.endpoint()?.stats()),
-        _ => Err(ENOTTY),
+        _ => stream_ioctl(session, command, arg),
     }
+}
+
+/// The calls of streams.
+fn stream_ioctl(session: &Session, command: u32, arg: usize) -> Result {
+    match command {
+        uapi::IOSTREAM_IOC_STREAM
+        | uapi::IOSTREAM_IOC_START
+        | uapi::IOSTREAM_IOC_SUSPEND
+        | uapi::IOSTREAM_IOC_STOP
+        | uapi::IOSTREAM_IOC_MODE
+        | uapi::IOSTREAM_IOC_INPUT
+        | uapi::IOSTREAM_IOC_INPUT_SYNC => {}
+        _ => return Err(ENOTTY),
+    }
+    let pool = session.live_pool()?;
+    let port = session.port()?;
+    match command {
+        uapi::IOSTREAM_IOC_STREAM => {
+            if let Some(records) = port.records() {
+                records.join_session(pool)?;
+            }
+            write(arg, describe_stream(pool))
+        }
+        uapi::IOSTREAM_IOC_START => port.start(),
+        uapi::IOSTREAM_IOC_SUSPEND => port.suspend(),
+        uapi::IOSTREAM_IOC_STOP => {
+            let mut request: uapi::iostream_stop = read(arg)?;
+            stop(port, &mut request)?;
+            write(arg, request)
+        }
+        uapi::IOSTREAM_IOC_MODE => port.set_mode(Mode::from_arg(word(arg)?)?),
+        uapi::IOSTREAM_IOC_INPUT => Port::notice(port.to_arc(), word(arg)?),
+        _ => port.notice_sync(word(arg)?),
+    }
+}
+
+/// An argument of 32 bits.
+fn word(arg: usize) -> Result<u32> {
+    u32::try_from(arg).map_err(|_| EINVAL)
 }
 
 fn version(session: &Session) -> uapi::iostream_version {
@@ -113,6 +168,57 @@ fn describe(session: &Session, direction: Direction) -> Result<uapi::iostream_qu
         data_offset: mmap::offset(direction, Area::Data),
         counters: queue.counters(),
     })
+}
+
+fn describe_stream(pool: &Pool) -> uapi::iostream_stream {
+    let spec = pool.spec();
+    let counter = |counter| pool.counter(counter).load(Relaxed);
+    uapi::iostream_stream {
+        mode: pool.mode() as u32,
+        state: pool.state() as u32,
+        buffers: pool.count(),
+        max_buffers: pool.max_buffers(),
+        data_bytes: spec.data_bytes,
+        control_bytes: spec.control_bytes,
+        format: spec.format,
+        reserved: 0,
+        generation: pool.info().generation(),
+        info_offset: mmap::stream_info_offset(),
+        buffers_offset: mmap::buffers_offset(),
+        buffer_stride: (spec.buffer_pages() * PAGE_SIZE) as u64,
+        control_start: (spec.data_pages() * PAGE_SIZE) as u64,
+        counters: uapi::iostream_stream_counters {
+            sent: counter(StreamCounter::Sent),
+            received: counter(StreamCounter::Received),
+            discarded: counter(StreamCounter::Discarded),
+            rejected_size: counter(StreamCounter::RejectedSize),
+            rejected_id: counter(StreamCounter::RejectedId),
+            rejected_owner: counter(StreamCounter::RejectedOwner),
+            rejected_range: counter(StreamCounter::RejectedRange),
+            rejected_flags: counter(StreamCounter::RejectedFlags),
+        },
+        description: spec.description,
+    }
+}
+
+fn stop(port: &Port, request: &mut uapi::iostream_stop) -> Result {
+    if request.flags & !uapi::IOSTREAM_STOP_FLAGS != 0
+        || request.reserved != 0
+        || request.discarded_output != 0
+        || request.discarded_input != 0
+    {
+        return Err(EINVAL);
+    }
+    let how = if request.flags & uapi::IOSTREAM_STOP_DRAIN != 0 {
+        Stop::Drain
+    } else {
+        Stop::Discard
+    };
+    let timeout = (request.timeout_ns != 0).then_some(request.timeout_ns);
+    let discarded = port.stop(how, timeout)?;
+    request.discarded_output = discarded.output;
+    request.discarded_input = discarded.input;
+    Ok(())
 }
 
 fn set_eventfd(session: &Session, request: &uapi::iostream_eventfd) -> Result {

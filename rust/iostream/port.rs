@@ -11,54 +11,31 @@ use core::ptr;
 use kernel::{
     prelude::*,
     sync::{
-        atomic::{Acquire, Atomic, Full, Relaxed, Release},
-        barrier::smp_mb,
-        new_mutex, rcu, srcu, Arc, Mutex, Srcu,
+        atomic::{Acquire, Atomic, Relaxed, Release},
+        new_mutex, rcu, Arc, Mutex,
     },
     workqueue::{impl_has_work, new_work, Work, WorkItem},
 };
 
 use crate::{
+    callbacks::Callbacks,
     config::{Direction, QueueConfig},
-    driver::{Driver, Opener},
+    driver::Opener,
     error::Error,
-    notify::WaitQueue,
+    kicks::Kicks,
     queue::Queue,
+    session_queues::SessionQueues,
+    stream::{config::StreamSpec, Notices, Records, NOTICE_WORK},
     work,
 };
-
-/// Callbacks run, wait until they are enabled again, or never run again.
-const ENABLED: u32 = 0;
-const DISABLED: u32 = 1;
-const CANCELLED: u32 = 2;
 
 /// Which queues a port has.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct PortConfig {
     pub(crate) output: Option<QueueConfig>,
     pub(crate) input: Option<QueueConfig>,
-}
-
-/// The driver of a port, as callbacks find it. Lives as long as its registration.
-pub(crate) struct Slot(pub(crate) *const dyn Driver);
-
-/// The queues of one session.
-#[derive(Default)]
-pub(crate) struct SessionQueues([Option<Arc<Queue>>; 2]);
-
-impl SessionQueues {
-    /// The queue of a direction, if the session has one.
-    pub(crate) fn get(&self, direction: Direction) -> Option<&Arc<Queue>> {
-        match direction {
-            Direction::Output => self.0[0].as_ref(),
-            Direction::Input => self.0[1].as_ref(),
-        }
-    }
-
-    /// All there are.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Queue>> {
-        self.0.iter().flatten()
-    }
+    /// The queues are a stream's.
+    pub(crate) stream: Option<StreamSpec>,
 }
 
 /// Who has a port open.
@@ -68,13 +45,23 @@ struct State {
     /// Its registration is gone.
     gone: bool,
     /// The session's queues, for those who look from outside: sysfs and removal.
-    queues: [Option<Arc<Queue>>; 2],
+    queues: SessionQueues,
 }
 
 /// See the module.
 #[pin_data]
 pub(crate) struct Port {
     config: PortConfig,
+    /// The buffers of a stream, beyond sessions.
+    records: Option<Pin<KBox<Records>>>,
+    /// One change of a stream's state at a time.
+    #[pin]
+    pub(crate) changing: Mutex<()>,
+    /// Notices of a stream's client that no callback has taken yet.
+    #[pin]
+    pub(crate) notices: Notices,
+    #[pin]
+    notice_work: Work<Port, NOTICE_WORK>,
     /// The queues of the open session, or null. Read under RCU.
     published: [Atomic<*mut Queue>; 2],
     #[pin]
@@ -82,20 +69,14 @@ pub(crate) struct Port {
     gone: Atomic<u32>,
     /// A queue is taken back for a moment, to be reset.
     resetting: Atomic<u32>,
-    /// The driver, or null. Read under `srcu`.
-    slot: Atomic<*mut Slot>,
+    /// How the driver is called.
     #[pin]
-    srcu: Srcu,
-    callbacks: Atomic<u32>,
-    /// Notifications that no callback has taken yet.
-    pending: [Atomic<u32>; 2],
+    pub(crate) callbacks: Callbacks,
     /// Entries refused because nobody had the port open.
     unopened: Atomic<u64>,
     /// Where the kernel's ends sleep.
     #[pin]
-    wait: WaitQueue,
-    /// Raised each time they are woken.
-    kicks: Atomic<u32>,
+    pub(crate) kicks: Kicks,
     #[pin]
     work: Work<Port>,
 }
@@ -107,6 +88,7 @@ unsafe impl Sync for Port {}
 
 impl_has_work! {
     impl HasWork<Self> for Port { self.work }
+    impl HasWork<Self, NOTICE_WORK> for Port { self.notice_work }
 }
 
 impl WorkItem for Port {
@@ -119,24 +101,28 @@ impl WorkItem for Port {
 
 impl Port {
     pub(crate) fn new(config: PortConfig) -> Result<Arc<Self>> {
+        let records = match config.stream {
+            Some(spec) => Some(KBox::pin_init(Records::new(spec)?, GFP_KERNEL)?),
+            None => None,
+        };
         Arc::pin_init(
             try_pin_init!(Self {
                 config,
+                records,
+                changing <- new_mutex!((), "iostream_changing"),
+                notices <- Notices::new(),
+                notice_work <- new_work!("iostream_notices"),
                 published: [const { Atomic::new(ptr::null_mut()) }; 2],
                 state <- new_mutex!(State {
                     open: false,
                     gone: false,
-                    queues: [None, None],
+                    queues: SessionQueues::default(),
                 }, "iostream_port"),
                 gone: Atomic::new(0),
                 resetting: Atomic::new(0),
-                slot: Atomic::new(ptr::null_mut()),
-                srcu <- srcu::new_srcu!("iostream_callbacks"),
-                callbacks: Atomic::new(ENABLED),
-                pending: [const { Atomic::new(0) }; 2],
+                callbacks <- Callbacks::new(),
                 unopened: Atomic::new(0),
-                wait <- WaitQueue::new(kernel::static_lock_class!()),
-                kicks: Atomic::new(0),
+                kicks <- Kicks::new(),
                 work <- new_work!("iostream_port"),
             }),
             GFP_KERNEL,
@@ -227,16 +213,13 @@ impl Port {
     }
 
     fn open_claimed(&self, opener: Option<&Opener<'_>>) -> Result<SessionQueues> {
-        let make = |direction, config: Option<QueueConfig>| match config {
-            Some(config) => Queue::new(direction, config).map(Some),
-            None => Ok(None),
+        let queues = match &self.records {
+            Some(records) => records.new_session()?,
+            None => SessionQueues::new(self.config.output, self.config.input, None)?,
         };
-        let queues = [
-            make(Direction::Output, self.config.output)?,
-            make(Direction::Input, self.config.input)?,
-        ];
         if let Some(opener) = opener {
-            self.call(|driver| driver.open(opener))
+            self.callbacks
+                .call(|driver| driver.open(opener))
                 .unwrap_or(Err(ENODEV))?;
         }
         let mut state = self.state.lock();
@@ -244,15 +227,18 @@ impl Port {
             // Nobody but this call knows the queues.
             return Err(ENODEV);
         }
-        for (slot, queue) in self.published.iter().zip(&queues) {
-            publish(slot, queue.as_ref());
+        for direction in [Direction::Output, Direction::Input] {
+            publish(&self.published[direction as usize], queues.get(direction));
         }
         state.queues = queues.clone();
-        Ok(SessionQueues(queues))
+        Ok(queues)
     }
 
     /// Ends the session: takes its queues back and tells the driver.
     pub(crate) fn close(&self, queues: SessionQueues) {
+        if let Some(pool) = queues.pool() {
+            self.stop_for_good(pool);
+        }
         let outside = {
             let mut state = self.state.lock();
             for slot in &self.published {
@@ -261,12 +247,15 @@ impl Port {
             core::mem::take(&mut state.queues)
         };
         // Kernel ends that wait for the process learn that it is gone.
-        self.kick();
-        let _ = self.call(|driver| driver.closed());
-        drop(outside);
-        for queue in queues.0.into_iter().flatten() {
-            Queue::retire(queue);
+        self.kicks.kick();
+        if self.records.is_some() {
+            // What this client said is not for the next.
+            self.notices.clear();
+            self.callbacks.synchronize();
         }
+        let _ = self.callbacks.call(|driver| driver.closed());
+        drop(outside);
+        queues.retire();
         self.state.lock().open = false;
     }
 
@@ -280,64 +269,44 @@ impl Port {
         // No read(2) or write(2) may be at the process's end. Not to be waited for: one that copies
         // may wait for a page of the process's for as long as the process likes.
         let _call = queue.call_lock.try_lock().ok_or(EBUSY)?;
-        // This lock keeps out `close`, `revoke` and another reset.
+        // SAFETY: The queue was taken back, and a grace period has passed.
+        self.with_ends_quiesced(&[queue.direction()], |_| unsafe { queue.reset() })
+    }
+
+    /// Runs `f` while the kernel's ends of these directions are not at work: their queues are taken
+    /// back for that long. Sleeps.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV`: the registration is gone, or the session's queues are.
+    pub(crate) fn with_ends_quiesced<R>(
+        &self,
+        directions: &[Direction],
+        f: impl FnOnce(&SessionQueues) -> R,
+    ) -> Result<R> {
+        // This lock keeps out `close`, `revoke` and another such call.
         let state = self.state.lock();
         if state.gone {
             return Err(ENODEV);
         }
-        let slot = &self.published[queue.direction() as usize];
         // Only for the error that ends meanwhile get, so it needs no order.
         self.resetting.store(1, Relaxed);
-        // ORDERING: the grace period pairs with the section in `with_queue` (litmus: retire).
-        slot.store(ptr::null_mut(), Release);
-        rcu::synchronize_rcu();
-        // SAFETY: The queue was taken back, and a grace period has passed.
-        unsafe { queue.reset() };
-        publish(slot, Some(queue));
-        self.resetting.store(0, Relaxed);
-        self.kick();
-        Ok(())
-    }
-
-    /// Wakes the kernel's ends.
-    pub(crate) fn kick(&self) {
-        self.kicks.fetch_add(1, Full);
-        self.wait.wake_all(0);
-    }
-
-    /// How often they were woken. Read it, look at the rings, then wait for it to change.
-    pub(crate) fn kicks(&self) -> u32 {
-        // ORDERING: pairs with the full read-modify-write in `kick` (litmus: kick).
-        self.kicks.load(Acquire)
-    }
-
-    /// Sleeps until the number of kicks is not `seen` any more; until any signal if
-    /// `interruptible`, else a fatal one; and at most `timeout_ns`.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Interrupted`]; [`Error::TimedOut`].
-    pub(crate) fn wait_for_kick(
-        &self,
-        seen: u32,
-        timeout_ns: Option<u64>,
-        interruptible: bool,
-    ) -> Result<(), Error> {
-        let kicked = || self.kicks() != seen;
-        match self.wait.wait(interruptible, timeout_ns, kicked) {
-            Ok(()) => Ok(()),
-            Err(error) if error == ETIMEDOUT => Err(Error::TimedOut),
-            Err(_) => Err(Error::Interrupted),
+        for direction in directions {
+            // ORDERING: the grace period pairs with the section in `with_queue` (litmus: retire).
+            self.published[*direction as usize].store(ptr::null_mut(), Release);
         }
-    }
-
-    /// Gives the port its driver.
-    ///
-    /// # Safety
-    ///
-    /// `slot` and what it points at live until [`Self::revoke`] has returned.
-    pub(crate) unsafe fn set_driver(&self, slot: &Slot) {
-        self.slot.store(ptr::from_ref(slot).cast_mut(), Release);
+        rcu::synchronize_rcu();
+        let result = f(&state.queues);
+        for direction in directions {
+            publish(
+                &self.published[*direction as usize],
+                state.queues.get(*direction),
+            );
+        }
+        self.resetting.store(0, Relaxed);
+        drop(state);
+        self.kicks.kick();
+        Ok(result)
     }
 
     /// Takes the driver away for good: all waiters wake, and no callback runs when this returns.
@@ -352,81 +321,44 @@ impl Port {
             }
             core::mem::take(&mut state.queues)
         };
-        for queue in queues.iter().flatten() {
+        for queue in queues.iter() {
             queue.set_gone();
         }
-        self.kick();
-        // ORDERING: the grace period pairs with the section in `call` (litmus: callbacks-revoke).
-        self.slot.store(ptr::null_mut(), Release);
-        self.srcu.synchronize();
-        for queue in queues.into_iter().flatten() {
-            Queue::release(queue);
+        self.kicks.kick();
+        if let Some(pool) = queues.pool() {
+            self.stop_for_good(pool);
         }
-    }
-
-    /// Runs `f` with the driver, unless it is gone.
-    fn call<R>(&self, f: impl FnOnce(&dyn Driver) -> R) -> Option<R> {
-        let _srcu = self.srcu.read_lock();
-        // ORDERING: pairs with the release store in `set_driver`
-        // (litmus: publish-pointer, callbacks-revoke).
-        let slot = self.slot.load(Acquire);
-        if slot.is_null() {
-            return None;
-        }
-        // SAFETY: `revoke` clears the pointer and waits for this section before slot and driver go.
-        Some(f(unsafe { &*(*slot).0 }))
+        self.callbacks.revoke();
+        queues.release();
     }
 
     /// Tells the kernel's ends that the process published: wakes who sleeps, and runs the driver's
     /// callback.
     pub(crate) fn notify(&self, queue: &Queue) {
-        self.kick();
-        let direction = queue.direction();
-        self.pending[direction as usize].store(1, Relaxed);
-        // ORDERING: pairs with the full barrier in `enable_callbacks`: one of the two sees the
-        // other, and takes what is pending (litmus: callbacks-enable).
-        smp_mb(Full);
-        self.dispatch(direction);
+        self.kicks.kick();
+        self.callbacks.set_pending(queue.direction());
+        self.dispatch(queue.direction());
     }
 
-    fn dispatch(&self, direction: Direction) {
-        if self.callbacks.load(Relaxed) != ENABLED {
+    /// Runs the callback of a direction if it is due.
+    pub(crate) fn dispatch(&self, direction: Direction) {
+        if self.is_paused() {
             return;
         }
-        let _ = self.call(|driver| {
-            // ORDERING: inside the SRCU section, so that `disable_callbacks` waits for who saw
-            // "enabled" (litmus: callbacks-disable).
-            if self.callbacks.load(Relaxed) != ENABLED
-                || self.pending[direction as usize].xchg(0, Full) == 0
-            {
-                return;
-            }
-            match direction {
+        self.callbacks
+            .run_pending(direction, |driver| match direction {
                 Direction::Output => driver.room_available(),
+                Direction::Input if self.returns_empty() => driver.room_available(),
                 Direction::Input => driver.data_available(),
-            }
-        });
-    }
-
-    /// No callback runs when this returns, nor starts until [`Self::enable_callbacks`].
-    pub(crate) fn disable_callbacks(&self) {
-        let _ = self.callbacks.cmpxchg(ENABLED, DISABLED, Full);
-        self.srcu.synchronize();
+            });
     }
 
     /// Runs what came while callbacks were disabled, and those to come.
     pub(crate) fn enable_callbacks(&self) {
-        let _ = self.callbacks.cmpxchg(DISABLED, ENABLED, Full);
-        // ORDERING: pairs with the full barrier in `notify` (litmus: callbacks-enable).
-        smp_mb(Full);
+        self.callbacks.enable();
         self.dispatch(Direction::Output);
         self.dispatch(Direction::Input);
-    }
-
-    /// No callback runs when this returns, nor ever again.
-    pub(crate) fn cancel_callbacks(&self) {
-        self.callbacks.xchg(CANCELLED, Full);
-        self.srcu.synchronize();
+        self.run_notices();
     }
 
     /// Runs `f` with the open session's queue of a direction, from process context.
@@ -436,15 +368,34 @@ impl Port {
         f: impl FnOnce(&Queue) -> R,
     ) -> Option<R> {
         let state = self.state.lock();
-        state.queues[direction as usize]
-            .as_ref()
-            .map(|queue| f(queue))
+        state.queues.get(direction).map(|queue| f(queue))
+    }
+
+    /// The open session's queue of a direction.
+    pub(crate) fn open_queue(&self, direction: Direction) -> Option<Arc<Queue>> {
+        self.state.lock().queues.get(direction).cloned()
+    }
+
+    /// Runs `f` with whether a session is open, or about to be, and with its queues if it is;
+    /// meanwhile none opens or closes.
+    pub(crate) fn while_open_or_not<R>(
+        &self,
+        f: impl FnOnce(bool, Option<&SessionQueues>) -> R,
+    ) -> R {
+        let state = self.state.lock();
+        let open = state.queues.iter().next().is_some();
+        f(state.open, open.then_some(&state.queues))
+    }
+
+    /// The buffers of a stream.
+    pub(crate) fn records(&self) -> Option<&Records> {
+        self.records.as_deref()
     }
 
     /// Lets go of a reference from any context.
     pub(crate) fn release(port: Arc<Self>) {
         if let Some(last) = Arc::into_unique_or_drop(port) {
-            let _ = work::queue().enqueue(Arc::<Self>::from(last));
+            let _ = work::queue().enqueue::<Arc<Self>, 0>(last.into());
         }
     }
 }

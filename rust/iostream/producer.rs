@@ -42,9 +42,14 @@ impl Producer {
         }
     }
 
+    /// The port whose queue this is.
+    pub(crate) fn port(&self) -> &PortRef {
+        &self.port
+    }
+
     /// Runs `f` with the ring, which it has to itself.
     #[inline(always)]
-    fn with<R>(
+    pub(crate) fn with<R>(
         &mut self,
         f: impl FnOnce(&Queue, &mut ring::Producer<Mapped>) -> Result<R, Error>,
     ) -> Result<R, Error> {
@@ -179,11 +184,11 @@ impl Producer {
         interruptible: bool,
     ) -> Result<(), Error> {
         might_sleep();
-        let kicks = self.port.kicks();
+        let kicks = self.port.kicks.count();
         if self.arm_room(len)? {
             return Ok(());
         }
-        self.port.wait_for_kick(kicks, timeout_ns, interruptible)
+        self.port.kicks.wait(kicks, timeout_ns, interruptible)
     }
 
     /// Asks the process to notify once an entry of `len` bytes fits, or more: a quarter of the
