@@ -7,9 +7,10 @@ LONG ?=
 ONLY ?=
 QUICK ?=
 FILE ?=
-export LONG ONLY QUICK
+PAIRS ?=
+export LONG ONLY QUICK PAIRS
 
-.PHONY: help demo test harden check format shell vm modules modules_install userspace doc clean distclean
+.PHONY: help demo test harden bench check format shell vm modules modules_install userspace doc clean distclean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -26,6 +27,9 @@ harden: ## the VM tests on a kernel that hunts bugs: KASAN, lockdep, kmemleak (Q
 
 check: ## formatting, lints, licences, generated files, models (ONLY=pattern: checks that match)
 	@scripts/check
+
+bench: ## compare with the peers, in the VM and on the host (ONLY=G-1: one; ONLY=growth; PAIRS=9)
+	@scripts/bench
 
 format: ## format all Rust as `make check` wants it
 	@scripts/format

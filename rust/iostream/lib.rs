@@ -19,6 +19,7 @@
 //! node        device nodes; device: their file operations; session: one open
 //! io, ioctl, mmap, sysfs    what the file operations do
 //! endpoint    who serves /dev/iostream
+//! atomic      the kernel's atomics, inlined
 //! ring        the lock-free ring, shared with the user crate
 //! ```
 //!
@@ -36,6 +37,7 @@
 //! `Port::state` is not held while a driver is called. Registrations wait for `Port::srcu`, so they
 //! are not dropped inside a callback.
 
+pub(crate) mod atomic;
 pub(crate) mod bindings;
 mod callbacks;
 mod config;

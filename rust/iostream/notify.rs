@@ -14,15 +14,14 @@ use core::ptr;
 use kernel::{
     bindings as c,
     prelude::*,
-    sync::{
-        atomic::{Acquire, Atomic, Full, Relaxed},
-        barrier::smp_mb,
-        rcu, LockClassKey,
-    },
+    sync::{rcu, LockClassKey},
     types::Opaque,
 };
 
-use crate::bindings;
+use crate::{
+    atomic::{smp_mb, Acquire, Atomic, Full, Relaxed},
+    bindings,
+};
 
 /// A wait queue that any context may wake.
 ///

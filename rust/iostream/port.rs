@@ -10,14 +10,12 @@ use core::ptr;
 
 use kernel::{
     prelude::*,
-    sync::{
-        atomic::{Acquire, Atomic, Relaxed, Release},
-        new_mutex, rcu, Arc, Mutex,
-    },
+    sync::{new_mutex, rcu, Arc, Mutex},
     workqueue::{impl_has_work, new_work, Work, WorkItem},
 };
 
 use crate::{
+    atomic::{Acquire, Atomic, Relaxed, Release},
     callbacks::Callbacks,
     config::{Direction, QueueConfig},
     driver::Opener,

@@ -10,15 +10,12 @@ use core::{cell::UnsafeCell, mem::offset_of};
 use kernel::{
     bindings as c,
     prelude::*,
-    sync::{
-        atomic::{Acquire, Atomic, Full, Relaxed, Release},
-        barrier::smp_mb,
-        new_mutex, rcu, Arc, Mutex,
-    },
+    sync::{new_mutex, rcu, Arc, Mutex},
     workqueue::{impl_has_work, new_work, Work, WorkItem},
 };
 
 use crate::{
+    atomic::{smp_mb, Acquire, Atomic, Full, Relaxed, Release},
     config::{Direction, QueueConfig, Wake},
     error::Error,
     notify::Notify,
@@ -196,6 +193,7 @@ impl Queue {
     }
 
     /// The size of the queue.
+    #[inline(always)]
     pub(crate) fn geometry(&self) -> &Geometry {
         &self.config.geometry
     }
@@ -212,6 +210,7 @@ impl Queue {
     }
 
     /// Its pages.
+    #[inline(always)]
     pub(crate) fn region(&self) -> &Region {
         &self.region
     }

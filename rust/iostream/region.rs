@@ -18,10 +18,10 @@ use kernel::{
     mm::virt::VmaNew,
     page::{PAGE_SHIFT, PAGE_SIZE},
     prelude::*,
-    sync::atomic::{Atomic, Full, Relaxed, Release},
 };
 
 use crate::{
+    atomic::{Atomic, Full, Relaxed, Release},
     pages::{check_mapping, mapping_pages, prepare_mapping, SharedPages},
     ring::{uapi, Geometry, Mapped},
 };
@@ -92,6 +92,7 @@ impl Region {
         })
     }
 
+    #[inline(always)]
     fn area(&self, area: Area) -> NonNull<u8> {
         // SAFETY: Every area begins inside the mapping.
         unsafe { self.pages.base().add(area.first_page() * PAGE_SIZE) }
@@ -183,6 +184,7 @@ impl Region {
     ///
     /// As for [`Self::data`]; and the caller is the producer, with the room reserved.
     #[allow(clippy::mut_from_ref, reason = "exclusive by reservation")]
+    #[inline(always)]
     pub(crate) unsafe fn data_mut(&self, offset: usize, len: usize) -> &mut [u8] {
         // SAFETY: The caller's promise.
         unsafe { core::slice::from_raw_parts_mut(self.area(Area::Data).as_ptr().add(offset), len) }

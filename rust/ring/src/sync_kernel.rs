@@ -2,10 +2,7 @@
 
 //! Atomics and copies in the kernel: the kernel's own memory model, and one C memcpy.
 
-use kernel::sync::{
-    atomic::{Acquire, Atomic, Relaxed, Release},
-    barrier::{smp_mb, Full, Read, Write},
-};
+use crate::atomic::{smp_mb, smp_rmb, smp_wmb, Acquire, Atomic, Full, Relaxed, Release};
 
 /// A 64-bit word of shared memory that one side writes and the other reads.
 #[repr(transparent)]
@@ -51,13 +48,13 @@ pub fn full_barrier() {
 /// Keeps stores before it before stores after it.
 #[inline(always)]
 pub fn write_barrier() {
-    smp_mb(Write);
+    smp_wmb();
 }
 
 /// Keeps loads before it before loads after it.
 #[inline(always)]
 pub fn read_barrier() {
-    smp_mb(Read);
+    smp_rmb();
 }
 
 /// Copies `len` bytes between memory of our own and memory that is shared.

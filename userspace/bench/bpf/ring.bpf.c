@@ -55,7 +55,10 @@ char source[MAX_ENTRY_BYTES];
 
 static __u64 flags_of(struct work *work)
 {
-	return work->left == 1 ? work->flags_last : work->flags_within;
+	/* What comes last must not be left lying. */
+	if (work->left == 1 || work->number + 1 == work->target)
+		return work->flags_last;
+	return work->flags_within;
 }
 
 static void made(struct work *work)
@@ -144,7 +147,7 @@ int drain(struct work *context)
 {
 	struct work work = *context;
 
-	bpf_user_ringbuf_drain(&user_ring, take, &work, 0);
+	bpf_user_ringbuf_drain(&user_ring, take, &work, work.flags_last);
 	*context = work;
 	return 0;
 }

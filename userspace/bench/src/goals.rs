@@ -88,6 +88,16 @@ pub fn goal_of(id: &str, variant: &str) -> Option<&'static Goal> {
 }
 
 impl Goal {
+    /// By how much it is exceeded: above 1 it is met.
+    pub fn margin(&self, ours: f64, ratio: f64) -> f64 {
+        let value = if self.absolute { ours } else { ratio };
+        match self.better {
+            Better::Higher => value / self.bound,
+            Better::Lower if value <= self.bound => f64::INFINITY,
+            Better::Lower => self.bound / value,
+        }
+    }
+
     /// Whether `ours`, with this ratio to the peer's, reaches it.
     pub fn is_met(&self, ours: f64, ratio: f64) -> bool {
         let value = if self.absolute { ours } else { ratio };

@@ -28,15 +28,28 @@ pub fn rate_of(count: u64, time: Duration) -> f64 {
 /// Measures for about as long each time: how much is to be done follows from the last time.
 pub struct Sized {
     count: u64,
+    target: Duration,
 }
 
-/// How long one measurement is to take.
-const TARGET: Duration = Duration::from_millis(400);
+/// How long one measurement of a pair is to take, and of a point of a curve.
+const PAIR: Duration = Duration::from_millis(400);
+const POINT: Duration = Duration::from_millis(100);
 
 impl Sized {
     /// The first time, which is the warm-up's, does `count`.
     pub fn new(count: u64) -> Self {
-        Self { count }
+        Self {
+            count,
+            target: PAIR,
+        }
+    }
+
+    /// As [`Self::new`], for a point of a curve.
+    pub fn quick(count: u64) -> Self {
+        Self {
+            count,
+            target: POINT,
+        }
     }
 
     /// The rate of `run`, which does as much as it is told and returns how long that took.
@@ -46,8 +59,8 @@ impl Sized {
     /// What `run` returns.
     pub fn rate(&mut self, run: impl FnOnce(u64) -> Result<Duration>) -> Result<f64> {
         let rate = rate_of(self.count, run(self.count)?);
-        let next = rate * TARGET.as_secs_f64();
-        self.count = (next as u64).clamp(1_000, 50_000_000);
+        let next = rate * self.target.as_secs_f64();
+        self.count = (next as u64).clamp(100, 50_000_000);
         Ok(rate)
     }
 }

@@ -7,10 +7,18 @@
 //! Prints one JSON object a result, and lines that begin with `#` to say how far it is.
 
 mod bpf;
+mod counts;
+mod growth;
+mod input;
+mod latency;
+mod messages;
 mod node;
 mod output;
+mod split;
 
-use iostream_bench::{Contender, Harness, Result, Sized};
+use iostream_bench::{
+    comparison, median, quantile, Contender, Harness, Record, Result, Samples, Side, Sized,
+};
 use output::{Flow, Reader};
 
 fn main() -> Result<()> {
@@ -18,11 +26,19 @@ fn main() -> Result<()> {
     let only = arguments.next();
     let pairs = arguments.next().map_or(Ok(5), |pairs| pairs.parse())?;
     let harness = Harness::new(only, pairs);
-    queues(&harness)
+    if harness.wants("split") {
+        split::run(&harness)?;
+    }
+    output_queues(&harness)?;
+    input_queues(&harness)?;
+    other_means(&harness)?;
+    sleepers(&harness)?;
+    counted(&harness)?;
+    growth::run(&harness)
 }
 
 /// G-1 to G-3, and G-5: kernel to user.
-fn queues(harness: &Harness) -> Result<()> {
+fn output_queues(harness: &Harness) -> Result<()> {
     if harness.wants("G-1") {
         let name = "8-byte records, kernel to user, two processors, wake every 500";
         let peer = peer("two processors", Flow::BASE, bpf::FORCE_WAKEUP);
@@ -64,13 +80,156 @@ fn queues(harness: &Harness) -> Result<()> {
     Ok(())
 }
 
+/// G-4: user to kernel.
+fn input_queues(harness: &Harness) -> Result<()> {
+    if !harness.wants("G-4") {
+        return Ok(());
+    }
+    let flow = Flow::BASE;
+    let mut sized = Sized::new(200_000);
+    let settings = "crate's batches of 500 by copy; the driver drains 500 at a time";
+    let ours = Contender::ours(settings, move || {
+        sized.rate(|count| input::ours(flow, count))
+    });
+    let mut peer = Contender::peer("user to kernel", "BPF user ring buffer");
+    for (flags, name) in [(bpf::NO_WAKEUP, "BPF_RB_NO_WAKEUP"), (0, "flags 0")] {
+        let mut sized = Sized::new(100_000);
+        let settings = format!("user_ring_buffer__reserve and submit; drained with {name}");
+        peer = peer.at(settings, move || {
+            sized.rate(|count| input::peer(flow, flags, count))
+        });
+    }
+    let name = "8-byte records, user to kernel";
+    harness.compare("G-4", name, "records/s", ours, vec![peer])
+}
+
+/// G-6: against system calls.
+fn other_means(harness: &Harness) -> Result<()> {
+    if !harness.wants("G-6") {
+        return Ok(());
+    }
+    type Run = fn(usize, u64) -> Result<std::time::Duration>;
+    let peers: [(_, _, Run); 3] = [
+        ("pipe", "1 MiB; write(2) each, read(2) of 64 KiB", messages::pipes),
+        ("Unix datagrams", "send(2) and recv(2) each, 1 MiB", messages::datagrams),
+        ("read(2) of a device", "/dev/zero, read(2) each", messages::device),
+    ];
+    let peers = peers.map(|(variant, settings, run)| {
+        let mut sized = Sized::new(50_000);
+        Contender::peer(variant, variant).at(settings, move || {
+            sized.rate(|count| run(64, count))
+        })
+    });
+    let flow = Flow {
+        entry_bytes: 64,
+        batch: 1,
+        ..Flow::BASE
+    };
+    let name = "64-byte messages, each sent on its own";
+    harness.compare("G-6", name, "messages/s", ours(flow), peers.into())
+}
+
+/// G-8: how soon a sleeper runs.
+fn sleepers(harness: &Harness) -> Result<()> {
+    /// Wake-ups in each measurement.
+    const WAKEUPS: usize = 1000;
+    if !harness.wants("G-8") {
+        return Ok(());
+    }
+    type Run = fn(usize) -> Result<Vec<f64>>;
+    let contenders: [(_, Run); 3] = [
+        ("iostream", latency::ours),
+        ("eventfd", latency::bare_eventfd),
+        ("BPF", latency::bpf),
+    ];
+    let mut all = [const { Vec::new() }; 3];
+    let mut quantiles = [const { [const { Vec::new() }; 2] }; 3];
+    for (_, run) in contenders {
+        harness.say("G-8 warm-up");
+        run(WAKEUPS / 10)?;
+    }
+    for pair in 0..harness.pairs() {
+        harness.say(&format!("G-8 pair {} of {}", pair + 1, harness.pairs()));
+        for (i, (_, run)) in contenders.iter().enumerate() {
+            let times = run(WAKEUPS)?;
+            quantiles[i][0].push(quantile(&times, 0.5));
+            quantiles[i][1].push(quantile(&times, 0.99));
+            all[i].extend(times);
+        }
+    }
+    let side = |i: usize, at: usize| Side {
+        name: contenders[i].0.into(),
+        settings: "asleep in epoll, level-triggered; published by the kernel on another processor".into(),
+        median: median(&quantiles[i][at]),
+        values: quantiles[i][at].clone(),
+    };
+    let name = "one record to a consumer asleep in epoll";
+    for (variant, peer, at) in [
+        ("eventfd, p50", 1, 0),
+        ("eventfd, p99", 1, 1),
+        ("BPF, p50", 2, 0),
+        ("BPF, p99", 2, 1),
+    ] {
+        comparison("G-8", variant, name, "ns", (side(0, at), side(peer, at))).print();
+    }
+    for ((curve, _), values) in contenders.into_iter().zip(all) {
+        Record::Samples(Samples {
+            figure: "latency".into(),
+            curve: curve.into(),
+            values,
+        })
+        .print();
+    }
+    Ok(())
+}
+
+/// G-9 and G-10: system calls and pages.
+fn counted(harness: &Harness) -> Result<()> {
+    if harness.wants("G-9") {
+        let flow = Flow {
+            batch: 1,
+            ..Flow::BASE
+        };
+        let settings = format!("dequeue_wait, {} looks before it sleeps", output::SPIN);
+        let ours = Contender::ours(settings, || counts::calls_of_ours(flow, 1_000_000));
+        let peer = Contender::peer("both sides busy", "BPF ring buffer")
+            .at("flags 0, libbpf, ring_buffer__poll", || {
+                counts::calls_of_peer(flow, 1_000_000)
+            });
+        let name = "system calls for 1,000,000 records";
+        harness.compare("G-9", name, "calls", ours, vec![peer])?;
+        let ours = Contender::ours("dequeue", || counts::calls_of_draining(flow));
+        let peer = Contender::peer("a pre-filled queue", "BPF ring buffer")
+            .at("libbpf, ring_buffer__consume", || {
+                counts::peers_calls_of_draining(flow)
+            });
+        let name = "system calls to drain a queue of 512 KiB";
+        harness.compare("G-9", name, "calls", ours, vec![peer])?;
+    }
+    if harness.wants("G-10") {
+        for (variant, bytes) in [("512 KiB", 512 << 10), ("516 KiB", 516 << 10)] {
+            let ours = Contender::ours("", move || counts::pages_of_ours(bytes));
+            let peer = Contender::peer(variant, "BPF ring buffer")
+                .at("the next power of two", move || counts::pages_of_peer(bytes));
+            let name = "shared pages beyond the capacity";
+            harness.compare("G-10", name, "pages", ours, vec![peer])?;
+        }
+    }
+    Ok(())
+}
+
+/// Entries of the warm-up.
+fn first_count(flow: Flow) -> u64 {
+    20_000_000 / (flow.entry_bytes + 100)
+}
+
 fn ours<'a>(flow: Flow) -> Contender<'a> {
     let settings = format!(
         "a publication every {}; consumer in batches of 500, {} looks before it sleeps",
         flow.batch,
         output::SPIN
     );
-    let mut sized = Sized::new(500_000);
+    let mut sized = Sized::new(first_count(flow));
     Contender::ours(settings, move || {
         sized.rate(|count| output::ours(flow, count))
     })
@@ -87,7 +246,7 @@ fn peer<'a>(variant: &'static str, flow: Flow, wake: u64) -> Contender<'a> {
             _ => "flags 0",
         };
         let settings = format!("{flags} every {}, libbpf, {call}", flow.batch);
-        let mut sized = Sized::new(100_000);
+        let mut sized = Sized::new(first_count(flow));
         contender = contender.at(settings, move || {
             sized.rate(|count| output::peer(flow, wake, reader, count))
         });

@@ -142,6 +142,36 @@ pub fn ours(flow: Flow, count: u64) -> Result<Duration> {
     Ok(time)
 }
 
+/// Ours: the time in which `count` entries came over so many queues, 64 of each in turn.
+///
+/// They are sessions of /dev/iostream, each with a source of its own, on one processor.
+pub fn ours_round_robin(queues: usize, count: u64) -> Result<Duration> {
+    const RING_BYTES: u64 = 16384;
+    /// Entries of a queue before it is the next one's turn.
+    const TURN: u64 = 64;
+    pin_to(Flow::CONSUMER_CPU)?;
+    let mut ends = Vec::new();
+    for _ in 0..queues {
+        let setup = iostream::Setup::source(16, 16).output_bytes(RING_BYTES);
+        let session = setup.open()?;
+        let consumer = session.consumer()?;
+        ends.push((session, consumer));
+    }
+    let mut arrived = 0;
+    let begun = Instant::now();
+    while arrived < count {
+        for (session, consumer) in &mut ends {
+            session.run_batched(TURN, TURN as u32, Some(PATIENCE)).result?;
+            let mut batch = consumer.batch();
+            while batch.next()?.is_some() {
+                arrived += 1;
+            }
+        }
+    }
+    let time = begun.elapsed();
+    Ok(time.mul_f64(count as f64 / arrived as f64))
+}
+
 /// Looks of a consumer before it sleeps.
 pub const SPIN: u32 = 2000;
 /// Entries that our consumer takes before it tells of the room.
@@ -184,7 +214,6 @@ pub fn peer(flow: Flow, wake: u64, reader: Reader, count: u64) -> Result<Duratio
         let begun = Instant::now();
         while arrived.get().entries < count {
             match reader {
-                // The last entries of all may have come without a wake-up.
                 Reader::Poll => ring.poll(Duration::from_millis(20))?,
                 Reader::Consume => {
                     if ring.consume_raw() == 0 && flow.one_processor() {

@@ -1,1 +1,111 @@
-fn main() {}
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The benchmarks that run on the host: the ring's source itself.
+//!
+//! Usage: bench-host FOLDER [ID [PAIRS]]
+//!
+//! Prints one JSON object a result, lines that begin with `#` to say how far it is, and what
+//! criterion has to say. Its files go into the folder.
+
+mod copying;
+mod engine;
+mod instructions;
+mod memory;
+mod processes;
+mod threads;
+
+use std::cell::RefCell;
+use std::time::Duration;
+
+use engine::Engine;
+use iostream_bench::{Contender, Harness, Result};
+
+fn main() -> Result<()> {
+    let mut arguments = std::env::args().skip(1);
+    let folder = arguments.next().ok_or("which folder?")?;
+    if folder == "count" {
+        let name = arguments.next().ok_or("which function?")?;
+        return instructions::run(&name, arguments.next().ok_or("how often?")?.parse()?);
+    }
+    let only = arguments.next();
+    let pairs = arguments.next().map_or(Ok(5), |pairs| pairs.parse())?;
+    let harness = Harness::new(only, pairs);
+    let engine = RefCell::new(Engine::new(folder.into()));
+    threads(&harness, &engine)?;
+    processes(&harness, &engine)?;
+    copying(&harness, &engine)?;
+    counted(&harness)
+}
+
+/// Iterations a second.
+fn rate(engine: &RefCell<Engine>, run: fn(u64) -> Duration) -> Result<f64> {
+    Ok(1e9 / engine.borrow_mut().ns_per_iteration(run)?)
+}
+
+fn threads(harness: &Harness, engine: &RefCell<Engine>) -> Result<()> {
+    if !harness.wants("N-1") {
+        return Ok(());
+    }
+    type Run = fn(u64) -> Duration;
+    let best = |variant, peers: &[(&'static str, Run)]| {
+        peers.iter().fold(Contender::peer(variant, "best crate"), |best, (name, run)| {
+            let run = *run;
+            best.at(*name, move || rate(engine, run))
+        })
+    };
+    let name = "8-byte items, thread to thread";
+    let ours = Contender::ours("one at a time", || rate(engine, threads::queue));
+    let peers: [(_, Run); 3] = [
+        ("rtrb", threads::rtrb),
+        ("ringbuf", threads::ringbuf),
+        ("crossbeam ArrayQueue", threads::crossbeam),
+    ];
+    let peer = best("one at a time", &peers);
+    harness.compare("N-1", name, "items/s", ours, vec![peer])?;
+    let ours = Contender::ours("batches of 500", || rate(engine, threads::queue_batched));
+    let peers: [(_, Run); 2] = [
+        ("rtrb, slices of 500", threads::rtrb_batched),
+        ("ringbuf, slices of 500", threads::ringbuf_batched),
+    ];
+    let peer = best("in batches", &peers);
+    harness.compare("N-1", name, "items/s", ours, vec![peer])
+}
+
+fn processes(harness: &Harness, engine: &RefCell<Engine>) -> Result<()> {
+    if !harness.wants("N-2") {
+        return Ok(());
+    }
+    let ours = Contender::ours("a publication every 32", || rate(engine, processes::ring));
+    let peers = vec![
+        Contender::peer("bbqueue", "bbqueue")
+            .at("framed, in shared memory", || rate(engine, processes::bbqueue)),
+        Contender::peer("Unix socket", "Unix datagrams")
+            .at("send(2) and recv(2) each", || rate(engine, processes::socket)),
+    ];
+    let name = "records of 16 to 256 bytes, process to process";
+    harness.compare("N-2", name, "records/s", ours, peers)
+}
+
+fn copying(harness: &Harness, engine: &RefCell<Engine>) -> Result<()> {
+    if !harness.wants("N-3") {
+        return Ok(());
+    }
+    let ours = Contender::ours("push and pop", || rate(engine, copying::ring));
+    let peer = Contender::peer("64 KiB", "memcpy")
+        .at("the same bytes, twice", || rate(engine, copying::memcpy));
+    let name = "64 KiB copied in and out";
+    harness.compare("N-3", name, "copies/s", ours, vec![peer])
+}
+
+fn counted(harness: &Harness) -> Result<()> {
+    if !harness.wants("N-4") {
+        return Ok(());
+    }
+    let ours = Contender::ours("push, publish, pop, publish", || {
+        instructions::count("bench_count_queue")
+    });
+    let peer = Contender::peer("enqueue and dequeue", "rtrb")
+        .at("push, pop", || instructions::count("bench_count_rtrb"));
+    let name = "instructions for an item in and out again";
+    harness.compare("N-4", name, "instructions", ours, vec![peer])
+}

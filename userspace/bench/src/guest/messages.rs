@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Messages by system calls: pipes, Unix datagrams, read(2) of a device.
+
+use std::fs::File;
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::net::UnixDatagram;
+use std::time::{Duration, Instant};
+
+use iostream_bench::{pin_to, Result};
+use rustix::pipe::{fcntl_setpipe_size, pipe};
+
+use crate::node;
+
+const SENDER_CPU: usize = 0;
+const RECEIVER_CPU: usize = 1;
+
+/// Adds up the numbers of messages that lie one behind the other.
+#[derive(Default)]
+struct Arrived {
+    messages: u64,
+    sum: u64,
+}
+
+impl Arrived {
+    fn add(&mut self, bytes: &[u8], message_bytes: usize) {
+        for message in bytes.chunks_exact(message_bytes) {
+            if let Some(number) = message.first_chunk::<8>() {
+                self.sum = self.sum.wrapping_add(u64::from_ne_bytes(*number));
+            }
+            self.messages += 1;
+        }
+    }
+
+    fn check(&self, count: u64) -> Result<()> {
+        if self.messages == count && self.sum == node::sum_of(count) {
+            return Ok(());
+        }
+        Err(format!("{} of {count} messages arrived", self.messages).into())
+    }
+}
+
+/// Runs `send` for each message on the one processor and `receive` on the other.
+fn run(
+    count: u64,
+    message_bytes: usize,
+    mut send: impl FnMut(&[u8]) -> Result<()> + Send,
+    mut receive: impl FnMut(&mut Arrived) -> Result<()>,
+) -> Result<Duration> {
+    pin_to(RECEIVER_CPU)?;
+    let mut arrived = Arrived::default();
+    let time = std::thread::scope(|scope| -> Result<Duration> {
+        let begun = Instant::now();
+        let sender = scope.spawn(move || -> Result<()> {
+            pin_to(SENDER_CPU)?;
+            let mut message = vec![0; message_bytes];
+            for number in 0..count {
+                message[..8].copy_from_slice(&number.to_ne_bytes());
+                send(&message)?;
+            }
+            Ok(())
+        });
+        while arrived.messages < count {
+            receive(&mut arrived)?;
+        }
+        let time = begun.elapsed();
+        sender.join().map_err(|_| "the sender panicked")??;
+        Ok(time)
+    })?;
+    arrived.check(count)?;
+    Ok(time)
+}
+
+/// A pipe of 1 MiB: one write(2) a message, and as many a read(2) as there are.
+pub fn pipes(message_bytes: usize, count: u64) -> Result<Duration> {
+    let (reader, writer) = pipe()?;
+    fcntl_setpipe_size(&writer, 1 << 20)?;
+    let (mut reader, mut writer) = (File::from(reader), File::from(writer));
+    let mut buffer = vec![0; 1 << 16];
+    let mut kept = 0;
+    run(
+        count,
+        message_bytes,
+        move |message| Ok(writer.write_all(message)?),
+        move |arrived| {
+            kept += reader.read(&mut buffer[kept..])?;
+            let whole = kept - kept % message_bytes;
+            arrived.add(&buffer[..whole], message_bytes);
+            buffer.copy_within(whole..kept, 0);
+            kept -= whole;
+            Ok(())
+        },
+    )
+}
+
+/// A pair of Unix datagram sockets: one send(2) and one recv(2) a message.
+pub fn datagrams(message_bytes: usize, count: u64) -> Result<Duration> {
+    let (sender, receiver) = UnixDatagram::pair()?;
+    rustix::net::sockopt::set_socket_send_buffer_size(&sender, 1 << 20)?;
+    let mut buffer = vec![0; message_bytes];
+    run(
+        count,
+        message_bytes,
+        move |message| loop {
+            match sender.send(message) {
+                Ok(_) => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        },
+        move |arrived| {
+            let bytes = receiver.recv(&mut buffer)?;
+            arrived.add(&buffer[..bytes], message_bytes);
+            Ok(())
+        },
+    )
+}
+
+/// read(2) of /dev/zero: what a device costs that has nothing to do but copy.
+pub fn device(message_bytes: usize, count: u64) -> Result<Duration> {
+    pin_to(RECEIVER_CPU)?;
+    let mut zero = File::open("/dev/zero")?;
+    let mut buffer = vec![1; message_bytes];
+    let mut sum = 0u64;
+    let begun = Instant::now();
+    for _ in 0..count {
+        if zero.read(&mut buffer)? != message_bytes {
+            return Err("a short read of /dev/zero".into());
+        }
+        sum += u64::from(buffer[0]);
+    }
+    let time = begun.elapsed();
+    if sum != 0 {
+        return Err("/dev/zero is not zero".into());
+    }
+    Ok(time)
+}

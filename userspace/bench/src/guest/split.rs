@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Each side on its own, without the other: where the time goes.
+
+use std::time::Instant;
+
+use iostream_bench::{pin_to, Harness, Result};
+
+use crate::node;
+use crate::output::Flow;
+
+/// A ring that holds all entries.
+const RING_BYTES: u64 = 64 << 20;
+
+/// Nanoseconds an entry for producing alone and consuming alone.
+pub fn run(harness: &Harness) -> Result<()> {
+    pin_to(1)?;
+    for (entry_bytes, batch) in [(8u64, 1u64), (8, 10), (8, 500), (64, 1), (64, 500), (1024, 500), (4096, 500)] {
+        let flow = Flow { entry_bytes, batch, ring_bytes: RING_BYTES, ..Flow::BASE };
+        let count = (RING_BYTES / (entry_bytes + 8)).min(2_000_000);
+        let (mut produce, mut consume, mut single) = (Vec::new(), Vec::new(), Vec::new());
+        for _ in 0..harness.pairs() {
+            let session = node::open(flow.ring_bytes, 0)?;
+            let mut consumer = session.consumer()?;
+            node::tell(&format!("produce {count} {entry_bytes} {batch} 0"))?;
+            produce.push(node::done()?.0.time_ns as f64 / count as f64);
+            let begun = Instant::now();
+            let mut sum = 0u64;
+            let mut entries = consumer.batch();
+            for _ in 0..count / 2 {
+                sum += entries.dequeue()?.iter().map(|b| u64::from(*b)).sum::<u64>() & 1;
+            }
+            drop(entries);
+            consume.push(begun.elapsed().as_nanos() as f64 / (count / 2) as f64);
+            let begun = Instant::now();
+            for _ in count / 2..count {
+                sum += u64::from(consumer.dequeue()?[0]);
+            }
+            single.push(begun.elapsed().as_nanos() as f64 / (count / 2) as f64);
+            std::hint::black_box(sum);
+        }
+        let m = iostream_bench::median;
+        println!("{entry_bytes} x {batch}: produce {:.0} ns, consume {:.0} ns in a batch, {:.0} ns one by one", m(&produce), m(&consume), m(&single));
+    }
+    Ok(())
+}

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! N-4: instructions for one item in and out again, by callgrind.
+//!
+//! The program runs itself under callgrind, which counts inside the named functions alone. Two runs
+//! of different length; what they differ in is the items.
+
+use std::hint::black_box;
+use std::process::Command;
+
+use iostream_bench::Result;
+
+use super::memory::RingMemory;
+
+const SHORT: u64 = 10_000;
+const LONG: u64 = 20_000;
+
+/// Of the ring of queues, with headers.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn bench_count_queue(count: u64) {
+    let memory = RingMemory::new(65536).expect("memory");
+    // SAFETY: Once for this memory, which outlives both.
+    let (mut producer, mut consumer) = unsafe { memory.ends() };
+    let mut bytes = [0; 8];
+    for item in 0..count {
+        producer.push(&black_box(item).to_ne_bytes()).expect("room");
+        producer.publish();
+        consumer.pop(&mut bytes).expect("an item");
+        consumer.publish();
+        black_box(u64::from_ne_bytes(bytes));
+    }
+}
+
+/// Of rtrb.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn bench_count_rtrb(count: u64) {
+    let (mut producer, mut consumer) = rtrb::RingBuffer::<u64>::new(4096);
+    for item in 0..count {
+        producer.push(black_box(item)).expect("room");
+        black_box(consumer.pop().expect("an item"));
+    }
+}
+
+const FUNCTIONS: [(&str, extern "C" fn(u64)); 2] = [
+    ("bench_count_queue", bench_count_queue),
+    ("bench_count_rtrb", bench_count_rtrb),
+];
+
+/// Runs a function, under callgrind.
+pub fn run(name: &str, count: u64) -> Result<()> {
+    let (_, function) = FUNCTIONS
+        .into_iter()
+        .find(|(known, _)| *known == name)
+        .ok_or("no such function")?;
+    function(count);
+    Ok(())
+}
+
+/// Instructions an item.
+pub fn count(name: &str) -> Result<f64> {
+    let more = collected(name, LONG)? - collected(name, SHORT)?;
+    Ok(more as f64 / (LONG - SHORT) as f64)
+}
+
+fn collected(name: &str, count: u64) -> Result<u64> {
+    let output = Command::new("valgrind")
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(format!("--toggle-collect={name}"))
+        .arg(std::env::current_exe()?)
+        .args(["count", name, &count.to_string()])
+        .output()?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    let number = text
+        .lines()
+        .find_map(|line| line.split("Collected :").nth(1))
+        .ok_or_else(|| format!("callgrind did not count: {text}"))?;
+    Ok(number.trim().parse()?)
+}

@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! N-1: eight-byte items from one thread to another.
+
+use std::hint::spin_loop;
+use std::sync::Barrier;
+use std::time::{Duration, Instant};
+
+use crossbeam_queue::ArrayQueue;
+use iostream_bench::pin_to;
+use ringbuf::traits::{Consumer as _, Producer as _, Split};
+use ringbuf::HeapRb;
+
+use super::memory::RingMemory;
+
+/// Items that fit into each ring.
+pub const ITEMS: usize = 32768;
+/// Items of a batch.
+pub const BATCH: usize = 500;
+
+/// Runs both sides on processors 0 and 1; the time until all items have arrived, which `take`
+/// adds up.
+fn run(
+    count: u64,
+    mut put: impl FnMut(u64) + Send,
+    mut take: impl FnMut(u64) -> u64,
+) -> Duration {
+    let both = Barrier::new(2);
+    pin_to(1).expect("two processors");
+    let (sum, time) = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            pin_to(0).expect("two processors");
+            both.wait();
+            put(count);
+        });
+        both.wait();
+        let begun = Instant::now();
+        (take(count), begun.elapsed())
+    });
+    assert_eq!(sum, (0..count).fold(0, u64::wrapping_add), "items went wrong");
+    time
+}
+
+/// The ring of queues, with its headers: one at a time.
+pub fn queue(count: u64) -> Duration {
+    let memory = RingMemory::new(ITEMS * 16).expect("memory");
+    // SAFETY: Once for this memory, which outlives both.
+    let (mut producer, mut consumer) = unsafe { memory.ends() };
+    run(
+        count,
+        |count| {
+            for item in 0..count {
+                while producer.push(&item.to_ne_bytes()).is_err() {
+                    spin_loop();
+                }
+                producer.publish();
+            }
+        },
+        |count| {
+            let (mut sum, mut bytes) = (0u64, [0; 8]);
+            for _ in 0..count {
+                while consumer.pop(&mut bytes).is_err() {
+                    spin_loop();
+                }
+                consumer.publish();
+                sum = sum.wrapping_add(u64::from_ne_bytes(bytes));
+            }
+            sum
+        },
+    )
+}
+
+/// The same in batches.
+pub fn queue_batched(count: u64) -> Duration {
+    let memory = RingMemory::new(ITEMS * 16).expect("memory");
+    // SAFETY: Once for this memory, which outlives both.
+    let (mut producer, mut consumer) = unsafe { memory.ends() };
+    run(
+        count,
+        |count| {
+            let mut item = 0u64;
+            while item < count {
+                let end = count.min(item + BATCH as u64);
+                while item < end && producer.push(&item.to_ne_bytes()).is_ok() {
+                    item += 1;
+                }
+                producer.publish();
+            }
+        },
+        |count| {
+            let (mut sum, mut bytes, mut taken) = (0u64, [0; 8], 0);
+            while taken < count {
+                let end = count.min(taken + BATCH as u64);
+                while taken < end && consumer.pop(&mut bytes).is_ok() {
+                    sum = sum.wrapping_add(u64::from_ne_bytes(bytes));
+                    taken += 1;
+                }
+                consumer.publish();
+            }
+            sum
+        },
+    )
+}
+
+/// rtrb, one at a time.
+pub fn rtrb(count: u64) -> Duration {
+    let (mut producer, mut consumer) = rtrb::RingBuffer::<u64>::new(ITEMS);
+    run(
+        count,
+        |count| {
+            for item in 0..count {
+                while producer.push(item).is_err() {
+                    spin_loop();
+                }
+            }
+        },
+        |count| {
+            let mut sum = 0u64;
+            for _ in 0..count {
+                loop {
+                    if let Ok(item) = consumer.pop() {
+                        sum = sum.wrapping_add(item);
+                        break;
+                    }
+                    spin_loop();
+                }
+            }
+            sum
+        },
+    )
+}
+
+/// rtrb, slices.
+pub fn rtrb_batched(count: u64) -> Duration {
+    let (mut producer, mut consumer) = rtrb::RingBuffer::<u64>::new(ITEMS);
+    run(
+        count,
+        |count| {
+            put_slices(count, |items| producer.push_partial_slice(items).0.len());
+        },
+        |count| take_slices(count, |items| consumer.pop_partial_slice(items).0.len()),
+    )
+}
+
+/// ringbuf, one at a time.
+pub fn ringbuf(count: u64) -> Duration {
+    let (mut producer, mut consumer) = HeapRb::<u64>::new(ITEMS).split();
+    run(
+        count,
+        |count| {
+            for item in 0..count {
+                while producer.try_push(item).is_err() {
+                    spin_loop();
+                }
+            }
+        },
+        |count| {
+            let mut sum = 0u64;
+            for _ in 0..count {
+                loop {
+                    if let Some(item) = consumer.try_pop() {
+                        sum = sum.wrapping_add(item);
+                        break;
+                    }
+                    spin_loop();
+                }
+            }
+            sum
+        },
+    )
+}
+
+/// ringbuf, slices.
+pub fn ringbuf_batched(count: u64) -> Duration {
+    let (mut producer, mut consumer) = HeapRb::<u64>::new(ITEMS).split();
+    run(
+        count,
+        |count| put_slices(count, |items| producer.push_slice(items)),
+        |count| take_slices(count, |items| consumer.pop_slice(items)),
+    )
+}
+
+/// crossbeam's bounded queue, which many may use: one at a time is all it has.
+pub fn crossbeam(count: u64) -> Duration {
+    let queue = ArrayQueue::<u64>::new(ITEMS);
+    run(
+        count,
+        |count| {
+            for item in 0..count {
+                while queue.push(item).is_err() {
+                    spin_loop();
+                }
+            }
+        },
+        |count| {
+            let mut sum = 0u64;
+            for _ in 0..count {
+                loop {
+                    if let Some(item) = queue.pop() {
+                        sum = sum.wrapping_add(item);
+                        break;
+                    }
+                    spin_loop();
+                }
+            }
+            sum
+        },
+    )
+}
+
+/// Makes items in slices; `put` takes as many of a slice as there is room for.
+pub fn put_slices(count: u64, mut put: impl FnMut(&[u64]) -> usize) {
+    let (mut slice, mut made) = ([0; BATCH], 0u64);
+    while made < count {
+        let len = BATCH.min((count - made) as usize);
+        for (item, number) in slice[..len].iter_mut().zip(made..) {
+            *item = number;
+        }
+        let mut done = 0;
+        while done < len {
+            done += put(&slice[done..len]);
+        }
+        made += len as u64;
+    }
+}
+
+/// Takes items in slices, and adds them up; `take` fills as much of a slice as there are.
+pub fn take_slices(count: u64, mut take: impl FnMut(&mut [u64]) -> usize) -> u64 {
+    let (mut slice, mut taken, mut sum) = ([0; BATCH], 0u64, 0u64);
+    while taken < count {
+        let len = BATCH.min((count - taken) as usize);
+        let got = take(&mut slice[..len]);
+        sum = slice[..got].iter().fold(sum, |sum, item| sum.wrapping_add(*item));
+        taken += got as u64;
+    }
+    sum
+}

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The table: for the terminal, and for the README.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use iostream_bench::{Record, GOALS};
+
+use crate::results::{Line, Results};
+
+/// For the terminal.
+pub fn text(results: &Results) -> String {
+    let mut out = String::new();
+    let _ = writeln!(
+        out,
+        "{:5} {:21} {:>10} {:>10} {:12} {:>8} {:>15} {:>8}  peer",
+        "id", "", "ours", "peer", "", "ratio", "min-max", "goal"
+    );
+    for line in all(results) {
+        let c = &line.comparison;
+        let _ = writeln!(
+            out,
+            "{:5} {:21} {:>10} {:>10} {:12} {:>8} {:>15} {:>8}  {} {}",
+            c.id,
+            c.variant,
+            number(c.ours.median),
+            number(c.peer.median),
+            c.unit,
+            ratio(c.ratio.median),
+            format!("{}-{}", ratio(c.ratio.min), ratio(c.ratio.max)),
+            line.goal.as_deref().unwrap_or(""),
+            verdict(line),
+            peer(line),
+        );
+    }
+    for id in missing(results) {
+        let _ = writeln!(out, "{id:5} not measured");
+    }
+    out
+}
+
+/// For the README.
+pub fn markdown(results: &Results) -> String {
+    let mut out = String::from(
+        "| | what | ours | peer | ratio (min to max) | goal |\n|---|---|---:|---:|---:|---:|\n",
+    );
+    for line in all(results) {
+        let c = &line.comparison;
+        let _ = writeln!(
+            out,
+            "| {} | {}; {} | {} | {} | {} ({} to {}) | {} {} |",
+            c.id,
+            c.name,
+            c.variant,
+            with_unit(c.ours.median, &c.unit),
+            with_unit(c.peer.median, &c.unit),
+            ratio(c.ratio.median),
+            ratio(c.ratio.min),
+            ratio(c.ratio.max),
+            line.goal.as_deref().unwrap_or(""),
+            verdict(line),
+        );
+    }
+    out
+}
+
+/// How cost grows: a table a figure, a line for each value of what is varied.
+pub fn growth(records: &[Record]) -> String {
+    type Curves<'a> = BTreeMap<&'a str, BTreeMap<u64, f64>>;
+    let mut figures: BTreeMap<&str, Curves<'_>> = BTreeMap::new();
+    for record in records {
+        if let Record::Point(point) = record {
+            let curves = figures.entry(&point.figure).or_default();
+            let curve = curves.entry(&point.curve).or_default();
+            curve.insert(point.x as u64, point.y);
+        }
+    }
+    let mut out = String::new();
+    for (figure, curves) in figures {
+        let names: Vec<&str> = curves.keys().copied().collect();
+        let _ = writeln!(out, "\n| {figure} | {} |", names.join(" | "));
+        let _ = writeln!(out, "|---:|{}", "---:|".repeat(names.len()));
+        let mut values: Vec<u64> = curves.values().flat_map(|c| c.keys().copied()).collect();
+        values.sort_unstable();
+        values.dedup();
+        for x in values {
+            let _ = write!(out, "| {x} |");
+            for curve in curves.values() {
+                let value = curve.get(&x).map_or(String::new(), |y| number(*y));
+                let _ = write!(out, " {value} |");
+            }
+            out.push('\n');
+        }
+    }
+    out
+}
+
+fn all(results: &Results) -> impl Iterator<Item = &Line> {
+    results.benchmarks.iter().flat_map(|b| &b.comparisons)
+}
+
+fn missing(results: &Results) -> Vec<&'static str> {
+    let mut ids: Vec<&str> = GOALS.iter().map(|goal| goal.id).collect();
+    ids.dedup();
+    ids.retain(|id| results.benchmarks.iter().all(|b| b.id != *id));
+    ids
+}
+
+fn peer(line: &Line) -> String {
+    let peer = &line.comparison.peer;
+    format!("{}: {}", peer.name, peer.settings)
+}
+
+fn verdict(line: &Line) -> &'static str {
+    match line.met {
+        Some(true) => "met",
+        Some(false) => "not met",
+        None => "",
+    }
+}
+
+fn ratio(value: f64) -> String {
+    if !value.is_finite() {
+        return "-".into();
+    }
+    format!("{value:.2}×")
+}
+
+/// Three figures, and a letter for the thousands.
+fn number(value: f64) -> String {
+    let (value, letter) = match value.abs() {
+        size if size >= 1e9 => (value / 1e9, "G"),
+        size if size >= 1e6 => (value / 1e6, "M"),
+        size if size >= 1e4 => (value / 1e3, "k"),
+        _ => (value, ""),
+    };
+    let places = match value.abs() {
+        size if size >= 100.0 || value.fract() == 0.0 => 0,
+        size if size >= 10.0 => 1,
+        _ => 2,
+    };
+    format!("{value:.places$}{letter}")
+}
+
+fn with_unit(value: f64, unit: &str) -> String {
+    format!("{} {unit}", number(value))
+}
