@@ -155,8 +155,11 @@ impl Pool {
         if let Some((_, record)) = slot.joined.as_ref() {
             record.set_references(to_client.into());
         }
-        slot.owner
-            .store(if to_client { CLIENT } else { FREE }, Relaxed);
+        let first = if to_client { CLIENT } else { FREE };
+        // What the driver has in its hands meanwhile stays there.
+        for other in [FREE, CLIENT] {
+            let _ = slot.owner.cmpxchg(other, first, Full);
+        }
     }
 
     /// How the driver described the stream.
