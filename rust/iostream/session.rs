@@ -188,11 +188,12 @@ impl Session {
                 Direction::Input => "input",
             };
             let n = queue.counters();
+            let (watermark_bytes, latency_ns) = queue.watermark();
             seq_print!(
                 seq,
                 "iostream-{}:\tdata_bytes {} entries {} bytes {} wakeups_sent {} \
                  wakeups_suppressed {} notifications {} full {} lost {} corrupt {} \
-                 high_water_bytes {}\n",
+                 high_water_bytes {} watermark_bytes {} latency_ns {}\n",
                 name,
                 queue.geometry().data_bytes(),
                 n.entries,
@@ -204,6 +205,8 @@ impl Session {
                 n.lost,
                 n.corrupt,
                 n.high_water_bytes,
+                watermark_bytes,
+                latency_ns,
             );
         }
     }
