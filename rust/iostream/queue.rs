@@ -26,6 +26,7 @@ use crate::{
     notify::Notify,
     region::{Area, Region},
     ring::{self, uapi, Geometry, Mapped},
+    stream::pool::Pool,
     work,
 };
 use ready::Watermark;
@@ -65,6 +66,8 @@ pub(crate) struct Queue {
     region: Region,
     direction: Direction,
     config: QueueConfig,
+    /// Of a stream's queue: the session's buffers.
+    pool: Option<Arc<Pool>>,
     end: UnsafeCell<End>,
     #[pin]
     pub(crate) notify: Notify,
@@ -113,7 +116,11 @@ impl Queue {
     /// # Errors
     ///
     /// `EINVAL`: an overwriting input queue; `EDQUOT`; `ENOMEM`.
-    pub(crate) fn new(direction: Direction, config: QueueConfig) -> Result<Arc<Self>> {
+    pub(crate) fn new(
+        direction: Direction,
+        config: QueueConfig,
+        pool: Option<Arc<Pool>>,
+    ) -> Result<Arc<Self>> {
         if config.overwrite && direction == Direction::Input {
             return Err(EINVAL);
         }
@@ -146,6 +153,7 @@ impl Queue {
                 region,
                 direction,
                 config,
+                pool,
                 end: UnsafeCell::new(end),
                 notify <- Notify::new(events),
                 watermark <- Watermark::new(),
@@ -198,6 +206,17 @@ impl Queue {
     /// The size of the queue.
     pub(crate) fn geometry(&self) -> &Geometry {
         &self.config.geometry
+    }
+
+    /// Of a stream's queue: the session's buffers.
+    #[inline(always)]
+    pub(crate) fn pool(&self) -> Option<&Pool> {
+        self.pool.as_deref()
+    }
+
+    /// As [`Self::pool`], to keep.
+    pub(crate) fn pool_arc(&self) -> Option<Arc<Pool>> {
+        self.pool.clone()
     }
 
     /// Its pages.

@@ -38,6 +38,26 @@
  * through poll(2) and the eventfd of IOSTREAM_IOC_EVENTFD, a process wakes the kernel with
  * IOSTREAM_IOC_NOTIFY. poll, epoll, read and write arm by themselves; only who waits on an eventfd
  * alone, with the queue mapped, arms as said here.
+ *
+ * A stream is a pool of equal buffers that both sides see, and two such queues, whose entries are
+ * struct iostream_descriptor and nothing else: who passes a descriptor on gives its buffer away.
+ * Each queue has room for every buffer. The stream's mode says who fills buffers:
+ *
+ *	output		the driver has all at first; it sends full ones through the output queue, and
+ *			the process returns them through the input queue; the process reads only
+ *	input		the process has all at first; it sends full ones through the input queue, and
+ *			the driver returns them through the output queue
+ *	input-output	the driver has all at first; both sides may read and write what they have
+ *
+ * A process maps, at the offsets that IOSTREAM_IOC_STREAM tells, the stream's own info page and any
+ * run of whole buffers. Where it only reads (output) it must map without PROT_WRITE; else each
+ * buffer can be mapped with PROT_WRITE once in a session.
+ *
+ * Where buffers are: nothing but descriptors moves them. Opening gives them out as said above;
+ * start and suspend move none. Stop leaves the process what it has. Unless it drains, it takes what
+ * is in the input queue back unprocessed, and asks the process to return, unread, the descriptors
+ * that lie before discarded_pos of the output queue, when it comes upon them. Closing takes back
+ * all, with both queues; the next session has memory of its own.
  */
 #ifndef _UAPI_IOSTREAM_H
 #define _UAPI_IOSTREAM_H
@@ -57,6 +77,8 @@ enum {
 	IOSTREAM_ENTRY_OVERHEAD	= 8,
 	/* The longest name of a node, the closing zero byte included. */
 	IOSTREAM_NAME_BYTES	= 32,
+	/* The longest description of a stream, the closing zero byte included. */
+	IOSTREAM_DESCRIPTION_BYTES = 64,
 };
 
 /* The shortest and the longest latency of a watermark: 50 microseconds and an hour. */
@@ -141,6 +163,66 @@ struct iostream_consumer {
 	__u64 reserved0[7];
 	__u64 wake_pos;			/* wake the consumer when producer_pos reaches this */
 	__u64 reserved1[7];
+};
+
+/* Modes of a stream. */
+enum {
+	IOSTREAM_MODE_OUTPUT		= 0,	/* the driver fills buffers, the process reads them */
+	IOSTREAM_MODE_INPUT		= 1,	/* the process fills buffers, the driver reads them */
+	IOSTREAM_MODE_INPUT_OUTPUT	= 2,	/* both */
+};
+
+/* States of a stream. */
+enum {
+	IOSTREAM_STATE_STOPPED		= 0,
+	IOSTREAM_STATE_RUNNING		= 1,
+	IOSTREAM_STATE_SUSPENDED	= 2,	/* the driver pauses; what is queued stays */
+};
+
+/* Bits of descriptor.flags. */
+enum {
+	/* From the process: the buffer comes back unused; there is nothing in it for the driver. */
+	IOSTREAM_DESCRIPTOR_UNUSED	= 1 << 0,
+	/* From the kernel: the buffer comes back without having been processed: stop discarded it. */
+	IOSTREAM_DESCRIPTOR_DISCARDED	= 1 << 1,
+	IOSTREAM_DESCRIPTOR_FLAGS	= IOSTREAM_DESCRIPTOR_UNUSED | IOSTREAM_DESCRIPTOR_DISCARDED,
+};
+
+/*
+ * An entry of a stream's queue, 32 bytes. The ranges lie inside the buffer's areas. A descriptor of
+ * the process's that is of another size, names no buffer, or one that the process does not have,
+ * has a range that is out of bounds or a flag that is not its own, is dropped and counted.
+ */
+struct iostream_descriptor {
+	__u32 buffer;			/* id, 0 ... buffers - 1 */
+	__u32 flags;			/* IOSTREAM_DESCRIPTOR_* */
+	__u32 data_offset;		/* where the data begin in the data area */
+	__u32 data_len;			/* their bytes */
+	__u32 control_offset;		/* where the control data begin in the control area */
+	__u32 control_len;		/* their bytes */
+	__u64 sequence;			/* from the driver: 0, 1, 2 ... in a session; else any number */
+};
+
+/* What the kernel counts of a stream in one session: its own record, as iostream_counters. */
+struct iostream_stream_counters {
+	__u64 sent;			/* buffers that the driver sent */
+	__u64 received;			/* buffers that came from the process, returned ones included */
+	__u64 discarded;		/* descriptors that a stop discarded, both directions */
+	__u64 rejected_size;		/* entries of the process that are no descriptor */
+	__u64 rejected_id;		/* descriptors that name no buffer */
+	__u64 rejected_owner;		/* descriptors of a buffer that the process did not have */
+	__u64 rejected_range;		/* descriptors with a range out of bounds */
+	__u64 rejected_flags;		/* descriptors with unknown flags */
+};
+
+/* A stream's info page. The process maps it read-only. */
+struct iostream_stream_info {
+	__u64 mode;			/* IOSTREAM_MODE_* */
+	__u64 state;			/* IOSTREAM_STATE_* */
+	__u64 generation;		/* raised when buffers are added; starts at 1 */
+	__u64 discarded_pos;		/* output queue: return unread what begins before this position */
+	__u64 reserved[4];
+	struct iostream_stream_counters counters;	/* at offset 64, a cache line of their own */
 };
 
 /* Bits of iostream_setup.flags. */
@@ -244,6 +326,41 @@ struct iostream_endpoint {
 	__u64 dropped;			/* out: source by timer: entries for which there was no room */
 };
 
+/* Argument of IOSTREAM_IOC_STREAM: the stream of a node, from the kernel's own record. */
+struct iostream_stream {
+	__u32 mode;			/* out: IOSTREAM_MODE_* */
+	__u32 state;			/* out: IOSTREAM_STATE_* */
+	__u32 buffers;			/* out: how many there are for this session */
+	__u32 max_buffers;		/* out: how many there can be in this session */
+	__u32 data_bytes;		/* out: size of a buffer's data area */
+	__u32 control_bytes;		/* out: size of a buffer's control area, may be 0 */
+	__u32 format;			/* out: the driver's format tag, four characters; 0: none */
+	__u32 reserved;			/* out: zero */
+	__u64 generation;		/* out: as iostream_stream_info.generation */
+	__u64 info_offset;		/* out: mmap(2) offset of the stream's info page */
+	__u64 buffers_offset;		/* out: mmap(2) offset of buffer 0 */
+	__u64 buffer_stride;		/* out: bytes from one buffer to the next, whole pages */
+	__u64 control_start;		/* out: bytes from a buffer's start to its control area */
+	struct iostream_stream_counters counters;	/* out */
+	__u8 description[IOSTREAM_DESCRIPTION_BYTES];	/* out: the driver's words, zero-terminated */
+};
+
+/* Bits of iostream_stop.flags. */
+enum {
+	/* First wait until the driver has taken all that the process sent; discard nothing. */
+	IOSTREAM_STOP_DRAIN		= 1 << 0,
+	IOSTREAM_STOP_FLAGS		= IOSTREAM_STOP_DRAIN,
+};
+
+/* Argument of IOSTREAM_IOC_STOP. */
+struct iostream_stop {
+	__u32 flags;			/* in: IOSTREAM_STOP_* */
+	__u32 reserved;			/* zero */
+	__u64 timeout_ns;		/* in: with DRAIN: give up after this long; 0: never */
+	__u64 discarded_output;		/* out: descriptors that the process had not taken yet */
+	__u64 discarded_input;		/* out: descriptors that the driver had not taken yet */
+};
+
 /* Argument of IOSTREAM_IOC_VERSION. */
 struct iostream_version {
 	__u32 version;			/* out: IOSTREAM_VERSION */
@@ -308,6 +425,32 @@ enum {
 	 * out of range.
 	 */
 	IOSTREAM_IOC_WATERMARK	= _IOW('j', 0x08, struct iostream_watermark),
+
+	/*
+	 * The calls of streams, from here on. ENOTTY: the node has none.
+	 *
+	 * Geometry, state, mmap offsets and counters. Buffers that the driver has added meanwhile
+	 * (EPOLLPRI, generation) join the session here, charged to the caller. ENOMEM, EDQUOT.
+	 */
+	IOSTREAM_IOC_STREAM	= _IOR('j', 0x10, struct iostream_stream),
+	/* Start or, after a suspension, go on. EALREADY: it runs. Else the driver's own error. */
+	IOSTREAM_IOC_START	= _IO('j', 0x11),
+	/* Pause. EBADFD: stopped; EALREADY: suspended. Else the driver's own error. */
+	IOSTREAM_IOC_SUSPEND	= _IO('j', 0x12),
+	/* Stop. EALREADY: stopped; with DRAIN: ETIMEDOUT, EINTR, and the stream goes on. */
+	IOSTREAM_IOC_STOP	= _IOWR('j', 0x13, struct iostream_stop),
+	/*
+	 * Change the mode, the argument, until the end of the session. EBUSY: it was started, or
+	 * something is mapped. Else the driver's own error, EOPNOTSUPP where it changes none.
+	 */
+	IOSTREAM_IOC_MODE	= _IO('j', 0x14),
+	/*
+	 * Have the driver's input callback run soon, in a worker, with a token of 32 bits, the
+	 * argument. Each call is one callback; EAGAIN: 64 wait already.
+	 */
+	IOSTREAM_IOC_INPUT	= _IO('j', 0x15),
+	/* The same in this call, which returns what the callback does; EOPNOTSUPP: it has none. */
+	IOSTREAM_IOC_INPUT_SYNC	= _IO('j', 0x16),
 };
 
 #endif /* _UAPI_IOSTREAM_H */

@@ -125,6 +125,12 @@ impl Queue {
         None
     }
 
+    /// Whether the consumer has released all that was published.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.both_positions()
+            .is_some_and(|(user, kernel)| user == kernel)
+    }
+
     /// The process's own position, as it says.
     fn user_pos(&self) -> u64 {
         match self.direction {

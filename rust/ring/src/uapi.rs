@@ -15,6 +15,7 @@ pub const IOSTREAM_VERSION: _bindgen_ty_1 = 1;
 pub const IOSTREAM_ENTRY_ALIGN: _bindgen_ty_1 = 8;
 pub const IOSTREAM_ENTRY_OVERHEAD: _bindgen_ty_1 = 8;
 pub const IOSTREAM_NAME_BYTES: _bindgen_ty_1 = 32;
+pub const IOSTREAM_DESCRIPTION_BYTES: _bindgen_ty_1 = 64;
 pub type _bindgen_ty_1 = ::core::ffi::c_uint;
 pub const IOSTREAM_OUTPUT: _bindgen_ty_2 = 0;
 pub const IOSTREAM_INPUT: _bindgen_ty_2 = 1;
@@ -82,15 +83,60 @@ pub struct iostream_consumer {
     pub wake_pos: __u64,
     pub reserved1: [__u64; 7usize],
 }
-pub const IOSTREAM_SETUP_OUTPUT: _bindgen_ty_5 = 1;
-pub const IOSTREAM_SETUP_INPUT: _bindgen_ty_5 = 2;
-pub const IOSTREAM_SETUP_OVERWRITE: _bindgen_ty_5 = 4;
-pub const IOSTREAM_SETUP_FLAGS: _bindgen_ty_5 = 7;
+pub const IOSTREAM_MODE_OUTPUT: _bindgen_ty_5 = 0;
+pub const IOSTREAM_MODE_INPUT: _bindgen_ty_5 = 1;
+pub const IOSTREAM_MODE_INPUT_OUTPUT: _bindgen_ty_5 = 2;
 pub type _bindgen_ty_5 = ::core::ffi::c_uint;
-pub const IOSTREAM_ENDPOINT_ECHO: _bindgen_ty_6 = 1;
-pub const IOSTREAM_ENDPOINT_SOURCE: _bindgen_ty_6 = 2;
-pub const IOSTREAM_ENDPOINT_SINK: _bindgen_ty_6 = 3;
+pub const IOSTREAM_STATE_STOPPED: _bindgen_ty_6 = 0;
+pub const IOSTREAM_STATE_RUNNING: _bindgen_ty_6 = 1;
+pub const IOSTREAM_STATE_SUSPENDED: _bindgen_ty_6 = 2;
 pub type _bindgen_ty_6 = ::core::ffi::c_uint;
+pub const IOSTREAM_DESCRIPTOR_UNUSED: _bindgen_ty_7 = 1;
+pub const IOSTREAM_DESCRIPTOR_DISCARDED: _bindgen_ty_7 = 2;
+pub const IOSTREAM_DESCRIPTOR_FLAGS: _bindgen_ty_7 = 3;
+pub type _bindgen_ty_7 = ::core::ffi::c_uint;
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct iostream_descriptor {
+    pub buffer: __u32,
+    pub flags: __u32,
+    pub data_offset: __u32,
+    pub data_len: __u32,
+    pub control_offset: __u32,
+    pub control_len: __u32,
+    pub sequence: __u64,
+}
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct iostream_stream_counters {
+    pub sent: __u64,
+    pub received: __u64,
+    pub discarded: __u64,
+    pub rejected_size: __u64,
+    pub rejected_id: __u64,
+    pub rejected_owner: __u64,
+    pub rejected_range: __u64,
+    pub rejected_flags: __u64,
+}
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct iostream_stream_info {
+    pub mode: __u64,
+    pub state: __u64,
+    pub generation: __u64,
+    pub discarded_pos: __u64,
+    pub reserved: [__u64; 4usize],
+    pub counters: iostream_stream_counters,
+}
+pub const IOSTREAM_SETUP_OUTPUT: _bindgen_ty_8 = 1;
+pub const IOSTREAM_SETUP_INPUT: _bindgen_ty_8 = 2;
+pub const IOSTREAM_SETUP_OVERWRITE: _bindgen_ty_8 = 4;
+pub const IOSTREAM_SETUP_FLAGS: _bindgen_ty_8 = 7;
+pub type _bindgen_ty_8 = ::core::ffi::c_uint;
+pub const IOSTREAM_ENDPOINT_ECHO: _bindgen_ty_9 = 1;
+pub const IOSTREAM_ENDPOINT_SOURCE: _bindgen_ty_9 = 2;
+pub const IOSTREAM_ENDPOINT_SINK: _bindgen_ty_9 = 3;
+pub type _bindgen_ty_9 = ::core::ffi::c_uint;
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
 pub struct iostream_setup {
@@ -161,6 +207,46 @@ pub struct iostream_endpoint {
     pub dropped: __u64,
 }
 #[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct iostream_stream {
+    pub mode: __u32,
+    pub state: __u32,
+    pub buffers: __u32,
+    pub max_buffers: __u32,
+    pub data_bytes: __u32,
+    pub control_bytes: __u32,
+    pub format: __u32,
+    pub reserved: __u32,
+    pub generation: __u64,
+    pub info_offset: __u64,
+    pub buffers_offset: __u64,
+    pub buffer_stride: __u64,
+    pub control_start: __u64,
+    pub counters: iostream_stream_counters,
+    pub description: [__u8; 64usize],
+}
+impl Default for iostream_stream {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
+pub const IOSTREAM_STOP_DRAIN: _bindgen_ty_10 = 1;
+pub const IOSTREAM_STOP_FLAGS: _bindgen_ty_10 = 1;
+pub type _bindgen_ty_10 = ::core::ffi::c_uint;
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct iostream_stop {
+    pub flags: __u32,
+    pub reserved: __u32,
+    pub timeout_ns: __u64,
+    pub discarded_output: __u64,
+    pub discarded_input: __u64,
+}
+#[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
 pub struct iostream_version {
     pub version: __u32,
@@ -170,13 +256,20 @@ pub struct iostream_version {
     pub max_total_bytes: __u64,
     pub name: [__u8; 32usize],
 }
-pub const IOSTREAM_IOC_VERSION: _bindgen_ty_7 = 2151705088;
-pub const IOSTREAM_IOC_SETUP: _bindgen_ty_7 = 1077438977;
-pub const IOSTREAM_IOC_QUEUE: _bindgen_ty_7 = 3230689794;
-pub const IOSTREAM_IOC_EVENTFD: _bindgen_ty_7 = 1074293251;
-pub const IOSTREAM_IOC_NOTIFY: _bindgen_ty_7 = 27140;
-pub const IOSTREAM_IOC_RESET: _bindgen_ty_7 = 27141;
-pub const IOSTREAM_IOC_RUN: _bindgen_ty_7 = 3223349766;
-pub const IOSTREAM_IOC_ENDPOINT: _bindgen_ty_7 = 2150656519;
-pub const IOSTREAM_IOC_WATERMARK: _bindgen_ty_7 = 1075341832;
-pub type _bindgen_ty_7 = ::core::ffi::c_uint;
+pub const IOSTREAM_IOC_VERSION: _bindgen_ty_11 = 2151705088;
+pub const IOSTREAM_IOC_SETUP: _bindgen_ty_11 = 1077438977;
+pub const IOSTREAM_IOC_QUEUE: _bindgen_ty_11 = 3230689794;
+pub const IOSTREAM_IOC_EVENTFD: _bindgen_ty_11 = 1074293251;
+pub const IOSTREAM_IOC_NOTIFY: _bindgen_ty_11 = 27140;
+pub const IOSTREAM_IOC_RESET: _bindgen_ty_11 = 27141;
+pub const IOSTREAM_IOC_RUN: _bindgen_ty_11 = 3223349766;
+pub const IOSTREAM_IOC_ENDPOINT: _bindgen_ty_11 = 2150656519;
+pub const IOSTREAM_IOC_WATERMARK: _bindgen_ty_11 = 1075341832;
+pub const IOSTREAM_IOC_STREAM: _bindgen_ty_11 = 2160618000;
+pub const IOSTREAM_IOC_START: _bindgen_ty_11 = 27153;
+pub const IOSTREAM_IOC_SUSPEND: _bindgen_ty_11 = 27154;
+pub const IOSTREAM_IOC_STOP: _bindgen_ty_11 = 3223349779;
+pub const IOSTREAM_IOC_MODE: _bindgen_ty_11 = 27156;
+pub const IOSTREAM_IOC_INPUT: _bindgen_ty_11 = 27157;
+pub const IOSTREAM_IOC_INPUT_SYNC: _bindgen_ty_11 = 27158;
+pub type _bindgen_ty_11 = ::core::ffi::c_uint;
