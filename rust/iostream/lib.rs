@@ -13,7 +13,8 @@
 //! producer    the kernel's end of an output queue
 //! consumer    the kernel's end of an input queue
 //! port        what ends, node and session share; sessions come and go behind it
-//! queue       one queue of one session: region, kernel's end, counters; config: how it is described
+//! queue       one queue of one session: region, kernel's end, counters; config: how it is described;
+//!             queue::ready: whether the process can go on, by watermark and timer
 //! region      its pages, and how they are mapped
 //! notify      waking the process
 //! node        device nodes; device: their file operations; session: one open
@@ -30,7 +31,7 @@
 //! Session::set_up, Queue::call_lock  >  Port::state
 //! Port::srcu (read side, callbacks)  >  a driver's own locks
 //! endpoint Service::kind  >  nothing of ours but RCU
-//! NAMES is innermost
+//! NAMES is innermost; so is Watermark::lock, in any context
 //! ```
 //!
 //! `Port::state` is not held while a driver is called. Registrations wait for `Port::srcu`, so they
@@ -63,6 +64,7 @@ mod session;
 mod session_queues;
 pub mod stream;
 mod sysfs;
+mod timer;
 mod work;
 
 pub use config::{QueueConfig, Wake};
