@@ -278,6 +278,15 @@ impl Pool {
         self.sequence.fetch_add(1, Relaxed)
     }
 
+    /// The session has ended: nothing is out any more.
+    pub(crate) fn end(&self) {
+        for id in 0..self.count() {
+            if let Some(record) = self.record(id) {
+                record.set_references(0);
+            }
+        }
+    }
+
     /// Takes a buffer that is free, beginning to look at `cursor`.
     pub(crate) fn take_free(&self, cursor: &mut u32) -> Option<u32> {
         let count = self.count();
