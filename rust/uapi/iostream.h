@@ -409,7 +409,7 @@ enum {
 	/*
 	 * Empty a queue and start again at position zero, with generation raised. The argument is
 	 * the direction itself. Handles and slices from before must no longer be used. EBUSY: a
-	 * read(2) or write(2) is at it.
+	 * read(2) or write(2) is at it; EOPNOTSUPP: a stream's queue: end the session instead.
 	 */
 	IOSTREAM_IOC_RESET	= _IO('j', 0x05),
 	/*

@@ -89,7 +89,7 @@ impl InfoPage {
     /// # Errors
     ///
     /// `EINVAL`: not the whole page, or not shared; `EACCES`: executable or writable.
-    pub(crate) fn map(&self, vma: &VmaNew) -> Result {
+    fn map(&self, vma: &VmaNew) -> Result {
         if mapping_pages(vma) != 1 {
             return Err(EINVAL);
         }
@@ -137,6 +137,16 @@ impl BufferMemory {
 }
 
 impl Pool {
+    /// Maps the stream's info page into a process.
+    ///
+    /// # Errors
+    ///
+    /// As [`InfoPage::map`].
+    pub(crate) fn map_info(&self, vma: &VmaNew) -> Result {
+        self.fix_mode();
+        self.info().map(vma)
+    }
+
     /// Maps a run of whole buffers into a process, beginning with page `first_page` of the pool.
     ///
     /// # Errors

@@ -77,6 +77,8 @@ pub(crate) struct Pool {
     state: Atomic<u32>,
     /// It ran in this session.
     started: Atomic<u32>,
+    /// The session is about to end: no state but stopped any more.
+    closing: Atomic<u32>,
     sequence: Atomic<u64>,
     /// One thread at a time has buffers join.
     #[pin]
@@ -122,6 +124,7 @@ impl Pool {
                 mode: Atomic::new(spec.mode as u32),
                 state: Atomic::new(State::Stopped as u32),
                 started: Atomic::new(0),
+                closing: Atomic::new(0),
                 sequence: Atomic::new(0),
                 joining <- new_mutex!((), "iostream_join"),
                 work <- new_work!("iostream_pool"),
@@ -257,6 +260,16 @@ impl Pool {
     /// Whether the stream ran in this session and is stopped: what is queued is all that comes.
     pub(crate) fn is_ended(&self) -> bool {
         self.state() == State::Stopped && self.started.load(Relaxed) != 0
+    }
+
+    /// The session is about to end.
+    pub(crate) fn set_closing(&self) {
+        self.closing.store(1, Relaxed);
+    }
+
+    /// Whether the session is about to end. To be relied on under `Port::changing` alone.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Relaxed) != 0
     }
 
     pub(crate) fn set_state(&self, state: State) {
