@@ -6,6 +6,8 @@
 //! so that a driver may produce in any context and a session may end at any time. Callbacks run in
 //! an SRCU section, so that a registration can wait until none runs.
 
+mod watermark;
+
 use core::ptr;
 
 use kernel::{
@@ -27,6 +29,7 @@ use crate::{
     stream::{config::StreamSpec, pool::Pool, state::State as StreamState, Mode, Notices, Records},
     work,
 };
+use watermark::InputWatermark;
 
 /// Callbacks run, wait until they are enabled again, or never run again.
 const ENABLED: u32 = 0;
@@ -35,6 +38,8 @@ const CANCELLED: u32 = 2;
 
 /// Which of a port's work items runs notices.
 const NOTICE_WORK: u64 = 1;
+/// Which of them tells the driver of input whose latency is over.
+const WATERMARK_WORK: u64 = 2;
 
 /// Which queues a port has.
 #[derive(Clone, Copy, Default)]
@@ -134,6 +139,11 @@ pub(crate) struct Port {
     pending: [Atomic<u32>; 2],
     /// Entries refused because nobody had the port open.
     unopened: Atomic<u64>,
+    /// How much input must wait before the driver is told.
+    #[pin]
+    input: InputWatermark,
+    #[pin]
+    watermark_work: Work<Port, WATERMARK_WORK>,
     /// Where the kernel's ends sleep.
     #[pin]
     wait: WaitQueue,
@@ -151,6 +161,7 @@ unsafe impl Sync for Port {}
 impl_has_work! {
     impl HasWork<Self> for Port { self.work }
     impl HasWork<Self, NOTICE_WORK> for Port { self.notice_work }
+    impl HasWork<Self, WATERMARK_WORK> for Port { self.watermark_work }
 }
 
 impl WorkItem for Port {
@@ -195,6 +206,8 @@ impl Port {
                 callbacks: Atomic::new(ENABLED),
                 pending: [const { Atomic::new(0) }; 2],
                 unopened: Atomic::new(0),
+                input <- InputWatermark::new(),
+                watermark_work <- new_work!("iostream_watermark"),
                 wait <- WaitQueue::new(kernel::static_lock_class!()),
                 kicks: Atomic::new(0),
                 work <- new_work!("iostream_port"),
@@ -300,6 +313,9 @@ impl Port {
             // Nobody but this call knows the queues.
             return Err(ENODEV);
         }
+        if let Some(queue) = queues.get(Direction::Input) {
+            self.restart_input_watermark(queue);
+        }
         for (slot, queue) in self.published.iter().zip(&queues.0) {
             publish(slot, queue.as_ref());
         }
@@ -319,6 +335,7 @@ impl Port {
             }
             core::mem::take(&mut state.queues)
         };
+        self.stop_input_timer();
         // Kernel ends that wait for the process learn that it is gone.
         self.kick();
         if self.records.is_some() {
@@ -342,8 +359,13 @@ impl Port {
         // No read(2) or write(2) may be at the process's end. Not to be waited for: one that copies
         // may wait for a page of the process's for as long as the process likes.
         let _call = queue.call_lock.try_lock().ok_or(EBUSY)?;
-        // SAFETY: The queue was taken back, and a grace period has passed.
-        self.with_ends_quiesced(&[queue.direction()], |_| unsafe { queue.reset() })
+        self.with_ends_quiesced(&[queue.direction()], |_| {
+            // SAFETY: The queue was taken back, and a grace period has passed.
+            unsafe { queue.reset() };
+            if queue.direction() == Direction::Input {
+                self.restart_input_watermark(queue);
+            }
+        })
     }
 
     /// Runs `f` while the kernel's ends of these directions are not at work: their queues are taken
@@ -464,10 +486,24 @@ impl Port {
     }
 
     /// Tells the kernel's ends that the process published: wakes who sleeps, and runs the driver's
-    /// callback.
+    /// callback, once the watermark is reached.
     pub(crate) fn notify(&self, queue: &Queue) {
-        self.kick();
         let direction = queue.direction();
+        if direction == Direction::Output || self.is_due(queue) {
+            self.deliver(direction);
+        }
+    }
+
+    /// As [`Self::notify`], whatever the watermark.
+    pub(crate) fn notify_flushed(&self, queue: &Queue) {
+        if queue.direction() == Direction::Input {
+            self.mark_input_ready(queue);
+        }
+        self.deliver(queue.direction());
+    }
+
+    fn deliver(&self, direction: Direction) {
+        self.kick();
         self.pending[direction as usize].store(1, Relaxed);
         // ORDERING: pairs with the full barrier in `enable_callbacks`: one of the two sees the
         // other, and takes what is pending (litmus: callbacks-enable).
