@@ -99,6 +99,11 @@ pub(crate) fn write(
             }
             queue.call_room.store(occupied_bytes(len), Relaxed);
         }
+        let port = session.port()?;
+        if port.input_watermark().0 != 0 {
+            // The driver may not have been told yet of what is in it.
+            port.notify_flushed(queue);
+        }
         wait(queue, access)?;
     }?;
     finish(session, queue, wake)?;
@@ -183,7 +188,7 @@ fn put(queue: &Queue, bytes: &[u8]) -> Result<bool> {
     // SAFETY: As in `take`, for the producer.
     let resumed = unsafe { ring::Producer::resume(queue.region().mapped(), *queue.geometry()) };
     let mut producer = resumed.map_err(Error::from)?;
-    // If it is full, the driver was told of what is in it.
+    // If it is full, the driver was told of what is in it, or is told then.
     producer.push(bytes).map_err(Error::from)?;
     producer.publish();
     Ok(producer.must_wake())

@@ -249,11 +249,11 @@ impl<A: Access> Stream<A> {
     /// The next descriptor of the client's that is one; its buffer is the caller's. `None` if the
     /// client returned the buffer unused.
     fn next(&mut self) -> Result<Option<Buffer<A>>, Error> {
-        self.input.with(|queue, consumer| {
+        self.input.with(|port, queue, consumer| {
             let pool = pool(queue)?;
             // A client that sends nothing but nonsense must not keep the driver here.
             for _ in 0..=2 * pool.max_buffers() {
-                let entry = crate::consumer::peek(queue, consumer)?;
+                let entry = crate::consumer::peek(port, queue, consumer)?;
                 let read = Descriptor::from_entry(consumer.memory(), entry);
                 consumer.release();
                 let accepted = match read {
