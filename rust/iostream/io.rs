@@ -36,7 +36,13 @@ fn copy_flags() -> Flags {
 /// which stays; `EBUSY`: the process has mapped its end; `ENODEV`; `EINTR`; `EFAULT`.
 pub(crate) fn read(session: &Session, iov: &mut IovIterDest<'_>, access: Access) -> Result<usize> {
     let queue = session.queue(Direction::Output)?;
+    // With a watermark a call that waits does so until the queue is ready; others take what is there.
+    let mut look_first = !access.nonblocking && queue.watermark().0 != 0;
     let (len, wake) = loop {
+        if look_first {
+            wait(queue, access)?;
+            look_first = false;
+        }
         {
             let _one = queue.call_lock.lock();
             let _claim = queue.region().claim_for_call()?;
@@ -92,6 +98,11 @@ pub(crate) fn write(
                 }
             }
             queue.call_room.store(occupied_bytes(len), Relaxed);
+        }
+        let port = session.port()?;
+        if port.input_watermark().0 != 0 {
+            // The driver may not have been told yet of what is in it.
+            port.notify_flushed(queue);
         }
         wait(queue, access)?;
     }?;
@@ -177,7 +188,7 @@ fn put(queue: &Queue, bytes: &[u8]) -> Result<bool> {
     // SAFETY: As in `take`, for the producer.
     let resumed = unsafe { ring::Producer::resume(queue.region().mapped(), *queue.geometry()) };
     let mut producer = resumed.map_err(Error::from)?;
-    // If it is full, the driver was told of what is in it.
+    // If it is full, the driver was told of what is in it, or is told then.
     producer.push(bytes).map_err(Error::from)?;
     producer.publish();
     Ok(producer.must_wake())

@@ -249,11 +249,11 @@ impl<A: Access> Stream<A> {
     /// The next descriptor of the client's that is one; its buffer is the caller's. `None` if the
     /// client returned the buffer unused.
     fn next(&mut self) -> Result<Option<Buffer<A>>, Error> {
-        self.input.with(|queue, consumer| {
+        self.input.with(|port, queue, consumer| {
             let pool = pool(queue)?;
             // A client that sends nothing but nonsense must not keep the driver here.
             for _ in 0..=2 * pool.max_buffers() {
-                let entry = crate::consumer::peek(queue, consumer)?;
+                let entry = crate::consumer::peek(port, queue, consumer)?;
                 let read = Descriptor::from_entry(consumer.memory(), entry);
                 consumer.release();
                 let accepted = match read {
@@ -288,10 +288,10 @@ impl Stream<Shared> {
     pub fn receive(&mut self) -> Result<Buffer<Shared>, Error> {
         self.return_dropped()?;
         loop {
-            if let Some(buffer) = self.next()? {
-                if buffer.mode() != Mode::Output {
-                    return Ok(buffer);
-                }
+            match self.next()? {
+                Some(buffer) if buffer.mode() != Mode::Output => return Ok(buffer),
+                // In input mode one that came unused goes back at once.
+                _ => self.return_dropped()?,
             }
         }
     }

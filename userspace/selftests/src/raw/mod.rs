@@ -5,6 +5,7 @@
 mod map;
 mod queue;
 mod record;
+pub mod stream;
 
 use std::ffi::c_void;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -18,6 +19,7 @@ use rustix::io::{Errno, Result};
 pub use map::{Area, Map, Prot};
 pub use queue::{Input, Output};
 pub use record::{check_record, make_record};
+pub use stream::Stream;
 
 /// The built-in endpoint.
 pub const DEVICE: &str = "/dev/iostream";
@@ -175,6 +177,19 @@ impl Session {
     pub fn eventfd(&self, direction: u32, fd: i32) -> Result<()> {
         let mut eventfd = iostream_eventfd { direction, fd };
         self.pass(IOSTREAM_IOC_EVENTFD, &mut eventfd)
+    }
+
+    /// Sets the watermark of the output queue.
+    pub fn watermark(&self, bytes: u64, latency_ns: u64) -> Result<()> {
+        self.pass(
+            IOSTREAM_IOC_WATERMARK,
+            &mut iostream_watermark {
+                direction: OUTPUT,
+                reserved: 0,
+                bytes,
+                latency_ns,
+            },
+        )
     }
 
     pub fn notify(&self, direction: u32) -> Result<()> {

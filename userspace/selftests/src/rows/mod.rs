@@ -5,6 +5,7 @@
 use crate::clause::Clause;
 
 mod b01;
+mod b02;
 mod b03;
 mod b04;
 mod b05;
@@ -36,6 +37,11 @@ mod q18;
 mod q19;
 mod q20;
 mod q21;
+mod s01;
+mod s02;
+mod s03;
+mod s04;
+mod s05;
 mod u10;
 mod u11;
 
@@ -63,9 +69,18 @@ pub fn all() -> Vec<Clause> {
         q19::CLAUSES,
         q20::CLAUSES,
         q21::CLAUSES,
+        s01::CLAUSES,
+        s02::CLAUSES,
+        s03::CLAUSES,
+        s04::CLAUSES,
+        s05::CLAUSES,
         u10::CLAUSES,
         u11::CLAUSES,
         b01::CLAUSES,
+        b02::CLAUSES,
+        b02::settings::CLAUSES,
+        b02::waiting::CLAUSES,
+        b02::input::CLAUSES,
         b03::CLAUSES,
         b04::CLAUSES,
         b05::CLAUSES,
