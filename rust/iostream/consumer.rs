@@ -116,44 +116,24 @@ impl Consumer {
         mut f: impl FnMut(&View<'_>) -> bool,
     ) -> Result<u64, Error> {
         self.with(|port, queue, consumer| {
-            let (mut entries, mut bytes) = (0, 0);
-            let mut end = Ok(());
-            while entries < max {
+            if arm {
                 // Only who finds nothing at all is armed: the barrier is paid once a batch.
-                let found = if arm && entries == 0 {
-                    peek(port, queue, consumer)
-                } else {
-                    consumer
-                        .peek()
-                        .map_err(|error| queue.report(error, consumer.corrupt_events()))
-                };
-                let entry = match found {
-                    Ok(entry) => entry,
-                    Err(Error::Empty) => break,
-                    Err(error) => {
-                        end = Err(error);
-                        break;
-                    }
-                };
-                let view = View {
-                    memory: consumer.memory(),
-                    entry,
-                };
-                if !f(&view) {
-                    break;
+                match peek(port, queue, consumer) {
+                    Ok(_) => {}
+                    Err(Error::Empty) => return Ok(0),
+                    Err(error) => return Err(error),
                 }
-                consumer.release();
-                entries += 1;
-                bytes += entry.len() as u64;
             }
-            if entries > 0 {
-                queue.publish_consumed(consumer, entries, bytes);
+            let drained = consumer.drain(max, |memory, entry| f(&View { memory, entry }));
+            if drained.entries > 0 {
+                queue.publish_consumed(consumer, drained.entries, drained.bytes);
             }
-            match end {
+            match drained.error {
                 // Found again, and then reported, once what came before it is done with.
-                Err(_) if entries > 0 => Ok(entries),
-                Err(error) => Err(error),
-                Ok(()) => Ok(entries),
+                Some(error) if drained.entries == 0 => {
+                    Err(queue.report(error, consumer.corrupt_events()))
+                }
+                _ => Ok(drained.entries),
             }
         })
     }

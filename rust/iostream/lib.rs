@@ -10,7 +10,7 @@
 //!
 //! ```text
 //! driver      what a driver's author reads: Config, Ports, Registration, Driver
-//! producer    the kernel's end of an output queue
+//! producer    the kernel's end of an output queue; batch: many entries at once
 //! consumer    the kernel's end of an input queue
 //! stream      buffers that travel through two queues: Stream, Buffer, Control
 //! port        what ends, node and session share; sessions come and go behind it
@@ -42,6 +42,7 @@
 //! `Port::changing`, so they are not dropped inside a callback.
 
 pub(crate) mod atomic;
+mod batch;
 pub(crate) mod bindings;
 mod callbacks;
 mod config;
@@ -72,11 +73,12 @@ mod sysfs;
 mod timer;
 mod work;
 
+pub use batch::Batch;
 pub use config::{QueueConfig, Wake};
 pub use consumer::{Consumer, Peeked, View};
 pub use driver::{Config, Driver, NoCallbacks, Opener, Ports, Registration};
 pub use error::Error;
-pub use producer::{Batch, Producer, Reservation};
+pub use producer::{Producer, Reservation};
 pub use stream::{Buffer, Mode, Stop, Stream, StreamConfig};
 
 use kernel::prelude::*;

@@ -5,6 +5,7 @@
 use kernel::{prelude::*, task::might_sleep};
 
 use crate::{
+    batch::Batch,
     config::{Direction, Wake},
     error::Error,
     queue::{Counter, Queue},
@@ -114,13 +115,7 @@ impl Producer {
         f: impl FnOnce(&mut Batch<'_>) -> R,
     ) -> Result<R, Error> {
         self.with(|queue, producer| {
-            let mut batch = Batch {
-                queue,
-                producer,
-                arm,
-                entries: 0,
-                bytes: 0,
-            };
+            let mut batch = Batch::new(queue, producer, arm);
             let result = f(&mut batch);
             batch.publish();
             Ok(result)
@@ -250,92 +245,6 @@ pub(crate) enum Arm {
     Quarter,
 }
 
-/// Many entries, one publication. See [`Producer::batch`].
-pub struct Batch<'a> {
-    queue: &'a Queue,
-    producer: &'a mut ring::Producer<Mapped>,
-    arm: Arm,
-    entries: u64,
-    bytes: u64,
-}
-
-impl Batch<'_> {
-    /// Appends a copy of `bytes`, to be published with the rest of the batch.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::TooLarge`]; [`Error::Full`]: what is in the batch was published and the process
-    /// woken, so that it can make room; [`Error::Corrupt`].
-    #[inline(always)]
-    pub fn enqueue(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        match self.producer.push(bytes) {
-            Ok(()) => {
-                self.entries += 1;
-                self.bytes += bytes.len() as u64;
-                Ok(())
-            }
-            Err(error) => self.retry(error, bytes),
-        }
-    }
-
-    #[cold]
-    fn retry(&mut self, error: ring::Error, bytes: &[u8]) -> Result<(), Error> {
-        if error != ring::Error::Full {
-            return Err(self.queue.report(error, self.producer.corrupt_events()));
-        }
-        // The consumer may sleep until it sees what is in the batch.
-        self.publish();
-        push(self.queue, self.producer, bytes, self.arm)?;
-        self.entries += 1;
-        self.bytes += bytes.len() as u64;
-        Ok(())
-    }
-
-    /// Appends an entry of `len` bytes that `fill` writes in place.
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::enqueue`].
-    #[inline(always)]
-    pub fn enqueue_in_place(
-        &mut self,
-        len: usize,
-        fill: impl FnOnce(&mut [u8]),
-    ) -> Result<(), Error> {
-        let len = entry_len(self.producer, len)?;
-        let offset = match self.producer.reserve(len) {
-            Ok(offset) => offset,
-            Err(ring::Error::Full) => {
-                self.publish();
-                reserve(self.queue, self.producer, len, self.arm)?
-            }
-            Err(error) => return Err(self.queue.report(error, self.producer.corrupt_events())),
-        };
-        // SAFETY: Reserved right above; the process can only read there.
-        fill(unsafe { self.queue.region().data_mut(offset, len as usize) });
-        self.producer.commit(len)?;
-        self.entries += 1;
-        self.bytes += u64::from(len);
-        Ok(())
-    }
-
-    /// Declares `entries` entries lost, as [`Producer::report_lost`].
-    pub fn report_lost(&mut self, entries: u64) {
-        self.producer.report_lost(entries);
-        self.queue.count(Counter::Lost, entries);
-    }
-
-    #[inline(always)]
-    fn publish(&mut self) {
-        if self.entries > 0 {
-            let (entries, bytes) = (self.entries, self.bytes);
-            self.queue
-                .publish_produced(self.producer, entries, bytes, Wake::Normal);
-            (self.entries, self.bytes) = (0, 0);
-        }
-    }
-}
-
 /// Room for one entry in the queue itself. See [`Producer::reserve`].
 ///
 /// # Invariants
@@ -402,7 +311,7 @@ impl Drop for Reservation<'_> {
 }
 
 #[inline(always)]
-fn entry_len(producer: &ring::Producer<Mapped>, len: usize) -> Result<u32, Error> {
+pub(crate) fn entry_len(producer: &ring::Producer<Mapped>, len: usize) -> Result<u32, Error> {
     u32::try_from(len).map_err(|_| Error::TooLarge {
         max: producer.geometry().max_entry_bytes(),
     })
@@ -428,7 +337,7 @@ fn push(
 }
 
 /// Reserves room in the ring; deals with a full or corrupt one.
-fn reserve(
+pub(crate) fn reserve(
     queue: &Queue,
     producer: &mut ring::Producer<Mapped>,
     len: u32,

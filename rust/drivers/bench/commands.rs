@@ -117,13 +117,7 @@ fn now() -> u64 {
 }
 
 /// Entries that fit at once, at most `most`; sleeps while there is room for none.
-fn wait_room(
-    producer: &mut Producer,
-    bytes: usize,
-    most: u64,
-    spins: u64,
-    done: &mut Done,
-) -> Result<u64, Error> {
+fn wait_room(producer: &mut Producer, bytes: usize, most: u64, spins: u64) -> Result<u64, Error> {
     loop {
         for _ in 0..=spins {
             if producer.can_enqueue(bytes, most)? {
@@ -136,7 +130,6 @@ fn wait_room(
             }
             core::hint::spin_loop();
         }
-        done.stuck += 1;
         producer.wait_room(bytes, None, true)?;
         // More than the queue holds: one by one, then.
         if !producer.can_enqueue(bytes, most.div_ceil(4))? {
@@ -149,18 +142,18 @@ fn wait_room(
 fn produce_words(producer: &mut Producer, count: u64, spins: u64) -> Result<Done, Error> {
     let mut done = Done::default();
     while done.entries < count {
-        let room = wait_room(
-            producer,
-            8,
-            CHUNK.min(count - done.entries),
-            spins,
-            &mut done,
-        )?;
-        for _ in 0..room {
-            producer.enqueue(&done.entries.to_ne_bytes())?;
-            done.sum = done.sum.wrapping_add(done.entries);
-            done.entries += 1;
-        }
+        let room = wait_room(producer, 8, CHUNK.min(count - done.entries), spins)?;
+        let (mut number, mut sum) = (done.entries, done.sum);
+        producer.batch(|batch| {
+            for _ in 0..room {
+                batch.enqueue_in_place(8, |entry| entry.copy_from_slice(&number.to_ne_bytes()))?;
+                batch.publish();
+                sum = sum.wrapping_add(number);
+                number = number.wrapping_add(1);
+            }
+            Ok::<_, Error>(())
+        })??;
+        (done.entries, done.sum) = (number, sum);
     }
     Ok(done)
 }
@@ -174,19 +167,13 @@ fn produce_words_batched(
 ) -> Result<Done, Error> {
     let mut done = Done::default();
     while done.entries < count {
-        let room = wait_room(
-            producer,
-            8,
-            batch.min(count - done.entries),
-            spins,
-            &mut done,
-        )?;
+        let room = wait_room(producer, 8, batch.min(count - done.entries), spins)?;
         let (mut number, mut sum) = (done.entries, done.sum);
         producer.batch(|batch| {
             for _ in 0..room {
                 batch.enqueue_in_place(8, |entry| entry.copy_from_slice(&number.to_ne_bytes()))?;
                 sum = sum.wrapping_add(number);
-                number += 1;
+                number = number.wrapping_add(1);
             }
             Ok::<_, Error>(())
         })??;
@@ -207,12 +194,12 @@ fn produce_long(
     let mut done = Done::default();
     while done.entries < count {
         let most = batch.min(count - done.entries);
-        let room = wait_room(producer, bytes, most, spins, &mut done)?;
+        let room = wait_room(producer, bytes, most, spins)?;
         let (mut number, mut sum) = (done.entries, done.sum);
         let mut next = |source: &mut [u8]| {
             source[..8].copy_from_slice(&number.to_ne_bytes());
             sum = sum.wrapping_add(number);
-            number += 1;
+            number = number.wrapping_add(1);
         };
         if batch == 1 {
             next(&mut source);
@@ -255,7 +242,6 @@ fn consume(consumer: &mut Consumer, count: u64, batch: u64, spins: u64) -> Resul
         done.entries += taken;
         looks = 0;
         if taken == 0 {
-            done.stuck += 1;
             consumer.wait(None, true)?;
         }
     }

@@ -20,8 +20,6 @@ pub(crate) struct Done {
     pub(crate) entries: u64,
     /// The wrapping sum of their first words.
     pub(crate) sum: u64,
-    /// Times that the queue was found full, or empty.
-    pub(crate) stuck: u64,
     /// Nanoseconds that it took; for a single entry, the time at which it was made.
     pub(crate) time_ns: u64,
 }
@@ -86,10 +84,9 @@ impl BenchNode {
             let Done {
                 entries,
                 sum,
-                stuck,
                 time_ns,
             } = done;
-            writeln!(out, "{entries} {sum} {stuck} {time_ns}")?;
+            writeln!(out, "{entries} {sum} {time_ns}")?;
         }
         Ok(())
     }

@@ -2,9 +2,12 @@
 
 //! The consuming side.
 
+mod drain;
+
 use super::entry::{occupied_bytes, Entry, Header, ENTRY_ALIGN, ENTRY_OVERHEAD};
 use super::sync::full_barrier;
 use super::{crossed, Error, Geometry, Memory};
+pub use drain::Drained;
 
 /// The consuming side of one ring.
 ///

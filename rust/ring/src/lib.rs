@@ -50,7 +50,7 @@ pub mod sync;
 pub mod uapi;
 mod wake;
 
-pub use consumer::Consumer;
+pub use consumer::{Consumer, Drained};
 pub use entry::{occupied_bytes, Entry, Header};
 pub use error::Error;
 pub use geometry::{Geometry, GeometryError};
@@ -58,5 +58,5 @@ pub use geometry::{Geometry, GeometryError};
 pub use mapped::Mapped;
 pub use memory::Memory;
 pub use overwrite::{Gap, OverwriteReader, Read};
-pub use producer::Producer;
+pub use producer::{Head, Producer};
 pub use wake::crossed;

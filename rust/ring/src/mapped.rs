@@ -157,12 +157,23 @@ unsafe impl Memory for Mapped {
 
     #[inline(always)]
     unsafe fn read(&self, offset: usize, dst: *mut u8, len: usize) {
+        if len == 8 && offset % 8 == 0 {
+            // No call of memcpy for a single word.
+            // SAFETY: In bounds and aligned; `dst` is the caller's own memory.
+            unsafe { dst.cast::<u64>().write_unaligned(self.load_word(offset)) };
+            return;
+        }
         // SAFETY: In bounds by the caller's promise; `dst` is the caller's own memory.
         unsafe { copy(self.data_at(offset).as_ptr(), dst, len) };
     }
 
     #[inline(always)]
     unsafe fn write(&self, offset: usize, src: *const u8, len: usize) {
+        if len == 8 && offset % 8 == 0 {
+            // SAFETY: As in `read`.
+            unsafe { self.store_word(offset, src.cast::<u64>().read_unaligned()) };
+            return;
+        }
         // SAFETY: In bounds by the caller's promise; `src` is the caller's own memory.
         unsafe { copy(src, self.data_at(offset).as_ptr(), len) };
     }

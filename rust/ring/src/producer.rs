@@ -2,9 +2,12 @@
 
 //! The producing side.
 
+mod head;
+
 use super::entry::{occupied_bytes, Header, ENTRY_OVERHEAD};
 use super::sync::{full_barrier, write_barrier};
 use super::{crossed, uapi, Error, Geometry, Memory};
+pub use head::Head;
 
 /// The producing side of one ring.
 ///
@@ -139,7 +142,7 @@ impl<M: Memory> Producer<M> {
         if self.known_room() < need {
             self.make_room(need)?;
         }
-        Ok(self.offset + ENTRY_OVERHEAD as usize)
+        Ok(self.offset.wrapping_add(ENTRY_OVERHEAD as usize))
     }
 
     /// Ends a reservation: the entry is `len` bytes long, at most what was reserved.
@@ -155,6 +158,14 @@ impl<M: Memory> Producer<M> {
         if len > self.geometry.max_entry_bytes() || self.known_room() < need {
             return Err(Error::Full);
         }
+        self.commit_reserved(len);
+        Ok(())
+    }
+
+    /// As [`Self::commit`], right after the room was reserved.
+    #[inline(always)]
+    fn commit_reserved(&mut self, len: u32) {
+        let need = occupied_bytes(len);
         let header = if self.lost == 0 {
             Header {
                 len,
@@ -167,12 +178,14 @@ impl<M: Memory> Producer<M> {
         // SAFETY: `offset` is a multiple of 8 below `data_bytes`; this is the producer.
         unsafe { self.memory.store_word(self.offset, header.to_word()) };
         self.pos = self.pos.wrapping_add(need);
-        self.offset += need as usize;
+        let size = self.geometry.data_bytes() as usize;
+        let offset = self.offset.wrapping_add(need as usize);
         // INVARIANT: `need <= data_bytes`, so one subtraction brings the offset back in range.
-        if self.offset >= self.geometry.data_bytes() as usize {
-            self.offset -= self.geometry.data_bytes() as usize;
-        }
-        Ok(())
+        self.offset = if offset >= size {
+            offset.wrapping_sub(size)
+        } else {
+            offset
+        };
     }
 
     /// Appends a copy of `bytes`. The consumer sees it after the next [`Self::publish`].
@@ -190,7 +203,8 @@ impl<M: Memory> Producer<M> {
         let offset = self.reserve(len)?;
         // SAFETY: `reserve` made room for `len` bytes at `offset`; this is the producer.
         unsafe { self.memory.write(offset, bytes.as_ptr(), bytes.len()) };
-        self.commit(len)
+        self.commit_reserved(len);
+        Ok(())
     }
 
     /// Shows the consumer all that was committed.
@@ -335,7 +349,9 @@ impl<M: Memory> Producer<M> {
     #[inline(always)]
     fn known_room(&self) -> u64 {
         // By the invariant `pos - floor <= data_bytes`: no underflow.
-        self.geometry.data_bytes() - self.pos.wrapping_sub(self.floor())
+        self.geometry
+            .data_bytes()
+            .wrapping_sub(self.pos.wrapping_sub(self.floor()))
     }
 
     #[cold]

@@ -127,6 +127,34 @@ impl Producer {
         self.make_reservation(len, false)
     }
 
+    /// Appends up to `count` entries of `len` bytes, each filled in place by a call of `fill`; they
+    /// are shown, and the other side is woken, once, at the end. Returns how many there was room
+    /// for.
+    ///
+    /// It is the fastest way to produce. The bytes may be those of earlier entries. If `fill`
+    /// panics none is appended.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Full`] if there is room for none; [`Error::TooLarge`]. See also the type.
+    #[inline]
+    pub fn enqueue_in_place(
+        &mut self,
+        count: u64,
+        len: usize,
+        fill: impl FnMut(&mut [u8]),
+    ) -> Result<u64> {
+        self.check()?;
+        let entry_bytes = self.entry_len(len)?;
+        match self.end.fill(count, entry_bytes, fill)? {
+            0 if count > 0 => Err(self.found_full()),
+            made => {
+                self.publish(Wake::Normal)?;
+                Ok(made)
+            }
+        }
+    }
+
     /// Starts a batch: its entries are shown, and the other side is woken, once, at its end.
     #[inline]
     pub fn batch(&mut self) -> Batch<'_> {

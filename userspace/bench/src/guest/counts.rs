@@ -169,7 +169,9 @@ fn shared_pages() -> Result<HashSet<u64>> {
         }
         let range = line.split(' ').next().ok_or("an empty line of maps")?;
         let (start, end) = range.split_once('-').ok_or("no range in maps")?;
-        let page = |address| Ok::<_, std::num::ParseIntError>(u64::from_str_radix(address, 16)? / PAGE_BYTES);
+        let page = |address| {
+            Ok::<_, std::num::ParseIntError>(u64::from_str_radix(address, 16)? / PAGE_BYTES)
+        };
         for page in page(start)?..page(end)? {
             let mut entry = [0; 8];
             pagemap.read_exact_at(&mut entry, page * 8)?;
@@ -183,7 +185,9 @@ fn shared_pages() -> Result<HashSet<u64>> {
 }
 
 fn number_of(entry: &[u8]) -> u64 {
-    entry.first_chunk::<8>().map_or(0, |first| u64::from_ne_bytes(*first))
+    entry
+        .first_chunk::<8>()
+        .map_or(0, |first| u64::from_ne_bytes(*first))
 }
 
 fn check(sum: u64, count: u64) -> Result<()> {

@@ -52,9 +52,7 @@ fn sizes(harness: &Harness) -> Result<()> {
         })?;
         let mut sized = start();
         harness.point("size", "BPF ring buffer", x, || {
-            sized.rate(|count| {
-                output::peer(flow, bpf::FORCE_WAKEUP, Reader::Consume, count)
-            })
+            sized.rate(|count| output::peer(flow, bpf::FORCE_WAKEUP, Reader::Consume, count))
         })?;
         let bytes = entry_bytes as usize;
         let mut sized = start();

@@ -38,19 +38,17 @@ pub fn ours(flow: Flow, count: u64) -> Result<Duration> {
         let begun = Instant::now();
         let mut number = 0u64;
         while number < count {
-            let end = count.min(number + flow.batch);
-            let mut batch = producer.batch();
-            let mut full = false;
-            while number < end && !full {
-                match batch.enqueue(&number.to_ne_bytes()) {
-                    Ok(()) => number += 1,
-                    Err(Error::Full) => full = true,
-                    Err(error) => return Err(error.into()),
+            let most = flow.batch.min(count - number);
+            let made = producer.enqueue_in_place(most, 8, |entry| {
+                entry.copy_from_slice(&number.to_ne_bytes());
+                number += 1;
+            });
+            match made {
+                Ok(_) => {}
+                Err(Error::Full) => {
+                    producer.wait_room(producer.capacity_bytes() / 4, Some(PATIENCE))?;
                 }
-            }
-            batch.finish()?;
-            if full {
-                producer.wait_room(producer.capacity_bytes() / 4, Some(PATIENCE))?;
+                Err(error) => return Err(error.into()),
             }
         }
         let ended = consumer.join().map_err(|_| "the consumer panicked")??;

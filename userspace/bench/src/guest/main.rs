@@ -110,15 +110,25 @@ fn other_means(harness: &Harness) -> Result<()> {
     }
     type Run = fn(usize, u64) -> Result<std::time::Duration>;
     let peers: [(_, _, Run); 3] = [
-        ("pipe", "1 MiB; write(2) each, read(2) of 64 KiB", messages::pipes),
-        ("Unix datagrams", "send(2) and recv(2) each, 1 MiB", messages::datagrams),
-        ("read(2) of a device", "/dev/zero, read(2) each", messages::device),
+        (
+            "pipe",
+            "1 MiB; write(2) each, read(2) of 64 KiB",
+            messages::pipes,
+        ),
+        (
+            "Unix datagrams",
+            "send(2) and recv(2) each, 1 MiB",
+            messages::datagrams,
+        ),
+        (
+            "read(2) of a device",
+            "/dev/zero, read(2) each",
+            messages::device,
+        ),
     ];
     let peers = peers.map(|(variant, settings, run)| {
         let mut sized = Sized::new(50_000);
-        Contender::peer(variant, variant).at(settings, move || {
-            sized.rate(|count| run(64, count))
-        })
+        Contender::peer(variant, variant).at(settings, move || sized.rate(|count| run(64, count)))
     });
     let flow = Flow {
         entry_bytes: 64,
@@ -159,7 +169,8 @@ fn sleepers(harness: &Harness) -> Result<()> {
     }
     let side = |i: usize, at: usize| Side {
         name: contenders[i].0.into(),
-        settings: "asleep in epoll, level-triggered; published by the kernel on another processor".into(),
+        settings: "asleep in epoll, level-triggered; published by the kernel on another processor"
+            .into(),
         median: median(&quantiles[i][at]),
         values: quantiles[i][at].clone(),
     };
@@ -210,7 +221,9 @@ fn counted(harness: &Harness) -> Result<()> {
         for (variant, bytes) in [("512 KiB", 512 << 10), ("516 KiB", 516 << 10)] {
             let ours = Contender::ours("", move || counts::pages_of_ours(bytes));
             let peer = Contender::peer(variant, "BPF ring buffer")
-                .at("the next power of two", move || counts::pages_of_peer(bytes));
+                .at("the next power of two", move || {
+                    counts::pages_of_peer(bytes)
+                });
             let name = "shared pages beyond the capacity";
             harness.compare("G-10", name, "pages", ours, vec![peer])?;
         }

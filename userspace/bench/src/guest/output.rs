@@ -125,14 +125,11 @@ pub fn ours(flow: Flow, count: u64) -> Result<Duration> {
         let begun = Instant::now();
         while arrived.entries < count {
             consumer.wait(Some(PATIENCE))?;
-            let mut batch = consumer.batch();
             // The producer is to learn of the room now and then, also if there always is more.
-            for _ in 0..CONSUMER_BATCH {
-                let Some(entry) = batch.next()? else {
-                    break;
-                };
-                arrived.add(&entry);
-            }
+            consumer.drain(CONSUMER_BATCH, |entry| {
+                arrived.add(entry);
+                true
+            })?;
         }
         let time = begun.elapsed();
         producer.join().map_err(|_| "the producer panicked")??;
@@ -161,7 +158,9 @@ pub fn ours_round_robin(queues: usize, count: u64) -> Result<Duration> {
     let begun = Instant::now();
     while arrived < count {
         for (session, consumer) in &mut ends {
-            session.run_batched(TURN, TURN as u32, Some(PATIENCE)).result?;
+            session
+                .run_batched(TURN, TURN as u32, Some(PATIENCE))
+                .result?;
             let mut batch = consumer.batch();
             while batch.next()?.is_some() {
                 arrived += 1;
@@ -175,7 +174,7 @@ pub fn ours_round_robin(queues: usize, count: u64) -> Result<Duration> {
 /// Looks of a consumer before it sleeps.
 pub const SPIN: u32 = 2000;
 /// Entries that our consumer takes before it tells of the room.
-const CONSUMER_BATCH: usize = 500;
+const CONSUMER_BATCH: u64 = 500;
 /// Longer than anything takes: what does not come by then never will.
 const PATIENCE: Duration = Duration::from_secs(20);
 

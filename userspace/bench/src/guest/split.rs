@@ -15,8 +15,21 @@ const RING_BYTES: u64 = 64 << 20;
 /// Nanoseconds an entry for producing alone and consuming alone.
 pub fn run(harness: &Harness) -> Result<()> {
     pin_to(1)?;
-    for (entry_bytes, batch) in [(8u64, 1u64), (8, 10), (8, 500), (64, 1), (64, 500), (1024, 500), (4096, 500)] {
-        let flow = Flow { entry_bytes, batch, ring_bytes: RING_BYTES, ..Flow::BASE };
+    for (entry_bytes, batch) in [
+        (8u64, 1u64),
+        (8, 10),
+        (8, 500),
+        (64, 1),
+        (64, 500),
+        (1024, 500),
+        (4096, 500),
+    ] {
+        let flow = Flow {
+            entry_bytes,
+            batch,
+            ring_bytes: RING_BYTES,
+            ..Flow::BASE
+        };
         let count = (RING_BYTES / (entry_bytes + 8)).min(2_000_000);
         let (mut produce, mut consume, mut single) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..harness.pairs() {
@@ -26,11 +39,10 @@ pub fn run(harness: &Harness) -> Result<()> {
             produce.push(node::done()?.0.time_ns as f64 / count as f64);
             let begun = Instant::now();
             let mut sum = 0u64;
-            let mut entries = consumer.batch();
-            for _ in 0..count / 2 {
-                sum += entries.dequeue()?.iter().map(|b| u64::from(*b)).sum::<u64>() & 1;
-            }
-            drop(entries);
+            consumer.drain(count / 2, |e| {
+                sum += e.iter().map(|b| u64::from(*b)).sum::<u64>() & 1;
+                true
+            })?;
             consume.push(begun.elapsed().as_nanos() as f64 / (count / 2) as f64);
             let begun = Instant::now();
             for _ in count / 2..count {
@@ -39,7 +51,7 @@ pub fn run(harness: &Harness) -> Result<()> {
             single.push(begun.elapsed().as_nanos() as f64 / (count / 2) as f64);
             std::hint::black_box(sum);
         }
-        let m = iostream_bench::median;
+        let m = |v: &[f64]| v.iter().copied().fold(f64::INFINITY, f64::min);
         println!("{entry_bytes} x {batch}: produce {:.0} ns, consume {:.0} ns in a batch, {:.0} ns one by one", m(&produce), m(&consume), m(&single));
     }
     Ok(())

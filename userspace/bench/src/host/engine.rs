@@ -42,7 +42,11 @@ impl Engine {
         group.sampling_mode(SamplingMode::Flat);
         group.bench_function(&name, |bencher| bencher.iter_custom(&run));
         group.finish();
-        let file = self.folder.join("host").join(&name).join("new/estimates.json");
+        let file = self
+            .folder
+            .join("host")
+            .join(&name)
+            .join("new/estimates.json");
         let estimates: serde_json::Value = serde_json::from_slice(&std::fs::read(file)?)?;
         let median = estimates["median"]["point_estimate"].as_f64();
         Ok(median.ok_or("criterion left no estimate")?)

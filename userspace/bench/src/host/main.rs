@@ -48,10 +48,13 @@ fn threads(harness: &Harness, engine: &RefCell<Engine>) -> Result<()> {
     }
     type Run = fn(u64) -> Duration;
     let best = |variant, peers: &[(&'static str, Run)]| {
-        peers.iter().fold(Contender::peer(variant, "best crate"), |best, (name, run)| {
-            let run = *run;
-            best.at(*name, move || rate(engine, run))
-        })
+        peers.iter().fold(
+            Contender::peer(variant, "best crate"),
+            |best, (name, run)| {
+                let run = *run;
+                best.at(*name, move || rate(engine, run))
+            },
+        )
     };
     let name = "8-byte items, thread to thread";
     let ours = Contender::ours("one at a time", || rate(engine, threads::queue));
@@ -77,10 +80,12 @@ fn processes(harness: &Harness, engine: &RefCell<Engine>) -> Result<()> {
     }
     let ours = Contender::ours("a publication every 32", || rate(engine, processes::ring));
     let peers = vec![
-        Contender::peer("bbqueue", "bbqueue")
-            .at("framed, in shared memory", || rate(engine, processes::bbqueue)),
-        Contender::peer("Unix socket", "Unix datagrams")
-            .at("send(2) and recv(2) each", || rate(engine, processes::socket)),
+        Contender::peer("bbqueue", "bbqueue").at("framed, in shared memory", || {
+            rate(engine, processes::bbqueue)
+        }),
+        Contender::peer("Unix socket", "Unix datagrams").at("send(2) and recv(2) each", || {
+            rate(engine, processes::socket)
+        }),
     ];
     let name = "records of 16 to 256 bytes, process to process";
     harness.compare("N-2", name, "records/s", ours, peers)

@@ -66,7 +66,6 @@ impl RingMemory {
         }
     }
 
-
     /// Both ends of a ring that loses nothing.
     ///
     /// # Safety

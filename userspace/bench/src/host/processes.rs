@@ -45,8 +45,13 @@ struct Arrived(u64);
 impl Arrived {
     #[inline(always)]
     fn add(&mut self, record: &[u8]) {
-        let number = record.first_chunk::<8>().map_or(0, |first| u64::from_ne_bytes(*first));
-        self.0 = self.0.wrapping_add(number).wrapping_add(record.len() as u64);
+        let number = record
+            .first_chunk::<8>()
+            .map_or(0, |first| u64::from_ne_bytes(*first));
+        self.0 = self
+            .0
+            .wrapping_add(number)
+            .wrapping_add(record.len() as u64);
     }
 
     fn check(&self, count: u64) {
@@ -133,9 +138,16 @@ pub fn bbqueue(count: u64) -> Duration {
     let rights = ProtFlags::READ | ProtFlags::WRITE;
     // SAFETY: No address is asked for.
     let start = unsafe {
-        mmap_anonymous(null_mut(), bytes, rights, MapFlags::SHARED | MapFlags::POPULATE)
+        mmap_anonymous(
+            null_mut(),
+            bytes,
+            rights,
+            MapFlags::SHARED | MapFlags::POPULATE,
+        )
     };
-    let start = NonNull::new(start.expect("memory")).expect("memory").cast::<Queue>();
+    let start = NonNull::new(start.expect("memory"))
+        .expect("memory")
+        .cast::<Queue>();
     // SAFETY: The mapping is as large, aligned to a page, and zeroed, which is a new queue's state
     // but for the words that are written here; it is too large for the stack.
     let queue = unsafe {

@@ -20,11 +20,7 @@ pub const BATCH: usize = 500;
 
 /// Runs both sides on processors 0 and 1; the time until all items have arrived, which `take`
 /// adds up.
-fn run(
-    count: u64,
-    mut put: impl FnMut(u64) + Send,
-    mut take: impl FnMut(u64) -> u64,
-) -> Duration {
+fn run(count: u64, mut put: impl FnMut(u64) + Send, mut take: impl FnMut(u64) -> u64) -> Duration {
     let both = Barrier::new(2);
     pin_to(1).expect("two processors");
     let (sum, time) = std::thread::scope(|scope| {
@@ -37,7 +33,11 @@ fn run(
         let begun = Instant::now();
         (take(count), begun.elapsed())
     });
-    assert_eq!(sum, (0..count).fold(0, u64::wrapping_add), "items went wrong");
+    assert_eq!(
+        sum,
+        (0..count).fold(0, u64::wrapping_add),
+        "items went wrong"
+    );
     time
 }
 
@@ -230,7 +230,9 @@ pub fn take_slices(count: u64, mut take: impl FnMut(&mut [u64]) -> usize) -> u64
     while taken < count {
         let len = BATCH.min((count - taken) as usize);
         let got = take(&mut slice[..len]);
-        sum = slice[..got].iter().fold(sum, |sum, item| sum.wrapping_add(*item));
+        sum = slice[..got]
+            .iter()
+            .fold(sum, |sum, item| sum.wrapping_add(*item));
         taken += got as u64;
     }
     sum

@@ -64,7 +64,9 @@ pub fn draw_all(folder: &Path, records: &[Record]) -> Result<()> {
             }
         }
         if !curves.is_empty() {
-            both(folder, picture.figure, |area| draw_curves(area, picture, &curves))?;
+            both(folder, picture.figure, |area| {
+                draw_curves(area, picture, &curves)
+            })?;
         }
     }
     let latencies: Vec<&Samples> = records
@@ -162,9 +164,11 @@ where
 {
     let points = || lines.iter().flat_map(|(_, points)| points.iter().copied());
     let range = |pick: fn((f64, f64)) -> f64| {
-        points().map(pick).fold((f64::INFINITY, 0.0f64), |(low, high), value| {
-            (low.min(value), high.max(value))
-        })
+        points()
+            .map(pick)
+            .fold((f64::INFINITY, 0.0f64), |(low, high), value| {
+                (low.min(value), high.max(value))
+            })
     };
     let ((left, right), (low, high)) = (range(|p| p.0), range(|p| p.1));
     area.fill(&WHITE)?;

@@ -6,7 +6,7 @@
 //! mapping and there is one producer, one consumer. Slices borrow the end: while one lives, nothing
 //! can be committed, released or reset.
 
-use iostream_ring::{Consumer, Entry, Mapped, OverwriteReader, Producer, Read};
+use iostream_ring::{Consumer, Drained, Entry, Mapped, OverwriteReader, Producer, Read};
 
 use super::info_page::is_before;
 use super::{InfoPage, QueueMemory, Role};
@@ -114,6 +114,42 @@ impl ProducerEnd {
                 "an entry cannot be longer than what was reserved for it",
             )),
         }
+    }
+
+    /// Appends up to `count` entries of `len` bytes, each filled by a call of `fill`; returns how
+    /// many there was room for.
+    #[inline(always)]
+    pub(crate) fn fill(
+        &mut self,
+        count: u64,
+        len: u32,
+        mut fill: impl FnMut(&mut [u8]),
+    ) -> Result<u64, Error> {
+        self.reserved = None;
+        // Also to look for room that was not known of, and to refuse what never fits.
+        match self.ring.reserve(len) {
+            Ok(_) => {}
+            Err(iostream_ring::Error::Full) => return Ok(0),
+            Err(error) => return Err(error.into()),
+        }
+        let (mut head, mut made) = (self.ring.head(), 0);
+        while made < count {
+            let Some(offset) = self.ring.place(&mut head, len) else {
+                break;
+            };
+            // SAFETY: The ring made room for `len` bytes there, which the kernel neither writes
+            // nor looks at before they are published. The pages were zeroed. The slice is the only
+            // one, and `fill` cannot keep it.
+            let bytes = unsafe {
+                let start = self.ring.memory().data_at(offset);
+                std::slice::from_raw_parts_mut(start.as_ptr(), len as usize)
+            };
+            fill(bytes);
+            made += 1;
+        }
+        // SAFETY: It came from this ring, which did nothing else meanwhile.
+        unsafe { self.ring.set_head(head) };
+        Ok(made)
     }
 
     #[inline]
@@ -234,6 +270,20 @@ impl ConsumerEnd {
     pub(crate) fn release(&mut self) -> bool {
         self.current = None;
         self.ring.release()
+    }
+
+    /// Gives up to `max` entries to `take`, which says of each whether to release it.
+    #[inline(always)]
+    pub(crate) fn drain(&mut self, max: u64, mut take: impl FnMut(&[u8]) -> bool) -> Drained {
+        self.current = None;
+        self.ring.drain(max, |memory, entry| {
+            // SAFETY: As in `bytes`; it is released after `take`, which cannot keep the slice.
+            let bytes = unsafe {
+                let start = memory.data_at(entry.offset());
+                std::slice::from_raw_parts(start.as_ptr(), entry.len())
+            };
+            take(bytes)
+        })
     }
 
     #[inline]

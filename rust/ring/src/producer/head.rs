@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+
+//! Many entries in a row: the positions in registers.
+
+use super::super::entry::{occupied_bytes, Header, ENTRY_OVERHEAD};
+use super::super::Memory;
+use super::Producer;
+
+/// Where a producer is, kept apart from it while it appends entries.
+///
+/// What it appends, nobody sees before [`Producer::set_head`] and [`Producer::publish`].
+#[derive(Clone, Copy, Debug)]
+pub struct Head {
+    pos: u64,
+    offset: usize,
+    /// The position up to which there is room, as far as is known.
+    end: u64,
+}
+
+impl<M: Memory> Producer<M> {
+    /// Where the producer is.
+    #[inline(always)]
+    pub fn head(&self) -> Head {
+        let room = if self.lost == 0 {
+            self.known_room()
+        } else {
+            // The next entry tells of the gap, which is the business of `commit`.
+            0
+        };
+        Head {
+            pos: self.pos,
+            offset: self.offset,
+            end: self.pos.wrapping_add(room),
+        }
+    }
+
+    /// Appends an entry of `len` bytes and tells where its bytes go; `None` if there is no room for
+    /// it as far as is known: then [`Self::set_head`], reserve and commit.
+    #[inline(always)]
+    pub fn place(&self, head: &mut Head, len: u32) -> Option<usize> {
+        let need = occupied_bytes(len);
+        if head.end.wrapping_sub(head.pos) < need || len > self.geometry.max_entry_bytes() {
+            return None;
+        }
+        let header = Header {
+            len,
+            flags: 0,
+            lost: 0,
+        };
+        let begin = head.offset;
+        // SAFETY: `offset` is a multiple of 8 below `data_bytes`; this is the producer.
+        unsafe { self.memory.store_word(begin, header.to_word()) };
+        head.pos = head.pos.wrapping_add(need);
+        head.offset = begin.wrapping_add(need as usize);
+        let size = self.geometry.data_bytes() as usize;
+        if head.offset >= size {
+            head.offset = head.offset.wrapping_sub(size);
+        }
+        Some(begin.wrapping_add(ENTRY_OVERHEAD as usize))
+    }
+
+    /// Copies `bytes` to where [`Self::place`] or [`Self::reserve`] said.
+    ///
+    /// # Safety
+    ///
+    /// `offset` came from there, for at least as many bytes, which were not published since.
+    #[inline(always)]
+    pub unsafe fn write(&self, offset: usize, bytes: &[u8]) {
+        // SAFETY: The caller's promise; this is the producer.
+        unsafe { self.memory.write(offset, bytes.as_ptr(), bytes.len()) };
+    }
+
+    /// Commits what was appended at `head`.
+    ///
+    /// # Safety
+    ///
+    /// `head` came from [`Self::head`] of this producer, and nothing was reserved, committed or
+    /// published since but by way of it.
+    #[inline(always)]
+    pub unsafe fn set_head(&mut self, head: Head) {
+        // INVARIANT: `place` moved both in step, and not past the room there was.
+        self.pos = head.pos;
+        self.offset = head.offset;
+    }
+}
