@@ -3,6 +3,7 @@
 //! Kernel to user: how many entries a second.
 
 use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
@@ -33,6 +34,13 @@ impl Flow {
         producer_cpu: 0,
     };
     const CONSUMER_CPU: usize = 1;
+
+    /// Entries a publication: no more than a quarter of the ring holds, or a side that waits for the
+    /// end of a batch would wait for ever.
+    fn whole_batch(self) -> u64 {
+        let quarter = self.ring_bytes / 4 / (self.entry_bytes + 8);
+        self.batch.min(quarter).max(1)
+    }
 
     fn one_processor(self) -> bool {
         self.producer_cpu == Self::CONSUMER_CPU
@@ -110,7 +118,8 @@ pub fn ours(flow: Flow, count: u64) -> Result<Duration> {
     let spins = if flow.one_processor() { 0 } else { 20_000 };
     let command = format!(
         "produce {count} {} {} {spins}",
-        flow.entry_bytes, flow.batch
+        flow.entry_bytes,
+        flow.whole_batch()
     );
     let both = Barrier::new(2);
     pin_to(Flow::CONSUMER_CPU)?;
@@ -201,13 +210,13 @@ pub fn peer(flow: Flow, wake: u64, reader: Reader, count: u64) -> Result<Duratio
         0
     })?;
     let ring = builder.build()?;
-    let both = Barrier::new(2);
+    let (both, given_up) = (Barrier::new(2), AtomicBool::new(false));
     pin_to(Flow::CONSUMER_CPU)?;
     let time = std::thread::scope(|scope| -> Result<Duration> {
         let producer = scope.spawn(|| -> Result<()> {
             pin_to(flow.producer_cpu)?;
             both.wait();
-            produce(&program, flow, wake, count)
+            produce(&program, flow, wake, count, &given_up)
         });
         both.wait();
         let begun = Instant::now();
@@ -221,6 +230,7 @@ pub fn peer(flow: Flow, wake: u64, reader: Reader, count: u64) -> Result<Duratio
                 }
             }
             if begun.elapsed() > PATIENCE {
+                given_up.store(true, Ordering::Relaxed);
                 return Err("the entries do not come".into());
             }
         }
@@ -240,9 +250,15 @@ fn program_for(bpf: &Bpf, flow: Flow) -> Result<Program> {
 }
 
 /// Runs the program until it has made all entries.
-fn produce(program: &Program, flow: Flow, wake: u64, count: u64) -> Result<()> {
-    let mut work = Work::new(count, flow.entry_bytes, flow.batch, wake);
-    while work.number < count {
+fn produce(
+    program: &Program,
+    flow: Flow,
+    wake: u64,
+    count: u64,
+    given_up: &AtomicBool,
+) -> Result<()> {
+    let mut work = Work::new(count, flow.entry_bytes, flow.whole_batch(), wake);
+    while work.number < count && !given_up.load(Ordering::Relaxed) {
         let before = work.number;
         program.run(&mut work)?;
         if work.number == before || flow.one_processor() {

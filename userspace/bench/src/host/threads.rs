@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_queue::ArrayQueue;
 use iostream_bench::pin_to;
+use iostream_ring::Memory as _;
 use ringbuf::traits::{Consumer as _, Producer as _, Split};
 use ringbuf::HeapRb;
 
@@ -81,20 +82,33 @@ pub fn queue_batched(count: u64) -> Duration {
             let mut item = 0u64;
             while item < count {
                 let end = count.min(item + BATCH as u64);
-                while item < end && producer.push(&item.to_ne_bytes()).is_ok() {
+                let mut head = producer.head();
+                while item < end {
+                    let Some(offset) = producer.place(&mut head, 8) else {
+                        break;
+                    };
+                    // SAFETY: `place` made room for eight bytes there.
+                    unsafe { producer.write(offset, &item.to_ne_bytes()) };
                     item += 1;
                 }
+                // SAFETY: It came from this producer, which did nothing else meanwhile.
+                unsafe { producer.set_head(head) };
                 producer.publish();
+                if item < end && producer.reserve(8).is_err() {
+                    spin_loop();
+                }
             }
         },
         |count| {
-            let (mut sum, mut bytes, mut taken) = (0u64, [0; 8], 0);
+            let (mut sum, mut taken) = (0u64, 0);
             while taken < count {
-                let end = count.min(taken + BATCH as u64);
-                while taken < end && consumer.pop(&mut bytes).is_ok() {
-                    sum = sum.wrapping_add(u64::from_ne_bytes(bytes));
-                    taken += 1;
-                }
+                let drained = consumer.drain(BATCH as u64, |memory, entry| {
+                    // SAFETY: The ring has checked the entry.
+                    let word = unsafe { memory.load_word(entry.offset()) };
+                    sum = sum.wrapping_add(word);
+                    true
+                });
+                taken += drained.entries;
                 consumer.publish();
             }
             sum

@@ -4,8 +4,8 @@
 //!
 //! Usage: bench-report FOLDER FILE...
 //!
-//! Reads the lines of the files that are JSON objects, writes results.json and the pictures into
-//! the folder, and prints the table.
+//! Reads the lines of the files that are JSON objects, writes results.json, growth.md and the
+//! pictures into the folder, and prints the table.
 
 mod pictures;
 mod results;
@@ -30,7 +30,6 @@ fn main() -> Result<()> {
     std::fs::write(folder.join("results.json"), results.to_json()? + "\n")?;
     pictures::draw_all(&folder, &records)?;
     print!("{}", table::text(&results));
-    std::fs::write(folder.join("table.md"), table::markdown(&results))?;
     std::fs::write(folder.join("growth.md"), table::growth(&records))?;
     Ok(())
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The table: for the terminal, and for the README.
+//! The table for the terminal, and those of how cost grows.
+//!
+//! The tables in the documentation are made of results.json by scripts/bench-table.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -9,7 +11,7 @@ use iostream_bench::{Record, GOALS};
 
 use crate::results::{Line, Results};
 
-/// For the terminal.
+/// All comparisons, a line each.
 pub fn text(results: &Results) -> String {
     let mut out = String::new();
     let _ = writeln!(
@@ -36,31 +38,6 @@ pub fn text(results: &Results) -> String {
     }
     for id in missing(results) {
         let _ = writeln!(out, "{id:5} not measured");
-    }
-    out
-}
-
-/// For the README.
-pub fn markdown(results: &Results) -> String {
-    let mut out = String::from(
-        "| | what | ours | peer | ratio (min to max) | goal |\n|---|---|---:|---:|---:|---:|\n",
-    );
-    for line in all(results) {
-        let c = &line.comparison;
-        let _ = writeln!(
-            out,
-            "| {} | {}; {} | {} | {} | {} ({} to {}) | {} {} |",
-            c.id,
-            c.name,
-            c.variant,
-            with_unit(c.ours.median, &c.unit),
-            with_unit(c.peer.median, &c.unit),
-            ratio(c.ratio.median),
-            ratio(c.ratio.min),
-            ratio(c.ratio.max),
-            line.goal.as_deref().unwrap_or(""),
-            verdict(line),
-        );
     }
     out
 }
@@ -141,8 +118,4 @@ fn number(value: f64) -> String {
         _ => 2,
     };
     format!("{value:.places$}{letter}")
-}
-
-fn with_unit(value: f64, unit: &str) -> String {
-    format!("{} {unit}", number(value))
 }

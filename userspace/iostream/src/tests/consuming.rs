@@ -116,3 +116,41 @@ fn two_threads_move_entries_of_many_sizes() {
     });
     assert!(drain(&mut consumer).is_empty());
 }
+
+#[test]
+fn a_drain_takes_entries_in_order_and_gives_room_back_once() {
+    let (loopback, mut producer, mut consumer) = small();
+    while producer.enqueue(&[7; 504]).is_ok() {}
+    assert!(!producer.arm_room(1024).unwrap());
+    let mut taken = 0;
+    let before = loopback.notified().1;
+    let entries = consumer.drain(u64::MAX, |entry| {
+        assert_eq!(entry, [7; 504]);
+        taken += 1;
+        true
+    });
+    assert_eq!(entries, Ok(taken));
+    assert_eq!(loopback.notified().1, before + 1);
+    assert_eq!(consumer.drain(1, |_| true), Ok(0));
+    producer.enqueue(b"one").unwrap();
+    producer.enqueue(b"two").unwrap();
+    assert_eq!(consumer.drain(9, |entry| entry == b"one"), Ok(1));
+    assert_eq!(&*consumer.dequeue().unwrap(), b"two");
+}
+
+#[test]
+fn a_drain_says_that_the_driver_is_gone_after_what_it_left() {
+    let (loopback, mut producer, mut consumer) = small();
+    producer.enqueue(b"last").unwrap();
+    loopback.go();
+    assert_eq!(consumer.drain(9, |_| true), Ok(1));
+    assert_eq!(consumer.drain(9, |_| true), Err(Error::Gone));
+}
+
+#[test]
+fn a_drain_after_a_reset_is_stale() {
+    let (loopback, mut producer, mut consumer) = small();
+    producer.enqueue(b"before").unwrap();
+    loopback.reset();
+    assert_eq!(consumer.drain(9, |_| true), Err(Error::Stale));
+}

@@ -164,3 +164,37 @@ fn a_wait_for_room_ends_by_time_or_by_room() {
         producer.enqueue_wait(&vec![1; half], None).unwrap();
     });
 }
+
+#[test]
+fn entries_made_in_place_are_shown_at_once_and_as_many_as_fit() {
+    let (_loopback, mut producer, mut consumer) = small();
+    let mut number = 0u8;
+    let made = producer.enqueue_in_place(3, 2, |entry| {
+        number += 1;
+        entry.copy_from_slice(&[number, 1]);
+    });
+    assert_eq!(made, Ok(3));
+    assert_eq!(drain(&mut consumer), [[1, 1], [2, 1], [3, 1]]);
+    let fit = producer.capacity_bytes() / 512;
+    assert_eq!(producer.enqueue_in_place(u64::MAX, 504, |_| {}), Ok(fit));
+    assert_eq!(producer.enqueue_in_place(1, 504, |_| {}), Err(Error::Full));
+    let max = producer.max_entry_bytes();
+    let too_large = producer.enqueue_in_place(1, max + 1, |_| {});
+    assert!(matches!(too_large, Err(Error::TooLarge { .. })));
+    assert_eq!(drain(&mut consumer).len() as u64, fit);
+}
+
+#[test]
+fn a_panic_in_the_middle_appends_nothing() {
+    let (_loopback, mut producer, mut consumer) = small();
+    let mut calls = 0;
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        let _ = producer.enqueue_in_place(3, 8, |_| {
+            calls += 1;
+            assert!(calls < 3, "the third");
+        });
+    }));
+    assert!(panicked.is_err());
+    producer.enqueue(b"after").unwrap();
+    assert_eq!(drain(&mut consumer), [b"after"]);
+}
