@@ -83,7 +83,10 @@ impl<'a> Batch<'a> {
                 .err()
                 .unwrap_or(Error::Invalid));
         };
-        let offset = match self.producer.place(&mut self.run.head, entry_bytes) {
+        // SAFETY: The head is this producer's: a batch borrows it, and takes a new head after each
+        // other use.
+        let placed = unsafe { self.producer.place(&mut self.run.head, entry_bytes) };
+        let offset = match placed {
             Some(offset) => offset,
             None => {
                 let (run, offset) =

@@ -36,8 +36,13 @@ impl<M: Memory> Producer<M> {
 
     /// Appends an entry of `len` bytes and tells where its bytes go; `None` if there is no room for
     /// it as far as is known: then [`Self::set_head`], reserve and commit.
+    ///
+    /// # Safety
+    ///
+    /// `head` came from [`Self::head`] of this producer, and nothing was reserved, committed or
+    /// published since but by way of it.
     #[inline(always)]
-    pub fn place(&self, head: &mut Head, len: u32) -> Option<usize> {
+    pub unsafe fn place(&self, head: &mut Head, len: u32) -> Option<usize> {
         let need = occupied_bytes(len);
         if head.end.wrapping_sub(head.pos) < need || len > self.geometry.max_entry_bytes() {
             return None;
@@ -48,7 +53,8 @@ impl<M: Memory> Producer<M> {
             lost: 0,
         };
         let begin = head.offset;
-        // SAFETY: `offset` is a multiple of 8 below `data_bytes`; this is the producer.
+        // SAFETY: By the caller's promise `offset` is a multiple of 8 below `data_bytes`; this is the
+        // producer.
         unsafe { self.memory.store_word(begin, header.to_word()) };
         head.pos = head.pos.wrapping_add(need);
         head.offset = begin.wrapping_add(need as usize);
@@ -74,8 +80,7 @@ impl<M: Memory> Producer<M> {
     ///
     /// # Safety
     ///
-    /// `head` came from [`Self::head`] of this producer, and nothing was reserved, committed or
-    /// published since but by way of it.
+    /// As for [`Self::place`].
     #[inline(always)]
     pub unsafe fn set_head(&mut self, head: Head) {
         // INVARIANT: `place` moved both in step, and not past the room there was.

@@ -84,14 +84,15 @@ pub fn queue_batched(count: u64) -> Duration {
                 let end = count.min(item + BATCH as u64);
                 let mut head = producer.head();
                 while item < end {
-                    let Some(offset) = producer.place(&mut head, 8) else {
+                    // SAFETY: It came from this producer, which does nothing else meanwhile.
+                    let Some(offset) = (unsafe { producer.place(&mut head, 8) }) else {
                         break;
                     };
                     // SAFETY: `place` made room for eight bytes there.
                     unsafe { producer.write(offset, &item.to_ne_bytes()) };
                     item += 1;
                 }
-                // SAFETY: It came from this producer, which did nothing else meanwhile.
+                // SAFETY: As above.
                 unsafe { producer.set_head(head) };
                 producer.publish();
                 if item < end && producer.reserve(8).is_err() {

@@ -134,7 +134,8 @@ impl ProducerEnd {
         }
         let (mut head, mut made) = (self.ring.head(), 0);
         while made < count {
-            let Some(offset) = self.ring.place(&mut head, len) else {
+            // SAFETY: The head came from this ring, which does nothing else meanwhile.
+            let Some(offset) = (unsafe { self.ring.place(&mut head, len) }) else {
                 break;
             };
             // SAFETY: The ring made room for `len` bytes there, which the kernel neither writes
@@ -147,7 +148,7 @@ impl ProducerEnd {
             fill(bytes);
             made += 1;
         }
-        // SAFETY: It came from this ring, which did nothing else meanwhile.
+        // SAFETY: As above.
         unsafe { self.ring.set_head(head) };
         Ok(made)
     }
