@@ -131,8 +131,8 @@ impl Producer {
     /// are shown, and the other side is woken, once, at the end. Returns how many there was room
     /// for.
     ///
-    /// It is the fastest way to produce. The bytes may be those of earlier entries. If `fill`
-    /// panics none is appended.
+    /// It is the fastest way to produce. The bytes may be those of earlier entries. What `fill`
+    /// panics at is not appended; what it filled before may be.
     ///
     /// # Errors
     ///

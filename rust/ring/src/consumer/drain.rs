@@ -45,6 +45,9 @@ impl<M: Memory> Consumer<M> {
             // As in `peek`: from here on only the copy is used.
             let occupied = occupied_bytes(header.len);
             if header.len > max_entry_bytes || occupied > peer.wrapping_sub(pos) {
+                if drained.entries > 0 {
+                    self.bad_header = None;
+                }
                 let error = found_corrupt(&mut self.bad_header, &mut self.corrupt, word);
                 drained.error = Some(error);
                 break;
@@ -68,7 +71,9 @@ impl<M: Memory> Consumer<M> {
         }
         if drained.entries > 0 {
             self.current = None;
-            self.bad_header = None;
+            if drained.error.is_none() {
+                self.bad_header = None;
+            }
         }
         (self.pos, self.offset) = (pos, offset);
         drained

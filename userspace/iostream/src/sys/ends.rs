@@ -126,30 +126,37 @@ impl ProducerEnd {
         mut fill: impl FnMut(&mut [u8]),
     ) -> Result<u64, Error> {
         self.reserved = None;
-        // Also to look for room that was not known of, and to refuse what never fits.
-        match self.ring.reserve(len) {
-            Ok(_) => {}
-            Err(iostream_ring::Error::Full) => return Ok(0),
-            Err(error) => return Err(error.into()),
-        }
-        let (mut head, mut made) = (self.ring.head(), 0);
+        let mut made = 0;
         while made < count {
-            // SAFETY: The head came from this ring, which does nothing else meanwhile.
-            let Some(offset) = (unsafe { self.ring.place(&mut head, len) }) else {
+            // Also looks for room that was not known of, and refuses what never fits.
+            match self.ring.reserve(len) {
+                Ok(_) => {}
+                Err(iostream_ring::Error::Full) => break,
+                Err(error) if made == 0 => return Err(error.into()),
+                Err(_) => break,
+            }
+            let (mut head, before) = (self.ring.head(), made);
+            while made < count {
+                // SAFETY: The head came from this ring, which does nothing else meanwhile.
+                let Some(offset) = (unsafe { self.ring.place(&mut head, len) }) else {
+                    break;
+                };
+                // SAFETY: The ring made room for `len` bytes there, which the kernel neither writes
+                // nor looks at before they are published. The pages were zeroed. The slice is the
+                // only one, and `fill` cannot keep it.
+                let bytes = unsafe {
+                    let start = self.ring.memory().data_at(offset);
+                    std::slice::from_raw_parts_mut(start.as_ptr(), len as usize)
+                };
+                fill(bytes);
+                made += 1;
+            }
+            // SAFETY: As above.
+            unsafe { self.ring.set_head(head) };
+            if made == before {
                 break;
-            };
-            // SAFETY: The ring made room for `len` bytes there, which the kernel neither writes
-            // nor looks at before they are published. The pages were zeroed. The slice is the only
-            // one, and `fill` cannot keep it.
-            let bytes = unsafe {
-                let start = self.ring.memory().data_at(offset);
-                std::slice::from_raw_parts_mut(start.as_ptr(), len as usize)
-            };
-            fill(bytes);
-            made += 1;
+            }
         }
-        // SAFETY: As above.
-        unsafe { self.ring.set_head(head) };
         Ok(made)
     }
 

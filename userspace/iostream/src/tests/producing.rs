@@ -185,7 +185,7 @@ fn entries_made_in_place_are_shown_at_once_and_as_many_as_fit() {
 }
 
 #[test]
-fn a_panic_in_the_middle_appends_nothing() {
+fn what_a_panic_left_in_the_middle_is_not_appended() {
     let (_loopback, mut producer, mut consumer) = small();
     let mut calls = 0;
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
