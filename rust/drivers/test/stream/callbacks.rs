@@ -67,6 +67,10 @@ pub(crate) struct Seen {
     pub(crate) slow_ms: Atomic<u32>,
     /// Callbacks that run now.
     in_callback: Atomic<u32>,
+    /// Changes of state or mode that the driver is asked for now.
+    changing: Atomic<u32>,
+    /// Times that there were two of these.
+    overlaps: Atomic<u64>,
     last_mode: Atomic<u32>,
     last_token: Atomic<u32>,
     pub(crate) auto: Atomic<u32>,
@@ -84,6 +88,8 @@ impl Seen {
             fails: [const { Atomic::new(0) }; EVENTS.len()],
             slow_ms: Atomic::new(0),
             in_callback: Atomic::new(0),
+            changing: Atomic::new(0),
+            overlaps: Atomic::new(0),
             last_mode: Atomic::new(0),
             last_token: Atomic::new(0),
             auto: Atomic::new(AUTO_OFF),
@@ -118,6 +124,13 @@ impl Seen {
     }
 
     fn called(&self, event: Event) -> Result {
+        let changes = matches!(
+            event,
+            Event::Start | Event::Suspend | Event::StopDiscard | Event::StopDrain | Event::Mode
+        );
+        if changes && self.changing.fetch_add(1, Relaxed) != 0 {
+            self.overlaps.fetch_add(1, Relaxed);
+        }
         self.in_callback.fetch_add(1, Relaxed);
         {
             let mut order = self.order.lock();
@@ -135,6 +148,9 @@ impl Seen {
             self.counts[event as usize].fetch_add(1, Relaxed);
         }
         self.in_callback.fetch_sub(1, Relaxed);
+        if changes {
+            self.changing.fetch_sub(1, Relaxed);
+        }
         match fails {
             0 => Ok(()),
             errno => Err(Error::from_errno(-errno)),
@@ -146,6 +162,7 @@ impl Seen {
             writeln!(out, "{key}={}", count.load(Relaxed))?;
         }
         writeln!(out, "in_callback={}", self.in_callback.load(Relaxed))?;
+        writeln!(out, "overlaps={}", self.overlaps.load(Relaxed))?;
         writeln!(out, "last_mode={}", self.last_mode.load(Relaxed))?;
         writeln!(out, "last_token={}", self.last_token.load(Relaxed))?;
         writeln!(out, "moved={}", self.moved.load(Relaxed))?;

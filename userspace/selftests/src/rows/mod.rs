@@ -41,6 +41,10 @@ mod s02;
 mod s03;
 mod s04;
 mod s05;
+mod s06;
+mod s07;
+mod s07_stop;
+mod s07_sysfs;
 mod u10;
 mod u11;
 
@@ -73,6 +77,10 @@ pub fn all() -> Vec<Clause> {
         s03::CLAUSES,
         s04::CLAUSES,
         s05::CLAUSES,
+        s06::CLAUSES,
+        s07::CLAUSES,
+        s07_stop::CLAUSES,
+        s07_sysfs::CLAUSES,
         u10::CLAUSES,
         u11::CLAUSES,
         b01::CLAUSES,
