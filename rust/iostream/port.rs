@@ -25,7 +25,7 @@ use crate::{
     kicks::Kicks,
     queue::Queue,
     session_queues::SessionQueues,
-    stream::{config::StreamSpec, Notices, Records, NOTICE_WORK},
+    stream::{config::StreamSpec, Notices, Records, AGAIN_WORK, NOTICE_WORK},
     work,
 };
 
@@ -62,6 +62,8 @@ pub(crate) struct Port {
     pub(crate) notices: Notices,
     #[pin]
     notice_work: Work<Port, NOTICE_WORK>,
+    #[pin]
+    again_work: Work<Port, AGAIN_WORK>,
     /// The queues of the open session, or null. Read under RCU.
     published: [Atomic<*mut Queue>; 2],
     #[pin]
@@ -89,6 +91,7 @@ unsafe impl Sync for Port {}
 impl_has_work! {
     impl HasWork<Self> for Port { self.work }
     impl HasWork<Self, NOTICE_WORK> for Port { self.notice_work }
+    impl HasWork<Self, AGAIN_WORK> for Port { self.again_work }
 }
 
 impl WorkItem for Port {
@@ -112,6 +115,7 @@ impl Port {
                 changing <- new_mutex!((), "iostream_changing"),
                 notices <- Notices::new(),
                 notice_work <- new_work!("iostream_notices"),
+                again_work <- new_work!("iostream_again"),
                 published: [const { Atomic::new(ptr::null_mut()) }; 2],
                 state <- new_mutex!(State {
                     open: false,

@@ -283,6 +283,12 @@ impl Pool {
         None
     }
 
+    /// Whether a buffer is free.
+    pub(crate) fn has_free(&self) -> bool {
+        let mut slots = self.slots.iter().take(self.count() as usize);
+        slots.any(|slot| slot.owner.load(Relaxed) == FREE)
+    }
+
     /// A taken buffer is free again.
     pub(crate) fn put_back(&self, id: u32) {
         if let Some((slot, ..)) = self.joined_slot(id) {
