@@ -24,6 +24,8 @@
 
 mod buffer;
 mod callbacks;
+pub(crate) mod calls;
+mod client_ends;
 pub(crate) mod config;
 mod control;
 pub(crate) mod descriptor;
@@ -31,6 +33,7 @@ mod memory;
 mod notices;
 pub(crate) mod pool;
 mod record;
+mod spare;
 pub(crate) mod state;
 pub(crate) mod sysfs;
 
