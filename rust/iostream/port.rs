@@ -27,7 +27,7 @@ use crate::{
     kicks::Kicks,
     queue::Queue,
     session_queues::SessionQueues,
-    stream::{config::StreamSpec, Notices, Records, NOTICE_WORK},
+    stream::{config::StreamSpec, Notices, Records, AGAIN_WORK, NOTICE_WORK},
     work,
 };
 use watermark::InputWatermark;
@@ -68,6 +68,8 @@ pub(crate) struct Port {
     pub(crate) notices: Notices,
     #[pin]
     notice_work: Work<Port, NOTICE_WORK>,
+    #[pin]
+    again_work: Work<Port, AGAIN_WORK>,
     /// The queues of the open session, or null. Read under RCU.
     published: [Atomic<*mut Queue>; 2],
     #[pin]
@@ -101,6 +103,7 @@ impl_has_work! {
     impl HasWork<Self> for Port { self.work }
     impl HasWork<Self, NOTICE_WORK> for Port { self.notice_work }
     impl HasWork<Self, WATERMARK_WORK> for Port { self.watermark_work }
+    impl HasWork<Self, AGAIN_WORK> for Port { self.again_work }
 }
 
 impl WorkItem for Port {
@@ -124,6 +127,7 @@ impl Port {
                 changing <- new_mutex!((), "iostream_changing"),
                 notices <- Notices::new(),
                 notice_work <- new_work!("iostream_notices"),
+                again_work <- new_work!("iostream_again"),
                 published: [const { Atomic::new(ptr::null_mut()) }; 2],
                 state <- new_mutex!(State {
                     open: false,

@@ -24,6 +24,8 @@
 
 mod buffer;
 mod callbacks;
+pub(crate) mod calls;
+mod client_ends;
 pub(crate) mod config;
 mod control;
 pub(crate) mod descriptor;
@@ -31,6 +33,7 @@ mod memory;
 mod notices;
 pub(crate) mod pool;
 mod record;
+mod spare;
 pub(crate) mod state;
 pub(crate) mod sysfs;
 
@@ -42,6 +45,7 @@ use crate::{
     config::Wake,
     driver::{Config, Ports},
     error::Error,
+    port::Port,
     queue::Queue,
     refs::PoolRef,
     Consumer, Producer,
@@ -53,7 +57,7 @@ pub use control::Control;
 pub use record::BufferRecord;
 pub use state::Stop;
 
-pub(crate) use callbacks::NOTICE_WORK;
+pub(crate) use callbacks::{AGAIN_WORK, NOTICE_WORK};
 pub(crate) use control::Records;
 pub(crate) use notices::Notices;
 
@@ -202,6 +206,23 @@ impl<A: Access> Stream<A> {
     /// Those of all methods.
     pub fn notify(&mut self) -> Result<(), Error> {
         self.output.flush()
+    }
+
+    /// Has the driver's [`room_available`](crate::Driver::room_available) (output), or
+    /// [`data_available`](crate::Driver::data_available), called soon, in a worker, if the stream
+    /// runs. For a driver that ends before it has found nothing left to do, because a client that
+    /// keeps up would keep it for ever.
+    pub fn call_again(&self) {
+        Port::call_again(self.output.port().to_arc());
+    }
+
+    /// Whether there is a buffer that nobody has.
+    ///
+    /// # Errors
+    ///
+    /// Those of all methods.
+    pub fn has_free(&mut self) -> Result<bool, Error> {
+        self.output.with(|queue, _| Ok(pool(queue)?.has_free()))
     }
 
     /// Whether the stream runs: neither stopped nor suspended.
