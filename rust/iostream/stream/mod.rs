@@ -27,6 +27,7 @@ mod callbacks;
 pub(crate) mod config;
 mod control;
 pub(crate) mod descriptor;
+pub(crate) mod dma;
 mod memory;
 mod notices;
 pub(crate) mod pool;
@@ -50,6 +51,7 @@ use crate::{
 pub use buffer::Buffer;
 pub use config::{Mode, StreamConfig};
 pub use control::Control;
+pub use dma::DmaSegment;
 pub use record::BufferRecord;
 pub use state::Stop;
 
