@@ -232,6 +232,15 @@ impl<A: Access> Stream<A> {
         self.output.with(|queue, _| Ok(pool(queue)?.count()))
     }
 
+    /// Buffers that the driver has, but not in its hands: those that [`Self::take`] can give.
+    ///
+    /// # Errors
+    ///
+    /// Those of all methods.
+    pub fn free_buffers(&mut self) -> Result<u32, Error> {
+        self.output.with(|queue, _| Ok(pool(queue)?.free_count()))
+    }
+
     /// Descriptors that the client has not taken yet: `(output, input)` queue.
     ///
     /// # Errors

@@ -286,6 +286,14 @@ impl Pool {
         None
     }
 
+    /// Buffers that are free.
+    pub(crate) fn free_count(&self) -> u32 {
+        let slots = self.slots.iter().take(self.count() as usize);
+        slots
+            .filter(|slot| slot.owner.load(Relaxed) == FREE)
+            .count() as u32
+    }
+
     /// A taken buffer is free again.
     pub(crate) fn put_back(&self, id: u32) {
         if let Some((slot, ..)) = self.joined_slot(id) {
