@@ -8,7 +8,7 @@ use kernel::{
     mm::virt::VmaNew,
     page::{PAGE_SHIFT, PAGE_SIZE},
     prelude::*,
-    sync::atomic::{Atomic, Full, Relaxed, Release},
+    sync::atomic::{Atomic, Full, Relaxed},
 };
 
 use super::{
@@ -74,10 +74,9 @@ impl InfoPage {
 
     /// What begins before `pos` in the output queue is to be returned unread.
     pub(super) fn set_discarded_pos(&self, pos: u64) {
-        // ORDERING: before the wake-up that follows it; who reads it late takes a buffer that was
-        // discarded, and nothing else happens.
+        // Who reads it late takes a buffer that was discarded, and nothing else happens.
         self.word(offset_of!(uapi::iostream_stream_info, discarded_pos))
-            .store(pos, Release);
+            .store(pos, Relaxed);
     }
 
     /// See [`Self::set_discarded_pos`].
@@ -91,7 +90,7 @@ impl InfoPage {
     /// # Errors
     ///
     /// `EINVAL`: not the whole page, or not shared; `EACCES`: executable or writable.
-    pub(crate) fn map(&self, vma: &VmaNew) -> Result {
+    fn map(&self, vma: &VmaNew) -> Result {
         if mapping_pages(vma) != 1 {
             return Err(EINVAL);
         }
@@ -160,6 +159,16 @@ impl BufferMemory {
 }
 
 impl Pool {
+    /// Maps the stream's info page into a process.
+    ///
+    /// # Errors
+    ///
+    /// As [`InfoPage::map`].
+    pub(crate) fn map_info(&self, vma: &VmaNew) -> Result {
+        self.fix_mode();
+        self.info().map(vma)
+    }
+
     /// Maps a run of whole buffers into a process, beginning with page `first_page` of the pool.
     ///
     /// # Errors

@@ -299,10 +299,10 @@ impl Stream<Shared> {
     pub fn receive(&mut self) -> Result<Buffer<Shared>, Error> {
         self.return_dropped()?;
         loop {
-            if let Some(buffer) = self.next()? {
-                if buffer.mode() != Mode::Output {
-                    return Ok(buffer);
-                }
+            match self.next()? {
+                Some(buffer) if buffer.mode() != Mode::Output => return Ok(buffer),
+                // In input mode one that came unused goes back at once.
+                _ => self.return_dropped()?,
             }
         }
     }
