@@ -32,26 +32,36 @@ use crate::{
 const MS: u64 = 1_000_000;
 
 /// The words of a command.
-struct Words<'a>(core::str::SplitAsciiWhitespace<'a>);
+#[derive(Clone)]
+pub(crate) struct Words<'a>(core::str::SplitAsciiWhitespace<'a>);
 
 impl<'a> Words<'a> {
-    fn word(&mut self) -> Result<&'a str> {
+    pub(crate) fn new(text: &'a str) -> Self {
+        Self(text.split_ascii_whitespace())
+    }
+
+    pub(crate) fn word(&mut self) -> Result<&'a str> {
         self.0.next().ok_or(EINVAL)
     }
 
-    fn number(&mut self) -> Result<u64> {
+    pub(crate) fn number(&mut self) -> Result<u64> {
         self.word()?.parse().map_err(|_| EINVAL)
     }
 
-    fn size(&mut self) -> Result<usize> {
+    /// A number of 32 bits.
+    pub(crate) fn narrow(&mut self) -> Result<u32> {
+        u32::try_from(self.number()?).map_err(|_| EINVAL)
+    }
+
+    pub(crate) fn size(&mut self) -> Result<usize> {
         usize::try_from(self.number()?).map_err(|_| EINVAL)
     }
 
-    fn optional(&mut self) -> Option<&'a str> {
+    pub(crate) fn optional(&mut self) -> Option<&'a str> {
         self.0.next()
     }
 
-    fn name(&mut self) -> Result<CString> {
+    pub(crate) fn name(&mut self) -> Result<CString> {
         let name = self.word()?;
         CString::try_from_fmt(fmt!("{name}"))
     }
@@ -59,7 +69,7 @@ impl<'a> Words<'a> {
 
 /// Runs one command on a node.
 pub(crate) fn run(node: &TestNode, text: &str) -> Result {
-    let mut words = Words(text.split_ascii_whitespace());
+    let mut words = Words::new(text);
     let words = &mut words;
     match words.word()? {
         "publish" => {

@@ -4,15 +4,17 @@
 //!
 //! Each node has a file `/sys/kernel/debug/iostream_test/NODE`. Write a command, one a write(2);
 //! it fails with the command's own error. Read it for `key=value` lines of what the last commands
-//! did. `commands.rs` lists them.
+//! did. `commands.rs` lists them, for nodes with queues; `stream/commands.rs` for streams.
 
 mod commands;
 mod node;
 mod shot;
+mod stream;
 
 use kernel::{debugfs, fmt, prelude::*, sync::Arc, uaccess::UserSliceReader};
 
 use node::TestNode;
+use stream::TestStream;
 
 module! {
     type: TestModule,
@@ -23,7 +25,7 @@ module! {
 }
 
 /// The longest command.
-const COMMAND_BYTES: usize = 128;
+const COMMAND_BYTES: usize = 192;
 
 /// The nodes, with what is published when the module is loaded: output and input bytes.
 const NODES: [(&CStr, u64, u64, bool); 5] = [
@@ -34,11 +36,22 @@ const NODES: [(&CStr, u64, u64, bool); 5] = [
     (c"spare", 0, 0, false),
 ];
 
+/// The streams, with what is published when the module is loaded.
+const STREAMS: [(&CStr, Option<&str>); 5] = [
+    (c"stout", Some("publish stout output 4 4096 control=64")),
+    (c"stin", Some("publish stin input 4 4096")),
+    (c"stinout", Some("publish stinout input-output 4 4096")),
+    (c"stmulti", Some("publish stmulti output 4 4096 clients=2")),
+    (c"stspare", None),
+];
+
 /// Control files first: no command comes while the nodes go.
 struct TestModule {
     _files: KVec<Pin<KBox<debugfs::File<Arc<TestNode>>>>>,
+    _stream_files: KVec<Pin<KBox<debugfs::File<Arc<TestStream>>>>>,
     _dir: debugfs::Dir,
     nodes: KVec<Arc<TestNode>>,
+    streams: KVec<Arc<TestStream>>,
 }
 
 impl kernel::Module for TestModule {
@@ -55,10 +68,23 @@ impl kernel::Module for TestModule {
             let file = dir.read_write_callback_file(name, node, &show, &command);
             files.push(KBox::pin_init(file, GFP_KERNEL)?, GFP_KERNEL)?;
         }
+        let mut stream_files = KVec::new();
+        let mut streams = KVec::new();
+        for (name, command) in STREAMS {
+            let node = Arc::pin_init(TestStream::new(), GFP_KERNEL)?;
+            if let Some(command) = command {
+                stream::run(&node, command)?;
+            }
+            streams.push(node.clone(), GFP_KERNEL)?;
+            let file = dir.read_write_callback_file(name, node, &show_stream, &command_stream);
+            stream_files.push(KBox::pin_init(file, GFP_KERNEL)?, GFP_KERNEL)?;
+        }
         Ok(Self {
             _files: files,
+            _stream_files: stream_files,
             _dir: dir,
             nodes,
+            streams,
         })
     }
 }
@@ -68,6 +94,9 @@ impl Drop for TestModule {
         for node in &self.nodes {
             node.unpublish();
         }
+        for node in &self.streams {
+            node.unpublish();
+        }
     }
 }
 
@@ -75,10 +104,23 @@ fn show(node: &Arc<TestNode>, out: &mut fmt::Formatter<'_>) -> fmt::Result {
     node.show(out)
 }
 
+fn show_stream(node: &Arc<TestStream>, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    node.show(out)
+}
+
 fn command(node: &Arc<TestNode>, reader: &mut UserSliceReader) -> Result {
+    with_text(reader, |text| commands::run(node, text))
+}
+
+fn command_stream(node: &Arc<TestStream>, reader: &mut UserSliceReader) -> Result {
+    with_text(reader, |text| stream::run(node, text))
+}
+
+/// Runs `f` with the command that was written.
+fn with_text(reader: &mut UserSliceReader, f: impl FnOnce(&str) -> Result) -> Result {
     let mut text = [0; COMMAND_BYTES];
     let len = reader.len();
     reader.read_slice(text.get_mut(..len).ok_or(EINVAL)?)?;
     let text = core::str::from_utf8(&text[..len]).map_err(|_| EINVAL)?;
-    commands::run(node, text.trim())
+    f(text.trim())
 }

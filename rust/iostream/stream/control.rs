@@ -145,6 +145,10 @@ impl Control {
     /// than 16384; `ENOMEM`.
     pub fn add_buffers(&self, count: u32) -> Result {
         let records = self.records()?;
+        // Looked at once more below; here so that no more than that is asked of the allocator.
+        if count > MAX_BUFFERS {
+            return Err(E2BIG);
+        }
         let mut new = KVVec::with_capacity(count as usize, GFP_KERNEL)?;
         for _ in 0..count {
             new.push(BufferRecord::new()?, GFP_KERNEL)?;

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use crate::raw::Session;
+use crate::raw::{Session, Stream};
 
 /// A node that does what it is told. The tests' own, until it is dropped.
 pub struct Driver {
@@ -25,6 +25,9 @@ impl Drop for Driver {
         }
         let _ = self.tell("slow 0");
         let _ = self.tell("refuse 0");
+        // Streams only.
+        let _ = self.tell("behave");
+        let _ = self.tell("release-all-clients");
         // Those that were there before stay.
         if self.name == "selftest" {
             let _ = self.tell("unpublish");
@@ -57,6 +60,26 @@ impl Driver {
     pub fn publish(&self, output_bytes: u64, input_bytes: u64) {
         let command = format!("publish selftest {output_bytes} {input_bytes}");
         self.tell(&command).expect("publish");
+    }
+
+    /// The spare stream, not published.
+    pub fn no_stream() -> Self {
+        let driver = Self {
+            control: "/sys/kernel/debug/iostream_test/stspare".into(),
+            name: "selftest".into(),
+        };
+        assert!(driver.control.exists(), "iostream_test.ko is not loaded");
+        driver.does("release-all-clients");
+        driver.does("unpublish");
+        driver.does("behave");
+        driver
+    }
+
+    /// The spare stream, published: mode, buffers, their bytes, and what else there is to say.
+    pub fn stream(plan: &str) -> Self {
+        let driver = Self::no_stream();
+        driver.does(&format!("publish selftest {plan}"));
+        driver
     }
 
     /// One of those that the module publishes when it is loaded.
@@ -112,13 +135,16 @@ impl Driver {
 
     /// A line of what happened.
     pub fn log(&self, key: &str) -> u64 {
+        self.text(key).parse().unwrap()
+    }
+
+    /// A line of what happened, as text.
+    pub fn text(&self, key: &str) -> String {
         let text = read_to_string(&self.control).expect("the control file");
         let line = text
             .lines()
             .find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
-        line.unwrap_or_else(|| panic!("no {key} in the log"))
-            .parse()
-            .unwrap()
+        line.unwrap_or_else(|| panic!("no {key} in the log")).into()
     }
 
     /// Waits until a line of the log is as it should be. The clause's time-out ends it.
@@ -139,10 +165,15 @@ impl Driver {
         PathBuf::from("/sys/class/iostream").join(path.file_name().unwrap())
     }
 
+    /// What sysfs shows.
+    pub fn shown(&self, name: &str) -> String {
+        let text = read_to_string(self.sysfs().join(name)).expect(name);
+        text.trim_end().into()
+    }
+
     /// A number that sysfs shows.
     pub fn attribute(&self, name: &str) -> u64 {
-        let text = read_to_string(self.sysfs().join(name)).expect(name);
-        text.trim().parse().expect(name)
+        self.shown(name).parse().expect(name)
     }
 
     pub fn try_open(&self) -> Result<Session, Errno> {
@@ -151,6 +182,11 @@ impl Driver {
 
     pub fn open(&self) -> Session {
         self.try_open().expect("open the driver's node")
+    }
+
+    /// Opens the stream and maps all of it.
+    pub fn open_stream(&self) -> Stream {
+        Stream::new(self.open())
     }
 
     pub fn open_nonblocking(&self) -> Session {

@@ -5,6 +5,7 @@
 mod map;
 mod queue;
 mod record;
+pub mod stream;
 
 use std::ffi::c_void;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -18,6 +19,7 @@ use rustix::io::{Errno, Result};
 pub use map::{Area, Map, Prot};
 pub use queue::{Input, Output};
 pub use record::{check_record, make_record};
+pub use stream::Stream;
 
 /// The built-in endpoint.
 pub const DEVICE: &str = "/dev/iostream";

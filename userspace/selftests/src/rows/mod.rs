@@ -37,6 +37,11 @@ mod q18;
 mod q19;
 mod q20;
 mod q21;
+mod s01;
+mod s02;
+mod s03;
+mod s04;
+mod s05;
 mod u10;
 mod u11;
 
@@ -64,6 +69,11 @@ pub fn all() -> Vec<Clause> {
         q19::CLAUSES,
         q20::CLAUSES,
         q21::CLAUSES,
+        s01::CLAUSES,
+        s02::CLAUSES,
+        s03::CLAUSES,
+        s04::CLAUSES,
+        s05::CLAUSES,
         u10::CLAUSES,
         u11::CLAUSES,
         b01::CLAUSES,

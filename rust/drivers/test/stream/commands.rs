@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The commands of a test stream.
+//!
+//! ```text
+//! publish NAME MODE BUFFERS DATA-BYTES [KEY=VALUE...]
+//!     MODE: output, input, input-output, or shared-output: by copy, and can be changed
+//!     KEY: control, queue, format, description, mode, gid, own-queue, clients
+//! many COUNT NAME MODE BUFFERS DATA-BYTES [...]          many-send LEN
+//! unpublish            client NUMBER (of whose end the commands after it are)
+//! take                 receive              release ID           release-all
+//! release-all-clients
+//! fill ID SEED OFFSET LEN                   fill-control ID SEED OFFSET LEN
+//! range ID OFFSET LEN  control-range ID OFFSET LEN               look ID
+//! send ID              produce COUNT LEN    consume COUNT        echo COUNT
+//! pump COUNT LEN       notify               running              mode
+//! buffers              queued
+//! count                add COUNT            remove ID            remove-all
+//! keep-record ID       remove-kept          set-value ID VALUE   value ID
+//! references ID        create-queues        destroy-queues       has-queues
+//! fail open|start|suspend|mode|sync ERRNO   refuse ERRNO         slow MS
+//! auto off|produce LEN|consume|echo         behave
+//! disable              enable               cancel
+//! ```
+//!
+//! `take` and `receive` keep the buffer until a command gives it away. Sequence numbers, sums and
+//! the like of the last command are what the file shows.
+
+use iostream::Error;
+use kernel::{prelude::*, sync::atomic::Relaxed};
+
+use super::{
+    callbacks::{AUTO_CONSUME, AUTO_ECHO, AUTO_OFF, AUTO_PRODUCE},
+    end::{describe, fill, AnyEnd, End, TestAccess},
+    plan::Plan,
+    Done, TestStream,
+};
+use crate::commands::Words;
+
+/// Runs one command on a stream.
+pub(crate) fn run(node: &TestStream, text: &str) -> Result {
+    let mut words = Words::new(text);
+    let words = &mut words;
+    match words.word()? {
+        "publish" => node.publish(&Plan::parse(words)?),
+        "many" => {
+            let count = words.narrow()?;
+            let name = words.clone().word()?;
+            node.many.lock().publish(&Plan::parse(words)?, name, count)
+        }
+        "many-send" => {
+            let len = words.size()?;
+            let done = node.many.lock().send(len);
+            node.note(done.map(counted))
+        }
+        "unpublish" => {
+            node.unpublish();
+            Ok(())
+        }
+        "client" => {
+            node.client.store(words.narrow()?, Relaxed);
+            Ok(())
+        }
+        "disable" => node.with_registration(|registration| registration.disable_callbacks()),
+        "enable" => node.with_registration(|registration| registration.enable_callbacks()),
+        "cancel" => node.with_registration(|registration| registration.cancel_callbacks()),
+        "release-all-clients" => {
+            for end in node.ends.ends.lock().iter_mut() {
+                end.release_all();
+            }
+            Ok(())
+        }
+        command @ ("fail" | "refuse" | "slow" | "auto" | "behave") => behave(node, command, words),
+        command @ ("count" | "add" | "remove" | "remove-all" | "keep-record" | "remove-kept"
+        | "set-value" | "value" | "references" | "create-queues" | "destroy-queues"
+        | "has-queues") => {
+            let count = manage(node, command, words)?;
+            node.note(Ok(counted(count)))
+        }
+        command => {
+            let done = {
+                let mut ends = node.ends.ends.lock();
+                match ends.get_mut(node.client.load(Relaxed) as usize) {
+                    Some(AnyEnd::Output(end)) => use_end(end, command, words)?,
+                    Some(AnyEnd::Shared(end)) => use_end(end, command, words)?,
+                    None => return Err(ENXIO),
+                }
+            };
+            node.note(done)
+        }
+    }
+}
+
+fn counted(count: u64) -> Done {
+    Done {
+        count,
+        ..Done::default()
+    }
+}
+
+/// How callbacks are to behave.
+fn behave(node: &TestStream, command: &str, words: &mut Words<'_>) -> Result {
+    let seen = &node.seen;
+    let errno = |words: &mut Words<'_>| i32::try_from(words.number()?).map_err(|_| EINVAL);
+    match command {
+        "fail" => {
+            let what = words.word()?;
+            seen.fail(what, errno(words)?)
+        }
+        "refuse" => seen.fail("open", errno(words)?),
+        "slow" => {
+            seen.slow_ms.store(words.narrow()?, Relaxed);
+            Ok(())
+        }
+        "auto" => {
+            let auto = match words.word()? {
+                "off" => AUTO_OFF,
+                "produce" => {
+                    seen.auto_bytes.store(words.narrow()?, Relaxed);
+                    AUTO_PRODUCE
+                }
+                "consume" => AUTO_CONSUME,
+                "echo" => AUTO_ECHO,
+                _ => return Err(EINVAL),
+            };
+            seen.auto.store(auto, Relaxed);
+            Ok(())
+        }
+        _ => {
+            seen.behave();
+            Ok(())
+        }
+    }
+}
+
+/// What concerns buffers and queues as such.
+fn manage(node: &TestStream, command: &str, words: &mut Words<'_>) -> Result<u64> {
+    let control = node.control()?;
+    match command {
+        "count" => return Ok(control.buffer_count().into()),
+        "add" => control.add_buffers(words.narrow()?)?,
+        "remove" => control.remove_buffer(words.narrow()?)?,
+        "remove-all" => control.remove_all_buffers()?,
+        "keep-record" => *node.record.lock() = Some(control.buffer(words.narrow()?)?),
+        "remove-kept" => {
+            let record = node.record.lock().clone().ok_or(ENXIO)?;
+            control.remove_record(&record)?;
+        }
+        "set-value" => {
+            let record = control.buffer(words.narrow()?)?;
+            record.set_value(words.number()?);
+        }
+        "value" => return Ok(control.buffer(words.narrow()?)?.value()),
+        "references" => return Ok(control.buffer(words.narrow()?)?.references().into()),
+        "create-queues" => control.create_queues()?,
+        "destroy-queues" => control.destroy_queues()?,
+        "has-queues" => return Ok(control.has_queues().into()),
+        _ => return Err(EINVAL),
+    }
+    Ok(0)
+}
+
+/// What the driver's end of a client does.
+fn use_end<A: TestAccess>(
+    end: &mut End<A>,
+    command: &str,
+    words: &mut Words<'_>,
+) -> Result<Result<Done, Error>> {
+    Ok(match command {
+        "take" => end.stream.take().and_then(|mut buffer| {
+            let done = describe(&mut buffer)?;
+            end.hold(buffer).map(|()| done)
+        }),
+        "receive" => A::receive(&mut end.stream).and_then(|mut buffer| {
+            let done = describe(&mut buffer)?;
+            end.hold(buffer).map(|()| done)
+        }),
+        "release" => {
+            let id = words.narrow()?;
+            end.let_go(id).map(drop).map(|()| counted(1))
+        }
+        "release-all" => {
+            let count = end.held.len() as u64;
+            end.held.clear();
+            Ok(counted(count))
+        }
+        "fill" | "fill-control" => {
+            let (id, seed) = (words.narrow()?, words.number()?);
+            let range = (words.size()?, words.size()?);
+            end.held(id)
+                .and_then(|buffer| fill(buffer, command == "fill-control", range, seed))
+                .map(|()| counted(1))
+        }
+        "range" | "control-range" => {
+            let id = words.narrow()?;
+            let (offset, len) = (words.size()?, words.size()?);
+            end.held(id)
+                .and_then(|buffer| match command {
+                    "range" => buffer.set_data_range(offset, len),
+                    _ => buffer.set_control_range(offset, len),
+                })
+                .map(|()| counted(1))
+        }
+        "look" => {
+            let id = words.narrow()?;
+            end.held(id).and_then(describe)
+        }
+        "send" => {
+            let id = words.narrow()?;
+            end.let_go(id)
+                .and_then(|buffer| end.stream.send(buffer))
+                .map(|()| counted(1))
+        }
+        "produce" => {
+            let (count, len) = (words.number()?, words.size()?);
+            (0..count)
+                .try_for_each(|number| end.produce(len, number))
+                .map(|()| counted(count))
+        }
+        "consume" | "echo" => {
+            let count = words.number()?;
+            (0..count)
+                .try_for_each(|_| {
+                    let mut buffer = A::receive(&mut end.stream)?;
+                    if command == "echo" {
+                        A::invert(&mut buffer);
+                        return end.stream.send(buffer);
+                    }
+                    Ok(())
+                })
+                .map(|()| counted(count))
+        }
+        "pump" => {
+            let (count, len) = (words.number()?, words.size()?);
+            end.pump(count, len).map(counted)
+        }
+        "notify" => end.stream.notify().map(|()| counted(0)),
+        "running" => Ok(counted(end.stream.is_running().into())),
+        "mode" => end.stream.mode().map(|mode| counted(mode as u64)),
+        "buffers" => end.stream.buffers().map(|count| counted(count.into())),
+        "queued" => end.stream.queued().map(|queued| Done {
+            queued,
+            ..Done::default()
+        }),
+        _ => return Err(EINVAL),
+    })
+}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How a stream is to be published: what stands in the command.
+
+use iostream::{
+    stream::{Access, Output, Shared},
+    Config, Mode, Ports, QueueConfig, Stream, StreamConfig,
+};
+use kernel::{prelude::*, str::CString};
+
+use super::end::{AnyEnd, End, TestAccess};
+use crate::commands::Words;
+
+/// A stream as the command describes it.
+pub(crate) struct Plan {
+    name: CString,
+    /// What is in the first word: who fills, and whether the driver has slices.
+    kind: Kind,
+    buffers: u32,
+    data_bytes: u32,
+    control_bytes: u32,
+    queue_length: u32,
+    format: Option<[u8; 4]>,
+    description: Option<CString>,
+    mode: Option<u16>,
+    gid: u32,
+    own_queue: bool,
+    pub(crate) clients: u32,
+}
+
+enum Kind {
+    /// Output for ever: slices.
+    Output,
+    /// By copy, beginning in this mode.
+    Shared(Mode),
+}
+
+impl Plan {
+    /// `NAME MODE BUFFERS DATA-BYTES [KEY=VALUE...]`
+    pub(crate) fn parse(words: &mut Words<'_>) -> Result<Self> {
+        let name = words.name()?;
+        let kind = match words.word()? {
+            "output" => Kind::Output,
+            "shared-output" => Kind::Shared(Mode::Output),
+            "input" => Kind::Shared(Mode::Input),
+            "input-output" => Kind::Shared(Mode::InputOutput),
+            _ => return Err(EINVAL),
+        };
+        let mut plan = Self {
+            name,
+            kind,
+            buffers: words.narrow()?,
+            data_bytes: words.narrow()?,
+            control_bytes: 0,
+            queue_length: 0,
+            format: None,
+            description: None,
+            mode: None,
+            gid: 0,
+            own_queue: false,
+            clients: 1,
+        };
+        while let Some(word) = words.optional() {
+            let (key, value) = word.split_once('=').ok_or(EINVAL)?;
+            let number = || value.parse::<u32>().map_err(|_| EINVAL);
+            match key {
+                "control" => plan.control_bytes = number()?,
+                "queue" => plan.queue_length = number()?,
+                "format" => {
+                    plan.format = Some(value.as_bytes().try_into().map_err(|_| EINVAL)?);
+                }
+                "description" => plan.description = Some(CString::try_from_fmt(fmt!("{value}"))?),
+                "mode" => plan.mode = Some(u16::from_str_radix(value, 8).map_err(|_| EINVAL)?),
+                "gid" => plan.gid = number()?,
+                "own-queue" => plan.own_queue = number()? != 0,
+                "clients" => plan.clients = number()?,
+                _ => return Err(EINVAL),
+            }
+        }
+        Ok(plan)
+    }
+
+    /// Makes the ports and the end of one client.
+    pub(crate) fn make(&self) -> Result<(Ports<'_>, AnyEnd)> {
+        self.make_called(&self.name)
+    }
+
+    /// As [`Self::make`], for a node of another name.
+    pub(crate) fn make_called<'a>(&self, name: &'a CStr) -> Result<(Ports<'a>, AnyEnd)> {
+        let (buffers, bytes) = (self.buffers, self.data_bytes);
+        match self.kind {
+            Kind::Output => self.make_as::<Output>(name, StreamConfig::output(buffers, bytes)?),
+            Kind::Shared(Mode::Input) => {
+                self.make_as::<Shared>(name, StreamConfig::input(buffers, bytes)?)
+            }
+            Kind::Shared(mode) => {
+                let config = StreamConfig::input_output(buffers, bytes)?.mode(mode);
+                self.make_as::<Shared>(name, config)
+            }
+        }
+    }
+
+    fn make_as<'a, A: TestAccess + Access>(
+        &self,
+        name: &'a CStr,
+        stream: StreamConfig<A>,
+    ) -> Result<(Ports<'a>, AnyEnd)> {
+        let mut stream = stream
+            .control_bytes(self.control_bytes)?
+            .queue_length(self.queue_length)?;
+        if let Some(tag) = self.format {
+            stream = stream.format(tag);
+        }
+        if let Some(words) = &self.description {
+            stream = stream.description(words)?;
+        }
+        let mut config = Config::new(name).gid(self.gid);
+        if let Some(mode) = self.mode {
+            config = config.mode(mode);
+        }
+        if self.own_queue {
+            config = config.output(QueueConfig::with_capacity(4096)?);
+        }
+        let (ports, stream) = Stream::new(config, stream)?;
+        Ok((ports, A::wrap(End::new(stream))))
+    }
+}

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The process's end of a stream, as iostream.h describes it.
+
+use std::mem::offset_of;
+use std::ops::Range;
+use std::sync::atomic::Ordering::*;
+
+use iostream_ring::uapi::*;
+use rustix::io::Result;
+use rustix::mm::MapFlags;
+
+use super::{Input, Map, Output, Prot, Session};
+
+/// What stands in a stream's queues.
+pub type Descriptor = iostream_descriptor;
+
+const BYTES: usize = size_of::<Descriptor>();
+
+/// Where a word is in the stream's info page.
+pub mod info {
+    use super::{iostream_stream_info as Page, offset_of};
+
+    pub const MODE: usize = offset_of!(Page, mode);
+    pub const STATE: usize = offset_of!(Page, state);
+    pub const GENERATION: usize = offset_of!(Page, generation);
+    pub const DISCARDED: usize = offset_of!(Page, discarded_pos);
+    pub const COUNTERS: usize = offset_of!(Page, counters);
+}
+
+/// All counters, in the header's order.
+pub fn numbers(counters: &iostream_stream_counters) -> [u64; 8] {
+    [
+        counters.sent,
+        counters.received,
+        counters.discarded,
+        counters.rejected_size,
+        counters.rejected_id,
+        counters.rejected_owner,
+        counters.rejected_range,
+        counters.rejected_flags,
+    ]
+}
+
+/// The bytes of a descriptor, as they lie in a queue.
+pub fn to_bytes(descriptor: &Descriptor) -> Vec<u8> {
+    let words = [
+        descriptor.buffer,
+        descriptor.flags,
+        descriptor.data_offset,
+        descriptor.data_len,
+        descriptor.control_offset,
+        descriptor.control_len,
+    ];
+    let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+    bytes.extend(descriptor.sequence.to_ne_bytes());
+    bytes
+}
+
+fn from_bytes(bytes: &[u8]) -> Descriptor {
+    assert_eq!(bytes.len(), BYTES, "an entry that is no descriptor");
+    let word = |i: usize| u32::from_ne_bytes(bytes[i..i + 4].try_into().unwrap());
+    Descriptor {
+        buffer: word(0),
+        flags: word(4),
+        data_offset: word(8),
+        data_len: word(12),
+        control_offset: word(16),
+        control_len: word(20),
+        sequence: u64::from_ne_bytes(bytes[24..].try_into().unwrap()),
+    }
+}
+
+/// The calls of streams.
+impl Session {
+    pub fn try_stream(&self) -> Result<iostream_stream> {
+        let mut stream = iostream_stream::default();
+        self.pass(IOSTREAM_IOC_STREAM, &mut stream)?;
+        Ok(stream)
+    }
+
+    pub fn stream(&self) -> iostream_stream {
+        self.try_stream().expect("IOSTREAM_IOC_STREAM")
+    }
+
+    pub fn start(&self) -> Result<()> {
+        self.pass_direction(IOSTREAM_IOC_START, 0)
+    }
+
+    pub fn suspend(&self) -> Result<()> {
+        self.pass_direction(IOSTREAM_IOC_SUSPEND, 0)
+    }
+
+    /// Stops with any argument.
+    pub fn stop_with(&self, mut stop: iostream_stop) -> Result<iostream_stop> {
+        self.pass(IOSTREAM_IOC_STOP, &mut stop)?;
+        Ok(stop)
+    }
+
+    /// Stops, and tells how much of the output and of the input queue was discarded.
+    pub fn stop(&self) -> Result<(u64, u64)> {
+        let stop = self.stop_with(iostream_stop::default())?;
+        Ok((stop.discarded_output, stop.discarded_input))
+    }
+
+    /// Stops once the driver has taken all; 0: without a time-out.
+    pub fn drain(&self, timeout_ns: u64) -> Result<(u64, u64)> {
+        let stop = self.stop_with(iostream_stop {
+            flags: IOSTREAM_STOP_DRAIN,
+            timeout_ns,
+            ..Default::default()
+        })?;
+        Ok((stop.discarded_output, stop.discarded_input))
+    }
+
+    pub fn set_mode(&self, mode: u32) -> Result<()> {
+        self.pass_direction(IOSTREAM_IOC_MODE, mode)
+    }
+
+    /// Maps the stream's info page with these rights.
+    pub fn try_map_stream_info(&self, prot: Prot) -> Result<Map> {
+        let stream = self.stream();
+        Map::try_new(self, stream.info_offset, 4096, prot, MapFlags::SHARED)
+    }
+
+    pub fn map_stream_info(&self) -> Map {
+        self.try_map_stream_info(Prot::READ).expect("mmap")
+    }
+
+    /// Maps a run of buffers with these rights.
+    pub fn try_map_buffers(&self, ids: Range<u32>, prot: Prot) -> Result<Map> {
+        let stream = self.stream();
+        let offset = stream.buffers_offset + u64::from(ids.start) * stream.buffer_stride;
+        let bytes = ids.len() * stream.buffer_stride as usize;
+        Map::try_new(self, offset, bytes, prot, MapFlags::SHARED)
+    }
+}
+
+/// A stream's session with everything mapped.
+pub struct Stream {
+    pub session: Session,
+    pub output: Output,
+    pub input: Input,
+    pub info: Map,
+    /// All buffers, writable unless the process only reads.
+    pub buffers: Map,
+    pub stride: usize,
+    pub control_start: usize,
+    pub count: u32,
+}
+
+impl Stream {
+    pub fn new(session: Session) -> Self {
+        let stream = session.stream();
+        let writable = match stream.mode {
+            IOSTREAM_MODE_OUTPUT => Prot::empty(),
+            _ => Prot::WRITE,
+        };
+        let buffers = session.try_map_buffers(0..stream.buffers, Prot::READ | writable);
+        Self {
+            output: Output::new(&session),
+            input: Input::new(&session),
+            info: session.map_stream_info(),
+            buffers: buffers.expect("mmap of the buffers"),
+            stride: stream.buffer_stride as usize,
+            control_start: stream.control_start as usize,
+            count: stream.buffers,
+            session,
+        }
+    }
+
+    /// The next descriptor from the driver.
+    pub fn take(&mut self) -> Option<Descriptor> {
+        let entry = self.output.take()?;
+        if self.output.must_notify() {
+            self.session.notify(super::OUTPUT).expect("notify");
+        }
+        Some(from_bytes(&entry.bytes))
+    }
+
+    /// All that wait.
+    pub fn take_all(&mut self) -> Vec<Descriptor> {
+        std::iter::from_fn(|| self.take()).collect()
+    }
+
+    /// Sends a descriptor, right or wrong, and tells the driver if it waits for it.
+    pub fn send(&mut self, descriptor: Descriptor) {
+        self.send_bytes(&to_bytes(&descriptor));
+    }
+
+    /// Sends any entry.
+    pub fn send_bytes(&mut self, bytes: &[u8]) {
+        assert!(self.input.push(&self.session, bytes), "no room");
+    }
+
+    /// Sends a buffer with `len` bytes of data from its start.
+    pub fn send_buffer(&mut self, buffer: u32, len: u32) {
+        self.send(Descriptor {
+            buffer,
+            data_len: len,
+            ..Default::default()
+        });
+    }
+
+    /// Returns a buffer with nothing in it.
+    pub fn give_back(&mut self, buffer: u32) {
+        self.send(Descriptor {
+            buffer,
+            flags: IOSTREAM_DESCRIPTOR_UNUSED,
+            ..Default::default()
+        });
+    }
+
+    /// The bytes that a descriptor names.
+    pub fn data(&self, descriptor: &Descriptor) -> Vec<u8> {
+        let at = descriptor.buffer as usize * self.stride + descriptor.data_offset as usize;
+        self.buffers.read(at, descriptor.data_len as usize)
+    }
+
+    /// The control bytes that a descriptor names.
+    pub fn control(&self, descriptor: &Descriptor) -> Vec<u8> {
+        let at = descriptor.buffer as usize * self.stride + self.control_start;
+        let at = at + descriptor.control_offset as usize;
+        self.buffers.read(at, descriptor.control_len as usize)
+    }
+
+    /// Writes into the data area of a buffer.
+    pub fn write(&self, buffer: u32, offset: usize, bytes: &[u8]) {
+        self.buffers
+            .write(buffer as usize * self.stride + offset, bytes);
+    }
+
+    /// Writes into the control area of a buffer.
+    pub fn write_control(&self, buffer: u32, offset: usize, bytes: &[u8]) {
+        self.write(buffer, self.control_start + offset, bytes);
+    }
+
+    /// A word of the info page.
+    pub fn word(&self, offset: usize) -> u64 {
+        self.info.word(offset).load(Acquire)
+    }
+
+    /// The counters of this session.
+    pub fn counters(&self) -> iostream_stream_counters {
+        self.session.stream().counters
+    }
+}

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! S-02: what a buffer has.
+
+use rustix::io::Errno;
+
+use crate::clause::Clause;
+use crate::driver::{entry, Driver};
+use crate::raw::Prot;
+
+pub const CLAUSES: &[Clause] = &[
+    Clause::new("S-02/ids", ids),
+    Clause::new("S-02/data-area", data_area),
+    Clause::new("S-02/control-area", control_area),
+    Clause::new("S-02/no-control-area", no_control_area),
+    Clause::new("S-02/areas-are-apart", areas_are_apart),
+    Clause::new("S-02/zeroed", zeroed),
+    Clause::new("S-02/value-kept", value_kept),
+    Clause::new("S-02/references", references),
+];
+
+/// The driver gets each once, 0 to count - 1.
+fn ids() {
+    let driver = Driver::stream("output 5 64");
+    let _session = driver.open();
+    let mut ids: Vec<u64> = (0..5)
+        .map(|_| {
+            driver.does("take");
+            driver.log("id")
+        })
+        .collect();
+    ids.sort_unstable();
+    assert_eq!(ids, [0, 1, 2, 3, 4]);
+    driver.fails("take", Errno::NOSPC);
+}
+
+/// What the driver writes there is what the process sees there, and the reverse.
+fn data_area() {
+    let driver = Driver::stream("input-output 3 5000");
+    let mut stream = driver.open_stream();
+    stream.session.start().unwrap();
+    driver.does("take");
+    driver.does("fill 0 7 100 4900");
+    driver.does("range 0 100 4900");
+    driver.does("send 0");
+    let descriptor = stream.take().unwrap();
+    assert_eq!(stream.data(&descriptor), entry(7, 4900));
+    stream.write(0, 0, &[3; 5000]);
+    stream.send_buffer(0, 5000);
+    driver.does("receive");
+    assert_eq!(driver.log("sum"), 3 * 5000);
+}
+
+fn control_area() {
+    let driver = Driver::stream("input-output 2 4096 control=100");
+    let mut stream = driver.open_stream();
+    stream.session.start().unwrap();
+    driver.does("take");
+    driver.does("fill-control 0 9 10 90");
+    driver.does("control-range 0 10 90");
+    driver.does("send 0");
+    let mut descriptor = stream.take().unwrap();
+    assert_eq!(stream.control(&descriptor), entry(9, 90));
+    assert_eq!(descriptor.data_len, 0);
+    stream.write_control(0, 0, &[5; 100]);
+    (descriptor.control_offset, descriptor.control_len) = (0, 100);
+    stream.send(descriptor);
+    driver.does("receive");
+    assert_eq!(driver.log("control_sum"), 5 * 100);
+    assert_eq!(driver.log("len"), 0);
+}
+
+fn no_control_area() {
+    let driver = Driver::stream("output 1 4096");
+    let session = driver.open();
+    let stream = session.stream();
+    assert_eq!(stream.control_bytes, 0);
+    assert_eq!((stream.control_start, stream.buffer_stride), (4096, 4096));
+    driver.does("take");
+    driver.fails("control-range 0 0 1", Errno::INVAL);
+    driver.does("control-range 0 0 0");
+    driver.fails("fill-control 0 1 0 1", Errno::INVAL);
+}
+
+/// No byte of one is a byte of another, seen from both sides.
+fn areas_are_apart() {
+    let driver = Driver::stream("input-output 4 4096 control=4096");
+    let stream = driver.open_stream();
+    for id in 0..4 {
+        driver.does("take");
+        assert_eq!(driver.log("id"), id);
+    }
+    for id in 0..4 {
+        driver.does(&format!("fill {id} {} 0 4096", 10 * id));
+        driver.does(&format!("fill-control {id} {} 0 4096", 10 * id + 100));
+    }
+    for id in 0..4 {
+        let at = id as usize * stream.stride;
+        assert_eq!(stream.buffers.read(at, 4096), entry(10 * id, 4096));
+        let control = stream.buffers.read(at + stream.control_start, 4096);
+        assert_eq!(control, entry(10 * id + 100, 4096));
+    }
+}
+
+fn zeroed() {
+    let driver = Driver::stream("output 8 5000 control=10");
+    let session = driver.open();
+    let map = session.try_map_buffers(0..8, Prot::READ).unwrap();
+    assert!(map.read(0, map.len()).iter().all(|byte| *byte == 0));
+    let info = session.map_stream_info();
+    // Mode and state are zero, the generation is one.
+    let words: Vec<u8> = info.read(0, 4096);
+    assert_eq!(words.iter().map(|byte| u64::from(*byte)).sum::<u64>(), 1);
+}
+
+/// The driver's own value stays with the buffer, over sessions.
+fn value_kept() {
+    let driver = Driver::stream("output 3 64");
+    for id in 0..3 {
+        assert_eq!(driver.count(&format!("value {id}")), 0, "at first");
+        driver.does(&format!("set-value {id} {}", u64::MAX - id));
+    }
+    for _ in 0..2 {
+        let session = driver.open();
+        for id in 0..3 {
+            assert_eq!(driver.count(&format!("value {id}")), u64::MAX - id);
+        }
+        drop(session);
+    }
+}
+
+/// One while the process has the buffer, or it is under way.
+fn references() {
+    let driver = Driver::stream("output 2 64");
+    let mut stream = driver.open_stream();
+    stream.session.start().unwrap();
+    let count = || [0, 1].map(|id| driver.count(&format!("references {id}")));
+    assert_eq!(count(), [0, 0]);
+    driver.does("take");
+    assert_eq!(count(), [0, 0], "the driver's");
+    driver.does("send 0");
+    assert_eq!(count(), [1, 0], "on its way");
+    stream.take().unwrap();
+    assert_eq!(count(), [1, 0], "the process's");
+    stream.give_back(0);
+    assert_eq!(count(), [1, 0], "on its way back");
+    driver.does("take");
+    driver.does("take");
+    driver.fails("take", Errno::NOSPC);
+    assert_eq!(count(), [0, 0]);
+}

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! S-03: buffers are added at any time.
+
+use iostream_ring::uapi::*;
+use rustix::buffer::spare_capacity;
+use rustix::event::{epoll, PollFlags};
+use rustix::io::Errno;
+
+use crate::clause::Clause;
+use crate::driver::{entry, Driver};
+use crate::raw::stream::info;
+use crate::raw::{Prot, Stream};
+use crate::waiting::woken_by;
+
+pub const CLAUSES: &[Clause] = &[
+    Clause::new("S-03/at-the-end-while-closed", at_the_end_while_closed),
+    Clause::new("S-03/others-keep-their-id", others_keep_their_id),
+    Clause::new("S-03/while-open", while_open),
+    Clause::new("S-03/not-there-before-joining", not_there_before_joining),
+    Clause::new("S-03/wakes-with-pri", wakes_with_pri),
+    Clause::new("S-03/pri-by-edge", pri_by_edge),
+    Clause::new("S-03/pri-ends-when-joined", pri_ends_when_joined),
+    Clause::new("S-03/generation", generation),
+    Clause::new("S-03/mapped-after-joining", mapped_after_joining),
+    Clause::new("S-03/client-has-them-in-input", client_has_them_in_input),
+    Clause::new("S-03/while-running", while_running),
+    Clause::new("S-03/beyond-room-refused", beyond_room_refused),
+    Clause::new("S-03/room-for-all", room_for_all),
+    Clause::new("S-03/too-many-refused", too_many_refused),
+];
+
+fn at_the_end_while_closed() {
+    let driver = Driver::stream("output 2 64");
+    driver.does("add 3");
+    assert_eq!(driver.count("count"), 5);
+    let stream = driver.open().stream();
+    assert_eq!((stream.buffers, stream.max_buffers), (5, 5));
+}
+
+fn others_keep_their_id() {
+    let driver = Driver::stream("output 2 64 queue=4");
+    driver.does("set-value 0 10");
+    driver.does("set-value 1 11");
+    driver.does("add 1");
+    let _session = driver.open();
+    driver.does("add 1");
+    let values: Vec<u64> = (0..4)
+        .map(|id| driver.count(&format!("value {id}")))
+        .collect();
+    assert_eq!(values, [10, 11, 0, 0]);
+}
+
+fn while_open() {
+    let driver = Driver::stream("output 2 64 queue=4");
+    let session = driver.open();
+    driver.does("add 2");
+    assert_eq!(session.stream().buffers, 4);
+    for _ in 0..4 {
+        driver.does("take");
+    }
+    driver.fails("take", Errno::NOSPC);
+}
+
+/// Until the client has asked for them neither side can use them.
+fn not_there_before_joining() {
+    let driver = Driver::stream("input 1 64 queue=2");
+    let mut stream = driver.open_stream();
+    stream.session.start().unwrap();
+    driver.does("add 1");
+    assert_eq!(driver.count("buffers"), 1);
+    stream.send_buffer(1, 1);
+    driver.fails("receive", Errno::NODATA);
+    assert_eq!(stream.counters().rejected_id, 1);
+    assert_eq!(driver.count("buffers"), 2, "`counters` made it join");
+    stream.send_buffer(1, 1);
+    driver.does("receive");
+}
+
+fn wakes_with_pri() {
+    let driver = Driver::stream("output 1 64 queue=2");
+    let session = driver.open();
+    let poll = || session.poll(PollFlags::PRI, -1);
+    let said = woken_by(libc::SYS_ppoll, poll, || driver.does("add 1"));
+    assert_eq!(said, PollFlags::PRI);
+}
+
+fn pri_by_edge() {
+    let driver = Driver::stream("output 1 64 queue=3");
+    let session = driver.open();
+    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
+    let flags = epoll::EventFlags::ET | epoll::EventFlags::PRI;
+    epoll::add(&epoll, &session, epoll::EventData::new_u64(1), flags).unwrap();
+    let wait = || {
+        let mut found: Vec<epoll::Event> = Vec::with_capacity(4);
+        epoll::wait(&epoll, spare_capacity(&mut found), None).unwrap();
+        found[0].flags
+    };
+    for buffers in [2, 3] {
+        let said = woken_by(libc::SYS_epoll_pwait, wait, || driver.does("add 1"));
+        assert_eq!(said, epoll::EventFlags::PRI);
+        assert_eq!(session.stream().buffers, buffers);
+    }
+}
+
+fn pri_ends_when_joined() {
+    let driver = Driver::stream("output 1 64 queue=2");
+    let session = driver.open();
+    let pri = || session.poll(PollFlags::PRI, 0) == PollFlags::PRI;
+    assert!(!pri());
+    driver.does("add 1");
+    assert!(pri());
+    assert!(pri(), "until it is asked for");
+    session.stream();
+    assert!(!pri());
+}
+
+fn generation() {
+    let driver = Driver::stream("output 1 64 queue=4");
+    let session = driver.open();
+    let page = session.map_stream_info();
+    let shown = || {
+        page.word(info::GENERATION)
+            .load(std::sync::atomic::Ordering::Relaxed)
+    };
+    assert_eq!((shown(), session.stream().generation), (1, 1));
+    driver.does("add 2");
+    assert_eq!(shown(), 2, "without a system call");
+    driver.does("add 1");
+    assert_eq!((shown(), session.stream().generation), (3, 3));
+    drop((page, session));
+    // The number is the stream's, not the session's.
+    assert_eq!(driver.open().stream().generation, 3);
+}
+
+fn mapped_after_joining() {
+    let driver = Driver::stream("output 2 64 queue=4");
+    let session = driver.open();
+    let before = session.try_map_buffers(0..2, Prot::READ).unwrap();
+    driver.does("add 2");
+    let stride = session.stream().buffer_stride as usize;
+    let added = session.try_map_buffers(2..4, Prot::READ).unwrap();
+    let all = session.try_map_buffers(0..4, Prot::READ).unwrap();
+    for id in 0..4 {
+        driver.does("take");
+        driver.does(&format!("fill {id} {id} 0 64"));
+    }
+    for id in 0..4_usize {
+        let expected = entry(id as u64, 64);
+        assert_eq!(all.read(id * stride, 64), expected);
+        let part = if id < 2 { &before } else { &added };
+        assert_eq!(part.read(id % 2 * stride, 64), expected);
+    }
+}
+
+fn client_has_them_in_input() {
+    let driver = Driver::stream("input 1 64 queue=2");
+    let session = driver.open();
+    driver.does("add 1");
+    let mut stream = Stream::new(session);
+    assert_eq!(stream.count, 2);
+    stream.session.start().unwrap();
+    stream.send_buffer(1, 5);
+    driver.does("receive");
+    assert_eq!(driver.log("id"), 1);
+}
+
+/// What is under way goes on.
+fn while_running() {
+    let driver = Driver::stream("output 2 64 queue=4");
+    let mut stream = driver.open_stream();
+    stream.session.start().unwrap();
+    driver.does("produce 1 10");
+    driver.does("add 2");
+    assert_eq!(stream.session.stream().buffers, 4);
+    driver.does("produce 3 10");
+    let ids: Vec<u32> = stream
+        .take_all()
+        .iter()
+        .map(|descriptor| descriptor.buffer)
+        .collect();
+    assert_eq!(ids, [0, 1, 2, 3]);
+    assert_eq!(stream.word(info::STATE), u64::from(IOSTREAM_STATE_RUNNING));
+}
+
+fn beyond_room_refused() {
+    let driver = Driver::stream("output 2 64 queue=3");
+    let session = driver.open();
+    driver.fails("add 2", Errno::BUSY);
+    assert_eq!(driver.count("count"), 2, "none of them");
+    driver.does("add 1");
+    driver.fails("add 1", Errno::BUSY);
+    assert_eq!(session.stream().buffers, 3);
+    drop(session);
+    driver.does("add 1");
+    assert_eq!(driver.open().stream().buffers, 4);
+}
+
+/// A page of queue holds 102 descriptors: exactly full, in both directions.
+fn room_for_all() {
+    for buffers in [102, 103] {
+        let driver = Driver::stream(&format!("output 1 64 queue={buffers}"));
+        let mut stream = driver.open_stream();
+        driver.does(&format!("add {}", buffers - 1));
+        stream.session.stream();
+        stream.session.start().unwrap();
+        for _ in 0..3 {
+            driver.does(&format!("produce {buffers} 1"));
+            let taken = stream.take_all();
+            assert_eq!(taken.len(), buffers);
+            for descriptor in taken {
+                stream.give_back(descriptor.buffer);
+            }
+        }
+    }
+}
+
+fn too_many_refused() {
+    let driver = Driver::stream("output 1 64");
+    driver.fails("add 16384", Errno::TOOBIG);
+    driver.fails("add 4294967295", Errno::TOOBIG);
+    assert_eq!(driver.count("count"), 1);
+    driver.does("add 16383");
+    driver.fails("add 1", Errno::TOOBIG);
+    driver.does("add 0");
+    assert_eq!(driver.count("count"), 16384);
+}
