@@ -54,7 +54,7 @@ struct Loopback {
 
 /// Gives the client, to fill, what nobody has: all at first, and later what it returned unused.
 fn give_out(stream: &mut Stream<stream::Shared>) -> Result<(), Error> {
-    while stream.has_free()? {
+    while stream.free_buffers()? > 0 {
         let buffer = stream.take()?;
         stream.send(buffer)?;
     }

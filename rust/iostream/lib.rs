@@ -75,7 +75,7 @@ pub use consumer::{Consumer, Peeked, View};
 pub use driver::{Config, Driver, NoCallbacks, Opener, Ports, Registration};
 pub use error::Error;
 pub use producer::{Batch, Producer, Reservation};
-pub use stream::{Buffer, Mode, Stop, Stream, StreamConfig};
+pub use stream::{Buffer, DmaSegment, Mode, Stop, Stream, StreamConfig};
 
 use kernel::prelude::*;
 

@@ -36,7 +36,7 @@ use watermark::InputWatermark;
 const WATERMARK_WORK: u64 = 2;
 
 /// Which queues a port has.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct PortConfig {
     pub(crate) output: Option<QueueConfig>,
     pub(crate) input: Option<QueueConfig>,
@@ -116,8 +116,8 @@ impl WorkItem for Port {
 
 impl Port {
     pub(crate) fn new(config: PortConfig) -> Result<Arc<Self>> {
-        let records = match config.stream {
-            Some(spec) => Some(KBox::pin_init(Records::new(spec)?, GFP_KERNEL)?),
+        let records = match &config.stream {
+            Some(spec) => Some(KBox::pin_init(Records::new(spec.clone())?, GFP_KERNEL)?),
             None => None,
         };
         Arc::pin_init(
@@ -359,6 +359,15 @@ impl Port {
             self.stop_for_good(pool);
         }
         self.callbacks.revoke();
+        // The driver's device is quiet, and about to go.
+        if let Some(dma) = self
+            .config
+            .stream
+            .as_ref()
+            .and_then(|spec| spec.dma.as_ref())
+        {
+            dma.close();
+        }
         queues.release();
     }
 

@@ -29,6 +29,7 @@ mod client_ends;
 pub(crate) mod config;
 mod control;
 pub(crate) mod descriptor;
+pub(crate) mod dma;
 mod memory;
 mod notices;
 pub(crate) mod pool;
@@ -54,6 +55,7 @@ use crate::{
 pub use buffer::Buffer;
 pub use config::{Mode, StreamConfig};
 pub use control::Control;
+pub use dma::DmaSegment;
 pub use record::BufferRecord;
 pub use state::Stop;
 
@@ -216,15 +218,6 @@ impl<A: Access> Stream<A> {
         Port::call_again(self.output.port().to_arc());
     }
 
-    /// Whether there is a buffer that nobody has.
-    ///
-    /// # Errors
-    ///
-    /// Those of all methods.
-    pub fn has_free(&mut self) -> Result<bool, Error> {
-        self.output.with(|queue, _| Ok(pool(queue)?.has_free()))
-    }
-
     /// Whether the stream runs: neither stopped nor suspended.
     pub fn is_running(&mut self) -> bool {
         let running = self
@@ -249,6 +242,15 @@ impl<A: Access> Stream<A> {
     /// Those of all methods.
     pub fn buffers(&mut self) -> Result<u32, Error> {
         self.output.with(|queue, _| Ok(pool(queue)?.count()))
+    }
+
+    /// Buffers that the driver has, but not in its hands: those that [`Self::take`] can give.
+    ///
+    /// # Errors
+    ///
+    /// Those of all methods.
+    pub fn free_buffers(&mut self) -> Result<u32, Error> {
+        self.output.with(|queue, _| Ok(pool(queue)?.free_count()))
     }
 
     /// Descriptors that the client has not taken yet: `(output, input)` queue.

@@ -28,6 +28,7 @@ use super::{
     calls::Part,
     config::{Mode, StreamSpec},
     descriptor::{Descriptor, Reject},
+    dma::SyncFor,
     memory::{BufferMemory, InfoPage},
     record::BufferRecord,
     spare::Spare,
@@ -169,8 +170,13 @@ impl Pool {
     /// Gives a buffer to who has it first.
     fn give_out(&self, slot: &Slot, mode: Mode) {
         let to_client = mode == Mode::Input;
-        if let Some((_, record)) = slot.joined.as_ref() {
+        if let Some((memory, record)) = slot.joined.as_ref() {
             record.set_references(to_client.into());
+            memory.sync(if to_client {
+                SyncFor::Processor
+            } else {
+                SyncFor::Device
+            });
         }
         let first = if to_client { CLIENT } else { FREE };
         // What the driver has in its hands meanwhile stays there.
@@ -333,10 +339,12 @@ impl Pool {
         None
     }
 
-    /// Whether a buffer is free.
-    pub(crate) fn has_free(&self) -> bool {
-        let mut slots = self.slots.iter().take(self.count() as usize);
-        slots.any(|slot| slot.owner.load(Relaxed) == FREE)
+    /// Buffers that are free.
+    pub(crate) fn free_count(&self) -> u32 {
+        let slots = self.slots.iter().take(self.count() as usize);
+        slots
+            .filter(|slot| slot.owner.load(Relaxed) == FREE)
+            .count() as u32
     }
 
     /// A taken buffer is free again.
@@ -349,8 +357,9 @@ impl Pool {
 
     /// A taken buffer is the client's from here on.
     pub(crate) fn give_to_client(&self, id: u32) {
-        if let Some((slot, _, record)) = self.joined_slot(id) {
+        if let Some((slot, memory, record)) = self.joined_slot(id) {
             record.set_references(1);
+            memory.sync(SyncFor::Processor);
             // Whoever receives it back is the stream's only consumer, and comes after this one.
             slot.owner.store(CLIENT, Relaxed);
         }
@@ -358,8 +367,9 @@ impl Pool {
 
     /// A buffer that did not reach the client is the caller's again.
     pub(crate) fn take_from_client(&self, id: u32) {
-        if let Some((slot, _, record)) = self.joined_slot(id) {
+        if let Some((slot, memory, record)) = self.joined_slot(id) {
             record.set_references(0);
+            memory.sync(SyncFor::Device);
             slot.owner.store(TAKEN, Relaxed);
         }
     }
@@ -388,12 +398,13 @@ impl Pool {
         if descriptor.buffer >= self.count() {
             return Err(Reject::Id);
         }
-        let (slot, _, record) = self.joined_slot(descriptor.buffer).ok_or(Reject::Id)?;
+        let (slot, memory, record) = self.joined_slot(descriptor.buffer).ok_or(Reject::Id)?;
         descriptor.check_ranges(self.spec.data_bytes, self.spec.control_bytes)?;
         if slot.owner.cmpxchg(CLIENT, TAKEN, Full).is_err() {
             return Err(Reject::Owner);
         }
         record.set_references(0);
+        memory.sync(SyncFor::Device);
         Ok(())
     }
 
