@@ -198,13 +198,14 @@ impl<'a> Ports<'a> {
 
     fn with_queues(config: Config<'a>) -> Result<Self> {
         let Config { port: queues, node } = config;
-        if queues.output.is_none() && queues.input.is_none() {
+        let (output, input) = (queues.output.is_some(), queues.input.is_some());
+        if !output && !input {
             return Err(EINVAL);
         }
         let port = PortRef::new(Port::new(queues)?);
         Ok(Self {
-            producer: queues.output.map(|_| Producer::new(port.clone())),
-            consumer: queues.input.map(|_| Consumer::new(port.clone())),
+            producer: output.then(|| Producer::new(port.clone())),
+            consumer: input.then(|| Consumer::new(port.clone())),
             port,
             node,
         })

@@ -39,6 +39,7 @@ const _: () = {
     assert!(size_of::<uapi::iostream_counters>() == 9 * 8);
     assert!(size_of::<uapi::iostream_queue>() == 2 * 4 + 8 + 2 * 4 + 6 * 8 + 9 * 8);
     assert!(size_of::<uapi::iostream_eventfd>() == 2 * 4);
+    assert!(size_of::<uapi::iostream_watermark>() == 2 * 4 + 2 * 8);
     assert!(size_of::<uapi::iostream_run>() == 3 * 8 + 2 * 4);
     assert!(size_of::<uapi::iostream_endpoint>() == 2 * 4 + 5 * 8);
     assert!(size_of::<uapi::iostream_info>() == 128 + 9 * 8);
@@ -75,15 +76,23 @@ pub(crate) fn ioctl(session: &Session, command: u32, arg: usize) -> Result {
             set_eventfd(session, &request)
         }
         uapi::IOSTREAM_IOC_NOTIFY => {
-            let direction = Direction::from_arg(word(arg)?)?;
+            let arg = word(arg)?;
+            let direction = Direction::from_arg(arg & !uapi::IOSTREAM_NOTIFY_FLUSH)?;
             let queue = session.live_queue(direction)?;
             queue.count_notification();
-            session.port()?.notify(queue);
+            if arg & uapi::IOSTREAM_NOTIFY_FLUSH != 0 {
+                session.port()?.notify_flushed(queue);
+            } else {
+                session.port()?.notify(queue);
+            }
             Ok(())
         }
         uapi::IOSTREAM_IOC_RESET => {
             let direction = Direction::from_arg(word(arg)?)?;
             let queue = session.live_queue(direction)?;
+            if queue.pool().is_some() {
+                return Err(EOPNOTSUPP);
+            }
             session.port()?.reset(queue)
         }
         uapi::IOSTREAM_IOC_RUN => {
@@ -94,6 +103,10 @@ pub(crate) fn ioctl(session: &Session, command: u32, arg: usize) -> Result {
             ran
         }
         uapi::IOSTREAM_IOC_ENDPOINT => write(arg, session.endpoint()?.stats()),
+        uapi::IOSTREAM_IOC_WATERMARK => {
+            let request: uapi::iostream_watermark = read(arg)?;
+            set_watermark(session, &request)
+        }
         _ => stream_ioctl(session, command, arg),
     }
 }
@@ -168,6 +181,15 @@ fn describe(session: &Session, direction: Direction) -> Result<uapi::iostream_qu
         data_offset: mmap::offset(direction, Area::Data),
         counters: queue.counters(),
     })
+}
+
+fn set_watermark(session: &Session, request: &uapi::iostream_watermark) -> Result {
+    let direction = Direction::from_arg(request.direction)?;
+    if direction != Direction::Output || request.reserved != 0 {
+        return Err(EINVAL);
+    }
+    let queue = session.live_queue(direction)?;
+    queue.set_watermark(request.bytes, request.latency_ns)
 }
 
 fn describe_stream(pool: &Pool) -> uapi::iostream_stream {

@@ -54,10 +54,13 @@ pub(crate) fn mmap(session: &Session, access: Access, vma: &VmaNew) -> Result {
     let direction = match page >> (DIRECTION_SHIFT - PAGE_SHIFT as u32) {
         0 => Direction::Output,
         1 => Direction::Input,
-        STREAM_INFO if first == 0 => return session.live_pool()?.info().map(vma),
+        STREAM_INFO if first == 0 => return session.live_pool()?.map_info(vma),
         STREAM_BUFFERS => return session.live_pool()?.map(vma, first),
         _ => return Err(EINVAL),
     };
     let queue = session.live_queue(direction)?;
+    if let Some(pool) = queue.pool() {
+        pool.fix_mode();
+    }
     queue.region().map(vma, first, queue.user_words())
 }

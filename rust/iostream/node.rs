@@ -321,7 +321,7 @@ fn checked_name(name: &CStr) -> Result<Name> {
 }
 
 /// The C device of a Rust one.
-fn raw_device(device: &Device) -> *mut c::device {
+pub(crate) fn raw_device(device: &Device) -> *mut c::device {
     // CAST: `Device` is a transparent wrapper of `struct device`.
     ptr::from_ref(device).cast_mut().cast()
 }

@@ -40,6 +40,16 @@ struct Attached {
     port: PortRef,
 }
 
+impl Attached {
+    /// Whether room in the input queue is all that it takes to go on: in a stream it is not.
+    fn is_writable(&self, input: &Queue) -> bool {
+        match (self.queues.pool(), self.queues.get(Direction::Output)) {
+            (Some(pool), Some(output)) => pool.is_writable(output, input),
+            _ => true,
+        }
+    }
+}
+
 impl Drop for Attached {
     /// The end of the session: the file's release, after the last descriptor and mapping.
     fn drop(&mut self) {
@@ -203,6 +213,7 @@ impl Session {
             events |= match (queue.is_ready(), queue.direction()) {
                 (Ok(false), _) => 0,
                 (Ok(true), Direction::Output) => c::POLLIN | c::POLLRDNORM,
+                (Ok(true), Direction::Input) if !attached.is_writable(queue) => 0,
                 (Ok(true), Direction::Input) => c::POLLOUT | c::POLLWRNORM,
                 (Err(_), _) => c::POLLERR,
             };
@@ -211,6 +222,10 @@ impl Session {
             }
         }
         if let (Some(pool), Some(records)) = (attached.queues.pool(), attached.port.records()) {
+            // As at the end of a file.
+            if pool.is_ended() {
+                events |= c::POLLIN | c::POLLRDNORM;
+            }
             // Buffers were added.
             if records.is_ahead_of(pool) {
                 events |= c::POLLPRI;
@@ -242,11 +257,12 @@ impl Session {
                 Direction::Input => "input",
             };
             let n = queue.counters();
+            let (watermark_bytes, latency_ns) = queue.watermark();
             seq_print!(
                 seq,
                 "iostream-{}:\tdata_bytes {} entries {} bytes {} wakeups_sent {} \
                  wakeups_suppressed {} notifications {} full {} lost {} corrupt {} \
-                 high_water_bytes {}\n",
+                 high_water_bytes {} watermark_bytes {} latency_ns {}\n",
                 name,
                 queue.geometry().data_bytes(),
                 n.entries,
@@ -258,6 +274,8 @@ impl Session {
                 n.lost,
                 n.corrupt,
                 n.high_water_bytes,
+                watermark_bytes,
+                latency_ns,
             );
         }
     }

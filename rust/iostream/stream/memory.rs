@@ -8,11 +8,12 @@ use kernel::{
     mm::virt::VmaNew,
     page::{PAGE_SHIFT, PAGE_SIZE},
     prelude::*,
-    sync::atomic::{Atomic, Full, Relaxed, Release},
+    sync::atomic::{Atomic, Full, Relaxed},
 };
 
 use super::{
     config::{Mode, StreamSpec},
+    dma::{DmaSegment, Mapping, SyncFor},
     pool::Pool,
     state::State,
 };
@@ -73,10 +74,9 @@ impl InfoPage {
 
     /// What begins before `pos` in the output queue is to be returned unread.
     pub(super) fn set_discarded_pos(&self, pos: u64) {
-        // ORDERING: before the wake-up that follows it; who reads it late takes a buffer that was
-        // discarded, and nothing else happens.
+        // Who reads it late takes a buffer that was discarded, and nothing else happens.
         self.word(offset_of!(uapi::iostream_stream_info, discarded_pos))
-            .store(pos, Release);
+            .store(pos, Relaxed);
     }
 
     /// See [`Self::set_discarded_pos`].
@@ -90,7 +90,7 @@ impl InfoPage {
     /// # Errors
     ///
     /// `EINVAL`: not the whole page, or not shared; `EACCES`: executable or writable.
-    pub(crate) fn map(&self, vma: &VmaNew) -> Result {
+    fn map(&self, vma: &VmaNew) -> Result {
         if mapping_pages(vma) != 1 {
             return Err(EINVAL);
         }
@@ -102,6 +102,8 @@ impl InfoPage {
 
 /// The pages of one buffer: those of its data, then those of its control area.
 pub(crate) struct BufferMemory {
+    /// Of the data, for a device. Goes before the pages.
+    mapping: Option<Mapping>,
     pages: SharedPages,
     control_start: usize,
     /// Whether the process has it mapped writable.
@@ -113,11 +115,18 @@ impl BufferMemory {
     ///
     /// # Errors
     ///
-    /// `EDQUOT`; `ENOMEM`; `EINTR`.
+    /// `EDQUOT`; `ENOMEM`; `EINTR`; with a device those of [`Mapping::new`].
     pub(super) fn new(spec: &StreamSpec) -> Result<Self> {
-        let pages = spec.buffer_pages();
+        let count = spec.buffer_pages();
+        let pages = SharedPages::new(count, count)?;
+        let data_bytes = spec.data_bytes as usize;
+        let mapping = match &spec.dma {
+            Some(device) => Some(Mapping::new(device, &pages, data_bytes)?),
+            None => None,
+        };
         Ok(Self {
-            pages: SharedPages::new(pages, pages)?,
+            mapping,
+            pages,
             control_start: spec.data_pages() << PAGE_SHIFT,
             claim: Atomic::new(FREE),
         })
@@ -129,6 +138,18 @@ impl BufferMemory {
         self.pages.base()
     }
 
+    /// Where the data are for the device, if there is one.
+    pub(super) fn dma_segments(&self) -> &[DmaSegment] {
+        self.mapping.as_ref().map_or(&[], Mapping::segments)
+    }
+
+    /// Makes the data ready for who uses them next.
+    pub(super) fn sync(&self, next: SyncFor) {
+        if let Some(mapping) = &self.mapping {
+            mapping.sync(next);
+        }
+    }
+
     /// Where the control area begins; valid if the stream has one.
     #[inline(always)]
     pub(crate) fn control(&self) -> NonNull<u8> {
@@ -138,6 +159,16 @@ impl BufferMemory {
 }
 
 impl Pool {
+    /// Maps the stream's info page into a process.
+    ///
+    /// # Errors
+    ///
+    /// As [`InfoPage::map`].
+    pub(crate) fn map_info(&self, vma: &VmaNew) -> Result {
+        self.fix_mode();
+        self.info().map(vma)
+    }
+
     /// Maps a run of whole buffers into a process, beginning with page `first_page` of the pool.
     ///
     /// # Errors

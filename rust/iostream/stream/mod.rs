@@ -24,13 +24,17 @@
 
 mod buffer;
 mod callbacks;
+pub(crate) mod calls;
+mod client_ends;
 pub(crate) mod config;
 mod control;
 pub(crate) mod descriptor;
+pub(crate) mod dma;
 mod memory;
 mod notices;
 pub(crate) mod pool;
 mod record;
+mod spare;
 pub(crate) mod state;
 pub(crate) mod sysfs;
 
@@ -42,6 +46,7 @@ use crate::{
     config::Wake,
     driver::{Config, Ports},
     error::Error,
+    port::Port,
     queue::Queue,
     refs::PoolRef,
     Consumer, Producer,
@@ -50,10 +55,11 @@ use crate::{
 pub use buffer::Buffer;
 pub use config::{Mode, StreamConfig};
 pub use control::Control;
+pub use dma::DmaSegment;
 pub use record::BufferRecord;
 pub use state::Stop;
 
-pub(crate) use callbacks::NOTICE_WORK;
+pub(crate) use callbacks::{AGAIN_WORK, NOTICE_WORK};
 pub(crate) use control::Records;
 pub(crate) use notices::Notices;
 
@@ -204,6 +210,14 @@ impl<A: Access> Stream<A> {
         self.output.flush()
     }
 
+    /// Has the driver's [`room_available`](crate::Driver::room_available) (output), or
+    /// [`data_available`](crate::Driver::data_available), called soon, in a worker, if the stream
+    /// runs. For a driver that ends before it has found nothing left to do, because a client that
+    /// keeps up would keep it for ever.
+    pub fn call_again(&self) {
+        Port::call_again(self.output.port().to_arc());
+    }
+
     /// Whether the stream runs: neither stopped nor suspended.
     pub fn is_running(&mut self) -> bool {
         let running = self
@@ -230,6 +244,15 @@ impl<A: Access> Stream<A> {
         self.output.with(|queue, _| Ok(pool(queue)?.count()))
     }
 
+    /// Buffers that the driver has, but not in its hands: those that [`Self::take`] can give.
+    ///
+    /// # Errors
+    ///
+    /// Those of all methods.
+    pub fn free_buffers(&mut self) -> Result<u32, Error> {
+        self.output.with(|queue, _| Ok(pool(queue)?.free_count()))
+    }
+
     /// Descriptors that the client has not taken yet: `(output, input)` queue.
     ///
     /// # Errors
@@ -249,11 +272,11 @@ impl<A: Access> Stream<A> {
     /// The next descriptor of the client's that is one; its buffer is the caller's. `None` if the
     /// client returned the buffer unused.
     fn next(&mut self) -> Result<Option<Buffer<A>>, Error> {
-        self.input.with(|queue, consumer| {
+        self.input.with(|port, queue, consumer| {
             let pool = pool(queue)?;
             // A client that sends nothing but nonsense must not keep the driver here.
             for _ in 0..=2 * pool.max_buffers() {
-                let entry = crate::consumer::peek(queue, consumer)?;
+                let entry = crate::consumer::peek(port, queue, consumer)?;
                 let read = Descriptor::from_entry(consumer.memory(), entry);
                 consumer.release();
                 let accepted = match read {
@@ -288,10 +311,10 @@ impl Stream<Shared> {
     pub fn receive(&mut self) -> Result<Buffer<Shared>, Error> {
         self.return_dropped()?;
         loop {
-            if let Some(buffer) = self.next()? {
-                if buffer.mode() != Mode::Output {
-                    return Ok(buffer);
-                }
+            match self.next()? {
+                Some(buffer) if buffer.mode() != Mode::Output => return Ok(buffer),
+                // In input mode one that came unused goes back at once.
+                _ => self.return_dropped()?,
             }
         }
     }

@@ -26,10 +26,13 @@ use kernel::{
 };
 
 use super::{
+    calls::Part,
     config::{Mode, StreamSpec},
     descriptor::{Descriptor, Reject},
+    dma::SyncFor,
     memory::{BufferMemory, InfoPage},
     record::BufferRecord,
+    spare::Spare,
     state::State,
 };
 use crate::{ring::uapi, work};
@@ -77,10 +80,20 @@ pub(crate) struct Pool {
     /// The mode, and `MODE_FIXED`.
     mode: Atomic<u32>,
     state: Atomic<u32>,
+    /// It ran in this session.
+    started: Atomic<u32>,
+    /// The session is about to end: no state but stopped any more.
+    closing: Atomic<u32>,
     sequence: Atomic<u64>,
     /// One thread at a time has buffers join.
     #[pin]
     joining: Mutex<()>,
+    /// Buffers of a client whose part the kernel plays.
+    #[pin]
+    pub(super) spare: Spare,
+    /// One read(2) or write(2) at a time, and how far the last read came.
+    #[pin]
+    pub(super) part: Mutex<Part>,
     #[pin]
     work: Work<Pool>,
 }
@@ -113,6 +126,7 @@ impl Pool {
             slots.push(slot, GFP_KERNEL)?;
         }
         let info = InfoPage::new(spec.mode)?;
+        let spare = Spare::new(max_buffers)?;
         Arc::pin_init(
             pin_init!(Self {
                 spec,
@@ -121,8 +135,12 @@ impl Pool {
                 joined: Atomic::new(0),
                 mode: Atomic::new(spec.mode as u32),
                 state: Atomic::new(State::Stopped as u32),
+                started: Atomic::new(0),
+                closing: Atomic::new(0),
                 sequence: Atomic::new(0),
                 joining <- new_mutex!((), "iostream_join"),
+                spare <- spare,
+                part <- new_mutex!(Part::default(), "iostream_part"),
                 work <- new_work!("iostream_pool"),
             }),
             GFP_KERNEL,
@@ -154,11 +172,19 @@ impl Pool {
     /// Gives a buffer to who has it first.
     fn give_out(&self, slot: &Slot, mode: Mode) {
         let to_client = mode == Mode::Input;
-        if let Some((_, record)) = slot.joined.as_ref() {
+        if let Some((memory, record)) = slot.joined.as_ref() {
             record.set_references(to_client.into());
+            memory.sync(if to_client {
+                SyncFor::Processor
+            } else {
+                SyncFor::Device
+            });
         }
-        slot.owner
-            .store(if to_client { CLIENT } else { FREE }, Relaxed);
+        let first = if to_client { CLIENT } else { FREE };
+        // What the driver has in its hands meanwhile stays there.
+        for other in [FREE, CLIENT] {
+            let _ = slot.owner.cmpxchg(other, first, Full);
+        }
     }
 
     /// How the driver described the stream.
@@ -250,6 +276,30 @@ impl Pool {
         State::from_word(self.state.load(Relaxed))
     }
 
+    /// Whether the stream ran in this session and is stopped: what is queued is all that comes.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.state() == State::Stopped && self.was_started()
+    }
+
+    /// Whether the stream ran in this session.
+    pub(crate) fn was_started(&self) -> bool {
+        self.started.load(Relaxed) != 0
+    }
+
+    pub(crate) fn set_started(&self) {
+        self.started.store(1, Relaxed);
+    }
+
+    /// The session is about to end.
+    pub(crate) fn set_closing(&self) {
+        self.closing.store(1, Relaxed);
+    }
+
+    /// Whether the session is about to end. To be relied on under `Port::changing` alone.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Relaxed) != 0
+    }
+
     pub(crate) fn set_state(&self, state: State) {
         self.state.store(state as u32, Relaxed);
         self.info.set_state(state);
@@ -266,6 +316,15 @@ impl Pool {
         self.sequence.fetch_add(1, Relaxed)
     }
 
+    /// The session has ended: nothing is out any more.
+    pub(crate) fn end(&self) {
+        for id in 0..self.count() {
+            if let Some(record) = self.record(id) {
+                record.set_references(0);
+            }
+        }
+    }
+
     /// Takes a buffer that is free, beginning to look at `cursor`.
     pub(crate) fn take_free(&self, cursor: &mut u32) -> Option<u32> {
         let count = self.count();
@@ -280,6 +339,14 @@ impl Pool {
             }
         }
         None
+    }
+
+    /// Buffers that are free.
+    pub(crate) fn free_count(&self) -> u32 {
+        let slots = self.slots.iter().take(self.count() as usize);
+        slots
+            .filter(|slot| slot.owner.load(Relaxed) == FREE)
+            .count() as u32
     }
 
     /// A taken buffer is free again.
@@ -306,8 +373,9 @@ impl Pool {
 
     /// A taken buffer is the client's from here on.
     pub(crate) fn give_to_client(&self, id: u32) {
-        if let Some((slot, _, record)) = self.joined_slot(id) {
+        if let Some((slot, memory, record)) = self.joined_slot(id) {
             record.set_references(1);
+            memory.sync(SyncFor::Processor);
             // Whoever receives it back is the stream's only consumer, and comes after this one.
             slot.owner.store(CLIENT, Relaxed);
         }
@@ -315,8 +383,9 @@ impl Pool {
 
     /// A buffer that did not reach the client is the caller's again.
     pub(crate) fn take_from_client(&self, id: u32) {
-        if let Some((slot, _, record)) = self.joined_slot(id) {
+        if let Some((slot, memory, record)) = self.joined_slot(id) {
             record.set_references(0);
+            memory.sync(SyncFor::Device);
             slot.owner.store(TAKEN, Relaxed);
         }
     }
@@ -345,12 +414,13 @@ impl Pool {
         if descriptor.buffer >= self.count() {
             return Err(Reject::Id);
         }
-        let (slot, _, record) = self.joined_slot(descriptor.buffer).ok_or(Reject::Id)?;
+        let (slot, memory, record) = self.joined_slot(descriptor.buffer).ok_or(Reject::Id)?;
         descriptor.check_ranges(self.spec.data_bytes, self.spec.control_bytes)?;
         if slot.owner.cmpxchg(CLIENT, TAKEN, Full).is_err() {
             return Err(Reject::Owner);
         }
         record.set_references(0);
+        memory.sync(SyncFor::Device);
         Ok(())
     }
 

@@ -83,7 +83,7 @@ impl Port {
     pub(crate) fn start(&self) -> Result {
         {
             let _one = self.changing.lock();
-            let pool = self.open_pool()?;
+            let pool = self.changing_pool()?;
             let before = pool.state();
             if before == State::Running {
                 return Err(EALREADY);
@@ -99,6 +99,7 @@ impl Port {
                 pool.set_state(before);
                 return Err(error);
             }
+            pool.set_started();
         }
         // What came while the stream did not run, and what a suspended driver left.
         self.notify_started();
@@ -112,7 +113,7 @@ impl Port {
     /// `ENODEV`; `ENOTCONN`; `EBADFD`: stopped; `EALREADY`: suspended; the driver's own.
     pub(crate) fn suspend(&self) -> Result {
         let _one = self.changing.lock();
-        let pool = self.open_pool()?;
+        let pool = self.changing_pool()?;
         match pool.state() {
             State::Stopped => return Err(EBADFD),
             State::Suspended => return Err(EALREADY),
@@ -136,7 +137,7 @@ impl Port {
             self.drain(timeout_ns)?;
         }
         let _one = self.changing.lock();
-        let pool = self.open_pool()?;
+        let pool = self.changing_pool()?;
         if pool.state() == State::Stopped {
             return Err(EALREADY);
         }
@@ -155,6 +156,7 @@ impl Port {
     /// Stops the stream, if it is not, because its session ends or its driver goes.
     pub(crate) fn stop_for_good(&self, pool: &Pool) {
         let _one = self.changing.lock();
+        pool.set_closing();
         if pool.state() != State::Stopped {
             let _ = self.callbacks.call(|driver| driver.stop(Stop::Discard));
             pool.set_state(State::Stopped);
@@ -169,7 +171,7 @@ impl Port {
     /// buffers; the driver's own.
     pub(crate) fn set_mode(&self, mode: Mode) -> Result {
         let _one = self.changing.lock();
-        let pool = self.open_pool()?;
+        let pool = self.changing_pool()?;
         if pool.mode() == mode {
             return Ok(());
         }
@@ -183,6 +185,15 @@ impl Port {
             .call(|driver| driver.mode_change(mode))
             .unwrap_or(Err(ENODEV))?;
         pool.set_mode(mode)
+    }
+
+    /// The pool of a session that is not about to end; under `changing`.
+    fn changing_pool(&self) -> Result<Arc<Pool>> {
+        let pool = self.open_pool()?;
+        if pool.is_closing() {
+            return Err(ENOTCONN);
+        }
+        Ok(pool)
     }
 
     /// Waits until the driver has taken all that the client sent.
@@ -235,7 +246,7 @@ impl Port {
     fn wake_stopped(&self) {
         for direction in [Direction::Output, Direction::Input] {
             if let Some(queue) = self.open_queue(direction) {
-                queue.wake_user();
+                queue.make_ready();
             }
         }
     }

@@ -42,6 +42,7 @@ mod producer;
 #[cfg_attr(all(loom, not(iostream_kernel)), path = "sync_loom.rs")]
 pub mod sync;
 #[allow(
+    clippy::undocumented_unsafe_blocks,
     missing_docs,
     non_camel_case_types,
     reason = "generated from rust/uapi/iostream.h, whose comments say what each is"

@@ -305,18 +305,14 @@ impl Producer {
         self.check_generation()?;
         self.end.publish();
         self.unpublished = false;
-        let notify = match wake {
-            Wake::Normal => self.end.must_wake(),
-            Wake::Suppress => false,
+        match wake {
+            Wake::Normal if self.end.must_wake() => self.device.notify(Direction::Input),
+            Wake::Normal | Wake::Suppress => Ok(()),
             Wake::Force => {
                 self.end.must_wake();
-                true
+                self.device.notify_flushed(Direction::Input)
             }
-        };
-        if notify {
-            self.device.notify(Direction::Input)?;
         }
-        Ok(())
     }
 
     /// After a failed enqueue: wakes the other side if it sleeps. The error to be returned.
@@ -325,7 +321,7 @@ impl Producer {
         self.end.publish();
         self.unpublished = false;
         if self.end.must_wake_full() {
-            if let Err(error) = self.device.notify(Direction::Input) {
+            if let Err(error) = self.device.notify_flushed(Direction::Input) {
                 return error;
             }
         }
@@ -377,7 +373,7 @@ impl Producer {
                 return Ok(());
             }
             if self.end.must_wake_full() {
-                self.device.notify(Direction::Input)?;
+                self.device.notify_flushed(Direction::Input)?;
                 // The other side may have taken entries within that call.
                 if self.end.room()? >= need {
                     return Ok(());

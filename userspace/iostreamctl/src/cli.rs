@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::framing::Framing;
-use crate::units::{parse_bytes, parse_seconds, parse_sizes, Sizes};
+use crate::units::{parse_bytes, parse_milliseconds, parse_seconds, parse_sizes, Sizes};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -135,6 +135,12 @@ pub struct Recv {
     /// Stop after so many entries.
     #[arg(long, value_name = "N", value_parser = parse_bytes)]
     pub count: Option<u64>,
+    /// Sleep until so many bytes wait, overhead included, or the queue is full.
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    pub watermark: Option<u64>,
+    /// Wake up so long after an entry came, be it below the watermark.
+    #[arg(long, value_name = "MILLISECONDS", requires = "watermark", value_parser = parse_milliseconds)]
+    pub latency: Option<Duration>,
     #[command(flatten)]
     pub source: SourceQueue,
     #[command(flatten)]

@@ -196,6 +196,8 @@ fn write_text(
         "LOST",
         "CORRUPT",
         "HIGH-WATER",
+        "WATERMARK",
+        "LATENCY-NS",
     ]);
     for row in rows {
         let [e, b, w, s, n, f, l, c, h] = COUNTERS.map(|name| counter_text(&row.counters, name));
@@ -214,6 +216,8 @@ fn write_text(
             l,
             c,
             h,
+            counter_text(&row.counters, "watermark_bytes"),
+            counter_text(&row.counters, "latency_ns"),
         ]);
     }
     table.write(out)

@@ -21,6 +21,7 @@ const NOTIFY: Opcode = uapi::IOSTREAM_IOC_NOTIFY as Opcode;
 const RESET: Opcode = uapi::IOSTREAM_IOC_RESET as Opcode;
 const RUN: Opcode = uapi::IOSTREAM_IOC_RUN as Opcode;
 const ENDPOINT: Opcode = uapi::IOSTREAM_IOC_ENDPOINT as Opcode;
+const WATERMARK: Opcode = uapi::IOSTREAM_IOC_WATERMARK as Opcode;
 
 /// The largest batch of `IOSTREAM_IOC_RUN`, as iostream.h has it.
 const MAX_BATCH: u64 = 65536;
@@ -121,16 +122,44 @@ impl Device {
         })
     }
 
-    /// `IOSTREAM_IOC_NOTIFY`.
+    /// `IOSTREAM_IOC_WATERMARK`.
+    pub(crate) fn set_watermark(&self, bytes: u64, latency_ns: u64) -> Result<(), Error> {
+        let argument = uapi::iostream_watermark {
+            direction: Direction::Output.raw(),
+            reserved: 0,
+            bytes,
+            latency_ns,
+        };
+        // SAFETY: It reads one `iostream_watermark`.
+        unsafe { self.call(Setter::<WATERMARK, _>::new(argument)) }.map_err(|errno| match errno {
+            Errno::RANGE => Error::InvalidArgument(
+                "a watermark of more bytes than the queue has, or a latency out of range",
+            ),
+            Errno::INVAL => Error::InvalidArgument("a latency without a watermark"),
+            errno => Error::of_queue_call("IOSTREAM_IOC_WATERMARK", errno, Direction::Output),
+        })
+    }
+
+    /// `IOSTREAM_IOC_NOTIFY`, because the armed position was crossed.
     pub(crate) fn notify(&self, direction: Direction) -> Result<(), Error> {
+        self.notify_with(direction, 0)
+    }
+
+    /// `IOSTREAM_IOC_NOTIFY` for any other reason: the driver is told below its watermark, too.
+    pub(crate) fn notify_flushed(&self, direction: Direction) -> Result<(), Error> {
+        self.notify_with(direction, uapi::IOSTREAM_NOTIFY_FLUSH)
+    }
+
+    fn notify_with(&self, direction: Direction, flags: u32) -> Result<(), Error> {
         #[cfg(test)]
         if let Some(seen) = &self.loopback {
             self.count_call();
             seen.notify(direction);
             return Ok(());
         }
+        let argument = (direction.raw() | flags) as usize;
         // SAFETY: The argument is an integer.
-        unsafe { self.call(IntegerSetter::<NOTIFY>::new_usize(direction.raw() as usize)) }
+        unsafe { self.call(IntegerSetter::<NOTIFY>::new_usize(argument)) }
             .map_err(|errno| Error::of_queue_call("IOSTREAM_IOC_NOTIFY", errno, direction))
     }
 
