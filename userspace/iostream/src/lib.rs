@@ -47,12 +47,14 @@ mod entry;
 mod error;
 mod info;
 mod io;
+mod nodes;
 mod notify;
 mod overwrite;
 mod producer;
 mod reservation;
 mod session;
 mod setup;
+mod stream;
 mod sys;
 
 pub use consumer::Consumer;
@@ -60,12 +62,19 @@ pub use entry::{ConsumerBatch, Entry, Received};
 pub use error::{Error, Result};
 pub use info::{Counters, DeviceInfo, Direction, Endpoint, EndpointStats, QueueInfo};
 pub use iostream_ring::{occupied_bytes, uapi};
+pub use nodes::find_node;
 pub use notify::Wake;
 pub use overwrite::{OverwriteRead, OverwriteReader};
 pub use producer::Producer;
 pub use reservation::{Batch, Reservation};
 pub use session::{Run, Session};
 pub use setup::Setup;
+pub use stream::{
+    mode, Buffer, Buffers, Control, Discarded, InputOutputStream, InputStream, OutputStream,
+    Reader, Receiver, Sender, Stop, Stream, StreamCounters, StreamInfo, StreamMode, StreamState,
+    Writer,
+};
+pub use zerocopy;
 
 #[cfg(test)]
 mod tests;

@@ -301,22 +301,31 @@ impl Producer {
     /// Shows the other side all that was committed.
     #[inline]
     pub(crate) fn publish(&mut self, wake: Wake) -> Result<()> {
+        if self.show(wake)? {
+            self.device.notify(Direction::Input)?;
+        }
+        Ok(())
+    }
+
+    /// As [`Self::publish`], but leaves it to the caller to notify the other side: returns whether.
+    #[inline]
+    pub(crate) fn show(&mut self, wake: Wake) -> Result<bool> {
         // What stands in the page belongs to the new generation.
         self.check_generation()?;
         self.end.publish();
         self.unpublished = false;
-        let notify = match wake {
+        Ok(match wake {
             Wake::Normal => self.end.must_wake(),
             Wake::Suppress => false,
             Wake::Force => {
                 self.end.must_wake();
                 true
             }
-        };
-        if notify {
-            self.device.notify(Direction::Input)?;
-        }
-        Ok(())
+        })
+    }
+
+    pub(crate) fn device(&self) -> Arc<Device> {
+        self.device.clone()
     }
 
     /// After a failed enqueue: wakes the other side if it sleeps. The error to be returned.
@@ -387,7 +396,7 @@ impl Producer {
             if target > need {
                 time = Some(time.map_or(PATIENCE, |time| time.min(PATIENCE)));
             }
-            let ready = self.device.poll(Direction::Input, time)?;
+            let ready = self.device.poll(Direction::Input, None, time)?;
             self.check()?;
             if self.end.room()? >= need {
                 return Ok(());
