@@ -42,7 +42,7 @@ impl Consumer {
 
     /// Runs `f` with the ring, which it has to itself.
     #[inline(always)]
-    fn with<R>(
+    pub(crate) fn with<R>(
         &mut self,
         f: impl FnOnce(&Queue, &mut ring::Consumer<Mapped>) -> Result<R, Error>,
     ) -> Result<R, Error> {
@@ -300,7 +300,7 @@ fn copy(memory: &Mapped, entry: Entry, offset: usize, buffer: &mut [u8]) -> Resu
 
 /// The next entry; if there is none, asks to be told of the next and looks once more.
 #[inline(always)]
-fn peek(queue: &Queue, consumer: &mut ring::Consumer<Mapped>) -> Result<Entry, Error> {
+pub(crate) fn peek(queue: &Queue, consumer: &mut ring::Consumer<Mapped>) -> Result<Entry, Error> {
     let found = match consumer.peek() {
         Err(ring::Error::Empty) => match consumer.arm() {
             Ok(true) => consumer.peek(),

@@ -23,7 +23,8 @@ use crate::{
     node::{NodeConfig, NodeHandle},
     port::{Port, PortConfig, Slot},
     refs::PortRef,
-    Consumer, Producer,
+    stream::config::StreamSpec,
+    Consumer, Mode, Producer, Stop,
 };
 
 /// Who opens a node.
@@ -43,11 +44,44 @@ pub trait Driver: Send + Sync + 'static {
     /// outlives the registration: nothing of the driver's is called after that.
     fn closed(&self) {}
 
-    /// Entries came into an input queue that the [`Consumer`] had found empty.
+    /// Entries came into an input queue that the [`Consumer`] had found empty; buffers came back to
+    /// a stream in input or input-output mode whose [`receive`](crate::Stream::receive) had found
+    /// none.
     fn data_available(&self) {}
 
-    /// Room was made in an output queue that the [`Producer`] had found full.
+    /// Room was made in an output queue that the [`Producer`] had found full; buffers are free
+    /// again in a stream in output mode whose [`take`](crate::Stream::take) had found none.
     fn room_available(&self) {}
+
+    /// The stream is to run, for the first time or again. An error is what the client gets.
+    ///
+    /// The driver may send from here on. What it took or received and still has is its own.
+    fn start(&self) -> Result {
+        Ok(())
+    }
+
+    /// The stream is to pause; what is queued stays. An error is what the client gets.
+    fn suspend(&self) -> Result {
+        Ok(())
+    }
+
+    /// The stream stops: because the client says so, or its session ends, or the registration is
+    /// dropped. When this returns the driver, and its device, use no buffer of the stream any more
+    /// but those that it has as [`Buffer`](crate::Buffer).
+    fn stop(&self, _how: Stop) {}
+
+    /// The client wants another mode for its session. An error refuses it; the default does.
+    fn mode_change(&self, _mode: Mode) -> Result {
+        Err(EOPNOTSUPP)
+    }
+
+    /// A notice of the client's, in a worker.
+    fn input_callback(&self, _token: u32) {}
+
+    /// A notice of the client's, in its own thread, which gets the result.
+    fn input_sync_callback(&self, _token: u32) -> Result {
+        Err(EOPNOTSUPP)
+    }
 }
 
 /// A driver that does nothing about it: for sources that only produce.
@@ -133,9 +167,37 @@ impl<'a> Ports<'a> {
     ///
     /// `EINVAL`: no queue, or an overwriting input queue; `ENOMEM`.
     pub fn new(config: Config<'a>) -> Result<Self> {
+        let overwriting_input = config
+            .port
+            .input
+            .is_some_and(|input| input.is_overwriting());
+        if overwriting_input {
+            return Err(EINVAL);
+        }
+        Self::with_queues(config)
+    }
+
+    /// Makes the ends of a stream's queues.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: there are other queues; `ENOMEM`.
+    pub(crate) fn with_stream(mut config: Config<'a>, spec: StreamSpec) -> Result<Self> {
+        if config.port.output.is_some() || config.port.input.is_some() {
+            return Err(EINVAL);
+        }
+        let queue = spec.queue(spec.max_buffers(spec.buffers))?;
+        config.port = PortConfig {
+            output: Some(queue),
+            input: Some(queue),
+            stream: Some(spec),
+        };
+        Self::with_queues(config)
+    }
+
+    fn with_queues(config: Config<'a>) -> Result<Self> {
         let Config { port: queues, node } = config;
-        let overwriting_input = queues.input.is_some_and(|input| input.is_overwriting());
-        if overwriting_input || (queues.output.is_none() && queues.input.is_none()) {
+        if queues.output.is_none() && queues.input.is_none() {
             return Err(EINVAL);
         }
         let port = PortRef::new(Port::new(queues)?);
@@ -153,21 +215,27 @@ impl<'a> Ports<'a> {
     }
 }
 
+/// The driver of one client's port.
+///
+/// # Invariants
+///
+/// The port calls the driver by `_slot`, until the registration has revoked it; neither moves.
+struct Served<D: Driver> {
+    port: PortRef,
+    _slot: KBox<Slot>,
+    driver: Pin<KBox<D>>,
+}
+
 /// A published node, until dropped.
 ///
 /// Dropping it, from anywhere but a callback, removes the node; wakes all who wait with hang-up;
 /// makes every call of the client's fail with `ENODEV`; and waits until no callback runs. What the
 /// client has mapped stays mapped. Nothing of the driver's code or data is used afterwards, so the
 /// driver's module may be unloaded while clients have the node open.
-///
-/// # Invariants
-///
-/// The port calls the driver by `_slot`, until `drop` has revoked it; neither moves.
 pub struct Registration<D: Driver> {
     node: Option<NodeHandle>,
-    port: PortRef,
-    _slot: KBox<Slot>,
-    driver: Pin<KBox<D>>,
+    /// One for each client that the node can have at a time.
+    served: KVec<Served<D>>,
 }
 
 // SAFETY: The driver is `Send` and `Sync`, and so is everything else here.
@@ -176,7 +244,8 @@ unsafe impl<D: Driver> Send for Registration<D> {}
 unsafe impl<D: Driver> Sync for Registration<D> {}
 
 impl<D: Driver> Registration<D> {
-    /// Publishes a node as `/dev/iostreamN`, for the ends that `ports` held.
+    /// Publishes a node as `/dev/iostreamN`, for the ends that `ports` held. One client at a time
+    /// can have it open.
     ///
     /// # Errors
     ///
@@ -186,8 +255,32 @@ impl<D: Driver> Registration<D> {
     where
         Error: From<E>,
     {
-        let mut registration = Self::without_node(ports.port(), driver)?;
-        registration.node = Some(NodeHandle::publish(&ports.node, ports.port())?);
+        let mut registration = Self::empty();
+        registration.serve(ports.port(), driver)?;
+        registration.publish(&ports.node)?;
+        Ok(registration)
+    }
+
+    /// As [`Self::new`], for a node that several clients can have open at a time: as many as
+    /// `clients` has ends. Each client has queues and buffers of its own, and a driver value of its
+    /// own that serves it. The node is what the first `Ports` describe.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::new`]; `EINVAL` without clients.
+    pub fn for_clients<'a, E, I: PinInit<D, E>>(
+        clients: impl IntoIterator<Item = (Ports<'a>, I)>,
+    ) -> Result<Self>
+    where
+        Error: From<E>,
+    {
+        let mut registration = Self::empty();
+        let mut node = None;
+        for (ports, driver) in clients {
+            registration.serve(ports.port(), driver)?;
+            let _ = node.get_or_insert(ports.node);
+        }
+        registration.publish(&node.ok_or(EINVAL)?)?;
         Ok(registration)
     }
 
@@ -196,39 +289,80 @@ impl<D: Driver> Registration<D> {
     where
         Error: From<E>,
     {
+        let mut registration = Self::empty();
+        registration.serve(port, driver)?;
+        Ok(registration)
+    }
+
+    fn empty() -> Self {
+        Self {
+            node: None,
+            served: KVec::new(),
+        }
+    }
+
+    fn serve<E>(&mut self, port: PortRef, driver: impl PinInit<D, E>) -> Result
+    where
+        Error: From<E>,
+    {
+        self.served.reserve(1, GFP_KERNEL)?;
         let driver = KBox::pin_init(driver, GFP_KERNEL)?;
         let dynamic: *const dyn Driver = &raw const *driver;
         let slot = KBox::new(Slot(dynamic), GFP_KERNEL)?;
         // INVARIANT: Both stay in boxes until `drop`, which revokes first.
         // SAFETY: As the invariant says.
         unsafe { port.set_driver(&slot) };
-        Ok(Self {
-            node: None,
+        let served = Served {
             port,
             _slot: slot,
             driver,
-        })
+        };
+        // There is room, so this cannot fail and drop them.
+        self.served.push_within_capacity(served).map_err(|_| ENOMEM)
     }
 
-    /// The driver.
+    fn publish(&mut self, node: &NodeConfig<'_>) -> Result {
+        let mut ports = KVec::with_capacity(self.served.len(), GFP_KERNEL)?;
+        for served in &self.served {
+            ports.push(served.port.clone(), GFP_KERNEL)?;
+        }
+        self.node = Some(NodeHandle::publish(node, ports)?);
+        Ok(())
+    }
+
+    /// The driver; of the first client, if there can be several.
     pub fn driver(&self) -> &D {
-        &self.driver
+        &self.served[0].driver
+    }
+
+    /// The drivers of all clients.
+    pub fn drivers(&self) -> impl Iterator<Item = &D> {
+        self.served.iter().map(|served| &*served.driver)
     }
 
     /// When this returns no callback runs, and none starts until
     /// [`enable_callbacks`](Self::enable_callbacks).
+    ///
+    /// What a client asks for and waits for, open, start, suspend, stop, the change of mode and the
+    /// synchronous notice, is not of these.
     pub fn disable_callbacks(&self) {
-        self.port.disable_callbacks();
+        for served in &self.served {
+            served.port.disable_callbacks();
+        }
     }
 
     /// Lets callbacks run again, and runs those that were due meanwhile.
     pub fn enable_callbacks(&self) {
-        self.port.enable_callbacks();
+        for served in &self.served {
+            served.port.enable_callbacks();
+        }
     }
 
     /// When this returns no callback runs, and none ever will.
     pub fn cancel_callbacks(&self) {
-        self.port.cancel_callbacks();
+        for served in &self.served {
+            served.port.cancel_callbacks();
+        }
     }
 }
 
@@ -236,7 +370,9 @@ impl<D: Driver> Drop for Registration<D> {
     fn drop(&mut self) {
         // No new client first, then the ones there are.
         drop(self.node.take());
-        self.port.revoke();
-        // Nobody has the pointers any more; slot and driver go with the fields.
+        for served in &self.served {
+            served.port.revoke();
+        }
+        // Nobody has the pointers any more; slots and drivers go with the fields.
     }
 }

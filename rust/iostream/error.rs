@@ -31,6 +31,8 @@ pub enum Error {
     Gone,
     /// Nobody has the node open (`ENOTCONN`).
     NotOpen,
+    /// The stream is stopped (`ESHUTDOWN`).
+    Stopped,
     /// The queue was reset, or the session ended, since the reservation was made (`ESTALE`).
     Stale,
     /// A signal ended the wait (`EINTR`).
@@ -62,6 +64,7 @@ impl From<Error> for error::Error {
             Error::Corrupt => EBADMSG,
             Error::Gone => ENODEV,
             Error::NotOpen => ENOTCONN,
+            Error::Stopped => ESHUTDOWN,
             Error::Stale => ESTALE,
             Error::Interrupted => EINTR,
             Error::TimedOut => ETIMEDOUT,

@@ -4,12 +4,23 @@
 
 use kernel::{
     bindings as c,
+    page::PAGE_SIZE,
     prelude::*,
+    sync::atomic::Relaxed,
     transmute::{AsBytes, FromBytes},
     uaccess::{UserPtr, UserSlice},
 };
 
-use crate::{config::Direction, limits, mmap, region::Area, ring::uapi, session::Session};
+use crate::{
+    config::Direction,
+    limits, mmap,
+    port::Port,
+    refs::PortRef,
+    region::Area,
+    ring::uapi,
+    session::Session,
+    stream::{pool::StreamCounter, Mode, Stop},
+};
 
 /// An ioctl's argument: plain integers, without padding, as `iostream.h` promises.
 #[repr(transparent)]
@@ -29,6 +40,9 @@ const _: () = {
     assert!(size_of::<uapi::iostream_run>() == 3 * 8 + 2 * 4);
     assert!(size_of::<uapi::iostream_endpoint>() == 2 * 4 + 5 * 8);
     assert!(size_of::<uapi::iostream_info>() == 128 + 9 * 8);
+    assert!(size_of::<uapi::iostream_descriptor>() == 6 * 4 + 8);
+    assert!(size_of::<uapi::iostream_stream>() == 8 * 4 + 5 * 8 + 8 * 8 + 64);
+    assert!(size_of::<uapi::iostream_stop>() == 2 * 4 + 3 * 8);
 };
 
 fn read<T>(arg: usize) -> Result<T> {
@@ -78,6 +92,26 @@ pub(crate) fn ioctl(session: &Session, command: u32, arg: usize) -> Result {
             ran
         }
         uapi::IOSTREAM_IOC_ENDPOINT => write(arg, session.endpoint()?.stats()),
+        uapi::IOSTREAM_IOC_STREAM => write(arg, describe_stream(session)?),
+        uapi::IOSTREAM_IOC_START => stream_port(session)?.start(),
+        uapi::IOSTREAM_IOC_SUSPEND => stream_port(session)?.suspend(),
+        uapi::IOSTREAM_IOC_STOP => {
+            let mut request: uapi::iostream_stop = read(arg)?;
+            stop(session, &mut request)?;
+            write(arg, request)
+        }
+        uapi::IOSTREAM_IOC_MODE => {
+            let mode = Mode::from_arg(u32::try_from(arg).map_err(|_| EINVAL)?)?;
+            stream_port(session)?.set_mode(mode)
+        }
+        uapi::IOSTREAM_IOC_INPUT => {
+            let token = u32::try_from(arg).map_err(|_| EINVAL)?;
+            Port::notice(stream_port(session)?.to_arc(), token)
+        }
+        uapi::IOSTREAM_IOC_INPUT_SYNC => {
+            let token = u32::try_from(arg).map_err(|_| EINVAL)?;
+            stream_port(session)?.notice_sync(token)
+        }
         _ => Err(ENOTTY),
     }
 }
@@ -113,6 +147,67 @@ fn describe(session: &Session, direction: Direction) -> Result<uapi::iostream_qu
         data_offset: mmap::offset(direction, Area::Data),
         counters: queue.counters(),
     })
+}
+
+/// The port of a session with a stream whose driver is there.
+fn stream_port(session: &Session) -> Result<&PortRef> {
+    session.live_pool()?;
+    session.port()
+}
+
+fn describe_stream(session: &Session) -> Result<uapi::iostream_stream> {
+    let pool = session.live_pool()?;
+    if let Some(records) = session.port()?.records() {
+        records.join_session(pool)?;
+    }
+    let spec = pool.spec();
+    let counter = |counter| pool.counter(counter).load(Relaxed);
+    Ok(uapi::iostream_stream {
+        mode: pool.mode() as u32,
+        state: pool.state() as u32,
+        buffers: pool.count(),
+        max_buffers: pool.max_buffers(),
+        data_bytes: spec.data_bytes,
+        control_bytes: spec.control_bytes,
+        format: spec.format,
+        reserved: 0,
+        generation: pool.info().generation(),
+        info_offset: mmap::stream_info_offset(),
+        buffers_offset: mmap::buffers_offset(),
+        buffer_stride: (spec.buffer_pages() * PAGE_SIZE) as u64,
+        control_start: (spec.data_pages() * PAGE_SIZE) as u64,
+        counters: uapi::iostream_stream_counters {
+            sent: counter(StreamCounter::Sent),
+            received: counter(StreamCounter::Received),
+            discarded: counter(StreamCounter::Discarded),
+            rejected_size: counter(StreamCounter::RejectedSize),
+            rejected_id: counter(StreamCounter::RejectedId),
+            rejected_owner: counter(StreamCounter::RejectedOwner),
+            rejected_range: counter(StreamCounter::RejectedRange),
+            rejected_flags: counter(StreamCounter::RejectedFlags),
+        },
+        description: spec.description,
+    })
+}
+
+fn stop(session: &Session, request: &mut uapi::iostream_stop) -> Result {
+    if request.flags & !uapi::IOSTREAM_STOP_FLAGS != 0
+        || request.reserved != 0
+        || request.discarded_output != 0
+        || request.discarded_input != 0
+    {
+        return Err(EINVAL);
+    }
+    let how = if request.flags & uapi::IOSTREAM_STOP_DRAIN != 0 {
+        Stop::Drain
+    } else {
+        Stop::Discard
+    };
+    let timeout = (request.timeout_ns != 0).then_some(request.timeout_ns);
+    let discarded = stream_port(session)?.stop(how, timeout)?;
+    request.discarded_output = discarded.output;
+    request.discarded_input = discarded.input;
+    Ok(())
 }
 
 fn set_eventfd(session: &Session, request: &uapi::iostream_eventfd) -> Result {

@@ -49,6 +49,7 @@ mod limits;
 mod mmap;
 mod node;
 mod notify;
+mod pages;
 mod port;
 mod producer;
 mod queue;
@@ -57,6 +58,7 @@ mod region;
 #[path = "../ring/src/lib.rs"]
 pub mod ring;
 mod session;
+pub mod stream;
 mod sysfs;
 mod work;
 
@@ -65,6 +67,7 @@ pub use consumer::{Consumer, Peeked, View};
 pub use driver::{Config, Driver, NoCallbacks, Opener, Ports, Registration};
 pub use error::Error;
 pub use producer::{Batch, Producer, Reservation};
+pub use stream::{Buffer, Mode, Stop, Stream, StreamConfig};
 
 use kernel::prelude::*;
 
@@ -82,9 +85,13 @@ module! {
             default: 67_108_864,
             description: "Largest capacity of one queue in bytes",
         },
+        max_buffer_bytes: u64 {
+            default: 67_108_864,
+            description: "Largest data or control area of one stream buffer in bytes",
+        },
         max_total_bytes: u64 {
             default: 1_073_741_824,
-            description: "Most bytes that all queues together may take",
+            description: "Most bytes that all queues and buffers together may take",
         },
         mode: u16 {
             default: 0o600,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How much memory all queues together may take.
+//! How much memory all queues and buffers together may take.
 
 use kernel::{
     page::PAGE_SHIFT,
@@ -17,12 +17,17 @@ pub(crate) fn max_queue_bytes() -> u64 {
     module_parameters::max_queue_bytes.value()
 }
 
-/// The most bytes that all queues together may take.
+/// The largest area of a stream's buffer in bytes.
+pub(crate) fn max_buffer_bytes() -> u64 {
+    module_parameters::max_buffer_bytes.value()
+}
+
+/// The most bytes that all queues and buffers together may take.
 pub(crate) fn max_total_bytes() -> u64 {
     module_parameters::max_total_bytes.value()
 }
 
-/// Pages that all queues together take now.
+/// Pages that all queues and buffers together take now.
 pub(crate) fn pages_in_use() -> u64 {
     PAGES.load(Relaxed)
 }

@@ -14,18 +14,32 @@ use crate::{
 /// Where the offsets of a direction begin, in bytes: far beyond the largest queue.
 const DIRECTION_SHIFT: u32 = 40;
 
+/// What comes after the two directions: a stream's info page, and its buffers.
+const STREAM_INFO: u64 = 2;
+const STREAM_BUFFERS: u64 = 3;
+
+/// The mmap(2) offset of a stream's info page.
+pub(crate) const fn stream_info_offset() -> u64 {
+    STREAM_INFO << DIRECTION_SHIFT
+}
+
+/// The mmap(2) offset of a stream's first buffer.
+pub(crate) const fn buffers_offset() -> u64 {
+    STREAM_BUFFERS << DIRECTION_SHIFT
+}
+
 /// The mmap(2) offset of an area.
 pub(crate) const fn offset(direction: Direction, area: Area) -> u64 {
     ((direction as u64) << DIRECTION_SHIFT) + ((area.first_page() as u64) << PAGE_SHIFT)
 }
 
-/// Maps an area into the calling process.
+/// Maps an area, or buffers, into the calling process.
 ///
 /// # Errors
 ///
 /// `EOPNOTSUPP`: a 32-bit process, whose loads of 64 bits can tear; `EACCES`: the file is not open
-/// for reading and writing; `ENODEV`, `EBADFD`, `ENXIO`: no such queue; and those of
-/// [`Region::map`](crate::region::Region::map).
+/// for reading and writing; `ENODEV`, `EBADFD`, `ENXIO`, `ENOTTY`: no such queue or stream; and
+/// those of [`Region::map`](crate::region::Region::map) and [`Pool::map`](crate::stream::pool::Pool::map).
 pub(crate) fn mmap(session: &Session, access: Access, vma: &VmaNew) -> Result {
     // SAFETY: No preconditions.
     if unsafe { bindings::iostream_in_compat_syscall() } {
@@ -36,12 +50,14 @@ pub(crate) fn mmap(session: &Session, access: Access, vma: &VmaNew) -> Result {
     }
     // SAFETY: The VMA is being set up by this call alone.
     let page = unsafe { (*vma.as_ptr()).vm_pgoff } as u64;
+    let first = (page & ((1 << (DIRECTION_SHIFT - PAGE_SHIFT as u32)) - 1)) as usize;
     let direction = match page >> (DIRECTION_SHIFT - PAGE_SHIFT as u32) {
         0 => Direction::Output,
         1 => Direction::Input,
+        STREAM_INFO if first == 0 => return session.live_pool()?.info().map(vma),
+        STREAM_BUFFERS => return session.live_pool()?.map(vma, first),
         _ => return Err(EINVAL),
     };
     let queue = session.live_queue(direction)?;
-    let first = page & ((1 << (DIRECTION_SHIFT - PAGE_SHIFT as u32)) - 1);
-    queue.region().map(vma, first as usize, queue.user_words())
+    queue.region().map(vma, first, queue.user_words())
 }

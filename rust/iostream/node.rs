@@ -118,8 +118,9 @@ pub(crate) struct Node {
     mode: u16,
     gid: u32,
     name: Name,
-    /// The driver's port; `None` for `/dev/iostream`, whose sessions have one each.
-    port: Option<PortRef>,
+    /// The driver's ports, one for each client that there can be at a time; none for
+    /// `/dev/iostream`, whose sessions make theirs.
+    ports: KVec<PortRef>,
     sessions: Atomic<u32>,
 }
 
@@ -140,9 +141,14 @@ impl Node {
         core::str::from_utf8(&self.name[..end]).unwrap_or("?")
     }
 
-    /// The driver's port, unless this is `/dev/iostream`.
-    pub(crate) fn port(&self) -> Option<&PortRef> {
-        self.port.as_ref()
+    /// The driver's ports; none if this is `/dev/iostream`.
+    pub(crate) fn ports(&self) -> &[PortRef] {
+        &self.ports
+    }
+
+    /// Whether this is `/dev/iostream`.
+    pub(crate) fn is_built_in(&self) -> bool {
+        self.ports.is_empty()
     }
 
     /// Sessions that have the node open.
@@ -212,18 +218,18 @@ impl NodeHandle {
     ///
     /// `EINVAL`: a name that is empty, too long or holds a `/`; `EEXIST`: the name is taken;
     /// `ENOSPC`: there are [`MAX_NODES`] already; `ENOMEM`.
-    pub(crate) fn publish(config: &NodeConfig<'_>, port: PortRef) -> Result<Self> {
-        Self::new(config, Some(port))
+    pub(crate) fn publish(config: &NodeConfig<'_>, ports: KVec<PortRef>) -> Result<Self> {
+        Self::new(config, ports)
     }
 
     /// Puts `/dev/iostream` there.
     pub(crate) fn built_in(config: &NodeConfig<'_>) -> Result<Self> {
-        Self::new(config, None)
+        Self::new(config, KVec::new())
     }
 
-    fn new(config: &NodeConfig<'_>, port: Option<PortRef>) -> Result<Self> {
+    fn new(config: &NodeConfig<'_>, ports: KVec<PortRef>) -> Result<Self> {
         let name = checked_name(config.name)?;
-        let minor = Minor::claim(name, port.is_none())?;
+        let minor = Minor::claim(name, ports.is_empty())?;
         let class = CLASS.copy().ok_or(ENODEV)?;
         let node = KBox::new(
             Node {
@@ -232,7 +238,7 @@ impl NodeHandle {
                 mode: config.mode,
                 gid: config.gid,
                 name,
-                port,
+                ports,
                 sessions: Atomic::new(0),
             },
             GFP_KERNEL,

@@ -24,6 +24,7 @@ use crate::{
     error::Error,
     notify::WaitQueue,
     queue::Queue,
+    stream::{config::StreamSpec, pool::Pool, state::State as StreamState, Mode, Notices, Records},
     work,
 };
 
@@ -32,21 +33,53 @@ const ENABLED: u32 = 0;
 const DISABLED: u32 = 1;
 const CANCELLED: u32 = 2;
 
+/// Which of a port's work items runs notices.
+const NOTICE_WORK: u64 = 1;
+
 /// Which queues a port has.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct PortConfig {
     pub(crate) output: Option<QueueConfig>,
     pub(crate) input: Option<QueueConfig>,
+    /// The queues are a stream's.
+    pub(crate) stream: Option<StreamSpec>,
 }
 
 /// The driver of a port, as callbacks find it. Lives as long as its registration.
 pub(crate) struct Slot(pub(crate) *const dyn Driver);
 
 /// The queues of one session.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct SessionQueues([Option<Arc<Queue>>; 2]);
 
 impl SessionQueues {
+    /// New queues; of a stream if there is a pool.
+    ///
+    /// # Errors
+    ///
+    /// As [`Queue::new`].
+    pub(crate) fn new(
+        output: Option<QueueConfig>,
+        input: Option<QueueConfig>,
+        pool: Option<&Arc<Pool>>,
+    ) -> Result<Self> {
+        let make = |direction, config: Option<QueueConfig>| match config {
+            Some(config) => Queue::new(direction, config, pool.cloned()).map(Some),
+            None => Ok(None),
+        };
+        Ok(Self([
+            make(Direction::Output, output)?,
+            make(Direction::Input, input)?,
+        ]))
+    }
+
+    /// Lets go of queues that were published, or might have been.
+    pub(crate) fn retire(self) {
+        for queue in self.0.into_iter().flatten() {
+            Queue::retire(queue);
+        }
+    }
+
     /// The queue of a direction, if the session has one.
     pub(crate) fn get(&self, direction: Direction) -> Option<&Arc<Queue>> {
         match direction {
@@ -68,13 +101,23 @@ struct State {
     /// Its registration is gone.
     gone: bool,
     /// The session's queues, for those who look from outside: sysfs and removal.
-    queues: [Option<Arc<Queue>>; 2],
+    queues: SessionQueues,
 }
 
 /// See the module.
 #[pin_data]
 pub(crate) struct Port {
     config: PortConfig,
+    /// The buffers of a stream, beyond sessions.
+    records: Option<Pin<KBox<Records>>>,
+    /// One change of a stream's state at a time.
+    #[pin]
+    pub(crate) changing: Mutex<()>,
+    /// Notices of a stream's client that no callback has taken yet.
+    #[pin]
+    notices: Notices,
+    #[pin]
+    notice_work: Work<Port, NOTICE_WORK>,
     /// The queues of the open session, or null. Read under RCU.
     published: [Atomic<*mut Queue>; 2],
     #[pin]
@@ -107,6 +150,7 @@ unsafe impl Sync for Port {}
 
 impl_has_work! {
     impl HasWork<Self> for Port { self.work }
+    impl HasWork<Self, NOTICE_WORK> for Port { self.notice_work }
 }
 
 impl WorkItem for Port {
@@ -117,16 +161,32 @@ impl WorkItem for Port {
     }
 }
 
+impl WorkItem<NOTICE_WORK> for Port {
+    type Pointer = Arc<Port>;
+
+    fn run(port: Arc<Port>) {
+        port.run_notices();
+    }
+}
+
 impl Port {
     pub(crate) fn new(config: PortConfig) -> Result<Arc<Self>> {
+        let records = match config.stream {
+            Some(spec) => Some(KBox::pin_init(Records::new(spec)?, GFP_KERNEL)?),
+            None => None,
+        };
         Arc::pin_init(
             try_pin_init!(Self {
                 config,
+                records,
+                changing <- new_mutex!((), "iostream_changing"),
+                notices <- Notices::new(),
+                notice_work <- new_work!("iostream_notices"),
                 published: [const { Atomic::new(ptr::null_mut()) }; 2],
                 state <- new_mutex!(State {
                     open: false,
                     gone: false,
-                    queues: [None, None],
+                    queues: SessionQueues::default(),
                 }, "iostream_port"),
                 gone: Atomic::new(0),
                 resetting: Atomic::new(0),
@@ -227,14 +287,10 @@ impl Port {
     }
 
     fn open_claimed(&self, opener: Option<&Opener<'_>>) -> Result<SessionQueues> {
-        let make = |direction, config: Option<QueueConfig>| match config {
-            Some(config) => Queue::new(direction, config).map(Some),
-            None => Ok(None),
+        let queues = match &self.records {
+            Some(records) => records.new_session()?,
+            None => SessionQueues::new(self.config.output, self.config.input, None)?,
         };
-        let queues = [
-            make(Direction::Output, self.config.output)?,
-            make(Direction::Input, self.config.input)?,
-        ];
         if let Some(opener) = opener {
             self.call(|driver| driver.open(opener))
                 .unwrap_or(Err(ENODEV))?;
@@ -244,15 +300,18 @@ impl Port {
             // Nobody but this call knows the queues.
             return Err(ENODEV);
         }
-        for (slot, queue) in self.published.iter().zip(&queues) {
+        for (slot, queue) in self.published.iter().zip(&queues.0) {
             publish(slot, queue.as_ref());
         }
         state.queues = queues.clone();
-        Ok(SessionQueues(queues))
+        Ok(queues)
     }
 
     /// Ends the session: takes its queues back and tells the driver.
     pub(crate) fn close(&self, queues: SessionQueues) {
+        if let Some(pool) = queues.pool() {
+            self.stop_for_good(pool);
+        }
         let outside = {
             let mut state = self.state.lock();
             for slot in &self.published {
@@ -262,11 +321,14 @@ impl Port {
         };
         // Kernel ends that wait for the process learn that it is gone.
         self.kick();
+        if self.records.is_some() {
+            // What this client said is not for the next.
+            self.notices.clear();
+            self.srcu.synchronize();
+        }
         let _ = self.call(|driver| driver.closed());
         drop(outside);
-        for queue in queues.0.into_iter().flatten() {
-            Queue::retire(queue);
-        }
+        queues.retire();
         self.state.lock().open = false;
     }
 
@@ -280,23 +342,44 @@ impl Port {
         // No read(2) or write(2) may be at the process's end. Not to be waited for: one that copies
         // may wait for a page of the process's for as long as the process likes.
         let _call = queue.call_lock.try_lock().ok_or(EBUSY)?;
-        // This lock keeps out `close`, `revoke` and another reset.
+        // SAFETY: The queue was taken back, and a grace period has passed.
+        self.with_ends_quiesced(&[queue.direction()], |_| unsafe { queue.reset() })
+    }
+
+    /// Runs `f` while the kernel's ends of these directions are not at work: their queues are taken
+    /// back for that long. Sleeps.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV`: the registration is gone, or the session's queues are.
+    pub(crate) fn with_ends_quiesced<R>(
+        &self,
+        directions: &[Direction],
+        f: impl FnOnce(&SessionQueues) -> R,
+    ) -> Result<R> {
+        // This lock keeps out `close`, `revoke` and another such call.
         let state = self.state.lock();
         if state.gone {
             return Err(ENODEV);
         }
-        let slot = &self.published[queue.direction() as usize];
         // Only for the error that ends meanwhile get, so it needs no order.
         self.resetting.store(1, Relaxed);
-        // ORDERING: the grace period pairs with the section in `with_queue` (litmus: retire).
-        slot.store(ptr::null_mut(), Release);
+        for direction in directions {
+            // ORDERING: the grace period pairs with the section in `with_queue` (litmus: retire).
+            self.published[*direction as usize].store(ptr::null_mut(), Release);
+        }
         rcu::synchronize_rcu();
-        // SAFETY: The queue was taken back, and a grace period has passed.
-        unsafe { queue.reset() };
-        publish(slot, Some(queue));
+        let result = f(&state.queues);
+        for direction in directions {
+            publish(
+                &self.published[*direction as usize],
+                state.queues.get(*direction),
+            );
+        }
         self.resetting.store(0, Relaxed);
+        drop(state);
         self.kick();
-        Ok(())
+        Ok(result)
     }
 
     /// Wakes the kernel's ends.
@@ -352,20 +435,23 @@ impl Port {
             }
             core::mem::take(&mut state.queues)
         };
-        for queue in queues.iter().flatten() {
+        for queue in queues.iter() {
             queue.set_gone();
         }
         self.kick();
+        if let Some(pool) = queues.pool() {
+            self.stop_for_good(pool);
+        }
         // ORDERING: the grace period pairs with the section in `call` (litmus: callbacks-revoke).
         self.slot.store(ptr::null_mut(), Release);
         self.srcu.synchronize();
-        for queue in queues.into_iter().flatten() {
+        for queue in queues.0.into_iter().flatten() {
             Queue::release(queue);
         }
     }
 
     /// Runs `f` with the driver, unless it is gone.
-    fn call<R>(&self, f: impl FnOnce(&dyn Driver) -> R) -> Option<R> {
+    pub(crate) fn call<R>(&self, f: impl FnOnce(&dyn Driver) -> R) -> Option<R> {
         let _srcu = self.srcu.read_lock();
         // ORDERING: pairs with the release store in `set_driver`
         // (litmus: publish-pointer, callbacks-revoke).
@@ -390,7 +476,7 @@ impl Port {
     }
 
     fn dispatch(&self, direction: Direction) {
-        if self.callbacks.load(Relaxed) != ENABLED {
+        if self.callbacks.load(Relaxed) != ENABLED || self.is_paused() {
             return;
         }
         let _ = self.call(|driver| {
@@ -403,7 +489,74 @@ impl Port {
             }
             match direction {
                 Direction::Output => driver.room_available(),
+                Direction::Input if self.returns_empty() => driver.room_available(),
                 Direction::Input => driver.data_available(),
+            }
+        });
+    }
+
+    /// Whether this is a stream that does not run: its driver is not told of anything.
+    fn is_paused(&self) -> bool {
+        self.records.is_some()
+            && self
+                .with_pool(|pool| pool.state() != StreamState::Running)
+                .unwrap_or(true)
+    }
+
+    /// Whether what the client sends are buffers that are free again.
+    fn returns_empty(&self) -> bool {
+        self.records.is_some()
+            && self
+                .with_pool(|pool| pool.mode() == Mode::Output)
+                .unwrap_or(false)
+    }
+
+    fn with_pool<R>(&self, f: impl FnOnce(&Pool) -> R) -> Result<R, Error> {
+        self.with_queue(Direction::Output, |queue| {
+            queue.pool().map(f).ok_or(Error::Invalid)
+        })
+    }
+
+    /// Tells the driver of a stream that has just started to have a look.
+    pub(crate) fn notify_started(&self) {
+        self.pending[Direction::Input as usize].store(1, Relaxed);
+        // ORDERING: pairs with the full barrier in `notify`: one of the two sees the other, and
+        // tells the driver (litmus: callbacks-enable).
+        smp_mb(Full);
+        self.dispatch(Direction::Input);
+    }
+
+    /// Has the driver's input callback run soon, with a token.
+    ///
+    /// # Errors
+    ///
+    /// `EAGAIN`: too many wait already.
+    pub(crate) fn notice(port: Arc<Port>, token: u32) -> Result {
+        port.notices.push(token)?;
+        // If it is queued already, it has not begun, and will find the token.
+        let _ = work::queue().enqueue::<Arc<Port>, NOTICE_WORK>(port);
+        Ok(())
+    }
+
+    /// Runs the driver's input callback in this thread.
+    ///
+    /// # Errors
+    ///
+    /// The driver's own; `ENODEV`.
+    pub(crate) fn notice_sync(&self, token: u32) -> Result {
+        self.call(|driver| driver.input_sync_callback(token))
+            .unwrap_or(Err(ENODEV))
+    }
+
+    fn run_notices(&self) {
+        let _ = self.call(|driver| {
+            // Inside the section, as in `dispatch`, and looked at each time: who disables callbacks
+            // waits for one of them at most.
+            while self.callbacks.load(Relaxed) == ENABLED {
+                match self.notices.pop() {
+                    Some(token) => driver.input_callback(token),
+                    None => break,
+                }
             }
         });
     }
@@ -421,6 +574,7 @@ impl Port {
         smp_mb(Full);
         self.dispatch(Direction::Output);
         self.dispatch(Direction::Input);
+        self.run_notices();
     }
 
     /// No callback runs when this returns, nor ever again.
@@ -436,15 +590,34 @@ impl Port {
         f: impl FnOnce(&Queue) -> R,
     ) -> Option<R> {
         let state = self.state.lock();
-        state.queues[direction as usize]
-            .as_ref()
-            .map(|queue| f(queue))
+        state.queues.get(direction).map(|queue| f(queue))
+    }
+
+    /// The open session's queue of a direction.
+    pub(crate) fn open_queue(&self, direction: Direction) -> Option<Arc<Queue>> {
+        self.state.lock().queues.get(direction).cloned()
+    }
+
+    /// Runs `f` with whether a session is open, or about to be, and with its queues if it is;
+    /// meanwhile none opens or closes.
+    pub(crate) fn while_open_or_not<R>(
+        &self,
+        f: impl FnOnce(bool, Option<&SessionQueues>) -> R,
+    ) -> R {
+        let state = self.state.lock();
+        let open = state.queues.iter().next().is_some();
+        f(state.open, open.then_some(&state.queues))
+    }
+
+    /// The buffers of a stream.
+    pub(crate) fn records(&self) -> Option<&Records> {
+        self.records.as_deref()
     }
 
     /// Lets go of a reference from any context.
     pub(crate) fn release(port: Arc<Self>) {
         if let Some(last) = Arc::into_unique_or_drop(port) {
-            let _ = work::queue().enqueue(Arc::<Self>::from(last));
+            let _ = work::queue().enqueue::<Arc<Self>, 0>(last.into());
         }
     }
 }

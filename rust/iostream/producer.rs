@@ -42,9 +42,14 @@ impl Producer {
         }
     }
 
+    /// The port whose queue this is.
+    pub(crate) fn port(&self) -> &PortRef {
+        &self.port
+    }
+
     /// Runs `f` with the ring, which it has to itself.
     #[inline(always)]
-    fn with<R>(
+    pub(crate) fn with<R>(
         &mut self,
         f: impl FnOnce(&Queue, &mut ring::Producer<Mapped>) -> Result<R, Error>,
     ) -> Result<R, Error> {

@@ -24,6 +24,7 @@ use crate::{
     notify::Notify,
     region::{Area, Region},
     ring::{self, uapi, Geometry, Mapped},
+    stream::pool::Pool,
     work,
 };
 
@@ -62,6 +63,8 @@ pub(crate) struct Queue {
     region: Region,
     direction: Direction,
     config: QueueConfig,
+    /// Of a stream's queue: the session's buffers.
+    pool: Option<Arc<Pool>>,
     end: UnsafeCell<End>,
     #[pin]
     pub(crate) notify: Notify,
@@ -106,7 +109,11 @@ impl Queue {
     /// # Errors
     ///
     /// `EINVAL`: an overwriting input queue; `EDQUOT`; `ENOMEM`.
-    pub(crate) fn new(direction: Direction, config: QueueConfig) -> Result<Arc<Self>> {
+    pub(crate) fn new(
+        direction: Direction,
+        config: QueueConfig,
+        pool: Option<Arc<Pool>>,
+    ) -> Result<Arc<Self>> {
         if config.overwrite && direction == Direction::Input {
             return Err(EINVAL);
         }
@@ -139,6 +146,7 @@ impl Queue {
                 region,
                 direction,
                 config,
+                pool,
                 end: UnsafeCell::new(end),
                 notify <- Notify::new(events),
                 kernel_pos: Atomic::new(0),
@@ -190,6 +198,17 @@ impl Queue {
     /// The size of the queue.
     pub(crate) fn geometry(&self) -> &Geometry {
         &self.config.geometry
+    }
+
+    /// Of a stream's queue: the session's buffers.
+    #[inline(always)]
+    pub(crate) fn pool(&self) -> Option<&Pool> {
+        self.pool.as_deref()
+    }
+
+    /// As [`Self::pool`], to keep.
+    pub(crate) fn pool_arc(&self) -> Option<Arc<Pool>> {
+        self.pool.clone()
     }
 
     /// Its pages.
@@ -414,6 +433,12 @@ impl Queue {
             user = again;
         }
         None
+    }
+
+    /// Whether the consumer has released all that was published.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.both_positions()
+            .is_some_and(|(user, kernel)| user == kernel)
     }
 
     /// The process's own position, as it says.

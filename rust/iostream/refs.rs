@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! References to ports and queues whose last one may go in any context.
+//! References to ports, queues and pools whose last one may go in any context.
 
 use core::ptr;
 
 use kernel::sync::Arc;
 
-use crate::{port::Port, queue::Queue};
+use crate::{port::Port, queue::Queue, stream::pool::Pool};
 
 /// A reference to a port that may be dropped in any context.
 pub(crate) struct PortRef(Option<Arc<Port>>);
@@ -14,6 +14,15 @@ pub(crate) struct PortRef(Option<Arc<Port>>);
 impl PortRef {
     pub(crate) fn new(port: Arc<Port>) -> Self {
         Self(Some(port))
+    }
+
+    /// A reference for those who sleep.
+    pub(crate) fn to_arc(&self) -> Arc<Port> {
+        match &self.0 {
+            Some(port) => port.clone(),
+            // `None` only inside `drop`.
+            None => unreachable!(),
+        }
     }
 }
 
@@ -81,6 +90,46 @@ impl Drop for QueueRef {
     fn drop(&mut self) {
         if let Some(queue) = self.0.take() {
             Queue::release(queue);
+        }
+    }
+}
+
+/// A reference to a pool that may be dropped in any context.
+pub(crate) struct PoolRef(Option<Arc<Pool>>);
+
+impl PoolRef {
+    /// A reference to a pool, to be kept after the section in which its queue was found.
+    ///
+    /// # Safety
+    ///
+    /// `pool` is of a queue that came from [`Port::with_queue`], which still runs.
+    pub(crate) unsafe fn new(pool: &Pool) -> Self {
+        // SAFETY: Pools live in an `Arc`, and the queue has a reference; so the count is not zero.
+        let pool = unsafe {
+            let pool = core::mem::ManuallyDrop::new(Arc::from_raw(ptr::from_ref(pool)));
+            Arc::clone(&pool)
+        };
+        Self(Some(pool))
+    }
+}
+
+impl core::ops::Deref for PoolRef {
+    type Target = Pool;
+
+    #[inline(always)]
+    fn deref(&self) -> &Pool {
+        match &self.0 {
+            Some(pool) => pool,
+            // `None` only inside `drop`.
+            None => unreachable!(),
+        }
+    }
+}
+
+impl Drop for PoolRef {
+    fn drop(&mut self) {
+        if let Some(pool) = self.0.take() {
+            Pool::release(pool);
         }
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The pages that a queue shares with a process: allocation, limits, both mappings.
+//! The pages that a queue shares with a process: what is where, and who may map it how.
 //!
 //! # How a region is laid out
 //!
@@ -11,26 +11,18 @@
 //!
 //! The kernel maps all of it at once, writable. A process maps each area on its own, and only what
 //! its role writes is ever writable to it.
-//!
-//! # Why pages live as long as they must
-//!
-//! Each page has one reference of the region's and one for each mapping of it (`vm_insert_page`),
-//! and more while something pins it. So a mapping stays valid after the region is gone, and no page
-//! is handed to anybody else before the last reference to it goes. Nothing counts mappings.
 
 use core::{mem::offset_of, ptr::NonNull};
 
 use kernel::{
-    alloc::flags::GFP_KERNEL_ACCOUNT,
-    bindings as c,
-    mm::virt::{flags as vm, VmaNew},
-    page::{BorrowedPage, PAGE_SHIFT, PAGE_SIZE},
+    mm::virt::VmaNew,
+    page::{PAGE_SHIFT, PAGE_SIZE},
     prelude::*,
     sync::atomic::{Atomic, Full, Relaxed, Release},
 };
 
 use crate::{
-    bindings, limits,
+    pages::{check_mapping, mapping_pages, prepare_mapping, SharedPages},
     ring::{uapi, Geometry, Mapped},
 };
 
@@ -64,24 +56,6 @@ impl Area {
     }
 }
 
-/// One reference to a zeroed page, charged to the cgroup of who made it.
-struct SharedPage(NonNull<c::page>);
-
-impl SharedPage {
-    fn new() -> Result<Self> {
-        // SAFETY: No preconditions, this is process context.
-        let page = unsafe { bindings::iostream_alloc_page() };
-        NonNull::new(page).map(Self).ok_or(ENOMEM)
-    }
-}
-
-impl Drop for SharedPage {
-    fn drop(&mut self) {
-        // SAFETY: The reference is this one's.
-        unsafe { bindings::iostream_put_page(self.0.as_ptr()) };
-    }
-}
-
 /// Who uses the process's end of a queue.
 const FREE: u32 = 0;
 const MAPPED: u32 = 1;
@@ -91,23 +65,15 @@ const IN_CALL: u32 = 2;
 ///
 /// # Invariants
 ///
-/// - `pages` holds 3 + n pages, n the pages of the data of `geometry`.
-/// - `base` is where the kernel has them mapped, the data twice in a row, until drop.
+/// `pages` holds 3 + n pages, n the pages of the data of `geometry`, which are mapped twice in a row.
 pub(crate) struct Region {
-    pages: KVVec<SharedPage>,
-    base: NonNull<u8>,
+    pages: SharedPages,
     geometry: Geometry,
     /// The process's own page of words: `FREE`, `MAPPED` writable for ever, or `IN_CALL`.
     words_claim: Atomic<u32>,
     /// The data, where the process writes them: `FREE` or `MAPPED`.
     data_claim: Atomic<u32>,
-    _charge: limits::Charge,
 }
-
-// SAFETY: The mapping at `base` may be used from any thread.
-unsafe impl Send for Region {}
-// SAFETY: The region itself is immutable but for its atomics; what it hands out are raw pointers.
-unsafe impl Sync for Region {}
 
 impl Region {
     /// Allocates zeroed pages, charged to the cgroup of the calling task, and maps them.
@@ -117,36 +83,18 @@ impl Region {
     /// `EDQUOT` if the module's total is used up; `ENOMEM`; `EINTR` if the task is being killed.
     pub(crate) fn new(geometry: Geometry) -> Result<Self> {
         let data_pages = geometry.data_bytes() as usize >> PAGE_SHIFT;
-        let charge = limits::Charge::new((data_pages + OVERHEAD_PAGES) as u64)?;
-        let mut pages = KVVec::with_capacity(data_pages + OVERHEAD_PAGES, GFP_KERNEL_ACCOUNT)?;
-        for _ in 0..data_pages + OVERHEAD_PAGES {
-            // SAFETY: No preconditions, this is process context.
-            if unsafe { bindings::iostream_fatal_signal_pending() } {
-                return Err(EINTR);
-            }
-            pages.push(SharedPage::new()?, GFP_KERNEL)?;
-        }
-        let mut list = KVVec::with_capacity(2 * data_pages + OVERHEAD_PAGES, GFP_KERNEL)?;
-        for page in Iterator::chain(pages.iter(), pages.iter().skip(OVERHEAD_PAGES)) {
-            list.push(page.0.as_ptr(), GFP_KERNEL)?;
-        }
-        // SAFETY: `list` holds as many valid pages as it is long.
-        let base = unsafe { bindings::iostream_vmap(list.as_mut_ptr(), list.len() as u32) };
-        let base = NonNull::new(base.cast()).ok_or(ENOMEM)?;
-        // INVARIANT: Allocated and mapped right above.
+        // INVARIANT: As many as that.
         Ok(Self {
-            pages,
-            base,
+            pages: SharedPages::new(data_pages + OVERHEAD_PAGES, OVERHEAD_PAGES)?,
             geometry,
             words_claim: Atomic::new(FREE),
             data_claim: Atomic::new(FREE),
-            _charge: charge,
         })
     }
 
     fn area(&self, area: Area) -> NonNull<u8> {
         // SAFETY: Every area begins inside the mapping.
-        unsafe { self.base.add(area.first_page() * PAGE_SIZE) }
+        unsafe { self.pages.base().add(area.first_page() * PAGE_SIZE) }
     }
 
     /// The ring's memory, for one end.
@@ -270,23 +218,17 @@ impl Region {
         } else {
             1
         };
-        if vma.end() - vma.start() != pages << PAGE_SHIFT || vma.flags() & vm::SHARED == 0 {
+        if mapping_pages(vma) != pages {
             return Err(EINVAL);
         }
-        vma.try_clear_mayexec().map_err(|_| EACCES)?;
+        check_mapping(vma)?;
         let claim = self.claim_for_mapping(vma, area, user_words)?;
-        vma.set_dontcopy();
-        vma.set_dontexpand();
-        vma.set_dontdump();
-        let mixed = vma.set_mixedmap();
+        let mixed = prepare_mapping(vma);
         for i in 0..pages {
             let index = page + if i < data_pages { i } else { i - data_pages };
-            let page = self.pages.get(index).ok_or(EINVAL);
-            let done = page.and_then(|page| {
-                // SAFETY: The region keeps the page for longer than this.
-                let page = unsafe { BorrowedPage::from_raw(page.0) };
-                mixed.vm_insert_page(vma.start() + (i << PAGE_SHIFT), &page)
-            });
+            let done = self
+                .pages
+                .insert(mixed, vma.start() + (i << PAGE_SHIFT), index);
             if let Err(error) = done {
                 if let Some(claim) = claim {
                     claim.store(FREE, Relaxed);
@@ -320,14 +262,6 @@ impl Region {
             Ok(_) => Ok(Some(claim)),
             Err(_) => Err(EBUSY),
         }
-    }
-}
-
-impl Drop for Region {
-    fn drop(&mut self) {
-        // SAFETY: `base` came from `iostream_vmap` and is unmapped nowhere else. This is process
-        // context: see `Queue::retire`.
-        unsafe { bindings::iostream_vunmap(self.base.as_ptr().cast()) };
     }
 }
 

@@ -20,6 +20,7 @@ use crate::{
     queue::Queue,
     refs::PortRef,
     ring::uapi,
+    stream::pool::Pool,
 };
 
 /// How a file was opened.
@@ -72,15 +73,27 @@ impl Session {
             }),
             GFP_KERNEL,
         )?;
-        if let Some(port) = node.port() {
-            let queues = port.open(Some(&Opener { credential }))?;
-            session.attached.populate(Attached {
-                queues,
-                endpoint: None,
-                port: port.clone(),
-            });
+        if !node.is_built_in() {
+            session.attached.populate(Self::attach(node, credential)?);
         }
         Ok(session)
+    }
+
+    /// Opens the first port of the node that nobody has open.
+    fn attach(node: &Node, credential: &Credential) -> Result<Attached> {
+        for port in node.ports() {
+            match port.open(Some(&Opener { credential })) {
+                Err(error) if error == EBUSY => continue,
+                opened => {
+                    return Ok(Attached {
+                        queues: opened?,
+                        endpoint: None,
+                        port: port.clone(),
+                    })
+                }
+            }
+        }
+        Err(EBUSY)
     }
 
     /// `/dev/iostream`: makes queues and endpoint, once.
@@ -89,7 +102,7 @@ impl Session {
     ///
     /// `ENOTTY`: a driver's node; `EALREADY`; and those of [`Endpoint::new`].
     pub(crate) fn set_up(&self, request: &uapi::iostream_setup) -> Result {
-        if self.node().port().is_some() {
+        if !self.node().is_built_in() {
             return Err(ENOTTY);
         }
         let _once = self.set_up.lock();
@@ -141,13 +154,33 @@ impl Session {
         Ok(&self.attached()?.port)
     }
 
+    /// The buffers of a stream.
+    ///
+    /// # Errors
+    ///
+    /// `EBADFD`: not set up; `ENOTTY`: no stream.
+    pub(crate) fn pool(&self) -> Result<&Pool> {
+        self.attached()?.queues.pool().ok_or(ENOTTY)
+    }
+
+    /// As [`Self::pool`], if the driver is there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::pool`]; `ENODEV`.
+    pub(crate) fn live_pool(&self) -> Result<&Pool> {
+        let pool = self.pool()?;
+        self.live_queue(Direction::Output)?;
+        Ok(pool)
+    }
+
     /// `/dev/iostream`: the endpoint.
     ///
     /// # Errors
     ///
     /// `ENOTTY`: a driver's node; `EBADFD`: not set up.
     pub(crate) fn endpoint(&self) -> Result<&Endpoint> {
-        if self.node().port().is_some() {
+        if !self.node().is_built_in() {
             return Err(ENOTTY);
         }
         self.attached()?.endpoint.as_ref().ok_or(ENOTTY)
@@ -173,6 +206,12 @@ impl Session {
                 events |= c::POLLHUP | c::POLLERR;
             }
         }
+        if let (Some(pool), Some(records)) = (attached.queues.pool(), attached.port.records()) {
+            // Buffers were added.
+            if records.is_ahead_of(pool) {
+                events |= c::POLLPRI;
+            }
+        }
         events
     }
 
@@ -182,6 +221,17 @@ impl Session {
         let Ok(attached) = self.attached() else {
             return;
         };
+        if let Some(pool) = attached.queues.pool() {
+            seq_print!(
+                seq,
+                "iostream-stream:\tmode {} state {} buffers {} data_bytes {} control_bytes {}\n",
+                pool.mode().name(),
+                pool.state().name(),
+                pool.count(),
+                pool.spec().data_bytes,
+                pool.spec().control_bytes,
+            );
+        }
         for queue in attached.queues.iter() {
             let name = match queue.direction() {
                 Direction::Output => "output",

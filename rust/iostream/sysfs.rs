@@ -133,18 +133,20 @@ fn pages(_: &Node, out: Out) -> Result<isize> {
 }
 
 fn unopened(node: &Node, out: Out) -> Result<isize> {
-    out.line(node.port().ok_or(ENXIO)?.unopened())
+    out.line(node.ports().iter().map(|port| port.unopened()).sum::<u64>())
 }
 
 fn counter(node: &Node, out: Out, direction: Direction, counter: Counter) -> Result<isize> {
-    let port = node.port().ok_or(ENXIO)?;
-    let value = port.with_open_queue(direction, |queue| queue.counter(counter).load(Relaxed));
-    out.line(value.unwrap_or(0))
+    // Of all clients together; of most nodes there is one.
+    let values = node.ports().iter().filter_map(|port| {
+        port.with_open_queue(direction, |queue| queue.counter(counter).load(Relaxed))
+    });
+    out.line(values.fold(0, u64::wrapping_add))
 }
 
 /// Whether a driver's node has a queue of this direction.
 fn has(node: &Node, direction: Direction) -> bool {
-    node.port().is_some_and(|port| port.has(direction))
+    node.ports().first().is_some_and(|port| port.has(direction))
 }
 
 macro_rules! attributes {
@@ -178,8 +180,8 @@ unsafe impl<const N: usize> Sync for Table<N> {}
 attributes! { NODE:
     c"name" if |_| true => name,
     c"sessions" if |_| true => sessions,
-    c"pages" if |node| node.port().is_none() => pages,
-    c"unopened" if |node| node.port().is_some() => unopened,
+    c"pages" if |node| node.is_built_in() => pages,
+    c"unopened" if |node| !node.is_built_in() => unopened,
 }
 counters!(OUTPUT, Direction::Output);
 counters!(INPUT, Direction::Input);

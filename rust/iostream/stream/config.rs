@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! How streams are described: mode, buffers, properties.
+
+use core::marker::PhantomData;
+
+use kernel::{page::PAGE_SIZE, prelude::*, str::CStr};
+
+use crate::{
+    config::QueueConfig,
+    limits,
+    ring::uapi,
+    stream::{Access, Output, Shared},
+};
+
+/// The most buffers that a stream can have.
+pub(crate) const MAX_BUFFERS: u32 = 16384;
+const DESCRIPTION_BYTES: usize = uapi::IOSTREAM_DESCRIPTION_BYTES as usize;
+/// Bytes of a descriptor.
+pub(crate) const DESCRIPTOR_BYTES: usize = size_of::<uapi::iostream_descriptor>();
+
+/// Who fills a stream's buffers. `iostream.h` says what that means for who has which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The driver; the process reads.
+    Output = uapi::IOSTREAM_MODE_OUTPUT as isize,
+    /// The process; the driver reads.
+    Input = uapi::IOSTREAM_MODE_INPUT as isize,
+    /// Both.
+    InputOutput = uapi::IOSTREAM_MODE_INPUT_OUTPUT as isize,
+}
+
+impl Mode {
+    /// The mode that a number of `iostream.h` stands for.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`.
+    pub(crate) fn from_arg(arg: u32) -> Result<Self> {
+        match arg {
+            uapi::IOSTREAM_MODE_OUTPUT => Ok(Mode::Output),
+            uapi::IOSTREAM_MODE_INPUT => Ok(Mode::Input),
+            uapi::IOSTREAM_MODE_INPUT_OUTPUT => Ok(Mode::InputOutput),
+            _ => Err(EINVAL),
+        }
+    }
+
+    /// As sysfs and fdinfo call it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Mode::Output => "output",
+            Mode::Input => "input",
+            Mode::InputOutput => "input-output",
+        }
+    }
+}
+
+/// A stream as its driver described it.
+#[derive(Clone, Copy)]
+pub(crate) struct StreamSpec {
+    pub(crate) mode: Mode,
+    /// The driver has slices of the buffers, so that the process must never write them.
+    pub(crate) output_only: bool,
+    pub(crate) buffers: u32,
+    /// Descriptors that a queue holds at least; 0: as many as there are buffers.
+    pub(crate) queue_length: u32,
+    pub(crate) data_bytes: u32,
+    pub(crate) control_bytes: u32,
+    pub(crate) format: u32,
+    pub(crate) description: [u8; DESCRIPTION_BYTES],
+}
+
+impl StreamSpec {
+    /// Pages of a buffer's data area.
+    pub(crate) fn data_pages(&self) -> usize {
+        (self.data_bytes as usize).div_ceil(PAGE_SIZE)
+    }
+
+    /// Pages of a whole buffer.
+    pub(crate) fn buffer_pages(&self) -> usize {
+        self.data_pages() + (self.control_bytes as usize).div_ceil(PAGE_SIZE)
+    }
+
+    /// Buffers that a session can have that begins with `buffers`.
+    pub(crate) fn max_buffers(&self, buffers: u32) -> u32 {
+        self.queue_length.max(buffers).max(1)
+    }
+
+    /// A queue for that many descriptors.
+    ///
+    /// # Errors
+    ///
+    /// `E2BIG`: above the module's `max_queue_bytes`.
+    pub(crate) fn queue(&self, max_buffers: u32) -> Result<QueueConfig> {
+        QueueConfig::with_entries(u64::from(max_buffers), DESCRIPTOR_BYTES as u32)
+    }
+}
+
+/// The description of a stream: how many buffers of which size, and who fills them.
+///
+/// `A` says whether the driver may have slices of the buffers: in a stream that is [`Output`] for
+/// ever it may, since the process only reads; in a [`Shared`] one it copies.
+pub struct StreamConfig<A: Access> {
+    pub(crate) spec: StreamSpec,
+    _access: PhantomData<A>,
+}
+
+impl StreamConfig<Output> {
+    /// A stream whose `buffers` of `data_bytes` the driver fills and the process reads.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: no buffers, or of size zero; `E2BIG`: more than 16384 buffers, a buffer above the
+    /// module's `max_buffer_bytes`, or queues above its `max_queue_bytes`.
+    pub fn output(buffers: u32, data_bytes: u32) -> Result<Self> {
+        Self::new(Mode::Output, true, buffers, data_bytes)
+    }
+}
+
+impl StreamConfig<Shared> {
+    /// A stream whose `buffers` of `data_bytes` the process fills and the driver reads.
+    ///
+    /// # Errors
+    ///
+    /// As [`StreamConfig::output`].
+    pub fn input(buffers: u32, data_bytes: u32) -> Result<Self> {
+        Self::new(Mode::Input, false, buffers, data_bytes)
+    }
+
+    /// A stream whose buffers both sides fill and read.
+    ///
+    /// # Errors
+    ///
+    /// As [`StreamConfig::output`].
+    pub fn input_output(buffers: u32, data_bytes: u32) -> Result<Self> {
+        Self::new(Mode::InputOutput, false, buffers, data_bytes)
+    }
+
+    /// The mode with which each session begins. A client may ask for another:
+    /// [`Driver::mode_change`](crate::Driver::mode_change).
+    pub fn mode(mut self, mode: Mode) -> Self {
+        self.spec.mode = mode;
+        self
+    }
+}
+
+impl<A: Access> StreamConfig<A> {
+    fn new(mode: Mode, output_only: bool, buffers: u32, data_bytes: u32) -> Result<Self> {
+        if buffers == 0 || data_bytes == 0 {
+            return Err(EINVAL);
+        }
+        if buffers > MAX_BUFFERS || u64::from(data_bytes) > limits::max_buffer_bytes() {
+            return Err(E2BIG);
+        }
+        let spec = StreamSpec {
+            mode,
+            output_only,
+            buffers,
+            queue_length: 0,
+            data_bytes,
+            control_bytes: 0,
+            format: 0,
+            description: [0; DESCRIPTION_BYTES],
+        };
+        spec.queue(buffers)?;
+        Ok(Self {
+            spec,
+            _access: PhantomData,
+        })
+    }
+
+    /// A control area of `bytes` beside the data of each buffer: for what describes them, such as a
+    /// time stamp.
+    ///
+    /// # Errors
+    ///
+    /// `E2BIG`: above the module's `max_buffer_bytes`.
+    pub fn control_bytes(mut self, bytes: u32) -> Result<Self> {
+        if u64::from(bytes) > limits::max_buffer_bytes() {
+            return Err(E2BIG);
+        }
+        self.spec.control_bytes = bytes;
+        Ok(self)
+    }
+
+    /// Room in the queues for `buffers` buffers, so that some can be added while a client is there.
+    /// 0, the default: for as many as there are when it comes.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: fewer than there are buffers; `E2BIG`: more than 16384, or queues above the
+    /// module's `max_queue_bytes`.
+    pub fn queue_length(mut self, buffers: u32) -> Result<Self> {
+        if buffers != 0 && buffers < self.spec.buffers {
+            return Err(EINVAL);
+        }
+        if buffers > MAX_BUFFERS {
+            return Err(E2BIG);
+        }
+        self.spec.queue_length = buffers;
+        self.spec.queue(self.spec.max_buffers(self.spec.buffers))?;
+        Ok(self)
+    }
+
+    /// What is in the data, as four characters of the driver's choice.
+    pub fn format(mut self, tag: [u8; 4]) -> Self {
+        self.spec.format = u32::from_le_bytes(tag);
+        self
+    }
+
+    /// What the stream is, in words for people.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: longer than 63 bytes.
+    pub fn description(mut self, words: &CStr) -> Result<Self> {
+        let words = words.to_bytes();
+        if words.len() >= DESCRIPTION_BYTES {
+            return Err(EINVAL);
+        }
+        self.spec.description[..words.len()].copy_from_slice(words);
+        Ok(self)
+    }
+}

@@ -1,0 +1,343 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Streams: a pool of buffers that travel between driver and client through two queues.
+//!
+//! A driver describes its stream ([`StreamConfig`]), makes it ([`Stream::new`]), keeps the
+//! [`Stream`] wherever it sends from, and publishes the node with a
+//! [`Registration`](crate::Registration). Its [`Driver`](crate::Driver) learns of start, stop and
+//! buffers that come back.
+//!
+//! # Who has a buffer
+//!
+//! A [`Buffer`] is one that the driver has in its hands: from [`Stream::take`] or
+//! [`Stream::receive`] until it is sent or dropped. While it exists nobody else uses its memory, a
+//! client that breaks the rules excepted: in a [`Shared`] stream the client can write a buffer at
+//! any time, so the driver copies and never has a slice; in an [`Output`] stream it can only read,
+//! so the driver has slices.
+//!
+//! ```text
+//!                 open            the client's buffers return as      the driver's go as
+//! output          driver has all  free ones, for `take`               `send`
+//! input           client has all  full ones, for `receive`            `send`, empty; or dropped
+//! input-output    driver has all  full ones, for `receive`            `send`
+//! ```
+
+mod buffer;
+pub(crate) mod config;
+mod control;
+pub(crate) mod descriptor;
+mod memory;
+mod notices;
+pub(crate) mod pool;
+mod record;
+pub(crate) mod state;
+
+use core::marker::PhantomData;
+
+use kernel::{prelude::*, sync::atomic::Relaxed};
+
+use crate::{
+    config::Wake,
+    driver::{Config, Ports},
+    error::Error,
+    queue::Queue,
+    refs::PoolRef,
+    Consumer, Producer,
+};
+
+pub use buffer::Buffer;
+pub use config::{Mode, StreamConfig};
+pub use control::Control;
+pub use record::BufferRecord;
+pub use state::Stop;
+
+pub(crate) use control::Records;
+pub(crate) use notices::Notices;
+
+use descriptor::Descriptor;
+use pool::{Pool, StreamCounter};
+use state::State;
+
+/// Whether the process can write a stream's buffers.
+pub trait Access: sealed::Sealed + Send + Sync + 'static {}
+
+/// The process can only read: the driver has slices.
+pub struct Output(());
+
+/// The process can write, in some modes: the driver copies.
+pub struct Shared(());
+
+impl Access for Output {}
+impl Access for Shared {}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for super::Output {}
+    impl Sealed for super::Shared {}
+}
+
+/// The driver's end of a stream.
+///
+/// There is one for each client that a node can have, and its methods take `&mut self`: that each
+/// queue has one producer and one consumer is the compiler's business. It belongs to the driver for
+/// as long as the driver likes; sessions come and go behind it.
+///
+/// # Contexts
+///
+/// As for [`Producer`]: nothing here sleeps.
+///
+/// # Errors
+///
+/// All return [`Error::NotOpen`] while nobody has the node open, [`Error::Stale`] for the moment in
+/// which a stop discards what is queued, and [`Error::Gone`] after the registration was dropped.
+pub struct Stream<A: Access> {
+    output: Producer,
+    input: Consumer,
+    /// Where to look for a free buffer first.
+    cursor: u32,
+    _access: PhantomData<A>,
+}
+
+impl<A: Access> Stream<A> {
+    /// Makes a stream for a node that `config` describes but for its queues, and what publishes it.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: `config` has queues of its own; `ENOMEM`.
+    pub fn new<'a>(config: Config<'a>, stream: StreamConfig<A>) -> Result<(Ports<'a>, Self)> {
+        let mut ports = Ports::with_stream(config, stream.spec)?;
+        match (ports.producer.take(), ports.consumer.take()) {
+            (Some(output), Some(input)) => Ok((
+                ports,
+                Self {
+                    output,
+                    input,
+                    cursor: 0,
+                    _access: PhantomData,
+                },
+            )),
+            _ => Err(EINVAL),
+        }
+    }
+
+    /// What manages the stream's buffers, from wherever the driver likes.
+    pub fn control(&self) -> Control {
+        Control::new(self.output.port().clone())
+    }
+
+    /// A buffer that nobody has. Its contents are what was last in it; its ranges are empty.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Full`]: the client has all of them; it is woken, and the driver's
+    /// [`room_available`](crate::Driver::room_available) (output), or
+    /// [`data_available`](crate::Driver::data_available), is called once one is back.
+    pub fn take(&mut self) -> Result<Buffer<A>, Error> {
+        loop {
+            let cursor = &mut self.cursor;
+            let taken = self.output.with(|queue, _| {
+                let pool = pool(queue)?;
+                Ok(pool.take_free(cursor).map(|id| {
+                    // SAFETY: This is inside the section in which the queue was found.
+                    let pool = unsafe { PoolRef::new(pool) };
+                    Buffer::taken(pool, id)
+                }))
+            })?;
+            if let Some(buffer) = taken {
+                return Ok(buffer);
+            }
+            // Only in output mode are buffers that come back free: else something is in them.
+            let returned = match self.mode()? {
+                Mode::Output => self.next().map(drop),
+                _ => Err(Error::Empty),
+            };
+            match returned {
+                Ok(()) => {}
+                Err(Error::Empty) => {
+                    self.output.with(|queue, producer| {
+                        queue.found_full(producer);
+                        Ok(())
+                    })?;
+                    return Err(Error::Full);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Passes a buffer on to the client, with the ranges that were set, and wakes the client if it
+    /// waits for it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stopped`]: the stream is stopped; [`Error::Stale`]: the buffer is of a session that
+    /// has ended; [`Error::Corrupt`]: the client's position cannot be right. The buffer is free
+    /// again.
+    pub fn send(&mut self, buffer: Buffer<A>) -> Result<(), Error> {
+        self.output.with(|queue, producer| {
+            let pool = pool(queue)?;
+            if !buffer.is_of(pool) {
+                return Err(Error::Stale);
+            }
+            if pool.state() == State::Stopped {
+                return Err(Error::Stopped);
+            }
+            let descriptor = Descriptor {
+                sequence: pool.next_sequence(),
+                ..*buffer.descriptor()
+            };
+            send(queue, pool, producer, &descriptor, Wake::Normal)?;
+            buffer.gone();
+            Ok(())
+        })
+    }
+
+    /// Wakes the client, whatever it waits for.
+    ///
+    /// # Errors
+    ///
+    /// Those of all methods.
+    pub fn notify(&mut self) -> Result<(), Error> {
+        self.output.flush()
+    }
+
+    /// Whether the stream runs: neither stopped nor suspended.
+    pub fn is_running(&mut self) -> bool {
+        let running = self
+            .output
+            .with(|queue, _| Ok(pool(queue)?.state() == State::Running));
+        running.unwrap_or(false)
+    }
+
+    /// The mode of the open session.
+    ///
+    /// # Errors
+    ///
+    /// Those of all methods.
+    pub fn mode(&mut self) -> Result<Mode, Error> {
+        self.output.with(|queue, _| Ok(pool(queue)?.mode()))
+    }
+
+    /// Buffers of the open session.
+    ///
+    /// # Errors
+    ///
+    /// Those of all methods.
+    pub fn buffers(&mut self) -> Result<u32, Error> {
+        self.output.with(|queue, _| Ok(pool(queue)?.count()))
+    }
+
+    /// Descriptors that the client has not taken yet: `(output, input)` queue.
+    ///
+    /// # Errors
+    ///
+    /// Those of all methods; [`Error::Corrupt`].
+    pub fn queued(&mut self) -> Result<(u64, u64), Error> {
+        let entry = crate::ring::occupied_bytes(config::DESCRIPTOR_BYTES as u32);
+        let output = self.output.with(|queue, producer| {
+            let room = producer
+                .room()
+                .map_err(|error| queue.report(error, producer.corrupt_events()))?;
+            Ok(queue.geometry().data_bytes() - room)
+        })?;
+        Ok((output / entry, self.input.available_bytes()? / entry))
+    }
+
+    /// The next descriptor of the client's that is one; its buffer is the caller's. `None` if the
+    /// client returned the buffer unused.
+    fn next(&mut self) -> Result<Option<Buffer<A>>, Error> {
+        self.input.with(|queue, consumer| {
+            let pool = pool(queue)?;
+            // A client that sends nothing but nonsense must not keep the driver here.
+            for _ in 0..=2 * pool.max_buffers() {
+                let entry = crate::consumer::peek(queue, consumer)?;
+                let read = Descriptor::from_entry(consumer.memory(), entry);
+                consumer.release();
+                let accepted = match read {
+                    Ok(descriptor) => pool.accept(&descriptor).map(|()| descriptor),
+                    Err(reject) => {
+                        pool.counter(StreamCounter::RejectedSize).add(1, Relaxed);
+                        Err(reject)
+                    }
+                };
+                let bytes = accepted.map_or(0, |descriptor| descriptor.data_len.into());
+                queue.publish_consumed(consumer, 1, bytes);
+                let Ok(descriptor) = accepted else { continue };
+                // SAFETY: This is inside the section in which the queue was found.
+                let pool = unsafe { PoolRef::new(pool) };
+                let unused = descriptor.is_unused();
+                let buffer = Buffer::received(pool, descriptor);
+                return Ok((!unused).then_some(buffer));
+            }
+            Err(Error::Corrupt)
+        })
+    }
+}
+
+impl Stream<Shared> {
+    /// The next buffer that the client sent.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Empty`]: none waits, and the driver's
+    /// [`data_available`](crate::Driver::data_available) is called when one does;
+    /// [`Error::Corrupt`]: the client sent nothing but nonsense.
+    pub fn receive(&mut self) -> Result<Buffer<Shared>, Error> {
+        self.return_dropped()?;
+        loop {
+            if let Some(buffer) = self.next()? {
+                if buffer.mode() != Mode::Output {
+                    return Ok(buffer);
+                }
+            }
+        }
+    }
+
+    /// Input: what the driver dropped is the client's to fill.
+    fn return_dropped(&mut self) -> Result<(), Error> {
+        let cursor = &mut self.cursor;
+        self.output.with(|queue, producer| {
+            let pool = pool(queue)?;
+            if pool.mode() != Mode::Input || pool.state() == State::Stopped {
+                return Ok(());
+            }
+            while let Some(id) = pool.take_free(cursor) {
+                let descriptor = Descriptor {
+                    buffer: id,
+                    sequence: pool.next_sequence(),
+                    ..Default::default()
+                };
+                let sent = send(queue, pool, producer, &descriptor, Wake::Normal);
+                if sent.is_err() {
+                    pool.put_back(id);
+                    return sent;
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+/// The pool of a stream's queue.
+fn pool(queue: &Queue) -> Result<&Pool, Error> {
+    queue.pool().ok_or(Error::Invalid)
+}
+
+/// Sends a buffer that is the caller's.
+pub(crate) fn send(
+    queue: &Queue,
+    pool: &Pool,
+    producer: &mut crate::ring::Producer<crate::ring::Mapped>,
+    descriptor: &Descriptor,
+    wake: Wake,
+) -> Result<(), Error> {
+    // Before it is published: the client may return it at once.
+    pool.give_to_client(descriptor.buffer);
+    if let Err(error) = producer.push(&descriptor.to_bytes()) {
+        pool.take_from_client(descriptor.buffer);
+        return Err(queue.report(error, producer.corrupt_events()));
+    }
+    pool.counter(StreamCounter::Sent).add(1, Relaxed);
+    queue.publish_produced(producer, 1, descriptor.data_len.into(), wake);
+    Ok(())
+}

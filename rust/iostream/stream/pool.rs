@@ -1,0 +1,358 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The buffers of one session: their memory, who has which, the stream's info page.
+//!
+//! # Who has a buffer
+//!
+//! ```text
+//! FREE     the driver, which does nothing with it
+//! TAKEN    the driver, as a Buffer
+//! CLIENT   the client, or a descriptor of it is in a queue
+//! ```
+//!
+//! This is the kernel's own record; nothing that a process writes changes it but a descriptor of a
+//! buffer that is the client's.
+
+use core::mem::offset_of;
+
+use kernel::{
+    prelude::*,
+    sync::{
+        atomic::{Acquire, Atomic, Full, Relaxed, Release},
+        new_mutex, Arc, Mutex, SetOnce,
+    },
+    workqueue::{impl_has_work, new_work, Work, WorkItem},
+};
+
+use super::{
+    config::{Mode, StreamSpec},
+    descriptor::{Descriptor, Reject},
+    memory::{BufferMemory, InfoPage},
+    record::BufferRecord,
+    state::State,
+};
+use crate::{ring::uapi, work};
+
+const FREE: u32 = 0;
+const TAKEN: u32 = 1;
+const CLIENT: u32 = 2;
+
+/// Something was mapped, or the stream was started: the mode stays.
+const MODE_FIXED: u32 = 1 << 31;
+
+/// One counter of the stream's info page.
+#[derive(Clone, Copy)]
+pub(crate) enum StreamCounter {
+    Sent = offset_of!(uapi::iostream_stream_counters, sent) as isize,
+    Received = offset_of!(uapi::iostream_stream_counters, received) as isize,
+    Discarded = offset_of!(uapi::iostream_stream_counters, discarded) as isize,
+    RejectedSize = offset_of!(uapi::iostream_stream_counters, rejected_size) as isize,
+    RejectedId = offset_of!(uapi::iostream_stream_counters, rejected_id) as isize,
+    RejectedOwner = offset_of!(uapi::iostream_stream_counters, rejected_owner) as isize,
+    RejectedRange = offset_of!(uapi::iostream_stream_counters, rejected_range) as isize,
+    RejectedFlags = offset_of!(uapi::iostream_stream_counters, rejected_flags) as isize,
+}
+
+/// One buffer in one session.
+struct Slot {
+    /// Its memory and its record, once it has joined.
+    joined: SetOnce<(BufferMemory, BufferRecord)>,
+    owner: Atomic<u32>,
+}
+
+/// The buffers of one session.
+///
+/// # Invariants
+///
+/// - The first `joined` slots are populated; the number only grows.
+/// - A slot is `TAKEN` by one [`Buffer`](super::Buffer), which alone uses its memory.
+#[pin_data]
+pub(crate) struct Pool {
+    spec: StreamSpec,
+    info: InfoPage,
+    slots: KVVec<Slot>,
+    joined: Atomic<u32>,
+    /// The mode, and `MODE_FIXED`.
+    mode: Atomic<u32>,
+    state: Atomic<u32>,
+    sequence: Atomic<u64>,
+    /// One thread at a time has buffers join.
+    #[pin]
+    joining: Mutex<()>,
+    #[pin]
+    work: Work<Pool>,
+}
+
+impl_has_work! {
+    impl HasWork<Self> for Pool { self.work }
+}
+
+impl WorkItem for Pool {
+    type Pointer = Arc<Pool>;
+
+    fn run(pool: Arc<Pool>) {
+        drop(pool);
+    }
+}
+
+impl Pool {
+    /// A pool with room for `max_buffers`, and none in it yet.
+    ///
+    /// # Errors
+    ///
+    /// `EDQUOT`; `ENOMEM`.
+    pub(crate) fn new(spec: StreamSpec, max_buffers: u32) -> Result<Arc<Self>> {
+        let mut slots = KVVec::with_capacity(max_buffers as usize, GFP_KERNEL)?;
+        for _ in 0..max_buffers {
+            let slot = Slot {
+                joined: SetOnce::new(),
+                owner: Atomic::new(FREE),
+            };
+            slots.push(slot, GFP_KERNEL)?;
+        }
+        let info = InfoPage::new(spec.mode)?;
+        Arc::pin_init(
+            pin_init!(Self {
+                spec,
+                info,
+                slots,
+                joined: Atomic::new(0),
+                mode: Atomic::new(spec.mode as u32),
+                state: Atomic::new(State::Stopped as u32),
+                sequence: Atomic::new(0),
+                joining <- new_mutex!((), "iostream_join"),
+                work <- new_work!("iostream_pool"),
+            }),
+            GFP_KERNEL,
+        )
+    }
+
+    /// Has buffers join until there are as many as `records`, charged to the calling task. Sleeps.
+    ///
+    /// # Errors
+    ///
+    /// `EDQUOT`; `ENOMEM`; `EINTR`. What has joined stays.
+    pub(crate) fn join(&self, records: &[BufferRecord]) -> Result {
+        let _one = self.joining.lock();
+        let known = self.count() as usize;
+        for (id, record) in records.iter().enumerate().skip(known) {
+            let Some(slot) = self.slots.get(id) else {
+                break;
+            };
+            let memory = BufferMemory::new(&self.spec)?;
+            slot.joined.populate((memory, record.clone()));
+            self.give_out(slot, self.mode());
+            // ORDERING: pairs with the acquire load in `count`: the slot is whole
+            // (litmus: publish-pointer).
+            self.joined.store(id as u32 + 1, Release);
+        }
+        Ok(())
+    }
+
+    /// Gives a buffer to who has it first.
+    fn give_out(&self, slot: &Slot, mode: Mode) {
+        let to_client = mode == Mode::Input;
+        if let Some((_, record)) = slot.joined.as_ref() {
+            record.set_references(to_client.into());
+        }
+        slot.owner
+            .store(if to_client { CLIENT } else { FREE }, Relaxed);
+    }
+
+    /// How the driver described the stream.
+    pub(crate) fn spec(&self) -> &StreamSpec {
+        &self.spec
+    }
+
+    /// The stream's info page.
+    pub(crate) fn info(&self) -> &InfoPage {
+        &self.info
+    }
+
+    /// Buffers of this session.
+    pub(crate) fn count(&self) -> u32 {
+        // ORDERING: pairs with the release store in `join` (litmus: publish-pointer).
+        self.joined.load(Acquire)
+    }
+
+    /// Buffers that there can be in this session.
+    pub(crate) fn max_buffers(&self) -> u32 {
+        self.slots.len() as u32
+    }
+
+    /// The memory of a buffer.
+    pub(crate) fn memory(&self, id: u32) -> Option<&BufferMemory> {
+        self.joined_slot(id).map(|(_, memory, _)| memory)
+    }
+
+    /// The record of a buffer.
+    pub(crate) fn record(&self, id: u32) -> Option<&BufferRecord> {
+        self.joined_slot(id).map(|(_, _, record)| record)
+    }
+
+    fn joined_slot(&self, id: u32) -> Option<(&Slot, &BufferMemory, &BufferRecord)> {
+        let slot = self.slots.get(id as usize)?;
+        let (memory, record) = slot.joined.as_ref()?;
+        Some((slot, memory, record))
+    }
+
+    /// The stream's mode in this session.
+    pub(crate) fn mode(&self) -> Mode {
+        self.mode_of(self.mode.load(Relaxed))
+    }
+
+    fn mode_of(&self, word: u32) -> Mode {
+        Mode::from_arg(word & !MODE_FIXED).unwrap_or(self.spec.mode)
+    }
+
+    /// The mode, which stays from here on: something is being mapped or started.
+    pub(crate) fn fix_mode(&self) -> Mode {
+        let mut word = self.mode.load(Relaxed);
+        loop {
+            match self.mode.cmpxchg(word, word | MODE_FIXED, Full) {
+                Ok(_) => return self.mode_of(word),
+                Err(now) => word = now,
+            }
+        }
+    }
+
+    /// Whether the mode can no longer be changed.
+    pub(crate) fn is_mode_fixed(&self) -> bool {
+        self.mode.load(Relaxed) & MODE_FIXED != 0
+    }
+
+    /// Changes the mode and gives all buffers out anew.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY`: the mode is fixed, or the driver works on a buffer.
+    pub(crate) fn set_mode(&self, mode: Mode) -> Result {
+        let _one = self.joining.lock();
+        let slots = || self.slots.iter().take(self.count() as usize);
+        if slots().any(|slot| slot.owner.load(Relaxed) == TAKEN) {
+            return Err(EBUSY);
+        }
+        let before = self.mode() as u32;
+        if self.mode.cmpxchg(before, mode as u32, Full).is_err() {
+            return Err(EBUSY);
+        }
+        for slot in slots() {
+            self.give_out(slot, mode);
+        }
+        self.info.set_mode(mode);
+        Ok(())
+    }
+
+    /// Whether the stream is stopped, runs, or is suspended.
+    pub(crate) fn state(&self) -> State {
+        State::from_word(self.state.load(Relaxed))
+    }
+
+    pub(crate) fn set_state(&self, state: State) {
+        self.state.store(state as u32, Relaxed);
+        self.info.set_state(state);
+    }
+
+    /// One of the counters.
+    pub(crate) fn counter(&self, counter: StreamCounter) -> &Atomic<u64> {
+        let base = offset_of!(uapi::iostream_stream_info, counters);
+        self.info.word(base + counter as usize)
+    }
+
+    /// The number of the next buffer that is sent.
+    pub(crate) fn next_sequence(&self) -> u64 {
+        self.sequence.fetch_add(1, Relaxed)
+    }
+
+    /// Takes a buffer that is free, beginning to look at `cursor`.
+    pub(crate) fn take_free(&self, cursor: &mut u32) -> Option<u32> {
+        let count = self.count();
+        for step in 0..count {
+            let id = cursor.wrapping_add(step) % count;
+            let slot = &self.slots[id as usize];
+            // ORDERING: pairs with the release store in `put_back`: what the last owner wrote comes
+            // first (litmus: claim).
+            if slot.owner.load(Relaxed) == FREE && slot.owner.cmpxchg(FREE, TAKEN, Full).is_ok() {
+                *cursor = id.wrapping_add(1);
+                return Some(id);
+            }
+        }
+        None
+    }
+
+    /// A taken buffer is free again.
+    pub(crate) fn put_back(&self, id: u32) {
+        if let Some((slot, ..)) = self.joined_slot(id) {
+            // ORDERING: pairs with the exchange in `take_free` (litmus: claim).
+            slot.owner.store(FREE, Release);
+        }
+    }
+
+    /// A taken buffer is the client's from here on.
+    pub(crate) fn give_to_client(&self, id: u32) {
+        if let Some((slot, _, record)) = self.joined_slot(id) {
+            record.set_references(1);
+            // Whoever receives it back is the stream's only consumer, and comes after this one.
+            slot.owner.store(CLIENT, Relaxed);
+        }
+    }
+
+    /// A buffer that did not reach the client is the caller's again.
+    pub(crate) fn take_from_client(&self, id: u32) {
+        if let Some((slot, _, record)) = self.joined_slot(id) {
+            record.set_references(0);
+            slot.owner.store(TAKEN, Relaxed);
+        }
+    }
+
+    /// Checks a descriptor of the client's against the kernel's own record, and takes its buffer.
+    ///
+    /// # Errors
+    ///
+    /// Why it is none; counted.
+    pub(crate) fn accept(&self, descriptor: &Descriptor) -> Result<(), Reject> {
+        let accepted = self.try_accept(descriptor);
+        let counter = match accepted {
+            Ok(()) => StreamCounter::Received,
+            Err(Reject::Size) => StreamCounter::RejectedSize,
+            Err(Reject::Id) => StreamCounter::RejectedId,
+            Err(Reject::Owner) => StreamCounter::RejectedOwner,
+            Err(Reject::Range) => StreamCounter::RejectedRange,
+            Err(Reject::Flags) => StreamCounter::RejectedFlags,
+        };
+        self.counter(counter).add(1, Relaxed);
+        accepted
+    }
+
+    fn try_accept(&self, descriptor: &Descriptor) -> Result<(), Reject> {
+        descriptor.check_flags(uapi::IOSTREAM_DESCRIPTOR_UNUSED)?;
+        if descriptor.buffer >= self.count() {
+            return Err(Reject::Id);
+        }
+        let (slot, _, record) = self.joined_slot(descriptor.buffer).ok_or(Reject::Id)?;
+        descriptor.check_ranges(self.spec.data_bytes, self.spec.control_bytes)?;
+        if slot.owner.cmpxchg(CLIENT, TAKEN, Full).is_err() {
+            return Err(Reject::Owner);
+        }
+        record.set_references(0);
+        Ok(())
+    }
+
+    /// One letter for where each buffer is: `d`, the driver has it free; `t`, the driver works on
+    /// it; `c`, the client has it.
+    pub(crate) fn owners(&self) -> impl Iterator<Item = u8> + '_ {
+        let slots = self.slots.iter().take(self.count() as usize);
+        slots.map(|slot| match slot.owner.load(Relaxed) {
+            FREE => b'd',
+            TAKEN => b't',
+            _ => b'c',
+        })
+    }
+
+    /// Lets go of a reference from any context.
+    pub(crate) fn release(pool: Arc<Self>) {
+        if let Some(last) = Arc::into_unique_or_drop(pool) {
+            let _ = work::queue().enqueue(Arc::<Self>::from(last));
+        }
+    }
+}

@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Start, suspend, stop, and the change of mode: what a client, or sysfs, asks of a stream.
+//!
+//! ```text
+//!            start                suspend
+//! stopped  --------->  running  ---------->  suspended
+//!    ^                  |   ^                  |   |
+//!    +------------------+   +------------------+   |
+//!    |      stop                   start           |
+//!    +---------------------------------------------+
+//! ```
+//!
+//! The driver's callbacks for these run one at a time, under `Port::changing`.
+
+use kernel::{
+    prelude::*,
+    sync::{atomic::Relaxed, Arc},
+};
+
+use super::{
+    config::DESCRIPTOR_BYTES,
+    descriptor::Descriptor,
+    pool::{Pool, StreamCounter},
+    Mode,
+};
+use crate::{
+    config::{Direction, Wake},
+    port::{Port, SessionQueues},
+    queue::Queue,
+    ring::{self, uapi},
+};
+
+/// Whether a stream is stopped, runs, or is suspended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Stopped = uapi::IOSTREAM_STATE_STOPPED as isize,
+    Running = uapi::IOSTREAM_STATE_RUNNING as isize,
+    Suspended = uapi::IOSTREAM_STATE_SUSPENDED as isize,
+}
+
+impl State {
+    pub(super) const fn from_word(word: u32) -> Self {
+        match word {
+            uapi::IOSTREAM_STATE_RUNNING => State::Running,
+            uapi::IOSTREAM_STATE_SUSPENDED => State::Suspended,
+            _ => State::Stopped,
+        }
+    }
+
+    /// As sysfs and fdinfo call it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            State::Stopped => "stopped",
+            State::Running => "running",
+            State::Suspended => "suspended",
+        }
+    }
+}
+
+/// How a stream is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// What is queued is discarded.
+    Discard,
+    /// The driver has taken all that the client sent; what it sent itself stays for the client.
+    Drain,
+}
+
+/// What a stop discarded.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Discarded {
+    pub(crate) output: u64,
+    pub(crate) input: u64,
+}
+
+impl Port {
+    /// Starts the stream, or has it go on.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV`; `ENOTCONN`: no session; `EALREADY`: it runs; the driver's own.
+    pub(crate) fn start(&self) -> Result {
+        {
+            let _one = self.changing.lock();
+            let pool = self.open_pool()?;
+            let before = pool.state();
+            if before == State::Running {
+                return Err(EALREADY);
+            }
+            pool.fix_mode();
+            // First, so that the driver may send from its callback on.
+            pool.set_state(State::Running);
+            let started = self.call(|driver| driver.start()).unwrap_or(Err(ENODEV));
+            if let Err(error) = started {
+                pool.set_state(before);
+                return Err(error);
+            }
+        }
+        // What came while the stream did not run, and what a suspended driver left.
+        self.notify_started();
+        Ok(())
+    }
+
+    /// Has the stream pause; what is queued stays.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV`; `ENOTCONN`; `EBADFD`: stopped; `EALREADY`: suspended; the driver's own.
+    pub(crate) fn suspend(&self) -> Result {
+        let _one = self.changing.lock();
+        let pool = self.open_pool()?;
+        match pool.state() {
+            State::Stopped => return Err(EBADFD),
+            State::Suspended => return Err(EALREADY),
+            State::Running => {}
+        }
+        self.call(|driver| driver.suspend())
+            .unwrap_or(Err(ENODEV))?;
+        pool.set_state(State::Suspended);
+        Ok(())
+    }
+
+    /// Stops the stream.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV`; `ENOTCONN`; `EALREADY`: stopped; to drain: `EBADFD`: suspended, `EINTR`,
+    /// `ETIMEDOUT`, and the stream goes on.
+    pub(crate) fn stop(&self, how: Stop, timeout_ns: Option<u64>) -> Result<Discarded> {
+        if how == Stop::Drain {
+            self.drain(timeout_ns)?;
+        }
+        let _one = self.changing.lock();
+        let pool = self.open_pool()?;
+        if pool.state() == State::Stopped {
+            return Err(EALREADY);
+        }
+        self.call(|driver| driver.stop(how)).ok_or(ENODEV)?;
+        pool.set_state(State::Stopped);
+        let discarded = match how {
+            Stop::Discard => self.discard(&pool)?,
+            Stop::Drain => Discarded::default(),
+        };
+        self.wake_stopped();
+        Ok(discarded)
+    }
+
+    /// Stops the stream, if it is not, because its session ends or its driver goes.
+    pub(crate) fn stop_for_good(&self, pool: &Pool) {
+        let _one = self.changing.lock();
+        if pool.state() != State::Stopped {
+            let _ = self.call(|driver| driver.stop(Stop::Discard));
+            pool.set_state(State::Stopped);
+        }
+    }
+
+    /// Changes the session's mode.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV`; `ENOTCONN`; `EBUSY`: started, or mapped; `EOPNOTSUPP`: the driver has slices of the
+    /// buffers; the driver's own.
+    pub(crate) fn set_mode(&self, mode: Mode) -> Result {
+        let _one = self.changing.lock();
+        let pool = self.open_pool()?;
+        if pool.mode() == mode {
+            return Ok(());
+        }
+        if pool.is_mode_fixed() {
+            return Err(EBUSY);
+        }
+        if pool.spec().output_only {
+            return Err(EOPNOTSUPP);
+        }
+        self.call(|driver| driver.mode_change(mode))
+            .unwrap_or(Err(ENODEV))?;
+        pool.set_mode(mode)
+    }
+
+    /// Waits until the driver has taken all that the client sent.
+    fn drain(&self, timeout_ns: Option<u64>) -> Result {
+        let pool = self.open_pool()?;
+        match pool.state() {
+            State::Stopped => return Err(EALREADY),
+            State::Suspended => return Err(EBADFD),
+            State::Running => {}
+        }
+        let Some(queue) = self.open_queue(Direction::Input) else {
+            return Err(ENODEV);
+        };
+        // A wake-up takes the arming, so each look arms first.
+        queue.notify.user.wait(true, timeout_ns, || {
+            queue.notify.arm();
+            queue.is_gone() || queue.is_drained()
+        })?;
+        if queue.is_gone() {
+            return Err(ENODEV);
+        }
+        Ok(())
+    }
+
+    /// Discards what is queued: takes back what the driver has not taken, and marks what the client
+    /// has not.
+    fn discard(&self, pool: &Pool) -> Result<Discarded> {
+        self.with_ends_quiesced(&[Direction::Output, Direction::Input], |queues| {
+            let (Some(output), Some(input)) =
+                (queues.get(Direction::Output), queues.get(Direction::Input))
+            else {
+                return Discarded::default();
+            };
+            // SAFETY: Both queues were taken back, and a grace period has passed.
+            let (producer, consumer) = unsafe { (output.producer(), input.consumer()) };
+            let (Some(producer), Some(consumer)) = (producer, consumer) else {
+                return Discarded::default();
+            };
+            let discarded = Discarded {
+                output: discard_output(pool, output, producer),
+                input: discard_input(pool, (output, producer), (input, consumer)),
+            };
+            pool.counter(StreamCounter::Discarded)
+                .add(discarded.output + discarded.input, Relaxed);
+            discarded
+        })
+    }
+
+    /// Whoever waits for a stream that was stopped has a look.
+    fn wake_stopped(&self) {
+        for direction in [Direction::Output, Direction::Input] {
+            if let Some(queue) = self.open_queue(direction) {
+                queue.wake_user();
+            }
+        }
+    }
+}
+
+/// Marks what the client has not taken. Returns how many that are.
+fn discard_output(pool: &Pool, queue: &Queue, producer: &mut ring::Producer<ring::Mapped>) -> u64 {
+    if pool.mode() == Mode::Input {
+        // What is in there are buffers for the client to fill.
+        return 0;
+    }
+    let waiting = match producer.room() {
+        Ok(room) => queue.geometry().data_bytes() - room,
+        // The client lies about what it has taken; it gets what it says.
+        Err(_) => 0,
+    };
+    pool.info().set_discarded_pos(producer.published_pos());
+    waiting / ring::occupied_bytes(DESCRIPTOR_BYTES as u32)
+}
+
+/// Takes back what the driver has not taken. Returns how many that are.
+fn discard_input(
+    pool: &Pool,
+    (output, producer): (&Queue, &mut ring::Producer<ring::Mapped>),
+    (input, consumer): (&Queue, &mut ring::Consumer<ring::Mapped>),
+) -> u64 {
+    let mode = pool.mode();
+    let mut discarded = 0;
+    // The client may go on sending; what comes after is for the next start.
+    for _ in 0..pool.max_buffers() {
+        let Ok(entry) = consumer.peek() else { break };
+        let read = Descriptor::from_entry(consumer.memory(), entry);
+        consumer.release();
+        input.publish_consumed(consumer, 1, 0);
+        let Ok(descriptor) = read else {
+            pool.counter(StreamCounter::RejectedSize).add(1, Relaxed);
+            continue;
+        };
+        if pool.accept(&descriptor).is_err() {
+            continue;
+        }
+        let meant = mode != Mode::Output && !descriptor.is_unused();
+        discarded += u64::from(meant);
+        if mode != Mode::Input {
+            pool.put_back(descriptor.buffer);
+            continue;
+        }
+        let returned = Descriptor {
+            buffer: descriptor.buffer,
+            flags: uapi::IOSTREAM_DESCRIPTOR_DISCARDED,
+            sequence: pool.next_sequence(),
+            ..Default::default()
+        };
+        if super::send(output, pool, producer, &returned, Wake::Normal).is_err() {
+            pool.put_back(descriptor.buffer);
+        }
+    }
+    // The driver left it without having found it empty, perhaps, and would not be told.
+    let _ = consumer.arm();
+    discarded
+}
+
+impl Port {
+    /// The pool of the open session.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV`: the registration is gone; `ENOTCONN`: no session; `ENOTTY`: no stream.
+    pub(crate) fn open_pool(&self) -> Result<Arc<Pool>> {
+        if self.records().is_none() {
+            return Err(ENOTTY);
+        }
+        if self.is_gone() {
+            return Err(ENODEV);
+        }
+        let queue = self.open_queue(Direction::Output).ok_or(ENOTCONN)?;
+        queue.pool_arc().ok_or(ENOTTY)
+    }
+}
+
+impl SessionQueues {
+    /// The pool of a stream's session.
+    pub(crate) fn pool(&self) -> Option<&Pool> {
+        self.get(Direction::Output).and_then(|queue| queue.pool())
+    }
+
+    /// Queues and pool of a session of a stream, with no buffers yet.
+    ///
+    /// # Errors
+    ///
+    /// `EDQUOT`; `ENOMEM`; `E2BIG`.
+    pub(crate) fn new_stream(spec: &super::config::StreamSpec, max_buffers: u32) -> Result<Self> {
+        let pool = Pool::new(*spec, max_buffers)?;
+        let config = spec.queue(max_buffers)?;
+        Self::new(Some(config), Some(config), Some(&pool))
+    }
+}
