@@ -54,7 +54,7 @@ mod sealed {
 }
 
 /// A mode, as the type of a [`Stream`](crate::Stream) and its [`Buffer`](crate::Buffer)s.
-pub trait Mode: sealed::Sealed + Send + Sync + 'static {
+pub trait Mode: sealed::Sealed + Send + Sync + Unpin + 'static {
     /// The same as a value.
     const MODE: StreamMode;
 }

@@ -92,6 +92,30 @@ impl<M: Mode> Receiver<M> {
         }
     }
 
+    /// As [`Self::take`], for a task that then awaits the descriptor: it is woken, too, when a buffer
+    /// is free.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn take_or_arm(&mut self, waker: &std::task::Waker) -> Result<Buffer<M>> {
+        loop {
+            match self.take() {
+                Err(Error::Empty) => {}
+                taken => return taken,
+            }
+            let free = &self.open.core.free;
+            if M::MODE == StreamMode::Input && free.arm(Sleeper::Task(waker.clone())) {
+                continue;
+            }
+            if StreamState::from_raw(self.open.page.state()) != StreamState::Stopped {
+                return Err(Error::Empty);
+            }
+            // What came before the stop may have come after the first look.
+            return self.take().map_err(|error| match error {
+                Error::Empty => Error::NotRunning,
+                error => error,
+            });
+        }
+    }
+
     fn take_free(&self) -> Option<Buffer<M>> {
         let core = &self.open.core;
         let id = core.free.take()?;

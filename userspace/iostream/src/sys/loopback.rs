@@ -135,6 +135,11 @@ impl Loopback {
         store(&self.info, offset_of!(uapi::iostream_info, gone), 1);
     }
 
+    /// Where the producer is.
+    pub(crate) fn producer_pos(&self) -> u64 {
+        load(&self.words, 0)
+    }
+
     /// Stores what an honest producer never would.
     pub(crate) fn spoil_producer_pos(&self, value: u64) {
         store(&self.words, 0, value);
@@ -206,7 +211,7 @@ impl OverwritingProducer {
     }
 }
 
-fn page() -> usize {
+pub(super) fn page() -> usize {
     rustix::param::page_size()
 }
 
@@ -215,7 +220,7 @@ fn word(region: &Region, offset: usize) -> &Word {
     unsafe { region.start::<u8>().byte_add(offset).cast().as_ref() }
 }
 
-fn store(region: &Region, offset: usize, value: u64) {
+pub(super) fn store(region: &Region, offset: usize, value: u64) {
     word(region, offset).store_release(value);
 }
 

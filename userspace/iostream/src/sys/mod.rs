@@ -17,6 +17,8 @@ mod ends;
 mod info_page;
 mod pool;
 mod queue;
+#[cfg(feature = "tokio")]
+mod reactor;
 mod region;
 mod stream_calls;
 mod stream_page;
@@ -26,7 +28,11 @@ pub(crate) use ends::{ConsumerEnd, OverwriteEnd, ProducerEnd};
 pub(crate) use info_page::InfoPage;
 pub(crate) use pool::{Lease, Place, Pool};
 pub(crate) use queue::{QueueMemory, Role};
+#[cfg(feature = "tokio")]
+pub(crate) use reactor::watch;
 pub(crate) use stream_page::StreamPage;
 
 #[cfg(test)]
 pub(crate) mod loopback;
+#[cfg(test)]
+pub(crate) mod stream_loopback;

@@ -191,16 +191,6 @@ impl Pool {
         self.lend(id, Place::Driver).is_some()
     }
 
-    /// Who has a buffer.
-    #[cfg(test)]
-    pub(crate) fn place(&self, id: u32) -> Place {
-        match self.slots[id as usize].place.load(Ordering::Relaxed) {
-            0 => Place::Driver,
-            1 => Place::Free,
-            _ => Place::Lent,
-        }
-    }
-
     fn slot(&self, id: u32) -> Option<&Slot> {
         self.slots.get(usize::try_from(id).ok()?)
     }
