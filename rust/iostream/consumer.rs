@@ -187,13 +187,13 @@ impl Consumer {
     pub fn wait(&mut self, timeout_ns: Option<u64>, interruptible: bool) -> Result<(), Error> {
         might_sleep();
         loop {
-            let kicks = self.port.kicks();
+            let kicks = self.port.kicks.count();
             match self.with(peek) {
                 Ok(_) => return Ok(()),
                 Err(Error::Empty) => {}
                 Err(error) => return Err(error),
             }
-            self.port.wait_for_kick(kicks, timeout_ns, interruptible)?;
+            self.port.kicks.wait(kicks, timeout_ns, interruptible)?;
         }
     }
 }

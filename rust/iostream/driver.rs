@@ -19,9 +19,10 @@
 use kernel::{cred::Credential, device::Device, prelude::*, str::CStr};
 
 use crate::{
+    callbacks::Slot,
     config::{Direction, QueueConfig},
     node::{NodeConfig, NodeHandle},
-    port::{Port, PortConfig, Slot},
+    port::{Port, PortConfig},
     refs::PortRef,
     stream::config::StreamSpec,
     Consumer, Mode, Producer, Stop,
@@ -311,7 +312,7 @@ impl<D: Driver> Registration<D> {
         let slot = KBox::new(Slot(dynamic), GFP_KERNEL)?;
         // INVARIANT: Both stay in boxes until `drop`, which revokes first.
         // SAFETY: As the invariant says.
-        unsafe { port.set_driver(&slot) };
+        unsafe { port.callbacks.set_driver(&slot) };
         let served = Served {
             port,
             _slot: slot,
@@ -347,7 +348,7 @@ impl<D: Driver> Registration<D> {
     /// synchronous notice, is not of these.
     pub fn disable_callbacks(&self) {
         for served in &self.served {
-            served.port.disable_callbacks();
+            served.port.callbacks.disable();
         }
     }
 
@@ -361,18 +362,19 @@ impl<D: Driver> Registration<D> {
     /// When this returns no callback runs, and none ever will.
     pub fn cancel_callbacks(&self) {
         for served in &self.served {
-            served.port.cancel_callbacks();
+            served.port.callbacks.cancel();
         }
     }
 }
 
 impl<D: Driver> Drop for Registration<D> {
     fn drop(&mut self) {
-        // No new client first, then the ones there are.
-        drop(self.node.take());
+        // First, so that what waits inside a file of the node ends: the node's removal waits for it.
+        // Who opens the node in between finds the port gone.
         for served in &self.served {
             served.port.revoke();
         }
+        drop(self.node.take());
         // Nobody has the pointers any more; slots and drivers go with the fields.
     }
 }

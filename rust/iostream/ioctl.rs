@@ -15,11 +15,13 @@ use crate::{
     config::Direction,
     limits, mmap,
     port::Port,
-    refs::PortRef,
     region::Area,
     ring::uapi,
     session::Session,
-    stream::{pool::StreamCounter, Mode, Stop},
+    stream::{
+        pool::{Pool, StreamCounter},
+        Mode, Stop,
+    },
 };
 
 /// An ioctl's argument: plain integers, without padding, as `iostream.h` promises.
@@ -73,14 +75,14 @@ pub(crate) fn ioctl(session: &Session, command: u32, arg: usize) -> Result {
             set_eventfd(session, &request)
         }
         uapi::IOSTREAM_IOC_NOTIFY => {
-            let direction = Direction::from_arg(u32::try_from(arg).map_err(|_| EINVAL)?)?;
+            let direction = Direction::from_arg(word(arg)?)?;
             let queue = session.live_queue(direction)?;
             queue.count_notification();
             session.port()?.notify(queue);
             Ok(())
         }
         uapi::IOSTREAM_IOC_RESET => {
-            let direction = Direction::from_arg(u32::try_from(arg).map_err(|_| EINVAL)?)?;
+            let direction = Direction::from_arg(word(arg)?)?;
             let queue = session.live_queue(direction)?;
             session.port()?.reset(queue)
         }
@@ -92,28 +94,47 @@ pub(crate) fn ioctl(session: &Session, command: u32, arg: usize) -> Result {
             ran
         }
         uapi::IOSTREAM_IOC_ENDPOINT => write(arg, session.endpoint()?.stats()),
-        uapi::IOSTREAM_IOC_STREAM => write(arg, describe_stream(session)?),
-        uapi::IOSTREAM_IOC_START => stream_port(session)?.start(),
-        uapi::IOSTREAM_IOC_SUSPEND => stream_port(session)?.suspend(),
+        _ => stream_ioctl(session, command, arg),
+    }
+}
+
+/// The calls of streams.
+fn stream_ioctl(session: &Session, command: u32, arg: usize) -> Result {
+    match command {
+        uapi::IOSTREAM_IOC_STREAM
+        | uapi::IOSTREAM_IOC_START
+        | uapi::IOSTREAM_IOC_SUSPEND
+        | uapi::IOSTREAM_IOC_STOP
+        | uapi::IOSTREAM_IOC_MODE
+        | uapi::IOSTREAM_IOC_INPUT
+        | uapi::IOSTREAM_IOC_INPUT_SYNC => {}
+        _ => return Err(ENOTTY),
+    }
+    let pool = session.live_pool()?;
+    let port = session.port()?;
+    match command {
+        uapi::IOSTREAM_IOC_STREAM => {
+            if let Some(records) = port.records() {
+                records.join_session(pool)?;
+            }
+            write(arg, describe_stream(pool))
+        }
+        uapi::IOSTREAM_IOC_START => port.start(),
+        uapi::IOSTREAM_IOC_SUSPEND => port.suspend(),
         uapi::IOSTREAM_IOC_STOP => {
             let mut request: uapi::iostream_stop = read(arg)?;
-            stop(session, &mut request)?;
+            stop(port, &mut request)?;
             write(arg, request)
         }
-        uapi::IOSTREAM_IOC_MODE => {
-            let mode = Mode::from_arg(u32::try_from(arg).map_err(|_| EINVAL)?)?;
-            stream_port(session)?.set_mode(mode)
-        }
-        uapi::IOSTREAM_IOC_INPUT => {
-            let token = u32::try_from(arg).map_err(|_| EINVAL)?;
-            Port::notice(stream_port(session)?.to_arc(), token)
-        }
-        uapi::IOSTREAM_IOC_INPUT_SYNC => {
-            let token = u32::try_from(arg).map_err(|_| EINVAL)?;
-            stream_port(session)?.notice_sync(token)
-        }
-        _ => Err(ENOTTY),
+        uapi::IOSTREAM_IOC_MODE => port.set_mode(Mode::from_arg(word(arg)?)?),
+        uapi::IOSTREAM_IOC_INPUT => Port::notice(port.to_arc(), word(arg)?),
+        _ => port.notice_sync(word(arg)?),
     }
+}
+
+/// An argument of 32 bits.
+fn word(arg: usize) -> Result<u32> {
+    u32::try_from(arg).map_err(|_| EINVAL)
 }
 
 fn version(session: &Session) -> uapi::iostream_version {
@@ -149,20 +170,10 @@ fn describe(session: &Session, direction: Direction) -> Result<uapi::iostream_qu
     })
 }
 
-/// The port of a session with a stream whose driver is there.
-fn stream_port(session: &Session) -> Result<&PortRef> {
-    session.live_pool()?;
-    session.port()
-}
-
-fn describe_stream(session: &Session) -> Result<uapi::iostream_stream> {
-    let pool = session.live_pool()?;
-    if let Some(records) = session.port()?.records() {
-        records.join_session(pool)?;
-    }
+fn describe_stream(pool: &Pool) -> uapi::iostream_stream {
     let spec = pool.spec();
     let counter = |counter| pool.counter(counter).load(Relaxed);
-    Ok(uapi::iostream_stream {
+    uapi::iostream_stream {
         mode: pool.mode() as u32,
         state: pool.state() as u32,
         buffers: pool.count(),
@@ -187,10 +198,10 @@ fn describe_stream(session: &Session) -> Result<uapi::iostream_stream> {
             rejected_flags: counter(StreamCounter::RejectedFlags),
         },
         description: spec.description,
-    })
+    }
 }
 
-fn stop(session: &Session, request: &mut uapi::iostream_stop) -> Result {
+fn stop(port: &Port, request: &mut uapi::iostream_stop) -> Result {
     if request.flags & !uapi::IOSTREAM_STOP_FLAGS != 0
         || request.reserved != 0
         || request.discarded_output != 0
@@ -204,7 +215,7 @@ fn stop(session: &Session, request: &mut uapi::iostream_stop) -> Result {
         Stop::Discard
     };
     let timeout = (request.timeout_ns != 0).then_some(request.timeout_ns);
-    let discarded = stream_port(session)?.stop(how, timeout)?;
+    let discarded = port.stop(how, timeout)?;
     request.discarded_output = discarded.output;
     request.discarded_input = discarded.input;
     Ok(())

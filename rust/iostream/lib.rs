@@ -37,6 +37,7 @@
 //! are not dropped inside a callback.
 
 pub(crate) mod bindings;
+mod callbacks;
 mod config;
 mod consumer;
 mod device;
@@ -45,6 +46,7 @@ mod endpoint;
 mod error;
 mod io;
 mod ioctl;
+mod kicks;
 mod limits;
 mod mmap;
 mod node;
@@ -58,6 +60,7 @@ mod region;
 #[path = "../ring/src/lib.rs"]
 pub mod ring;
 mod session;
+mod session_queues;
 pub mod stream;
 mod sysfs;
 mod work;

@@ -11,30 +11,23 @@ use core::ptr;
 use kernel::{
     prelude::*,
     sync::{
-        atomic::{Acquire, Atomic, Full, Relaxed, Release},
-        barrier::smp_mb,
-        new_mutex, rcu, srcu, Arc, Mutex, Srcu,
+        atomic::{Acquire, Atomic, Relaxed, Release},
+        new_mutex, rcu, Arc, Mutex,
     },
     workqueue::{impl_has_work, new_work, Work, WorkItem},
 };
 
 use crate::{
+    callbacks::Callbacks,
     config::{Direction, QueueConfig},
-    driver::{Driver, Opener},
+    driver::Opener,
     error::Error,
-    notify::WaitQueue,
+    kicks::Kicks,
     queue::Queue,
-    stream::{config::StreamSpec, pool::Pool, state::State as StreamState, Mode, Notices, Records},
+    session_queues::SessionQueues,
+    stream::{config::StreamSpec, Notices, Records, NOTICE_WORK},
     work,
 };
-
-/// Callbacks run, wait until they are enabled again, or never run again.
-const ENABLED: u32 = 0;
-const DISABLED: u32 = 1;
-const CANCELLED: u32 = 2;
-
-/// Which of a port's work items runs notices.
-const NOTICE_WORK: u64 = 1;
 
 /// Which queues a port has.
 #[derive(Clone, Copy, Default)]
@@ -43,55 +36,6 @@ pub(crate) struct PortConfig {
     pub(crate) input: Option<QueueConfig>,
     /// The queues are a stream's.
     pub(crate) stream: Option<StreamSpec>,
-}
-
-/// The driver of a port, as callbacks find it. Lives as long as its registration.
-pub(crate) struct Slot(pub(crate) *const dyn Driver);
-
-/// The queues of one session.
-#[derive(Clone, Default)]
-pub(crate) struct SessionQueues([Option<Arc<Queue>>; 2]);
-
-impl SessionQueues {
-    /// New queues; of a stream if there is a pool.
-    ///
-    /// # Errors
-    ///
-    /// As [`Queue::new`].
-    pub(crate) fn new(
-        output: Option<QueueConfig>,
-        input: Option<QueueConfig>,
-        pool: Option<&Arc<Pool>>,
-    ) -> Result<Self> {
-        let make = |direction, config: Option<QueueConfig>| match config {
-            Some(config) => Queue::new(direction, config, pool.cloned()).map(Some),
-            None => Ok(None),
-        };
-        Ok(Self([
-            make(Direction::Output, output)?,
-            make(Direction::Input, input)?,
-        ]))
-    }
-
-    /// Lets go of queues that were published, or might have been.
-    pub(crate) fn retire(self) {
-        for queue in self.0.into_iter().flatten() {
-            Queue::retire(queue);
-        }
-    }
-
-    /// The queue of a direction, if the session has one.
-    pub(crate) fn get(&self, direction: Direction) -> Option<&Arc<Queue>> {
-        match direction {
-            Direction::Output => self.0[0].as_ref(),
-            Direction::Input => self.0[1].as_ref(),
-        }
-    }
-
-    /// All there are.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Queue>> {
-        self.0.iter().flatten()
-    }
 }
 
 /// Who has a port open.
@@ -115,7 +59,7 @@ pub(crate) struct Port {
     pub(crate) changing: Mutex<()>,
     /// Notices of a stream's client that no callback has taken yet.
     #[pin]
-    notices: Notices,
+    pub(crate) notices: Notices,
     #[pin]
     notice_work: Work<Port, NOTICE_WORK>,
     /// The queues of the open session, or null. Read under RCU.
@@ -125,20 +69,14 @@ pub(crate) struct Port {
     gone: Atomic<u32>,
     /// A queue is taken back for a moment, to be reset.
     resetting: Atomic<u32>,
-    /// The driver, or null. Read under `srcu`.
-    slot: Atomic<*mut Slot>,
+    /// How the driver is called.
     #[pin]
-    srcu: Srcu,
-    callbacks: Atomic<u32>,
-    /// Notifications that no callback has taken yet.
-    pending: [Atomic<u32>; 2],
+    pub(crate) callbacks: Callbacks,
     /// Entries refused because nobody had the port open.
     unopened: Atomic<u64>,
     /// Where the kernel's ends sleep.
     #[pin]
-    wait: WaitQueue,
-    /// Raised each time they are woken.
-    kicks: Atomic<u32>,
+    pub(crate) kicks: Kicks,
     #[pin]
     work: Work<Port>,
 }
@@ -158,14 +96,6 @@ impl WorkItem for Port {
 
     fn run(port: Arc<Port>) {
         drop(port);
-    }
-}
-
-impl WorkItem<NOTICE_WORK> for Port {
-    type Pointer = Arc<Port>;
-
-    fn run(port: Arc<Port>) {
-        port.run_notices();
     }
 }
 
@@ -190,13 +120,9 @@ impl Port {
                 }, "iostream_port"),
                 gone: Atomic::new(0),
                 resetting: Atomic::new(0),
-                slot: Atomic::new(ptr::null_mut()),
-                srcu <- srcu::new_srcu!("iostream_callbacks"),
-                callbacks: Atomic::new(ENABLED),
-                pending: [const { Atomic::new(0) }; 2],
+                callbacks <- Callbacks::new(),
                 unopened: Atomic::new(0),
-                wait <- WaitQueue::new(kernel::static_lock_class!()),
-                kicks: Atomic::new(0),
+                kicks <- Kicks::new(),
                 work <- new_work!("iostream_port"),
             }),
             GFP_KERNEL,
@@ -292,7 +218,8 @@ impl Port {
             None => SessionQueues::new(self.config.output, self.config.input, None)?,
         };
         if let Some(opener) = opener {
-            self.call(|driver| driver.open(opener))
+            self.callbacks
+                .call(|driver| driver.open(opener))
                 .unwrap_or(Err(ENODEV))?;
         }
         let mut state = self.state.lock();
@@ -300,8 +227,8 @@ impl Port {
             // Nobody but this call knows the queues.
             return Err(ENODEV);
         }
-        for (slot, queue) in self.published.iter().zip(&queues.0) {
-            publish(slot, queue.as_ref());
+        for direction in [Direction::Output, Direction::Input] {
+            publish(&self.published[direction as usize], queues.get(direction));
         }
         state.queues = queues.clone();
         Ok(queues)
@@ -320,13 +247,13 @@ impl Port {
             core::mem::take(&mut state.queues)
         };
         // Kernel ends that wait for the process learn that it is gone.
-        self.kick();
+        self.kicks.kick();
         if self.records.is_some() {
             // What this client said is not for the next.
             self.notices.clear();
-            self.srcu.synchronize();
+            self.callbacks.synchronize();
         }
-        let _ = self.call(|driver| driver.closed());
+        let _ = self.callbacks.call(|driver| driver.closed());
         drop(outside);
         queues.retire();
         self.state.lock().open = false;
@@ -378,49 +305,8 @@ impl Port {
         }
         self.resetting.store(0, Relaxed);
         drop(state);
-        self.kick();
+        self.kicks.kick();
         Ok(result)
-    }
-
-    /// Wakes the kernel's ends.
-    pub(crate) fn kick(&self) {
-        self.kicks.fetch_add(1, Full);
-        self.wait.wake_all(0);
-    }
-
-    /// How often they were woken. Read it, look at the rings, then wait for it to change.
-    pub(crate) fn kicks(&self) -> u32 {
-        // ORDERING: pairs with the full read-modify-write in `kick` (litmus: kick).
-        self.kicks.load(Acquire)
-    }
-
-    /// Sleeps until the number of kicks is not `seen` any more; until any signal if
-    /// `interruptible`, else a fatal one; and at most `timeout_ns`.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Interrupted`]; [`Error::TimedOut`].
-    pub(crate) fn wait_for_kick(
-        &self,
-        seen: u32,
-        timeout_ns: Option<u64>,
-        interruptible: bool,
-    ) -> Result<(), Error> {
-        let kicked = || self.kicks() != seen;
-        match self.wait.wait(interruptible, timeout_ns, kicked) {
-            Ok(()) => Ok(()),
-            Err(error) if error == ETIMEDOUT => Err(Error::TimedOut),
-            Err(_) => Err(Error::Interrupted),
-        }
-    }
-
-    /// Gives the port its driver.
-    ///
-    /// # Safety
-    ///
-    /// `slot` and what it points at live until [`Self::revoke`] has returned.
-    pub(crate) unsafe fn set_driver(&self, slot: &Slot) {
-        self.slot.store(ptr::from_ref(slot).cast_mut(), Release);
     }
 
     /// Takes the driver away for good: all waiters wake, and no callback runs when this returns.
@@ -438,149 +324,41 @@ impl Port {
         for queue in queues.iter() {
             queue.set_gone();
         }
-        self.kick();
+        self.kicks.kick();
         if let Some(pool) = queues.pool() {
             self.stop_for_good(pool);
         }
-        // ORDERING: the grace period pairs with the section in `call` (litmus: callbacks-revoke).
-        self.slot.store(ptr::null_mut(), Release);
-        self.srcu.synchronize();
-        for queue in queues.0.into_iter().flatten() {
-            Queue::release(queue);
-        }
-    }
-
-    /// Runs `f` with the driver, unless it is gone.
-    pub(crate) fn call<R>(&self, f: impl FnOnce(&dyn Driver) -> R) -> Option<R> {
-        let _srcu = self.srcu.read_lock();
-        // ORDERING: pairs with the release store in `set_driver`
-        // (litmus: publish-pointer, callbacks-revoke).
-        let slot = self.slot.load(Acquire);
-        if slot.is_null() {
-            return None;
-        }
-        // SAFETY: `revoke` clears the pointer and waits for this section before slot and driver go.
-        Some(f(unsafe { &*(*slot).0 }))
+        self.callbacks.revoke();
+        queues.release();
     }
 
     /// Tells the kernel's ends that the process published: wakes who sleeps, and runs the driver's
     /// callback.
     pub(crate) fn notify(&self, queue: &Queue) {
-        self.kick();
-        let direction = queue.direction();
-        self.pending[direction as usize].store(1, Relaxed);
-        // ORDERING: pairs with the full barrier in `enable_callbacks`: one of the two sees the
-        // other, and takes what is pending (litmus: callbacks-enable).
-        smp_mb(Full);
-        self.dispatch(direction);
+        self.kicks.kick();
+        self.callbacks.set_pending(queue.direction());
+        self.dispatch(queue.direction());
     }
 
-    fn dispatch(&self, direction: Direction) {
-        if self.callbacks.load(Relaxed) != ENABLED || self.is_paused() {
+    /// Runs the callback of a direction if it is due.
+    pub(crate) fn dispatch(&self, direction: Direction) {
+        if self.is_paused() {
             return;
         }
-        let _ = self.call(|driver| {
-            // ORDERING: inside the SRCU section, so that `disable_callbacks` waits for who saw
-            // "enabled" (litmus: callbacks-disable).
-            if self.callbacks.load(Relaxed) != ENABLED
-                || self.pending[direction as usize].xchg(0, Full) == 0
-            {
-                return;
-            }
-            match direction {
+        self.callbacks
+            .run_pending(direction, |driver| match direction {
                 Direction::Output => driver.room_available(),
                 Direction::Input if self.returns_empty() => driver.room_available(),
                 Direction::Input => driver.data_available(),
-            }
-        });
-    }
-
-    /// Whether this is a stream that does not run: its driver is not told of anything.
-    fn is_paused(&self) -> bool {
-        self.records.is_some()
-            && self
-                .with_pool(|pool| pool.state() != StreamState::Running)
-                .unwrap_or(true)
-    }
-
-    /// Whether what the client sends are buffers that are free again.
-    fn returns_empty(&self) -> bool {
-        self.records.is_some()
-            && self
-                .with_pool(|pool| pool.mode() == Mode::Output)
-                .unwrap_or(false)
-    }
-
-    fn with_pool<R>(&self, f: impl FnOnce(&Pool) -> R) -> Result<R, Error> {
-        self.with_queue(Direction::Output, |queue| {
-            queue.pool().map(f).ok_or(Error::Invalid)
-        })
-    }
-
-    /// Tells the driver of a stream that has just started to have a look.
-    pub(crate) fn notify_started(&self) {
-        self.pending[Direction::Input as usize].store(1, Relaxed);
-        // ORDERING: pairs with the full barrier in `notify`: one of the two sees the other, and
-        // tells the driver (litmus: callbacks-enable).
-        smp_mb(Full);
-        self.dispatch(Direction::Input);
-    }
-
-    /// Has the driver's input callback run soon, with a token.
-    ///
-    /// # Errors
-    ///
-    /// `EAGAIN`: too many wait already.
-    pub(crate) fn notice(port: Arc<Port>, token: u32) -> Result {
-        port.notices.push(token)?;
-        // If it is queued already, it has not begun, and will find the token.
-        let _ = work::queue().enqueue::<Arc<Port>, NOTICE_WORK>(port);
-        Ok(())
-    }
-
-    /// Runs the driver's input callback in this thread.
-    ///
-    /// # Errors
-    ///
-    /// The driver's own; `ENODEV`.
-    pub(crate) fn notice_sync(&self, token: u32) -> Result {
-        self.call(|driver| driver.input_sync_callback(token))
-            .unwrap_or(Err(ENODEV))
-    }
-
-    fn run_notices(&self) {
-        let _ = self.call(|driver| {
-            // Inside the section, as in `dispatch`, and looked at each time: who disables callbacks
-            // waits for one of them at most.
-            while self.callbacks.load(Relaxed) == ENABLED {
-                match self.notices.pop() {
-                    Some(token) => driver.input_callback(token),
-                    None => break,
-                }
-            }
-        });
-    }
-
-    /// No callback runs when this returns, nor starts until [`Self::enable_callbacks`].
-    pub(crate) fn disable_callbacks(&self) {
-        let _ = self.callbacks.cmpxchg(ENABLED, DISABLED, Full);
-        self.srcu.synchronize();
+            });
     }
 
     /// Runs what came while callbacks were disabled, and those to come.
     pub(crate) fn enable_callbacks(&self) {
-        let _ = self.callbacks.cmpxchg(DISABLED, ENABLED, Full);
-        // ORDERING: pairs with the full barrier in `notify` (litmus: callbacks-enable).
-        smp_mb(Full);
+        self.callbacks.enable();
         self.dispatch(Direction::Output);
         self.dispatch(Direction::Input);
         self.run_notices();
-    }
-
-    /// No callback runs when this returns, nor ever again.
-    pub(crate) fn cancel_callbacks(&self) {
-        self.callbacks.xchg(CANCELLED, Full);
-        self.srcu.synchronize();
     }
 
     /// Runs `f` with the open session's queue of a direction, from process context.

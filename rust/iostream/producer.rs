@@ -184,11 +184,11 @@ impl Producer {
         interruptible: bool,
     ) -> Result<(), Error> {
         might_sleep();
-        let kicks = self.port.kicks();
+        let kicks = self.port.kicks.count();
         if self.arm_room(len)? {
             return Ok(());
         }
-        self.port.wait_for_kick(kicks, timeout_ns, interruptible)
+        self.port.kicks.wait(kicks, timeout_ns, interruptible)
     }
 
     /// Asks the process to notify once an entry of `len` bytes fits, or more: a quarter of the

@@ -16,10 +16,10 @@ use crate::{
     endpoint::Endpoint,
     node::{Node, SessionCount},
     notify::WaitQueue,
-    port::SessionQueues,
     queue::Queue,
     refs::PortRef,
     ring::uapi,
+    session_queues::SessionQueues,
     stream::pool::Pool,
 };
 
@@ -158,9 +158,13 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// `EBADFD`: not set up; `ENOTTY`: no stream.
+    /// `ENOTTY`: no stream.
     pub(crate) fn pool(&self) -> Result<&Pool> {
-        self.attached()?.queues.pool().ok_or(ENOTTY)
+        self.attached()
+            .map_err(|_| ENOTTY)?
+            .queues
+            .pool()
+            .ok_or(ENOTTY)
     }
 
     /// As [`Self::pool`], if the driver is there.

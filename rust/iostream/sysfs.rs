@@ -9,6 +9,8 @@
 //! unopened             drivers' nodes: entries refused because nobody had it open
 //! output/*, input/*    drivers' nodes: the counters of the open session's queue
 //! ```
+//!
+//! Those of streams are in `stream/sysfs.rs`.
 
 use core::mem::offset_of;
 
@@ -20,16 +22,24 @@ use crate::{
     limits,
     node::{chars, Node},
     queue::Counter,
+    stream,
 };
 
 /// Writes what a file shows; an error if it makes no sense for this node.
-type Show = fn(&Node, Out) -> Result<isize>;
+pub(crate) type Show = fn(&Node, Out) -> Result<isize>;
+/// Does what is written to a file.
+pub(crate) type Store = fn(&Node, &str) -> Result;
 
 /// The page that sysfs gives for a file's text.
-struct Out(*mut c_char);
+pub(crate) struct Out(*mut c_char);
 
 impl Out {
-    fn line(self, value: impl fmt::Display) -> Result<isize> {
+    /// A line of text.
+    ///
+    /// # Errors
+    ///
+    /// None; as what shows wants it.
+    pub(crate) fn line(self, value: impl fmt::Display) -> Result<isize> {
         // SAFETY: `%pA` takes a pointer to `fmt::Arguments`; the page is sysfs's.
         let len = unsafe {
             c::sysfs_emit(
@@ -42,10 +52,12 @@ impl Out {
     }
 }
 
+/// One file.
 #[repr(C)]
-struct Attribute {
+pub(crate) struct Attribute {
     attribute: c::device_attribute,
     show: Show,
+    store: Option<Store>,
     applies: fn(&Node) -> bool,
 }
 
@@ -54,21 +66,29 @@ impl Attribute {
         clippy::needless_update,
         reason = "how many fields there are depends on the kernel's configuration"
     )]
-    const fn new(name: &'static CStr, applies: fn(&Node) -> bool, show: Show) -> Self {
+    pub(crate) const fn new(
+        name: &'static CStr,
+        applies: fn(&Node) -> bool,
+        show: Show,
+        store: Option<Store>,
+    ) -> Self {
         Self {
             attribute: c::device_attribute {
                 attr: c::attribute {
                     name: chars(name),
-                    mode: 0o444,
+                    mode: if store.is_some() { 0o644 } else { 0o444 },
                     // There is more in a kernel with lockdep.
                     ..pin_init::zeroed()
                 },
                 __bindgen_anon_1: c::device_attribute__bindgen_ty_1 {
                     show: Some(show_trampoline),
                 },
-                ..pin_init::zeroed()
+                __bindgen_anon_2: c::device_attribute__bindgen_ty_2 {
+                    store: Some(store_trampoline),
+                },
             },
             show,
+            store,
             applies,
         }
     }
@@ -94,6 +114,34 @@ unsafe extern "C" fn show_trampoline(
     }
 }
 
+/// # Safety
+///
+/// `dev` is a node's device, `attribute` one of this file's, `buffer` holds `count` bytes.
+unsafe extern "C" fn store_trampoline(
+    dev: *mut c::device,
+    attribute: *mut c::device_attribute,
+    buffer: *const c_char,
+    count: usize,
+) -> isize {
+    // SAFETY: As in `show_trampoline`; the bytes are sysfs's own copy of what was written.
+    let (node, store, text) = unsafe {
+        (
+            Node::from_device(dev),
+            (*attribute.cast::<Attribute>()).store,
+            core::slice::from_raw_parts(buffer.cast::<u8>(), count),
+        )
+    };
+    let stored = match (store, core::str::from_utf8(text)) {
+        (Some(store), Ok(text)) => store(node, text.trim_end_matches('\n')),
+        (None, _) => Err(EACCES),
+        (_, Err(_)) => Err(EINVAL),
+    };
+    match stored {
+        Ok(()) => count as isize,
+        Err(error) => error.to_errno() as isize,
+    }
+}
+
 /// Whether a file makes sense for this node.
 ///
 /// # Safety
@@ -113,7 +161,8 @@ unsafe extern "C" fn is_visible(
         )
     };
     if applies(node) {
-        0o444
+        // SAFETY: The caller's promise.
+        unsafe { (*attribute).mode }
     } else {
         // Said of its first file, it hides a whole group.
         c::SYSFS_GROUP_INVISIBLE as c::umode_t
@@ -149,39 +198,45 @@ fn has(node: &Node, direction: Direction) -> bool {
     node.ports().first().is_some_and(|port| port.has(direction))
 }
 
+/// A static table of files: name, whether a node has it, what it shows, what writing does.
 macro_rules! attributes {
-    ($static:ident: $($name:literal if $applies:expr => $show:expr,)*) => {
-        static $static: Table<{ [$($name),*].len() }> =
-            Table([$(Attribute::new($name, $applies, $show)),*]);
+    ($static:ident: $($name:literal if $applies:expr => $show:expr $(, store $store:expr)?;)*) => {
+        pub(crate) static $static: Table<{ [$($name),*].len() }> = Table([
+            $(Attribute::new($name, $applies, $show, attributes!(@store $($store)?))),*
+        ]);
     };
+    (@store) => { None };
+    (@store $store:expr) => { Some($store) };
 }
+pub(crate) use attributes;
 
 macro_rules! counters {
     ($static:ident, $direction:expr) => {
         attributes! { $static:
-            c"entries" if |n| has(n, $direction) => |n, o| counter(n, o, $direction, Counter::Entries),
-            c"bytes" if |n| has(n, $direction) => |n, o| counter(n, o, $direction, Counter::Bytes),
-            c"wakeups_sent" if |n| has(n, $direction) => |n, o| counter(n, o, $direction, Counter::WakeupsSent),
-            c"wakeups_suppressed" if |n| has(n, $direction) => |n, o| counter(n, o, $direction, Counter::WakeupsSuppressed),
-            c"notifications" if |n| has(n, $direction) => |n, o| counter(n, o, $direction, Counter::Notifications),
-            c"full" if |n| has(n, $direction) => |n, o| counter(n, o, $direction, Counter::Full),
-            c"lost" if |n| has(n, $direction) => |n, o| counter(n, o, $direction, Counter::Lost),
-            c"corrupt" if |n| has(n, $direction) => |n, o| counter(n, o, $direction, Counter::Corrupt),
-            c"high_water_bytes" if |n| has(n, $direction) => |n, o| counter(n, o, $direction, Counter::HighWater),
+            c"entries" if |n| has(n, $direction) => |n, o| counter(n, o, $direction, Counter::Entries);
+            c"bytes" if |n| has(n, $direction) => |n, o| counter(n, o, $direction, Counter::Bytes);
+            c"wakeups_sent" if |n| has(n, $direction) => |n, o| counter(n, o, $direction, Counter::WakeupsSent);
+            c"wakeups_suppressed" if |n| has(n, $direction) => |n, o| counter(n, o, $direction, Counter::WakeupsSuppressed);
+            c"notifications" if |n| has(n, $direction) => |n, o| counter(n, o, $direction, Counter::Notifications);
+            c"full" if |n| has(n, $direction) => |n, o| counter(n, o, $direction, Counter::Full);
+            c"lost" if |n| has(n, $direction) => |n, o| counter(n, o, $direction, Counter::Lost);
+            c"corrupt" if |n| has(n, $direction) => |n, o| counter(n, o, $direction, Counter::Corrupt);
+            c"high_water_bytes" if |n| has(n, $direction) => |n, o| counter(n, o, $direction, Counter::HighWater);
         }
     };
 }
 
-struct Table<const N: usize>([Attribute; N]);
+/// Files, for a group.
+pub(crate) struct Table<const N: usize>(pub(crate) [Attribute; N]);
 
 // SAFETY: Immutable; sysfs only reads it.
 unsafe impl<const N: usize> Sync for Table<N> {}
 
 attributes! { NODE:
-    c"name" if |_| true => name,
-    c"sessions" if |_| true => sessions,
-    c"pages" if |node| node.is_built_in() => pages,
-    c"unopened" if |node| !node.is_built_in() => unopened,
+    c"name" if |_| true => name;
+    c"sessions" if |_| true => sessions;
+    c"pages" if |node| node.is_built_in() => pages;
+    c"unopened" if |node| !node.is_built_in() => unopened;
 }
 counters!(OUTPUT, Direction::Output);
 counters!(INPUT, Direction::Input);
@@ -208,6 +263,8 @@ const fn pointers<const N: usize, const M: usize>(
 static NODE_POINTERS: Pointers<c::attribute, 5> = pointers(&NODE);
 static OUTPUT_POINTERS: Pointers<c::attribute, 10> = pointers(&OUTPUT);
 static INPUT_POINTERS: Pointers<c::attribute, 10> = pointers(&INPUT);
+static STREAM_POINTERS: Pointers<c::attribute, 9> = pointers(&stream::sysfs::STREAM);
+static COUNTERS_POINTERS: Pointers<c::attribute, 9> = pointers(&stream::sysfs::COUNTERS);
 
 struct Group(Opaque<c::attribute_group>);
 
@@ -239,10 +296,15 @@ static NODE_GROUP: Group = Group::new(None, &NODE_POINTERS);
 static OUTPUT_GROUP: Group = Group::new(Some(c"output"), &OUTPUT_POINTERS);
 static INPUT_GROUP: Group = Group::new(Some(c"input"), &INPUT_POINTERS);
 
-static GROUPS: Pointers<c::attribute_group, 4> = Pointers([
+static STREAM_GROUP: Group = Group::new(None, &STREAM_POINTERS);
+static COUNTERS_GROUP: Group = Group::new(Some(c"stream"), &COUNTERS_POINTERS);
+
+static GROUPS: Pointers<c::attribute_group, 6> = Pointers([
     NODE_GROUP.0.get(),
     OUTPUT_GROUP.0.get(),
     INPUT_GROUP.0.get(),
+    STREAM_GROUP.0.get(),
+    COUNTERS_GROUP.0.get(),
     core::ptr::null(),
 ]);
 

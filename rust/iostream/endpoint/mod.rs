@@ -20,9 +20,9 @@ use kernel::{
 use crate::{
     config::{Direction, QueueConfig},
     driver::{Config, Ports, Registration},
-    port::SessionQueues,
     refs::PortRef,
     ring::uapi,
+    session_queues::SessionQueues,
 };
 use record::Generator;
 use service::{Kind, Service};

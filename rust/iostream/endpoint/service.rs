@@ -163,13 +163,13 @@ impl Service {
             };
             // While both sides are busy nobody asks to be woken, and nobody makes a system call.
             let arm = if spins < SPINS { Arm::No } else { Arm::Quarter };
-            let kicks = self.port.kicks();
+            let kicks = self.port.kicks.count();
             // Apart, so that the lock is let go of before anything waits.
             let stepped = self.step(&mut self.kind.lock(), left, batch, arm);
             let step = match stepped {
                 // The session is open, or this call would not be: its queue is being reset.
                 Err(Error::NotOpen | Error::Stale) => {
-                    self.port.wait_for_kick(kicks, timeout, true)?;
+                    self.port.kicks.wait(kicks, timeout, true)?;
                     continue;
                 }
                 step => step?,
@@ -190,7 +190,7 @@ impl Service {
                     unsafe { bindings::iostream_cpu_relax() };
                 }
                 Step::Stuck => {
-                    self.port.wait_for_kick(kicks, timeout, true)?;
+                    self.port.kicks.wait(kicks, timeout, true)?;
                     spins = 0;
                 }
             }

@@ -23,6 +23,7 @@
 //! ```
 
 mod buffer;
+mod callbacks;
 pub(crate) mod config;
 mod control;
 pub(crate) mod descriptor;
@@ -31,6 +32,7 @@ mod notices;
 pub(crate) mod pool;
 mod record;
 pub(crate) mod state;
+pub(crate) mod sysfs;
 
 use core::marker::PhantomData;
 
@@ -51,6 +53,7 @@ pub use control::Control;
 pub use record::BufferRecord;
 pub use state::Stop;
 
+pub(crate) use callbacks::NOTICE_WORK;
 pub(crate) use control::Records;
 pub(crate) use notices::Notices;
 

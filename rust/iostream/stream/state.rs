@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     config::{Direction, Wake},
-    port::{Port, SessionQueues},
+    port::Port,
     queue::Queue,
     ring::{self, uapi},
 };
@@ -91,7 +91,10 @@ impl Port {
             pool.fix_mode();
             // First, so that the driver may send from its callback on.
             pool.set_state(State::Running);
-            let started = self.call(|driver| driver.start()).unwrap_or(Err(ENODEV));
+            let started = self
+                .callbacks
+                .call(|driver| driver.start())
+                .unwrap_or(Err(ENODEV));
             if let Err(error) = started {
                 pool.set_state(before);
                 return Err(error);
@@ -115,7 +118,8 @@ impl Port {
             State::Suspended => return Err(EALREADY),
             State::Running => {}
         }
-        self.call(|driver| driver.suspend())
+        self.callbacks
+            .call(|driver| driver.suspend())
             .unwrap_or(Err(ENODEV))?;
         pool.set_state(State::Suspended);
         Ok(())
@@ -136,7 +140,9 @@ impl Port {
         if pool.state() == State::Stopped {
             return Err(EALREADY);
         }
-        self.call(|driver| driver.stop(how)).ok_or(ENODEV)?;
+        self.callbacks
+            .call(|driver| driver.stop(how))
+            .ok_or(ENODEV)?;
         pool.set_state(State::Stopped);
         let discarded = match how {
             Stop::Discard => self.discard(&pool)?,
@@ -150,7 +156,7 @@ impl Port {
     pub(crate) fn stop_for_good(&self, pool: &Pool) {
         let _one = self.changing.lock();
         if pool.state() != State::Stopped {
-            let _ = self.call(|driver| driver.stop(Stop::Discard));
+            let _ = self.callbacks.call(|driver| driver.stop(Stop::Discard));
             pool.set_state(State::Stopped);
         }
     }
@@ -173,7 +179,8 @@ impl Port {
         if pool.spec().output_only {
             return Err(EOPNOTSUPP);
         }
-        self.call(|driver| driver.mode_change(mode))
+        self.callbacks
+            .call(|driver| driver.mode_change(mode))
             .unwrap_or(Err(ENODEV))?;
         pool.set_mode(mode)
     }
@@ -306,23 +313,5 @@ impl Port {
         }
         let queue = self.open_queue(Direction::Output).ok_or(ENOTCONN)?;
         queue.pool_arc().ok_or(ENOTTY)
-    }
-}
-
-impl SessionQueues {
-    /// The pool of a stream's session.
-    pub(crate) fn pool(&self) -> Option<&Pool> {
-        self.get(Direction::Output).and_then(|queue| queue.pool())
-    }
-
-    /// Queues and pool of a session of a stream, with no buffers yet.
-    ///
-    /// # Errors
-    ///
-    /// `EDQUOT`; `ENOMEM`; `E2BIG`.
-    pub(crate) fn new_stream(spec: &super::config::StreamSpec, max_buffers: u32) -> Result<Self> {
-        let pool = Pool::new(*spec, max_buffers)?;
-        let config = spec.queue(max_buffers)?;
-        Self::new(Some(config), Some(config), Some(&pool))
     }
 }
