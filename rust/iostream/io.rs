@@ -36,7 +36,13 @@ fn copy_flags() -> Flags {
 /// which stays; `EBUSY`: the process has mapped its end; `ENODEV`; `EINTR`; `EFAULT`.
 pub(crate) fn read(session: &Session, iov: &mut IovIterDest<'_>, access: Access) -> Result<usize> {
     let queue = session.queue(Direction::Output)?;
+    // With a watermark a call that waits does so until the queue is ready; others take what is there.
+    let mut look_first = !access.nonblocking && queue.watermark().0 != 0;
     let (len, wake) = loop {
+        if look_first {
+            wait(queue, access)?;
+            look_first = false;
+        }
         {
             let _one = queue.call_lock.lock();
             let _claim = queue.region().claim_for_call()?;

@@ -39,6 +39,7 @@ const _: () = {
     assert!(size_of::<uapi::iostream_counters>() == 9 * 8);
     assert!(size_of::<uapi::iostream_queue>() == 2 * 4 + 8 + 2 * 4 + 6 * 8 + 9 * 8);
     assert!(size_of::<uapi::iostream_eventfd>() == 2 * 4);
+    assert!(size_of::<uapi::iostream_watermark>() == 2 * 4 + 2 * 8);
     assert!(size_of::<uapi::iostream_run>() == 3 * 8 + 2 * 4);
     assert!(size_of::<uapi::iostream_endpoint>() == 2 * 4 + 5 * 8);
     assert!(size_of::<uapi::iostream_info>() == 128 + 9 * 8);
@@ -94,6 +95,10 @@ pub(crate) fn ioctl(session: &Session, command: u32, arg: usize) -> Result {
             ran
         }
         uapi::IOSTREAM_IOC_ENDPOINT => write(arg, session.endpoint()?.stats()),
+        uapi::IOSTREAM_IOC_WATERMARK => {
+            let request: uapi::iostream_watermark = read(arg)?;
+            set_watermark(session, &request)
+        }
         _ => stream_ioctl(session, command, arg),
     }
 }
@@ -168,6 +173,15 @@ fn describe(session: &Session, direction: Direction) -> Result<uapi::iostream_qu
         data_offset: mmap::offset(direction, Area::Data),
         counters: queue.counters(),
     })
+}
+
+fn set_watermark(session: &Session, request: &uapi::iostream_watermark) -> Result {
+    let direction = Direction::from_arg(request.direction)?;
+    if direction != Direction::Output || request.reserved != 0 {
+        return Err(EINVAL);
+    }
+    let queue = session.live_queue(direction)?;
+    queue.set_watermark(request.bytes, request.latency_ns)
 }
 
 fn describe_stream(pool: &Pool) -> uapi::iostream_stream {

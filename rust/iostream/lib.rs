@@ -12,9 +12,12 @@
 //! driver      what a driver's author reads: Config, Ports, Registration, Driver
 //! producer    the kernel's end of an output queue
 //! consumer    the kernel's end of an input queue
+//! stream      buffers that travel through two queues: Stream, Buffer, Control
 //! port        what ends, node and session share; sessions come and go behind it
-//! queue       one queue of one session: region, kernel's end, counters; config: how it is described
-//! region      its pages, and how they are mapped
+//!             callbacks: how a driver is called; kicks: where the kernel's ends sleep
+//! queue       one queue of one session: region, kernel's end, counters; config: how it is described;
+//!             queue::ready: whether the process can go on, by watermark and timer
+//! region      a queue's pages, and how they are mapped; pages: shared pages of any kind
 //! notify      waking the process
 //! node        device nodes; device: their file operations; session: one open
 //! io, ioctl, mmap, sysfs    what the file operations do
@@ -27,14 +30,15 @@
 //! ```text
 //! mm->mmap_lock is taken inside Queue::call_lock (copies to and from the process);
 //!     nothing here is taken inside mmap_lock but atomics
-//! Session::set_up, Queue::call_lock  >  Port::state
+//! Port::changing  >  Port::srcu, Port::state
+//! Session::set_up, Queue::call_lock  >  Port::state  >  Records::state  >  Pool::joining
 //! Port::srcu (read side, callbacks)  >  a driver's own locks
 //! endpoint Service::kind  >  nothing of ours but RCU
-//! NAMES is innermost
+//! NAMES is innermost; so are Watermark::lock and Notices::waiting, in any context
 //! ```
 //!
-//! `Port::state` is not held while a driver is called. Registrations wait for `Port::srcu`, so they
-//! are not dropped inside a callback.
+//! `Port::state` is not held while a driver is called. Registrations wait for `Port::srcu` and
+//! `Port::changing`, so they are not dropped inside a callback.
 
 pub(crate) mod bindings;
 mod callbacks;
@@ -63,6 +67,7 @@ mod session;
 mod session_queues;
 pub mod stream;
 mod sysfs;
+mod timer;
 mod work;
 
 pub use config::{QueueConfig, Wake};

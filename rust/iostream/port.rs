@@ -255,6 +255,9 @@ impl Port {
         }
         let _ = self.callbacks.call(|driver| driver.closed());
         drop(outside);
+        if let Some(pool) = queues.pool() {
+            pool.end();
+        }
         queues.retire();
         self.state.lock().open = false;
     }

@@ -5,6 +5,8 @@
 //! A driver reaches it through [`Producer`](crate::Producer) and [`Consumer`](crate::Consumer), a
 //! process through its mappings or `io.rs`.
 
+mod ready;
+
 use core::{cell::UnsafeCell, mem::offset_of};
 
 use kernel::{
@@ -27,6 +29,7 @@ use crate::{
     stream::pool::Pool,
     work,
 };
+use ready::Watermark;
 
 /// One counter of the info page.
 #[derive(Clone, Copy)]
@@ -68,6 +71,8 @@ pub(crate) struct Queue {
     end: UnsafeCell<End>,
     #[pin]
     pub(crate) notify: Notify,
+    #[pin]
+    watermark: Watermark,
     /// What the kernel's end last published; poll reads it here, not from shared memory.
     kernel_pos: Atomic<u64>,
     generation: Atomic<u64>,
@@ -99,6 +104,8 @@ impl WorkItem for Queue {
         // ORDERING: producers may still be in a section in which they found the queue published
         // (litmus: retire).
         rcu::synchronize_rcu();
+        // Nobody can start it any more.
+        queue.cancel_timer();
         drop(queue);
     }
 }
@@ -149,6 +156,7 @@ impl Queue {
                 pool,
                 end: UnsafeCell::new(end),
                 notify <- Notify::new(events),
+                watermark <- Watermark::new(),
                 kernel_pos: Atomic::new(0),
                 generation: Atomic::new(1),
                 corrupt_before_reset: Atomic::new(0),
@@ -326,6 +334,9 @@ impl Queue {
         // ORDERING: pairs with the full barriers of `Notify::arm` and `ring::Consumer::arm`
         // (litmus: wake-consumer, wake-poll).
         smp_mb(Full);
+        if self.watermark.is_set() {
+            return self.finish_with_watermark(producer, wake == Wake::Force);
+        }
         let crossed = producer.crossed_armed();
         self.finish_publication(crossed, wake == Wake::Force);
     }
@@ -380,89 +391,11 @@ impl Queue {
         }
     }
 
-    /// After an enqueue that found no room: counts it, and wakes a waiting consumer.
-    #[cold]
-    pub(crate) fn found_full(&self, producer: &mut ring::Producer<Mapped>) {
-        self.count(Counter::Full, 1);
-        let waits = producer.must_wake_full();
-        if self.notify.take_armed() || waits {
-            self.wake_user();
-        }
-    }
-
     /// Wakes the process. Any context.
     #[cold]
     pub(crate) fn wake_user(&self) {
         self.counter(Counter::WakeupsSent).add(1, Relaxed);
         self.notify.wake_user();
-    }
-
-    /// Whether poll may say that the process can go on: entries wait, or the room asked for is
-    /// there. `Err` if the process's position cannot be right.
-    pub(crate) fn is_ready(&self) -> Result<bool, ring::Error> {
-        let Some((user, kernel)) = self.both_positions() else {
-            return Ok(true);
-        };
-        let size = self.geometry().data_bytes();
-        let used = match self.direction {
-            Direction::Output => kernel.wrapping_sub(user),
-            Direction::Input => user.wrapping_sub(kernel),
-        };
-        if used > size && !self.config.overwrite {
-            return Err(ring::Error::Corrupt);
-        }
-        match self.direction {
-            Direction::Output => Ok(used != 0),
-            Direction::Input => Ok(size - used >= self.wanted_room()),
-        }
-    }
-
-    /// The process's position and the kernel's end's, as they were at one moment; `None` if they
-    /// move too fast to tell, which is ready enough.
-    fn both_positions(&self) -> Option<(u64, u64)> {
-        // ORDERING: the caller armed before, with a full barrier; see `Notify::arm`. The acquire
-        // load in `user_pos` pairs with the process's release store: what the process had seen of
-        // the kernel's end, `kernel_pos` shows (litmus: poll-positions, poll-moment).
-        let mut user = self.user_pos();
-        for _ in 0..4 {
-            let kernel = self.kernel_pos.load(Acquire);
-            let again = self.user_pos();
-            if user == again {
-                return Some((user, kernel));
-            }
-            user = again;
-        }
-        None
-    }
-
-    /// Whether the consumer has released all that was published.
-    pub(crate) fn is_drained(&self) -> bool {
-        self.both_positions()
-            .is_some_and(|(user, kernel)| user == kernel)
-    }
-
-    /// The process's own position, as it says.
-    fn user_pos(&self) -> u64 {
-        match self.direction {
-            Direction::Output => {
-                let offset = offset_of!(uapi::iostream_consumer, consumer_pos);
-                self.region.consumer_word(offset).load(Acquire)
-            }
-            Direction::Input => {
-                let offset = offset_of!(uapi::iostream_producer, producer_pos);
-                self.region.producer_word(offset).load(Acquire)
-            }
-        }
-    }
-
-    /// The room at which poll says that an input queue is writable.
-    fn wanted_room(&self) -> u64 {
-        let offset = offset_of!(uapi::iostream_producer, room_bytes);
-        let asked = match self.call_room.load(Relaxed) {
-            0 => self.region.producer_word(offset).load(Relaxed),
-            room => room,
-        };
-        asked.clamp(ring::occupied_bytes(0), self.geometry().data_bytes())
     }
 
     /// Marks the driver gone and wakes everybody.
@@ -493,7 +426,7 @@ impl Queue {
         let corrupt = self.counter(Counter::Corrupt).load(Relaxed);
         self.corrupt_before_reset.store(corrupt, Relaxed);
         self.region.zero_words();
-        self.kernel_pos.store(0, Relaxed);
+        self.reset_ready();
         self.call_room.store(0, Relaxed);
         // SAFETY: Nobody uses the end, says the caller; the words were just zeroed.
         unsafe { *self.end.get() = Self::fresh_end(&self.region, self.direction, self.config) };

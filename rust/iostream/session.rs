@@ -211,6 +211,10 @@ impl Session {
             }
         }
         if let (Some(pool), Some(records)) = (attached.queues.pool(), attached.port.records()) {
+            // As at the end of a file.
+            if pool.is_ended() {
+                events |= c::POLLIN | c::POLLRDNORM;
+            }
             // Buffers were added.
             if records.is_ahead_of(pool) {
                 events |= c::POLLPRI;
@@ -242,11 +246,12 @@ impl Session {
                 Direction::Input => "input",
             };
             let n = queue.counters();
+            let (watermark_bytes, latency_ns) = queue.watermark();
             seq_print!(
                 seq,
                 "iostream-{}:\tdata_bytes {} entries {} bytes {} wakeups_sent {} \
                  wakeups_suppressed {} notifications {} full {} lost {} corrupt {} \
-                 high_water_bytes {}\n",
+                 high_water_bytes {} watermark_bytes {} latency_ns {}\n",
                 name,
                 queue.geometry().data_bytes(),
                 n.entries,
@@ -258,6 +263,8 @@ impl Session {
                 n.lost,
                 n.corrupt,
                 n.high_water_bytes,
+                watermark_bytes,
+                latency_ns,
             );
         }
     }

@@ -53,6 +53,10 @@
  * run of whole buffers. Where it only reads (output) it must map without PROT_WRITE; else each
  * buffer can be mapped with PROT_WRITE once in a session.
  *
+ * poll says POLLIN when a descriptor waits, and, as at the end of a file, when the stream has run
+ * in this session and is stopped; POLLPRI when buffers were added. Before a process returns a
+ * buffer, it publishes that it has taken its descriptor, or its queue may seem to be full.
+ *
  * Where buffers are: nothing but descriptors moves them. Opening gives them out as said above;
  * start and suspend move none. Stop leaves the process what it has. Unless it drains, it takes what
  * is in the input queue back unprocessed, and asks the process to return, unread, the descriptors
@@ -80,6 +84,10 @@ enum {
 	/* The longest description of a stream, the closing zero byte included. */
 	IOSTREAM_DESCRIPTION_BYTES = 64,
 };
+
+/* The shortest and the longest latency of a watermark: 50 microseconds and an hour. */
+#define IOSTREAM_LATENCY_MIN_NS	50000ULL
+#define IOSTREAM_LATENCY_MAX_NS	3600000000000ULL
 
 /* Directions, as the arguments of calls. */
 enum {
@@ -136,7 +144,10 @@ struct iostream_info {
 	__u32 direction;		/* IOSTREAM_OUTPUT or IOSTREAM_INPUT */
 	__u64 generation;		/* raised by each IOSTREAM_IOC_RESET; starts at 1 */
 	__u64 gone;			/* 1 once the driver is gone: nothing will move any more */
-	__u64 reserved[9];
+	__u64 ready_pos;		/* output: with a watermark, entries before it are ready */
+	__u64 watermark_bytes;		/* output: as IOSTREAM_IOC_WATERMARK set it; 0: none */
+	__u64 latency_ns;		/* output: as IOSTREAM_IOC_WATERMARK set it; 0: no timer */
+	__u64 reserved[6];
 	struct iostream_counters counters;	/* at offset 128, a cache line of their own */
 };
 
@@ -278,6 +289,27 @@ struct iostream_eventfd {
 	__s32 fd;			/* an eventfd, or -1 to remove the one that is set */
 };
 
+/*
+ * Argument of IOSTREAM_IOC_WATERMARK. With a watermark an output queue is readable, and its
+ * consumer is woken, when
+ *
+ *	bytes wait, overhead included;
+ *	or latency_ns has passed since an entry came that nobody was told of;
+ *	or the producer found the queue full, or flushed it;
+ *	or the driver stopped or is gone;
+ *
+ * and stays so until all that waited then is consumed: until consumer_pos reaches info.ready_pos.
+ * This goes for poll, the eventfd and read(2) that waits; read(2) that does not wait takes what is
+ * there. Who arms in its own page stores consumer_pos + bytes, and looks at ready_pos, too, before
+ * it sleeps.
+ */
+struct iostream_watermark {
+	__u32 direction;		/* IOSTREAM_OUTPUT */
+	__u32 reserved;			/* zero */
+	__u64 bytes;			/* 0: none; at most data_bytes */
+	__u64 latency_ns;		/* 0: no timer; else IOSTREAM_LATENCY_MIN_NS to _MAX_NS */
+};
+
 /* Argument of IOSTREAM_IOC_RUN, for /dev/iostream alone. */
 struct iostream_run {
 	__u64 entries;			/* in: how many; 0: until the time-out or a signal */
@@ -390,6 +422,13 @@ enum {
 	IOSTREAM_IOC_RUN	= _IOWR('j', 0x06, struct iostream_run),
 	/* /dev/iostream: what the endpoint has seen. */
 	IOSTREAM_IOC_ENDPOINT	= _IOR('j', 0x07, struct iostream_endpoint),
+	/*
+	 * Set, change or remove (with zeros) the watermark of the output queue. Who waits is woken if
+	 * by the new one the queue is readable. It outlives IOSTREAM_IOC_RESET. EINVAL: the input
+	 * direction, or a latency without bytes; ERANGE: more bytes than the queue has, or a latency
+	 * out of range.
+	 */
+	IOSTREAM_IOC_WATERMARK	= _IOW('j', 0x08, struct iostream_watermark),
 
 	/*
 	 * The calls of streams, from here on. ENOTTY: the node has none.

@@ -8,7 +8,7 @@ use kernel::{
     mm::virt::VmaNew,
     page::{PAGE_SHIFT, PAGE_SIZE},
     prelude::*,
-    sync::atomic::{Atomic, Full, Relaxed, Release},
+    sync::atomic::{Atomic, Full, Relaxed},
 };
 
 use super::{
@@ -73,10 +73,9 @@ impl InfoPage {
 
     /// What begins before `pos` in the output queue is to be returned unread.
     pub(super) fn set_discarded_pos(&self, pos: u64) {
-        // ORDERING: before the wake-up that follows it; who reads it late takes a buffer that was
-        // discarded, and nothing else happens.
+        // Who reads it late takes a buffer that was discarded, and nothing else happens.
         self.word(offset_of!(uapi::iostream_stream_info, discarded_pos))
-            .store(pos, Release);
+            .store(pos, Relaxed);
     }
 
     /// See [`Self::set_discarded_pos`].

@@ -75,6 +75,8 @@ pub(crate) struct Pool {
     /// The mode, and `MODE_FIXED`.
     mode: Atomic<u32>,
     state: Atomic<u32>,
+    /// It ran in this session.
+    started: Atomic<u32>,
     sequence: Atomic<u64>,
     /// One thread at a time has buffers join.
     #[pin]
@@ -119,6 +121,7 @@ impl Pool {
                 joined: Atomic::new(0),
                 mode: Atomic::new(spec.mode as u32),
                 state: Atomic::new(State::Stopped as u32),
+                started: Atomic::new(0),
                 sequence: Atomic::new(0),
                 joining <- new_mutex!((), "iostream_join"),
                 work <- new_work!("iostream_pool"),
@@ -155,8 +158,11 @@ impl Pool {
         if let Some((_, record)) = slot.joined.as_ref() {
             record.set_references(to_client.into());
         }
-        slot.owner
-            .store(if to_client { CLIENT } else { FREE }, Relaxed);
+        let first = if to_client { CLIENT } else { FREE };
+        // What the driver has in its hands meanwhile stays there.
+        for other in [FREE, CLIENT] {
+            let _ = slot.owner.cmpxchg(other, first, Full);
+        }
     }
 
     /// How the driver described the stream.
@@ -248,7 +254,15 @@ impl Pool {
         State::from_word(self.state.load(Relaxed))
     }
 
+    /// Whether the stream ran in this session and is stopped: what is queued is all that comes.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.state() == State::Stopped && self.started.load(Relaxed) != 0
+    }
+
     pub(crate) fn set_state(&self, state: State) {
+        if state != State::Stopped {
+            self.started.store(1, Relaxed);
+        }
         self.state.store(state as u32, Relaxed);
         self.info.set_state(state);
     }
@@ -262,6 +276,15 @@ impl Pool {
     /// The number of the next buffer that is sent.
     pub(crate) fn next_sequence(&self) -> u64 {
         self.sequence.fetch_add(1, Relaxed)
+    }
+
+    /// The session has ended: nothing is out any more.
+    pub(crate) fn end(&self) {
+        for id in 0..self.count() {
+            if let Some(record) = self.record(id) {
+                record.set_references(0);
+            }
+        }
     }
 
     /// Takes a buffer that is free, beginning to look at `cursor`.

@@ -235,7 +235,7 @@ impl Port {
     fn wake_stopped(&self) {
         for direction in [Direction::Output, Direction::Input] {
             if let Some(queue) = self.open_queue(direction) {
-                queue.wake_user();
+                queue.make_ready();
             }
         }
     }

@@ -249,10 +249,34 @@ impl<M: Memory> Consumer<M> {
         // makes it do (litmus: wake-full).
         full_barrier();
         self.refresh()?;
-        let waits_for = self.memory.producer_wake_pos().load_relaxed();
-        let ahead = waits_for.wrapping_sub(self.published);
-        let waits = ahead != 0 && ahead <= self.geometry.data_bytes();
-        Ok(self.peer != known || waits)
+        Ok(self.peer != known || self.producer_waits())
+    }
+
+    /// As [`Self::arm`], for a consumer with a watermark: asks to be woken when `bytes` wait, overhead
+    /// included, or when the ring is found full. What was released must be published.
+    ///
+    /// Returns whether that much waits, or the producer waits for room already: then do not sleep.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`].
+    pub fn arm_watermark(&mut self, bytes: u64) -> Result<bool, Error> {
+        // More than the ring holds would never come.
+        let bytes = bytes.clamp(ENTRY_ALIGN, self.geometry.data_bytes());
+        let wake = self.pos.wrapping_add(bytes);
+        self.memory.consumer_wake_pos().store_relaxed(wake);
+        // ORDERING: pairs as in `arm_next` (litmus: wake-consumer, wake-full).
+        full_barrier();
+        self.refresh()?;
+        let waiting = self.peer.wrapping_sub(self.pos);
+        Ok(waiting >= bytes || self.producer_waits())
+    }
+
+    /// Whether the producer waits for room that was not published yet. Look after a full barrier.
+    fn producer_waits(&self) -> bool {
+        let wake = self.memory.producer_wake_pos().load_relaxed();
+        let ahead = wake.wrapping_sub(self.published);
+        ahead != 0 && ahead <= self.geometry.data_bytes()
     }
 
     /// Bytes that wait, headers and padding included, after a fresh look.

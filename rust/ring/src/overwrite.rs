@@ -136,11 +136,24 @@ impl<M: Memory> OverwriteReader<M> {
     ///
     /// [`Error::Corrupt`].
     pub fn arm(&mut self) -> Result<bool, Error> {
-        let wake = self.pos.wrapping_add(ENTRY_ALIGN);
+        self.arm_watermark(ENTRY_ALIGN)
+    }
+
+    /// As [`Self::arm`], for a reader with a watermark: asks to be woken when `bytes` wait, overhead
+    /// included; looks once more.
+    ///
+    /// Returns whether that much waits already.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`].
+    pub fn arm_watermark(&mut self, bytes: u64) -> Result<bool, Error> {
+        let bytes = bytes.clamp(ENTRY_ALIGN, self.geometry.data_bytes());
+        let wake = self.pos.wrapping_add(bytes);
         self.memory.consumer_wake_pos().store_relaxed(wake);
         // ORDERING: pairs with the full barrier in `Producer::must_wake` (litmus: wake-consumer).
         full_barrier();
-        Ok(self.look()? != self.pos)
+        Ok(self.look()?.wrapping_sub(self.pos) >= bytes)
     }
 
     /// Bytes that wait, headers and padding included.

@@ -8,8 +8,8 @@ mod loom_common;
 
 use std::sync::Arc;
 
-use iostream_ring::sync::{full_barrier, leave_out, Barrier};
-use iostream_ring::{Consumer, Error, Memory, Producer};
+use iostream_ring::sync::{leave_out, Barrier};
+use iostream_ring::{Consumer, Error, Producer};
 use loom::sync::Notify;
 use loom::thread;
 use loom_common::{model, pair, Mem, Owned};
@@ -164,7 +164,7 @@ enum Full {
     ArmOnly,
 }
 
-/// The consumer waits for three words, and only two fit: a watermark that is never reached. It
+/// The consumer waits for three words, and only two fit: a watermark that is never reached. Arming, it
 /// looks, too, whether the producer waits for room.
 fn watermark(full: Full) {
     model(3, move || {
@@ -191,15 +191,7 @@ fn watermark(full: Full) {
                 }
             }
         });
-        let memory = consumer.memory().clone();
-        memory.consumer_wake_pos().store_relaxed(24);
-        full_barrier();
-        let wanted = memory.producer_wake_pos().load_relaxed();
-        let waits = wanted
-            .wrapping_sub(consumer.published_pos())
-            .wrapping_sub(1)
-            < 24;
-        if consumer.available().unwrap() < 24 && !waits {
+        if !consumer.arm_watermark(24).unwrap() {
             notify.1.wait();
         }
         for i in 1..=2 {

@@ -177,6 +177,19 @@ impl Session {
         self.pass(IOSTREAM_IOC_EVENTFD, &mut eventfd)
     }
 
+    /// Sets the watermark of the output queue.
+    pub fn watermark(&self, bytes: u64, latency_ns: u64) -> Result<()> {
+        self.pass(
+            IOSTREAM_IOC_WATERMARK,
+            &mut iostream_watermark {
+                direction: OUTPUT,
+                reserved: 0,
+                bytes,
+                latency_ns,
+            },
+        )
+    }
+
     pub fn notify(&self, direction: u32) -> Result<()> {
         self.pass_direction(IOSTREAM_IOC_NOTIFY, direction)
     }

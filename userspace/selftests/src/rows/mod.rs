@@ -5,6 +5,7 @@
 use crate::clause::Clause;
 
 mod b01;
+mod b02;
 mod b03;
 mod b04;
 mod b05;
@@ -66,6 +67,8 @@ pub fn all() -> Vec<Clause> {
         u10::CLAUSES,
         u11::CLAUSES,
         b01::CLAUSES,
+        b02::CLAUSES,
+        b02::settings::CLAUSES,
         b03::CLAUSES,
         b04::CLAUSES,
         b05::CLAUSES,

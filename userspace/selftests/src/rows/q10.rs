@@ -44,7 +44,7 @@ fn info_page_agrees() {
             assert_eq!(info.max_entry_bytes, queue.max_entry_bytes);
             assert_eq!((info.direction, queue.direction), (direction, direction));
             assert_eq!((info.generation, queue.generation), (1, 1));
-            assert_eq!((info.gone, info.reserved), (0, [0; 9]));
+            assert_eq!((info.gone, info.reserved), (0, [0; 6]));
         }
     }
 }

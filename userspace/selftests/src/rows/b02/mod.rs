@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! B-02: with a watermark and a timer, when an output queue is readable and who is woken.
+//!
+//! Entries of 24 bytes take 32. A watermark of 96 is reached by the third.
+
+pub mod settings;
+
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::atomic::{fence, Ordering::*};
+use std::time::{Duration, Instant};
+
+use iostream_ring::uapi::iostream_info;
+use rustix::event::{eventfd, EventfdFlags, PollFlags};
+use rustix::io::Errno;
+
+use crate::clause::Clause;
+use crate::driver::{entry, Driver};
+use crate::raw::{consumer, Area, Output, Session, OUTPUT};
+use crate::waiting::woken_by;
+
+pub const CLAUSES: &[Clause] = &[
+    Clause::new("B-02/watermark-reached", watermark_reached),
+    Clause::new("B-02/below-stays-asleep", below_stays_asleep),
+    Clause::new("B-02/ready-until-consumed", ready_until_consumed),
+    Clause::new("B-02/timer-expired", timer_expired),
+    Clause::new("B-02/timer-for-each-entry", timer_for_each_entry),
+    Clause::new("B-02/timer-from-interrupt", timer_from_interrupt),
+    Clause::new("B-02/full-wakes", full_wakes),
+    Clause::new("B-02/full-batch-wakes", full_batch_wakes),
+    Clause::new("B-02/flush-wakes", flush_wakes),
+    Clause::new("B-02/forced-entry-wakes", forced_entry_wakes),
+    Clause::new("B-02/gone-wakes", gone_wakes),
+    Clause::new("B-02/eventfd", by_eventfd),
+    Clause::new("B-02/eventfd-armed-by-hand", eventfd_armed_by_hand),
+    Clause::new("B-02/eventfd-set-when-ready", eventfd_set_when_ready),
+    Clause::new("B-02/read-waits", read_waits),
+    Clause::new("B-02/nonblocking-read-takes", nonblocking_read_takes),
+    Clause::new("B-02/overwriting-queue", overwriting_queue),
+];
+
+const MS: u64 = 1_000_000;
+const NONE: PollFlags = PollFlags::empty();
+
+/// A driver's node with an output queue of a page, and a session with a watermark.
+fn watched(bytes: u64, latency_ns: u64) -> (Driver, Session) {
+    let driver = Driver::new(4096, 0);
+    let session = driver.open();
+    session.watermark(bytes, latency_ns).unwrap();
+    (driver, session)
+}
+
+fn wakeups(session: &Session) -> u64 {
+    session.counters(OUTPUT).wakeups_sent
+}
+
+/// Sleeps in poll until `wake` has woken it.
+fn polled(session: &Session, wake: impl FnOnce()) -> PollFlags {
+    woken_by(libc::SYS_ppoll, || session.poll(PollFlags::IN, -1), wake)
+}
+
+fn watermark_reached() {
+    let (driver, session) = watched(96, 0);
+    let mut output = Output::new(&session);
+    for _ in 0..10 {
+        let before = wakeups(&session);
+        let woken = polled(&session, || {
+            for _ in 0..2 {
+                driver.does("enqueue 24");
+                assert_eq!(wakeups(&session), before);
+            }
+            driver.does("enqueue 24");
+        });
+        assert_eq!(woken, PollFlags::IN);
+        assert_eq!((output.available(), wakeups(&session)), (96, before + 1));
+        while output.take().is_some() {}
+    }
+    // By one large entry, and by a batch, as well.
+    assert_eq!(
+        polled(&session, || driver.does("enqueue 88")),
+        PollFlags::IN
+    );
+    while output.take().is_some() {}
+    assert_eq!(
+        polled(&session, || driver.does("batch 3 24")),
+        PollFlags::IN
+    );
+}
+
+fn below_stays_asleep() {
+    let (driver, session) = watched(96, 0);
+    assert_eq!(session.poll(PollFlags::IN, 0), NONE);
+    for _ in 0..2 {
+        driver.does("enqueue 24");
+        assert_eq!(session.poll(PollFlags::IN, 30), NONE);
+    }
+    let counters = session.counters(OUTPUT);
+    assert_eq!((counters.wakeups_sent, counters.wakeups_suppressed), (0, 2));
+}
+
+/// What was reached stays so, or a program that takes one entry a turn would starve on the rest.
+fn ready_until_consumed() {
+    let (driver, session) = watched(96, 0);
+    let mut output = Output::new(&session);
+    for _ in 0..3 {
+        driver.does("enqueue 24");
+    }
+    for _ in 0..3 {
+        assert_eq!(session.poll(PollFlags::IN, -1), PollFlags::IN);
+        output.take().unwrap();
+    }
+    assert_eq!(session.poll(PollFlags::IN, 0), NONE);
+    driver.does("enqueue 24");
+    assert_eq!(session.poll(PollFlags::IN, 0), NONE, "counted anew");
+}
+
+fn timer_expired() {
+    let (driver, session) = watched(4096, 40 * MS);
+    let mut start = Instant::now();
+    let woken = polled(&session, || {
+        start = Instant::now();
+        driver.does("enqueue 24");
+    });
+    let waited = start.elapsed();
+    assert_eq!((woken, wakeups(&session)), (PollFlags::IN, 1));
+    assert!(waited >= Duration::from_millis(40), "{waited:?}");
+    // It is told of once.
+    assert_eq!(session.poll(PollFlags::IN, 0), PollFlags::IN);
+    assert_eq!(wakeups(&session), 1);
+}
+
+/// Each entry that comes after the timer has fired starts it again.
+fn timer_for_each_entry() {
+    let (driver, session) = watched(4096, MS);
+    let mut output = Output::new(&session);
+    for i in 0..50 {
+        assert_eq!(
+            polled(&session, || driver.does("enqueue 24")),
+            PollFlags::IN
+        );
+        assert_eq!(output.take().unwrap().bytes, entry(i, 24));
+        assert_eq!(output.take(), None);
+    }
+    // Also those that come while the one before is left where it is.
+    for _ in 0..10 {
+        let before = session.map(OUTPUT, Area::Info);
+        let ready = before.word(std::mem::offset_of!(iostream_info, ready_pos));
+        let told = ready.load(Relaxed);
+        driver.does("enqueue 24");
+        crate::waiting::wait_until("it is made ready", || ready.load(Relaxed) == told + 32);
+    }
+}
+
+fn timer_from_interrupt() {
+    let (driver, session) = watched(4096, MS);
+    let mut output = Output::new(&session);
+    for context in ["softirq", "hardirq"] {
+        for _ in 0..10 {
+            let command = format!("enqueue 24 {context}");
+            assert_eq!(polled(&session, || driver.does(&command)), PollFlags::IN);
+            assert_eq!(output.take().unwrap().bytes.len(), 24);
+        }
+    }
+}
+
+/// A watermark that entries of 1000 bytes never reach: the enqueue that finds no room wakes.
+fn full_wakes() {
+    let (driver, session) = watched(4096, 0);
+    let mut output = Output::new(&session);
+    for _ in 0..5 {
+        let before = wakeups(&session);
+        let woken = polled(&session, || {
+            for _ in 0..4 {
+                driver.does("enqueue 1000");
+            }
+            assert_eq!(wakeups(&session), before);
+            driver.fails("enqueue 1000", Errno::NOSPC);
+        });
+        assert_eq!((woken, wakeups(&session)), (PollFlags::IN, before + 1));
+        // All that was there then stays ready, with room made, too.
+        output.take().unwrap();
+        assert_eq!(session.poll(PollFlags::IN, 0), PollFlags::IN);
+        while output.take().is_some() {}
+        assert_eq!(session.poll(PollFlags::IN, 0), NONE);
+    }
+}
+
+fn full_batch_wakes() {
+    let (driver, session) = watched(4096, 0);
+    let woken = polled(&session, || driver.does("batch 1000 1000"));
+    assert_eq!((woken, driver.log("count")), (PollFlags::IN, 4));
+}
+
+fn flush_wakes() {
+    let (driver, session) = watched(96, 0);
+    let mut output = Output::new(&session);
+    let woken = polled(&session, || {
+        driver.does("enqueue 24");
+        driver.does("enqueue 24");
+        assert_eq!(wakeups(&session), 0);
+        driver.does("flush");
+    });
+    assert_eq!((woken, wakeups(&session)), (PollFlags::IN, 1));
+    while output.take().is_some() {}
+    // Nothing to flush makes nothing ready, now or later.
+    driver.does("flush");
+    assert_eq!(session.poll(PollFlags::IN, 0), NONE);
+    driver.does("enqueue 24");
+    assert_eq!(session.poll(PollFlags::IN, 0), NONE);
+}
+
+fn forced_entry_wakes() {
+    let (driver, session) = watched(96, 0);
+    let woken = polled(&session, || driver.does("enqueue 24 task force"));
+    assert_eq!((woken, wakeups(&session)), (PollFlags::IN, 1));
+}
+
+fn gone_wakes() {
+    let (driver, session) = watched(96, 0);
+    let mut output = Output::new(&session);
+    driver.does("enqueue 24");
+    let woken = polled(&session, || driver.does("unpublish"));
+    assert_eq!(woken, PollFlags::IN | PollFlags::HUP | PollFlags::ERR);
+    output.take().unwrap();
+    let left = session.poll(PollFlags::IN, 0);
+    assert_eq!(left, PollFlags::HUP | PollFlags::ERR);
+    assert_eq!(session.watermark(0, 0), Err(Errno::NODEV));
+}
+
+fn new_eventfd() -> OwnedFd {
+    eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).unwrap()
+}
+
+/// How often it was signalled since the last time.
+fn signals(fd: &OwnedFd) -> u64 {
+    let mut value = [0; 8];
+    match rustix::io::read(fd, &mut value) {
+        Ok(_) => u64::from_ne_bytes(value),
+        Err(error) => {
+            assert_eq!(error, Errno::AGAIN);
+            0
+        }
+    }
+}
+
+fn by_eventfd() {
+    let (driver, session) = watched(96, 0);
+    let event = new_eventfd();
+    session.eventfd(OUTPUT, event.as_fd().as_raw_fd()).unwrap();
+    for expected in [0, 0, 1, 0] {
+        driver.does("enqueue 24");
+        assert_eq!(signals(&event), expected);
+    }
+}
+
+/// A client that never polls: it stores its own position plus the watermark.
+fn eventfd_armed_by_hand() {
+    let (driver, session) = watched(96, 0);
+    let mut output = Output::new(&session);
+    let event = new_eventfd();
+    session.eventfd(OUTPUT, event.as_fd().as_raw_fd()).unwrap();
+    // What setting it has armed is used up.
+    driver.does("flush");
+    assert_eq!(signals(&event), 1);
+    for round in 0..10 {
+        let wake = output.consumer.word(consumer::WAKE);
+        wake.store(output.pos + 96, Relaxed);
+        fence(SeqCst);
+        assert_eq!(output.available(), 0);
+        for expected in [0, 0, 1, 0, 0] {
+            driver.does("enqueue 24");
+            assert_eq!(signals(&event), expected, "round {round}");
+        }
+        while output.take().is_some() {}
+    }
+    // The timer wakes whoever sleeps so, too.
+    session.watermark(96, MS).unwrap();
+    output
+        .consumer
+        .word(consumer::WAKE)
+        .store(output.pos + 96, Relaxed);
+    driver.does("enqueue 24");
+    crate::waiting::wait_until("the timer", || signals(&event) == 1);
+}
+
+fn eventfd_set_when_ready() {
+    let (driver, session) = watched(96, 0);
+    let event = new_eventfd();
+    let set = || session.eventfd(OUTPUT, event.as_fd().as_raw_fd()).unwrap();
+    for expected in [0, 0, 1, 1] {
+        driver.does("enqueue 24");
+        signals(&event);
+        set();
+        assert_eq!(signals(&event), expected);
+    }
+}
+
+fn read_waits() {
+    let (driver, session) = watched(96, 0);
+    driver.does("enqueue 24");
+    let first = woken_by(
+        libc::SYS_read,
+        || session.read_entry(),
+        || {
+            driver.does("enqueue 24");
+            assert_eq!(wakeups(&session), 0);
+            driver.does("enqueue 24");
+        },
+    );
+    assert_eq!(first, entry(0, 24));
+    // What waited then comes without waiting.
+    assert_eq!(session.read_entry(), entry(1, 24));
+    assert_eq!(session.read_entry(), entry(2, 24));
+    let next = woken_by(
+        libc::SYS_read,
+        || session.read_entry(),
+        || {
+            driver.does("enqueue 24");
+            driver.does("flush");
+        },
+    );
+    assert_eq!(next, entry(3, 24));
+}
+
+fn nonblocking_read_takes() {
+    let driver = Driver::new(4096, 0);
+    let session = driver.open_nonblocking();
+    session.watermark(96, 0).unwrap();
+    assert_eq!(session.read(&mut [0; 100]), Err(Errno::AGAIN));
+    driver.does("enqueue 24");
+    assert_eq!(session.poll(PollFlags::IN, 0), NONE);
+    assert_eq!(session.read(&mut [0; 100]), Ok(24));
+    assert_eq!(session.read(&mut [0; 100]), Err(Errno::AGAIN));
+}
+
+fn overwriting_queue() {
+    let driver = Driver::overwriting(4096);
+    let session = driver.open_nonblocking();
+    session.watermark(96, 0).unwrap();
+    for round in 0..3 {
+        for expected in [NONE, NONE, PollFlags::IN, PollFlags::IN] {
+            driver.does("enqueue 24");
+            assert_eq!(session.poll(PollFlags::IN, 0), expected, "round {round}");
+        }
+        while session.read(&mut [0; 100]).is_ok() {}
+    }
+    // Laps ahead of the reader, it is ready.
+    driver.does("batch 1000 24");
+    assert_eq!(session.poll(PollFlags::IN, 0), PollFlags::IN);
+    session.watermark(4096, MS).unwrap();
+    while session.read(&mut [0; 100]).is_ok() {}
+    assert_eq!(
+        polled(&session, || driver.does("enqueue 24")),
+        PollFlags::IN
+    );
+}
