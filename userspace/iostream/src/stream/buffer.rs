@@ -221,6 +221,15 @@ impl<M: Writes> Buffer<M> {
         self.lease.as_mut().map_or(&mut [], Lease::control_mut)
     }
 
+    /// Chooses what of the data area the buffer derefs to.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::OutOfRange`].
+    pub fn set_data_range(&mut self, range: Range<usize>) -> Result<()> {
+        self.set_data(range)
+    }
+
     /// Chooses what of the control area is sent: nothing of a fresh buffer, else what came.
     ///
     /// # Errors
@@ -249,7 +258,7 @@ impl<M: Writes> Buffer<M> {
         self.set_control(0..bytes.len())
     }
 
-    /// Sends the first `len` of the bytes that it derefs to.
+    /// Sends `len` bytes of the data area, from the first that the buffer derefs to.
     ///
     /// If it fails, the buffer goes where it goes when dropped.
     ///
@@ -266,8 +275,8 @@ impl<M: Writes> Buffer<M> {
     ///
     /// As [`Self::send`].
     pub fn send_with(mut self, len: usize, wake: Wake) -> Result<()> {
-        let bytes = check(0..len, self.data.len())?;
-        self.data = self.data.start..self.data.start + bytes.end;
+        let start = self.data.start;
+        self.set_data(start..start.saturating_add(len))?;
         self.send_as_is(wake)
     }
 

@@ -164,6 +164,7 @@ pub struct Discarded {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::stream_loopback::no_stream;
 
     #[test]
     fn words_and_format_are_read() {
@@ -171,7 +172,7 @@ mod tests {
             mode: 2,
             state: 1,
             format: 0x5659_5559,
-            ..Default::default()
+            ..no_stream()
         };
         raw.description[..5].copy_from_slice(b"a\xffb\0c");
         let info = StreamInfo::new(&raw).unwrap();

@@ -52,7 +52,7 @@ impl<M: Mode> Sender<M> {
 }
 
 impl<M: Writes> Sender<M> {
-    /// Sends the first `len` of the bytes that a buffer derefs to.
+    /// Sends `len` bytes of a buffer, as [`Buffer::send`] does.
     ///
     /// # Errors
     ///

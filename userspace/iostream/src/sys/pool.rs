@@ -314,6 +314,7 @@ impl Drop for Lease {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::stream_loopback::no_stream;
 
     fn description() -> uapi::iostream_stream {
         uapi::iostream_stream {
@@ -324,7 +325,7 @@ mod tests {
             control_start: 4032,
             buffer_stride: 4096,
             buffers_offset: 8192,
-            ..Default::default()
+            ..no_stream()
         }
     }
 

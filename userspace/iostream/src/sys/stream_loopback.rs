@@ -19,6 +19,36 @@ pub(crate) const DATA_BYTES: usize = 4000;
 pub(crate) const CONTROL_BYTES: usize = 64;
 const CONTROL_START: usize = 4096;
 
+/// What a device without any buffers would tell.
+pub(crate) const fn no_stream() -> uapi::iostream_stream {
+    uapi::iostream_stream {
+        mode: 0,
+        state: 0,
+        buffers: 0,
+        max_buffers: 0,
+        data_bytes: 0,
+        control_bytes: 0,
+        format: 0,
+        reserved: 0,
+        generation: 0,
+        info_offset: 0,
+        buffers_offset: 0,
+        buffer_stride: 0,
+        control_start: 0,
+        counters: uapi::iostream_stream_counters {
+            sent: 0,
+            received: 0,
+            discarded: 0,
+            rejected_size: 0,
+            rejected_id: 0,
+            rejected_owner: 0,
+            rejected_range: 0,
+            rejected_flags: 0,
+        },
+        description: [0; uapi::IOSTREAM_DESCRIPTION_BYTES as usize],
+    }
+}
+
 /// The driver of a stream, and what the kernel would do for it.
 pub(crate) struct StreamLoopback {
     device: Arc<Device>,
@@ -53,7 +83,7 @@ impl StreamLoopback {
             buffers_offset: page() as u64,
             buffer_stride: stride as u64,
             control_start: CONTROL_START as u64,
-            ..Default::default()
+            ..no_stream()
         };
         device.loopback = Some(Seen::default());
         let (output, input) = (Loopback::new(8192, false), Loopback::new(8192, false));

@@ -157,6 +157,16 @@ fn an_input_output_buffer_is_changed_and_sent_on() {
     buffer.send(2).unwrap();
     let sent = driver.receive().unwrap();
     assert_eq!((sent.data_offset, sent.data_len), (8, 2));
+    // One that comes empty is for the client to fill.
+    driver.send(0, b"", b"");
+    let mut buffer = stream.dequeue().unwrap();
+    assert!(buffer.is_empty());
+    buffer.set_data_range(4..6).unwrap();
+    buffer.copy_from_slice(b"yz");
+    buffer.send(2).unwrap();
+    assert_eq!(driver.data(0, 6)[4..], *b"yz");
+    let sent = driver.receive().unwrap();
+    assert_eq!((sent.data_offset, sent.data_len), (4, 2));
     // Unsent, it goes back as unused.
     driver.send_raw(&descriptor);
     drop(stream.dequeue().unwrap());
