@@ -56,6 +56,8 @@ pub(crate) const AUTO_PRODUCE: u32 = 1;
 pub(crate) const AUTO_CONSUME: u32 = 2;
 /// Inverts all that it receives, and sends it back.
 pub(crate) const AUTO_ECHO: u32 = 3;
+/// Sends all it has when it starts, and then all that comes back.
+pub(crate) const AUTO_TURN_ROUND: u32 = 4;
 
 /// What callbacks have seen, and how they are to behave.
 #[pin_data]
@@ -183,11 +185,12 @@ impl Watcher {
         Self { seen, ends, client }
     }
 
-    fn move_buffers(&self) {
-        let auto = self.seen.auto.load(Relaxed);
-        if auto == AUTO_OFF {
-            return;
-        }
+    fn move_buffers(&self, starts: bool) {
+        let auto = match self.seen.auto.load(Relaxed) {
+            AUTO_OFF => return,
+            AUTO_TURN_ROUND if starts => AUTO_PRODUCE,
+            auto => auto,
+        };
         let len = self.seen.auto_bytes.load(Relaxed) as usize;
         if let Some(end) = self.ends.ends.lock().get_mut(self.client) {
             let moved = end.move_buffers(auto, len);
@@ -207,17 +210,17 @@ impl Driver for Watcher {
 
     fn data_available(&self) {
         let _ = self.seen.called(Event::Data);
-        self.move_buffers();
+        self.move_buffers(false);
     }
 
     fn room_available(&self) {
         let _ = self.seen.called(Event::Room);
-        self.move_buffers();
+        self.move_buffers(false);
     }
 
     fn start(&self) -> Result {
         self.seen.called(Event::Start)?;
-        self.move_buffers();
+        self.move_buffers(true);
         Ok(())
     }
 

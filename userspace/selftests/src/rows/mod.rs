@@ -8,7 +8,9 @@ mod b01;
 mod b02;
 mod b03;
 mod b04;
+mod b04_stream;
 mod b05;
+mod b05_stream;
 mod kernel_consume;
 mod kernel_counters;
 mod kernel_driver;
@@ -46,6 +48,15 @@ mod s06;
 mod s07;
 mod s07_stop;
 mod s07_sysfs;
+mod s08;
+mod s09;
+mod s10;
+mod s12;
+mod s13;
+mod s14;
+mod s18;
+mod s18_module;
+mod s22;
 mod u10;
 mod u11;
 
@@ -82,6 +93,15 @@ pub fn all() -> Vec<Clause> {
         s07::CLAUSES,
         s07_stop::CLAUSES,
         s07_sysfs::CLAUSES,
+        s08::CLAUSES,
+        s09::CLAUSES,
+        s10::CLAUSES,
+        s12::CLAUSES,
+        s13::CLAUSES,
+        s14::CLAUSES,
+        s18::CLAUSES,
+        s18_module::CLAUSES,
+        s22::CLAUSES,
         u10::CLAUSES,
         u11::CLAUSES,
         b01::CLAUSES,
@@ -91,7 +111,9 @@ pub fn all() -> Vec<Clause> {
         b02::input::CLAUSES,
         b03::CLAUSES,
         b04::CLAUSES,
+        b04_stream::CLAUSES,
         b05::CLAUSES,
+        b05_stream::CLAUSES,
         kernel_reserve::CLAUSES,
         kernel_consume::CLAUSES,
         kernel_wait::CLAUSES,

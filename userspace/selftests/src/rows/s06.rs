@@ -87,7 +87,10 @@ fn driver_is_asked() {
     let modes = driver.log("modes");
     session.set_mode(IOSTREAM_MODE_INPUT_OUTPUT).unwrap();
     assert_eq!(driver.log("modes"), modes + 1);
-    assert_eq!(driver.log("last_mode"), u64::from(IOSTREAM_MODE_INPUT_OUTPUT));
+    assert_eq!(
+        driver.log("last_mode"),
+        u64::from(IOSTREAM_MODE_INPUT_OUTPUT)
+    );
 }
 
 fn refused_by_the_driver() {

@@ -270,7 +270,9 @@ fn starts_again() {
         assert_eq!(taken.len(), 2);
         assert_eq!(taken[1].sequence, 2 * round + 1);
         assert_eq!(stream.data(&taken[1]), entry(1, 64));
-        taken.iter().for_each(|descriptor| stream.give_back(descriptor.buffer));
+        taken
+            .iter()
+            .for_each(|descriptor| stream.give_back(descriptor.buffer));
         assert_eq!(stream.session.stop(), Ok((0, 0)));
     }
 }
@@ -386,7 +388,7 @@ fn one_change_at_a_time() {
     let (before, overlaps) = (counts(), driver.log("overlaps"));
     let done = std::thread::scope(|scope| {
         let threads = [0, 1, 2].map(|which| {
-            let (driver, session) = (&driver, &session);
+            let session = &session;
             scope.spawn(move || {
                 let mut done = 0;
                 for _ in 0..crate::clause::count(1000) {
@@ -407,7 +409,11 @@ fn one_change_at_a_time() {
     });
     let after = counts();
     for which in 0..3 {
-        assert_eq!(after[which] - before[which], done[which], "calls and callbacks");
+        assert_eq!(
+            after[which] - before[which],
+            done[which],
+            "calls and callbacks"
+        );
     }
     assert!(done[0] > 0);
     assert_eq!(driver.log("overlaps"), overlaps);

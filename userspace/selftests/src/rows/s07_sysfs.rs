@@ -69,7 +69,10 @@ fn changes_the_state() {
 
 fn root_alone() {
     let driver = Driver::stream("output 2 64");
-    let mode = metadata(driver.sysfs().join("state")).unwrap().permissions().mode();
+    let mode = metadata(driver.sysfs().join("state"))
+        .unwrap()
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o644);
 }
 
@@ -83,7 +86,16 @@ fn nobody_there() {
 fn bad_words() {
     let driver = Driver::stream("output 2 64");
     let session = driver.open();
-    for word in ["", "\n", "run", "runnings", "Running", "running running", "\0", "1"] {
+    for word in [
+        "",
+        "\n",
+        "run",
+        "runnings",
+        "Running",
+        "running running",
+        "\0",
+        "1",
+    ] {
         // sysfs does not pass nothing on.
         if !word.is_empty() {
             assert_eq!(set(&driver, word), Err(Errno::INVAL), "{word:?}");
@@ -157,8 +169,10 @@ fn while_sessions_end() {
         for _ in 0..count(2000) {
             let session = driver.open();
             let starts = driver.log("starts");
-            wait_until("it is started", || driver.log("starts") > starts || {
-                session.stream().state == IOSTREAM_STATE_RUNNING
+            wait_until("it is started", || {
+                driver.log("starts") > starts || {
+                    session.stream().state == IOSTREAM_STATE_RUNNING
+                }
             });
             drop(session);
         }
@@ -181,7 +195,11 @@ fn where_buffers_are() {
     assert_eq!(driver.shown("buffers_where"), "cddd");
     stream.take().unwrap();
     stream.give_back(0);
-    assert_eq!(driver.shown("buffers_where"), "cddd", "until the driver looks");
+    assert_eq!(
+        driver.shown("buffers_where"),
+        "cddd",
+        "until the driver looks"
+    );
     for _ in 0..4 {
         driver.does("take");
     }
