@@ -42,7 +42,11 @@ mod s02;
 mod s03;
 mod s04;
 mod s05;
+mod s15;
+mod s21;
+mod stream_drivers;
 mod u10;
+mod u10_stream;
 mod u11;
 
 /// All clauses, in the contract's order.
@@ -74,7 +78,11 @@ pub fn all() -> Vec<Clause> {
         s03::CLAUSES,
         s04::CLAUSES,
         s05::CLAUSES,
+        s15::CLAUSES,
+        stream_drivers::CLAUSES,
+        s21::CLAUSES,
         u10::CLAUSES,
+        u10_stream::CLAUSES,
         u11::CLAUSES,
         b01::CLAUSES,
         b02::CLAUSES,
