@@ -25,6 +25,8 @@
 mod buffer;
 mod callbacks;
 pub(crate) mod calls;
+mod client;
+mod client_buffer;
 mod client_ends;
 pub(crate) mod config;
 mod control;
@@ -37,6 +39,7 @@ mod record;
 mod spare;
 pub(crate) mod state;
 pub(crate) mod sysfs;
+mod watch;
 
 use core::marker::PhantomData;
 
@@ -53,6 +56,8 @@ use crate::{
 };
 
 pub use buffer::Buffer;
+pub use client::Client;
+pub use client_buffer::ClientBuffer;
 pub use config::{Mode, StreamConfig};
 pub use control::Control;
 pub use dma::DmaSegment;

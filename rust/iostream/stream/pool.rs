@@ -34,6 +34,7 @@ use super::{
     record::BufferRecord,
     spare::Spare,
     state::State,
+    watch::{Watch, WATCH_WORK},
 };
 use crate::{ring::uapi, work};
 
@@ -94,12 +95,18 @@ pub(crate) struct Pool {
     /// One read(2) or write(2) at a time, and how far the last read came.
     #[pin]
     pub(super) part: Mutex<Part>,
+    /// The callback of a client that is a module.
+    #[pin]
+    pub(super) watch: Watch,
+    #[pin]
+    watch_work: Work<Pool, WATCH_WORK>,
     #[pin]
     work: Work<Pool>,
 }
 
 impl_has_work! {
     impl HasWork<Self> for Pool { self.work }
+    impl HasWork<Self, WATCH_WORK> for Pool { self.watch_work }
 }
 
 impl WorkItem for Pool {
@@ -141,6 +148,8 @@ impl Pool {
                 joining <- new_mutex!((), "iostream_join"),
                 spare <- spare,
                 part <- new_mutex!(Part::default(), "iostream_part"),
+                watch <- Watch::new(),
+                watch_work <- new_work!("iostream_watch"),
                 work <- new_work!("iostream_pool"),
             }),
             GFP_KERNEL,
@@ -438,7 +447,7 @@ impl Pool {
     /// Lets go of a reference from any context.
     pub(crate) fn release(pool: Arc<Self>) {
         if let Some(last) = Arc::into_unique_or_drop(pool) {
-            let _ = work::queue().enqueue(Arc::<Self>::from(last));
+            let _ = work::queue().enqueue::<Arc<Self>, 0>(last.into());
         }
     }
 }

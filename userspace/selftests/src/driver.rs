@@ -25,6 +25,8 @@ impl Drop for Driver {
         }
         let _ = self.tell("slow 0");
         let _ = self.tell("refuse 0");
+        // The client only.
+        let _ = self.tell("close");
         // Streams only.
         let _ = self.tell("behave");
         let _ = self.tell("release-all-clients");
@@ -80,6 +82,16 @@ impl Driver {
     pub fn stream(plan: &str) -> Self {
         let driver = Self::no_stream();
         driver.does(&format!("publish selftest {plan}"));
+        driver
+    }
+
+    /// The client inside the kernel, without a session.
+    pub fn client() -> Self {
+        let driver = Self {
+            control: "/sys/kernel/debug/iostream_test/client".into(),
+            name: "client".into(),
+        };
+        driver.does("close");
         driver
     }
 

@@ -7,6 +7,7 @@ mod child;
 mod clause;
 mod driver;
 mod kernel_log;
+mod module;
 mod raw;
 mod rows;
 mod waiting;

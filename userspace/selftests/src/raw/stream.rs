@@ -114,6 +114,16 @@ impl Session {
         Ok((stop.discarded_output, stop.discarded_input))
     }
 
+    /// A notice with a token, for the driver's callback in a worker.
+    pub fn notice(&self, token: u32) -> Result<()> {
+        self.pass_direction(IOSTREAM_IOC_INPUT, token)
+    }
+
+    /// A notice with a token, for the driver's callback in this thread.
+    pub fn notice_sync(&self, token: u32) -> Result<()> {
+        self.pass_direction(IOSTREAM_IOC_INPUT_SYNC, token)
+    }
+
     pub fn set_mode(&self, mode: u32) -> Result<()> {
         self.pass_direction(IOSTREAM_IOC_MODE, mode)
     }

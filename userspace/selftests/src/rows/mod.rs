@@ -54,10 +54,14 @@ mod s10;
 mod s12;
 mod s13;
 mod s14;
+mod s15;
 mod s18;
 mod s18_module;
+mod s21;
 mod s22;
+mod stream_drivers;
 mod u10;
+mod u10_stream;
 mod u11;
 
 /// All clauses, in the contract's order.
@@ -102,7 +106,11 @@ pub fn all() -> Vec<Clause> {
         s18::CLAUSES,
         s18_module::CLAUSES,
         s22::CLAUSES,
+        s15::CLAUSES,
+        stream_drivers::CLAUSES,
+        s21::CLAUSES,
         u10::CLAUSES,
+        u10_stream::CLAUSES,
         u11::CLAUSES,
         b01::CLAUSES,
         b02::CLAUSES,
