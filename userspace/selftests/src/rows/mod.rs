@@ -42,6 +42,8 @@ mod s02;
 mod s03;
 mod s04;
 mod s05;
+mod s18_card;
+mod s19;
 mod u10;
 mod u11;
 
@@ -74,6 +76,8 @@ pub fn all() -> Vec<Clause> {
         s03::CLAUSES,
         s04::CLAUSES,
         s05::CLAUSES,
+        s18_card::CLAUSES,
+        s19::CLAUSES,
         u10::CLAUSES,
         u11::CLAUSES,
         b01::CLAUSES,
