@@ -98,6 +98,24 @@ impl QueueConfig {
     }
 }
 
+/// Refuses a watermark that is never reached, and latencies with which timers would keep a processor
+/// to themselves.
+///
+/// # Errors
+///
+/// `EINVAL`: a latency without a watermark; `ERANGE`: more than the queue's `capacity`; a latency out
+/// of range.
+pub(crate) fn check_watermark(capacity: u64, bytes: u64, latency_ns: u64) -> Result {
+    let latencies = u64::from(uapi::IOSTREAM_LATENCY_MIN_NS)..=uapi::IOSTREAM_LATENCY_MAX_NS;
+    if bytes == 0 && latency_ns != 0 {
+        return Err(EINVAL);
+    }
+    if bytes > capacity || (latency_ns != 0 && !latencies.contains(&latency_ns)) {
+        return Err(ERANGE);
+    }
+    Ok(())
+}
+
 /// Whether a publication may wake the process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Wake {

@@ -7,6 +7,7 @@ use kernel::{prelude::*, task::might_sleep};
 use crate::{
     config::Direction,
     error::Error,
+    port::Port,
     queue::Queue,
     refs::{PortRef, QueueRef},
     ring::{self, Entry, Mapped, Memory},
@@ -18,7 +19,8 @@ use crate::{
 /// copied out: there is no slice over memory that a process can change.
 ///
 /// Whoever finds the queue empty is armed by that: the driver's
-/// [`data_available`](crate::Driver::data_available) is called at the next entry. A driver that
+/// [`data_available`](crate::Driver::data_available) is called at the next entry, or when the
+/// [watermark](Self::set_watermark) is reached. A driver that
 /// stops earlier, say because it has no room of its own, goes on by itself later.
 ///
 /// # Contexts
@@ -44,13 +46,14 @@ impl Consumer {
     #[inline(always)]
     pub(crate) fn with<R>(
         &mut self,
-        f: impl FnOnce(&Queue, &mut ring::Consumer<Mapped>) -> Result<R, Error>,
+        f: impl FnOnce(&Port, &Queue, &mut ring::Consumer<Mapped>) -> Result<R, Error>,
     ) -> Result<R, Error> {
-        self.port.with_queue(Direction::Input, |queue| {
+        let port = &self.port;
+        port.with_queue(Direction::Input, |queue| {
             // SAFETY: `self` is the port's only consumer and borrowed exclusively; this is inside
             // the section in which the queue was found published.
             match unsafe { queue.consumer() } {
-                Some(consumer) => f(queue, consumer),
+                Some(consumer) => f(port, queue, consumer),
                 None => Err(Error::Invalid),
             }
         })
@@ -62,8 +65,8 @@ impl Consumer {
     ///
     /// [`Error::Empty`]; [`Error::TooSmall`], and the entry stays; [`Error::Corrupt`].
     pub fn dequeue(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
-        self.with(|queue, consumer| {
-            peek(queue, consumer)?;
+        self.with(|port, queue, consumer| {
+            peek(port, queue, consumer)?;
             let len = consumer.pop(buffer)?.len();
             queue.publish_consumed(consumer, 1, len as u64);
             Ok(len)
@@ -76,8 +79,8 @@ impl Consumer {
     ///
     /// [`Error::Empty`]; [`Error::Corrupt`].
     pub fn peek(&mut self) -> Result<Peeked<'_>, Error> {
-        let (queue, generation, entry) = self.with(|queue, consumer| {
-            let entry = peek(queue, consumer)?;
+        let (queue, generation, entry) = self.with(|port, queue, consumer| {
+            let entry = peek(port, queue, consumer)?;
             // SAFETY: This is inside `with_queue`.
             let kept = unsafe { QueueRef::new(queue) };
             Ok((kept, queue.generation(), entry))
@@ -112,13 +115,13 @@ impl Consumer {
         max: u64,
         mut f: impl FnMut(&View<'_>) -> bool,
     ) -> Result<u64, Error> {
-        self.with(|queue, consumer| {
+        self.with(|port, queue, consumer| {
             let (mut entries, mut bytes) = (0, 0);
             let mut end = Ok(());
             while entries < max {
                 // Only who finds nothing at all is armed: the barrier is paid once a batch.
                 let found = if arm && entries == 0 {
-                    peek(queue, consumer)
+                    peek(port, queue, consumer)
                 } else {
                     consumer
                         .peek()
@@ -158,7 +161,7 @@ impl Consumer {
     /// Asks to be told of the next entry, with entries left in the queue. Returns whether one came
     /// meanwhile.
     pub(crate) fn arm_next(&mut self) -> Result<bool, Error> {
-        self.with(|queue, consumer| {
+        self.with(|_, queue, consumer| {
             consumer
                 .arm_next()
                 .map_err(|error| queue.report(error, consumer.corrupt_events()))
@@ -171,14 +174,30 @@ impl Consumer {
     ///
     /// [`Error::Corrupt`].
     pub fn available_bytes(&mut self) -> Result<u64, Error> {
-        self.with(|queue, consumer| {
+        self.with(|_, queue, consumer| {
             consumer
                 .available()
                 .map_err(|error| queue.report(error, consumer.corrupt_events()))
         })
     }
 
-    /// Sleeps until an entry waits, a fatal signal (any, if `interruptible`), or for at most
+    /// Has the driver told, and [`wait`](Self::wait) return, when `bytes` wait, overhead included; or
+    /// `latency_ns` nanoseconds (0: no timer) after an entry came that nobody was told of; or when the
+    /// process has found the queue full, or flushes it. With 0 bytes: when an entry waits, as at first.
+    ///
+    /// It stays for the sessions to come. What looks without waiting takes what is there. Process
+    /// context only.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`]: more than the queue has; a latency without a watermark, or one that
+    /// `IOSTREAM_IOC_WATERMARK` would refuse.
+    pub fn set_watermark(&mut self, bytes: u64, latency_ns: u64) -> Result<(), Error> {
+        might_sleep();
+        self.port.set_input_watermark(bytes, latency_ns)
+    }
+
+    /// Sleeps until an entry waits (with a watermark: until that is reached), a fatal signal (any, if `interruptible`), or for at most
     /// `timeout_ns` nanoseconds. Process context only.
     ///
     /// # Errors
@@ -188,7 +207,13 @@ impl Consumer {
         might_sleep();
         loop {
             let kicks = self.port.kicks.count();
-            match self.with(peek) {
+            let found = self.with(|port, queue, consumer| {
+                if !port.is_due(queue) {
+                    return Err(Error::Empty);
+                }
+                peek(port, queue, consumer)
+            });
+            match found {
                 Ok(_) => return Ok(()),
                 Err(Error::Empty) => {}
                 Err(error) => return Err(error),
@@ -269,7 +294,7 @@ impl Peeked<'_> {
     pub fn release(self) -> Result<(), Error> {
         let own = self.consumer.peeked.as_deref().map(core::ptr::from_ref);
         let (generation, bytes) = (self.generation, self.entry.len() as u64);
-        self.consumer.with(|queue, consumer| {
+        self.consumer.with(|_, queue, consumer| {
             if own != Some(core::ptr::from_ref(queue)) || queue.generation() != generation {
                 return Err(Error::Stale);
             }
@@ -300,8 +325,21 @@ fn copy(memory: &Mapped, entry: Entry, offset: usize, buffer: &mut [u8]) -> Resu
 
 /// The next entry; if there is none, asks to be told of the next and looks once more.
 #[inline(always)]
-pub(crate) fn peek(queue: &Queue, consumer: &mut ring::Consumer<Mapped>) -> Result<Entry, Error> {
+pub(crate) fn peek(
+    port: &Port,
+    queue: &Queue,
+    consumer: &mut ring::Consumer<Mapped>,
+) -> Result<Entry, Error> {
     let found = match consumer.peek() {
+        Err(ring::Error::Empty) if port.input_watermark().0 != 0 => {
+            // Who arms has published what it released.
+            if consumer.released_pos() != consumer.published_pos() {
+                queue.publish_consumed(consumer, 0, 0);
+            }
+            // What waits is taken, be it below the watermark.
+            let _ = port.is_due(queue);
+            consumer.peek()
+        }
         Err(ring::Error::Empty) => match consumer.arm() {
             Ok(true) => consumer.peek(),
             Ok(false) => Err(ring::Error::Empty),

@@ -76,10 +76,15 @@ pub(crate) fn ioctl(session: &Session, command: u32, arg: usize) -> Result {
             set_eventfd(session, &request)
         }
         uapi::IOSTREAM_IOC_NOTIFY => {
-            let direction = Direction::from_arg(word(arg)?)?;
+            let arg = word(arg)?;
+            let direction = Direction::from_arg(arg & !uapi::IOSTREAM_NOTIFY_FLUSH)?;
             let queue = session.live_queue(direction)?;
             queue.count_notification();
-            session.port()?.notify(queue);
+            if arg & uapi::IOSTREAM_NOTIFY_FLUSH != 0 {
+                session.port()?.notify_flushed(queue);
+            } else {
+                session.port()?.notify(queue);
+            }
             Ok(())
         }
         uapi::IOSTREAM_IOC_RESET => {

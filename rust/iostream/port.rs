@@ -6,6 +6,8 @@
 //! so that a driver may produce in any context and a session may end at any time. Callbacks run in
 //! an SRCU section, so that a registration can wait until none runs.
 
+mod watermark;
+
 use core::ptr;
 
 use kernel::{
@@ -25,9 +27,13 @@ use crate::{
     kicks::Kicks,
     queue::Queue,
     session_queues::SessionQueues,
-    stream::{config::StreamSpec, Notices, Records, NOTICE_WORK},
+    stream::{config::StreamSpec, Notices, Records, AGAIN_WORK, NOTICE_WORK},
     work,
 };
+use watermark::InputWatermark;
+
+/// Which of a port's work items tells the driver of input whose latency is over.
+const WATERMARK_WORK: u64 = 2;
 
 /// Which queues a port has.
 #[derive(Clone, Default)]
@@ -62,6 +68,8 @@ pub(crate) struct Port {
     pub(crate) notices: Notices,
     #[pin]
     notice_work: Work<Port, NOTICE_WORK>,
+    #[pin]
+    again_work: Work<Port, AGAIN_WORK>,
     /// The queues of the open session, or null. Read under RCU.
     published: [Atomic<*mut Queue>; 2],
     #[pin]
@@ -74,6 +82,11 @@ pub(crate) struct Port {
     pub(crate) callbacks: Callbacks,
     /// Entries refused because nobody had the port open.
     unopened: Atomic<u64>,
+    /// How much input must wait before the driver is told.
+    #[pin]
+    input: InputWatermark,
+    #[pin]
+    watermark_work: Work<Port, WATERMARK_WORK>,
     /// Where the kernel's ends sleep.
     #[pin]
     pub(crate) kicks: Kicks,
@@ -89,6 +102,8 @@ unsafe impl Sync for Port {}
 impl_has_work! {
     impl HasWork<Self> for Port { self.work }
     impl HasWork<Self, NOTICE_WORK> for Port { self.notice_work }
+    impl HasWork<Self, WATERMARK_WORK> for Port { self.watermark_work }
+    impl HasWork<Self, AGAIN_WORK> for Port { self.again_work }
 }
 
 impl WorkItem for Port {
@@ -112,6 +127,7 @@ impl Port {
                 changing <- new_mutex!((), "iostream_changing"),
                 notices <- Notices::new(),
                 notice_work <- new_work!("iostream_notices"),
+                again_work <- new_work!("iostream_again"),
                 published: [const { Atomic::new(ptr::null_mut()) }; 2],
                 state <- new_mutex!(State {
                     open: false,
@@ -122,6 +138,8 @@ impl Port {
                 resetting: Atomic::new(0),
                 callbacks <- Callbacks::new(),
                 unopened: Atomic::new(0),
+                input <- InputWatermark::new(),
+                watermark_work <- new_work!("iostream_watermark"),
                 kicks <- Kicks::new(),
                 work <- new_work!("iostream_port"),
             }),
@@ -227,6 +245,9 @@ impl Port {
             // Nobody but this call knows the queues.
             return Err(ENODEV);
         }
+        if let Some(queue) = queues.get(Direction::Input) {
+            self.restart_input_watermark(queue);
+        }
         for direction in [Direction::Output, Direction::Input] {
             publish(&self.published[direction as usize], queues.get(direction));
         }
@@ -246,6 +267,7 @@ impl Port {
             }
             core::mem::take(&mut state.queues)
         };
+        self.stop_input_timer();
         // Kernel ends that wait for the process learn that it is gone.
         self.kicks.kick();
         if self.records.is_some() {
@@ -272,8 +294,13 @@ impl Port {
         // No read(2) or write(2) may be at the process's end. Not to be waited for: one that copies
         // may wait for a page of the process's for as long as the process likes.
         let _call = queue.call_lock.try_lock().ok_or(EBUSY)?;
-        // SAFETY: The queue was taken back, and a grace period has passed.
-        self.with_ends_quiesced(&[queue.direction()], |_| unsafe { queue.reset() })
+        self.with_ends_quiesced(&[queue.direction()], |_| {
+            // SAFETY: The queue was taken back, and a grace period has passed.
+            unsafe { queue.reset() };
+            if queue.direction() == Direction::Input {
+                self.restart_input_watermark(queue);
+            }
+        })
     }
 
     /// Runs `f` while the kernel's ends of these directions are not at work: their queues are taken
@@ -345,11 +372,26 @@ impl Port {
     }
 
     /// Tells the kernel's ends that the process published: wakes who sleeps, and runs the driver's
-    /// callback.
+    /// callback, once the watermark is reached.
     pub(crate) fn notify(&self, queue: &Queue) {
+        let direction = queue.direction();
+        if direction == Direction::Output || self.is_due(queue) {
+            self.deliver(direction);
+        }
+    }
+
+    /// As [`Self::notify`], whatever the watermark.
+    pub(crate) fn notify_flushed(&self, queue: &Queue) {
+        if queue.direction() == Direction::Input {
+            self.mark_input_ready(queue);
+        }
+        self.deliver(queue.direction());
+    }
+
+    fn deliver(&self, direction: Direction) {
         self.kicks.kick();
-        self.callbacks.set_pending(queue.direction());
-        self.dispatch(queue.direction());
+        self.callbacks.set_pending(direction);
+        self.dispatch(direction);
     }
 
     /// Runs the callback of a direction if it is due.

@@ -144,6 +144,10 @@ impl Queue {
         // SAFETY: The region is zeroed and stays with the end, in this queue.
         let end = unsafe { Self::fresh_end(&region, direction, config) };
         let events = match direction {
+            // What the driver of a stream sends may be a buffer to fill.
+            Direction::Output if pool.is_some() => {
+                c::POLLIN | c::POLLRDNORM | c::POLLOUT | c::POLLWRNORM
+            }
             Direction::Output => c::POLLIN | c::POLLRDNORM,
             Direction::Input => c::POLLOUT | c::POLLWRNORM,
         };

@@ -29,6 +29,8 @@ pub(crate) struct Timer {
     #[pin]
     pub(crate) raw: Opaque<c::hrtimer>,
     pending: Atomic<u32>,
+    /// It was, at some time.
+    started: Atomic<u32>,
 }
 
 // SAFETY: The kernel locks timers by itself; the rest is atomic.
@@ -52,6 +54,7 @@ impl Timer {
                 }
             }),
             pending: Atomic::new(0),
+            started: Atomic::new(0),
         })
     }
 
@@ -66,11 +69,17 @@ impl Timer {
         if self.pending.load(Relaxed) != 0 || self.pending.xchg(1, Full) != 0 {
             return;
         }
+        self.started.store(1, Relaxed);
         let ns = i64::try_from(ns).unwrap_or(i64::MAX);
         // SAFETY: Initialised by the type's invariant; how long it lives is the caller's promise.
         unsafe {
             c::hrtimer_start_range_ns(self.raw.get(), ns, 0, c::hrtimer_mode_HRTIMER_MODE_REL)
         };
+    }
+
+    /// Whether it was ever started: if not, nobody need wait for those who might.
+    pub(crate) fn was_started(&self) -> bool {
+        self.started.load(Relaxed) != 0
     }
 
     /// What a callback does first; then it looks whether there is something to do. What comes after

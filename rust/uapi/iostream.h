@@ -95,6 +95,12 @@ enum {
 	IOSTREAM_INPUT		= 1,	/* user to kernel */
 };
 
+/* Or'ed with the direction that is the argument of IOSTREAM_IOC_NOTIFY. */
+enum {
+	/* Tell the driver now, below its watermark, too: the queue was found full, or is flushed. */
+	IOSTREAM_NOTIFY_FLUSH	= 1 << 8,
+};
+
 /* Bits of info.flags and iostream_queue.flags. */
 enum {
 	/* A full queue loses its oldest entries: copy, then check oldest_pos. Output only. */
@@ -402,8 +408,8 @@ enum {
 	IOSTREAM_IOC_EVENTFD	= _IOW('j', 0x03, struct iostream_eventfd),
 	/*
 	 * Tell the kernel's end that the process published in this direction: entries (input) or
-	 * room (output). The argument is the direction itself. The driver's callback runs in this
-	 * call.
+	 * room (output). The argument is the direction itself, or'ed with IOSTREAM_NOTIFY_FLUSH if it
+	 * is for other reasons than the armed position. The driver's callback runs in this call.
 	 */
 	IOSTREAM_IOC_NOTIFY	= _IO('j', 0x04),
 	/*

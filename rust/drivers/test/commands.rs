@@ -11,6 +11,7 @@
 //! can BYTES COUNT                                        sequence NUMBER
 //! dequeue CAPACITY     dequeue-wait CAPACITY TIMEOUT-MS  drain MAX
 //! peek                 release [hold]                    available
+//! watermark BYTES LATENCY-NS
 //! disable              enable                            cancel
 //! slow MS              refuse ERRNO
 //! ```
@@ -115,7 +116,8 @@ pub(crate) fn run(node: &TestNode, text: &str) -> Result {
             node.sequence.store(words.number()?, Relaxed);
             Ok(())
         }
-        command @ ("dequeue" | "dequeue-wait" | "drain" | "peek" | "release" | "available") => {
+        command @ ("dequeue" | "dequeue-wait" | "drain" | "peek" | "release" | "available"
+        | "watermark") => {
             let done = consume(node, command, words)?;
             node.note(done)
         }
@@ -307,6 +309,12 @@ fn consume(node: &TestNode, command: &str, words: &mut Words<'_>) -> Result<Resu
             Err(error) => Err(error),
         },
         "available" => consumer.available_bytes().map(counted),
+        "watermark" => {
+            let (bytes, latency_ns) = (words.number()?, words.number()?);
+            consumer
+                .set_watermark(bytes, latency_ns)
+                .map(|()| counted(0))
+        }
         _ => return Err(EINVAL),
     })
 }

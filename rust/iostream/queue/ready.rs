@@ -23,7 +23,7 @@ use kernel::{
 
 use super::{Counter, Queue};
 use crate::{
-    config::Direction,
+    config::{self, Direction},
     ring::{self, uapi, Mapped},
     timer::Timer,
 };
@@ -99,7 +99,12 @@ impl Queue {
     /// Whether `used` bytes that wait, from position `user` on, are to be told of.
     fn is_enough(&self, user: u64, used: u64) -> bool {
         let watermark = self.watermark.bytes.load(Relaxed);
-        if watermark == 0 || used >= watermark || self.is_gone() {
+        if watermark == 0 || self.is_gone() {
+            return true;
+        }
+        if used >= watermark {
+            // Whoever finds it first: the process may take some before the producer looks.
+            self.mark_ready();
             return true;
         }
         // A position of the process's is anything: the larger half means "not before".
@@ -132,7 +137,7 @@ impl Queue {
     }
 
     /// The process's own position, as it says.
-    fn user_pos(&self) -> u64 {
+    pub(crate) fn user_pos(&self) -> u64 {
         match self.direction {
             Direction::Output => {
                 let offset = offset_of!(uapi::iostream_consumer, consumer_pos);
@@ -143,6 +148,28 @@ impl Queue {
                 self.region.producer_word(offset).load(Acquire)
             }
         }
+    }
+
+    /// Of an input queue: the process's position and that of the kernel's end, which is never ahead of
+    /// it if the process is right.
+    pub(crate) fn input_positions(&self) -> (u64, u64) {
+        let kernel = self.kernel_pos.load(Acquire);
+        (self.user_pos(), kernel)
+    }
+
+    /// Of an input queue: has the process notify when it reaches `pos`.
+    pub(crate) fn arm_kernel(&self, pos: u64) {
+        let offset = offset_of!(uapi::iostream_consumer, wake_pos);
+        self.region.consumer_word(offset).store(pos, Relaxed);
+    }
+
+    /// Of an input queue: whether the process waits for more room than there is with the kernel's end
+    /// at `kernel`.
+    pub(crate) fn user_waits_for_room(&self, kernel: u64) -> bool {
+        let offset = offset_of!(uapi::iostream_producer, wake_pos);
+        let wake = self.region.producer_word(offset).load(Relaxed);
+        let ahead = wake.wrapping_sub(kernel);
+        ahead != 0 && ahead <= self.geometry().data_bytes()
     }
 
     /// The room at which poll says that an input queue is writable.
@@ -169,21 +196,13 @@ impl Queue {
         (bytes.load(Relaxed), latency_ns.load(Relaxed))
     }
 
-    /// See `IOSTREAM_IOC_WATERMARK`. Process context.
+    /// Of an output queue: see `IOSTREAM_IOC_WATERMARK`. Process context.
     ///
     /// # Errors
     ///
     /// As there.
     pub(crate) fn set_watermark(&self, bytes: u64, latency_ns: u64) -> Result {
-        if self.direction != Direction::Output || (bytes == 0 && latency_ns != 0) {
-            return Err(EINVAL);
-        }
-        let latencies = u64::from(uapi::IOSTREAM_LATENCY_MIN_NS)..=uapi::IOSTREAM_LATENCY_MAX_NS;
-        if bytes > self.geometry().data_bytes()
-            || (latency_ns != 0 && !latencies.contains(&latency_ns))
-        {
-            return Err(ERANGE);
-        }
+        config::check_watermark(self.geometry().data_bytes(), bytes, latency_ns)?;
         let info = |offset| self.region.info_word(offset);
         {
             let _both = self.watermark.lock.lock();
@@ -227,6 +246,7 @@ impl Queue {
     fn mark_ready(&self) {
         let ready = self.ready_pos();
         if ready.load(Relaxed) != self.kernel_pos.load(Relaxed) {
+            // Loaded again under the lock, so that it only goes forward.
             let _lock = self.watermark.lock.lock();
             ready.store(self.kernel_pos.load(Relaxed), Release);
         }

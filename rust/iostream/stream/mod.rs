@@ -24,6 +24,8 @@
 
 mod buffer;
 mod callbacks;
+pub(crate) mod calls;
+mod client_ends;
 pub(crate) mod config;
 mod control;
 pub(crate) mod descriptor;
@@ -32,6 +34,7 @@ mod memory;
 mod notices;
 pub(crate) mod pool;
 mod record;
+mod spare;
 pub(crate) mod state;
 pub(crate) mod sysfs;
 
@@ -43,6 +46,7 @@ use crate::{
     config::Wake,
     driver::{Config, Ports},
     error::Error,
+    port::Port,
     queue::Queue,
     refs::PoolRef,
     Consumer, Producer,
@@ -55,7 +59,7 @@ pub use dma::DmaSegment;
 pub use record::BufferRecord;
 pub use state::Stop;
 
-pub(crate) use callbacks::NOTICE_WORK;
+pub(crate) use callbacks::{AGAIN_WORK, NOTICE_WORK};
 pub(crate) use control::Records;
 pub(crate) use notices::Notices;
 
@@ -206,6 +210,14 @@ impl<A: Access> Stream<A> {
         self.output.flush()
     }
 
+    /// Has the driver's [`room_available`](crate::Driver::room_available) (output), or
+    /// [`data_available`](crate::Driver::data_available), called soon, in a worker, if the stream
+    /// runs. For a driver that ends before it has found nothing left to do, because a client that
+    /// keeps up would keep it for ever.
+    pub fn call_again(&self) {
+        Port::call_again(self.output.port().to_arc());
+    }
+
     /// Whether the stream runs: neither stopped nor suspended.
     pub fn is_running(&mut self) -> bool {
         let running = self
@@ -260,11 +272,11 @@ impl<A: Access> Stream<A> {
     /// The next descriptor of the client's that is one; its buffer is the caller's. `None` if the
     /// client returned the buffer unused.
     fn next(&mut self) -> Result<Option<Buffer<A>>, Error> {
-        self.input.with(|queue, consumer| {
+        self.input.with(|port, queue, consumer| {
             let pool = pool(queue)?;
             // A client that sends nothing but nonsense must not keep the driver here.
             for _ in 0..=2 * pool.max_buffers() {
-                let entry = crate::consumer::peek(queue, consumer)?;
+                let entry = crate::consumer::peek(port, queue, consumer)?;
                 let read = Descriptor::from_entry(consumer.memory(), entry);
                 consumer.release();
                 let accepted = match read {

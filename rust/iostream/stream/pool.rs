@@ -25,11 +25,13 @@ use kernel::{
 };
 
 use super::{
+    calls::Part,
     config::{Mode, StreamSpec},
     descriptor::{Descriptor, Reject},
     dma::SyncFor,
     memory::{BufferMemory, InfoPage},
     record::BufferRecord,
+    spare::Spare,
     state::State,
 };
 use crate::{ring::uapi, work};
@@ -84,6 +86,12 @@ pub(crate) struct Pool {
     /// One thread at a time has buffers join.
     #[pin]
     joining: Mutex<()>,
+    /// Buffers of a client whose part the kernel plays.
+    #[pin]
+    pub(super) spare: Spare,
+    /// One read(2) or write(2) at a time, and how far the last read came.
+    #[pin]
+    pub(super) part: Mutex<Part>,
     #[pin]
     work: Work<Pool>,
 }
@@ -116,6 +124,7 @@ impl Pool {
             slots.push(slot, GFP_KERNEL)?;
         }
         let info = InfoPage::new(spec.mode)?;
+        let spare = Spare::new(max_buffers)?;
         Arc::pin_init(
             pin_init!(Self {
                 spec,
@@ -128,6 +137,8 @@ impl Pool {
                 closing: Atomic::new(0),
                 sequence: Atomic::new(0),
                 joining <- new_mutex!((), "iostream_join"),
+                spare <- spare,
+                part <- new_mutex!(Part::default(), "iostream_part"),
                 work <- new_work!("iostream_pool"),
             }),
             GFP_KERNEL,
@@ -265,7 +276,16 @@ impl Pool {
 
     /// Whether the stream ran in this session and is stopped: what is queued is all that comes.
     pub(crate) fn is_ended(&self) -> bool {
-        self.state() == State::Stopped && self.started.load(Relaxed) != 0
+        self.state() == State::Stopped && self.was_started()
+    }
+
+    /// Whether the stream ran in this session.
+    pub(crate) fn was_started(&self) -> bool {
+        self.started.load(Relaxed) != 0
+    }
+
+    pub(crate) fn set_started(&self) {
+        self.started.store(1, Relaxed);
     }
 
     /// The session is about to end.
@@ -279,9 +299,6 @@ impl Pool {
     }
 
     pub(crate) fn set_state(&self, state: State) {
-        if state != State::Stopped {
-            self.started.store(1, Relaxed);
-        }
         self.state.store(state as u32, Relaxed);
         self.info.set_state(state);
     }

@@ -99,6 +99,7 @@ impl Port {
                 pool.set_state(before);
                 return Err(error);
             }
+            pool.set_started();
         }
         // What came while the stream did not run, and what a suspended driver left.
         self.notify_started();

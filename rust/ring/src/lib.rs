@@ -42,8 +42,10 @@ mod producer;
 #[cfg_attr(all(loom, not(iostream_kernel)), path = "sync_loom.rs")]
 pub mod sync;
 #[allow(
+    clippy::undocumented_unsafe_blocks,
     missing_docs,
     non_camel_case_types,
+    clippy::undocumented_unsafe_blocks,
     reason = "generated from rust/uapi/iostream.h, whose comments say what each is"
 )]
 pub mod uapi;

@@ -20,12 +20,14 @@ pub type _bindgen_ty_1 = ::core::ffi::c_uint;
 pub const IOSTREAM_OUTPUT: _bindgen_ty_2 = 0;
 pub const IOSTREAM_INPUT: _bindgen_ty_2 = 1;
 pub type _bindgen_ty_2 = ::core::ffi::c_uint;
-pub const IOSTREAM_QUEUE_OVERWRITE: _bindgen_ty_3 = 1;
-pub const IOSTREAM_QUEUE_FLAGS: _bindgen_ty_3 = 1;
+pub const IOSTREAM_NOTIFY_FLUSH: _bindgen_ty_3 = 256;
 pub type _bindgen_ty_3 = ::core::ffi::c_uint;
-pub const IOSTREAM_ENTRY_GAP: _bindgen_ty_4 = 1;
-pub const IOSTREAM_ENTRY_FLAGS: _bindgen_ty_4 = 1;
+pub const IOSTREAM_QUEUE_OVERWRITE: _bindgen_ty_4 = 1;
+pub const IOSTREAM_QUEUE_FLAGS: _bindgen_ty_4 = 1;
 pub type _bindgen_ty_4 = ::core::ffi::c_uint;
+pub const IOSTREAM_ENTRY_GAP: _bindgen_ty_5 = 1;
+pub const IOSTREAM_ENTRY_FLAGS: _bindgen_ty_5 = 1;
+pub type _bindgen_ty_5 = ::core::ffi::c_uint;
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
 pub struct iostream_entry {
@@ -83,18 +85,18 @@ pub struct iostream_consumer {
     pub wake_pos: __u64,
     pub reserved1: [__u64; 7usize],
 }
-pub const IOSTREAM_MODE_OUTPUT: _bindgen_ty_5 = 0;
-pub const IOSTREAM_MODE_INPUT: _bindgen_ty_5 = 1;
-pub const IOSTREAM_MODE_INPUT_OUTPUT: _bindgen_ty_5 = 2;
-pub type _bindgen_ty_5 = ::core::ffi::c_uint;
-pub const IOSTREAM_STATE_STOPPED: _bindgen_ty_6 = 0;
-pub const IOSTREAM_STATE_RUNNING: _bindgen_ty_6 = 1;
-pub const IOSTREAM_STATE_SUSPENDED: _bindgen_ty_6 = 2;
+pub const IOSTREAM_MODE_OUTPUT: _bindgen_ty_6 = 0;
+pub const IOSTREAM_MODE_INPUT: _bindgen_ty_6 = 1;
+pub const IOSTREAM_MODE_INPUT_OUTPUT: _bindgen_ty_6 = 2;
 pub type _bindgen_ty_6 = ::core::ffi::c_uint;
-pub const IOSTREAM_DESCRIPTOR_UNUSED: _bindgen_ty_7 = 1;
-pub const IOSTREAM_DESCRIPTOR_DISCARDED: _bindgen_ty_7 = 2;
-pub const IOSTREAM_DESCRIPTOR_FLAGS: _bindgen_ty_7 = 3;
+pub const IOSTREAM_STATE_STOPPED: _bindgen_ty_7 = 0;
+pub const IOSTREAM_STATE_RUNNING: _bindgen_ty_7 = 1;
+pub const IOSTREAM_STATE_SUSPENDED: _bindgen_ty_7 = 2;
 pub type _bindgen_ty_7 = ::core::ffi::c_uint;
+pub const IOSTREAM_DESCRIPTOR_UNUSED: _bindgen_ty_8 = 1;
+pub const IOSTREAM_DESCRIPTOR_DISCARDED: _bindgen_ty_8 = 2;
+pub const IOSTREAM_DESCRIPTOR_FLAGS: _bindgen_ty_8 = 3;
+pub type _bindgen_ty_8 = ::core::ffi::c_uint;
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
 pub struct iostream_descriptor {
@@ -128,15 +130,15 @@ pub struct iostream_stream_info {
     pub reserved: [__u64; 4usize],
     pub counters: iostream_stream_counters,
 }
-pub const IOSTREAM_SETUP_OUTPUT: _bindgen_ty_8 = 1;
-pub const IOSTREAM_SETUP_INPUT: _bindgen_ty_8 = 2;
-pub const IOSTREAM_SETUP_OVERWRITE: _bindgen_ty_8 = 4;
-pub const IOSTREAM_SETUP_FLAGS: _bindgen_ty_8 = 7;
-pub type _bindgen_ty_8 = ::core::ffi::c_uint;
-pub const IOSTREAM_ENDPOINT_ECHO: _bindgen_ty_9 = 1;
-pub const IOSTREAM_ENDPOINT_SOURCE: _bindgen_ty_9 = 2;
-pub const IOSTREAM_ENDPOINT_SINK: _bindgen_ty_9 = 3;
+pub const IOSTREAM_SETUP_OUTPUT: _bindgen_ty_9 = 1;
+pub const IOSTREAM_SETUP_INPUT: _bindgen_ty_9 = 2;
+pub const IOSTREAM_SETUP_OVERWRITE: _bindgen_ty_9 = 4;
+pub const IOSTREAM_SETUP_FLAGS: _bindgen_ty_9 = 7;
 pub type _bindgen_ty_9 = ::core::ffi::c_uint;
+pub const IOSTREAM_ENDPOINT_ECHO: _bindgen_ty_10 = 1;
+pub const IOSTREAM_ENDPOINT_SOURCE: _bindgen_ty_10 = 2;
+pub const IOSTREAM_ENDPOINT_SINK: _bindgen_ty_10 = 3;
+pub type _bindgen_ty_10 = ::core::ffi::c_uint;
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
 pub struct iostream_setup {
@@ -225,9 +227,18 @@ pub struct iostream_stream {
     pub counters: iostream_stream_counters,
     pub description: [__u8; 64usize],
 }
-pub const IOSTREAM_STOP_DRAIN: _bindgen_ty_10 = 1;
-pub const IOSTREAM_STOP_FLAGS: _bindgen_ty_10 = 1;
-pub type _bindgen_ty_10 = ::core::ffi::c_uint;
+impl Default for iostream_stream {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
+pub const IOSTREAM_STOP_DRAIN: _bindgen_ty_11 = 1;
+pub const IOSTREAM_STOP_FLAGS: _bindgen_ty_11 = 1;
+pub type _bindgen_ty_11 = ::core::ffi::c_uint;
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
 pub struct iostream_stop {
@@ -247,20 +258,20 @@ pub struct iostream_version {
     pub max_total_bytes: __u64,
     pub name: [__u8; 32usize],
 }
-pub const IOSTREAM_IOC_VERSION: _bindgen_ty_11 = 2151705088;
-pub const IOSTREAM_IOC_SETUP: _bindgen_ty_11 = 1077438977;
-pub const IOSTREAM_IOC_QUEUE: _bindgen_ty_11 = 3230689794;
-pub const IOSTREAM_IOC_EVENTFD: _bindgen_ty_11 = 1074293251;
-pub const IOSTREAM_IOC_NOTIFY: _bindgen_ty_11 = 27140;
-pub const IOSTREAM_IOC_RESET: _bindgen_ty_11 = 27141;
-pub const IOSTREAM_IOC_RUN: _bindgen_ty_11 = 3223349766;
-pub const IOSTREAM_IOC_ENDPOINT: _bindgen_ty_11 = 2150656519;
-pub const IOSTREAM_IOC_WATERMARK: _bindgen_ty_11 = 1075341832;
-pub const IOSTREAM_IOC_STREAM: _bindgen_ty_11 = 2160618000;
-pub const IOSTREAM_IOC_START: _bindgen_ty_11 = 27153;
-pub const IOSTREAM_IOC_SUSPEND: _bindgen_ty_11 = 27154;
-pub const IOSTREAM_IOC_STOP: _bindgen_ty_11 = 3223349779;
-pub const IOSTREAM_IOC_MODE: _bindgen_ty_11 = 27156;
-pub const IOSTREAM_IOC_INPUT: _bindgen_ty_11 = 27157;
-pub const IOSTREAM_IOC_INPUT_SYNC: _bindgen_ty_11 = 27158;
-pub type _bindgen_ty_11 = ::core::ffi::c_uint;
+pub const IOSTREAM_IOC_VERSION: _bindgen_ty_12 = 2151705088;
+pub const IOSTREAM_IOC_SETUP: _bindgen_ty_12 = 1077438977;
+pub const IOSTREAM_IOC_QUEUE: _bindgen_ty_12 = 3230689794;
+pub const IOSTREAM_IOC_EVENTFD: _bindgen_ty_12 = 1074293251;
+pub const IOSTREAM_IOC_NOTIFY: _bindgen_ty_12 = 27140;
+pub const IOSTREAM_IOC_RESET: _bindgen_ty_12 = 27141;
+pub const IOSTREAM_IOC_RUN: _bindgen_ty_12 = 3223349766;
+pub const IOSTREAM_IOC_ENDPOINT: _bindgen_ty_12 = 2150656519;
+pub const IOSTREAM_IOC_WATERMARK: _bindgen_ty_12 = 1075341832;
+pub const IOSTREAM_IOC_STREAM: _bindgen_ty_12 = 2160618000;
+pub const IOSTREAM_IOC_START: _bindgen_ty_12 = 27153;
+pub const IOSTREAM_IOC_SUSPEND: _bindgen_ty_12 = 27154;
+pub const IOSTREAM_IOC_STOP: _bindgen_ty_12 = 3223349779;
+pub const IOSTREAM_IOC_MODE: _bindgen_ty_12 = 27156;
+pub const IOSTREAM_IOC_INPUT: _bindgen_ty_12 = 27157;
+pub const IOSTREAM_IOC_INPUT_SYNC: _bindgen_ty_12 = 27158;
+pub type _bindgen_ty_12 = ::core::ffi::c_uint;

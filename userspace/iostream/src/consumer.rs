@@ -85,7 +85,7 @@ impl Consumer {
         Ok(Received::new(self, false, entry.lost_before()))
     }
 
-    /// As [`Self::dequeue`], but waits for an entry.
+    /// As [`Self::dequeue`], but waits for an entry, and for the watermark if there is one.
     ///
     /// # Errors
     ///
@@ -93,11 +93,13 @@ impl Consumer {
     #[inline]
     pub fn dequeue_wait(&mut self, timeout: Option<Duration>) -> Result<Received<'_>> {
         match self.find() {
-            Err(Error::Empty) => {
+            Ok(entry) if self.end.info().watermark_bytes() == 0 => {
+                Ok(Received::new(self, false, entry.lost_before()))
+            }
+            Ok(_) | Err(Error::Empty) => {
                 self.wait(timeout)?;
                 self.dequeue()
             }
-            Ok(entry) => Ok(Received::new(self, false, entry.lost_before())),
             Err(error) => Err(error),
         }
     }
@@ -161,15 +163,26 @@ impl Consumer {
         self.end.available()
     }
 
-    /// Waits until an entry is there.
+    /// Waits until an entry is there, or with a watermark until that is reached.
     ///
     /// # Errors
     ///
     /// [`Error::TimedOut`]. See also the type.
     pub fn wait(&mut self, timeout: Option<Duration>) -> Result<()> {
+        self.wait_or(timeout, None, || None)
+    }
+
+    /// As [`Self::wait`], but `other`, asked before each sleep, can end it, and so can a
+    /// descriptor that becomes readable; then `other` is asked again.
+    pub(crate) fn wait_or(
+        &mut self,
+        timeout: Option<Duration>,
+        also: Option<BorrowedFd<'_>>,
+        mut other: impl FnMut() -> Option<Result<()>>,
+    ) -> Result<()> {
         self.flush()?;
         for _ in 0..self.spin {
-            if self.is_ready()? {
+            if self.is_due()? {
                 return Ok(());
             }
             std::hint::spin_loop();
@@ -179,12 +192,17 @@ impl Consumer {
             if self.arm()? {
                 return Ok(());
             }
+            match other() {
+                Some(Err(error)) => return self.ready_or(error),
+                Some(Ok(())) => return Ok(()),
+                None => {}
+            }
             if self.end.info().gone() {
                 return self.ready_or(Error::Gone);
             }
             let left = deadline.left()?;
-            let ready = self.device.poll(Direction::Output, left)?;
-            if self.is_ready()? {
+            let ready = self.device.poll(Direction::Output, also, left)?;
+            if self.is_due()? {
                 return Ok(());
             }
             match ready {
@@ -196,9 +214,10 @@ impl Consumer {
         }
     }
 
-    /// Asks to be woken, by the eventfd, when the next entry comes; looks once more.
+    /// Asks to be woken, by the eventfd, when the next entry comes, or the watermark is reached; looks
+    /// once more.
     ///
-    /// Returns whether one waits already. Only those need it who sleep on the eventfd alone: poll
+    /// Returns whether it is so already. Only those need it who sleep on the eventfd alone: poll
     /// and epoll arm by themselves.
     ///
     /// # Errors
@@ -217,6 +236,33 @@ impl Consumer {
     /// [`Error::InvalidArgument`] if it is no eventfd; [`Error::Gone`].
     pub fn set_eventfd(&mut self, eventfd: Option<BorrowedFd<'_>>) -> Result<()> {
         self.device.set_eventfd(Direction::Output, eventfd)
+    }
+
+    /// Sets a watermark: from now on the queue counts as ready, for [`Self::wait`], for poll and for
+    /// the eventfd, when `bytes` wait, overhead of entries included; or when `latency` (zero: no timer)
+    /// has passed since an entry came that nobody was told of; or when the driver finds the queue full,
+    /// flushes it, or is gone. It then stays ready until all that waited is consumed.
+    ///
+    /// With zero bytes the queue is ready when an entry waits, as at first. Whatever the watermark,
+    /// what does not wait takes what is there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`]: more bytes than the queue has, a latency without bytes, or one that
+    /// is not between 50 microseconds and an hour; [`Error::Gone`].
+    pub fn set_watermark(&mut self, bytes: u64, latency: Duration) -> Result<()> {
+        // Longer than the kernel takes, if it does not fit.
+        let latency_ns = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
+        self.device.set_watermark(bytes, latency_ns)
+    }
+
+    /// The watermark and its latency; zeros if there is none.
+    pub fn watermark(&self) -> (u64, Duration) {
+        let info = self.end.info();
+        (
+            info.watermark_bytes(),
+            Duration::from_nanos(info.latency_ns()),
+        )
     }
 
     /// Tells the kernel of all that a forgotten [`ConsumerBatch`] released.
@@ -281,6 +327,11 @@ impl Consumer {
         self.generation
     }
 
+    /// The position of the next entry, or of the one that was found and not released.
+    pub(crate) fn position(&self) -> u64 {
+        self.end.ring().released_pos()
+    }
+
     /// The bytes of the entry that was last found and not released.
     #[inline]
     pub(crate) fn found_bytes(&self) -> &[u8] {
@@ -338,6 +389,12 @@ impl Consumer {
             Err(Error::Empty) => Err(Error::Gone),
             found => found,
         }
+    }
+
+    /// As [`Self::is_ready`], by the watermark if there is one.
+    fn is_due(&mut self) -> Result<bool> {
+        self.check_generation()?;
+        self.end.is_ready()
     }
 
     /// Success if an entry waits after all.

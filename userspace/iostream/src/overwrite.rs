@@ -104,14 +104,14 @@ impl OverwriteReader {
         self.end.available()
     }
 
-    /// Waits until an entry is there.
+    /// Waits until an entry is there, or with a watermark until that is reached.
     ///
     /// # Errors
     ///
     /// [`Error::TimedOut`], [`Error::Gone`], [`Error::Stale`], [`Error::Corrupt`].
     pub fn wait(&mut self, timeout: Option<Duration>) -> Result<()> {
         for _ in 0..self.spin {
-            if self.is_ready()? {
+            if self.is_due()? {
                 return Ok(());
             }
             std::hint::spin_loop();
@@ -123,14 +123,17 @@ impl OverwriteReader {
             }
             let mut end = self.end.info().gone().then_some(Error::Gone);
             if end.is_none() {
-                match self.device.poll(Direction::Output, deadline.left()?)? {
+                match self
+                    .device
+                    .poll(Direction::Output, None, deadline.left()?)?
+                {
                     Some(ready) if ready.hang_up => end = Some(Error::Gone),
                     Some(ready) if ready.error => end = Some(Error::Corrupt),
                     // The deadline knows whether the time is over.
                     _ => {}
                 }
             }
-            if self.is_ready()? {
+            if self.is_due()? {
                 return Ok(());
             }
             if let Some(error) = end {
@@ -139,9 +142,10 @@ impl OverwriteReader {
         }
     }
 
-    /// Asks to be woken, by the eventfd, when the next entry comes; looks once more.
+    /// Asks to be woken, by the eventfd, when the next entry comes, or the watermark is reached; looks
+    /// once more.
     ///
-    /// Returns whether one waits already.
+    /// Returns whether it is so already.
     ///
     /// # Errors
     ///
@@ -158,6 +162,33 @@ impl OverwriteReader {
     /// [`Error::InvalidArgument`] if it is no eventfd; [`Error::Gone`].
     pub fn set_eventfd(&mut self, eventfd: Option<BorrowedFd<'_>>) -> Result<()> {
         self.device.set_eventfd(Direction::Output, eventfd)
+    }
+
+    /// Sets a watermark: from now on the queue counts as ready, for [`Self::wait`], for poll and for
+    /// the eventfd, when `bytes` wait, overhead of entries included; or when `latency` (zero: no timer)
+    /// has passed since an entry came that nobody was told of; or when the driver finds the queue full,
+    /// flushes it, or is gone. It then stays ready until all that waited is consumed.
+    ///
+    /// With zero bytes the queue is ready when an entry waits, as at first. Whatever the watermark,
+    /// what does not wait takes what is there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`]: more bytes than the queue has, a latency without bytes, or one that
+    /// is not between 50 microseconds and an hour; [`Error::Gone`].
+    pub fn set_watermark(&mut self, bytes: u64, latency: Duration) -> Result<()> {
+        // Longer than the kernel takes, if it does not fit.
+        let latency_ns = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
+        self.device.set_watermark(bytes, latency_ns)
+    }
+
+    /// The watermark and its latency; zeros if there is none.
+    pub fn watermark(&self) -> (u64, Duration) {
+        let info = self.end.info();
+        (
+            info.watermark_bytes(),
+            Duration::from_nanos(info.latency_ns()),
+        )
     }
 
     /// Empties the queue and starts again. Entries that wait are lost.
@@ -201,6 +232,12 @@ impl OverwriteReader {
     /// The queue's generation when this handle was made or renewed.
     pub fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// As [`Self::is_ready`], by the watermark if there is one.
+    fn is_due(&mut self) -> Result<bool> {
+        self.check_generation()?;
+        self.end.is_ready()
     }
 
     #[inline]

@@ -301,22 +301,32 @@ impl Producer {
     /// Shows the other side all that was committed.
     #[inline]
     pub(crate) fn publish(&mut self, wake: Wake) -> Result<()> {
+        match (self.show(wake)?, wake) {
+            (false, _) => Ok(()),
+            (true, Wake::Force) => self.device.notify_flushed(Direction::Input),
+            (true, _) => self.device.notify(Direction::Input),
+        }
+    }
+
+    /// As [`Self::publish`], but leaves it to the caller to notify the other side: returns whether.
+    #[inline]
+    pub(crate) fn show(&mut self, wake: Wake) -> Result<bool> {
         // What stands in the page belongs to the new generation.
         self.check_generation()?;
         self.end.publish();
         self.unpublished = false;
-        let notify = match wake {
+        Ok(match wake {
             Wake::Normal => self.end.must_wake(),
             Wake::Suppress => false,
             Wake::Force => {
                 self.end.must_wake();
                 true
             }
-        };
-        if notify {
-            self.device.notify(Direction::Input)?;
-        }
-        Ok(())
+        })
+    }
+
+    pub(crate) fn device(&self) -> Arc<Device> {
+        self.device.clone()
     }
 
     /// After a failed enqueue: wakes the other side if it sleeps. The error to be returned.
@@ -325,7 +335,7 @@ impl Producer {
         self.end.publish();
         self.unpublished = false;
         if self.end.must_wake_full() {
-            if let Err(error) = self.device.notify(Direction::Input) {
+            if let Err(error) = self.device.notify_flushed(Direction::Input) {
                 return error;
             }
         }
@@ -377,7 +387,7 @@ impl Producer {
                 return Ok(());
             }
             if self.end.must_wake_full() {
-                self.device.notify(Direction::Input)?;
+                self.device.notify_flushed(Direction::Input)?;
                 // The other side may have taken entries within that call.
                 if self.end.room()? >= need {
                     return Ok(());
@@ -387,7 +397,7 @@ impl Producer {
             if target > need {
                 time = Some(time.map_or(PATIENCE, |time| time.min(PATIENCE)));
             }
-            let ready = self.device.poll(Direction::Input, time)?;
+            let ready = self.device.poll(Direction::Input, None, time)?;
             self.check()?;
             if self.end.room()? >= need {
                 return Ok(());

@@ -13,6 +13,7 @@ use crate::device::resolve;
 use crate::failure::{Failure, OnDevice, Result};
 use crate::report::{write_json, Table};
 use crate::stop::Stop;
+use crate::streams::StreamNode;
 use crate::sysfs::{counter_text, Counters, Node, System, COUNTERS};
 use crate::units::human_bytes;
 
@@ -165,6 +166,9 @@ fn write_text(
             )?;
         }
     }
+    if let Some(stream) = node.and_then(|node| node.stream.as_ref()) {
+        write_stream(out, stream)?;
+    }
     for queue in &told.queues {
         writeln!(
             out,
@@ -196,6 +200,8 @@ fn write_text(
         "LOST",
         "CORRUPT",
         "HIGH-WATER",
+        "WATERMARK",
+        "LATENCY-NS",
     ]);
     for row in rows {
         let [e, b, w, s, n, f, l, c, h] = COUNTERS.map(|name| counter_text(&row.counters, name));
@@ -214,9 +220,34 @@ fn write_text(
             l,
             c,
             h,
+            counter_text(&row.counters, "watermark_bytes"),
+            counter_text(&row.counters, "latency_ns"),
         ]);
     }
     table.write(out)
+}
+
+fn write_stream(out: &mut impl Write, stream: &StreamNode) -> io::Result<()> {
+    writeln!(out, "stream    {}, {}", stream.mode, stream.state)?;
+    if !stream.description.is_empty() {
+        writeln!(out, "what      {}", stream.description)?;
+    }
+    if !stream.format.is_empty() {
+        writeln!(out, "format    {}", stream.format)?;
+    }
+    writeln!(out, "buffers   {}", stream.shape())?;
+    if !stream.buffers_where.is_empty() {
+        let places = stream.places();
+        writeln!(
+            out,
+            "where     {} with the client, {} with the driver, {} free: {}",
+            places.client, places.working, places.free, stream.buffers_where
+        )?;
+    }
+    for (name, count) in &stream.counters {
+        writeln!(out, "{name:<16}{count}")?;
+    }
+    Ok(())
 }
 
 fn queue_json(queue: &QueueInfo) -> Value {

@@ -45,7 +45,15 @@ impl Receiver {
         Ok(Self::Plain(consumer))
     }
 
-    /// Waits until an entry is there.
+    /// Sets the watermark by which [`Self::wait`] goes.
+    pub fn set_watermark(&mut self, bytes: u64, latency: Duration) -> iostream::Result<()> {
+        match self {
+            Self::Plain(consumer) => consumer.set_watermark(bytes, latency),
+            Self::Overwriting(reader, _) => reader.set_watermark(bytes, latency),
+        }
+    }
+
+    /// Waits until an entry is there, or the watermark is reached.
     pub fn wait(&mut self, timeout: Duration) -> iostream::Result<()> {
         match self {
             Self::Plain(consumer) => consumer.wait(Some(timeout)),

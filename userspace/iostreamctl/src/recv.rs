@@ -54,17 +54,26 @@ pub fn run(cli: &Cli, arguments: &Recv, stop: &Stop) -> Result<()> {
         setup = setup.output_bytes(bytes);
     }
     let opened = open(&cli.device, &setup)?;
-    let receiver = Receiver::new(&opened.session, arguments.queue.spin).on(&opened.path)?;
+    let mut receiver = Receiver::new(&opened.session, arguments.queue.spin).on(&opened.path)?;
+    if let Some(bytes) = arguments.watermark {
+        let latency = arguments.latency.unwrap_or_default();
+        receiver.set_watermark(bytes, latency).on(&opened.path)?;
+    }
     let start = Instant::now();
     let mut got = Got::default();
     let flat_out = opened.built_in && source.rate == 0;
     let made = arguments.count.unwrap_or(0);
     let done = AtomicBool::new(false);
+    let ran = AtomicBool::new(false);
     let result = thread::scope(|scope| {
         let runner = (flat_out && arguments.count != Some(0)).then(|| {
-            scope.spawn(|| run_endpoint(&opened.session, &opened.path, made, &done, stop))
+            scope.spawn(|| {
+                let result = run_endpoint(&opened.session, &opened.path, made, &done, stop);
+                ran.store(true, Ordering::Release);
+                result
+            })
         });
-        let received = receive(cli, arguments, stop, &opened, receiver, &mut got);
+        let received = receive(cli, arguments, stop, &opened, receiver, &ran, &mut got);
         done.store(true, Ordering::Relaxed);
         let ran = match runner.map(thread::ScopedJoinHandle::join) {
             Some(Ok(result)) => result,
@@ -86,6 +95,7 @@ fn receive(
     stop: &Stop,
     opened: &Opened,
     mut receiver: Receiver,
+    ran: &AtomicBool,
     got: &mut Got,
 ) -> Result<()> {
     let (writer, name) = files::output(&arguments.file)?;
@@ -123,14 +133,23 @@ fn receive(
         if let Err(failure) = joiner.flush() {
             break Err(failure);
         }
-        match receiver.wait(SLICE) {
-            Ok(()) => {}
-            Err(Error::TimedOut) => {
-                if let Err(failure) = patience.check() {
-                    break Err(failure);
+        let waited = loop {
+            match receiver.wait(SLICE) {
+                Ok(()) => break Ok(()),
+                Err(Error::TimedOut) => {
+                    if let Err(failure) = patience.check().and_then(|()| stop.check()) {
+                        break Err(failure);
+                    }
+                    // Nothing more comes, so what is below the watermark is all.
+                    if ran.load(Ordering::Acquire) {
+                        break Ok(());
+                    }
                 }
+                Err(error) => break Err(error).on(&opened.path),
             }
-            Err(error) => break Err(error).on(&opened.path),
+        };
+        if let Err(failure) = waited {
+            break Err(failure);
         }
     };
     got.missed = joiner.missed;

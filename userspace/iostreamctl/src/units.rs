@@ -56,6 +56,16 @@ pub fn parse_seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Reads milliseconds, with a fraction if need be.
+pub fn parse_milliseconds(text: &str) -> Result<Duration, String> {
+    let wrong = "milliseconds above zero are expected, such as 10 or 0.5";
+    let milliseconds: f64 = text.parse().map_err(|_| wrong.to_owned())?;
+    match Duration::try_from_secs_f64(milliseconds / 1000.0) {
+        Ok(time) if !time.is_zero() => Ok(time),
+        _ => Err(wrong.to_owned()),
+    }
+}
+
 /// Bytes for people: `17 B`, `1.2 KiB`.
 pub fn human_bytes(bytes: u64) -> String {
     let units = ["KiB", "MiB", "GiB", "TiB"];
@@ -83,6 +93,15 @@ pub fn per_second(count: u64, elapsed: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn milliseconds_may_have_fractions() {
+        assert_eq!(parse_milliseconds("20"), Ok(Duration::from_millis(20)));
+        assert_eq!(parse_milliseconds("0.5"), Ok(Duration::from_micros(500)));
+        for wrong in ["", "0", "-1", "10ms", "nan", "inf"] {
+            assert!(parse_milliseconds(wrong).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn bytes_have_suffixes() {

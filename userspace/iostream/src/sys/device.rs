@@ -21,6 +21,7 @@ const NOTIFY: Opcode = uapi::IOSTREAM_IOC_NOTIFY as Opcode;
 const RESET: Opcode = uapi::IOSTREAM_IOC_RESET as Opcode;
 const RUN: Opcode = uapi::IOSTREAM_IOC_RUN as Opcode;
 const ENDPOINT: Opcode = uapi::IOSTREAM_IOC_ENDPOINT as Opcode;
+const WATERMARK: Opcode = uapi::IOSTREAM_IOC_WATERMARK as Opcode;
 
 /// The largest batch of `IOSTREAM_IOC_RUN`, as iostream.h has it.
 const MAX_BATCH: u64 = 65536;
@@ -70,7 +71,7 @@ impl Device {
     /// `request` is one of iostream.h with the argument that iostream.h gives it. (On a file that
     /// is not iostream's, `_IOC` type 'j' and these sizes belong to nobody else; `version` is the
     /// first call on each.)
-    unsafe fn call<I: Ioctl>(&self, request: I) -> Result<I::Output, Errno> {
+    pub(super) unsafe fn call<I: Ioctl>(&self, request: I) -> Result<I::Output, Errno> {
         self.count_call();
         // SAFETY: The caller's promise.
         unsafe { ioctl(&self.fd, request) }
@@ -121,16 +122,44 @@ impl Device {
         })
     }
 
-    /// `IOSTREAM_IOC_NOTIFY`.
+    /// `IOSTREAM_IOC_WATERMARK`.
+    pub(crate) fn set_watermark(&self, bytes: u64, latency_ns: u64) -> Result<(), Error> {
+        let argument = uapi::iostream_watermark {
+            direction: Direction::Output.raw(),
+            reserved: 0,
+            bytes,
+            latency_ns,
+        };
+        // SAFETY: It reads one `iostream_watermark`.
+        unsafe { self.call(Setter::<WATERMARK, _>::new(argument)) }.map_err(|errno| match errno {
+            Errno::RANGE => Error::InvalidArgument(
+                "a watermark of more bytes than the queue has, or a latency out of range",
+            ),
+            Errno::INVAL => Error::InvalidArgument("a latency without a watermark"),
+            errno => Error::of_queue_call("IOSTREAM_IOC_WATERMARK", errno, Direction::Output),
+        })
+    }
+
+    /// `IOSTREAM_IOC_NOTIFY`, because the armed position was crossed.
     pub(crate) fn notify(&self, direction: Direction) -> Result<(), Error> {
+        self.notify_with(direction, 0)
+    }
+
+    /// `IOSTREAM_IOC_NOTIFY` for any other reason: the driver is told below its watermark, too.
+    pub(crate) fn notify_flushed(&self, direction: Direction) -> Result<(), Error> {
+        self.notify_with(direction, uapi::IOSTREAM_NOTIFY_FLUSH)
+    }
+
+    fn notify_with(&self, direction: Direction, flags: u32) -> Result<(), Error> {
         #[cfg(test)]
         if let Some(seen) = &self.loopback {
             self.count_call();
             seen.notify(direction);
             return Ok(());
         }
+        let argument = (direction.raw() | flags) as usize;
         // SAFETY: The argument is an integer.
-        unsafe { self.call(IntegerSetter::<NOTIFY>::new_usize(direction.raw() as usize)) }
+        unsafe { self.call(IntegerSetter::<NOTIFY>::new_usize(argument)) }
             .map_err(|errno| Error::of_queue_call("IOSTREAM_IOC_NOTIFY", errno, direction))
     }
 
@@ -180,12 +209,14 @@ impl Device {
             .map_err(|errno| Error::of_call("IOSTREAM_IOC_ENDPOINT", errno))
     }
 
-    /// Sleeps until the direction is ready, the driver is gone, or the time is over (`None`).
+    /// Sleeps until the direction is ready, the driver is gone, `also` is readable, or the time is
+    /// over (`None`).
     ///
     /// A signal is no reason to return.
     pub(crate) fn poll(
         &self,
         direction: Direction,
+        also: Option<BorrowedFd<'_>>,
         timeout: Option<Duration>,
     ) -> Result<Option<Ready>, Error> {
         let end = timeout.and_then(|time| std::time::Instant::now().checked_add(time));
@@ -197,9 +228,14 @@ impl Device {
             // A time-out too long for the clock is none.
             let left = end.map(|end| end.saturating_duration_since(std::time::Instant::now()));
             let left = left.and_then(|left| Timespec::try_from(left).ok());
-            let mut fds = [PollFd::new(&self.fd, events)];
+            let mut fds = [
+                PollFd::new(&self.fd, events),
+                // Counted only if there is one.
+                PollFd::from_borrowed_fd(also.unwrap_or(self.fd.as_fd()), PollFlags::IN),
+            ];
+            let count = 1 + usize::from(also.is_some());
             self.count_call();
-            match poll(&mut fds, left.as_ref()) {
+            match poll(&mut fds[..count], left.as_ref()) {
                 Ok(0) => return Ok(None),
                 Ok(_) => {
                     let seen = fds[0].revents();

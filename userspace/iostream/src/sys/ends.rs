@@ -8,6 +8,7 @@
 
 use iostream_ring::{Consumer, Entry, Mapped, OverwriteReader, Producer, Read};
 
+use super::info_page::is_before;
 use super::{InfoPage, QueueMemory, Role};
 use crate::Error;
 
@@ -162,6 +163,8 @@ pub(crate) struct ConsumerEnd {
     ring: Consumer<Mapped>,
     memory: QueueMemory,
     current: Option<Entry>,
+    /// Entries before this position were found ready, so they stay so.
+    ready_pos: u64,
 }
 
 impl ConsumerEnd {
@@ -175,6 +178,7 @@ impl ConsumerEnd {
         let ring = unsafe { Consumer::resume(memory.mapped(), memory.geometry()) }?;
         // INVARIANT: Nothing was looked at yet.
         Ok(Self {
+            ready_pos: ring.released_pos(),
             ring,
             memory,
             current: None,
@@ -186,6 +190,7 @@ impl ConsumerEnd {
         self.current = None;
         // SAFETY: As in `new`; the previous ring value is replaced, so there is still one.
         self.ring = unsafe { Consumer::resume(self.memory.mapped(), self.memory.geometry()) }?;
+        self.ready_pos = self.ring.released_pos();
         Ok(())
     }
 
@@ -247,13 +252,34 @@ impl ConsumerEnd {
         self.ring.must_wake()
     }
 
+    /// Asks to be woken when the queue is ready; returns whether it is.
     pub(crate) fn arm(&mut self) -> Result<bool, Error> {
-        Ok(self.ring.arm()?)
+        match self.info().watermark_bytes() {
+            0 => Ok(self.ring.arm()?),
+            // Its full barrier keeps the store before the second look, at the info page, too.
+            bytes => Ok(self.ring.arm_watermark(bytes)? || self.is_ready()?),
+        }
     }
 
     #[inline]
     pub(crate) fn available(&mut self) -> Result<u64, Error> {
         Ok(self.ring.available()?)
+    }
+
+    /// Whether something waits, and with a watermark, whether that is reached or no longer counts.
+    #[inline]
+    pub(crate) fn is_ready(&mut self) -> Result<bool, Error> {
+        let available = self.ring.available()?;
+        let watermark = self.info().watermark_bytes();
+        if available == 0 || watermark == 0 {
+            return Ok(available != 0);
+        }
+        let pos = self.ring.released_pos();
+        if available >= watermark || self.info().is_ready_from(pos) {
+            self.ready_pos = pos.wrapping_add(available);
+            return Ok(true);
+        }
+        Ok(is_before(pos, self.ready_pos))
     }
 }
 
@@ -265,6 +291,8 @@ impl ConsumerEnd {
 pub(crate) struct OverwriteEnd {
     ring: OverwriteReader<Mapped>,
     memory: QueueMemory,
+    /// Entries before this position were found ready, so they stay so.
+    ready_pos: u64,
 }
 
 impl OverwriteEnd {
@@ -274,13 +302,18 @@ impl OverwriteEnd {
         }
         // SAFETY: As in `ConsumerEnd::new`.
         let ring = unsafe { OverwriteReader::new(memory.mapped(), memory.geometry()) };
-        Ok(Self { ring, memory })
+        Ok(Self {
+            ready_pos: ring.pos(),
+            ring,
+            memory,
+        })
     }
 
     /// Takes the positions anew after a reset.
     pub(crate) fn restart(&mut self) {
         // SAFETY: As in `ConsumerEnd::new`; the previous ring value is replaced.
         self.ring = unsafe { OverwriteReader::new(self.memory.mapped(), self.memory.geometry()) };
+        self.ready_pos = self.ring.pos();
     }
 
     #[inline]
@@ -297,11 +330,31 @@ impl OverwriteEnd {
         Ok(self.ring.read(buffer)?)
     }
 
+    /// Asks to be woken when the queue is ready; returns whether it is.
     pub(crate) fn arm(&mut self) -> Result<bool, Error> {
-        Ok(self.ring.arm()?)
+        match self.info().watermark_bytes() {
+            0 => Ok(self.ring.arm()?),
+            // As for `ConsumerEnd`.
+            bytes => Ok(self.ring.arm_watermark(bytes)? || self.is_ready()?),
+        }
     }
 
     pub(crate) fn available(&mut self) -> Result<u64, Error> {
         Ok(self.ring.available()?)
+    }
+
+    /// As [`ConsumerEnd::is_ready`].
+    pub(crate) fn is_ready(&mut self) -> Result<bool, Error> {
+        let available = self.ring.available()?;
+        let watermark = self.info().watermark_bytes();
+        if available == 0 || watermark == 0 {
+            return Ok(available != 0);
+        }
+        let pos = self.ring.pos();
+        if available >= watermark || self.info().is_ready_from(pos) {
+            self.ready_pos = pos.wrapping_add(available);
+            return Ok(true);
+        }
+        Ok(is_before(pos, self.ready_pos))
     }
 }

@@ -83,6 +83,23 @@ impl InfoPage {
         self.at(offset_of!(iostream_info, gone)).load_acquire() != 0
     }
 
+    /// The watermark of an output queue in bytes; 0: none.
+    #[inline]
+    pub(crate) fn watermark_bytes(&self) -> u64 {
+        self.word(offset_of!(iostream_info, watermark_bytes))
+    }
+
+    /// How long an entry may wait below the watermark; 0: for ever.
+    pub(crate) fn latency_ns(&self) -> u64 {
+        self.word(offset_of!(iostream_info, latency_ns))
+    }
+
+    /// Whether entries from `pos` on, of which some wait, are ready whatever the watermark.
+    pub(crate) fn is_ready_from(&self, pos: u64) -> bool {
+        let ready_pos = self.word(offset_of!(iostream_info, ready_pos));
+        is_before(pos, ready_pos) || self.gone()
+    }
+
     /// The kernel's counters. Each is whole; together they are no snapshot.
     pub(crate) fn counters(&self) -> Counters {
         let base = offset_of!(iostream_info, counters);
@@ -113,6 +130,12 @@ impl InfoPage {
         let words = unsafe { words.as_ref() };
         &words[offset / 8]
     }
+}
+
+/// Whether one position comes before another: positions run free.
+pub(super) const fn is_before(pos: u64, other: u64) -> bool {
+    let ahead = other.wrapping_sub(pos);
+    ahead != 0 && ahead <= u64::MAX / 2
 }
 
 const _: () = assert!(size_of::<iostream_info>() % 8 == 0);

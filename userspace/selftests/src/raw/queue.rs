@@ -4,7 +4,10 @@
 
 use std::sync::atomic::{fence, Ordering::*};
 
+use std::mem::offset_of;
+
 use super::{consumer, producer, Area, Map, Session, INPUT, OUTPUT};
+use iostream_ring::uapi::iostream_info;
 
 /// An entry that was taken out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +28,7 @@ fn crossed(wake: u64, old: u64, new: u64) -> bool {
 
 /// An output queue: the process consumes.
 pub struct Output {
+    pub info: Map,
     pub producer: Map,
     pub consumer: Map,
     pub data: Map,
@@ -36,6 +40,7 @@ pub struct Output {
 impl Output {
     pub fn new(session: &Session) -> Self {
         Self {
+            info: session.map(OUTPUT, Area::Info),
             producer: session.map(OUTPUT, Area::Producer),
             consumer: session.map_writable(OUTPUT, Area::Consumer),
             data: session.map(OUTPUT, Area::Data),
@@ -104,7 +109,20 @@ impl Output {
         fence(SeqCst);
         self.available() != 0
     }
+
+    /// Asks to be woken when `bytes` wait. Whether they do, or something was made ready before.
+    pub fn arm_watermark(&self, bytes: u64) -> bool {
+        let wake = self.pos + bytes.max(8);
+        self.consumer.word(consumer::WAKE).store(wake, Relaxed);
+        fence(SeqCst);
+        let available = self.available();
+        let ready = self.info.word(READY_POS).load(Relaxed);
+        available != 0 && (available >= bytes || ready > self.pos)
+    }
 }
+
+/// Where the info page has it.
+const READY_POS: usize = offset_of!(iostream_info, ready_pos);
 
 /// An input queue: the process produces.
 pub struct Input {

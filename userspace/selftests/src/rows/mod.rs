@@ -83,6 +83,8 @@ pub fn all() -> Vec<Clause> {
         b01::CLAUSES,
         b02::CLAUSES,
         b02::settings::CLAUSES,
+        b02::waiting::CLAUSES,
+        b02::input::CLAUSES,
         b03::CLAUSES,
         b04::CLAUSES,
         b05::CLAUSES,

@@ -4,7 +4,9 @@
 //!
 //! Entries of 24 bytes take 32. A watermark of 96 is reached by the third.
 
+pub mod input;
 pub mod settings;
+pub mod waiting;
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::atomic::{fence, Ordering::*};

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! B-02 of an input queue: when a driver is told of what a process sends.
+
+use std::sync::atomic::{AtomicBool, Ordering::*};
+
+use iostream::Wake;
+use iostream_ring::uapi::IOSTREAM_LATENCY_MAX_NS;
+use rustix::io::Errno;
+
+use super::MS;
+use crate::clause::{count, Clause, Random};
+use crate::driver::Driver;
+use crate::raw::{Input, Session, INPUT};
+use crate::waiting::{wait_until, woken_by};
+
+pub const CLAUSES: &[Clause] = &[
+    Clause::new("B-02/input-watermark-callback", watermark_callback),
+    Clause::new("B-02/input-timer-callback", timer_callback),
+    Clause::new("B-02/input-watermark-before-timer", watermark_before_timer),
+    Clause::new("B-02/input-full-callback", full_callback),
+    Clause::new("B-02/input-full-by-write", full_by_write),
+    Clause::new("B-02/input-flush-callback", flush_callback),
+    Clause::new("B-02/input-driver-waits", driver_waits),
+    Clause::new("B-02/input-driver-waits-for-timer", driver_waits_for_timer),
+    Clause::new("B-02/input-set-while-waiting", set_while_waiting),
+    Clause::new("B-02/input-out-of-range-refused", out_of_range_refused),
+    Clause::new("B-02/input-outlives-session-and-reset", outlives),
+    Clause::new(
+        "B-02/input-close-with-timer-running",
+        close_with_timer_running,
+    ),
+    Clause::slow("B-02/input-no-lost-callback", 90, no_lost_callback),
+];
+
+/// A node with an input queue of a page, and how often its driver was told.
+struct Sink {
+    driver: Driver,
+    before: u64,
+}
+
+impl Sink {
+    fn new(bytes: u64, latency_ns: u64) -> Self {
+        let driver = Driver::new(0, 4096);
+        driver.does(&format!("watermark {bytes} {latency_ns}"));
+        let before = driver.log("data_callbacks");
+        Self { driver, before }
+    }
+
+    fn calls(&self) -> u64 {
+        self.driver.log("data_callbacks") - self.before
+    }
+
+    /// Takes all there is, and finds the queue empty.
+    fn drain(&self) -> u64 {
+        let mut taken = 0;
+        loop {
+            match self.driver.count("drain 1000") {
+                0 => return taken,
+                some => taken += some,
+            }
+        }
+    }
+}
+
+fn notifications(session: &Session) -> u64 {
+    session.counters(INPUT).notifications
+}
+
+fn watermark_callback() {
+    let sink = Sink::new(96, 0);
+    let session = sink.driver.open();
+    let mut input = Input::new(&session);
+    for round in 1..=10 {
+        for _ in 0..2 {
+            assert!(input.push(&session, &[1; 24]));
+            assert_eq!(sink.calls(), round - 1, "below it");
+        }
+        assert!(input.push(&session, &[1; 24]));
+        assert_eq!(sink.calls(), round);
+        assert!(input.push(&session, &[1; 24]));
+        assert_eq!((sink.calls(), notifications(&session)), (round, round));
+        assert_eq!(sink.drain(), 4);
+    }
+}
+
+fn timer_callback() {
+    let sink = Sink::new(4096, 20 * MS);
+    let session = sink.driver.open();
+    let mut input = Input::new(&session);
+    for round in 1..=10 {
+        let start = std::time::Instant::now();
+        assert!(input.push(&session, &[1; 24]));
+        assert!(input.push(&session, &[1; 24]));
+        wait_until("the driver is told", || sink.calls() == round);
+        assert!(start.elapsed().as_millis() >= 20, "{:?}", start.elapsed());
+        assert_eq!(notifications(&session), round, "the first starts the timer");
+        assert_eq!(sink.drain(), 2);
+    }
+}
+
+/// The timer is started by the first entry, and the watermark still counts.
+fn watermark_before_timer() {
+    let sink = Sink::new(96, IOSTREAM_LATENCY_MAX_NS);
+    let session = sink.driver.open();
+    let mut input = Input::new(&session);
+    for round in 1..=10 {
+        for _ in 0..2 {
+            assert!(input.push(&session, &[1; 24]));
+            assert_eq!(sink.calls(), round - 1);
+        }
+        assert!(input.push(&session, &[1; 24]));
+        assert_eq!((sink.calls(), notifications(&session)), (round, 2 * round));
+        assert_eq!(sink.drain(), 3);
+    }
+}
+
+fn full_callback() {
+    for latency in [0, IOSTREAM_LATENCY_MAX_NS] {
+        let sink = Sink::new(4096, latency);
+        let session = iostream::Session::open(sink.driver.path()).unwrap();
+        let mut producer = session.producer().unwrap();
+        for round in 1..=5 {
+            for _ in 0..4 {
+                producer.enqueue(&[1; 1000]).unwrap();
+            }
+            assert_eq!(sink.calls(), round - 1);
+            assert_eq!(producer.enqueue(&[1; 1000]), Err(iostream::Error::Full));
+            assert_eq!(sink.calls(), round);
+            assert_eq!(sink.drain(), 4);
+        }
+    }
+}
+
+fn full_by_write() {
+    let sink = Sink::new(4096, 0);
+    let session = sink.driver.open_nonblocking();
+    for _ in 0..4 {
+        session.write_entry(&[1; 1000]);
+    }
+    assert_eq!(sink.calls(), 0);
+    assert_eq!(session.write(&[1; 1000]), Err(Errno::AGAIN));
+    assert_eq!(sink.calls(), 1);
+}
+
+fn flush_callback() {
+    for latency in [0, IOSTREAM_LATENCY_MAX_NS] {
+        let sink = Sink::new(4096, latency);
+        let session = iostream::Session::open(sink.driver.path()).unwrap();
+        let mut producer = session.producer().unwrap();
+        for round in 1..=5 {
+            producer.enqueue(&[1; 24]).unwrap();
+            assert_eq!(sink.calls(), round - 1);
+            producer.enqueue_with(&[1; 24], Wake::Force).unwrap();
+            assert_eq!(sink.calls(), round);
+            assert_eq!(sink.drain(), 2);
+        }
+    }
+}
+
+fn driver_waits() {
+    let sink = Sink::new(96, 0);
+    let session = sink.driver.open();
+    let mut input = Input::new(&session);
+    assert!(input.push(&session, &[1; 24]));
+    sink.driver.fails("dequeue-wait 24 30", Errno::TIMEDOUT);
+    let done = woken_by(
+        libc::SYS_write,
+        || sink.driver.tell("dequeue-wait 24 60000"),
+        || {
+            assert!(input.push(&session, &[2; 24]));
+            assert_eq!(notifications(&session), 0);
+            assert!(input.push(&session, &[3; 24]));
+        },
+    );
+    assert_eq!((done, sink.driver.log("sum")), (Ok(()), 24));
+    // What waited then comes without waiting.
+    sink.driver.does("dequeue-wait 24 0");
+    sink.driver.does("dequeue-wait 24 0");
+    assert_eq!(sink.driver.log("sum"), 72);
+    // What does not wait takes what is there.
+    assert!(input.push(&session, &[4; 24]));
+    sink.driver.does("dequeue 24");
+}
+
+fn driver_waits_for_timer() {
+    let sink = Sink::new(4096, 10 * MS);
+    let session = sink.driver.open();
+    let mut input = Input::new(&session);
+    for _ in 0..10 {
+        assert!(input.push(&session, &[1; 24]));
+        sink.driver.does("dequeue-wait 24 60000");
+        // Left from before, when the driver begins to wait.
+        assert!(input.push(&session, &[1; 24]) && input.push(&session, &[1; 24]));
+        sink.driver.does("dequeue 24");
+        sink.driver.does("dequeue-wait 24 60000");
+        sink.drain();
+    }
+}
+
+fn set_while_waiting() {
+    let sink = Sink::new(4096, 0);
+    let session = sink.driver.open();
+    let mut input = Input::new(&session);
+    assert!(input.push(&session, &[1; 24]));
+    sink.driver.does("watermark 64 0");
+    assert!(input.push(&session, &[1; 24]));
+    assert_eq!(sink.calls(), 1, "armed anew");
+    sink.drain();
+    assert!(input.push(&session, &[1; 24]));
+    sink.driver.does("watermark 32 0");
+    wait_until("told of what waits", || sink.calls() == 2);
+    sink.drain();
+    sink.driver.does("watermark 4096 0");
+    assert!(input.push(&session, &[1; 24]));
+    sink.driver.does(&format!("watermark 4096 {}", 5 * MS));
+    wait_until("told by the timer", || sink.calls() == 3);
+    sink.drain();
+    sink.driver.does("watermark 4096 0");
+    assert!(input.push(&session, &[1; 24]));
+    sink.driver.does("watermark 0 0");
+    wait_until("told once it is removed", || sink.calls() == 4);
+    sink.drain();
+    assert!(input.push(&session, b""));
+    assert_eq!(sink.calls(), 5);
+}
+
+fn out_of_range_refused() {
+    let sink = Sink::new(96, 0);
+    for wrong in [
+        "4097 0",
+        "0 1000000",
+        "96 1",
+        "96 49999",
+        "96 3600000000001",
+    ] {
+        sink.driver
+            .fails(&format!("watermark {wrong}"), Errno::INVAL);
+    }
+    sink.driver.does("watermark 4096 3600000000000");
+}
+
+fn outlives() {
+    let sink = Sink::new(96, 0);
+    let mut told = 0;
+    for _ in 0..3 {
+        let session = sink.driver.open();
+        let mut input = Input::new(&session);
+        for _ in 0..2 {
+            for _ in 0..2 {
+                assert!(input.push(&session, &[1; 24]));
+                assert_eq!(sink.calls(), told);
+            }
+            assert!(input.push(&session, &[1; 24]));
+            told += 1;
+            assert_eq!(sink.calls(), told);
+            session.reset(INPUT).unwrap();
+            input = input.again();
+        }
+    }
+}
+
+fn close_with_timer_running() {
+    for i in 0..100 {
+        let sink = Sink::new(4096, 50_000 + 5_000 * (i % 40));
+        let session = sink.driver.open();
+        let mut input = Input::new(&session);
+        assert!(input.push(&session, &[1; 24]));
+        if i % 2 == 0 {
+            sink.driver.does("unpublish");
+        }
+        drop((input, session));
+    }
+}
+
+/// A driver that takes entries out only when it is told to, and as many as there are: a callback that
+/// got lost would leave the process waiting for room, or for the last ones to be taken, for ever.
+fn no_lost_callback() {
+    let mut random = Random::seeded();
+    for latency in [0, 50_000, MS] {
+        let sink = Sink::new(2000, latency);
+        let session = iostream::Session::open(sink.driver.path()).unwrap();
+        let mut producer = session.producer().unwrap();
+        let done = AtomicBool::new(false);
+        let total = count(3000);
+        let taken = std::thread::scope(|scope| {
+            let consumer = scope.spawn(|| {
+                let (mut taken, mut seen) = (0, 0);
+                while taken < total {
+                    let calls = sink.calls();
+                    if calls == seen && !done.load(Acquire) {
+                        std::thread::yield_now();
+                        continue;
+                    }
+                    seen = calls;
+                    taken += sink.drain();
+                }
+                taken
+            });
+            for _ in 0..total {
+                let entry = [7; 300];
+                let len = random.below(300) as usize;
+                let timeout = Some(std::time::Duration::from_secs(20));
+                producer.enqueue_wait(&entry[..len], timeout).unwrap();
+            }
+            if latency == 0 {
+                // Nothing else tells of the last ones.
+                done.store(true, Release);
+            }
+            consumer.join().unwrap()
+        });
+        println!("{total} entries, {} callbacks", sink.calls());
+        assert_eq!(taken, total);
+        assert!(sink.calls() < total / 2, "it batches");
+    }
+}
