@@ -34,6 +34,7 @@
 //! Session::set_up, Queue::call_lock  >  Port::state  >  Records::state  >  Pool::joining
 //! Port::srcu (read side, callbacks)  >  a driver's own locks
 //! endpoint Service::kind  >  nothing of ours but RCU
+//! Pool::joining  >  DmaDevice::mappings
 //! NAMES is innermost; so are Watermark::lock and Notices::waiting, in any context
 //! ```
 //!

@@ -28,7 +28,7 @@ impl Calls {
             skip("this kernel has no kprobes");
         }
         let mut calls = Self(Vec::new());
-        for function in functions {
+        for &function in functions {
             append(
                 "kprobe_events",
                 &format!("p:{GROUP}/{function} iostream:{function}\n"),

@@ -11,7 +11,8 @@ use rustix::fs::OFlags;
 
 use crate::clause::{skip, Random};
 use crate::driver::node_called;
-use crate::raw::{Descriptor, Session, Stream};
+use crate::raw::stream::Descriptor;
+use crate::raw::{Session, Stream};
 use crate::waiting::wait_until;
 
 const MODULE: &str = "iostream_edu";
@@ -81,8 +82,13 @@ impl Card {
 
     /// Loads the driver, which finds the card.
     pub fn load(&self) {
-        run("insmod", &format!("/lib/modules/iostream/{MODULE}.ko"));
+        self.insert_module();
         self.wait_node();
+    }
+
+    /// Loads the driver, whether or not it likes the card.
+    pub fn insert_module(&self) {
+        run("insmod", &format!("/lib/modules/iostream/{MODULE}.ko"));
     }
 
     /// Waits until the driver has found the card.
