@@ -56,7 +56,9 @@ mod s13;
 mod s14;
 mod s15;
 mod s18;
+mod s18_card;
 mod s18_module;
+mod s19;
 mod s21;
 mod s22;
 mod stream_drivers;
@@ -109,6 +111,8 @@ pub fn all() -> Vec<Clause> {
         s15::CLAUSES,
         stream_drivers::CLAUSES,
         s21::CLAUSES,
+        s18_card::CLAUSES,
+        s19::CLAUSES,
         u10::CLAUSES,
         u10_stream::CLAUSES,
         u11::CLAUSES,
