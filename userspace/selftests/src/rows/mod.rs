@@ -42,6 +42,15 @@ mod s02;
 mod s03;
 mod s04;
 mod s05;
+mod u01;
+mod u02;
+mod u03;
+mod u04;
+mod u05;
+mod u05_async;
+mod u06;
+mod u07;
+mod u08;
 mod u10;
 mod u11;
 
@@ -74,6 +83,15 @@ pub fn all() -> Vec<Clause> {
         s03::CLAUSES,
         s04::CLAUSES,
         s05::CLAUSES,
+        u01::CLAUSES,
+        u02::CLAUSES,
+        u03::CLAUSES,
+        u04::CLAUSES,
+        u05::CLAUSES,
+        u05_async::CLAUSES,
+        u06::CLAUSES,
+        u07::CLAUSES,
+        u08::CLAUSES,
         u10::CLAUSES,
         u11::CLAUSES,
         b01::CLAUSES,
