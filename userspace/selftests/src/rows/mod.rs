@@ -99,6 +99,7 @@ pub fn all() -> Vec<Clause> {
         b02::settings::CLAUSES,
         b02::waiting::CLAUSES,
         b02::input::CLAUSES,
+        b02::stream::CLAUSES,
         b03::CLAUSES,
         b04::CLAUSES,
         b05::CLAUSES,
