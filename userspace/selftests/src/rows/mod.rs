@@ -62,6 +62,15 @@ mod s19;
 mod s21;
 mod s22;
 mod stream_drivers;
+mod u01;
+mod u02;
+mod u03;
+mod u04;
+mod u05;
+mod u05_async;
+mod u06;
+mod u07;
+mod u08;
 mod u10;
 mod u10_stream;
 mod u11;
@@ -113,6 +122,15 @@ pub fn all() -> Vec<Clause> {
         s21::CLAUSES,
         s18_card::CLAUSES,
         s19::CLAUSES,
+        u01::CLAUSES,
+        u02::CLAUSES,
+        u03::CLAUSES,
+        u04::CLAUSES,
+        u05::CLAUSES,
+        u05_async::CLAUSES,
+        u06::CLAUSES,
+        u07::CLAUSES,
+        u08::CLAUSES,
         u10::CLAUSES,
         u10_stream::CLAUSES,
         u11::CLAUSES,
