@@ -17,7 +17,7 @@ drivers() {
 	insmod "$modules/$module.ko" "$@"
 	loaded_here="$module $loaded_here"
 	# shellcheck disable=SC2064 # As it is now.
-	trap "for module in $loaded_here; do rmmod \$module 2>/dev/null; done" EXIT
+	trap "for module in $loaded_here; do rmmod \$module 2>/dev/null || true; done" EXIT
 }
 
 # state NAME: what sysfs shows.
@@ -128,14 +128,20 @@ states_of_an_open_stream() {
 	iostreamctl start pattern
 	equal "$(state pattern)" running
 	fails 1 'is running already' iostreamctl start pattern
-	iostreamctl stop "$(node pattern)" --drain
+	iostreamctl stop "$(node pattern)"
 	wait $! || wrong "cat ended with $?"
+	# Of a stream to which nothing is sent, all is taken.
+	drivers iostream_sink
+	exec 3<>"$(node sink)"
+	iostreamctl start sink
+	iostreamctl stop sink --drain
+	equal "$(state sink)" stopped
 }
 
 states_need_a_client() {
 	drivers iostream_pattern
 	for command in start stop suspend; do
-		fails 1 "nobody has $(node pattern) open" iostreamctl $command pattern
+		fails 1 "nobody has $(node pattern) open" iostreamctl "$command" pattern
 	done
 	fails 2 'has queues and no stream' iostreamctl start it2way
 	fails 3 'does not exist' iostreamctl start no-such-node
@@ -176,7 +182,7 @@ watch_shows_rates() {
 
 completions_and_manual() {
 	for shell in bash zsh fish; do
-		iostreamctl completions $shell | grep -q suspend || wrong "$shell: nothing about suspend"
+		iostreamctl completions "$shell" | grep -q suspend || wrong "$shell: nothing about suspend"
 	done
 	iostreamctl man | grep -q '^.TH iostreamctl 1' || wrong 'no page'
 	iostreamctl man cat | grep -q -e '--count\|\\-\\-count' || wrong 'no page of cat'
