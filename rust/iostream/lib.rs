@@ -35,6 +35,7 @@
 //! Port::srcu (read side, callbacks)  >  a driver's own locks
 //! Watch::callback  >  a client module's own locks  >  Port::changing
 //! endpoint Service::kind  >  nothing of ours but RCU
+//! Pool::joining  >  DmaDevice::mappings
 //! NAMES is innermost; so are Watermark::lock, Notices::waiting and Spare::state, in any context
 //! ```
 //!

@@ -315,13 +315,17 @@ impl Stream<Shared> {
     /// [`Error::Corrupt`]: the client sent nothing but nonsense.
     pub fn receive(&mut self) -> Result<Buffer<Shared>, Error> {
         self.return_dropped()?;
-        loop {
+        // A client that sends each buffer back unused as soon as it has it must not keep the driver
+        // here.
+        for _ in 0..=self.buffers()? {
             match self.next()? {
                 Some(buffer) if buffer.mode() != Mode::Output => return Ok(buffer),
                 // In input mode one that came unused goes back at once.
                 _ => self.return_dropped()?,
             }
         }
+        self.call_again();
+        Err(Error::Empty)
     }
 
     /// Input: what the driver dropped is the client's to fill.

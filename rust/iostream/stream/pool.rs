@@ -8,6 +8,7 @@
 //! FREE     the driver, which does nothing with it
 //! TAKEN    the driver, as a Buffer
 //! CLIENT   the client, or a descriptor of it is in a queue
+//! ASIDE    a stop, which is about to give it back to the client
 //! ```
 //!
 //! This is the kernel's own record; nothing that a process writes changes it but a descriptor of a
@@ -40,6 +41,7 @@ use crate::{ring::uapi, work};
 const FREE: u32 = 0;
 const TAKEN: u32 = 1;
 const CLIENT: u32 = 2;
+const ASIDE: u32 = 3;
 
 /// Something was mapped, or the stream was started: the mode stays.
 const MODE_FIXED: u32 = 1 << 31;
@@ -362,6 +364,20 @@ impl Pool {
             // ORDERING: pairs with the exchange in `take_free` (litmus: claim).
             slot.owner.store(FREE, Release);
         }
+    }
+
+    /// Puts a taken buffer aside: neither the driver nor the client can have it.
+    pub(super) fn put_aside(&self, id: u32) {
+        if let Some((slot, ..)) = self.joined_slot(id) {
+            // Only the stop that is under way looks at it.
+            slot.owner.store(ASIDE, Relaxed);
+        }
+    }
+
+    /// Whether the buffer was put aside; it is the caller's then.
+    pub(super) fn take_aside(&self, id: u32) -> bool {
+        self.joined_slot(id)
+            .is_some_and(|(slot, ..)| slot.owner.cmpxchg(ASIDE, TAKEN, Relaxed).is_ok())
     }
 
     /// A taken buffer is the client's from here on.

@@ -30,6 +30,7 @@ impl Drop for Driver {
         // Streams only.
         let _ = self.tell("behave");
         let _ = self.tell("release-all-clients");
+        let _ = self.tell("destroy-queues");
         // Those that were there before stay.
         if self.name == "selftest" {
             let _ = self.tell("unpublish");
@@ -100,7 +101,8 @@ impl Driver {
             control: PathBuf::from("/sys/kernel/debug/iostream_test").join(name),
             name: name.into(),
         };
-        driver.tell("sequence 0").unwrap();
+        // Streams have none.
+        let _ = driver.tell("sequence 0");
         driver
     }
 
