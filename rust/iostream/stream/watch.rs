@@ -61,7 +61,8 @@ impl Pool {
     /// Calls the client's callback soon, in a worker, if it has one. Any context.
     #[inline(always)]
     pub(crate) fn call_watcher(pool: &Arc<Self>) {
-        // The client sets it before it arms, with a full barrier, and only who is armed is told.
+        // ORDERING: the client sets it before it arms with a full barrier, and whoever tells it took that
+        // arming after a full barrier of its own (litmus: wake-poll).
         if pool.watch.set.load(Relaxed) != 0 {
             // If it is queued already, it has not begun.
             let _ = work::queue().enqueue::<Arc<Pool>, WATCH_WORK>(pool.clone());
