@@ -223,7 +223,10 @@ fn out_of_reach() {
     wait_until("the card is found", || device().is_some());
     card.insert_module();
     let name = device().unwrap().file_name().unwrap().to_owned();
-    let bound = std::fs::write("/sys/bus/pci/drivers/iostream_edu/bind", name.as_encoded_bytes());
+    let bound = std::fs::write(
+        "/sys/bus/pci/drivers/iostream_edu/bind",
+        name.as_encoded_bytes(),
+    );
     let node = card.node();
     // First, that the next clause has a card that is as it should be.
     unload();
