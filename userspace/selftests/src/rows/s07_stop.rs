@@ -196,7 +196,7 @@ fn with_buffers_at_the_driver() {
 fn wakes_pollers() {
     let (_driver, stream) = running("output 2 64");
     let poll = || stream.session.poll(PollFlags::IN, -1);
-    let stop = || drop(stream.session.stop().unwrap());
+    let stop = || assert_eq!(stream.session.stop(), Ok((0, 0)));
     assert_eq!(woken_by(libc::SYS_ppoll, poll, stop), PollFlags::IN);
     stream.session.start().unwrap();
     assert_eq!(stream.session.poll(PollFlags::IN, 0), PollFlags::empty());

@@ -110,7 +110,6 @@ fn rejected(plan: &str, which: usize, descriptors: &[Descriptor]) {
 }
 
 const ID: usize = 4;
-const OWNER: usize = 5;
 const RANGE: usize = 6;
 const FLAGS: usize = 7;
 
