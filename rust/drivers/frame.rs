@@ -41,12 +41,7 @@ impl Frame {
 
     /// As it lies in the control area.
     pub(crate) fn to_bytes(self) -> [u8; FRAME_BYTES] {
-        let words = [
-            self.sequence,
-            self.timestamp_ns,
-            self.data_len,
-            self.check,
-        ];
+        let words = [self.sequence, self.timestamp_ns, self.data_len, self.check];
         let mut bytes = [0; FRAME_BYTES];
         for (to, word) in bytes.chunks_exact_mut(WORD).zip(words) {
             to.copy_from_slice(&word.to_ne_bytes());

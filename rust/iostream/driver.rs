@@ -68,7 +68,8 @@ pub trait Driver: Send + Sync + 'static {
 
     /// The stream stops: because the client says so, or its session ends, or the registration is
     /// dropped. When this returns the driver, and its device, use no buffer of the stream any more
-    /// but those that it has as [`Buffer`](crate::Buffer).
+    /// but those that it has as [`Buffer`](crate::Buffer); a device that a stream was made for
+    /// ([`dma`](crate::StreamConfig::dma)) is at rest.
     fn stop(&self, _how: Stop) {}
 
     /// The client wants another mode for its session. An error refuses it; the default does.

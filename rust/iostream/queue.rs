@@ -218,6 +218,11 @@ impl Queue {
         self.pool.as_deref()
     }
 
+    /// As [`Self::pool`], for who keeps it.
+    pub(crate) fn pool_ref(&self) -> Option<&Arc<Pool>> {
+        self.pool.as_ref()
+    }
+
     /// As [`Self::pool`], to keep.
     pub(crate) fn pool_arc(&self) -> Option<Arc<Pool>> {
         self.pool.clone()
@@ -400,6 +405,14 @@ impl Queue {
     pub(crate) fn wake_user(&self) {
         self.counter(Counter::WakeupsSent).add(1, Relaxed);
         self.notify.wake_user();
+        self.call_watcher();
+    }
+
+    /// Tells the client of a stream, if it is a module.
+    fn call_watcher(&self) {
+        if let Some(pool) = &self.pool {
+            Pool::call_watcher(pool);
+        }
     }
 
     /// Marks the driver gone and wakes everybody.
@@ -414,6 +427,7 @@ impl Queue {
         self.gone.store(1, Release);
         smp_mb(Full);
         self.notify.wake_user_gone();
+        self.call_watcher();
     }
 
     /// Empties the queue: positions zero, generation raised.

@@ -98,6 +98,11 @@ struct device *iostream_kobj_to_dev(struct kobject *kobj)
 	return kobj_to_dev(kobj);
 }
 
+bool iostream_dma_limited(struct device *dev)
+{
+	return dma_addressing_limited(dev);
+}
+
 int iostream_dma_map(struct device *dev, struct sg_table *table, struct page **pages,
 		     unsigned int count, size_t bytes, enum dma_data_direction direction)
 {

@@ -46,6 +46,8 @@ long iostream_nsecs_to_jiffies(u64 nsecs);
 struct workqueue_struct *iostream_alloc_workqueue(void);
 struct device *iostream_kobj_to_dev(struct kobject *kobj);
 
+/* Whether there is memory that a device does not reach: the kernel would copy for it. */
+bool iostream_dma_limited(struct device *dev);
 /* Maps the first bytes of count pages for a device and makes the table that says where they are. */
 int iostream_dma_map(struct device *dev, struct sg_table *table, struct page **pages,
 		     unsigned int count, size_t bytes, enum dma_data_direction direction);

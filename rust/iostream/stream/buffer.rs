@@ -283,7 +283,7 @@ impl<A: Access> Drop for Buffer<A> {
     }
 }
 
-fn checked_range(offset: usize, len: usize, size: usize) -> Result<(u32, u32), Error> {
+pub(super) fn checked_range(offset: usize, len: usize, size: usize) -> Result<(u32, u32), Error> {
     match offset.checked_add(len) {
         Some(end) if end <= size => Ok((offset as u32, len as u32)),
         _ => Err(Error::Invalid),

@@ -214,15 +214,15 @@ impl<A: Access> StreamConfig<A> {
 
     /// Has the data areas mapped for `device`, which moves the data itself in this direction:
     /// [`Buffer::dma_segments`](crate::Buffer::dma_segments) says where they are. The device's DMA
-    /// mask must be set, and cover what memory there is: else the kernel copies the data to where
-    /// the device reaches them.
+    /// mask must be set.
     ///
     /// Nothing stays mapped once the registration is dropped, which has to happen before the device
     /// is unbound; [`stop`](crate::Driver::stop) comes first, and must leave the device quiet.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`. A client whose buffers cannot be mapped gets `EIO` or `ENOMEM` from open(2).
+    /// `EIO`: the device does not reach all of the memory there is, so that the processor would have
+    /// to copy for it; `ENOMEM`. A client whose buffers cannot be mapped gets the error from open(2).
     pub fn dma(mut self, device: &Device<Bound>, direction: DataDirection) -> Result<Self> {
         self.spec.dma = Some(DmaDevice::new(device, direction)?);
         Ok(self)

@@ -87,9 +87,13 @@ impl DmaDevice {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`.
+    /// `EIO`: the device does not reach all memory; `ENOMEM`.
     pub(super) fn new(device: &Device<Bound>, direction: DataDirection) -> Result<Arc<Self>> {
         let device: &Device = device;
+        // SAFETY: The device is there, and bound.
+        if unsafe { bindings::iostream_dma_limited(raw_device(device)) } {
+            return Err(EIO);
+        }
         // INVARIANT: The caller shows that it is bound; nothing is mapped yet.
         Arc::pin_init(
             pin_init!(Self {
@@ -153,7 +157,7 @@ impl Mapping {
     ///
     /// # Errors
     ///
-    /// `ENODEV`: the driver is gone; `EIO`: the device cannot reach the memory; `ENOMEM`.
+    /// `ENODEV`: the driver is gone; `EIO`: the device does not reach the memory; `ENOMEM`.
     pub(super) fn new(device: &Arc<DmaDevice>, pages: &SharedPages, bytes: usize) -> Result<Self> {
         let mut guard = device.mappings.lock();
         let mappings = (*guard).as_mut().ok_or(ENODEV)?;

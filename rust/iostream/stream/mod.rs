@@ -25,6 +25,8 @@
 mod buffer;
 mod callbacks;
 pub(crate) mod calls;
+mod client;
+mod client_buffer;
 mod client_ends;
 pub(crate) mod config;
 mod control;
@@ -37,6 +39,7 @@ mod record;
 mod spare;
 pub(crate) mod state;
 pub(crate) mod sysfs;
+mod watch;
 
 use core::marker::PhantomData;
 
@@ -53,6 +56,8 @@ use crate::{
 };
 
 pub use buffer::Buffer;
+pub use client::Client;
+pub use client_buffer::ClientBuffer;
 pub use config::{Mode, StreamConfig};
 pub use control::Control;
 pub use dma::DmaSegment;
@@ -310,13 +315,17 @@ impl Stream<Shared> {
     /// [`Error::Corrupt`]: the client sent nothing but nonsense.
     pub fn receive(&mut self) -> Result<Buffer<Shared>, Error> {
         self.return_dropped()?;
-        loop {
+        // A client that sends each buffer back unused as soon as it has it must not keep the driver
+        // here.
+        for _ in 0..=self.buffers()? {
             match self.next()? {
                 Some(buffer) if buffer.mode() != Mode::Output => return Ok(buffer),
                 // In input mode one that came unused goes back at once.
                 _ => self.return_dropped()?,
             }
         }
+        self.call_again();
+        Err(Error::Empty)
     }
 
     /// Input: what the driver dropped is the client's to fill.

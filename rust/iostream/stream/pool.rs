@@ -8,6 +8,7 @@
 //! FREE     the driver, which does nothing with it
 //! TAKEN    the driver, as a Buffer
 //! CLIENT   the client, or a descriptor of it is in a queue
+//! ASIDE    a stop, which is about to give it back to the client
 //! ```
 //!
 //! This is the kernel's own record; nothing that a process writes changes it but a descriptor of a
@@ -33,12 +34,14 @@ use super::{
     record::BufferRecord,
     spare::Spare,
     state::State,
+    watch::{Watch, WATCH_WORK},
 };
 use crate::{ring::uapi, work};
 
 const FREE: u32 = 0;
 const TAKEN: u32 = 1;
 const CLIENT: u32 = 2;
+const ASIDE: u32 = 3;
 
 /// Something was mapped, or the stream was started: the mode stays.
 const MODE_FIXED: u32 = 1 << 31;
@@ -92,12 +95,18 @@ pub(crate) struct Pool {
     /// One read(2) or write(2) at a time, and how far the last read came.
     #[pin]
     pub(super) part: Mutex<Part>,
+    /// The callback of a client that is a module.
+    #[pin]
+    pub(super) watch: Watch,
+    #[pin]
+    watch_work: Work<Pool, WATCH_WORK>,
     #[pin]
     work: Work<Pool>,
 }
 
 impl_has_work! {
     impl HasWork<Self> for Pool { self.work }
+    impl HasWork<Self, WATCH_WORK> for Pool { self.watch_work }
 }
 
 impl WorkItem for Pool {
@@ -139,6 +148,8 @@ impl Pool {
                 joining <- new_mutex!((), "iostream_join"),
                 spare <- spare,
                 part <- new_mutex!(Part::default(), "iostream_part"),
+                watch <- Watch::new(),
+                watch_work <- new_work!("iostream_watch"),
                 work <- new_work!("iostream_pool"),
             }),
             GFP_KERNEL,
@@ -355,6 +366,20 @@ impl Pool {
         }
     }
 
+    /// Puts a taken buffer aside: neither the driver nor the client can have it.
+    pub(super) fn put_aside(&self, id: u32) {
+        if let Some((slot, ..)) = self.joined_slot(id) {
+            // Only the stop that is under way looks at it.
+            slot.owner.store(ASIDE, Relaxed);
+        }
+    }
+
+    /// Whether the buffer was put aside; it is the caller's then.
+    pub(super) fn take_aside(&self, id: u32) -> bool {
+        self.joined_slot(id)
+            .is_some_and(|(slot, ..)| slot.owner.cmpxchg(ASIDE, TAKEN, Relaxed).is_ok())
+    }
+
     /// A taken buffer is the client's from here on.
     pub(crate) fn give_to_client(&self, id: u32) {
         if let Some((slot, memory, record)) = self.joined_slot(id) {
@@ -422,7 +447,7 @@ impl Pool {
     /// Lets go of a reference from any context.
     pub(crate) fn release(pool: Arc<Self>) {
         if let Some(last) = Arc::into_unique_or_drop(pool) {
-            let _ = work::queue().enqueue(Arc::<Self>::from(last));
+            let _ = work::queue().enqueue::<Arc<Self>, 0>(last.into());
         }
     }
 }

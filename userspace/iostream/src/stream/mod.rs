@@ -71,6 +71,16 @@ pub type InputOutputStream = Stream<InputOutput>;
 /// # Ok(())
 /// # }
 /// ```
+///
+/// What a mode does not have, does not compile:
+///
+/// ```compile_fail,E0599
+/// # fn main() -> iostream::Result<()> {
+/// # let mut stream = iostream::OutputStream::open("pattern")?;
+/// stream.dequeue()?.send(1)?; // the process only reads
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct Stream<M: Mode> {
     receiver: Receiver<M>,

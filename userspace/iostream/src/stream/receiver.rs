@@ -22,6 +22,13 @@ use crate::{Consumer, Counters, Error, Result, StreamMode, StreamState};
 /// An operation fails with [`Error::Gone`] once the driver is gone and all that it had sent is
 /// taken; with [`Error::BadDescriptor`] if the kernel sends a buffer that cannot be, which is then
 /// left out. What a stop discarded is returned to the driver unread, by the way.
+///
+/// It may be sent to another thread, but not be shared: there is one consumer.
+///
+/// ```compile_fail,E0277
+/// fn shared<T: Sync>() {}
+/// shared::<iostream::Receiver<iostream::mode::Output>>();
+/// ```
 pub struct Receiver<M: Mode> {
     pub(crate) open: Arc<Open>,
     pub(crate) consumer: Consumer,
@@ -84,6 +91,9 @@ impl<M: Mode> Receiver<M> {
 
     pub(crate) fn take_wait(&mut self, timeout: Option<Duration>) -> Result<Buffer<M>> {
         let deadline = crate::notify::Deadline::after(timeout);
+        if self.consumer.watermark().0 != 0 {
+            self.wait(deadline.left()?)?;
+        }
         loop {
             match self.take() {
                 Err(Error::Empty) => self.wait(deadline.left()?)?,
@@ -210,6 +220,22 @@ impl<M: Mode> Receiver<M> {
     /// [`Error::InvalidArgument`] if it is no eventfd; [`Error::Gone`].
     pub fn set_eventfd(&mut self, eventfd: Option<BorrowedFd<'_>>) -> Result<()> {
         self.consumer.set_eventfd(eventfd)
+    }
+
+    /// Has waits, poll and the eventfd wait until so many buffers are there; or until `latency`
+    /// (zero: no timer) has passed since one came; or until the driver flushes, or the stream is
+    /// stopped or gone. With 0 they wait for one, as at first.
+    ///
+    /// A driver that has no more buffers to send does not flush by itself: ask for fewer than there
+    /// are, or give a latency.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::InvalidArgument`]: more buffers than there can be, a latency without buffers, or one
+    /// that is not between 50 microseconds and an hour; [`Error::Gone`].
+    pub fn set_watermark(&mut self, buffers: u32, latency: Duration) -> Result<()> {
+        let bytes = super::descriptor::occupied(buffers);
+        self.consumer.set_watermark(bytes, latency)
     }
 
     /// Asks to be woken, by the eventfd, when the next buffer comes; returns whether one waits.

@@ -26,10 +26,10 @@ pub const CLAUSES: &[Clause] = &[
 const MIB: u64 = 1 << 20;
 
 /// A cgroup of its own for this process.
-struct Group(PathBuf);
+pub struct Group(PathBuf);
 
 impl Group {
-    fn enter() -> Self {
+    pub fn enter() -> Self {
         let root = Path::new("/sys/fs/cgroup");
         let controllers = read_to_string(root.join("cgroup.subtree_control"));
         if !controllers.is_ok_and(|text| text.contains("memory")) {
@@ -41,12 +41,12 @@ impl Group {
         group
     }
 
-    fn current(&self) -> u64 {
+    pub fn current(&self) -> u64 {
         let text = read_to_string(self.0.join("memory.current")).unwrap();
         text.trim().parse().unwrap()
     }
 
-    fn limit(&self, bytes: u64) {
+    pub fn limit(&self, bytes: u64) {
         write(self.0.join("memory.max"), bytes.to_string()).unwrap();
     }
 }
@@ -60,9 +60,16 @@ impl Drop for Group {
 }
 
 /// The pages that all queues together take.
-fn pages() -> u64 {
+pub fn pages() -> u64 {
     let text = read_to_string("/sys/class/iostream/iostream/pages").unwrap();
     text.trim().parse().unwrap()
+}
+
+/// Waits until all sessions that ended have given theirs back: a worker does, after a grace period.
+pub fn wait_for_no_pages() {
+    while pages() > 0 {
+        std::thread::yield_now();
+    }
 }
 
 fn charged_to_the_opener() {
