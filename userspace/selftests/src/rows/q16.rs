@@ -138,6 +138,9 @@ fn full_queue_drains_without_call() {
 /// That both are busy is for the machine to say: a processor that is taken away for a while is a
 /// side that sleeps. So there are a few tries, of which one has to do.
 fn busy_sides_make_few_calls() {
+    if crate::clause::patience() > 1 {
+        crate::clause::skip("a figure: a kernel that checks itself says nothing of it");
+    }
     if std::thread::available_parallelism().unwrap().get() < 2 {
         crate::clause::skip("both sides are busy only with two processors");
     }
