@@ -22,7 +22,7 @@ demo: ## send a file into the kernel and back, in a VM (FILE=path)
 test: ## host tests, VM tests, tests of the harness (LONG=1: full counts; ONLY=pattern: rows that match)
 	@scripts/test
 
-harden: ## the VM tests on a kernel that hunts bugs: KASAN, lockdep, kmemleak (QUICK=1: a part of them; ONLY=pattern)
+harden: ## look for holes: a kernel that hunts bugs, a hostile process, a soak, mutants (QUICK=1: a tenth; ONLY=pattern)
 	@scripts/harden
 
 check: ## formatting, lints, licences, generated files, models (ONLY=pattern: checks that match)

@@ -68,7 +68,8 @@ pub trait Driver: Send + Sync + 'static {
 
     /// The stream stops: because the client says so, or its session ends, or the registration is
     /// dropped. When this returns the driver, and its device, use no buffer of the stream any more
-    /// but those that it has as [`Buffer`](crate::Buffer).
+    /// but those that it has as [`Buffer`](crate::Buffer); a device that a stream was made for
+    /// ([`dma`](crate::StreamConfig::dma)) is at rest.
     fn stop(&self, _how: Stop) {}
 
     /// The client wants another mode for its session. An error refuses it; the default does.
@@ -198,13 +199,14 @@ impl<'a> Ports<'a> {
 
     fn with_queues(config: Config<'a>) -> Result<Self> {
         let Config { port: queues, node } = config;
-        if queues.output.is_none() && queues.input.is_none() {
+        let (output, input) = (queues.output.is_some(), queues.input.is_some());
+        if !output && !input {
             return Err(EINVAL);
         }
         let port = PortRef::new(Port::new(queues)?);
         Ok(Self {
-            producer: queues.output.map(|_| Producer::new(port.clone())),
-            consumer: queues.input.map(|_| Consumer::new(port.clone())),
+            producer: output.then(|| Producer::new(port.clone())),
+            consumer: input.then(|| Consumer::new(port.clone())),
             port,
             node,
         })

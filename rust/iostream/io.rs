@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! read(2) and write(2): one entry by copy, for programs without a library.
+//! read(2) and write(2): one entry by copy, for programs without a library. Those of streams are in
+//! `stream/calls.rs`.
 //!
 //! The kernel acts for the process here, on the process's own page of words, as long as the process
 //! has not mapped that page writable.
@@ -21,6 +22,7 @@ use crate::{
     queue::Queue,
     ring::{self, occupied_bytes},
     session::{Access, Session},
+    stream::calls,
 };
 
 /// For copies as long as a process says: its cgroup pays, and a failure is its own affair.
@@ -35,6 +37,9 @@ fn copy_flags() -> Flags {
 /// `EAGAIN`: none waits, and the call must not; `ENOBUFS`: the buffer is shorter than the entry,
 /// which stays; `EBUSY`: the process has mapped its end; `ENODEV`; `EINTR`; `EFAULT`.
 pub(crate) fn read(session: &Session, iov: &mut IovIterDest<'_>, access: Access) -> Result<usize> {
+    if let Ok(pool) = session.pool() {
+        return calls::read(session, pool, iov, access);
+    }
     let queue = session.queue(Direction::Output)?;
     // With a watermark a call that waits does so until the queue is ready; others take what is there.
     let mut look_first = !access.nonblocking && queue.watermark().0 != 0;
@@ -73,6 +78,9 @@ pub(crate) fn write(
     iov: &mut IovIterSource<'_>,
     access: Access,
 ) -> Result<usize> {
+    if let Ok(pool) = session.pool() {
+        return calls::write(session, pool, iov, access);
+    }
     let queue = session.live_queue(Direction::Input)?;
     let len = u32::try_from(iov.len()).map_err(|_| EMSGSIZE)?;
     if len > queue.geometry().max_entry_bytes() {
@@ -122,8 +130,17 @@ fn finish(session: &Session, queue: &Queue, wake: bool) -> Result {
 
 /// Waits until the process's end may go on.
 fn wait(queue: &Queue, access: Access) -> Result {
+    wait_until(queue, access, || queue.is_ready().unwrap_or(true))
+}
+
+/// Waits until `is_ready`, which a publication of the kernel's end makes true, or the driver is gone.
+///
+/// # Errors
+///
+/// `EAGAIN`: the call must not wait; `ENODEV`; `EINTR`.
+pub(crate) fn wait_until(queue: &Queue, access: Access, is_ready: impl Fn() -> bool) -> Result {
     queue.notify.arm();
-    let ready = || queue.is_gone() || queue.is_ready().unwrap_or(true);
+    let ready = || queue.is_gone() || is_ready();
     if access.nonblocking {
         return match () {
             () if queue.is_gone() => Err(ENODEV),

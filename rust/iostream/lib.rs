@@ -29,13 +29,15 @@
 //! # Lock order
 //!
 //! ```text
-//! mm->mmap_lock is taken inside Queue::call_lock (copies to and from the process);
+//! mm->mmap_lock is taken inside Queue::call_lock and Pool::part (copies to and from the process);
 //!     nothing here is taken inside mmap_lock but atomics
 //! Port::changing  >  Port::srcu, Port::state
-//! Session::set_up, Queue::call_lock  >  Port::state  >  Records::state  >  Pool::joining
+//! Session::set_up, Queue::call_lock, Pool::part  >  Port::state  >  Records::state  >  Pool::joining
 //! Port::srcu (read side, callbacks)  >  a driver's own locks
+//! Watch::callback  >  a client module's own locks  >  Port::changing
 //! endpoint Service::kind  >  nothing of ours but RCU
-//! NAMES is innermost; so are Watermark::lock and Notices::waiting, in any context
+//! Pool::joining  >  DmaDevice::mappings
+//! NAMES is innermost; so are Watermark::lock, Notices::waiting and Spare::state, in any context
 //! ```
 //!
 //! `Port::state` is not held while a driver is called. Registrations wait for `Port::srcu` and
@@ -79,7 +81,7 @@ pub use consumer::{Consumer, Peeked, View};
 pub use driver::{Config, Driver, NoCallbacks, Opener, Ports, Registration};
 pub use error::Error;
 pub use producer::{Producer, Reservation};
-pub use stream::{Buffer, Mode, Stop, Stream, StreamConfig};
+pub use stream::{Buffer, Client, ClientBuffer, DmaSegment, Mode, Stop, Stream, StreamConfig};
 
 use kernel::prelude::*;
 

@@ -39,9 +39,36 @@ pub(crate) struct NodeConfig<'a> {
     pub(crate) parent: Option<&'a Device>,
 }
 
+/// A name that is taken, and its node, while that is published.
+#[derive(Clone, Copy)]
+struct Taken {
+    name: Name,
+    node: Option<NodePointer>,
+}
+
+#[derive(Clone, Copy)]
+struct NodePointer(ptr::NonNull<Node>);
+
+// SAFETY: As for `NodeRef`.
+unsafe impl Send for NodePointer {}
+
 global_lock! {
     // SAFETY: Initialised in `Class::new`, before the first node.
-    unsafe(uninit) static NAMES: Mutex<[Option<Name>; MAX_NODES]> = [None; MAX_NODES];
+    unsafe(uninit) static NAMES: Mutex<[Option<Taken>; MAX_NODES]> = [None; MAX_NODES];
+}
+
+/// The published node of a name.
+///
+/// # Errors
+///
+/// `ENOENT`; `EINVAL`: no name at all.
+pub(crate) fn find(name: &CStr) -> Result<NodeRef> {
+    let name = checked_name(name)?;
+    let names = NAMES.lock();
+    let taken = names.iter().flatten().find(|taken| taken.name == name);
+    let node = taken.and_then(|taken| taken.node).ok_or(ENOENT)?;
+    // SAFETY: Its handle takes the pointer out, under this lock, before it lets go of the node.
+    Ok(NodeRef::new(unsafe { node.0.as_ref() }))
 }
 
 /// The class and the numbers, for as long as the module is loaded.
@@ -267,6 +294,7 @@ impl NodeHandle {
         })?;
         // SAFETY: Both are initialised; a failure leaves nothing to undo but the references.
         to_result(unsafe { c::cdev_device_add(node.cdev.get(), dev) })?;
+        minor.set_node(Some(NodePointer(node.0)));
         let handle = Self {
             node,
             minor: minor.0,
@@ -278,9 +306,10 @@ impl NodeHandle {
 
 impl Drop for NodeHandle {
     fn drop(&mut self) {
+        let minor = Minor(self.minor);
+        minor.set_node(None);
         // SAFETY: Added in `new`, and removed once.
         unsafe { c::cdev_device_del(self.node.cdev.get(), self.node.dev.get()) };
-        drop(Minor(self.minor));
     }
 }
 
@@ -290,7 +319,7 @@ struct Minor(usize);
 impl Minor {
     fn claim(name: Name, built_in: bool) -> Result<Self> {
         let mut names = NAMES.lock();
-        if names.iter().flatten().any(|taken| *taken == name) {
+        if names.iter().flatten().any(|taken| taken.name == name) {
             return Err(EEXIST);
         }
         let free = names.iter().skip(1).position(Option::is_none);
@@ -299,8 +328,15 @@ impl Minor {
             (false, Some(free)) => free + 1,
             (false, None) => return Err(ENOSPC),
         };
-        names[minor] = Some(name);
+        names[minor] = Some(Taken { name, node: None });
         Ok(Self(minor))
+    }
+
+    /// Says which node has the name.
+    fn set_node(&self, node: Option<NodePointer>) {
+        if let Some(taken) = &mut NAMES.lock()[self.0] {
+            taken.node = node;
+        }
     }
 }
 
@@ -321,7 +357,7 @@ fn checked_name(name: &CStr) -> Result<Name> {
 }
 
 /// The C device of a Rust one.
-fn raw_device(device: &Device) -> *mut c::device {
+pub(crate) fn raw_device(device: &Device) -> *mut c::device {
     // CAST: `Device` is a transparent wrapper of `struct device`.
     ptr::from_ref(device).cast_mut().cast()
 }

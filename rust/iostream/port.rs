@@ -25,7 +25,7 @@ use crate::{
     kicks::Kicks,
     queue::Queue,
     session_queues::SessionQueues,
-    stream::{config::StreamSpec, Notices, Records, NOTICE_WORK},
+    stream::{config::StreamSpec, Notices, Records, AGAIN_WORK, NOTICE_WORK},
     work,
 };
 use watermark::InputWatermark;
@@ -34,7 +34,7 @@ use watermark::InputWatermark;
 const WATERMARK_WORK: u64 = 2;
 
 /// Which queues a port has.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct PortConfig {
     pub(crate) output: Option<QueueConfig>,
     pub(crate) input: Option<QueueConfig>,
@@ -66,6 +66,8 @@ pub(crate) struct Port {
     pub(crate) notices: Notices,
     #[pin]
     notice_work: Work<Port, NOTICE_WORK>,
+    #[pin]
+    again_work: Work<Port, AGAIN_WORK>,
     /// The queues of the open session, or null. Read under RCU.
     published: [Atomic<*mut Queue>; 2],
     #[pin]
@@ -99,6 +101,7 @@ impl_has_work! {
     impl HasWork<Self> for Port { self.work }
     impl HasWork<Self, NOTICE_WORK> for Port { self.notice_work }
     impl HasWork<Self, WATERMARK_WORK> for Port { self.watermark_work }
+    impl HasWork<Self, AGAIN_WORK> for Port { self.again_work }
 }
 
 impl WorkItem for Port {
@@ -111,8 +114,8 @@ impl WorkItem for Port {
 
 impl Port {
     pub(crate) fn new(config: PortConfig) -> Result<Arc<Self>> {
-        let records = match config.stream {
-            Some(spec) => Some(KBox::pin_init(Records::new(spec)?, GFP_KERNEL)?),
+        let records = match &config.stream {
+            Some(spec) => Some(KBox::pin_init(Records::new(spec.clone())?, GFP_KERNEL)?),
             None => None,
         };
         Arc::pin_init(
@@ -122,6 +125,7 @@ impl Port {
                 changing <- new_mutex!((), "iostream_changing"),
                 notices <- Notices::new(),
                 notice_work <- new_work!("iostream_notices"),
+                again_work <- new_work!("iostream_again"),
                 published: [const { Atomic::new(ptr::null_mut()) }; 2],
                 state <- new_mutex!(State {
                     open: false,
@@ -353,6 +357,15 @@ impl Port {
             self.stop_for_good(pool);
         }
         self.callbacks.revoke();
+        // The driver's device is quiet, and about to go.
+        if let Some(dma) = self
+            .config
+            .stream
+            .as_ref()
+            .and_then(|spec| spec.dma.as_ref())
+        {
+            dma.close();
+        }
         queues.release();
     }
 

@@ -141,6 +141,10 @@ impl Queue {
         // SAFETY: The region is zeroed and stays with the end, in this queue.
         let end = unsafe { Self::fresh_end(&region, direction, config) };
         let events = match direction {
+            // What the driver of a stream sends may be a buffer to fill.
+            Direction::Output if pool.is_some() => {
+                c::POLLIN | c::POLLRDNORM | c::POLLOUT | c::POLLWRNORM
+            }
             Direction::Output => c::POLLIN | c::POLLRDNORM,
             Direction::Input => c::POLLOUT | c::POLLWRNORM,
         };
@@ -210,6 +214,11 @@ impl Queue {
     #[inline(always)]
     pub(crate) fn pool(&self) -> Option<&Pool> {
         self.pool.as_deref()
+    }
+
+    /// As [`Self::pool`], for who keeps it.
+    pub(crate) fn pool_ref(&self) -> Option<&Arc<Pool>> {
+        self.pool.as_ref()
     }
 
     /// As [`Self::pool`], to keep.
@@ -395,6 +404,14 @@ impl Queue {
     pub(crate) fn wake_user(&self) {
         self.counter(Counter::WakeupsSent).add(1, Relaxed);
         self.notify.wake_user();
+        self.call_watcher();
+    }
+
+    /// Tells the client of a stream, if it is a module.
+    fn call_watcher(&self) {
+        if let Some(pool) = &self.pool {
+            Pool::call_watcher(pool);
+        }
     }
 
     /// Marks the driver gone and wakes everybody.
@@ -409,6 +426,7 @@ impl Queue {
         self.gone.store(1, Release);
         smp_mb(Full);
         self.notify.wake_user_gone();
+        self.call_watcher();
     }
 
     /// Empties the queue: positions zero, generation raised.

@@ -113,6 +113,12 @@ impl PoolRef {
     }
 }
 
+impl From<Arc<Pool>> for PoolRef {
+    fn from(pool: Arc<Pool>) -> Self {
+        Self(Some(pool))
+    }
+}
+
 impl core::ops::Deref for PoolRef {
     type Target = Pool;
 

@@ -202,6 +202,11 @@ impl Region {
         }
     }
 
+    /// Whether the process has mapped its page of words.
+    pub(crate) fn is_mapped(&self) -> bool {
+        self.words_claim.load(Relaxed) == MAPPED
+    }
+
     /// Maps one area into a process. `page` is the first page asked for, counted from the region's
     /// start; `user_words` says which page of words the process writes.
     ///

@@ -40,6 +40,16 @@ struct Attached {
     port: PortRef,
 }
 
+impl Attached {
+    /// Whether room in the input queue is all that it takes to go on: in a stream it is not.
+    fn is_writable(&self, input: &Queue) -> bool {
+        match (self.queues.pool(), self.queues.get(Direction::Output)) {
+            (Some(pool), Some(output)) => pool.is_writable(output, input),
+            _ => true,
+        }
+    }
+}
+
 impl Drop for Attached {
     /// The end of the session: the file's release, after the last descriptor and mapping.
     fn drop(&mut self) {
@@ -203,6 +213,7 @@ impl Session {
             events |= match (queue.is_ready(), queue.direction()) {
                 (Ok(false), _) => 0,
                 (Ok(true), Direction::Output) => c::POLLIN | c::POLLRDNORM,
+                (Ok(true), Direction::Input) if !attached.is_writable(queue) => 0,
                 (Ok(true), Direction::Input) => c::POLLOUT | c::POLLWRNORM,
                 (Err(_), _) => c::POLLERR,
             };

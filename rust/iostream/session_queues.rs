@@ -73,7 +73,7 @@ impl SessionQueues {
     ///
     /// `EDQUOT`; `ENOMEM`; `E2BIG`.
     pub(crate) fn new_stream(spec: &StreamSpec, max_buffers: u32) -> Result<Self> {
-        let pool = Pool::new(*spec, max_buffers)?;
+        let pool = Pool::new(spec.clone(), max_buffers)?;
         let config = spec.queue(max_buffers)?;
         Self::new(Some(config), Some(config), Some(&pool))
     }

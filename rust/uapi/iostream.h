@@ -54,8 +54,16 @@
  * buffer can be mapped with PROT_WRITE once in a session.
  *
  * poll says POLLIN when a descriptor waits, and, as at the end of a file, when the stream has run
- * in this session and is stopped; POLLPRI when buffers were added. Before a process returns a
+ * in this session and is stopped; POLLOUT when the process can fill a buffer: one came from the
+ * driver or, for write(2), is left; POLLPRI when buffers were added. Before a process returns a
  * buffer, it publishes that it has taken its descriptor, or its queue may seem to be full.
+ *
+ * Without mapping, read(2) moves data of one buffer and gives it back: as much as fits, and the next
+ * call goes on where this one ended, never into the next buffer. write(2) fills one buffer and sends
+ * it; EMSGSIZE: it does not fit. In input-output mode what was read, or came without data, is what
+ * write(2) fills. Control data are neither read nor written. The first call of a session starts the
+ * stream. Once it is stopped read(2) returns what is left and then 0, write(2) ESHUTDOWN. ENXIO: the
+ * mode has no such direction; EBUSY: the process has mapped its words of a queue.
  *
  * Where buffers are: nothing but descriptors moves them. Opening gives them out as said above;
  * start and suspend move none. Stop leaves the process what it has. Unless it drains, it takes what
@@ -357,7 +365,10 @@ struct iostream_stream {
 
 /* Bits of iostream_stop.flags. */
 enum {
-	/* First wait until the driver has taken all that the process sent; discard nothing. */
+	/*
+	 * First wait until the driver has taken all that the process sent, what it returned in output
+	 * mode excepted; discard nothing.
+	 */
 	IOSTREAM_STOP_DRAIN		= 1 << 0,
 	IOSTREAM_STOP_FLAGS		= IOSTREAM_STOP_DRAIN,
 };

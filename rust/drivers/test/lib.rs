@@ -4,8 +4,10 @@
 //!
 //! Each node has a file `/sys/kernel/debug/iostream_test/NODE`. Write a command, one a write(2);
 //! it fails with the command's own error. Read it for `key=value` lines of what the last commands
-//! did. `commands.rs` lists them, for nodes with queues; `stream/commands.rs` for streams.
+//! did. `commands.rs` lists them, for nodes with queues; `stream/commands.rs` for streams. The file
+//! `client` is for a client of streams; `client.rs` has its commands.
 
+mod client;
 mod commands;
 mod node;
 mod shot;
@@ -13,6 +15,7 @@ mod stream;
 
 use kernel::{debugfs, fmt, prelude::*, sync::Arc, uaccess::UserSliceReader};
 
+use client::TestClient;
 use node::TestNode;
 use stream::TestStream;
 
@@ -49,9 +52,11 @@ const STREAMS: [(&CStr, Option<&str>); 5] = [
 struct TestModule {
     _files: KVec<Pin<KBox<debugfs::File<Arc<TestNode>>>>>,
     _stream_files: KVec<Pin<KBox<debugfs::File<Arc<TestStream>>>>>,
+    _client_file: Pin<KBox<debugfs::File<Arc<TestClient>>>>,
     _dir: debugfs::Dir,
     nodes: KVec<Arc<TestNode>>,
     streams: KVec<Arc<TestStream>>,
+    client: Arc<TestClient>,
 }
 
 impl kernel::Module for TestModule {
@@ -79,18 +84,24 @@ impl kernel::Module for TestModule {
             let file = dir.read_write_callback_file(name, node, &show_stream, &command_stream);
             stream_files.push(KBox::pin_init(file, GFP_KERNEL)?, GFP_KERNEL)?;
         }
+        let client = Arc::pin_init(TestClient::new(), GFP_KERNEL)?;
+        let file =
+            dir.read_write_callback_file(c"client", client.clone(), &show_client, &command_client);
         Ok(Self {
             _files: files,
             _stream_files: stream_files,
+            _client_file: KBox::pin_init(file, GFP_KERNEL)?,
             _dir: dir,
             nodes,
             streams,
+            client,
         })
     }
 }
 
 impl Drop for TestModule {
     fn drop(&mut self) {
+        self.client.close();
         for node in &self.nodes {
             node.unpublish();
         }
@@ -108,12 +119,20 @@ fn show_stream(node: &Arc<TestStream>, out: &mut fmt::Formatter<'_>) -> fmt::Res
     node.show(out)
 }
 
+fn show_client(client: &Arc<TestClient>, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    client.show(out)
+}
+
 fn command(node: &Arc<TestNode>, reader: &mut UserSliceReader) -> Result {
     with_text(reader, |text| commands::run(node, text))
 }
 
 fn command_stream(node: &Arc<TestStream>, reader: &mut UserSliceReader) -> Result {
     with_text(reader, |text| stream::run(node, text))
+}
+
+fn command_client(client: &Arc<TestClient>, reader: &mut UserSliceReader) -> Result {
+    with_text(reader, |text| client::run(client, text))
 }
 
 /// Runs `f` with the command that was written.

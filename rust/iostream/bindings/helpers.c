@@ -2,10 +2,12 @@
 /* See helpers.h. */
 #include <linux/compat.h>
 #include <linux/device.h>
+#include <linux/dma-mapping.h>
 #include <linux/eventfd.h>
 #include <linux/export.h>
 #include <linux/jiffies.h>
 #include <linux/mm.h>
+#include <linux/scatterlist.h>
 #include <linux/sched/signal.h>
 #include <linux/string.h>
 #include <linux/vmalloc.h>
@@ -94,4 +96,42 @@ struct workqueue_struct *iostream_alloc_workqueue(void)
 struct device *iostream_kobj_to_dev(struct kobject *kobj)
 {
 	return kobj_to_dev(kobj);
+}
+
+bool iostream_dma_limited(struct device *dev)
+{
+	return dma_addressing_limited(dev);
+}
+
+int iostream_dma_map(struct device *dev, struct sg_table *table, struct page **pages,
+		     unsigned int count, size_t bytes, enum dma_data_direction direction)
+{
+	int error = sg_alloc_table_from_pages_segment(table, pages, count, 0, bytes,
+						      dma_get_max_seg_size(dev), GFP_KERNEL);
+
+	if (error)
+		return error;
+	error = dma_map_sgtable(dev, table, direction, DMA_ATTR_NO_WARN);
+	if (error)
+		sg_free_table(table);
+	return error;
+}
+
+void iostream_dma_unmap(struct device *dev, struct sg_table *table,
+			enum dma_data_direction direction)
+{
+	dma_unmap_sgtable(dev, table, direction, DMA_ATTR_SKIP_CPU_SYNC);
+	sg_free_table(table);
+}
+
+void iostream_dma_sync_for_device(struct device *dev, struct sg_table *table,
+				  enum dma_data_direction direction)
+{
+	dma_sync_sgtable_for_device(dev, table, direction);
+}
+
+void iostream_dma_sync_for_cpu(struct device *dev, struct sg_table *table,
+			       enum dma_data_direction direction)
+{
+	dma_sync_sgtable_for_cpu(dev, table, direction);
 }

@@ -6,11 +6,13 @@
 #ifndef IOSTREAM_HELPERS_H
 #define IOSTREAM_HELPERS_H
 
+#include <linux/dma-direction.h>
 #include <linux/types.h>
 
 struct device;
 struct kobject;
 struct page;
+struct sg_table;
 struct wait_queue_head;
 struct workqueue_struct;
 
@@ -43,5 +45,18 @@ void iostream_cond_resched(void);
 long iostream_nsecs_to_jiffies(u64 nsecs);
 struct workqueue_struct *iostream_alloc_workqueue(void);
 struct device *iostream_kobj_to_dev(struct kobject *kobj);
+
+/* Whether there is memory that a device does not reach: the kernel would copy for it. */
+bool iostream_dma_limited(struct device *dev);
+/* Maps the first bytes of count pages for a device and makes the table that says where they are. */
+int iostream_dma_map(struct device *dev, struct sg_table *table, struct page **pages,
+		     unsigned int count, size_t bytes, enum dma_data_direction direction);
+/* Undoes it. Copies nothing: whoever has the memory has synchronised it. */
+void iostream_dma_unmap(struct device *dev, struct sg_table *table,
+			enum dma_data_direction direction);
+void iostream_dma_sync_for_device(struct device *dev, struct sg_table *table,
+				  enum dma_data_direction direction);
+void iostream_dma_sync_for_cpu(struct device *dev, struct sg_table *table,
+			       enum dma_data_direction direction);
 
 #endif

@@ -137,7 +137,7 @@ impl Queue {
     }
 
     /// The process's own position, as it says.
-    fn user_pos(&self) -> u64 {
+    pub(crate) fn user_pos(&self) -> u64 {
         match self.direction {
             Direction::Output => {
                 let offset = offset_of!(uapi::iostream_consumer, consumer_pos);

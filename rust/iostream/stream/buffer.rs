@@ -7,8 +7,11 @@ use core::{marker::PhantomData, ptr::NonNull};
 use kernel::prelude::*;
 
 use super::{
-    descriptor::Descriptor, memory::BufferMemory, pool::Pool, Access, BufferRecord, Mode, Output,
-    Shared,
+    descriptor::Descriptor,
+    dma::{DmaSegment, SyncFor},
+    memory::BufferMemory,
+    pool::Pool,
+    Access, BufferRecord, Mode, Output, Shared,
 };
 use crate::{bindings, error::Error, refs::PoolRef};
 
@@ -139,6 +142,25 @@ impl<A: Access> Buffer<A> {
         Ok(())
     }
 
+    /// Where the data area is for the device that the stream was made for
+    /// ([`dma`](crate::StreamConfig::dma)), in order and without gaps. Nowhere without a device, and
+    /// once the registration was dropped.
+    pub fn dma_segments(&self) -> &[DmaSegment] {
+        self.memory().dma_segments()
+    }
+
+    /// Makes the data ready to be looked at, after the device has written them. To be called before
+    /// the driver itself reads or writes the data of a stream made for a device; the methods that
+    /// copy do it by themselves.
+    pub fn sync_for_cpu(&self) {
+        self.memory().sync(SyncFor::Processor);
+    }
+
+    /// Makes the data ready for the device, after the driver itself was at them.
+    pub fn sync_for_device(&self) {
+        self.memory().sync(SyncFor::Device);
+    }
+
     /// The number that the client gave the buffer when it sent it.
     pub fn sequence(&self) -> u64 {
         self.descriptor.sequence
@@ -176,6 +198,7 @@ impl Buffer<Shared> {
     /// [`Error::Invalid`]: out of bounds.
     pub fn read(&self, offset: usize, to: &mut [u8]) -> Result<(), Error> {
         checked_range(offset, to.len(), self.data_bytes())?;
+        self.sync_for_cpu();
         self.copy_out(self.memory().data(), offset, to);
         Ok(())
     }
@@ -198,7 +221,9 @@ impl Buffer<Shared> {
     /// [`Error::Invalid`]: out of bounds.
     pub fn write(&mut self, offset: usize, from: &[u8]) -> Result<(), Error> {
         checked_range(offset, from.len(), self.data_bytes())?;
+        self.sync_for_cpu();
         self.copy_in(self.memory().data(), offset, from);
+        self.sync_for_device();
         Ok(())
     }
 
@@ -217,6 +242,7 @@ impl Buffer<Shared> {
     pub fn transform(&mut self, mut f: impl FnMut(&mut [u8])) {
         let (offset, len) = self.data_range();
         let data = self.memory().data();
+        self.sync_for_cpu();
         let mut chunk = [0; CHUNK];
         let mut done = 0;
         while done < len {
@@ -226,6 +252,7 @@ impl Buffer<Shared> {
             self.copy_in(data, offset + done, piece);
             done += piece.len();
         }
+        self.sync_for_device();
     }
 
     /// The bounds are checked.
@@ -256,7 +283,7 @@ impl<A: Access> Drop for Buffer<A> {
     }
 }
 
-fn checked_range(offset: usize, len: usize, size: usize) -> Result<(u32, u32), Error> {
+pub(super) fn checked_range(offset: usize, len: usize, size: usize) -> Result<(u32, u32), Error> {
     match offset.checked_add(len) {
         Some(end) if end <= size => Ok((offset as u32, len as u32)),
         _ => Err(Error::Invalid),

@@ -7,14 +7,23 @@ use kernel::{prelude::*, sync::Arc, workqueue::WorkItem};
 use super::{pool::Pool, state::State, Mode};
 use crate::{config::Direction, error::Error, port::Port, work};
 
-/// Which of a port's work items runs notices.
+/// Which of a port's work items runs notices, and which has the driver look again.
 pub(crate) const NOTICE_WORK: u64 = 1;
+pub(crate) const AGAIN_WORK: u64 = 3;
 
 impl WorkItem<NOTICE_WORK> for Port {
     type Pointer = Arc<Port>;
 
     fn run(port: Arc<Port>) {
         port.run_notices();
+    }
+}
+
+impl WorkItem<AGAIN_WORK> for Port {
+    type Pointer = Arc<Port>;
+
+    fn run(port: Arc<Port>) {
+        port.notify_started();
     }
 }
 
@@ -41,7 +50,13 @@ impl Port {
         })
     }
 
-    /// Tells the driver of a stream that has just started to have a look.
+    /// Has [`Self::notify_started`] run soon, in a worker. Any context.
+    pub(crate) fn call_again(port: Arc<Port>) {
+        // If it is queued already, it has not begun.
+        let _ = work::queue().enqueue::<Arc<Port>, AGAIN_WORK>(port);
+    }
+
+    /// Tells the driver of a stream to have a look: it has just started, or wanted to be asked again.
     pub(crate) fn notify_started(&self) {
         self.callbacks.set_pending(Direction::Input);
         self.dispatch(Direction::Input);

@@ -4,13 +4,20 @@
 
 use core::marker::PhantomData;
 
-use kernel::{page::PAGE_SIZE, prelude::*, str::CStr};
+use kernel::{
+    device::{Bound, Device},
+    dma::DataDirection,
+    page::PAGE_SIZE,
+    prelude::*,
+    str::CStr,
+    sync::Arc,
+};
 
 use crate::{
     config::QueueConfig,
     limits,
     ring::uapi,
-    stream::{Access, Output, Shared},
+    stream::{dma::DmaDevice, Access, Output, Shared},
 };
 
 /// The most buffers that a stream can have.
@@ -56,7 +63,7 @@ impl Mode {
 }
 
 /// A stream as its driver described it.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(crate) struct StreamSpec {
     pub(crate) mode: Mode,
     /// The driver has slices of the buffers, so that the process must never write them.
@@ -68,6 +75,8 @@ pub(crate) struct StreamSpec {
     pub(crate) control_bytes: u32,
     pub(crate) format: u32,
     pub(crate) description: [u8; DESCRIPTION_BYTES],
+    /// The device that the data areas are mapped for.
+    pub(crate) dma: Option<Arc<DmaDevice>>,
 }
 
 impl StreamSpec {
@@ -161,6 +170,7 @@ impl<A: Access> StreamConfig<A> {
             control_bytes: 0,
             format: 0,
             description: [0; DESCRIPTION_BYTES],
+            dma: None,
         };
         spec.queue(buffers)?;
         Ok(Self {
@@ -199,6 +209,22 @@ impl<A: Access> StreamConfig<A> {
         }
         self.spec.queue_length = buffers;
         self.spec.queue(self.spec.max_buffers(self.spec.buffers))?;
+        Ok(self)
+    }
+
+    /// Has the data areas mapped for `device`, which moves the data itself in this direction:
+    /// [`Buffer::dma_segments`](crate::Buffer::dma_segments) says where they are. The device's DMA
+    /// mask must be set.
+    ///
+    /// Nothing stays mapped once the registration is dropped, which has to happen before the device
+    /// is unbound; [`stop`](crate::Driver::stop) comes first, and must leave the device quiet.
+    ///
+    /// # Errors
+    ///
+    /// `EIO`: the device does not reach all of the memory there is, so that the processor would have
+    /// to copy for it; `ENOMEM`. A client whose buffers cannot be mapped gets the error from open(2).
+    pub fn dma(mut self, device: &Device<Bound>, direction: DataDirection) -> Result<Self> {
+        self.spec.dma = Some(DmaDevice::new(device, direction)?);
         Ok(self)
     }
 

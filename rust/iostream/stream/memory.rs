@@ -13,6 +13,7 @@ use kernel::{
 
 use super::{
     config::{Mode, StreamSpec},
+    dma::{DmaSegment, Mapping, SyncFor},
     pool::Pool,
     state::State,
 };
@@ -101,6 +102,8 @@ impl InfoPage {
 
 /// The pages of one buffer: those of its data, then those of its control area.
 pub(crate) struct BufferMemory {
+    /// Of the data, for a device. Goes before the pages.
+    mapping: Option<Mapping>,
     pages: SharedPages,
     control_start: usize,
     /// Whether the process has it mapped writable.
@@ -112,11 +115,18 @@ impl BufferMemory {
     ///
     /// # Errors
     ///
-    /// `EDQUOT`; `ENOMEM`; `EINTR`.
+    /// `EDQUOT`; `ENOMEM`; `EINTR`; with a device those of [`Mapping::new`].
     pub(super) fn new(spec: &StreamSpec) -> Result<Self> {
-        let pages = spec.buffer_pages();
+        let count = spec.buffer_pages();
+        let pages = SharedPages::new(count, count)?;
+        let data_bytes = spec.data_bytes as usize;
+        let mapping = match &spec.dma {
+            Some(device) => Some(Mapping::new(device, &pages, data_bytes)?),
+            None => None,
+        };
         Ok(Self {
-            pages: SharedPages::new(pages, pages)?,
+            mapping,
+            pages,
             control_start: spec.data_pages() << PAGE_SHIFT,
             claim: Atomic::new(FREE),
         })
@@ -126,6 +136,18 @@ impl BufferMemory {
     #[inline(always)]
     pub(crate) fn data(&self) -> NonNull<u8> {
         self.pages.base()
+    }
+
+    /// Where the data are for the device, if there is one.
+    pub(super) fn dma_segments(&self) -> &[DmaSegment] {
+        self.mapping.as_ref().map_or(&[], Mapping::segments)
+    }
+
+    /// Makes the data ready for who uses them next.
+    pub(super) fn sync(&self, next: SyncFor) {
+        if let Some(mapping) = &self.mapping {
+            mapping.sync(next);
+        }
     }
 
     /// Where the control area begins; valid if the stream has one.

@@ -24,15 +24,22 @@
 
 mod buffer;
 mod callbacks;
+pub(crate) mod calls;
+mod client;
+mod client_buffer;
+mod client_ends;
 pub(crate) mod config;
 mod control;
 pub(crate) mod descriptor;
+pub(crate) mod dma;
 mod memory;
 mod notices;
 pub(crate) mod pool;
 mod record;
+mod spare;
 pub(crate) mod state;
 pub(crate) mod sysfs;
+mod watch;
 
 use core::marker::PhantomData;
 
@@ -42,18 +49,22 @@ use crate::{
     config::Wake,
     driver::{Config, Ports},
     error::Error,
+    port::Port,
     queue::Queue,
     refs::PoolRef,
     Consumer, Producer,
 };
 
 pub use buffer::Buffer;
+pub use client::Client;
+pub use client_buffer::ClientBuffer;
 pub use config::{Mode, StreamConfig};
 pub use control::Control;
+pub use dma::DmaSegment;
 pub use record::BufferRecord;
 pub use state::Stop;
 
-pub(crate) use callbacks::NOTICE_WORK;
+pub(crate) use callbacks::{AGAIN_WORK, NOTICE_WORK};
 pub(crate) use control::Records;
 pub(crate) use notices::Notices;
 
@@ -204,6 +215,14 @@ impl<A: Access> Stream<A> {
         self.output.flush()
     }
 
+    /// Has the driver's [`room_available`](crate::Driver::room_available) (output), or
+    /// [`data_available`](crate::Driver::data_available), called soon, in a worker, if the stream
+    /// runs. For a driver that ends before it has found nothing left to do, because a client that
+    /// keeps up would keep it for ever.
+    pub fn call_again(&self) {
+        Port::call_again(self.output.port().to_arc());
+    }
+
     /// Whether the stream runs: neither stopped nor suspended.
     pub fn is_running(&mut self) -> bool {
         let running = self
@@ -228,6 +247,15 @@ impl<A: Access> Stream<A> {
     /// Those of all methods.
     pub fn buffers(&mut self) -> Result<u32, Error> {
         self.output.with(|queue, _| Ok(pool(queue)?.count()))
+    }
+
+    /// Buffers that the driver has, but not in its hands: those that [`Self::take`] can give.
+    ///
+    /// # Errors
+    ///
+    /// Those of all methods.
+    pub fn free_buffers(&mut self) -> Result<u32, Error> {
+        self.output.with(|queue, _| Ok(pool(queue)?.free_count()))
     }
 
     /// Descriptors that the client has not taken yet: `(output, input)` queue.
@@ -287,13 +315,17 @@ impl Stream<Shared> {
     /// [`Error::Corrupt`]: the client sent nothing but nonsense.
     pub fn receive(&mut self) -> Result<Buffer<Shared>, Error> {
         self.return_dropped()?;
-        loop {
+        // A client that sends each buffer back unused as soon as it has it must not keep the driver
+        // here.
+        for _ in 0..=self.buffers()? {
             match self.next()? {
                 Some(buffer) if buffer.mode() != Mode::Output => return Ok(buffer),
                 // In input mode one that came unused goes back at once.
                 _ => self.return_dropped()?,
             }
         }
+        self.call_again();
+        Err(Error::Empty)
     }
 
     /// Input: what the driver dropped is the client's to fill.

@@ -8,6 +8,7 @@
 //! FREE     the driver, which does nothing with it
 //! TAKEN    the driver, as a Buffer
 //! CLIENT   the client, or a descriptor of it is in a queue
+//! ASIDE    a stop, which is about to give it back to the client
 //! ```
 //!
 //! This is the kernel's own record; nothing that a process writes changes it but a descriptor of a
@@ -25,17 +26,22 @@ use kernel::{
 };
 
 use super::{
+    calls::Part,
     config::{Mode, StreamSpec},
     descriptor::{Descriptor, Reject},
+    dma::SyncFor,
     memory::{BufferMemory, InfoPage},
     record::BufferRecord,
+    spare::Spare,
     state::State,
+    watch::{Watch, WATCH_WORK},
 };
 use crate::{ring::uapi, work};
 
 const FREE: u32 = 0;
 const TAKEN: u32 = 1;
 const CLIENT: u32 = 2;
+const ASIDE: u32 = 3;
 
 /// Something was mapped, or the stream was started: the mode stays.
 const MODE_FIXED: u32 = 1 << 31;
@@ -83,12 +89,24 @@ pub(crate) struct Pool {
     /// One thread at a time has buffers join.
     #[pin]
     joining: Mutex<()>,
+    /// Buffers of a client whose part the kernel plays.
+    #[pin]
+    pub(super) spare: Spare,
+    /// One read(2) or write(2) at a time, and how far the last read came.
+    #[pin]
+    pub(super) part: Mutex<Part>,
+    /// The callback of a client that is a module.
+    #[pin]
+    pub(super) watch: Watch,
+    #[pin]
+    watch_work: Work<Pool, WATCH_WORK>,
     #[pin]
     work: Work<Pool>,
 }
 
 impl_has_work! {
     impl HasWork<Self> for Pool { self.work }
+    impl HasWork<Self, WATCH_WORK> for Pool { self.watch_work }
 }
 
 impl WorkItem for Pool {
@@ -115,6 +133,7 @@ impl Pool {
             slots.push(slot, GFP_KERNEL)?;
         }
         let info = InfoPage::new(spec.mode)?;
+        let spare = Spare::new(max_buffers)?;
         Arc::pin_init(
             pin_init!(Self {
                 spec,
@@ -127,6 +146,10 @@ impl Pool {
                 closing: Atomic::new(0),
                 sequence: Atomic::new(0),
                 joining <- new_mutex!((), "iostream_join"),
+                spare <- spare,
+                part <- new_mutex!(Part::default(), "iostream_part"),
+                watch <- Watch::new(),
+                watch_work <- new_work!("iostream_watch"),
                 work <- new_work!("iostream_pool"),
             }),
             GFP_KERNEL,
@@ -158,8 +181,13 @@ impl Pool {
     /// Gives a buffer to who has it first.
     fn give_out(&self, slot: &Slot, mode: Mode) {
         let to_client = mode == Mode::Input;
-        if let Some((_, record)) = slot.joined.as_ref() {
+        if let Some((memory, record)) = slot.joined.as_ref() {
             record.set_references(to_client.into());
+            memory.sync(if to_client {
+                SyncFor::Processor
+            } else {
+                SyncFor::Device
+            });
         }
         let first = if to_client { CLIENT } else { FREE };
         // What the driver has in its hands meanwhile stays there.
@@ -259,7 +287,16 @@ impl Pool {
 
     /// Whether the stream ran in this session and is stopped: what is queued is all that comes.
     pub(crate) fn is_ended(&self) -> bool {
-        self.state() == State::Stopped && self.started.load(Relaxed) != 0
+        self.state() == State::Stopped && self.was_started()
+    }
+
+    /// Whether the stream ran in this session.
+    pub(crate) fn was_started(&self) -> bool {
+        self.started.load(Relaxed) != 0
+    }
+
+    pub(crate) fn set_started(&self) {
+        self.started.store(1, Relaxed);
     }
 
     /// The session is about to end.
@@ -273,9 +310,6 @@ impl Pool {
     }
 
     pub(crate) fn set_state(&self, state: State) {
-        if state != State::Stopped {
-            self.started.store(1, Relaxed);
-        }
         self.state.store(state as u32, Relaxed);
         self.info.set_state(state);
     }
@@ -316,6 +350,14 @@ impl Pool {
         None
     }
 
+    /// Buffers that are free.
+    pub(crate) fn free_count(&self) -> u32 {
+        let slots = self.slots.iter().take(self.count() as usize);
+        slots
+            .filter(|slot| slot.owner.load(Relaxed) == FREE)
+            .count() as u32
+    }
+
     /// A taken buffer is free again.
     pub(crate) fn put_back(&self, id: u32) {
         if let Some((slot, ..)) = self.joined_slot(id) {
@@ -324,10 +366,25 @@ impl Pool {
         }
     }
 
+    /// Puts a taken buffer aside: neither the driver nor the client can have it.
+    pub(super) fn put_aside(&self, id: u32) {
+        if let Some((slot, ..)) = self.joined_slot(id) {
+            // Only the stop that is under way looks at it.
+            slot.owner.store(ASIDE, Relaxed);
+        }
+    }
+
+    /// Whether the buffer was put aside; it is the caller's then.
+    pub(super) fn take_aside(&self, id: u32) -> bool {
+        self.joined_slot(id)
+            .is_some_and(|(slot, ..)| slot.owner.cmpxchg(ASIDE, TAKEN, Relaxed).is_ok())
+    }
+
     /// A taken buffer is the client's from here on.
     pub(crate) fn give_to_client(&self, id: u32) {
-        if let Some((slot, _, record)) = self.joined_slot(id) {
+        if let Some((slot, memory, record)) = self.joined_slot(id) {
             record.set_references(1);
+            memory.sync(SyncFor::Processor);
             // Whoever receives it back is the stream's only consumer, and comes after this one.
             slot.owner.store(CLIENT, Relaxed);
         }
@@ -335,8 +392,9 @@ impl Pool {
 
     /// A buffer that did not reach the client is the caller's again.
     pub(crate) fn take_from_client(&self, id: u32) {
-        if let Some((slot, _, record)) = self.joined_slot(id) {
+        if let Some((slot, memory, record)) = self.joined_slot(id) {
             record.set_references(0);
+            memory.sync(SyncFor::Device);
             slot.owner.store(TAKEN, Relaxed);
         }
     }
@@ -365,12 +423,13 @@ impl Pool {
         if descriptor.buffer >= self.count() {
             return Err(Reject::Id);
         }
-        let (slot, _, record) = self.joined_slot(descriptor.buffer).ok_or(Reject::Id)?;
+        let (slot, memory, record) = self.joined_slot(descriptor.buffer).ok_or(Reject::Id)?;
         descriptor.check_ranges(self.spec.data_bytes, self.spec.control_bytes)?;
         if slot.owner.cmpxchg(CLIENT, TAKEN, Full).is_err() {
             return Err(Reject::Owner);
         }
         record.set_references(0);
+        memory.sync(SyncFor::Device);
         Ok(())
     }
 
@@ -388,7 +447,7 @@ impl Pool {
     /// Lets go of a reference from any context.
     pub(crate) fn release(pool: Arc<Self>) {
         if let Some(last) = Arc::into_unique_or_drop(pool) {
-            let _ = work::queue().enqueue(Arc::<Self>::from(last));
+            let _ = work::queue().enqueue::<Arc<Self>, 0>(last.into());
         }
     }
 }

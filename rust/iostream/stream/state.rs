@@ -99,6 +99,7 @@ impl Port {
                 pool.set_state(before);
                 return Err(error);
             }
+            pool.set_started();
         }
         // What came while the stream did not run, and what a suspended driver left.
         self.notify_started();
@@ -203,6 +204,10 @@ impl Port {
             State::Suspended => return Err(EBADFD),
             State::Running => {}
         }
+        if pool.mode() == Mode::Output {
+            // What comes back is empty, and the driver may take it as late as it likes.
+            return Ok(());
+        }
         let Some(queue) = self.open_queue(Direction::Input) else {
             return Err(ENODEV);
         };
@@ -275,7 +280,9 @@ fn discard_input(
     let mode = pool.mode();
     let mut discarded = 0;
     // The client may go on sending; what comes after is for the next start.
-    for _ in 0..pool.max_buffers() {
+    let waiting = consumer.available().unwrap_or(0);
+    let end = consumer.released_pos().wrapping_add(waiting);
+    while consumer.released_pos() != end {
         let Ok(entry) = consumer.peek() else { break };
         let read = Descriptor::from_entry(consumer.memory(), entry);
         consumer.release();
@@ -289,18 +296,25 @@ fn discard_input(
         }
         let meant = mode != Mode::Output && !descriptor.is_unused();
         discarded += u64::from(meant);
-        if mode != Mode::Input {
+        if mode == Mode::Input {
+            // Not yet the client's: another descriptor of it may follow, and must be refused.
+            pool.put_aside(descriptor.buffer);
+        } else {
             pool.put_back(descriptor.buffer);
+        }
+    }
+    for buffer in 0..pool.count() {
+        if !pool.take_aside(buffer) {
             continue;
         }
         let returned = Descriptor {
-            buffer: descriptor.buffer,
+            buffer,
             flags: uapi::IOSTREAM_DESCRIPTOR_DISCARDED,
             sequence: pool.next_sequence(),
             ..Default::default()
         };
         if super::send(output, pool, producer, &returned, Wake::Normal).is_err() {
-            pool.put_back(descriptor.buffer);
+            pool.put_back(buffer);
         }
     }
     // The driver left it without having found it empty, perhaps, and would not be told.

@@ -45,6 +45,7 @@ pub mod sync;
     clippy::undocumented_unsafe_blocks,
     missing_docs,
     non_camel_case_types,
+    clippy::undocumented_unsafe_blocks,
     reason = "generated from rust/uapi/iostream.h, whose comments say what each is"
 )]
 pub mod uapi;

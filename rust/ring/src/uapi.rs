@@ -227,6 +227,15 @@ pub struct iostream_stream {
     pub counters: iostream_stream_counters,
     pub description: [__u8; 64usize],
 }
+impl Default for iostream_stream {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
 pub const IOSTREAM_STOP_DRAIN: _bindgen_ty_11 = 1;
 pub const IOSTREAM_STOP_FLAGS: _bindgen_ty_11 = 1;
 pub type _bindgen_ty_11 = ::core::ffi::c_uint;

@@ -215,6 +215,17 @@ impl Consumer {
     ///
     /// [`Error::TimedOut`]. See also the type.
     pub fn wait(&mut self, timeout: Option<Duration>) -> Result<()> {
+        self.wait_or(timeout, None, || None)
+    }
+
+    /// As [`Self::wait`], but `other`, asked before each sleep, can end it, and so can a
+    /// descriptor that becomes readable; then `other` is asked again.
+    pub(crate) fn wait_or(
+        &mut self,
+        timeout: Option<Duration>,
+        also: Option<BorrowedFd<'_>>,
+        mut other: impl FnMut() -> Option<Result<()>>,
+    ) -> Result<()> {
         self.flush()?;
         for _ in 0..self.spin {
             if self.is_due()? {
@@ -227,11 +238,16 @@ impl Consumer {
             if self.arm()? {
                 return Ok(());
             }
+            match other() {
+                Some(Err(error)) => return self.ready_or(error),
+                Some(Ok(())) => return Ok(()),
+                None => {}
+            }
             if self.end.info().gone() {
                 return self.ready_or(Error::Gone);
             }
             let left = deadline.left()?;
-            let ready = self.device.poll(Direction::Output, left)?;
+            let ready = self.device.poll(Direction::Output, also, left)?;
             if self.is_due()? {
                 return Ok(());
             }
@@ -355,6 +371,11 @@ impl Consumer {
     /// The queue's generation when this handle was made or renewed.
     pub fn generation(&self) -> u64 {
         self.generation
+    }
+
+    /// The position of the next entry, or of the one that was found and not released.
+    pub(crate) fn position(&self) -> u64 {
+        self.end.ring().released_pos()
     }
 
     /// The bytes of the entry that was last found and not released.

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use rustix::io::Errno;
 
-use crate::Direction;
+use crate::{Direction, StreamMode, StreamState};
 
 /// Why an operation did nothing.
 ///
@@ -106,6 +106,62 @@ pub enum Error {
     /// No memory, or none left in the control group (`ENOMEM`).
     #[error("out of memory: free some, raise the control group's limit, or ask for less")]
     OutOfMemory,
+
+    /// The device has no stream (`ENOTTY`).
+    #[error("the device has queues of entries and no stream: open it as a session")]
+    NotAStream,
+    /// The stream's mode is another than the program's (`EPROTOTYPE`).
+    #[error(
+        "the stream's mode is {is}, not {wanted}: open it as what it is, or change its mode first"
+    )]
+    WrongMode {
+        /// The stream's.
+        is: StreamMode,
+        /// The one that was to be opened.
+        wanted: StreamMode,
+    },
+    /// The stream is in this state before (`EALREADY`).
+    #[error("the stream is {0} already")]
+    AlreadyInState(StreamState),
+    /// The stream is stopped (`EBADFD`).
+    #[error("the stream is stopped: start it first")]
+    NotRunning,
+    /// The stream was dropped, and with it the way back of this buffer (`ESHUTDOWN`).
+    #[error("the buffer's stream is closed")]
+    Closed,
+    /// Bytes that are not in the buffer (`ERANGE`).
+    #[error("bytes {start} to {end} are out of range: there are {max}")]
+    OutOfRange {
+        /// The first byte.
+        start: usize,
+        /// The byte after the last.
+        end: usize,
+        /// How many there are.
+        max: usize,
+    },
+    /// The control data do not hold the type, or the type does not fit there (`EMSGSIZE`).
+    #[error("the type takes {needed} bytes, the control data have {found}")]
+    ControlSize {
+        /// Bytes of the type.
+        needed: usize,
+        /// Bytes of control data, or of the control area where it is written.
+        found: usize,
+    },
+    /// The kernel sent a buffer that cannot be (`EPROTO`).
+    #[error("the kernel sent a descriptor that cannot be: buffer {buffer} {why}")]
+    BadDescriptor {
+        /// The id that it names.
+        buffer: u32,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The driver has been told too often and did not come to it yet (`EAGAIN`).
+    #[error("too many notices wait for the driver: try again later")]
+    TooManyNotices,
+    /// The driver does not offer this (`EOPNOTSUPP`).
+    #[error("the driver has no {0}")]
+    NotOffered(&'static str),
+
     /// The device speaks another version of the protocol (`EPROTO`).
     #[error("the device speaks version {found}, this program version {known}: update the older")]
     Version {
@@ -156,7 +212,16 @@ impl Error {
             Self::Overflow => Errno::OVERFLOW,
             Self::RateTooHigh => Errno::RANGE,
             Self::OutOfMemory => Errno::NOMEM,
-            Self::Version { .. } | Self::Mismatch(_) => Errno::PROTO,
+            Self::NotAStream => Errno::NOTTY,
+            Self::WrongMode { .. } => Errno::PROTOTYPE,
+            Self::AlreadyInState(_) => Errno::ALREADY,
+            Self::NotRunning => Errno::BADFD,
+            Self::Closed => Errno::SHUTDOWN,
+            Self::OutOfRange { .. } => Errno::RANGE,
+            Self::ControlSize { .. } => Errno::MSGSIZE,
+            Self::TooManyNotices => Errno::AGAIN,
+            Self::NotOffered(_) => Errno::OPNOTSUPP,
+            Self::Version { .. } | Self::Mismatch(_) | Self::BadDescriptor { .. } => Errno::PROTO,
             Self::Os { errno, .. } => return *errno,
         };
         errno.raw_os_error()
@@ -184,6 +249,28 @@ impl Error {
                 call,
                 errno: errno.raw_os_error(),
             },
+        }
+    }
+
+    /// What the errno of a call means that the driver answers: most are the driver's own.
+    pub(crate) fn of_driver(call: &'static str, errno: Errno) -> Self {
+        match errno {
+            Errno::NODEV => Self::Gone,
+            Errno::NOTTY => Self::NotAStream,
+            Errno::TIMEDOUT => Self::TimedOut,
+            Errno::INTR => Self::Interrupted,
+            errno => Self::Os {
+                call,
+                errno: errno.raw_os_error(),
+            },
+        }
+    }
+
+    /// What the errno of `IOSTREAM_IOC_STREAM` means.
+    pub(crate) fn of_stream_call(errno: Errno) -> Self {
+        match errno {
+            Errno::NOTTY => Self::NotAStream,
+            errno => Self::of_call("IOSTREAM_IOC_STREAM", errno),
         }
     }
 
@@ -215,14 +302,19 @@ impl From<Error> for io::Error {
     fn from(error: Error) -> Self {
         use io::ErrorKind;
         let kind = match &error {
-            Error::Empty | Error::Full => ErrorKind::WouldBlock,
+            Error::Empty | Error::Full | Error::TooManyNotices => ErrorKind::WouldBlock,
             Error::TooSmall { .. }
             | Error::TooLarge { .. }
             | Error::InvalidArgument(_)
             | Error::Overflow
+            | Error::OutOfRange { .. }
+            | Error::ControlSize { .. }
             | Error::RateTooHigh => ErrorKind::InvalidInput,
-            Error::Corrupt | Error::Mismatch(_) => ErrorKind::InvalidData,
+            Error::Corrupt | Error::Mismatch(_) | Error::BadDescriptor { .. } => {
+                ErrorKind::InvalidData
+            }
             Error::Gone => ErrorKind::NotConnected,
+            Error::Closed => ErrorKind::BrokenPipe,
             Error::Stale => ErrorKind::StaleNetworkFileHandle,
             Error::TimedOut => ErrorKind::TimedOut,
             Error::Interrupted => ErrorKind::Interrupted,
@@ -230,12 +322,18 @@ impl From<Error> for io::Error {
             Error::NotADevice { .. }
             | Error::NoQueue(_)
             | Error::Unsupported(_)
+            | Error::NotAStream
+            | Error::WrongMode { .. }
+            | Error::NotOffered(_)
             | Error::Version { .. } => ErrorKind::Unsupported,
             Error::NotFound { .. } => ErrorKind::NotFound,
             Error::Permission { .. } => ErrorKind::PermissionDenied,
             Error::Quota => ErrorKind::QuotaExceeded,
             Error::OutOfMemory => ErrorKind::OutOfMemory,
-            Error::NotSetUp | Error::LimitExceeded { .. } => ErrorKind::Other,
+            Error::NotSetUp
+            | Error::LimitExceeded { .. }
+            | Error::AlreadyInState(_)
+            | Error::NotRunning => ErrorKind::Other,
             Error::Os { errno, .. } => io::Error::from_raw_os_error(*errno).kind(),
         };
         Self::new(kind, error)

@@ -123,7 +123,10 @@ impl OverwriteReader {
             }
             let mut end = self.end.info().gone().then_some(Error::Gone);
             if end.is_none() {
-                match self.device.poll(Direction::Output, deadline.left()?)? {
+                match self
+                    .device
+                    .poll(Direction::Output, None, deadline.left()?)?
+                {
                     Some(ready) if ready.hang_up => end = Some(Error::Gone),
                     Some(ready) if ready.error => end = Some(Error::Corrupt),
                     // The deadline knows whether the time is over.

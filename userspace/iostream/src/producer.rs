@@ -329,18 +329,32 @@ impl Producer {
     /// Shows the other side all that was committed.
     #[inline]
     pub(crate) fn publish(&mut self, wake: Wake) -> Result<()> {
+        match (self.show(wake)?, wake) {
+            (false, _) => Ok(()),
+            (true, Wake::Force) => self.device.notify_flushed(Direction::Input),
+            (true, _) => self.device.notify(Direction::Input),
+        }
+    }
+
+    /// As [`Self::publish`], but leaves it to the caller to notify the other side: returns whether.
+    #[inline]
+    pub(crate) fn show(&mut self, wake: Wake) -> Result<bool> {
         // What stands in the page belongs to the new generation.
         self.check_generation()?;
         self.end.publish();
         self.unpublished = false;
-        match wake {
-            Wake::Normal if self.end.must_wake() => self.device.notify(Direction::Input),
-            Wake::Normal | Wake::Suppress => Ok(()),
+        Ok(match wake {
+            Wake::Normal => self.end.must_wake(),
+            Wake::Suppress => false,
             Wake::Force => {
                 self.end.must_wake();
-                self.device.notify_flushed(Direction::Input)
+                true
             }
-        }
+        })
+    }
+
+    pub(crate) fn device(&self) -> Arc<Device> {
+        self.device.clone()
     }
 
     /// After a failed enqueue: wakes the other side if it sleeps. The error to be returned.
@@ -411,7 +425,7 @@ impl Producer {
             if target > need {
                 time = Some(time.map_or(PATIENCE, |time| time.min(PATIENCE)));
             }
-            let ready = self.device.poll(Direction::Input, time)?;
+            let ready = self.device.poll(Direction::Input, None, time)?;
             self.check()?;
             if self.end.room()? >= need {
                 return Ok(());

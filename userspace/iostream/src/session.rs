@@ -12,8 +12,8 @@ use rustix::io::Errno;
 
 use crate::sys::{ConsumerEnd, Device, OverwriteEnd, ProducerEnd, QueueMemory, Role};
 use crate::{
-    Consumer, DeviceInfo, Direction, EndpointStats, Error, OverwriteReader, Producer, QueueInfo,
-    Result, Setup,
+    find_node, Consumer, DeviceInfo, Direction, EndpointStats, Error, OverwriteReader, Producer,
+    QueueInfo, Result, Setup, StreamInfo, StreamMode,
 };
 
 /// One open of a device, with its queues.
@@ -78,6 +78,19 @@ impl Session {
             errno => Error::of_call("open", errno),
         })?;
         Self::with_fd(fd, path)
+    }
+
+    /// As [`Self::open`], of a node that may also be given by its name.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub fn open_named(node: impl AsRef<Path>) -> Result<Self> {
+        let node = node.as_ref();
+        match find_node(node) {
+            Some(path) => Self::open(path),
+            None => Self::open(node),
+        }
     }
 
     /// A session over a descriptor that someone else opened for reading and writing.
@@ -180,6 +193,36 @@ impl Session {
     /// [`Error::NoQueue`], [`Error::NotSetUp`], [`Error::Gone`].
     pub fn queue_info(&self, direction: Direction) -> Result<QueueInfo> {
         Ok(QueueInfo::new(direction, &self.device.queue(direction)?))
+    }
+
+    /// Geometry, state and counters of the node's stream, by a system call.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotAStream`], [`Error::Gone`].
+    pub fn stream_info(&self) -> Result<StreamInfo> {
+        StreamInfo::new(&self.device.stream().map_err(Error::of_stream_call)?)
+    }
+
+    /// Changes the mode of the node's stream until the end of the session, before it is taken with
+    /// [`Stream::from_session`](crate::Stream::from_session).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotOffered`] if the driver changes none; [`Error::Busy`] if the stream was started,
+    /// or something of it is mapped; [`Error::NotAStream`], [`Error::Gone`]; else the driver's own,
+    /// as [`Error::Os`].
+    pub fn set_stream_mode(&self, mode: StreamMode) -> Result<()> {
+        let call = self.device.set_mode(mode.raw());
+        call.map_err(|errno| match errno {
+            Errno::BUSY => Error::Busy("the stream was started or mapped: its mode stays"),
+            Errno::OPNOTSUPP => Error::NotOffered("such mode"),
+            errno => Error::of_driver("IOSTREAM_IOC_MODE", errno),
+        })
+    }
+
+    pub(crate) fn into_device(self) -> Arc<Device> {
+        self.device
     }
 
     /// Has the endpoint of `/dev/iostream` work flat out in this thread.

@@ -20,6 +20,10 @@ Examples:
   iostreamctl send -d iostream0 data.bin    a file to a driver's input queue
   journalctl -f | iostreamctl send -d iostream0 --framing lines
   iostreamctl recv -d iostream0 --count 10 --framing lines | head
+  iostreamctl cat pattern --count 30 -o frames.raw    buffers of a stream into a file
+  iostreamctl feed sink song.raw            a file into the buffers of a stream
+  iostreamctl suspend pattern               whoever has it open
+  iostreamctl watch                         all that moves, every second
 
 Exit codes:
   0 done             5 busy: someone else has it         9 nothing came in time
@@ -79,6 +83,106 @@ Examples:
   iostreamctl source --rate 1000 --seconds 5
   iostreamctl source --rate 10000 --seconds 5 --overwrite --queue-bytes 4K")]
     Source(Source),
+    /// Write the data of an output stream's buffers to standard output or a file.
+    #[command(after_help = "\
+It opens the stream, starts it, and ends after --count buffers, after --duration, when someone stops
+the stream, or with Ctrl-C.")]
+    Cat(Cat),
+    /// Fill an input stream's buffers from a file or standard input.
+    #[command(after_help = "\
+It opens the stream, starts it, and stops it once the driver has taken everything.")]
+    Feed(Feed),
+    /// Start a stream that someone has open, or have it go on.
+    Start(OneNode),
+    /// Stop a stream that someone has open. What is queued is discarded.
+    Stop(StopNode),
+    /// Have a stream that someone has open pause. What is queued stays.
+    Suspend(OneNode),
+    /// Show rates, occupancy, losses and wake-ups of all nodes, again and again.
+    Watch(Watch),
+    /// Print completions for a shell.
+    #[command(after_help = "\
+Examples:
+  iostreamctl completions bash > /usr/share/bash-completion/completions/iostreamctl
+  iostreamctl completions zsh > ~/.zfunc/_iostreamctl")]
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page, or that of one command.
+    #[command(after_help = "\
+Examples:
+  iostreamctl man | man -l -
+  iostreamctl man cat > /usr/local/share/man/man1/iostreamctl-cat.1")]
+    Man {
+        /// Which command.
+        command: Option<String>,
+    },
+}
+
+/// Arguments of `start` and `suspend`.
+#[derive(Debug, Args)]
+pub struct OneNode {
+    /// The stream: a node's name, or a path.
+    pub node: PathBuf,
+}
+
+/// Arguments of `stop`.
+#[derive(Debug, Args)]
+pub struct StopNode {
+    /// The stream: a node's name, or a path.
+    pub node: PathBuf,
+    /// First wait until the driver has taken all that was sent; discard nothing.
+    #[arg(long)]
+    pub drain: bool,
+}
+
+/// Arguments of `cat`.
+#[derive(Debug, Args)]
+pub struct Cat {
+    /// The stream: a node's name, or a path.
+    pub node: PathBuf,
+    /// Where to put the data; `-` is standard output.
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    pub output: PathBuf,
+    /// Stop after so many buffers.
+    #[arg(long, value_name = "N", value_parser = parse_bytes)]
+    pub count: Option<u64>,
+    /// Stop after so long.
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    pub duration: Option<Duration>,
+    /// Fail if nothing comes for so long.
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    pub timeout: Option<Duration>,
+}
+
+/// Arguments of `feed`.
+#[derive(Debug, Args)]
+pub struct Feed {
+    /// The stream: a node's name, or a path.
+    pub node: PathBuf,
+    /// What to send; `-` is standard input.
+    #[arg(default_value = "-")]
+    pub file: PathBuf,
+    /// Fill each buffer before it is sent; without it, each holds what one read gave.
+    #[arg(long)]
+    pub full: bool,
+    /// Fail if the driver takes nothing for so long.
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    pub timeout: Option<Duration>,
+}
+
+/// Arguments of `watch`.
+#[derive(Debug, Args)]
+pub struct Watch {
+    /// Nodes, by name or path [default: all].
+    pub nodes: Vec<PathBuf>,
+    /// Seconds in between.
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = parse_seconds)]
+    pub interval: Duration,
+    /// Stop after so many times.
+    #[arg(long, value_name = "N")]
+    pub times: Option<u64>,
 }
 
 /// Arguments of `info`.
@@ -271,6 +375,12 @@ mod tests {
             &["info", "--times", "3"],
             &["info", "--watch=0"],
             &["source", "--seconds=-1"],
+            &["cat"],
+            &["cat", "frames", "--count", "many"],
+            &["start"],
+            &["suspend", "frames", "--drain"],
+            &["watch", "--interval", "0"],
+            &["completions", "sh"],
             &["nothing"],
         ] {
             assert_eq!(

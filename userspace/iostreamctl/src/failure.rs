@@ -35,6 +35,9 @@ pub enum Failure {
     /// Nothing moved for too long.
     #[error("nothing moved for {0:.1} seconds: see `iostreamctl info`, or raise --timeout")]
     TimedOut(f64),
+    /// Nobody has the stream open.
+    #[error("nobody has {} open: a stream runs while someone does, such as `iostreamctl cat`", .0.display())]
+    NotOpen(PathBuf),
     /// The other end of a pipe is gone.
     #[error("the reader of the output is gone")]
     BrokenPipe,
@@ -55,7 +58,7 @@ impl Failure {
                 Error::Permission { .. } => 4,
                 Error::Busy(_) => 5,
                 Error::Gone => 6,
-                Error::Corrupt | Error::Stale => 7,
+                Error::Corrupt | Error::Stale | Error::BadDescriptor { .. } => 7,
                 Error::LimitExceeded { .. }
                 | Error::Quota
                 | Error::Overflow
@@ -63,10 +66,14 @@ impl Failure {
                 | Error::OutOfMemory => 8,
                 Error::TimedOut => 9,
                 Error::Interrupted => 130,
-                Error::InvalidArgument(_) | Error::TooLarge { .. } | Error::NoQueue(_) => 2,
+                Error::InvalidArgument(_)
+                | Error::TooLarge { .. }
+                | Error::NoQueue(_)
+                | Error::NotAStream
+                | Error::WrongMode { .. } => 2,
                 _ => 1,
             },
-            Self::File { .. } => 1,
+            Self::File { .. } | Self::NotOpen(_) => 1,
             Self::Usage(_) => 2,
             Self::Mismatch(_) => 7,
             Self::TimedOut(_) => 9,
@@ -158,6 +165,12 @@ fn explain(device: &Path, error: &Error) -> String {
         Error::Unsupported(_) => format!(
             "{name} is a driver's device, without endpoints: use send and recv, or -d {}",
             Session::BUILT_IN
+        ),
+        Error::NotAStream => {
+            format!("{name} has queues and no stream: use send and recv")
+        }
+        Error::WrongMode { is, .. } => format!(
+            "{name} is an {is} stream: `iostreamctl cat` reads output streams, `feed` fills input ones"
         ),
         Error::Version { .. } => {
             format!("{name}: {error}: build module and command from one source")

@@ -13,6 +13,7 @@ use crate::device::resolve;
 use crate::failure::{Failure, OnDevice, Result};
 use crate::report::{write_json, Table};
 use crate::stop::Stop;
+use crate::streams::StreamNode;
 use crate::sysfs::{counter_text, Counters, Node, System, COUNTERS};
 use crate::units::human_bytes;
 
@@ -165,6 +166,9 @@ fn write_text(
             )?;
         }
     }
+    if let Some(stream) = node.and_then(|node| node.stream.as_ref()) {
+        write_stream(out, stream)?;
+    }
     for queue in &told.queues {
         writeln!(
             out,
@@ -221,6 +225,29 @@ fn write_text(
         ]);
     }
     table.write(out)
+}
+
+fn write_stream(out: &mut impl Write, stream: &StreamNode) -> io::Result<()> {
+    writeln!(out, "stream    {}, {}", stream.mode, stream.state)?;
+    if !stream.description.is_empty() {
+        writeln!(out, "what      {}", stream.description)?;
+    }
+    if !stream.format.is_empty() {
+        writeln!(out, "format    {}", stream.format)?;
+    }
+    writeln!(out, "buffers   {}", stream.shape())?;
+    if !stream.buffers_where.is_empty() {
+        let places = stream.places();
+        writeln!(
+            out,
+            "where     {} with the client, {} with the driver, {} free: {}",
+            places.client, places.working, places.free, stream.buffers_where
+        )?;
+    }
+    for (name, count) in &stream.counters {
+        writeln!(out, "{name:<16}{count}")?;
+    }
+    Ok(())
 }
 
 fn queue_json(queue: &QueueInfo) -> Value {

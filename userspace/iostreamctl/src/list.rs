@@ -31,10 +31,18 @@ pub fn run(cli: &Cli) -> Result<()> {
         });
         return write_json(out, &value).map_err(Failure::of_stdout);
     }
-    let mut table = Table::new(["DEVICE", "NAME", "SESSIONS"]);
+    let mut table = Table::new(["DEVICE", "NAME", "SESSIONS", "KIND", "STATE", "BUFFERS"]);
     for node in &nodes {
-        let count = node.sessions.map_or("-".to_owned(), |n| n.to_string());
-        table.row([node.path.display().to_string(), node.name.clone(), count]);
+        let none = || "-".to_owned();
+        let stream = node.stream.as_ref();
+        table.row([
+            node.path.display().to_string(),
+            node.name.clone(),
+            node.sessions.map_or_else(none, |n| n.to_string()),
+            node.kind(),
+            stream.map_or_else(none, |stream| stream.state.clone()),
+            stream.map_or_else(none, |stream| stream.shape()),
+        ]);
     }
     let mut open = Table::new([
         "PID", "COMMAND", "FD", "NAME", "QUEUE", "CAPACITY", "ENTRIES",

@@ -4,14 +4,17 @@
 
 #![forbid(unsafe_code)]
 
+mod cat;
 mod cli;
 mod device;
 mod echo;
 mod failure;
+mod feed;
 mod files;
 mod framing;
 mod info;
 mod list;
+mod manual;
 mod moving;
 mod progress;
 mod receiver;
@@ -21,9 +24,12 @@ mod report;
 mod send;
 mod sessions;
 mod source;
+mod state;
 mod stop;
+mod streams;
 mod sysfs;
 mod units;
+mod watch;
 
 use std::process::ExitCode;
 
@@ -58,5 +64,20 @@ fn run(cli: &Cli) -> Result<()> {
         Command::Recv(arguments) => recv::run(cli, arguments, &stop),
         Command::Echo(arguments) => echo::run(cli, arguments, &stop),
         Command::Source(arguments) => source::run(cli, arguments, &stop),
+        Command::Cat(arguments) => cat::run(cli, arguments, &stop),
+        Command::Feed(arguments) => feed::run(cli, arguments, &stop),
+        Command::Start(arguments) => state::set(&arguments.node, "running"),
+        Command::Stop(arguments) => {
+            let word = if arguments.drain {
+                "drained"
+            } else {
+                "stopped"
+            };
+            state::set(&arguments.node, word)
+        }
+        Command::Suspend(arguments) => state::set(&arguments.node, "suspended"),
+        Command::Watch(arguments) => watch::run(cli, arguments, &stop),
+        Command::Completions { shell } => manual::completions(*shell),
+        Command::Man { command } => manual::page(command.as_deref()),
     }
 }

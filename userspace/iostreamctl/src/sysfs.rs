@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{json, Map, Value};
 
+use crate::streams::StreamNode;
+
 /// Where sysfs, procfs and devices are: real ones, or a test's.
 #[derive(Clone, Debug)]
 pub struct System {
@@ -31,7 +33,7 @@ pub const COUNTERS: [&str; 9] = [
 ];
 
 /// One device.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Node {
     /// Its name, as its driver gave it.
     pub name: String,
@@ -45,6 +47,10 @@ pub struct Node {
     pub unopened: Option<u64>,
     /// By direction, the counters of the open session's queues; of drivers' nodes alone.
     pub queues: Vec<(&'static str, Counters)>,
+    /// Its stream, if it has one.
+    pub stream: Option<StreamNode>,
+    /// Its folder in sysfs.
+    pub directory: PathBuf,
 }
 
 impl System {
@@ -91,6 +97,8 @@ impl System {
                     .map(|direction| (direction, counters(&directory.join(direction))))
                     .filter(|(_, counters)| !counters.is_empty())
                     .collect(),
+                stream: StreamNode::read(&directory),
+                directory,
             });
         }
         nodes.sort_by(|a, b| a.path.cmp(&b.path));
@@ -99,6 +107,21 @@ impl System {
 }
 
 impl Node {
+    /// The counters of the queue of a direction; none if there is no such queue.
+    pub fn queue(&self, direction: &str) -> &Counters {
+        const NONE: &Counters = &Counters::new();
+        let found = self.queues.iter().find(|(name, _)| *name == direction);
+        found.map_or(NONE, |(_, counters)| counters)
+    }
+
+    /// What it has: a stream and its mode, or queues.
+    pub fn kind(&self) -> String {
+        match &self.stream {
+            Some(stream) => format!("{} stream", stream.mode),
+            None => "queues".to_owned(),
+        }
+    }
+
     /// As JSON.
     pub fn json(&self) -> Value {
         let mut node = json!({
@@ -114,6 +137,9 @@ impl Node {
         }
         for (direction, counters) in &self.queues {
             node[*direction] = counters_json(counters);
+        }
+        if let Some(stream) = &self.stream {
+            node["stream"] = stream.json();
         }
         node
     }
@@ -145,11 +171,13 @@ fn counters(directory: &Path) -> Counters {
     COUNTERS.iter().filter_map(read).collect()
 }
 
-fn text(path: &Path) -> Option<String> {
+/// What a file says, without the last line's end.
+pub fn text(path: &Path) -> Option<String> {
     Some(fs::read_to_string(path).ok()?.trim_end().to_owned())
 }
 
-fn number(path: &Path) -> Option<u64> {
+/// The number that a file says.
+pub fn number(path: &Path) -> Option<u64> {
     text(path)?.parse().ok()
 }
 

@@ -56,8 +56,10 @@ static void arm(unsigned int n)
 	char text[16];
 	int len = sprintf(text, "%u", n);
 
-	if (pwrite(nth, text, len, 0) != len)
-		fail("fail-nth");
+	/* What was armed before may meet this very write, and is used up by that. */
+	while (pwrite(nth, text, len, 0) != len)
+		if (errno != EFAULT)
+			fail("fail-nth");
 }
 
 /* Ends it. Whether it has failed. */
@@ -66,8 +68,7 @@ static int disarm(void)
 	char text[16] = "1";
 	ssize_t len = pread(nth, text, sizeof(text) - 1, 0);
 
-	if (pwrite(nth, "0", 1, 0) != 1)
-		fail("fail-nth");
+	arm(0);
 	/* This very read may have been the one. */
 	return len > 0 && atoi(text) == 0;
 }
@@ -81,6 +82,29 @@ static int session(const struct iostream_setup *setup)
 	if (setup && ioctl(fd, IOSTREAM_IOC_SETUP, setup))
 		fail("IOSTREAM_IOC_SETUP");
 	return fd;
+}
+
+/* Pages that all queues together take. */
+static long pages(void)
+{
+	char text[32] = "";
+	int file = open("/sys/class/iostream/iostream/pages", O_RDONLY);
+
+	if (file < 0 || read(file, text, sizeof(text) - 1) <= 0)
+		fail("pages");
+	close(file);
+	return atol(text);
+}
+
+/* With all sessions closed they are given back: by a worker, so that it takes a moment. */
+static int pages_return(void)
+{
+	for (int i = 0; i < 10000; i++) {
+		if (pages() == 0)
+			return 1;
+		poll(NULL, 0, 1);
+	}
+	return 0;
 }
 
 /* Whatever has failed before, an entry goes in and comes out. */
@@ -291,6 +315,10 @@ int main(void)
 		}
 		printf("# %u things failed, and %u calls with them\n", injected, failed);
 		wrong |= !last;
+		if (!pages_return()) {
+			printf("# %ld pages are still taken\n", pages());
+			wrong = 1;
+		}
 		bad += wrong;
 		printf("%sok %u FAULTS/%s\n", wrong ? "not " : "", i + 1, calls[i].name);
 	}

@@ -65,8 +65,24 @@ stale_driver() {
 	[ "$(wc -c <"$work/times")" = 8 ] || wrong 'the right one does not work'
 }
 
+# Built outside of the checkout, with nothing but what is installed.
+template_driver() {
+	insmod "$modules/template/iostream_example.ko"
+	# Two buffers of 4096 bytes, by a program that knows nothing of streams.
+	dd bs=4096 count=2 if="$(node squares)" 2>"$work/error" | od -An -v -t u8 -w8 | tr -d ' ' >"$work/squares"
+	awk '$1 != (NR - 1) * (NR - 1) { exit 1 } END { exit NR != 1024 }' "$work/squares" ||
+		wrong "$(head -n 20 "$work/squares")"
+	cat "$(node squares)" >/dev/null &
+	within running squares
+	rmmod iostream_example
+	! wait $! || wrong 'cat ends well although the device is gone'
+}
+
+running() { [ "$(cat "/sys/class/iostream/$(basename "$(node "$1")")/state")" = running ]; }
+
 clause Q-20/depends-on-the-framework depends
 clause Q-20/readme-driver readme_driver
 clause Q-20/readme-driver-removed-while-read readme_driver_cat
 clause Q-20/stale-driver-refused stale_driver
+clause S-20/template-out-of-tree template_driver
 plan

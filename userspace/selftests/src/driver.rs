@@ -25,9 +25,12 @@ impl Drop for Driver {
         }
         let _ = self.tell("slow 0");
         let _ = self.tell("refuse 0");
+        // The client only.
+        let _ = self.tell("close");
         // Streams only.
         let _ = self.tell("behave");
         let _ = self.tell("release-all-clients");
+        let _ = self.tell("destroy-queues");
         // Those that were there before stay.
         if self.name == "selftest" {
             let _ = self.tell("unpublish");
@@ -82,13 +85,24 @@ impl Driver {
         driver
     }
 
+    /// The client inside the kernel, without a session.
+    pub fn client() -> Self {
+        let driver = Self {
+            control: "/sys/kernel/debug/iostream_test/client".into(),
+            name: "client".into(),
+        };
+        driver.does("close");
+        driver
+    }
+
     /// One of those that the module publishes when it is loaded.
     pub fn loaded(name: &str) -> Self {
         let driver = Self {
             control: PathBuf::from("/sys/kernel/debug/iostream_test").join(name),
             name: name.into(),
         };
-        driver.tell("sequence 0").unwrap();
+        // Streams have none.
+        let _ = driver.tell("sequence 0");
         driver
     }
 

@@ -3,10 +3,14 @@
 //! The programs that run in the VM against the real iostream.ko: one process for each clause of the
 //! contract, named `ROW/clause`.
 
+mod calls;
+mod card;
 mod child;
 mod clause;
 mod driver;
 mod kernel_log;
+mod module;
+mod monitor;
 mod raw;
 mod rows;
 mod waiting;

@@ -56,6 +56,8 @@ pub(crate) const AUTO_PRODUCE: u32 = 1;
 pub(crate) const AUTO_CONSUME: u32 = 2;
 /// Inverts all that it receives, and sends it back.
 pub(crate) const AUTO_ECHO: u32 = 3;
+/// Sends all it has when it starts, and then all that comes back.
+pub(crate) const AUTO_TURN_ROUND: u32 = 4;
 
 /// What callbacks have seen, and how they are to behave.
 #[pin_data]
@@ -67,6 +69,10 @@ pub(crate) struct Seen {
     pub(crate) slow_ms: Atomic<u32>,
     /// Callbacks that run now.
     in_callback: Atomic<u32>,
+    /// Changes of state or mode that the driver is asked for now.
+    changing: Atomic<u32>,
+    /// Times that there were two of these.
+    overlaps: Atomic<u64>,
     last_mode: Atomic<u32>,
     last_token: Atomic<u32>,
     pub(crate) auto: Atomic<u32>,
@@ -84,6 +90,8 @@ impl Seen {
             fails: [const { Atomic::new(0) }; EVENTS.len()],
             slow_ms: Atomic::new(0),
             in_callback: Atomic::new(0),
+            changing: Atomic::new(0),
+            overlaps: Atomic::new(0),
             last_mode: Atomic::new(0),
             last_token: Atomic::new(0),
             auto: Atomic::new(AUTO_OFF),
@@ -118,6 +126,13 @@ impl Seen {
     }
 
     fn called(&self, event: Event) -> Result {
+        let changes = matches!(
+            event,
+            Event::Start | Event::Suspend | Event::StopDiscard | Event::StopDrain | Event::Mode
+        );
+        if changes && self.changing.fetch_add(1, Relaxed) != 0 {
+            self.overlaps.fetch_add(1, Relaxed);
+        }
         self.in_callback.fetch_add(1, Relaxed);
         {
             let mut order = self.order.lock();
@@ -135,6 +150,9 @@ impl Seen {
             self.counts[event as usize].fetch_add(1, Relaxed);
         }
         self.in_callback.fetch_sub(1, Relaxed);
+        if changes {
+            self.changing.fetch_sub(1, Relaxed);
+        }
         match fails {
             0 => Ok(()),
             errno => Err(Error::from_errno(-errno)),
@@ -146,6 +164,7 @@ impl Seen {
             writeln!(out, "{key}={}", count.load(Relaxed))?;
         }
         writeln!(out, "in_callback={}", self.in_callback.load(Relaxed))?;
+        writeln!(out, "overlaps={}", self.overlaps.load(Relaxed))?;
         writeln!(out, "last_mode={}", self.last_mode.load(Relaxed))?;
         writeln!(out, "last_token={}", self.last_token.load(Relaxed))?;
         writeln!(out, "moved={}", self.moved.load(Relaxed))?;
@@ -166,11 +185,12 @@ impl Watcher {
         Self { seen, ends, client }
     }
 
-    fn move_buffers(&self) {
-        let auto = self.seen.auto.load(Relaxed);
-        if auto == AUTO_OFF {
-            return;
-        }
+    fn move_buffers(&self, starts: bool) {
+        let auto = match self.seen.auto.load(Relaxed) {
+            AUTO_OFF => return,
+            AUTO_TURN_ROUND if starts => AUTO_PRODUCE,
+            auto => auto,
+        };
         let len = self.seen.auto_bytes.load(Relaxed) as usize;
         if let Some(end) = self.ends.ends.lock().get_mut(self.client) {
             let moved = end.move_buffers(auto, len);
@@ -190,17 +210,17 @@ impl Driver for Watcher {
 
     fn data_available(&self) {
         let _ = self.seen.called(Event::Data);
-        self.move_buffers();
+        self.move_buffers(false);
     }
 
     fn room_available(&self) {
         let _ = self.seen.called(Event::Room);
-        self.move_buffers();
+        self.move_buffers(false);
     }
 
     fn start(&self) -> Result {
         self.seen.called(Event::Start)?;
-        self.move_buffers();
+        self.move_buffers(true);
         Ok(())
     }
 

@@ -19,7 +19,8 @@
 //! keep-record ID       remove-kept          set-value ID VALUE   value ID
 //! references ID        create-queues        destroy-queues       has-queues
 //! fail open|start|suspend|mode|sync ERRNO   refuse ERRNO         slow MS
-//! auto off|produce LEN|consume|echo         behave
+//! auto off|produce LEN|consume|echo|turn-round LEN
+//! behave
 //! disable              enable               cancel
 //! ```
 //!
@@ -30,7 +31,7 @@ use iostream::Error;
 use kernel::{prelude::*, sync::atomic::Relaxed};
 
 use super::{
-    callbacks::{AUTO_CONSUME, AUTO_ECHO, AUTO_OFF, AUTO_PRODUCE},
+    callbacks::{AUTO_CONSUME, AUTO_ECHO, AUTO_OFF, AUTO_PRODUCE, AUTO_TURN_ROUND},
     end::{describe, fill, AnyEnd, End, TestAccess},
     plan::Plan,
     Done, TestStream,
@@ -118,6 +119,10 @@ fn behave(node: &TestStream, command: &str, words: &mut Words<'_>) -> Result {
                 "produce" => {
                     seen.auto_bytes.store(words.narrow()?, Relaxed);
                     AUTO_PRODUCE
+                }
+                "turn-round" => {
+                    seen.auto_bytes.store(words.narrow()?, Relaxed);
+                    AUTO_TURN_ROUND
                 }
                 "consume" => AUTO_CONSUME,
                 "echo" => AUTO_ECHO,

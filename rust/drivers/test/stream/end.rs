@@ -12,7 +12,7 @@ use kernel::{
 };
 
 use super::{
-    callbacks::{AUTO_CONSUME, AUTO_ECHO, AUTO_PRODUCE},
+    callbacks::{AUTO_CONSUME, AUTO_ECHO, AUTO_PRODUCE, AUTO_TURN_ROUND},
     Done,
 };
 
@@ -258,6 +258,9 @@ impl<A: TestAccess> End<A> {
                     A::invert(&mut buffer);
                     self.stream.send(buffer)
                 }),
+                AUTO_TURN_ROUND => {
+                    A::receive(&mut self.stream).and_then(|buffer| self.stream.send(buffer))
+                }
                 _ => return moved,
             };
             match done {

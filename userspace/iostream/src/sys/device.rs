@@ -71,7 +71,7 @@ impl Device {
     /// `request` is one of iostream.h with the argument that iostream.h gives it. (On a file that
     /// is not iostream's, `_IOC` type 'j' and these sizes belong to nobody else; `version` is the
     /// first call on each.)
-    unsafe fn call<I: Ioctl>(&self, request: I) -> Result<I::Output, Errno> {
+    pub(super) unsafe fn call<I: Ioctl>(&self, request: I) -> Result<I::Output, Errno> {
         self.count_call();
         // SAFETY: The caller's promise.
         unsafe { ioctl(&self.fd, request) }
@@ -209,12 +209,14 @@ impl Device {
             .map_err(|errno| Error::of_call("IOSTREAM_IOC_ENDPOINT", errno))
     }
 
-    /// Sleeps until the direction is ready, the driver is gone, or the time is over (`None`).
+    /// Sleeps until the direction is ready, the driver is gone, `also` is readable, or the time is
+    /// over (`None`).
     ///
     /// A signal is no reason to return.
     pub(crate) fn poll(
         &self,
         direction: Direction,
+        also: Option<BorrowedFd<'_>>,
         timeout: Option<Duration>,
     ) -> Result<Option<Ready>, Error> {
         let end = timeout.and_then(|time| std::time::Instant::now().checked_add(time));
@@ -226,9 +228,14 @@ impl Device {
             // A time-out too long for the clock is none.
             let left = end.map(|end| end.saturating_duration_since(std::time::Instant::now()));
             let left = left.and_then(|left| Timespec::try_from(left).ok());
-            let mut fds = [PollFd::new(&self.fd, events)];
+            let mut fds = [
+                PollFd::new(&self.fd, events),
+                // Counted only if there is one.
+                PollFd::from_borrowed_fd(also.unwrap_or(self.fd.as_fd()), PollFlags::IN),
+            ];
+            let count = 1 + usize::from(also.is_some());
             self.count_call();
-            match poll(&mut fds, left.as_ref()) {
+            match poll(&mut fds[..count], left.as_ref()) {
                 Ok(0) => return Ok(None),
                 Ok(_) => {
                     let seen = fds[0].revents();

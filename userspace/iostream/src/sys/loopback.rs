@@ -6,11 +6,12 @@ use std::mem::offset_of;
 use std::os::fd::AsFd;
 use std::ptr::{null_mut, NonNull};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use iostream_ring::sync::Word;
 use iostream_ring::{uapi, Geometry};
 use rustix::fs::{ftruncate, memfd_create, MemfdFlags};
+use rustix::io::Errno;
 use rustix::mm::{mmap, mmap_anonymous, MapFlags, ProtFlags};
 
 use super::region::Region;
@@ -23,6 +24,10 @@ pub(crate) struct Seen {
     input: AtomicU64,
     output: AtomicU64,
     resets: AtomicU64,
+    /// What IOSTREAM_IOC_STREAM would tell, if there is a stream.
+    stream: Mutex<Option<uapi::iostream_stream>>,
+    /// The other calls of streams, with their arguments.
+    calls: Mutex<Vec<(&'static str, u32)>>,
 }
 
 impl Seen {
@@ -36,6 +41,23 @@ impl Seen {
 
     pub(super) fn reset(&self) {
         self.resets.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn stream(&self) -> Result<uapi::iostream_stream, Errno> {
+        self.stream.lock().unwrap().ok_or(Errno::NOTTY)
+    }
+
+    pub(super) fn set_stream(&self, stream: uapi::iostream_stream) {
+        *self.stream.lock().unwrap() = Some(stream);
+    }
+
+    pub(super) fn call(&self, name: &'static str, argument: u32) -> Result<(), Errno> {
+        self.calls.lock().unwrap().push((name, argument));
+        Ok(())
+    }
+
+    pub(super) fn take_calls(&self) -> Vec<(&'static str, u32)> {
+        std::mem::take(&mut self.calls.lock().unwrap())
     }
 }
 
@@ -113,6 +135,11 @@ impl Loopback {
         store(&self.info, offset_of!(uapi::iostream_info, gone), 1);
     }
 
+    /// Where the producer is.
+    pub(crate) fn producer_pos(&self) -> u64 {
+        load(&self.words, 0)
+    }
+
     /// Stores what an honest producer never would.
     pub(crate) fn spoil_producer_pos(&self, value: u64) {
         store(&self.words, 0, value);
@@ -184,7 +211,7 @@ impl OverwritingProducer {
     }
 }
 
-fn page() -> usize {
+pub(super) fn page() -> usize {
     rustix::param::page_size()
 }
 
@@ -193,7 +220,7 @@ fn word(region: &Region, offset: usize) -> &Word {
     unsafe { region.start::<u8>().byte_add(offset).cast().as_ref() }
 }
 
-fn store(region: &Region, offset: usize, value: u64) {
+pub(super) fn store(region: &Region, offset: usize, value: u64) {
     word(region, offset).store_release(value);
 }
 

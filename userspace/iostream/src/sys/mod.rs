@@ -5,7 +5,7 @@
 //! What leaves this module is safe to use in every order, whatever stands in shared memory. The
 //! kernel's module is trusted in three things: it maps a queue's areas where it says, it maps each
 //! writable area once in a session, and it does not write an entry that a consumer has not
-//! released.
+//! released, nor a buffer that this process has.
 
 #![allow(
     unsafe_code,
@@ -15,13 +15,24 @@
 mod device;
 mod ends;
 mod info_page;
+mod pool;
 mod queue;
+#[cfg(feature = "tokio")]
+mod reactor;
 mod region;
+mod stream_calls;
+mod stream_page;
 
 pub(crate) use device::Device;
 pub(crate) use ends::{ConsumerEnd, OverwriteEnd, ProducerEnd};
 pub(crate) use info_page::InfoPage;
+pub(crate) use pool::{Lease, Place, Pool};
 pub(crate) use queue::{QueueMemory, Role};
+#[cfg(feature = "tokio")]
+pub(crate) use reactor::watch;
+pub(crate) use stream_page::StreamPage;
 
 #[cfg(test)]
 pub(crate) mod loopback;
+#[cfg(test)]
+pub(crate) mod stream_loopback;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 use std::io::{BufRead, Read, Write};
+use std::ops::ControlFlow;
 
 use super::{drain, small};
 
@@ -56,4 +57,32 @@ fn a_gone_driver_is_an_error_after_the_last_byte() {
     let error = consumer.read_to_end(&mut bytes).unwrap_err();
     assert_eq!(bytes, b"end");
     assert_eq!(error.kind(), std::io::ErrorKind::NotConnected);
+}
+
+#[test]
+fn an_iterator_gives_copies_until_the_driver_is_gone() {
+    let (loopback, mut producer, consumer) = small();
+    producer.enqueue(b"a").unwrap();
+    producer.enqueue(b"bc").unwrap();
+    loopback.go();
+    let entries: Vec<_> = consumer.into_iter().map(|entry| entry.unwrap()).collect();
+    assert_eq!(entries, [b"a".to_vec(), b"bc".to_vec()]);
+}
+
+#[test]
+fn a_callback_gets_entries_until_it_breaks() {
+    let (_loopback, mut producer, mut consumer) = small();
+    for entry in [&b"a"[..], b"bc", b"def"] {
+        producer.enqueue(entry).unwrap();
+    }
+    let mut bytes = 0;
+    let stopped_at = consumer.for_each(|entry| {
+        bytes += entry.len();
+        match entry.len() {
+            2 => ControlFlow::Break(entry.to_vec()),
+            _ => ControlFlow::Continue(()),
+        }
+    });
+    assert_eq!((stopped_at, bytes), (Ok(b"bc".to_vec()), 3));
+    assert_eq!(drain(&mut consumer), [b"def"]);
 }

@@ -7,6 +7,10 @@ mod consuming;
 mod overwriting;
 mod producing;
 mod state;
+mod stream_buffers;
+mod stream_hostile;
+mod stream_lifetime;
+mod stream_waiting;
 
 use crate::sys::loopback::Loopback;
 use crate::{Consumer, Producer};

@@ -19,7 +19,7 @@ use rustix::io::{Errno, Result};
 pub use map::{Area, Map, Prot};
 pub use queue::{Input, Output};
 pub use record::{check_record, make_record};
-pub use stream::Stream;
+pub use stream::{Descriptor, Stream};
 
 /// The built-in endpoint.
 pub const DEVICE: &str = "/dev/iostream";

@@ -6,7 +6,9 @@ use std::sync::atomic::{fence, Ordering::*};
 
 use std::mem::offset_of;
 
-use super::{consumer, producer, Area, Map, Session, INPUT, OUTPUT};
+use rustix::io::Result;
+
+use super::{consumer, producer, Area, Map, Prot, Session, INPUT, OUTPUT};
 use iostream_ring::uapi::iostream_info;
 
 /// An entry that was taken out.
@@ -39,15 +41,20 @@ pub struct Output {
 
 impl Output {
     pub fn new(session: &Session) -> Self {
-        Self {
-            info: session.map(OUTPUT, Area::Info),
-            producer: session.map(OUTPUT, Area::Producer),
-            consumer: session.map_writable(OUTPUT, Area::Consumer),
-            data: session.map(OUTPUT, Area::Data),
-            size: session.queue(OUTPUT).data_bytes,
+        Self::try_new(session).expect("mmap of an output queue")
+    }
+
+    /// As [`Self::new`], of a driver that may go meanwhile.
+    pub fn try_new(session: &Session) -> Result<Self> {
+        Ok(Self {
+            info: session.try_map(OUTPUT, Area::Info, Prot::READ)?,
+            producer: session.try_map(OUTPUT, Area::Producer, Prot::READ)?,
+            consumer: session.try_map(OUTPUT, Area::Consumer, Prot::READ | Prot::WRITE)?,
+            data: session.try_map(OUTPUT, Area::Data, Prot::READ)?,
+            size: session.try_queue(OUTPUT)?.data_bytes,
             pos: 0,
             looked: 0,
-        }
+        })
     }
 
     /// Bytes that wait, overhead included.
@@ -136,14 +143,20 @@ pub struct Input {
 
 impl Input {
     pub fn new(session: &Session) -> Self {
-        Self {
-            producer: session.map_writable(INPUT, Area::Producer),
-            consumer: session.map(INPUT, Area::Consumer),
-            data: session.map_writable(INPUT, Area::Data),
-            size: session.queue(INPUT).data_bytes,
+        Self::try_new(session).expect("mmap of an input queue")
+    }
+
+    /// As [`Self::new`], of a driver that may go meanwhile.
+    pub fn try_new(session: &Session) -> Result<Self> {
+        let writable = Prot::READ | Prot::WRITE;
+        Ok(Self {
+            producer: session.try_map(INPUT, Area::Producer, writable)?,
+            consumer: session.try_map(INPUT, Area::Consumer, Prot::READ)?,
+            data: session.try_map(INPUT, Area::Data, writable)?,
+            size: session.try_queue(INPUT)?.data_bytes,
             pos: 0,
             looked: 0,
-        }
+        })
     }
 
     /// The same after a reset.

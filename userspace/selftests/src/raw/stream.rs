@@ -74,7 +74,8 @@ fn from_bytes(bytes: &[u8]) -> Descriptor {
 /// The calls of streams.
 impl Session {
     pub fn try_stream(&self) -> Result<iostream_stream> {
-        let mut stream = iostream_stream::default();
+        // SAFETY: Integers and bytes, all of which may be zero.
+        let mut stream: iostream_stream = unsafe { std::mem::zeroed() };
         self.pass(IOSTREAM_IOC_STREAM, &mut stream)?;
         Ok(stream)
     }
@@ -111,6 +112,16 @@ impl Session {
             ..Default::default()
         })?;
         Ok((stop.discarded_output, stop.discarded_input))
+    }
+
+    /// A notice with a token, for the driver's callback in a worker.
+    pub fn notice(&self, token: u32) -> Result<()> {
+        self.pass_direction(IOSTREAM_IOC_INPUT, token)
+    }
+
+    /// A notice with a token, for the driver's callback in this thread.
+    pub fn notice_sync(&self, token: u32) -> Result<()> {
+        self.pass_direction(IOSTREAM_IOC_INPUT_SYNC, token)
     }
 
     pub fn set_mode(&self, mode: u32) -> Result<()> {
@@ -151,31 +162,54 @@ pub struct Stream {
 
 impl Stream {
     pub fn new(session: Session) -> Self {
-        let stream = session.stream();
+        Self::try_new(session).expect("all of a stream mapped")
+    }
+
+    /// As [`Self::new`], of a driver that may go meanwhile.
+    pub fn try_new(session: Session) -> Result<Self> {
+        let stream = session.try_stream()?;
         let writable = match stream.mode {
             IOSTREAM_MODE_OUTPUT => Prot::empty(),
             _ => Prot::WRITE,
         };
-        let buffers = session.try_map_buffers(0..stream.buffers, Prot::READ | writable);
-        Self {
-            output: Output::new(&session),
-            input: Input::new(&session),
-            info: session.map_stream_info(),
-            buffers: buffers.expect("mmap of the buffers"),
+        Ok(Self {
+            output: Output::try_new(&session)?,
+            input: Input::try_new(&session)?,
+            info: Map::try_new(
+                &session,
+                stream.info_offset,
+                4096,
+                Prot::READ,
+                MapFlags::SHARED,
+            )?,
+            buffers: Map::try_new(
+                &session,
+                stream.buffers_offset,
+                stream.buffers as usize * stream.buffer_stride as usize,
+                Prot::READ | writable,
+                MapFlags::SHARED,
+            )?,
             stride: stream.buffer_stride as usize,
             control_start: stream.control_start as usize,
             count: stream.buffers,
             session,
+        })
+    }
+
+    /// The next descriptor from the driver; an error if the driver waits for its room and is gone.
+    pub fn try_take(&mut self) -> Result<Option<Descriptor>> {
+        let Some(entry) = self.output.take() else {
+            return Ok(None);
+        };
+        if self.output.must_notify() {
+            self.session.notify(super::OUTPUT)?;
         }
+        Ok(Some(from_bytes(&entry.bytes)))
     }
 
     /// The next descriptor from the driver.
     pub fn take(&mut self) -> Option<Descriptor> {
-        let entry = self.output.take()?;
-        if self.output.must_notify() {
-            self.session.notify(super::OUTPUT).expect("notify");
-        }
-        Some(from_bytes(&entry.bytes))
+        self.try_take().expect("IOSTREAM_IOC_NOTIFY")
     }
 
     /// All that wait.
@@ -186,6 +220,16 @@ impl Stream {
     /// Sends a descriptor, right or wrong, and tells the driver if it waits for it.
     pub fn send(&mut self, descriptor: Descriptor) {
         self.send_bytes(&to_bytes(&descriptor));
+    }
+
+    /// As [`Self::send`]; an error if the driver waits for it and is gone.
+    pub fn try_send(&mut self, descriptor: Descriptor) -> Result<()> {
+        assert!(self.input.put(&to_bytes(&descriptor)), "no room");
+        self.input.publish();
+        if self.input.must_notify() {
+            self.session.notify(super::INPUT)?;
+        }
+        Ok(())
     }
 
     /// Sends any entry.

@@ -9,21 +9,27 @@ use rustix::io::Errno;
 
 use crate::clause::{count, skip, Clause};
 use crate::raw::{echo, sink, Session};
+use crate::waiting::wait_until;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("B-05/charged-to-the-opener", charged_to_the_opener),
     Clause::new("B-05/cgroup-limit", cgroup_limit),
     Clause::new("B-05/given-back", given_back),
+    Clause::new("B-05/pages-given-back", pages_given_back),
+    Clause::new(
+        "B-05/kernel-mappings-given-back",
+        kernel_mappings_given_back,
+    ),
     Clause::new("B-05/parameters", parameters),
 ];
 
 const MIB: u64 = 1 << 20;
 
 /// A cgroup of its own for this process.
-struct Group(PathBuf);
+pub struct Group(PathBuf);
 
 impl Group {
-    fn enter() -> Self {
+    pub fn enter() -> Self {
         let root = Path::new("/sys/fs/cgroup");
         let controllers = read_to_string(root.join("cgroup.subtree_control"));
         if !controllers.is_ok_and(|text| text.contains("memory")) {
@@ -35,12 +41,12 @@ impl Group {
         group
     }
 
-    fn current(&self) -> u64 {
+    pub fn current(&self) -> u64 {
         let text = read_to_string(self.0.join("memory.current")).unwrap();
         text.trim().parse().unwrap()
     }
 
-    fn limit(&self, bytes: u64) {
+    pub fn limit(&self, bytes: u64) {
         write(self.0.join("memory.max"), bytes.to_string()).unwrap();
     }
 }
@@ -54,9 +60,16 @@ impl Drop for Group {
 }
 
 /// The pages that all queues together take.
-fn pages() -> u64 {
+pub fn pages() -> u64 {
     let text = read_to_string("/sys/class/iostream/iostream/pages").unwrap();
     text.trim().parse().unwrap()
+}
+
+/// Waits until all sessions that ended have given theirs back: a worker does, after a grace period.
+pub fn wait_for_no_pages() {
+    while pages() > 0 {
+        std::thread::yield_now();
+    }
 }
 
 fn charged_to_the_opener() {
@@ -117,6 +130,37 @@ fn given_back() {
     let session = Session::new(echo(256 * 1024));
     assert_eq!(pages(), 2 * (64 + 3), "three pages beyond the capacity");
     drop(session);
+}
+
+/// The cgroup's own count falls again: the pages are free, and not only forgotten.
+fn pages_given_back() {
+    let group = Group::enter();
+    let before = group.current();
+    for _ in 0..16 {
+        drop(Session::new(sink(8 * MIB)));
+    }
+    wait_until("the cgroup gets its pages back", || {
+        group.current() < before + 2 * MIB
+    });
+}
+
+/// Places at which the kernel has queues mapped, by its own list.
+fn kernel_mappings() -> usize {
+    let list = read_to_string("/proc/vmallocinfo").unwrap();
+    let ours = |line: &&str| line.contains("[iostream]") && line.contains("vmap");
+    list.lines().filter(ours).count()
+}
+
+fn kernel_mappings_given_back() {
+    let session = Session::new(echo(4096));
+    let open = kernel_mappings();
+    assert!(open >= 2, "one for each queue");
+    for _ in 0..16 {
+        Session::new(echo(4096));
+    }
+    wait_until("those of the closed ones go", || kernel_mappings() <= open);
+    drop(session);
+    wait_until("and the last ones", || kernel_mappings() <= open - 2);
 }
 
 fn parameters() {

@@ -8,7 +8,9 @@ mod b01;
 mod b02;
 mod b03;
 mod b04;
+mod b04_stream;
 mod b05;
+mod b05_stream;
 mod kernel_consume;
 mod kernel_counters;
 mod kernel_driver;
@@ -42,7 +44,35 @@ mod s02;
 mod s03;
 mod s04;
 mod s05;
+mod s06;
+mod s07;
+mod s07_stop;
+mod s07_sysfs;
+mod s08;
+mod s09;
+mod s10;
+mod s12;
+mod s13;
+mod s14;
+mod s15;
+mod s18;
+mod s18_card;
+mod s18_module;
+mod s19;
+mod s21;
+mod s22;
+mod stream_drivers;
+mod u01;
+mod u02;
+mod u03;
+mod u04;
+mod u05;
+mod u05_async;
+mod u06;
+mod u07;
+mod u08;
 mod u10;
+mod u10_stream;
 mod u11;
 
 /// All clauses, in the contract's order.
@@ -74,16 +104,47 @@ pub fn all() -> Vec<Clause> {
         s03::CLAUSES,
         s04::CLAUSES,
         s05::CLAUSES,
+        s06::CLAUSES,
+        s07::CLAUSES,
+        s07_stop::CLAUSES,
+        s07_sysfs::CLAUSES,
+        s08::CLAUSES,
+        s09::CLAUSES,
+        s10::CLAUSES,
+        s12::CLAUSES,
+        s13::CLAUSES,
+        s14::CLAUSES,
+        s18::CLAUSES,
+        s18_module::CLAUSES,
+        s22::CLAUSES,
+        s15::CLAUSES,
+        stream_drivers::CLAUSES,
+        s21::CLAUSES,
+        s18_card::CLAUSES,
+        s19::CLAUSES,
+        u01::CLAUSES,
+        u02::CLAUSES,
+        u03::CLAUSES,
+        u04::CLAUSES,
+        u05::CLAUSES,
+        u05_async::CLAUSES,
+        u06::CLAUSES,
+        u07::CLAUSES,
+        u08::CLAUSES,
         u10::CLAUSES,
+        u10_stream::CLAUSES,
         u11::CLAUSES,
         b01::CLAUSES,
         b02::CLAUSES,
         b02::settings::CLAUSES,
         b02::waiting::CLAUSES,
         b02::input::CLAUSES,
+        b02::stream::CLAUSES,
         b03::CLAUSES,
         b04::CLAUSES,
+        b04_stream::CLAUSES,
         b05::CLAUSES,
+        b05_stream::CLAUSES,
         kernel_reserve::CLAUSES,
         kernel_consume::CLAUSES,
         kernel_wait::CLAUSES,

@@ -56,13 +56,13 @@ fn driver_looks() {
 }
 
 /// System calls of one thread, counted by the kernel's own tracepoint.
-struct Calls {
+pub struct Calls {
     dir: &'static str,
     switch: File,
 }
 
 impl Calls {
-    fn of_this_thread() -> Self {
+    pub fn of_this_thread() -> Self {
         let dir = "/sys/kernel/tracing/instances/selftests";
         // Of a run that was killed.
         let _ = remove_dir(dir);
@@ -84,7 +84,7 @@ impl Calls {
     }
 
     /// What the thread has made since then.
-    fn count(mut self) -> usize {
+    pub fn count(mut self) -> usize {
         self.switch.write_all(b"0").unwrap();
         let text = read_to_string(format!("{}/trace", self.dir)).unwrap();
         let lines = text.lines().filter(|line| line.contains("sys_enter:"));
@@ -138,6 +138,9 @@ fn full_queue_drains_without_call() {
 /// That both are busy is for the machine to say: a processor that is taken away for a while is a
 /// side that sleeps. So there are a few tries, of which one has to do.
 fn busy_sides_make_few_calls() {
+    if crate::clause::patience() > 1 {
+        crate::clause::skip("a figure: a kernel that checks itself says nothing of it");
+    }
     if std::thread::available_parallelism().unwrap().get() < 2 {
         crate::clause::skip("both sides are busy only with two processors");
     }

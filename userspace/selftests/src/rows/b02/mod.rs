@@ -6,6 +6,7 @@
 
 pub mod input;
 pub mod settings;
+pub mod stream;
 pub mod waiting;
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A stream through real hardware: QEMU's `edu` card, which is on PCI, has an engine that moves
+//! memory into the card and back, and interrupts when it is done.
+//!
+//! The node is called `edu`. What a process sends comes back to it, in order, through the card's own
+//! memory. `/sys/kernel/debug/iostream_edu` tells what the card did; see `journal.rs`.
+
+mod card;
+mod engine;
+mod journal;
+
+use core::mem::transmute;
+
+use iostream::{Config, Registration, StreamConfig};
+use kernel::{
+    debugfs,
+    device::Core,
+    dma::{DataDirection, Device as _},
+    fmt, irq, pci,
+    prelude::*,
+    sync::Arc,
+};
+
+use card::{Card, BAR_BYTES};
+use engine::{Callbacks, Engine};
+
+/// Buffers of the stream, and their bytes.
+const BUFFERS: u32 = 16;
+const DATA_BYTES: u32 = 65536;
+
+// SAFETY: A transparent wrapper of the number, which is QEMU's; the kernel crate has no name for it.
+const QEMU: pci::Vendor = unsafe { transmute::<u16, pci::Vendor>(0x1234) };
+const EDU: u32 = 0x11e8;
+
+kernel::module_pci_driver! {
+    type: EduDriver,
+    name: "iostream_edu",
+    authors: ["the iostream authors"],
+    description: "A stream through the memory of QEMU's edu card",
+    license: "GPL",
+}
+
+kernel::pci_device_table!(
+    CARDS,
+    <EduDriver as pci::Driver>::IdInfo,
+    [(pci::DeviceId::from_id(QEMU, EDU), ())]
+);
+
+struct EduDriver;
+
+/// One card with its driver. Fields go in order: the node first, which leaves the card at rest.
+#[pin_data]
+struct Edu<'bound> {
+    _node: Registration<Callbacks>,
+    #[pin]
+    _counters: debugfs::File<Arc<Engine>>,
+    #[pin]
+    _transfers: debugfs::File<Arc<Engine>>,
+    #[pin]
+    _interrupt: irq::Registration<'bound, Interrupt>,
+    vectors: pci::IrqVectorRegistration<'bound>,
+}
+
+struct Interrupt(Arc<Engine>);
+
+impl irq::Handler for Interrupt {
+    fn handle(&self) -> irq::IrqReturn {
+        if self.0.interrupt() {
+            irq::IrqReturn::Handled
+        } else {
+            irq::IrqReturn::None
+        }
+    }
+}
+
+impl pci::Driver for EduDriver {
+    type IdInfo = ();
+    type Data<'bound> = Edu<'bound>;
+    const ID_TABLE: pci::IdTable<Self::IdInfo> = &CARDS;
+
+    fn probe<'bound>(
+        device: &'bound pci::Device<Core<'_>>,
+        _info: Option<&'bound Self::IdInfo>,
+    ) -> impl PinInit<Edu<'bound>, Error> + 'bound {
+        pin_init::pin_init_scope(move || {
+            device.enable_device_mem()?;
+            device.set_master();
+            let bar = device.iomap_region_sized::<BAR_BYTES>(0, c"iostream_edu")?;
+            let card = Card::new(bar)?;
+            // SAFETY: Nothing is mapped or allocated for the card meanwhile, nor below.
+            unsafe { device.dma_set_mask_and_coherent(Card::narrow())? };
+            let reach = card.reach(device.as_ref())?;
+            // SAFETY: As above.
+            unsafe { device.dma_set_mask_and_coherent(reach)? };
+            dev_info!(device, "the card's DMA reaches {:#x}\n", reach.value());
+
+            let stream = StreamConfig::input_output(BUFFERS, DATA_BYTES)?
+                .description(c"what is sent, through the card's memory")?
+                .dma(device.as_ref(), DataDirection::Bidirectional)?;
+            let config = Config::new(c"edu").parent(device.as_ref());
+            let (ports, stream) = iostream::Stream::new(config, stream)?;
+            let engine = Engine::new(card, stream)?;
+            let interrupt = Interrupt(engine.clone());
+            let dir = debugfs::Dir::new(c"iostream_edu");
+            let types = pci::IrqTypes::default().with(pci::IrqType::Msi);
+
+            Ok(try_pin_init!(Edu {
+                vectors: device.alloc_irq_vectors(1, 1, types)?,
+                // SAFETY: The vectors stay where they are, in pinned memory, and go after this field.
+                // Nothing forgets a bound device's data.
+                _interrupt <- unsafe {
+                    let vectors = &*core::ptr::from_ref(vectors);
+                    irq::Registration::new(
+                        vectors.index(0)?.into(),
+                        irq::Flags::TRIGGER_NONE,
+                        c"iostream_edu",
+                        Ok(interrupt),
+                    )
+                },
+                _counters <- dir.read_callback_file(c"counters", engine.clone(), &show_counters),
+                _transfers <- dir.read_callback_file(c"transfers", engine.clone(), &show_transfers),
+                _node: Registration::new(ports, Callbacks(engine))?,
+            }))
+        })
+    }
+}
+
+fn show_counters(engine: &Arc<Engine>, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    engine.show_counters(out)
+}
+
+fn show_transfers(engine: &Arc<Engine>, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    engine.show_transfers(out)
+}

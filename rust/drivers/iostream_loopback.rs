@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Gives each buffer back with every byte of its data inverted.
+
+use iostream::{stream, Config, Driver, Error, Registration, Stream, StreamConfig};
+use kernel::{
+    prelude::*,
+    sync::{new_mutex, Mutex},
+};
+
+module! {
+    type: Module,
+    name: "iostream_loopback",
+    authors: ["the iostream authors"],
+    description: "Gives buffers back with every byte inverted",
+    license: "GPL",
+    params: {
+        buffers: u32 {
+            default: 8,
+            description: "Buffers of the stream",
+        },
+        data_bytes: u32 {
+            default: 16384,
+            description: "Bytes of data of each buffer",
+        },
+    },
+}
+
+/// Buffers that are worked on before others get their turn.
+const BATCH: usize = 32;
+
+struct Module {
+    _node: Registration<Loopback>,
+}
+
+impl kernel::Module for Module {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        let (buffers, bytes) = (&module_parameters::buffers, &module_parameters::data_bytes);
+        let stream = StreamConfig::input_output(buffers.value(), bytes.value())?
+            .description(c"gives buffers back inverted")?;
+        let (ports, stream) = Stream::new(Config::new(c"loopback"), stream)?;
+        let loopback = pin_init!(Loopback { stream <- new_mutex!(stream) });
+        Ok(Self {
+            _node: Registration::new(ports, loopback)?,
+        })
+    }
+}
+
+#[pin_data]
+struct Loopback {
+    #[pin]
+    stream: Mutex<Stream<stream::Shared>>,
+}
+
+/// Gives the client, to fill, what nobody has: all at first, and later what it returned unused.
+fn give_out(stream: &mut Stream<stream::Shared>) -> Result<(), Error> {
+    while stream.free_buffers()? > 0 {
+        let buffer = stream.take()?;
+        stream.send(buffer)?;
+    }
+    Ok(())
+}
+
+impl Driver for Loopback {
+    fn start(&self) -> Result {
+        Ok(give_out(&mut self.stream.lock())?)
+    }
+
+    fn data_available(&self) {
+        let mut stream = self.stream.lock();
+        for _ in 0..BATCH {
+            let Ok(mut buffer) = stream.receive() else {
+                // A client that breaks the rules gets nothing more.
+                let _ = give_out(&mut stream);
+                return;
+            };
+            buffer.transform(|piece| piece.iter_mut().for_each(|byte| *byte = !*byte));
+            if stream.send(buffer).is_err() {
+                return;
+            }
+        }
+        stream.call_again();
+    }
+}

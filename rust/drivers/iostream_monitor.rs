@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A client inside the kernel: opens the stream `pattern`, checks its frames, and counts them.
+//!
+//! `/sys/kernel/debug/iostream_monitor/counts` has what was counted since the module was loaded.
+
+#[path = "frame.rs"]
+mod frame;
+
+use frame::{Checker, Frame, FRAME_BYTES};
+use iostream::{Client, ClientBuffer, Error};
+use kernel::{
+    debugfs, fmt,
+    prelude::*,
+    sync::{
+        atomic::{Atomic, Relaxed},
+        new_mutex, Arc, Mutex,
+    },
+};
+
+module! {
+    type: Module,
+    name: "iostream_monitor",
+    authors: ["the iostream authors"],
+    description: "Checks the frames of iostream_pattern, inside the kernel",
+    license: "GPL",
+}
+
+/// Frames that are looked at before others get their turn.
+const BATCH: usize = 32;
+
+/// In the order of drop: nobody reads the counts while the rest goes.
+struct Module {
+    _file: Pin<KBox<debugfs::File<Arc<Monitor>>>>,
+    _dir: debugfs::Dir,
+    _running: Running,
+}
+
+impl kernel::Module for Module {
+    fn init(_module: &'static ThisModule) -> Result<Self> {
+        let client = Client::open(c"pattern")?;
+        let monitor = Monitor::new(client);
+        let monitor = Arc::pin_init(monitor, GFP_KERNEL)?;
+        let running = Running(monitor.clone());
+        running.start()?;
+        let dir = debugfs::Dir::new(c"iostream_monitor");
+        let file = dir.read_callback_file(c"counts", monitor, &show);
+        Ok(Self {
+            _file: KBox::pin_init(file, GFP_KERNEL)?,
+            _dir: dir,
+            _running: running,
+        })
+    }
+}
+
+#[pin_data]
+struct Monitor {
+    /// `None` once the module goes.
+    #[pin]
+    client: Mutex<Option<Client>>,
+    frames: Atomic<u64>,
+    bytes: Atomic<u64>,
+    bad: Atomic<u64>,
+    /// Sequence numbers that did not come.
+    missed: Atomic<u64>,
+    /// The number that should come next.
+    next: Atomic<u64>,
+    gone: Atomic<u32>,
+}
+
+fn show(monitor: &Arc<Monitor>, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    writeln!(out, "frames={}", monitor.frames.load(Relaxed))?;
+    writeln!(out, "bytes={}", monitor.bytes.load(Relaxed))?;
+    writeln!(out, "bad={}", monitor.bad.load(Relaxed))?;
+    writeln!(out, "missed={}", monitor.missed.load(Relaxed))?;
+    writeln!(out, "gone={}", monitor.gone.load(Relaxed))
+}
+
+impl Monitor {
+    fn new(client: Client) -> impl PinInit<Self> {
+        pin_init!(Self {
+            client <- new_mutex!(Some(client)),
+            frames: Atomic::new(0),
+            bytes: Atomic::new(0),
+            bad: Atomic::new(0),
+            missed: Atomic::new(0),
+            next: Atomic::new(0),
+            gone: Atomic::new(0),
+        })
+    }
+
+    /// Something came: the client's callback.
+    fn look(&self) {
+        let mut client = self.client.lock();
+        let Some(client) = (*client).as_mut() else {
+            return;
+        };
+        for _ in 0..BATCH {
+            match client.receive() {
+                // Dropped, it goes back with the next call.
+                Ok(buffer) => self.count(&buffer),
+                Err(Error::Gone) => return self.gone.store(1, Relaxed),
+                Err(_) => return,
+            }
+        }
+        client.call_again();
+    }
+
+    fn count(&self, buffer: &ClientBuffer) {
+        self.frames.add(1, Relaxed);
+        self.bytes.add(buffer.data_range().1 as u64, Relaxed);
+        match checked(buffer) {
+            Some(frame) => {
+                let next = self.next.xchg(frame.sequence.wrapping_add(1), Relaxed);
+                let missed = frame.sequence.saturating_sub(next);
+                self.missed.add(missed, Relaxed);
+            }
+            None => self.bad.add(1, Relaxed),
+        }
+    }
+}
+
+/// What the control area says, if the data agree.
+fn checked(buffer: &ClientBuffer) -> Option<Frame> {
+    let (offset, len) = buffer.data_range();
+    let control = buffer.control().get(..FRAME_BYTES)?.try_into().ok()?;
+    let frame = Frame::from_bytes(control);
+    let mut checker = Checker::new(frame, len);
+    checker.look(buffer.data().get(offset..)?.get(..len)?);
+    checker.is_good().then_some(frame)
+}
+
+/// The client at work, until dropped.
+struct Running(Arc<Monitor>);
+
+impl Running {
+    fn start(&self) -> Result {
+        let monitor = self.0.clone();
+        let mut client = self.0.client.lock();
+        let client = (*client).as_mut().ok_or(ENODEV)?;
+        client.set_callback(move || monitor.look())?;
+        client.start()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // The callback has the monitor, and the monitor the client: one of them has to let go. Not
+        // under the lock, which the callback takes.
+        let client = self.0.client.lock().take();
+        drop(client);
+    }
+}

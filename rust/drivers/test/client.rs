@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A client inside the kernel that does what the tests tell it.
+//!
+//! ```text
+//! open NAME            close                the stream of a node; at most one at a time
+//! start                suspend              stop                 drain TIMEOUT-MS
+//! mode NUMBER          buffers
+//! receive              take                 the buffer is then in the client's hands
+//! fill SEED LEN        in the last of those: data from the area's start
+//! send                 drop                 the first of those
+//! wait TIMEOUT-MS      watch                counts calls of the callback
+//! notice TOKEN         sync TOKEN
+//! ```
+
+use core::mem::take;
+
+use iostream::{Client, ClientBuffer, Mode, Stop};
+use kernel::{
+    fmt,
+    prelude::*,
+    sync::{
+        atomic::{Atomic, Relaxed},
+        new_mutex, Arc, Mutex,
+    },
+};
+
+use crate::commands::Words;
+
+/// Nanoseconds in a millisecond.
+const MS: u64 = 1_000_000;
+
+/// What the last command did.
+#[derive(Clone, Copy, Default)]
+struct Log {
+    count: u64,
+    id: u32,
+    len: usize,
+    sum: u64,
+    sequence: u64,
+    discarded: bool,
+}
+
+#[derive(Default)]
+struct State {
+    client: Option<Client>,
+    held: KVec<ClientBuffer>,
+}
+
+/// See the module.
+#[pin_data]
+pub(crate) struct TestClient {
+    #[pin]
+    state: Mutex<State>,
+    #[pin]
+    log: Mutex<Log>,
+    calls: Arc<Atomic<u64>>,
+}
+
+impl TestClient {
+    pub(crate) fn new() -> impl PinInit<Self, Error> {
+        try_pin_init!(Self {
+            state <- new_mutex!(State::default()),
+            log <- new_mutex!(Log::default()),
+            calls: Arc::new(Atomic::new(0), GFP_KERNEL)?,
+        })
+    }
+
+    /// Ends the session, if there is one, and lets go of all buffers.
+    pub(crate) fn close(&self) {
+        let state = take(&mut *self.state.lock());
+        drop(state);
+    }
+
+    pub(crate) fn show(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let log = *self.log.lock();
+        writeln!(out, "count={}", log.count)?;
+        writeln!(out, "id={}", log.id)?;
+        writeln!(out, "len={}", log.len)?;
+        writeln!(out, "sum={}", log.sum)?;
+        writeln!(out, "sequence={}", log.sequence)?;
+        writeln!(out, "discarded={}", u8::from(log.discarded))?;
+        writeln!(out, "calls={}", self.calls.load(Relaxed))
+    }
+}
+
+/// Runs one command.
+pub(crate) fn run(test: &TestClient, text: &str) -> Result {
+    let mut words = Words::new(text);
+    let words = &mut words;
+    let command = words.word()?;
+    if command == "close" {
+        test.close();
+        return Ok(());
+    }
+    let mut state = test.state.lock();
+    if command == "open" {
+        if state.client.is_some() {
+            return Err(EBUSY);
+        }
+        state.client = Some(Client::open(&words.name()?)?);
+        return Ok(());
+    }
+    let State { client, held } = &mut *state;
+    match command {
+        "fill" => {
+            let buffer = held.last_mut().ok_or(ENXIO)?;
+            return fill(buffer, words.number()?, words.size()?);
+        }
+        "drop" => {
+            held.remove(0).map_err(|_| ENXIO).map(drop)?;
+            return Ok(());
+        }
+        _ => {}
+    }
+    let client = client.as_mut().ok_or(ENOTCONN)?;
+    let mut log = Log::default();
+    match command {
+        "start" => client.start()?,
+        "suspend" => client.suspend()?,
+        "stop" => log.count = sum(client.stop(Stop::Discard, None)?),
+        "drain" => log.count = sum(client.stop(Stop::Drain, Some(words.number()? * MS))?),
+        "mode" => client.set_mode(match words.number()? {
+            0 => Mode::Output,
+            1 => Mode::Input,
+            _ => Mode::InputOutput,
+        })?,
+        "buffers" => log.count = client.buffers()?.into(),
+        "receive" | "take" => {
+            let buffer = match command {
+                "take" => client.take()?,
+                _ => client.receive()?,
+            };
+            log = look(&buffer)?;
+            held.push(buffer, GFP_KERNEL)?;
+        }
+        "send" => client.send(held.remove(0).map_err(|_| ENXIO)?)?,
+        "wait" => client.wait(Some(words.number()? * MS), true)?,
+        "watch" => {
+            let calls = test.calls.clone();
+            client.set_callback(move || {
+                calls.fetch_add(1, Relaxed);
+            })?;
+        }
+        "notice" => client.notice(words.narrow()?)?,
+        "sync" => client.notice_sync(words.narrow()?)?,
+        _ => return Err(EINVAL),
+    }
+    *test.log.lock() = log;
+    Ok(())
+}
+
+fn sum((output, input): (u64, u64)) -> u64 {
+    output + input
+}
+
+/// Byte number i is the low byte of `seed` plus i.
+fn fill(buffer: &mut ClientBuffer, seed: u64, len: usize) -> Result {
+    let data = buffer.data_mut().ok_or(EACCES)?;
+    let data = data.get_mut(..len).ok_or(EINVAL)?;
+    for (i, byte) in data.iter_mut().enumerate() {
+        *byte = seed.wrapping_add(i as u64) as u8;
+    }
+    Ok(buffer.set_data_range(0, len)?)
+}
+
+fn look(buffer: &ClientBuffer) -> Result<Log> {
+    let (offset, len) = buffer.data_range();
+    let data = buffer.data().get(offset..offset + len).ok_or(EBADMSG)?;
+    Ok(Log {
+        count: 1,
+        id: buffer.id(),
+        len,
+        sum: data.iter().map(|byte| u64::from(*byte)).sum(),
+        sequence: buffer.sequence(),
+        discarded: buffer.is_discarded(),
+    })
+}

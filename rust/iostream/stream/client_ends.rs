@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The client's ends of a stream's queues, in the kernel's hands.
+
+use super::{
+    descriptor::{Descriptor, Reject},
+    pool::Pool,
+};
+use crate::{
+    error::Error,
+    queue::Queue,
+    ring::{self, uapi, Mapped},
+};
+
+/// Both ends of a session's client, for the length of a call.
+pub(super) struct ClientEnds<'a> {
+    pool: &'a Pool,
+    consumer: ring::Consumer<Mapped>,
+    producer: ring::Producer<Mapped>,
+    /// Whether a buffer was sent for which the driver waits.
+    wake: bool,
+}
+
+impl<'a> ClientEnds<'a> {
+    /// The ends, as who had them before left them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`]: a process had them, and left positions that cannot be right.
+    ///
+    /// # Safety
+    ///
+    /// The result is the only user of the client's ends of both queues. For a process that can open
+    /// the session: both were claimed.
+    pub(super) unsafe fn resume(
+        output: &'a Queue,
+        input: &'a Queue,
+        pool: &'a Pool,
+    ) -> Result<Self, Error> {
+        // SAFETY: The caller's promise; the regions outlive the result, as the queues do.
+        let (consumer, producer) = unsafe {
+            (
+                ring::Consumer::resume(output.region().mapped(), *output.geometry())?,
+                ring::Producer::resume(input.region().mapped(), *input.geometry())?,
+            )
+        };
+        Ok(Self {
+            pool,
+            consumer,
+            producer,
+            wake: false,
+        })
+    }
+
+    /// The next descriptor that the driver sent and its position; it stays. Those that a stop
+    /// discarded go back to the driver.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Empty`]; [`Error::Corrupt`].
+    pub(super) fn peek(&mut self) -> Result<(Descriptor, u64), Error> {
+        loop {
+            let pos = self.consumer.released_pos();
+            let entry = self.consumer.peek()?;
+            let descriptor = Descriptor::from_entry(self.consumer.memory(), entry)?;
+            let spec = self.pool.spec();
+            // The kernel wrote it; but nothing here rests on that.
+            descriptor.check_ranges(spec.data_bytes, spec.control_bytes)?;
+            if descriptor.buffer >= self.pool.count() {
+                return Err(Reject::Id.into());
+            }
+            let ahead = self.pool.info().discarded_pos().wrapping_sub(pos);
+            if ahead == 0 || ahead > u64::MAX / 2 {
+                return Ok((descriptor, pos));
+            }
+            self.release();
+            self.give_back(descriptor.buffer)?;
+        }
+    }
+
+    /// Takes what [`Self::peek`] found.
+    pub(super) fn release(&mut self) {
+        self.consumer.release();
+        // The driver never waits for this: its queue has room for every buffer.
+        self.consumer.publish();
+    }
+
+    /// Passes a buffer to the driver.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Full`], [`Error::Corrupt`]: a process had the ends before, and made a mess.
+    pub(super) fn send(&mut self, descriptor: &Descriptor) -> Result<(), Error> {
+        self.producer.push(&descriptor.to_bytes())?;
+        self.producer.publish();
+        self.wake |= self.producer.must_wake();
+        Ok(())
+    }
+
+    /// Returns a buffer with nothing in it for the driver.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::send`].
+    pub(super) fn give_back(&mut self, buffer: u32) -> Result<(), Error> {
+        self.send(&Descriptor {
+            buffer,
+            flags: uapi::IOSTREAM_DESCRIPTOR_UNUSED,
+            ..Default::default()
+        })
+    }
+
+    /// Whether the driver waits for what was sent: then its port is to be notified, without locks.
+    pub(super) fn must_notify(self) -> bool {
+        self.wake
+    }
+}

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! C: descriptors of a stream's buffers: bad ids, ranges and flags, buffers that the process does not
+//! have, entries that are no descriptor; rewritten while the driver looks; in any state.
+
+use std::mem::offset_of;
+use std::sync::atomic::Ordering::*;
+
+use iostream_ring::uapi::*;
+
+use super::Round;
+use crate::device::{Ring, Session, INPUT, OUTPUT};
+use crate::driver::{self, Driver};
+use crate::scribbler::with_scribbler;
+use crate::sys;
+
+const BATCH: u64 = 256;
+const BUFFERS: u64 = 4;
+const DATA: u64 = 4096;
+const CONTROL: u64 = 64;
+const BYTES: u64 = size_of::<iostream_descriptor>() as u64;
+/// Where the position stands up to which a stop has discarded what was queued.
+const DISCARDED: usize = offset_of!(iostream_stream_info, discarded_pos);
+
+/// The driver's stream, opened: the process has all buffers at first.
+struct Stream {
+    driver: Driver,
+    session: Session,
+    input: Ring,
+    output: Ring,
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let _ = self.driver.unpublish();
+    }
+}
+
+impl Stream {
+    fn new() -> Self {
+        let driver = Driver::of_stream();
+        let _ = driver.unpublish();
+        let publish = format!("publish hostile input {BUFFERS} {DATA} control={CONTROL}");
+        driver.tell(&publish).expect("publish");
+        let session = driver::open(&driver::path().expect("the node"));
+        sys::ioctl(session.fd, IOSTREAM_IOC_START, 0).expect("start");
+        Self {
+            input: Ring::new(&session, INPUT).expect("the input queue"),
+            output: Ring::new(&session, OUTPUT).expect("the output queue"),
+            driver,
+            session,
+        }
+    }
+
+    fn counters(&self) -> iostream_stream_counters {
+        let mut stream = iostream_stream::default();
+        sys::ioctl_with(self.session.fd, IOSTREAM_IOC_STREAM, &mut stream).expect("stream");
+        stream.counters
+    }
+
+    /// Lets go of all that came back.
+    fn drain(&self) {
+        let head = self.output.producer_pos().load(Acquire);
+        self.output.consumer_pos().store(head, Release);
+    }
+
+    /// Puts one entry of `len` bytes into the input queue, a descriptor's words first.
+    fn send(&self, descriptor: &iostream_descriptor, len: u64) {
+        let pos = self.input.consumer_pos().load(Acquire);
+        let pair = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
+        let words = [
+            len,
+            pair(descriptor.buffer, descriptor.flags),
+            pair(descriptor.data_offset, descriptor.data_len),
+            pair(descriptor.control_offset, descriptor.control_len),
+            descriptor.sequence,
+        ];
+        for (place, word) in (pos..).step_by(8).zip(words) {
+            self.input.data_word(place).store(word, Relaxed);
+        }
+        let next = pos + (len + 8).next_multiple_of(8);
+        self.input.producer_pos().store(next, Release);
+    }
+}
+
+pub fn round(round: &mut Round<'_>) {
+    let stream = Stream::new();
+    if round.random.chance(3) {
+        rewritten(round, &stream);
+    } else {
+        one_by_one(round, &stream);
+    }
+    drop(stream);
+    round.victim.lives();
+}
+
+/// What the kernel has to say of a descriptor.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Verdict {
+    Received,
+    Size,
+    Id,
+    Owner,
+    Range,
+    Flags,
+}
+
+impl Verdict {
+    /// By the header's words, in the order in which the kernel looks. `out` are the buffers that the
+    /// driver has.
+    fn of(descriptor: &iostream_descriptor, len: u64, out: &[u32]) -> Self {
+        let inside = |offset: u32, len: u32, size: u64| u64::from(offset) + u64::from(len) <= size;
+        if len != BYTES {
+            Self::Size
+        } else if descriptor.flags & !IOSTREAM_DESCRIPTOR_UNUSED != 0 {
+            Self::Flags
+        } else if u64::from(descriptor.buffer) >= BUFFERS {
+            Self::Id
+        } else if !inside(descriptor.data_offset, descriptor.data_len, DATA)
+            || !inside(descriptor.control_offset, descriptor.control_len, CONTROL)
+        {
+            Self::Range
+        } else if out.contains(&descriptor.buffer) {
+            Self::Owner
+        } else {
+            Self::Received
+        }
+    }
+
+    /// What is counted of it.
+    fn count(self, counters: &iostream_stream_counters) -> u64 {
+        match self {
+            Self::Received => counters.received,
+            Self::Size => counters.rejected_size,
+            Self::Id => counters.rejected_id,
+            Self::Owner => counters.rejected_owner,
+            Self::Range => counters.rejected_range,
+            Self::Flags => counters.rejected_flags,
+        }
+    }
+}
+
+fn total(c: &iostream_stream_counters) -> u64 {
+    let rejected = c.rejected_size + c.rejected_id + c.rejected_owner;
+    c.received + rejected + c.rejected_range + c.rejected_flags
+}
+
+/// Mostly a good one, with some fields that are at a boundary.
+fn descriptor(round: &mut Round<'_>) -> (iostream_descriptor, u64) {
+    let random = &mut round.random;
+    let mut descriptor = iostream_descriptor {
+        buffer: random.below(BUFFERS) as u32,
+        data_len: random.below(DATA + 1) as u32,
+        sequence: random.next(),
+        ..Default::default()
+    };
+    let mut len = BYTES;
+    match random.below(9) {
+        0 => descriptor.buffer = random.boundary(BUFFERS, DATA) as u32,
+        1 => descriptor.flags = random.boundary(1, 2) as u32,
+        2 => descriptor.data_offset = random.boundary(DATA, DATA) as u32,
+        3 => descriptor.data_len = random.boundary(DATA, DATA) as u32,
+        4 => descriptor.control_offset = random.boundary(CONTROL, DATA) as u32,
+        5 => descriptor.control_len = random.boundary(CONTROL, DATA) as u32,
+        6 => len = random.below(BYTES + 1),
+        _ => {}
+    }
+    (descriptor, len)
+}
+
+fn one_by_one(round: &mut Round<'_>, stream: &Stream) {
+    let mut out: Vec<u32> = Vec::new();
+    for _ in 0..BATCH {
+        let (descriptor, len) = descriptor(round);
+        let verdict = Verdict::of(&descriptor, len, &out);
+        let before = stream.counters();
+        stream.send(&descriptor, len);
+        // What it returns is the driver's business; the counters are the kernel's word.
+        let _ = stream.driver.tell("receive");
+        let after = stream.counters();
+        let counted = verdict.count(&after) - verdict.count(&before);
+        assert_eq!(
+            counted, 1,
+            "{verdict:?} of {descriptor:?}, {len} bytes, out {out:?}"
+        );
+        assert_eq!(total(&after) - total(&before), 1, "one entry, one count");
+        if verdict == Verdict::Received && descriptor.flags == 0 {
+            out.push(descriptor.buffer);
+        }
+        if round.random.chance(4) {
+            stream.driver.tell("release-all").expect("release-all");
+            // They go back when the driver next looks.
+            out.clear();
+        }
+        stream.drain();
+        round.cases += 1;
+    }
+}
+
+/// A second thread at all words, and changes of the stream's state meanwhile.
+fn rewritten(round: &mut Round<'_>, stream: &Stream) {
+    with_scribbler(round.seed, &[&stream.input, &stream.output], || {
+        for _ in 0..BATCH {
+            let (descriptor, len) = descriptor(round);
+            stream.send(&descriptor, len);
+            let fd = stream.session.fd;
+            match round.random.below(16) {
+                0 => {
+                    let _ = sys::ioctl(fd, IOSTREAM_IOC_SUSPEND, 0);
+                }
+                1 => {
+                    let mut stop = iostream_stop::default();
+                    let _ = sys::ioctl_with(fd, IOSTREAM_IOC_STOP, &mut stop);
+                }
+                2..4 => {
+                    let _ = sys::ioctl(fd, IOSTREAM_IOC_START, 0);
+                }
+                4 => {
+                    let _ = stream.driver.tell("release-all");
+                }
+                5..7 => {
+                    let _ = sys::ioctl(fd, IOSTREAM_IOC_INPUT, 7);
+                }
+                7 => {
+                    sys::poll(fd, libc::POLLIN | libc::POLLOUT, 0);
+                }
+                8..10 => {
+                    let _ = stream.session.notify(round.random.pick(&[OUTPUT, INPUT]));
+                }
+                _ => {
+                    let _ = stream.driver.tell("receive");
+                }
+            }
+            round.cases += 1;
+        }
+    });
+    let mut stream_now = iostream_stream::default();
+    sys::ioctl_with(stream.session.fd, IOSTREAM_IOC_STREAM, &mut stream_now).expect("stream");
+    let geometry = (
+        stream_now.buffers,
+        stream_now.data_bytes,
+        stream_now.control_bytes,
+    );
+    assert_eq!(
+        geometry,
+        (BUFFERS as u32, DATA as u32, CONTROL as u32),
+        "the geometry"
+    );
+    let info = stream
+        .session
+        .map(stream_now.info_offset, 4096, false)
+        .expect("the info page");
+    info.word(DISCARDED).load(Relaxed);
+}

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! A: positions and armed words that cannot be right, of both sides and in both directions.
+
+use std::sync::atomic::Ordering::*;
+
+use iostream_ring::uapi::IOSTREAM_SETUP_OVERWRITE;
+
+use super::Round;
+use crate::device::{echo, occupied, sink, source, Ring, Session, INPUT, OUTPUT, PAGE};
+use crate::scribbler::with_scribbler;
+use crate::sys;
+
+/// Cases of a round.
+const BATCH: u64 = 256;
+/// Bytes of a source's entry.
+const LEN: u32 = 24;
+
+pub fn round(round: &mut Round<'_>) {
+    match round.random.below(5) {
+        0 => consumer(round),
+        1 => producer(round),
+        2 => overwritten(round),
+        _ => scribbled(round),
+    }
+}
+
+/// The kernel produces: whatever the consumer's words say, it writes where it may, in order, and
+/// counts right.
+fn consumer(round: &mut Round<'_>) {
+    let size = PAGE * round.random.pick(&[1, 2, 4]);
+    let session = Session::new(source(size, LEN, 0));
+    let ring = Ring::new(&session, OUTPUT).expect("the queue");
+    let (page, words) = ring.own_words();
+    // What the kernel may believe: the largest position that was ever possible.
+    let mut freed = 0;
+    let mut made = 0;
+    for _ in 0..BATCH {
+        let head = ring.producer_pos().load(Acquire);
+        let word = round.random.pick(words);
+        let value = round.random.boundary(head, size);
+        page.word(word).store(value, Release);
+        let entries = 1 + round.random.below(3);
+        let room = size - (head - freed);
+        // Mostly with room for them, since who waits for room sleeps for a tick.
+        let (done, result) = if room >= entries * occupied(LEN.into()) || round.random.chance(16) {
+            session.run(entries, 1)
+        } else {
+            (0, session.notify(OUTPUT))
+        };
+        round.expect(result, &[libc::EBADMSG, libc::ETIMEDOUT]);
+        // `1 << 3` is where consumer_pos would be at fault: only a position between what was freed
+        // and what was published is one.
+        if word == words[0] && value % 8 == 0 && value.wrapping_sub(freed) <= head - freed {
+            freed = value;
+        }
+        made += done;
+        let now = ring.producer_pos().load(Acquire);
+        assert_eq!(
+            now,
+            made * occupied(LEN.into()),
+            "the kernel's own position"
+        );
+        assert!(now - freed <= size, "more than there is room for");
+        if done > 0 {
+            let header = ring.data_word(now - occupied(LEN.into())).load(Relaxed);
+            assert_eq!(header, u64::from(LEN), "the header of what was made last");
+            let sequence = ring.data_word(now - occupied(LEN.into()) + 8).load(Relaxed);
+            assert_eq!(sequence, made - 1, "the number of what was made last");
+        }
+        // Right again, and all is free.
+        page.word(words[0]).store(now, Release);
+        freed = now;
+        round.cases += 1;
+    }
+    assert_eq!(session.endpoint().expect("endpoint").entries, made);
+    let counters = session.queue(OUTPUT).expect("queue").counters;
+    assert_eq!((counters.entries, counters.lost), (made, 0));
+    assert_eq!(counters.bytes, made * u64::from(LEN));
+    round.victim.lives();
+}
+
+/// The kernel consumes: it never goes where the producer's position does not cover.
+fn producer(round: &mut Round<'_>) {
+    let size = PAGE * round.random.pick(&[1, 2, 4]);
+    let session = Session::new(sink(size));
+    let ring = Ring::new(&session, INPUT).expect("the queue");
+    let (page, words) = ring.own_words();
+    let mut last_bad = None;
+    for _ in 0..BATCH {
+        let tail = ring.consumer_pos().load(Acquire);
+        let word = round.random.pick(words);
+        let value = round.random.boundary(tail, size);
+        let before = session.queue(INPUT).expect("queue").counters;
+        page.word(word).store(value, Release);
+        session.notify(INPUT).expect("notify");
+        sys::poll(session.fd, libc::POLLOUT, 0);
+        let after = session.queue(INPUT).expect("queue").counters;
+        let now = ring.consumer_pos().load(Acquire);
+        let possible = value % 8 == 0 && value.wrapping_sub(tail) <= size;
+        if word == words[0] && !possible {
+            assert_eq!(now, tail, "moved by an impossible position");
+            assert_eq!(after.entries, before.entries);
+            // One event, one count.
+            let counted = u64::from(last_bad != Some(value));
+            assert_eq!(
+                after.corrupt - before.corrupt,
+                counted,
+                "position {value:#x}"
+            );
+            last_bad = Some(value);
+        } else if word == words[0] {
+            assert!(
+                now.wrapping_sub(tail) <= value.wrapping_sub(tail),
+                "too far"
+            );
+            last_bad = None;
+        } else {
+            assert_eq!(now, tail, "moved by a word that is no position");
+            last_bad = None;
+        }
+        if word == words[0] && possible && now != value {
+            // A header was wrong, and the position that was accepted stays: begin anew.
+            session.reset(INPUT).expect("reset");
+            last_bad = None;
+        } else {
+            page.word(words[0]).store(now, Release);
+        }
+        round.cases += 1;
+    }
+    round.victim.lives();
+}
+
+/// Both queues of an echo, or a source by timer, with a second thread at all words.
+fn scribbled(round: &mut Round<'_>) {
+    let size = PAGE * round.random.pick(&[1, 2, 4]);
+    let by_timer = round.random.chance(3);
+    let session = Session::new(if by_timer {
+        source(size, LEN, 20_000)
+    } else {
+        echo(size)
+    });
+    let output = Ring::new(&session, OUTPUT).expect("the output queue");
+    let input = (!by_timer).then(|| Ring::new(&session, INPUT).expect("the input queue"));
+    let rings: Vec<&Ring> = [&output].into_iter().chain(&input).collect();
+    let geometry = |session: &Session| {
+        rings_geometry(session, OUTPUT)
+            ^ if by_timer {
+                0
+            } else {
+                rings_geometry(session, INPUT)
+            }
+    };
+    let before = geometry(&session);
+    with_scribbler(round.seed, &rings, || {
+        for _ in 0..BATCH {
+            let direction = if by_timer {
+                OUTPUT
+            } else {
+                round.random.pick(&[OUTPUT, INPUT])
+            };
+            match round.random.below(8) {
+                0 => {
+                    let (_, result) = session.run(1 + round.random.below(4), 1);
+                    round.expect(result, &[libc::EBADMSG, libc::ETIMEDOUT, libc::EBUSY]);
+                }
+                1 if round.random.chance(32) => {
+                    round.expect(session.reset(direction), &[libc::EBUSY]);
+                }
+                1 | 2 => {
+                    sys::poll(session.fd, libc::POLLIN | libc::POLLOUT, 0);
+                }
+                3 => assert_eq!(sys::read(session.fd, &mut [0; 64]), Err(libc::EBUSY)),
+                _ => session.notify(direction).expect("notify"),
+            }
+            round.cases += 1;
+        }
+    });
+    assert_eq!(geometry(&session), before, "the geometry");
+    round.victim.lives();
+}
+
+/// A queue that loses its oldest entries, read by call, or mapped with a second thread at the words:
+/// what is read is whole, and comes in order.
+fn overwritten(round: &mut Round<'_>) {
+    let by_timer = round.random.chance(2);
+    let mut setup = source(PAGE, LEN, if by_timer { 20_000 } else { 0 });
+    setup.flags |= IOSTREAM_SETUP_OVERWRITE;
+    let session = Session::new(setup);
+    let ring = round
+        .random
+        .chance(2)
+        .then(|| Ring::new(&session, OUTPUT).expect("the queue"));
+    let rings: Vec<&Ring> = ring.iter().collect();
+    let mut work = || {
+        let mut next = 0;
+        for _ in 0..BATCH {
+            if !by_timer {
+                let entries = 1 + round.random.below(200);
+                assert_eq!(session.run(entries, 0), (entries, Ok(())), "never full");
+            }
+            sys::poll(session.fd, libc::POLLIN, 0);
+            let mut entry = [0; 64];
+            match sys::read(session.fd, &mut entry) {
+                Ok(len) => {
+                    assert_eq!(len, LEN as usize);
+                    let number = entry.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
+                    assert!(number >= Some(next), "{number:?} after {next}");
+                    next = number.unwrap_or(0) + 1;
+                }
+                Err(libc::EBUSY) => assert!(ring.is_some()),
+                Err(error) => assert_eq!(error, libc::EAGAIN),
+            }
+            round.cases += 1;
+        }
+    };
+    if rings.is_empty() {
+        work();
+    } else {
+        with_scribbler(round.seed, &rings, work);
+    }
+    round.victim.lives();
+}
+
+/// What of a queue no store may change, in one number; checked against the info page.
+fn rings_geometry(session: &Session, direction: u32) -> u64 {
+    let q = session.queue(direction).expect("queue");
+    q.data_bytes
+        .wrapping_mul(31)
+        .wrapping_add(q.max_entry_bytes.into())
+        .wrapping_mul(31)
+        .wrapping_add(q.info_offset ^ q.producer_offset ^ q.consumer_offset ^ q.data_offset)
+        .wrapping_mul(31)
+        .wrapping_add(q.flags.into())
+}

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The soak for lost wake-ups: one thread sleeps without a time-out as soon as it has nothing to
+//! do, another gives it something the moment it is about to sleep. A process outside watches: when
+//! nothing moves, a wake-up was lost.
+
+mod kernel_sleeps;
+mod pace;
+mod process_sleeps;
+
+use std::process::ExitCode;
+use std::sync::atomic::Ordering::*;
+use std::time::{Duration, Instant};
+
+use libc::{MAP_ANONYMOUS, MAP_SHARED, PROT_READ, PROT_WRITE, SIGKILL};
+
+use crate::device::PAGE;
+use crate::sys::{self, Map};
+use process_sleeps::Means;
+
+/// After this long without progress a wake-up counts as lost.
+const STUCK: Duration = Duration::from_secs(20);
+
+/// Who sleeps, for what, and by what means it is woken.
+struct Variant {
+    name: &'static str,
+    run: fn(&Progress, u64),
+}
+
+const VARIANTS: [Variant; 10] = [
+    Variant {
+        name: "output-poll",
+        run: |p, n| process_sleeps::for_entries(p, n, Means::Poll),
+    },
+    Variant {
+        name: "output-epoll-level",
+        run: |p, n| process_sleeps::for_entries(p, n, Means::EpollLevel),
+    },
+    Variant {
+        name: "output-epoll-edge",
+        run: |p, n| process_sleeps::for_entries(p, n, Means::EpollEdge),
+    },
+    Variant {
+        name: "output-eventfd",
+        run: |p, n| process_sleeps::for_entries(p, n, Means::Eventfd),
+    },
+    Variant {
+        name: "input-poll",
+        run: |p, n| process_sleeps::for_room(p, n, Means::Poll),
+    },
+    Variant {
+        name: "input-epoll-level",
+        run: |p, n| process_sleeps::for_room(p, n, Means::EpollLevel),
+    },
+    Variant {
+        name: "input-epoll-edge",
+        run: |p, n| process_sleeps::for_room(p, n, Means::EpollEdge),
+    },
+    Variant {
+        name: "input-eventfd",
+        run: |p, n| process_sleeps::for_room(p, n, Means::Eventfd),
+    },
+    Variant {
+        name: "kernel-for-entries",
+        run: kernel_sleeps::for_entries,
+    },
+    Variant {
+        name: "kernel-for-room",
+        run: kernel_sleeps::for_room,
+    },
+];
+
+/// What the watcher sees of the two threads.
+pub struct Progress(Map);
+
+impl Progress {
+    fn new() -> Self {
+        let flags = MAP_SHARED | MAP_ANONYMOUS;
+        let map = Map::new(-1, 0, PAGE as usize, PROT_READ | PROT_WRITE, flags);
+        Self(map.expect("memory"))
+    }
+
+    /// Entries that arrived.
+    pub fn entry(&self) {
+        self.0.word(0).fetch_add(1, Relaxed);
+    }
+
+    pub fn entries(&self) -> u64 {
+        self.0.word(0).load(Relaxed)
+    }
+
+    /// Wake-ups that were sent, as the sender counts them.
+    pub fn set_wakeups(&self, wakeups: u64) {
+        self.0.word(8).store(wakeups, Relaxed);
+    }
+
+    pub fn wakeups(&self) -> u64 {
+        self.0.word(8).load(Relaxed)
+    }
+}
+
+pub fn main(args: &[&str]) -> ExitCode {
+    let mut only = None;
+    let mut wakeups = 100_000;
+    for pair in args.chunks(2) {
+        match pair {
+            ["--variant", name] => only = Some(*name),
+            ["--wakeups", number] if number.parse::<u64>().is_ok() => {
+                wakeups = number.parse().unwrap_or(0);
+            }
+            _ => {
+                eprintln!("usage: hostile soak [--variant NAME] [--wakeups N]");
+                return ExitCode::from(2);
+            }
+        }
+    }
+    let mut lost = false;
+    for variant in VARIANTS
+        .iter()
+        .filter(|v| only.is_none_or(|name| v.name == name))
+    {
+        lost |= !watch(variant, wakeups);
+    }
+    ExitCode::from(u8::from(lost))
+}
+
+/// Runs one variant in a process of its own. Returns whether it came to its end.
+fn watch(variant: &Variant, wakeups: u64) -> bool {
+    let progress = Progress::new();
+    let start = Instant::now();
+    let pid = sys::fork(|| (variant.run)(&progress, wakeups));
+    let (mut seen, mut since) = (0, Instant::now());
+    let (verdict, status) = loop {
+        let mut status = 0;
+        // SAFETY: The status is written.
+        if unsafe { libc::waitpid(pid, &mut status, libc::WNOHANG) } == pid {
+            break (if status == 0 { "passed" } else { "failed" }, status);
+        }
+        let entries = progress.entries();
+        if entries != seen {
+            (seen, since) = (entries, Instant::now());
+        } else if since.elapsed() > STUCK {
+            sys::kill(pid, SIGKILL);
+            break ("lost", sys::wait(pid));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    println!(
+        "%% soak {} {verdict} wakeups {} entries {} seconds {:.1} status {status}",
+        variant.name,
+        progress.wakeups(),
+        progress.entries(),
+        start.elapsed().as_secs_f64()
+    );
+    verdict == "passed"
+}

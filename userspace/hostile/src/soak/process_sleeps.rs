@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The process sleeps, and the kernel wakes it: at the next entry, or when there is room again.
+
+use std::sync::atomic::{fence, AtomicBool, Ordering::*};
+
+use libc::{EPOLLET, EPOLLIN, EPOLLOUT, EPOLL_CTL_ADD, POLLIN, POLLOUT};
+
+use super::pace::{pause, pin, spin_until};
+use super::Progress;
+use crate::device::{occupied, sink, source, Ring, Session, INPUT, OUTPUT, PAGE, PRODUCER_WORDS};
+use crate::random::Random;
+use crate::record;
+use crate::scribbler::StopWhenDropped;
+use crate::sys::{self, Fd};
+
+/// Bytes of an entry.
+const LEN: u64 = 40;
+
+/// By what the process is woken.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Means {
+    Poll,
+    EpollLevel,
+    EpollEdge,
+    Eventfd,
+}
+
+/// One who sleeps.
+struct Sleeper {
+    means: Means,
+    session: Fd,
+    other: Fd,
+    input: bool,
+}
+
+impl Sleeper {
+    fn new(session: &Session, direction: u32, means: Means) -> Self {
+        let input = direction == INPUT;
+        let events = if input { EPOLLOUT } else { EPOLLIN } as u32;
+        let other = match means {
+            Means::Poll => -1,
+            Means::EpollLevel | Means::EpollEdge => {
+                let edge = if means == Means::EpollEdge {
+                    EPOLLET as u32
+                } else {
+                    0
+                };
+                let epoll = sys::epoll();
+                let added = sys::epoll_ctl(epoll, EPOLL_CTL_ADD, session.fd, events | edge);
+                added.expect("epoll_ctl");
+                epoll
+            }
+            Means::Eventfd => {
+                let eventfd = sys::eventfd(0);
+                session
+                    .eventfd(direction, eventfd)
+                    .expect("set the eventfd");
+                eventfd
+            }
+        };
+        Self {
+            means,
+            session: session.fd,
+            other,
+            input,
+        }
+    }
+
+    /// Sleeps, without a time-out. `arm` says whether there is something to do already: only who
+    /// waits on an eventfd alone asks, all others leave that to the kernel.
+    fn sleep(&self, arm: impl FnOnce() -> bool) {
+        match self.means {
+            Means::Poll => {
+                sys::poll(self.session, if self.input { POLLOUT } else { POLLIN }, -1);
+            }
+            Means::EpollLevel | Means::EpollEdge => {
+                sys::epoll_wait(self.other, -1);
+            }
+            Means::Eventfd => {
+                if !arm() {
+                    sys::poll(self.other, POLLIN, -1);
+                    let _ = sys::read(self.other, &mut [0; 8]);
+                }
+            }
+        }
+    }
+}
+
+/// The process consumes, and sleeps when the queue is empty.
+pub fn for_entries(progress: &Progress, wakeups: u64, means: Means) {
+    let session = Session::new(source(PAGE, LEN as u32, 0));
+    let ring = Ring::new(&session, OUTPUT).expect("the queue");
+    let sleeper = Sleeper::new(&session, OUTPUT, means);
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            pin(1);
+            let mut random = Random::new(1);
+            while !stop.load(Relaxed) {
+                // The moment the consumer is done with the last one.
+                let empty =
+                    || ring.consumer_pos().load(Acquire) == ring.producer_pos().load(Relaxed);
+                spin_until(|| empty() || stop.load(Relaxed));
+                pause(&mut random);
+                let (_, result) = session.run(1, 0);
+                result.expect("IOSTREAM_IOC_RUN");
+            }
+        });
+        let _stop = StopWhenDropped(&stop);
+        pin(0);
+        let (mut pos, mut sequence) = (0_u64, 0);
+        while progress.wakeups() < wakeups {
+            sleeper.sleep(|| {
+                ring.consumer_wake().store(pos + 8, Relaxed);
+                fence(SeqCst);
+                ring.producer_pos().load(Acquire) != pos
+            });
+            // Edge-triggered: all there is, until the position that was seen last.
+            while ring.producer_pos().load(Acquire) != pos {
+                assert_eq!(ring.data_word(pos).load(Relaxed), LEN, "the header");
+                record::check(&ring, pos, sequence, LEN);
+                sequence += 1;
+                pos += occupied(LEN);
+                ring.consumer_pos().store(pos, Release);
+                progress.entry();
+            }
+            progress.set_wakeups(ring.info.word(WAKEUPS_SENT).load(Relaxed));
+        }
+    });
+}
+
+/// The process produces, and sleeps until the queue is empty again, which is the room it asks for.
+pub fn for_room(progress: &Progress, wakeups: u64, means: Means) {
+    let session = Session::new(sink(PAGE));
+    let ring = Ring::new(&session, INPUT).expect("the queue");
+    let [.., room] = PRODUCER_WORDS;
+    ring.producer.word(room).store(ring.size, Release);
+    let sleeper = Sleeper::new(&session, INPUT, means);
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            pin(1);
+            let mut random = Random::new(2);
+            loop {
+                let waits =
+                    || ring.producer_pos().load(Acquire) != ring.consumer_pos().load(Relaxed);
+                spin_until(|| waits() || stop.load(Relaxed));
+                if stop.load(Relaxed) {
+                    break;
+                }
+                pause(&mut random);
+                let (_, result) = session.run(1, 0);
+                result.expect("IOSTREAM_IOC_RUN");
+            }
+        });
+        let _stop = StopWhenDropped(&stop);
+        pin(0);
+        let (mut pos, mut sequence) = (0_u64, 0);
+        while progress.wakeups() < wakeups {
+            record::make(&ring, pos, sequence, LEN);
+            sequence += 1;
+            pos += occupied(LEN);
+            ring.producer_pos().store(pos, Release);
+            // Edge-triggered and level alike may say so early: the position decides.
+            while ring.consumer_pos().load(Acquire) != pos {
+                sleeper.sleep(|| {
+                    ring.producer_wake().store(pos, Relaxed);
+                    fence(SeqCst);
+                    ring.consumer_pos().load(Acquire) == pos
+                });
+            }
+            progress.entry();
+            progress.set_wakeups(ring.info.word(WAKEUPS_SENT).load(Relaxed));
+        }
+        // The last one was taken, so all were counted.
+        let seen = session.endpoint().expect("endpoint");
+        assert_eq!((seen.entries, seen.bad, seen.missed), (sequence, 0, 0));
+    });
+}
+
+/// Where the info page counts the wake-ups that were sent.
+const WAKEUPS_SENT: usize = std::mem::offset_of!(iostream_ring::uapi::iostream_info, counters)
+    + std::mem::offset_of!(iostream_ring::uapi::iostream_counters, wakeups_sent);

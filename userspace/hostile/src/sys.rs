@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! System calls, with any arguments: what the kernel makes of them is what is tried.
+
+use std::ffi::{c_void, CString};
+use std::sync::atomic::AtomicU64;
+
+pub type Fd = libc::c_int;
+/// The errno of a call that failed.
+pub type Result<T> = std::result::Result<T, i32>;
+
+pub fn errno() -> i32 {
+    std::io::Error::last_os_error().raw_os_error().unwrap_or(0)
+}
+
+fn result(value: i64) -> Result<i64> {
+    if value < 0 {
+        Err(errno())
+    } else {
+        Ok(value)
+    }
+}
+
+pub fn open(path: &str, flags: i32) -> Result<Fd> {
+    let path = CString::new(path).expect("a path without zero bytes");
+    // SAFETY: A string that ends in zero.
+    result(unsafe { libc::open(path.as_ptr(), flags) }.into()).map(|fd| fd as Fd)
+}
+
+pub fn close(fd: Fd) {
+    // SAFETY: At worst it is no descriptor of ours any more, which some cases want.
+    unsafe { libc::close(fd) };
+}
+
+pub fn dup(fd: Fd) -> Result<Fd> {
+    // SAFETY: No memory is involved.
+    result(unsafe { libc::dup(fd) }.into()).map(|fd| fd as Fd)
+}
+
+/// ioctl(2), whatever number and argument.
+pub fn ioctl(fd: Fd, number: u32, arg: usize) -> Result<()> {
+    // SAFETY: Callers that expect an answer give the address of memory that is large enough;
+    // others give addresses where nothing is.
+    result(unsafe { libc::ioctl(fd, number as libc::Ioctl, arg) }.into()).map(|_| ())
+}
+
+/// As [`ioctl`], with a struct.
+pub fn ioctl_with<T>(fd: Fd, number: u32, arg: &mut T) -> Result<()> {
+    ioctl(fd, number, std::ptr::from_mut(arg) as usize)
+}
+
+pub fn read(fd: Fd, buffer: &mut [u8]) -> Result<usize> {
+    // SAFETY: The buffer is as long as said.
+    result(unsafe { libc::read(fd, buffer.as_mut_ptr().cast(), buffer.len()) } as i64)
+        .map(|n| n as usize)
+}
+
+pub fn write(fd: Fd, bytes: &[u8]) -> Result<usize> {
+    // SAFETY: The bytes are as many as said.
+    result(unsafe { libc::write(fd, bytes.as_ptr().cast(), bytes.len()) } as i64)
+        .map(|n| n as usize)
+}
+
+/// poll(2) of one descriptor.
+pub fn poll(fd: Fd, events: i16, timeout_ms: i32) -> i16 {
+    let mut one = libc::pollfd {
+        fd,
+        events,
+        revents: 0,
+    };
+    // SAFETY: One descriptor.
+    unsafe { libc::poll(&mut one, 1, timeout_ms) };
+    one.revents
+}
+
+/// Any other system call.
+pub fn call(number: libc::c_long, args: &[usize]) -> Result<i64> {
+    let mut all = [0; 6];
+    all[..args.len()].copy_from_slice(args);
+    let [a, b, c, d, e, f] = all;
+    // SAFETY: Callers pass addresses of memory that is large enough, or where nothing is.
+    result(unsafe { libc::syscall(number, a, b, c, d, e, f) })
+}
+
+/// A mapping, until dropped.
+pub struct Map {
+    pub address: usize,
+    pub bytes: usize,
+}
+
+impl Drop for Map {
+    fn drop(&mut self) {
+        // SAFETY: Nobody borrows what is mapped.
+        unsafe { libc::munmap(self.address as *mut c_void, self.bytes) };
+    }
+}
+
+impl Map {
+    pub fn new(fd: Fd, offset: u64, bytes: usize, prot: i32, flags: i32) -> Result<Self> {
+        // SAFETY: A new mapping, where the kernel likes.
+        let address = unsafe {
+            let nowhere = std::ptr::null_mut();
+            libc::mmap(nowhere, bytes, prot, flags, fd, offset as libc::off_t)
+        };
+        if address == libc::MAP_FAILED {
+            return Err(errno());
+        }
+        Ok(Self {
+            address: address as usize,
+            bytes,
+        })
+    }
+
+    /// The word at `offset`.
+    pub fn word(&self, offset: usize) -> &AtomicU64 {
+        assert!(offset % 8 == 0 && offset + 8 <= self.bytes);
+        // SAFETY: In bounds and aligned.
+        unsafe { &*((self.address + offset) as *const AtomicU64) }
+    }
+
+    /// All words.
+    pub fn words(&self) -> impl Iterator<Item = &AtomicU64> {
+        (0..self.bytes / 8).map(|i| self.word(i * 8))
+    }
+}
+
+/// Runs `child` in a process of its own, and gives its id. It ends when `child` returns.
+pub fn fork(child: impl FnOnce()) -> libc::pid_t {
+    // SAFETY: The program has one thread where it forks; what the child runs takes no lock that
+    // another could hold.
+    let pid = unsafe { libc::fork() };
+    assert!(pid >= 0, "fork: {}", errno());
+    if pid == 0 {
+        child();
+        exit_now(0);
+    }
+    pid
+}
+
+/// Ends the process without another word.
+pub fn exit_now(status: i32) -> ! {
+    // SAFETY: No preconditions.
+    unsafe { libc::_exit(status) }
+}
+
+pub fn kill(pid: libc::pid_t, signal: i32) {
+    // SAFETY: No memory is involved.
+    unsafe { libc::kill(pid, signal) };
+}
+
+/// Waits for a process; its status as wait(2) has it.
+pub fn wait(pid: libc::pid_t) -> i32 {
+    let mut status = 0;
+    loop {
+        // SAFETY: The status is written.
+        let waited = unsafe { libc::waitpid(pid, &mut status, 0) };
+        if waited == pid {
+            return status;
+        }
+        assert_eq!(errno(), libc::EINTR, "waitpid");
+    }
+}
+
+pub fn eventfd(count: u32) -> Fd {
+    // SAFETY: No memory is involved.
+    let fd = unsafe { libc::eventfd(count, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
+    assert!(fd >= 0, "eventfd: {}", errno());
+    fd
+}
+
+pub fn epoll() -> Fd {
+    // SAFETY: No memory is involved.
+    let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
+    assert!(fd >= 0, "epoll_create1: {}", errno());
+    fd
+}
+
+pub fn epoll_ctl(epoll: Fd, what: i32, fd: Fd, events: u32) -> Result<()> {
+    let mut event = libc::epoll_event {
+        events,
+        u64: fd as u64,
+    };
+    // SAFETY: The event is read.
+    result(unsafe { libc::epoll_ctl(epoll, what, fd, &mut event) }.into()).map(|_| ())
+}
+
+/// What epoll delivers within the time: how many, and the events of the first.
+pub fn epoll_wait(epoll: Fd, timeout_ms: i32) -> (i32, u32) {
+    let mut events = [libc::epoll_event { events: 0, u64: 0 }; 4];
+    // SAFETY: As many events as said.
+    let n = unsafe { libc::epoll_wait(epoll, events.as_mut_ptr(), 4, timeout_ms) };
+    (n, events[0].events)
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Descriptors, as they stand in the queues.
+
+use std::ops::Range;
+
+use iostream_ring::uapi::{self, iostream_descriptor};
+
+/// Bytes of a descriptor.
+pub(crate) const DESCRIPTOR_BYTES: usize = size_of::<iostream_descriptor>();
+
+/// Bytes of a queue that so many descriptors take.
+pub(crate) fn occupied(count: u32) -> u64 {
+    u64::from(count) * iostream_ring::occupied_bytes(DESCRIPTOR_BYTES as u32)
+}
+
+/// What an entry of a stream's queue says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Descriptor {
+    pub(crate) buffer: u32,
+    pub(crate) flags: u32,
+    pub(crate) data: Range<usize>,
+    pub(crate) control: Range<usize>,
+    pub(crate) sequence: u64,
+}
+
+impl Descriptor {
+    /// A buffer that goes back with nothing to be read in it.
+    pub(crate) fn empty(buffer: u32, flags: u32) -> Self {
+        Self {
+            buffer,
+            flags,
+            ..Self::default()
+        }
+    }
+
+    /// In the order of `iostream_descriptor`.
+    #[inline]
+    pub(crate) fn to_bytes(&self) -> [u8; DESCRIPTOR_BYTES] {
+        let mut bytes = [0; DESCRIPTOR_BYTES];
+        let words = [
+            self.buffer,
+            self.flags,
+            // Ranges were checked against areas whose sizes are of 32 bits.
+            self.data.start as u32,
+            self.data.len() as u32,
+            self.control.start as u32,
+            self.control.len() as u32,
+        ];
+        for (to, word) in bytes.chunks_exact_mut(4).zip(words) {
+            to.copy_from_slice(&word.to_ne_bytes());
+        }
+        bytes[24..].copy_from_slice(&self.sequence.to_ne_bytes());
+        bytes
+    }
+
+    /// `None` if it has another size.
+    #[inline]
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let bytes: &[u8; DESCRIPTOR_BYTES] = bytes.try_into().ok()?;
+        let word =
+            |i: usize| u32::from_ne_bytes([bytes[i], bytes[i + 1], bytes[i + 2], bytes[i + 3]]);
+        // The sum of two words of 32 bits does not overflow one of 64.
+        let range = |i: usize| {
+            let start = word(i) as usize;
+            start..start + word(i + 4) as usize
+        };
+        let mut sequence = [0; 8];
+        sequence.copy_from_slice(&bytes[24..]);
+        Some(Self {
+            buffer: word(0),
+            flags: word(4),
+            data: range(8),
+            control: range(16),
+            sequence: u64::from_ne_bytes(sequence),
+        })
+    }
+
+    pub(crate) fn is_discarded(&self) -> bool {
+        self.flags & uapi::IOSTREAM_DESCRIPTOR_DISCARDED != 0
+    }
+}
+
+const _: () = {
+    use std::mem::offset_of;
+    assert!(DESCRIPTOR_BYTES == 32 && size_of::<usize>() == 8);
+    assert!(offset_of!(iostream_descriptor, buffer) == 0);
+    assert!(offset_of!(iostream_descriptor, flags) == 4);
+    assert!(offset_of!(iostream_descriptor, data_offset) == 8);
+    assert!(offset_of!(iostream_descriptor, data_len) == 12);
+    assert!(offset_of!(iostream_descriptor, control_offset) == 16);
+    assert!(offset_of!(iostream_descriptor, control_len) == 20);
+    assert!(offset_of!(iostream_descriptor, sequence) == 24);
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_come_back() {
+        let descriptor = Descriptor {
+            buffer: 1,
+            flags: 2,
+            data: 3..7,
+            control: 5..11,
+            sequence: u64::MAX - 1,
+        };
+        let bytes = descriptor.to_bytes();
+        assert_eq!(Descriptor::from_bytes(&bytes), Some(descriptor));
+        assert_eq!(Descriptor::from_bytes(&bytes[1..]), None);
+        let all = Descriptor::from_bytes(&[0xff; 32]).unwrap();
+        assert_eq!(all.data.end, 2 * u32::MAX as usize);
+    }
+}

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! The modes of streams, as values and as types.
+
+use std::fmt;
+
+use iostream_ring::uapi;
+
+use crate::{Error, Result};
+
+/// Who fills the buffers of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum StreamMode {
+    /// The driver fills them, this process reads them.
+    Output,
+    /// This process fills them, the driver reads them.
+    Input,
+    /// Both.
+    InputOutput,
+}
+
+impl StreamMode {
+    /// The value as iostream.h has it.
+    pub(crate) const fn raw(self) -> u32 {
+        match self {
+            Self::Output => uapi::IOSTREAM_MODE_OUTPUT,
+            Self::Input => uapi::IOSTREAM_MODE_INPUT,
+            Self::InputOutput => uapi::IOSTREAM_MODE_INPUT_OUTPUT,
+        }
+    }
+
+    pub(crate) fn from_raw(raw: u32) -> Result<Self> {
+        match raw {
+            uapi::IOSTREAM_MODE_OUTPUT => Ok(Self::Output),
+            uapi::IOSTREAM_MODE_INPUT => Ok(Self::Input),
+            uapi::IOSTREAM_MODE_INPUT_OUTPUT => Ok(Self::InputOutput),
+            _ => Err(Error::Mismatch("the device tells of an unknown mode")),
+        }
+    }
+}
+
+impl fmt::Display for StreamMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Output => "output",
+            Self::Input => "input",
+            Self::InputOutput => "input-output",
+        })
+    }
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+/// A mode, as the type of a [`Stream`](crate::Stream) and its [`Buffer`](crate::Buffer)s.
+pub trait Mode: sealed::Sealed + Send + Sync + Unpin + 'static {
+    /// The same as a value.
+    const MODE: StreamMode;
+}
+
+/// A mode in which this process gets data: [`Output`] and [`InputOutput`].
+pub trait Receives: Mode {}
+
+/// A mode in which this process may write the buffers it has: [`Input`] and [`InputOutput`].
+pub trait Writes: Mode {}
+
+macro_rules! modes {
+    ($($(#[$doc:meta])* $name:ident: $($role:ident)*;)*) => { $(
+        $(#[$doc])*
+        #[derive(Debug)]
+        pub enum $name {}
+
+        impl sealed::Sealed for $name {}
+
+        impl Mode for $name {
+            const MODE: StreamMode = StreamMode::$name;
+        }
+
+        $(impl $role for $name {})*
+    )* };
+}
+
+modes! {
+    /// The driver fills buffers, this process reads them.
+    Output: Receives;
+    /// This process fills buffers, the driver reads them.
+    Input: Writes;
+    /// Both sides read and write the buffers they have.
+    InputOutput: Receives Writes;
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! A stream's info page, which the kernel writes and this process only loads from.
+
+use std::mem::offset_of;
+use std::ptr::NonNull;
+
+use iostream_ring::sync::Word;
+use iostream_ring::uapi::{iostream_stream, iostream_stream_counters, iostream_stream_info};
+
+use super::region::Region;
+use super::Device;
+use crate::{Error, StreamCounters};
+
+const WORDS: usize = size_of::<iostream_stream_info>() / 8;
+
+/// The mapped info page of a stream.
+///
+/// # Invariants
+///
+/// The region is a page, readable.
+pub(crate) struct StreamPage {
+    region: Region,
+}
+
+impl StreamPage {
+    /// Maps it, and refuses it if it is not that of the stream that the ioctl told of.
+    pub(crate) fn map(device: &Device, stream: &iostream_stream) -> Result<Self, Error> {
+        let page = rustix::param::page_size();
+        if stream.info_offset % page as u64 != 0 {
+            return Err(Error::Mismatch(
+                "the device tells of an info page that is not a page",
+            ));
+        }
+        let region = Region::map(device, stream.info_offset, page, false)
+            .map_err(|errno| Error::of_call("mmap", errno))?;
+        // INVARIANT: Just mapped.
+        let page = Self { region };
+        if page.mode() != u64::from(stream.mode) {
+            return Err(Error::Mismatch("the info page describes another stream"));
+        }
+        Ok(page)
+    }
+
+    /// `IOSTREAM_MODE_*`.
+    pub(crate) fn mode(&self) -> u64 {
+        self.word(offset_of!(iostream_stream_info, mode))
+    }
+
+    /// `IOSTREAM_STATE_*`.
+    pub(crate) fn state(&self) -> u64 {
+        self.word(offset_of!(iostream_stream_info, state))
+    }
+
+    /// Raised when buffers are added.
+    pub(crate) fn generation(&self) -> u64 {
+        self.word(offset_of!(iostream_stream_info, generation))
+    }
+
+    /// What begins before this position of the output queue is to be returned unread.
+    #[inline]
+    pub(crate) fn discarded_pos(&self) -> u64 {
+        self.word(offset_of!(iostream_stream_info, discarded_pos))
+    }
+
+    /// The kernel's counters. Each is whole; together they are no snapshot.
+    pub(crate) fn counters(&self) -> StreamCounters {
+        let base = offset_of!(iostream_stream_info, counters);
+        let load = |offset| self.word(base + offset);
+        iostream_stream_counters {
+            sent: load(offset_of!(iostream_stream_counters, sent)),
+            received: load(offset_of!(iostream_stream_counters, received)),
+            discarded: load(offset_of!(iostream_stream_counters, discarded)),
+            rejected_size: load(offset_of!(iostream_stream_counters, rejected_size)),
+            rejected_id: load(offset_of!(iostream_stream_counters, rejected_id)),
+            rejected_owner: load(offset_of!(iostream_stream_counters, rejected_owner)),
+            rejected_range: load(offset_of!(iostream_stream_counters, rejected_range)),
+            rejected_flags: load(offset_of!(iostream_stream_counters, rejected_flags)),
+        }
+        .into()
+    }
+
+    #[inline]
+    fn word(&self, offset: usize) -> u64 {
+        let words: NonNull<[Word; WORDS]> = self.region.start();
+        // SAFETY: The page is mapped and readable while `self` lives, is aligned, and holds
+        // atomics for all that this process sees.
+        let words = unsafe { words.as_ref() };
+        words[offset / 8].load_relaxed()
+    }
+}
+
+// SAFETY: The page holds nothing but atomics that this process only loads from.
+unsafe impl Sync for StreamPage {}
+
+const _: () = assert!(size_of::<iostream_stream_info>() % 8 == 0);

@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! `iostreamctl watch`: what moves, again and again.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use serde_json::{json, Value};
+
+use crate::cli::{Cli, Watch};
+use crate::device::resolve;
+use crate::failure::{Failure, Result};
+use crate::report::{write_json, Table};
+use crate::stop::Stop;
+use crate::sysfs::{Counters, Node, System};
+use crate::units::{human_bytes, per_second};
+
+/// Shows rates, occupancy, losses and wake-ups of all nodes, or of those that are named.
+pub fn run(cli: &Cli, arguments: &Watch, stop: &Stop) -> Result<()> {
+    let system = System::real();
+    let only: Vec<PathBuf> = arguments
+        .nodes
+        .iter()
+        .map(|node| resolve(node, &system))
+        .collect();
+    let mut before = Looked::now(&system, &only)?;
+    let mut times = 0;
+    loop {
+        stop.sleep(arguments.interval)?;
+        let now = Looked::now(&system, &only)?;
+        let rows = rows(&before, &now);
+        show(cli, &rows).map_err(Failure::of_stdout)?;
+        before = now;
+        times += 1;
+        if Some(times) == arguments.times {
+            return Ok(());
+        }
+    }
+}
+
+/// All nodes at one moment.
+struct Looked {
+    nodes: Vec<Node>,
+    at: Instant,
+}
+
+impl Looked {
+    fn now(system: &System, only: &[PathBuf]) -> Result<Self> {
+        let nodes = system.nodes();
+        let mut nodes = nodes.map_err(|e| Failure::of_file("/sys/class/iostream", e))?;
+        nodes.retain(|node| only.is_empty() || only.contains(&node.path));
+        Ok(Self {
+            nodes,
+            at: Instant::now(),
+        })
+    }
+}
+
+/// One line: a stream, or a queue of a node without one.
+#[derive(Debug, PartialEq, Eq)]
+struct Row {
+    name: String,
+    what: String,
+    state: String,
+    /// Buffers or entries a second.
+    moved: u64,
+    /// Bytes a second; of queues alone.
+    bytes: Option<u64>,
+    /// Where a stream's buffers are, or the most that was ever in a queue.
+    occupancy: String,
+    /// Lost, discarded and rejected since the session began.
+    lost: u64,
+    /// Wake-ups a second of the process, and of the kernel.
+    woken: u64,
+    notified: u64,
+}
+
+fn rows(before: &Looked, now: &Looked) -> Vec<Row> {
+    let elapsed = now.at.duration_since(before.at);
+    let mut rows = Vec::new();
+    for node in &now.nodes {
+        let earlier = before.nodes.iter().find(|old| old.path == node.path);
+        if node.stream.is_some() {
+            rows.extend(stream_row(node, earlier, elapsed));
+            continue;
+        }
+        for (direction, counters) in &node.queues {
+            let old = earlier.map(|old| old.queue(direction));
+            rows.push(queue_row(node, direction, counters, old, elapsed));
+        }
+    }
+    rows
+}
+
+/// How much a counter grew, a second. Where it shrank, a new session began.
+fn rate(now: u64, before: Option<u64>, elapsed: Duration) -> u64 {
+    match before {
+        Some(before) if before <= now => per_second(now - before, elapsed),
+        _ => per_second(now, elapsed),
+    }
+}
+
+fn stream_row(node: &Node, earlier: Option<&Node>, elapsed: Duration) -> Option<Row> {
+    let stream = node.stream.as_ref()?;
+    let old = earlier.and_then(|old| old.stream.as_ref());
+    let moved = |name: &str| {
+        let before = old.map(|old| old.counter(name));
+        rate(stream.counter(name), before, elapsed)
+    };
+    let both = |name: &str| {
+        let sum = |node: &Node| -> u64 {
+            let queues = node.queues.iter();
+            queues.map(|(_, counters)| counter(counters, name)).sum()
+        };
+        rate(sum(node), earlier.map(sum), elapsed)
+    };
+    let places = stream.places();
+    Some(Row {
+        name: node.name.clone(),
+        what: format!("{} stream", stream.mode),
+        state: stream.state.clone(),
+        // Each buffer goes to and fro: what the data take is the way that counts.
+        moved: match stream.mode.as_str() {
+            "input" => moved("received"),
+            _ => moved("sent"),
+        },
+        bytes: None,
+        occupancy: if stream.buffers_where.is_empty() {
+            "-".to_owned()
+        } else {
+            format!(
+                "client {} driver {} free {}",
+                places.client, places.working, places.free
+            )
+        },
+        lost: stream.counter("discarded") + stream.rejected(),
+        woken: both("wakeups_sent"),
+        notified: both("notifications"),
+    })
+}
+
+fn queue_row(
+    node: &Node,
+    direction: &str,
+    counters: &Counters,
+    old: Option<&Counters>,
+    elapsed: Duration,
+) -> Row {
+    let grown = |name: &str| {
+        let before = old.map(|old| counter(old, name));
+        rate(counter(counters, name), before, elapsed)
+    };
+    Row {
+        name: node.name.clone(),
+        what: format!("{direction} queue"),
+        state: match node.sessions {
+            Some(0) => "closed".to_owned(),
+            _ => "open".to_owned(),
+        },
+        moved: grown("entries"),
+        bytes: Some(grown("bytes")),
+        occupancy: format!(
+            "at most {}",
+            human_bytes(counter(counters, "high_water_bytes"))
+        ),
+        lost: counter(counters, "lost"),
+        woken: grown("wakeups_sent"),
+        notified: grown("notifications"),
+    }
+}
+
+fn counter(counters: &Counters, name: &str) -> u64 {
+    let found = counters.iter().find(|(counter, _)| counter == name);
+    found.map_or(0, |(_, n)| *n)
+}
+
+impl Row {
+    fn json(&self) -> Value {
+        json!({
+            "name": self.name,
+            "what": self.what,
+            "state": self.state,
+            "moved_per_second": self.moved,
+            "bytes_per_second": self.bytes,
+            "occupancy": self.occupancy,
+            "lost": self.lost,
+            "wakeups_per_second": self.woken,
+            "notifications_per_second": self.notified,
+        })
+    }
+}
+
+fn show(cli: &Cli, rows: &[Row]) -> io::Result<()> {
+    let out = &mut io::stdout().lock();
+    if cli.json {
+        let rows: Vec<Value> = rows.iter().map(Row::json).collect();
+        return write_json(out, &Value::Array(rows));
+    }
+    if out.is_terminal() {
+        // Home, and clear to the end.
+        write!(out, "\x1b[H\x1b[J")?;
+    }
+    let mut table = Table::new([
+        "NAME",
+        "WHAT",
+        "STATE",
+        "MOVED/s",
+        "BYTES/s",
+        "OCCUPANCY",
+        "LOST",
+        "WOKEN/s",
+        "NOTIFIED/s",
+    ]);
+    for row in rows {
+        table.row([
+            row.name.clone(),
+            row.what.clone(),
+            row.state.clone(),
+            row.moved.to_string(),
+            row.bytes.map_or("-".to_owned(), human_bytes),
+            row.occupancy.clone(),
+            row.lost.to_string(),
+            row.woken.to_string(),
+            row.notified.to_string(),
+        ]);
+    }
+    table.write(out)?;
+    // One table ends where the next begins, where it is not drawn over.
+    if !out.is_terminal() {
+        writeln!(out)?;
+    }
+    out.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::streams::StreamNode;
+
+    fn counters(pairs: &[(&str, u64)]) -> Counters {
+        let owned = |(name, n): &(&str, u64)| ((*name).to_owned(), *n);
+        pairs.iter().map(owned).collect()
+    }
+
+    fn looked(nodes: Vec<Node>, at: Instant) -> Looked {
+        Looked { nodes, at }
+    }
+
+    fn stream(sent: u64, wakeups: u64) -> Node {
+        Node {
+            name: "frames".to_owned(),
+            path: "/dev/iostream0".into(),
+            queues: vec![("output", counters(&[("wakeups_sent", wakeups)]))],
+            stream: Some(StreamNode {
+                mode: "output".to_owned(),
+                state: "running".to_owned(),
+                buffers_where: "dct".to_owned(),
+                counters: counters(&[("sent", sent), ("discarded", 1), ("rejected_id", 2)]),
+                ..StreamNode::default()
+            }),
+            ..Node::default()
+        }
+    }
+
+    #[test]
+    fn rates_are_what_a_counter_grew() {
+        let start = Instant::now();
+        let end = start + Duration::from_secs(2);
+        let before = looked(vec![stream(100, 10)], start);
+        let now = looked(vec![stream(300, 14)], end);
+        let rows = rows(&before, &now);
+        assert_eq!(rows.len(), 1);
+        assert_eq!((rows[0].moved, rows[0].woken, rows[0].lost), (100, 2, 3));
+        assert_eq!(rows[0].occupancy, "client 1 driver 1 free 1");
+    }
+
+    #[test]
+    fn a_new_session_and_a_new_node_begin_at_zero() {
+        let start = Instant::now();
+        let end = start + Duration::from_secs(1);
+        let queue = |entries| Node {
+            path: "/dev/iostream1".into(),
+            queues: vec![("input", counters(&[("entries", entries)]))],
+            ..Node::default()
+        };
+        let before = looked(vec![queue(500)], start);
+        let now = looked(vec![stream(7, 0), queue(20)], end);
+        let rows = rows(&before, &now);
+        assert_eq!((rows[0].moved, rows[1].moved), (7, 20));
+        assert_eq!(rows[1].what, "input queue");
+    }
+}

@@ -1,0 +1,208 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT OR Apache-2.0
+# shellcheck shell=busybox
+#
+# U-09: what iostreamctl does with streams.
+
+# `clause` calls them all by name.
+# shellcheck disable=SC2317
+# shellcheck source=ktap
+. "${0%/*}/ktap"
+
+# drivers MODULE [PARAMETER=VALUE...]: loads one that goes again when the clause ends.
+loaded_here=
+drivers() {
+	module=$1
+	shift
+	insmod "$modules/$module.ko" "$@"
+	loaded_here="$module $loaded_here"
+	# shellcheck disable=SC2064 # As it is now.
+	trap "for module in $loaded_here; do rmmod \$module 2>/dev/null || true; done" EXIT
+}
+
+# state NAME: what sysfs shows.
+state() { cat "/sys/class/iostream/$(basename "$(node "$1")")/state"; }
+is() { [ "$(state "$1")" = "$2" ]; }
+open_by_another() { [ "$(cat "/sys/class/iostream/$(basename "$(node "$1")")/sessions")" = 1 ]; }
+
+# Whether a file is frames of a pattern from the first on: word i of frame n is n + i.
+frames() {
+	od -An -v -t d8 -w8 "$1" | awk -v words="$2" '
+		{ frame = int((NR - 1) / words); if ($1 != frame + (NR - 1) % words) exit 1 }
+		END { if (NR == 0 || NR % words) exit 1 }'
+}
+
+list_shows_streams() {
+	drivers iostream_pattern buffers=4 data_bytes=8192
+	drivers iostream_sink
+	iostreamctl list >"$work/list"
+	grep -q "$(node pattern) *pattern *0 *output stream *stopped *4 x 8.0 KiB + 32 B" "$work/list" || wrong "$(cat "$work/list")"
+	grep -q "$(node sink) *sink *0 *input stream *stopped" "$work/list" || wrong "$(cat "$work/list")"
+	grep -q ' it2way *0 *queues' "$work/list" || wrong "$(cat "$work/list")"
+}
+
+info_shows_buffers() {
+	drivers iostream_pattern buffers=3
+	exec 3<>"$(node pattern)"
+	iostreamctl info -d pattern >"$work/info"
+	for line in 'stream    output, stopped' 'what      frames of a test pattern' 'format    TEST' \
+		'where     0 with the client, 0 with the driver, 3 free: ddd'; do
+		grep -qx "$line" "$work/info" || wrong "no line '$line': $(cat "$work/info")"
+	done
+	iostreamctl info -d pattern --json | grep -q '"buffers_where": "ddd"' || wrong 'not in the JSON'
+}
+
+cat_counts() {
+	drivers iostream_pattern rate=0 data_bytes=4096
+	iostreamctl cat pattern --count 50 >"$work/frames"
+	equal "$(wc -c <"$work/frames")" $((50 * 4096))
+	frames "$work/frames" 512 || wrong 'other bytes'
+	# By path, to a file, with a report.
+	iostreamctl cat "$(node pattern)" --count 5 -o "$work/frames" --json --quiet >"$work/report"
+	frames "$work/frames" 512 || wrong 'other bytes in the file'
+	grep -q '"bytes": 20480' "$work/report" || wrong "$(cat "$work/report")"
+	grep -q '"missed": 0' "$work/report" || wrong "$(cat "$work/report")"
+}
+
+cat_ends_in_time() {
+	drivers iostream_pattern rate=200
+	iostreamctl cat pattern --duration 0.3 -o "$work/frames" >/dev/null
+	[ -s "$work/frames" ] || wrong 'nothing came'
+	frames "$work/frames" 2048 || wrong 'other bytes'
+}
+
+cat_ends_when_stopped() {
+	drivers iostream_pattern rate=200
+	iostreamctl cat pattern >"$work/until_stopped" &
+	within test -s "$work/until_stopped"
+	iostreamctl stop pattern
+	wait $! || wrong "cat ended with $?"
+	frames "$work/until_stopped" 2048 || wrong 'other bytes'
+}
+
+cat_when_gone() {
+	drivers iostream_pattern rate=200
+	iostreamctl cat pattern >"$work/until_gone" 2>"$work/said_cat" &
+	within test -s "$work/until_gone"
+	rmmod iostream_pattern
+	status=0
+	wait $! || status=$?
+	equal "$status" 6
+	grep -q 'is gone: its driver was removed' "$work/said_cat" || wrong "$(cat "$work/said_cat")"
+}
+
+cat_in_pipes() {
+	drivers iostream_pattern rate=0
+	{
+		got=0
+		iostreamctl cat pattern 2>"$work/error" || got=$?
+		echo "$got" >"$work/status"
+	} | head -c 10 >/dev/null
+	within test -s "$work/status"
+	equal "$(cat "$work/status") $(cat "$work/error")" '141 '
+}
+
+# counted KEY: what the sink has seen.
+counted() { sed -n "s/^$1=//p" /sys/kernel/debug/iostream_sink/counts; }
+
+feed_sends_all() {
+	drivers iostream_sink buffers=3 data_bytes=4096
+	head -c 100000 "$(command -v iostreamctl)" >"$work/file"
+	iostreamctl feed sink "$work/file" --full >"$work/report"
+	equal "$(counted bytes) $(counted frames)" '100000 25'
+	grep -q '100000 bytes in 25 buffers' "$work/report" || wrong "$(cat "$work/report")"
+	# From a pipe.
+	head -c 50000 "$work/file" | iostreamctl feed sink - --json >"$work/report"
+	equal "$(counted bytes)" 150000
+	grep -q '"bytes": 50000' "$work/report" || wrong "$(cat "$work/report")"
+	equal "$(state sink)" stopped
+}
+
+states_of_an_open_stream() {
+	drivers iostream_pattern rate=500
+	iostreamctl cat pattern >/dev/null &
+	within is pattern running
+	iostreamctl suspend pattern
+	equal "$(state pattern)" suspended
+	fails 1 'is suspended already' iostreamctl suspend pattern
+	iostreamctl start pattern
+	equal "$(state pattern)" running
+	fails 1 'is running already' iostreamctl start pattern
+	iostreamctl stop "$(node pattern)"
+	wait $! || wrong "cat ended with $?"
+	# Of a stream to which nothing is sent, all is taken.
+	drivers iostream_sink
+	exec 3<>"$(node sink)"
+	iostreamctl start sink
+	iostreamctl stop sink --drain
+	equal "$(state sink)" stopped
+}
+
+states_need_a_client() {
+	drivers iostream_pattern
+	for command in start stop suspend; do
+		fails 1 "nobody has $(node pattern) open" iostreamctl "$command" pattern
+	done
+	fails 2 'has queues and no stream' iostreamctl start it2way
+	fails 3 'does not exist' iostreamctl start no-such-node
+	fails 4 'no permission for' su tester -c 'iostreamctl start pattern'
+}
+
+wrong_streams() {
+	drivers iostream_pattern
+	drivers iostream_sink
+	fails 2 'is an input stream' iostreamctl cat sink
+	fails 2 'is an output stream' iostreamctl feed pattern /init
+	fails 2 'has queues and no stream' iostreamctl cat it2way
+	fails 3 'does not exist' iostreamctl cat no-such-node
+	fails 1 '/nonexistent' iostreamctl feed sink /nonexistent
+	exec 3<>"$(node pattern)"
+	fails 5 'is busy' iostreamctl cat pattern
+}
+
+cat_out_of_patience() {
+	drivers iostream_pattern rate=1
+	fails 9 'nothing moved for 0.1 seconds' iostreamctl cat pattern --timeout 0.1
+}
+
+watch_shows_rates() {
+	drivers iostream_pattern rate=500
+	iostreamctl cat pattern >/dev/null &
+	within open_by_another pattern
+	iostreamctl watch --interval 0.3 --times 2 >"$work/table"
+	# A head and a row for the stream, twice; the second after it ran for a while.
+	equal "$(grep -c '^NAME' "$work/table")" 2
+	rate=$(sed -n 's/^pattern *output stream *running *\([0-9]*\).*/\1/p' "$work/table" | tail -n 1)
+	[ "$rate" -gt 50 ] || wrong "$(cat "$work/table")"
+	iostreamctl watch pattern --interval 0.1 --times 1 --json >"$work/json"
+	grep -q '"name": "pattern"' "$work/json" || wrong "$(cat "$work/json")"
+	! grep -q it2way "$work/json" || wrong 'others are shown, too'
+	kill $!
+}
+
+completions_and_manual() {
+	for shell in bash zsh fish; do
+		iostreamctl completions "$shell" | grep -q suspend || wrong "$shell: nothing about suspend"
+	done
+	iostreamctl man | grep -q '^.TH iostreamctl 1' || wrong 'no page'
+	iostreamctl man cat | grep -q -e '--count\|\\-\\-count' || wrong 'no page of cat'
+	fails 2 'there is no command fly' iostreamctl man fly
+	{ iostreamctl man 2>"$work/error" || true; } | true
+	equal "$(cat "$work/error")" ''
+}
+
+clause U-09/list-shows-streams list_shows_streams
+clause U-09/info-shows-buffers info_shows_buffers
+clause U-09/cat-counts cat_counts
+clause U-09/cat-ends-in-time cat_ends_in_time
+clause U-09/cat-ends-when-stopped cat_ends_when_stopped
+clause U-09/cat-when-gone cat_when_gone
+clause U-09/cat-in-pipes cat_in_pipes
+clause U-09/cat-out-of-patience cat_out_of_patience
+clause U-09/feed-sends-all feed_sends_all
+clause U-09/states-of-an-open-stream states_of_an_open_stream
+clause U-09/states-need-a-client states_need_a_client
+clause U-09/wrong-streams wrong_streams
+clause U-09/watch-shows-rates watch_shows_rates
+clause U-09/completions-and-manual completions_and_manual
+plan

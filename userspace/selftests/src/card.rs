@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! QEMU's edu card and its driver, iostream_edu.ko.
+
+use std::fs::{read_dir, read_to_string};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use rustix::event::PollFlags;
+use rustix::fs::OFlags;
+
+use crate::clause::{skip, Random};
+use crate::driver::node_called;
+use crate::raw::stream::Descriptor;
+use crate::raw::{Session, Stream};
+use crate::waiting::wait_until;
+
+const MODULE: &str = "iostream_edu";
+const PCI: &str = "/sys/bus/pci";
+const DEBUG: &str = "/sys/kernel/debug/iostream_edu";
+pub const PAGE: usize = 4096;
+
+/// Where the card is in sysfs, if it is.
+pub fn device() -> Option<PathBuf> {
+    let devices = read_dir(Path::new(PCI).join("devices")).expect("PCI");
+    let is = |device: &Path, file: &str, id: &str| {
+        read_to_string(device.join(file)).is_ok_and(|found| found.trim() == id)
+    };
+    devices
+        .map(|entry| entry.unwrap().path())
+        .find(|device| is(device, "vendor", "0x1234") && is(device, "device", "0x11e8"))
+}
+
+/// Writes into a file of PCI's.
+pub fn pci(file: &str, text: &str) {
+    let path = Path::new(PCI).join(file);
+    std::fs::write(&path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+}
+
+fn run(program: &str, argument: &str) {
+    let done = Command::new(program).arg(argument).output().expect(program);
+    assert!(done.status.success(), "{done:?}");
+}
+
+/// Unloads the driver.
+pub fn unload() {
+    run("rmmod", MODULE);
+}
+
+fn is_loaded() -> bool {
+    Path::new("/sys/module").join(MODULE).exists()
+}
+
+/// The card with its driver, which is loaded until this is dropped.
+pub struct Card(());
+
+impl Drop for Card {
+    fn drop(&mut self) {
+        if device().is_none() {
+            pci("rescan", "1");
+        }
+        if is_loaded() {
+            unload();
+        }
+    }
+}
+
+impl Card {
+    /// Skips the clause where there is no card.
+    pub fn new() -> Self {
+        if device().is_none() {
+            skip("this machine has no edu card");
+        }
+        if is_loaded() {
+            // A clause that failed left it.
+            unload();
+        }
+        let card = Self(());
+        card.load();
+        card
+    }
+
+    /// Loads the driver, which finds the card.
+    pub fn load(&self) {
+        self.insert_module();
+        self.wait_node();
+    }
+
+    /// Loads the driver, whether or not it likes the card.
+    pub fn insert_module(&self) {
+        run("insmod", &format!("/lib/modules/iostream/{MODULE}.ko"));
+    }
+
+    /// Waits until the driver has found the card.
+    pub fn wait_node(&self) {
+        wait_until("the card's node is there", || self.node().is_some());
+    }
+
+    /// The card's node.
+    pub fn node(&self) -> Option<PathBuf> {
+        node_called("edu")
+    }
+
+    /// Opens the stream and maps all of it.
+    pub fn open(&self) -> Stream {
+        let node = self.node().expect("the card's node");
+        Stream::new(Session::open(node, OFlags::RDWR).expect("open the card's stream"))
+    }
+
+    /// One of the driver's counters.
+    pub fn counter(&self, key: &str) -> u64 {
+        let text = read_to_string(Path::new(DEBUG).join("counters")).expect("counters");
+        let mut lines = text.lines().filter_map(|line| line.split_once('='));
+        let line = lines.find(|(found, _)| *found == key);
+        line.expect("a counter").1.parse().unwrap()
+    }
+
+    /// What the card was told, oldest first.
+    pub fn transfers(&self) -> Vec<Transfer> {
+        let text = read_to_string(Path::new(DEBUG).join("transfers")).expect("transfers");
+        text.lines().map(Transfer::parse).collect()
+    }
+}
+
+/// One transfer of the card's engine, as the driver asked for it.
+#[derive(Debug)]
+pub struct Transfer {
+    pub to_card: bool,
+    pub buffer: u32,
+    /// In the buffer's data.
+    pub offset: usize,
+    /// What the card has as the memory's address.
+    pub address: u64,
+    pub len: usize,
+}
+
+impl Transfer {
+    fn parse(line: &str) -> Self {
+        let words: Vec<&str> = line.split(' ').collect();
+        let [way, buffer, offset, address, len] = words[..] else {
+            panic!("{line}");
+        };
+        Self {
+            to_card: match way {
+                "to-card" => true,
+                "from-card" => false,
+                _ => panic!("{line}"),
+            },
+            buffer: buffer.parse().unwrap(),
+            offset: offset.parse().unwrap(),
+            address: u64::from_str_radix(address.trim_start_matches("0x"), 16).unwrap(),
+            len: len.parse().unwrap(),
+        }
+    }
+}
+
+/// The physical address behind an address of this process.
+pub fn physical(address: usize) -> u64 {
+    use std::os::unix::fs::FileExt;
+    let pagemap = std::fs::File::open("/proc/self/pagemap").expect("pagemap");
+    let mut entry = [0; 8];
+    let at = (address / PAGE * 8) as u64;
+    pagemap.read_exact_at(&mut entry, at).expect("pagemap");
+    let entry = u64::from_ne_bytes(entry);
+    assert!(entry >> 63 == 1, "no page is there");
+    let frame = entry & ((1 << 55) - 1);
+    assert_ne!(frame, 0, "the frame is hidden from this process");
+    frame * PAGE as u64 + (address % PAGE) as u64
+}
+
+impl Stream {
+    /// Where the data of a buffer are in this process.
+    pub fn address(&self, buffer: u32, offset: usize) -> usize {
+        self.buffers.as_ptr().addr() + buffer as usize * self.stride + offset
+    }
+
+    /// The next descriptor from the driver, slept for.
+    pub fn wait(&mut self) -> Descriptor {
+        loop {
+            if let Some(descriptor) = self.take() {
+                return descriptor;
+            }
+            let ready = self.session.poll(PollFlags::IN, 20_000);
+            assert_eq!(ready, PollFlags::IN, "nothing comes from the card");
+        }
+    }
+
+    /// Starts, and returns the empty buffers that the driver gives out.
+    pub fn start_empty(&mut self) -> Vec<u32> {
+        self.session.start().expect("start");
+        let empty = self.take_all();
+        assert_eq!(empty.len() as u32, self.count - 1);
+        assert!(empty.iter().all(|descriptor| descriptor.data_len == 0));
+        empty.iter().map(|descriptor| descriptor.buffer).collect()
+    }
+
+    /// Sends random bytes in a buffer, and returns them.
+    pub fn send_random(
+        &mut self,
+        random: &mut Random,
+        buffer: u32,
+        offset: usize,
+        len: usize,
+    ) -> Vec<u8> {
+        let bytes: Vec<u8> = (0..len).map(|_| random.next() as u8).collect();
+        self.write(buffer, offset, &bytes);
+        self.send(Descriptor {
+            buffer,
+            data_offset: offset as u32,
+            data_len: len as u32,
+            ..Default::default()
+        });
+        bytes
+    }
+}

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! B-05: the memory of streams is charged to the opener's cgroup, and limited.
+
+use rustix::io::Errno;
+
+use super::b05::{pages, wait_for_no_pages, Group};
+use crate::clause::{count, Clause};
+use crate::driver::Driver;
+use crate::raw::Prot;
+
+pub const CLAUSES: &[Clause] = &[
+    Clause::new("B-05/stream-charged-to-the-opener", charged_to_the_opener),
+    Clause::new("B-05/stream-added-charged-to-the-client", added_charged),
+    Clause::new("B-05/stream-cgroup-limit", cgroup_limit),
+    Clause::new("B-05/stream-total-limit", total_limit),
+    Clause::new("B-05/stream-given-back", given_back),
+    Clause::new("S-03/no-memory-for-added", no_memory_for_added),
+];
+
+const MIB: u64 = 1 << 20;
+
+fn charged_to_the_opener() {
+    let driver = Driver::stream("output 16 1048576");
+    let group = Group::enter();
+    let before = group.current();
+    let session = driver.open();
+    let after = group.current();
+    assert!(after >= before + 16 * MIB, "{before} before, {after} after");
+    assert!(after < before + 18 * MIB, "{before} before, {after} after");
+    let map = session.try_map_buffers(0..16, Prot::READ).unwrap();
+    for at in (0..map.len()).step_by(4096) {
+        map.read(at, 1);
+    }
+    assert!(group.current() < after + 2 * MIB, "page tables alone");
+}
+
+/// Nothing is taken before the client asks for them.
+fn added_charged() {
+    let driver = Driver::stream("output 1 1048576 queue=16");
+    let group = Group::enter();
+    let session = driver.open();
+    let before = group.current();
+    driver.does("add 15");
+    assert!(group.current() < before + MIB);
+    assert_eq!(session.stream().buffers, 16);
+    assert!(group.current() >= before + 15 * MIB);
+}
+
+/// Who has no memory gets ENOMEM, and is not killed; the stream goes on for others.
+fn cgroup_limit() {
+    wait_for_no_pages();
+    let driver = Driver::stream("input 48 1048576");
+    // SAFETY: This process has one thread.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let group = Group::enter();
+        group.limit(32 * MIB);
+        let got = driver.try_open().err();
+        // SAFETY: No preconditions.
+        unsafe { libc::_exit(i32::from(got != Some(Errno::NOMEM))) };
+    }
+    let mut status = 0;
+    // SAFETY: The child is this process's.
+    assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+    assert_eq!(status, 0, "ENOMEM, and not the group's killer");
+    wait_for_no_pages();
+    let _ = std::fs::remove_dir(format!("/sys/fs/cgroup/selftests-{child}"));
+    let mut stream = driver.open_stream();
+    stream.session.start().unwrap();
+    stream.send_buffer(47, 1);
+    driver.does("receive");
+}
+
+/// 17 of 64 MiB are more than the module may have in all.
+fn total_limit() {
+    wait_for_no_pages();
+    let driver = Driver::stream(&format!("output 17 {}", 64 * MIB));
+    assert_eq!(driver.try_open().err(), Some(Errno::DQUOT));
+    assert_eq!(driver.count("running"), 0);
+    wait_for_no_pages();
+    driver.does("unpublish");
+    driver.does("publish selftest output 2 64");
+    driver.open();
+}
+
+fn given_back() {
+    wait_for_no_pages();
+    let driver = Driver::stream("input-output 4 65536 control=4096");
+    for _ in 0..count(1000) {
+        let stream = driver.open_stream();
+        assert!(pages() >= 4 * 17);
+        drop(stream);
+    }
+    wait_for_no_pages();
+    let _session = driver.open();
+    assert_eq!(pages(), 2 * 4 + 1 + 4 * 17, "queues, info page, buffers");
+}
+
+/// The session goes on with what it has, and can ask again.
+fn no_memory_for_added() {
+    let driver = Driver::stream("output 1 1048576 queue=48");
+    // SAFETY: This process has one thread.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        let group = Group::enter();
+        let mut stream = driver.open_stream();
+        stream.session.start().unwrap();
+        driver.does("add 47");
+        group.limit(group.current() + 16 * MIB);
+        assert_eq!(stream.session.try_stream().err(), Some(Errno::NOMEM));
+        driver.does("produce 1 1");
+        assert!(stream.take().is_some());
+        group.limit(256 * MIB);
+        assert_eq!(stream.session.stream().buffers, 48);
+        // SAFETY: No preconditions.
+        unsafe { libc::_exit(0) };
+    }
+    let mut status = 0;
+    // SAFETY: The child is this process's.
+    assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
+    assert_eq!(status, 0);
+    let _ = std::fs::remove_dir(format!("/sys/fs/cgroup/selftests-{child}"));
+}

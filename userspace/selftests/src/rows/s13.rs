@@ -1,0 +1,475 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! S-13: what the client sends, right or wrong.
+
+use std::mem::offset_of;
+use std::sync::atomic::{AtomicBool, Ordering::*};
+use std::sync::Mutex;
+
+use iostream_ring::uapi::*;
+use rustix::io::Errno;
+
+use crate::clause::{count, Clause};
+use crate::driver::Driver;
+use crate::raw::stream::{numbers, to_bytes};
+use crate::raw::{consumer, producer, Descriptor, Stream, INPUT, OUTPUT};
+
+pub const CLAUSES: &[Clause] = &[
+    Clause::new("S-13/what-was-said-arrives", what_was_said_arrives),
+    Clause::new("S-13/bad-id", bad_id),
+    Clause::new("S-13/not-owned", not_owned),
+    Clause::new("S-13/sent-twice", sent_twice),
+    Clause::new("S-13/data-out-of-bounds", data_out_of_bounds),
+    Clause::new("S-13/control-out-of-bounds", control_out_of_bounds),
+    Clause::new("S-13/offset-and-length-overflow", overflow),
+    Clause::new("S-13/wrong-size", wrong_size),
+    Clause::new("S-13/unknown-flags", unknown_flags),
+    Clause::new("S-13/flag-of-the-kernel", flag_of_the_kernel),
+    Clause::new("S-13/refused-keeps-the-buffer", refused_keeps_the_buffer),
+    Clause::new("S-13/returned-in-output-mode", returned_in_output_mode),
+    Clause::new("S-13/unused-comes-back", unused_comes_back),
+    Clause::new("S-13/dropped-comes-back", dropped_comes_back),
+    Clause::new("S-13/rewritten-after-sending", rewritten_after_sending),
+    Clause::new("S-13/flood-of-nonsense", flood_of_nonsense),
+    Clause::new("S-13/flood-of-unused", flood_of_unused),
+    Clause::new("S-13/others-go-on", others_go_on),
+    Clause::new("S-13/corrupt-input-position", corrupt_input_position),
+    Clause::new("S-13/corrupt-output-position", corrupt_output_position),
+    Clause::new("S-13/no-reset", no_reset),
+];
+
+fn running(plan: &str) -> (Driver, Stream) {
+    let driver = Driver::stream(plan);
+    let stream = driver.open_stream();
+    stream.session.start().unwrap();
+    (driver, stream)
+}
+
+fn what_was_said_arrives() {
+    let (driver, mut stream) = running("input 4 5000 control=100");
+    stream.write(2, 0, &[1; 5000]);
+    stream.write_control(2, 0, &[2; 100]);
+    for (data, control) in [
+        ((0, 5000), (0, 100)),
+        ((4999, 1), (100, 0)),
+        ((5000, 0), (1, 99)),
+    ] {
+        stream.send(Descriptor {
+            buffer: 2,
+            data_offset: data.0,
+            data_len: data.1,
+            control_offset: control.0,
+            control_len: control.1,
+            sequence: u64::MAX - 7,
+            ..Default::default()
+        });
+        driver.does("receive");
+        assert_eq!(driver.log("id"), 2);
+        assert_eq!(
+            (driver.log("offset"), driver.log("len")),
+            (data.0.into(), data.1.into())
+        );
+        let got = (driver.log("control_offset"), driver.log("control_len"));
+        assert_eq!(got, (control.0.into(), control.1.into()));
+        assert_eq!(driver.log("sum"), u64::from(data.1));
+        assert_eq!(driver.log("control_sum"), 2 * u64::from(control.1));
+        assert_eq!(driver.log("sequence"), u64::MAX - 7);
+        driver.does("release 2");
+        driver.fails("receive", Errno::NODATA);
+        assert_eq!(stream.take().unwrap().buffer, 2);
+    }
+    assert_eq!(numbers(&stream.counters()), [3, 3, 0, 0, 0, 0, 0, 0]);
+}
+
+/// Sends what is wrong: it is dropped and counted, once, as what it is; and what comes after it
+/// arrives.
+fn rejected(plan: &str, which: usize, descriptors: &[Descriptor]) {
+    let (driver, mut stream) = running(plan);
+    for (number, descriptor) in descriptors.iter().enumerate() {
+        stream.send(*descriptor);
+        stream.send_buffer(1, 3);
+        driver.does("receive");
+        assert_eq!((driver.log("id"), driver.log("len")), (1, 3));
+        driver.fails("receive", Errno::NODATA);
+        driver.does("release-all");
+        driver.fails("receive", Errno::NODATA);
+        assert_eq!(stream.take().unwrap().buffer, 1);
+        let counters = numbers(&stream.counters());
+        let sum: u64 = counters[3..].iter().sum();
+        let wrong = number as u64 + 1;
+        assert_eq!((counters[which], sum), (wrong, wrong), "{descriptor:?}");
+    }
+    let names = ["size", "id", "owner", "range", "flags"];
+    let shown = driver.attribute(&format!("stream/rejected_{}", names[which - 3]));
+    assert_eq!(shown, descriptors.len() as u64);
+    assert_eq!(
+        stream.session.counters(INPUT).corrupt,
+        0,
+        "the queue itself is sound"
+    );
+}
+
+const ID: usize = 4;
+const RANGE: usize = 6;
+const FLAGS: usize = 7;
+
+fn bad_id() {
+    let of = |buffer| Descriptor {
+        buffer,
+        ..Default::default()
+    };
+    rejected("input 4 64", ID, &[4, 5, 1 << 31, u32::MAX].map(of));
+    // There is room for eight, and there are four.
+    rejected("input 4 64 queue=8", ID, &[4, 7, 8].map(of));
+}
+
+/// In output modes the driver has all of them at first.
+fn not_owned() {
+    let (driver, mut stream) = running("input-output 3 64");
+    for id in 0..3 {
+        stream.send_buffer(id, 1);
+    }
+    driver.fails("receive", Errno::NODATA);
+    assert_eq!(stream.counters().rejected_owner, 3);
+    // Nor may it send one that the driver has in its hands.
+    driver.does("take");
+    stream.send_buffer(0, 1);
+    driver.fails("receive", Errno::NODATA);
+    assert_eq!(stream.counters().rejected_owner, 4);
+    driver.does("send 0");
+    stream.send_buffer(0, 1);
+    driver.does("receive");
+    assert_eq!(driver.shown("buffers_where"), "tdd");
+}
+
+fn sent_twice() {
+    let (driver, mut stream) = running("input 2 64");
+    for len in [1, 2, 3] {
+        stream.send_buffer(0, len);
+    }
+    driver.does("receive");
+    assert_eq!(driver.log("len"), 1, "the first");
+    driver.fails("receive", Errno::NODATA);
+    assert_eq!(stream.counters().rejected_owner, 2);
+    // Also once the driver has let go of it, until it is back.
+    driver.does("release 0");
+    stream.send_buffer(0, 4);
+    driver.does("receive");
+    assert_eq!(driver.log("len"), 4, "`receive` has returned it first");
+}
+
+fn ranges(list: &[(u32, u32, u32, u32)]) -> Vec<Descriptor> {
+    let of = |range: &(u32, u32, u32, u32)| Descriptor {
+        data_offset: range.0,
+        data_len: range.1,
+        control_offset: range.2,
+        control_len: range.3,
+        ..Default::default()
+    };
+    list.iter().map(of).collect()
+}
+
+fn data_out_of_bounds() {
+    let wrong = ranges(&[
+        (0, 5001, 0, 0),
+        (1, 5000, 0, 0),
+        (5000, 1, 0, 0),
+        (5001, 0, 0, 0),
+    ]);
+    rejected("input 4 5000 control=100", RANGE, &wrong);
+    // What the page has beyond the area is no part of it.
+    rejected(
+        "input 4 5000",
+        RANGE,
+        &ranges(&[(0, 8192, 0, 0), (5000, 3192, 0, 0)]),
+    );
+}
+
+fn control_out_of_bounds() {
+    let wrong = ranges(&[
+        (0, 1, 0, 101),
+        (0, 1, 1, 100),
+        (0, 1, 100, 1),
+        (0, 1, 101, 0),
+    ]);
+    rejected("input 4 5000 control=100", RANGE, &wrong);
+    rejected("input 4 64", RANGE, &ranges(&[(0, 1, 0, 1), (0, 1, 1, 0)]));
+}
+
+fn overflow() {
+    const MAX: u32 = u32::MAX;
+    let wrong = ranges(&[
+        (MAX, 1, 0, 0),
+        (1, MAX, 0, 0),
+        (MAX, MAX, 0, 0),
+        (1 << 31, 1 << 31, 0, 0),
+        (MAX - 4999, 5000, 0, 0),
+        (0, 0, MAX, 1),
+        (0, 0, 1, MAX),
+        (0, 0, 1 << 31, 1 << 31),
+    ]);
+    rejected("input 4 5000 control=100", RANGE, &wrong);
+}
+
+fn wrong_size() {
+    let (driver, mut stream) = running("input 4 64");
+    let right = to_bytes(&Descriptor::default());
+    let mut sizes = vec![0, 1, 8, 24, 31, 33, 40, 64];
+    sizes.push(stream.session.queue(INPUT).max_entry_bytes as usize);
+    for (number, size) in sizes.iter().enumerate() {
+        let mut bytes = right.clone();
+        bytes.resize(*size, 0);
+        stream.send_bytes(&bytes);
+        driver.fails("receive", Errno::NODATA);
+        assert_eq!(
+            stream.counters().rejected_size,
+            number as u64 + 1,
+            "{size} bytes"
+        );
+    }
+    stream.send_bytes(&right);
+    driver.does("receive");
+}
+
+fn unknown_flags() {
+    let of = |flags| Descriptor {
+        flags,
+        ..Default::default()
+    };
+    rejected("input 4 64", FLAGS, &[4, 5, 8, 1 << 31, u32::MAX].map(of));
+}
+
+/// Only the kernel discards.
+fn flag_of_the_kernel() {
+    let of = |flags| Descriptor {
+        flags,
+        ..Default::default()
+    };
+    let discarded = IOSTREAM_DESCRIPTOR_DISCARDED;
+    let both = discarded | IOSTREAM_DESCRIPTOR_UNUSED;
+    rejected("input 4 64", FLAGS, &[discarded, both].map(of));
+}
+
+/// What is refused stays the client's, who may do better.
+fn refused_keeps_the_buffer() {
+    let (driver, mut stream) = running("input 1 64");
+    stream.send_buffer(0, 65);
+    stream.send(Descriptor {
+        flags: 8,
+        ..Default::default()
+    });
+    driver.fails("receive", Errno::NODATA);
+    assert_eq!(driver.shown("buffers_where"), "c");
+    stream.send_buffer(0, 64);
+    driver.does("receive");
+}
+
+/// There is nothing in them: no driver is shown one.
+fn returned_in_output_mode() {
+    let (driver, mut stream) = running("shared-output 2 64");
+    driver.does("produce 2 1");
+    stream.take_all();
+    stream.send_buffer(0, 10);
+    stream.give_back(1);
+    driver.fails("receive", Errno::NODATA);
+    assert_eq!(driver.shown("buffers_where"), "dd");
+}
+
+/// Input: there is nothing in it for the driver, who gives it back without being shown it.
+fn unused_comes_back() {
+    let (driver, mut stream) = running("input 1 64");
+    for _ in 0..3 {
+        stream.give_back(0);
+        driver.fails("receive", Errno::NODATA);
+        let back = stream.take().expect("the only buffer comes back");
+        assert_eq!((back.buffer, back.flags, back.data_len), (0, 0, 0));
+    }
+    // Else there is nobody left who could do anything.
+    stream.send_buffer(0, 1);
+    driver.does("receive");
+}
+
+fn dropped_comes_back() {
+    let (driver, mut stream) = running("input 2 64");
+    driver.does("auto consume");
+    for _ in 0..10 {
+        stream.send_buffer(0, 5);
+        stream.send_buffer(1, 5);
+        let mut back: Vec<u32> = stream.take_all().iter().map(|one| one.buffer).collect();
+        back.sort_unstable();
+        assert_eq!(back, [0, 1]);
+    }
+}
+
+/// Another thread changes a descriptor all the while: what the driver gets is always whole, and in
+/// bounds, and its own.
+fn rewritten_after_sending() {
+    let (driver, mut stream) = running("input 4 4096");
+    stream.buffers.write(0, &[1; 4 * 4096]);
+    let done = AtomicBool::new(false);
+    let size = stream.input.size;
+    let (mut good, mut bad) = (0, 0);
+    let data = stream.input.data.as_ptr().expose_provenance();
+    // The word to change: the length of the data of the descriptor that is sent next.
+    let target = Mutex::new(None);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut len = 0;
+            while !done.load(Relaxed) {
+                if let Some(at) = *target.lock().unwrap() {
+                    len = if len == 4096 { u32::MAX } else { 4096 };
+                    let word = std::ptr::with_exposed_provenance_mut::<u32>(data + at);
+                    // SAFETY: Inside the mapping, which outlives the scope, and aligned.
+                    unsafe { word.write_volatile(len) };
+                }
+            }
+        });
+        for _ in 0..count(20_000) {
+            let at = (stream.input.pos % size) as usize + 8 + offset_of!(Descriptor, data_len);
+            *target.lock().unwrap() = Some(at);
+            stream.send_buffer(3, 4096);
+            match driver.tell("receive") {
+                Ok(()) => {
+                    assert_eq!((driver.log("id"), driver.log("len")), (3, 4096));
+                    assert_eq!(driver.log("sum"), 4096);
+                    driver.does("release 3");
+                    driver.fails("receive", Errno::NODATA);
+                    assert_eq!(stream.take().unwrap().buffer, 3);
+                    good += 1;
+                }
+                Err(Errno::NODATA) => bad += 1,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        done.store(true, Relaxed);
+    });
+    println!("{good} right, {bad} wrong");
+    assert_eq!(stream.counters().rejected_range, bad);
+    assert_eq!(stream.counters().received, good);
+    assert!(good > 0);
+}
+
+/// The driver is not kept for ever by a client that sends nonsense as fast as it can.
+fn flood_of_nonsense() {
+    let (driver, mut stream) = running("input 1 64 queue=1000");
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let Stream { session, input, .. } = &mut stream;
+        scope.spawn(|| {
+            while !done.load(Relaxed) {
+                input.push(
+                    session,
+                    &to_bytes(&Descriptor {
+                        buffer: 9,
+                        ..Default::default()
+                    }),
+                );
+            }
+        });
+        while driver.attribute("stream/rejected_id") < count(100_000) {
+            let got = driver.tell("receive");
+            assert!(matches!(got, Err(Errno::NODATA | Errno::BADMSG)), "{got:?}");
+        }
+        done.store(true, Relaxed);
+    });
+    while driver.tell("receive") == Err(Errno::BADMSG) {}
+    stream.send_buffer(0, 5);
+    driver.does("receive");
+}
+
+/// Nor by one that sends each buffer back unused as soon as it comes; and it is told again.
+fn flood_of_unused() {
+    let (driver, mut stream) = running("input 200 64");
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            (0..200).for_each(|id| stream.give_back(id));
+            while !done.load(Relaxed) {
+                if let Some(descriptor) = stream.take() {
+                    stream.give_back(descriptor.buffer);
+                }
+            }
+        });
+        let told = driver.log("data_callbacks");
+        for _ in 0..count(1000) {
+            driver.fails("receive", Errno::NODATA);
+        }
+        driver.wait_for("data_callbacks", |now| now > told);
+        done.store(true, Relaxed);
+    });
+    driver.does("auto consume");
+    let moved = driver.log("moved");
+    stream.session.notify(INPUT).unwrap();
+    let back = loop {
+        if let Some(descriptor) = stream.take() {
+            break descriptor;
+        }
+    };
+    stream.send_buffer(back.buffer, 5);
+    driver.wait_for("moved", |now| now > moved);
+}
+
+/// One client's nonsense is that client's own.
+fn others_go_on() {
+    let driver = Driver::stream("input 2 64 clients=2");
+    let (mut bad, mut good) = (driver.open_stream(), driver.open_stream());
+    bad.session.start().unwrap();
+    good.session.start().unwrap();
+    for number in 0..50 {
+        bad.send_buffer(77, 0);
+        bad.send_bytes(&[number; 3]);
+        good.send_buffer(1, 2);
+        driver.does("client 0");
+        driver.fails("receive", Errno::NODATA);
+        driver.does("client 1");
+        driver.does("receive");
+        driver.does("release 1");
+        driver.fails("receive", Errno::NODATA);
+        assert_eq!(good.take().unwrap().buffer, 1);
+    }
+    assert_eq!(numbers(&good.counters()), [50, 50, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(numbers(&bad.counters())[3..5], [50, 50]);
+}
+
+fn corrupt_input_position() {
+    let (driver, stream) = running("input 2 64");
+    for pos in [1 << 40, u64::MAX, 4, 4096 + 8] {
+        stream
+            .input
+            .producer
+            .word(producer::POS)
+            .store(pos, Relaxed);
+        driver.fails("receive", Errno::BADMSG);
+        driver.fails("queued", Errno::BADMSG);
+    }
+    assert_eq!(stream.session.counters(INPUT).corrupt, 4, "once each");
+    stream.input.producer.word(producer::POS).store(0, Relaxed);
+    driver.fails("receive", Errno::NODATA);
+}
+
+fn corrupt_output_position() {
+    let (driver, stream) = running("output 200 64");
+    driver.does("produce 200 1");
+    for pos in [200 * 40 + 8, u64::MAX, 4] {
+        stream
+            .output
+            .consumer
+            .word(consumer::POS)
+            .store(pos, Relaxed);
+        driver.fails("queued", Errno::BADMSG);
+    }
+    assert_eq!(stream.session.counters(OUTPUT).corrupt, 3);
+    stream.output.consumer.word(consumer::POS).store(0, Relaxed);
+    driver.does("queued");
+    assert_eq!(driver.log("queued_output"), 200);
+}
+
+/// A stream's queue that is emptied would have lost its buffers.
+fn no_reset() {
+    let (driver, mut stream) = running("output 2 64");
+    driver.does("produce 2 1");
+    for direction in [OUTPUT, INPUT] {
+        assert_eq!(stream.session.reset(direction), Err(Errno::OPNOTSUPP));
+    }
+    assert_eq!(stream.take_all().len(), 2);
+}

@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! S-18: the driver goes, whatever its clients are at.
+
+use std::sync::atomic::{AtomicBool, Ordering::*};
+
+use iostream_ring::uapi::*;
+use rustix::event::PollFlags;
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+
+use super::b05::wait_for_no_pages;
+use crate::clause::{count, Clause};
+use crate::driver::{entry, Driver};
+use crate::raw::{Descriptor, Map, Prot, Session, Stream, INPUT, OUTPUT};
+use crate::waiting::{wait_until, woken_by};
+
+pub const CLAUSES: &[Clause] = &[
+    Clause::new("S-18/stream-calls-say-gone", calls_say_gone),
+    Clause::new("S-18/stream-mappings-say-gone", mappings_say_gone),
+    Clause::new("S-18/stream-poller-wakes", poller_wakes),
+    Clause::new("S-18/stream-eventfd-signalled", eventfd_signalled),
+    Clause::new("S-18/stream-drain-wakes", drain_wakes),
+    Clause::new("S-18/stream-waits-for-start", waits_for_start),
+    Clause::new("S-18/stream-memory-stays", memory_stays),
+    Clause::new("S-18/stream-is-stopped", is_stopped),
+    Clause::new("S-18/stream-nothing-called-after", nothing_called_after),
+    Clause::new("S-18/stream-buffer-at-the-driver", buffer_at_the_driver),
+    Clause::new("S-18/stream-buffers-waiting", buffers_waiting),
+    Clause::new("S-18/stream-never-started", never_started),
+    Clause::new("S-18/stream-all-clients", all_clients),
+    Clause::new("S-18/stream-published-again", published_again),
+    Clause::slow("S-18/stream-removals-under-load", 1200, removals_under_load),
+];
+
+const GONE: &str = "unpublish";
+
+fn running(plan: &str) -> (Driver, Stream) {
+    let driver = Driver::stream(plan);
+    let stream = driver.open_stream();
+    stream.session.start().unwrap();
+    (driver, stream)
+}
+
+fn calls_say_gone() {
+    let (driver, stream) = running("input-output 2 64");
+    driver.does(GONE);
+    let session = &stream.session;
+    assert_eq!(session.try_stream().err(), Some(Errno::NODEV));
+    assert_eq!(session.start(), Err(Errno::NODEV));
+    assert_eq!(session.suspend(), Err(Errno::NODEV));
+    assert_eq!(session.stop(), Err(Errno::NODEV));
+    assert_eq!(session.drain(0), Err(Errno::NODEV));
+    assert_eq!(session.set_mode(IOSTREAM_MODE_INPUT), Err(Errno::NODEV));
+    for number in [IOSTREAM_IOC_INPUT, IOSTREAM_IOC_INPUT_SYNC] {
+        let done = crate::raw::ioctl(session, number, std::ptr::null_mut());
+        assert_eq!(done, Err(Errno::NODEV));
+    }
+    for direction in [OUTPUT, INPUT] {
+        assert_eq!(session.try_queue(direction).err(), Some(Errno::NODEV));
+        assert_eq!(session.notify(direction), Err(Errno::NODEV));
+        assert_eq!(session.eventfd(direction, -1), Err(Errno::NODEV));
+    }
+}
+
+fn mappings_say_gone() {
+    let driver = Driver::stream("input 2 64");
+    let session = driver.open();
+    let stream = session.stream();
+    driver.does(GONE);
+    for offset in [stream.info_offset, stream.buffers_offset] {
+        let flags = rustix::mm::MapFlags::SHARED;
+        let map = Map::try_new(&session, offset, 4096, Prot::READ, flags);
+        assert_eq!(map.err(), Some(Errno::NODEV));
+    }
+}
+
+fn poller_wakes() {
+    let (driver, stream) = running("output 2 64");
+    let poll = || stream.session.poll(PollFlags::IN, -1);
+    let said = woken_by(libc::SYS_ppoll, poll, || driver.does(GONE));
+    assert!(said.contains(PollFlags::HUP | PollFlags::ERR), "{said:?}");
+    let again = poll();
+    assert!(
+        again.contains(PollFlags::HUP | PollFlags::ERR),
+        "and each time after that"
+    );
+}
+
+fn eventfd_signalled() {
+    use std::os::fd::{AsFd, AsRawFd};
+    let (driver, stream) = running("output 2 64");
+    let fd = rustix::event::eventfd(0, rustix::event::EventfdFlags::CLOEXEC).unwrap();
+    stream
+        .session
+        .eventfd(OUTPUT, fd.as_fd().as_raw_fd())
+        .unwrap();
+    let read = || rustix::io::read(&fd, &mut [0; 8]);
+    assert_eq!(woken_by(libc::SYS_read, read, || driver.does(GONE)), Ok(8));
+}
+
+fn drain_wakes() {
+    let (driver, mut stream) = running("input 2 64");
+    stream.send_buffer(0, 1);
+    let drain = || stream.session.drain(0);
+    let drained = woken_by(libc::SYS_ioctl, drain, || driver.does(GONE));
+    assert_eq!(drained, Err(Errno::NODEV));
+}
+
+/// A start that takes its time is waited for, and then undone.
+fn waits_for_start() {
+    let driver = Driver::stream("output 2 64");
+    let session = driver.open();
+    driver.does("behave");
+    driver.does("slow 100");
+    std::thread::scope(|scope| {
+        let started = scope.spawn(|| session.start());
+        driver.wait_for("in_callback", |running| running == 1);
+        driver.does(GONE);
+        assert_eq!(driver.log("in_callback"), 0, "nothing runs any more");
+        assert!(matches!(
+            started.join().unwrap(),
+            Ok(()) | Err(Errno::NODEV)
+        ));
+    });
+    let order = driver.text("order").replace('R', "");
+    assert_eq!(order, "sx", "started, and stopped");
+}
+
+fn memory_stays() {
+    let (driver, mut stream) = running("input-output 4 8192 control=64");
+    driver.does("produce 2 8192");
+    let taken = stream.take().unwrap();
+    driver.does(GONE);
+    assert!(stream.data(&taken) == entry(0, 8192));
+    let waiting = stream.take().expect("what was sent is there");
+    assert!(stream.data(&waiting) == entry(1, 8192));
+    stream.buffers.write(0, &vec![7; stream.buffers.len()]);
+    assert!(stream
+        .buffers
+        .read(0, stream.buffers.len())
+        .iter()
+        .all(|byte| *byte == 7));
+    // Without the descriptor as well.
+    let Stream {
+        session,
+        output,
+        input,
+        info,
+        buffers,
+        ..
+    } = stream;
+    drop((output, input, info));
+    drop(session);
+    assert_eq!(buffers.read(8192, 3), [7; 3]);
+    drop(buffers);
+    wait_for_no_pages();
+}
+
+fn is_stopped() {
+    let (driver, stream) = running("output 2 64");
+    driver.does("behave");
+    driver.does(GONE);
+    assert_eq!(
+        driver.text("order").replace('R', ""),
+        "x",
+        "and nothing after it"
+    );
+    assert_eq!(
+        stream.word(crate::raw::stream::info::STATE),
+        IOSTREAM_STATE_STOPPED.into()
+    );
+    drop(stream);
+}
+
+fn nothing_called_after() {
+    let (driver, mut stream) = running("input 2 64");
+    driver.does(GONE);
+    driver.does("behave");
+    assert_eq!(stream.try_send(Descriptor::default()), Err(Errno::NODEV));
+    drop(stream);
+    wait_for_no_pages();
+    assert_eq!(driver.text("order"), "", "not even that it was closed");
+}
+
+/// It may keep what it holds, and send it nowhere.
+fn buffer_at_the_driver() {
+    let (driver, stream) = running("output 2 4096");
+    driver.does("take");
+    driver.does(GONE);
+    drop(stream);
+    driver.does("fill 0 3 0 4096");
+    driver.does("range 0 0 1");
+    driver.does("look 0");
+    assert_eq!(driver.log("sum"), 3);
+    for command in [
+        "send 0",
+        "take",
+        "notify",
+        "mode",
+        "buffers",
+        "queued",
+        "produce 1 1",
+    ] {
+        driver.fails(command, Errno::NODEV);
+    }
+    assert_eq!(driver.count("running"), 0);
+    driver.does("release-all");
+    wait_for_no_pages();
+}
+
+fn buffers_waiting() {
+    wait_for_no_pages();
+    let (driver, mut stream) = running("input-output 4 4096");
+    driver.does("produce 3 1");
+    let one = stream.take().unwrap();
+    stream.send_buffer(one.buffer, 1);
+    driver.does(GONE);
+    drop(stream);
+    wait_for_no_pages();
+}
+
+fn never_started() {
+    let driver = Driver::stream("output 2 64");
+    let stream = driver.open_stream();
+    driver.does("behave");
+    driver.does(GONE);
+    assert_eq!(driver.text("order"), "", "nothing to stop");
+    drop(stream);
+    wait_for_no_pages();
+}
+
+fn all_clients() {
+    let driver = Driver::stream("output 2 64 clients=3");
+    let streams = [(); 3].map(|()| driver.open_stream());
+    streams[0].session.start().unwrap();
+    streams[2].session.start().unwrap();
+    driver.does("behave");
+    driver.does(GONE);
+    assert_eq!(driver.text("order").replace('R', ""), "xx");
+    for stream in &streams {
+        assert_eq!(stream.session.start(), Err(Errno::NODEV));
+    }
+}
+
+/// Under the old client, whose session is another one.
+fn published_again() {
+    let (driver, mut old) = running("output 2 64");
+    driver.does("produce 1 5");
+    driver.does(GONE);
+    driver.does("publish selftest output 2 64");
+    let mut new = driver.open_stream();
+    new.session.start().unwrap();
+    driver.does("produce 2 6");
+    assert_eq!(new.take_all().len(), 2);
+    assert_eq!(old.take_all().len(), 1);
+    assert_eq!(old.session.start(), Err(Errno::NODEV));
+}
+
+/// The driver is removed while clients open, start, move buffers, stop and close, in two threads.
+fn removals_under_load() {
+    wait_for_no_pages();
+    let driver = Driver::no_stream();
+    driver.does("auto turn-round 64");
+    let (total, mut moved) = (count(1000), 0);
+    for _ in 0..total {
+        driver.does("publish selftest input-output 4 4096 clients=2");
+        let path = driver.path();
+        let done = AtomicBool::new(false);
+        let before = driver.log("data_callbacks");
+        moved += std::thread::scope(|scope| {
+            let clients = [(); 2].map(|()| scope.spawn(|| client(&path, &done)));
+            // In the middle of it.
+            wait_until("buffers move", || {
+                driver.log("data_callbacks") >= before + 4
+            });
+            driver.does(GONE);
+            done.store(true, Relaxed);
+            clients
+                .map(|client| client.join().unwrap())
+                .iter()
+                .sum::<u64>()
+        });
+    }
+    println!("{total} removals, {moved} buffers moved");
+    wait_for_no_pages();
+}
+
+/// Opens and moves buffers until the driver is gone.
+fn client(path: &std::path::Path, done: &AtomicBool) -> u64 {
+    let gone = [Errno::NODEV, Errno::NXIO, Errno::NOENT, Errno::BUSY];
+    let mut moved = 0;
+    while !done.load(Relaxed) {
+        let session = match Session::open(path, OFlags::RDWR) {
+            Ok(session) => session,
+            Err(error) => {
+                assert!(gone.contains(&error), "open: {error}");
+                continue;
+            }
+        };
+        // Between two calls the driver may go.
+        let Ok(mut stream) = Stream::try_new(session) else {
+            continue;
+        };
+        for round in 0..100 {
+            if stream.session.start().is_err() {
+                break;
+            }
+            while let Ok(Some(descriptor)) = stream.try_take() {
+                moved += 1;
+                let back = Descriptor {
+                    data_len: 8,
+                    ..descriptor
+                };
+                if stream.try_send(back).is_err() {
+                    break;
+                }
+            }
+            if round % 4 == 3 {
+                let _ = stream.session.stop();
+            } else {
+                let _ = stream.session.suspend();
+            }
+        }
+    }
+    moved
+}

@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! S-19: buffers for hardware, with QEMU's edu card.
+
+use std::fs::read_to_string;
+
+use crate::calls::Calls;
+use crate::card::{device, pci, physical, unload, Card, PAGE};
+use crate::clause::{long, skip, Clause, Random};
+use crate::monitor::Monitor;
+use crate::raw::Stream;
+use crate::waiting::wait_until;
+
+pub const CLAUSES: &[Clause] = &[
+    Clause::new("S-19/through-the-card", through_the_card),
+    Clause::new("S-19/no-copy-by-cpu", no_copy_by_cpu),
+    Clause::new("S-19/interrupts-counted", interrupts_counted),
+    Clause::new("S-19/synchronised-each-change", synchronised_each_change),
+    Clause::new("S-19/unmapped-at-unbind", unmapped_at_unbind),
+    Clause::new("S-19/unmapped-at-session-end", unmapped_at_session_end),
+    Clause::slow("S-19/sixteen-buffers", 150, sixteen_buffers),
+    Clause::slow("S-19/out-of-reach", 60, out_of_reach),
+    Clause::new("S-19/stop-leaves-card-quiet", stop_leaves_card_quiet),
+    Clause::new("S-19/drain-brings-all-back", drain_brings_all_back),
+    Clause::new("S-19/suspend-and-go-on", suspend_and_go_on),
+];
+
+const SYNC_FOR_DEVICE: &str = "iostream_dma_sync_for_device";
+const SYNC_FOR_CPU: &str = "iostream_dma_sync_for_cpu";
+const MAP: &str = "iostream_dma_map";
+const UNMAP: &str = "iostream_dma_unmap";
+
+/// What is sent comes back the same, in another buffer; so it was somewhere else meanwhile, and
+/// the card says that it was there.
+fn through_the_card() {
+    let card = Card::new();
+    let mut random = Random::seeded();
+    let mut stream = card.open();
+    let empty = stream.start_empty();
+    let sent: Vec<_> = [PAGE, 1, 5000]
+        .into_iter()
+        .zip(&empty)
+        .map(|(len, buffer)| {
+            let bytes = stream.send_random(&mut random, *buffer, 3 * len % 64, len);
+            (*buffer, 3 * len % 64, bytes)
+        })
+        .collect();
+    for (buffer, offset, bytes) in &sent {
+        let back = stream.wait();
+        assert_ne!(back.buffer, *buffer);
+        assert_eq!(back.data_offset as usize, *offset);
+        assert!(stream.data(&back) == *bytes, "other bytes");
+    }
+    let total: usize = sent.iter().map(|(_, _, bytes)| bytes.len()).sum();
+    assert_eq!(card.counter("bytes_to_card"), total as u64);
+    assert_eq!(card.counter("bytes_from_card"), total as u64);
+    assert_eq!(card.counter("buffers"), sent.len() as u64);
+}
+
+/// The pages that the process has mapped are those whose addresses the card was given.
+fn no_copy_by_cpu() {
+    let card = Card::new();
+    let mut random = Random::seeded();
+    let mut stream = card.open();
+    let buffer = stream.start_empty()[0];
+    let bytes = stream.send_random(&mut random, buffer, 100, 3 * PAGE);
+    let back = stream.wait();
+    assert!(stream.data(&back) == bytes, "other bytes");
+    let transfers = card.transfers();
+    let mut moved = [0, 0];
+    for transfer in &transfers {
+        let mapped = stream.address(transfer.buffer, transfer.offset);
+        assert_eq!(physical(mapped), transfer.address, "{transfer:?}");
+        let wanted = [back.buffer, buffer][usize::from(transfer.to_card)];
+        assert_eq!(transfer.buffer, wanted, "{transfer:?}");
+        moved[usize::from(transfer.to_card)] += transfer.len;
+    }
+    assert_eq!(moved, [bytes.len(); 2]);
+}
+
+/// Interrupts of the card's, by the kernel's own count.
+fn interrupts() -> u64 {
+    let text = read_to_string("/proc/interrupts").unwrap();
+    let line = text.lines().find(|line| line.ends_with("iostream_edu"));
+    let words = line.expect("the card's line").split_whitespace().skip(1);
+    words.map_while(|word| word.parse::<u64>().ok()).sum()
+}
+
+/// Each transfer ends with one.
+fn interrupts_counted() {
+    let card = Card::new();
+    let mut stream = card.open();
+    let buffer = stream.start_empty()[0];
+    let before = interrupts();
+    assert_eq!(card.counter("interrupts"), before);
+    stream.send_random(&mut Random::seeded(), buffer, 0, 2 * PAGE);
+    stream.wait();
+    assert_eq!(interrupts() - before, 4);
+    assert_eq!(card.counter("interrupts") - before, 4);
+    assert_eq!(card.counter("transfers_to_card"), 2);
+    assert_eq!(card.counter("transfers_from_card"), 2);
+}
+
+/// For the device when the driver gets a buffer, for the processor when the client does.
+fn synchronised_each_change() {
+    let card = Card::new();
+    let calls = Calls::count(&[SYNC_FOR_DEVICE, SYNC_FOR_CPU]);
+    let synchronised = || (calls.of(SYNC_FOR_DEVICE), calls.of(SYNC_FOR_CPU));
+    let mut stream = card.open();
+    let (device, cpu) = synchronised();
+    assert_eq!(cpu, 0);
+    let empty = stream.start_empty();
+    assert_eq!(synchronised(), (device, cpu + 15), "given out");
+    stream.send_random(&mut Random::seeded(), empty[0], 0, 8);
+    stream.wait();
+    assert_eq!(synchronised(), (device + 1, cpu + 16), "there and back");
+    // Returned unused: the driver gives it out again.
+    stream.give_back(empty[1]);
+    stream.wait();
+    assert_eq!(synchronised(), (device + 2, cpu + 17), "given back");
+}
+
+/// All that was mapped; the process keeps its memory.
+fn unmapped_at_unbind() {
+    let card = Card::new();
+    let calls = Calls::count(&[MAP, UNMAP]);
+    let mut stream = card.open();
+    let buffer = stream.start_empty()[0];
+    let bytes = stream.send_random(&mut Random::seeded(), buffer, 0, PAGE);
+    let back = stream.wait();
+    assert_eq!((calls.of(MAP), calls.of(UNMAP)), (16, 0));
+    let page = physical(stream.address(back.buffer, 0));
+    let device = device().unwrap();
+    let name = device.file_name().unwrap().to_str().unwrap().to_owned();
+    pci("drivers/iostream_edu/unbind", &name);
+    assert_eq!((calls.of(MAP), calls.of(UNMAP)), (16, 16));
+    assert!(stream.data(&back) == bytes, "the memory has changed");
+    stream.write(back.buffer, 0, b"still there");
+    assert_eq!(
+        stream
+            .buffers
+            .read(back.buffer as usize * stream.stride, 11),
+        b"still there"
+    );
+    assert_eq!(physical(stream.address(back.buffer, 0)), page);
+    drop(stream);
+    pci("drivers/iostream_edu/bind", &name);
+    card.wait_node();
+    round_trip(&card);
+    wait_until("the session's buffers are unmapped", || {
+        (calls.of(MAP), calls.of(UNMAP)) == (32, 32)
+    });
+}
+
+/// What is mapped for one session is so for no other.
+fn unmapped_at_session_end() {
+    let card = Card::new();
+    let calls = Calls::count(&[MAP, UNMAP]);
+    for sessions in 1..4 {
+        drop(card.open());
+        wait_until("the session's buffers are unmapped", || {
+            (calls.of(MAP), calls.of(UNMAP)) == (16 * sessions, 16 * sessions)
+        });
+    }
+}
+
+/// A session of its own, and one page there and back.
+pub fn round_trip(card: &Card) {
+    let mut stream = card.open();
+    let buffer = stream.start_empty()[0];
+    let bytes = stream.send_random(&mut Random::seeded(), buffer, 0, PAGE);
+    let back = stream.wait();
+    assert!(stream.data(&back) == bytes, "other bytes");
+}
+
+/// Of 64 KiB each: one is full, the others as the length of the run allows; the engine takes a tenth
+/// of a second a page.
+fn sixteen_buffers() {
+    let card = Card::new();
+    let mut random = Random::seeded();
+    let mut stream = card.open();
+    let info = stream.session.stream();
+    assert_eq!((info.buffers, info.data_bytes), (16, 65536));
+    let empty = stream.start_empty();
+    let mut sent = Vec::new();
+    for buffer in &empty {
+        let (offset, len) = if sent.is_empty() || long() {
+            (0, 65536)
+        } else {
+            (random.below(61440) as usize, PAGE)
+        };
+        sent.push(stream.send_random(&mut random, *buffer, offset, len));
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    for (sequence, bytes) in sent.iter().enumerate() {
+        let back = stream.wait();
+        assert_eq!(back.sequence, (empty.len() + sequence) as u64);
+        assert!(
+            stream.data(&back) == *bytes,
+            "buffer {sequence} has other bytes"
+        );
+        seen.insert(back.buffer);
+    }
+    assert_eq!(seen.len(), sent.len(), "a buffer came twice");
+    for transfer in card.transfers() {
+        let mapped = stream.address(transfer.buffer, transfer.offset);
+        assert_eq!(physical(mapped), transfer.address, "{transfer:?}");
+    }
+}
+
+/// A card whose engine does not reach all memory, so that the processor would have to copy for it,
+/// is refused.
+fn out_of_reach() {
+    let card = Card::new();
+    let Some(mut monitor) = Monitor::open() else {
+        skip("QEMU's monitor is not there");
+    };
+    unload();
+    monitor.unplug("edu0");
+    assert_eq!(device(), None);
+    // With QEMU's default of 28 bits.
+    monitor.does(r#""device_add", "arguments": {"driver": "edu", "id": "edu0", "bus": "slot0"}"#);
+    wait_until("the card is found", || device().is_some());
+    card.insert_module();
+    let name = device().unwrap().file_name().unwrap().to_owned();
+    let bound = std::fs::write(
+        "/sys/bus/pci/drivers/iostream_edu/bind",
+        name.as_encoded_bytes(),
+    );
+    let node = card.node();
+    // First, that the next clause has a card that is as it should be.
+    unload();
+    monitor.unplug("edu0");
+    monitor.does(PLUG);
+    wait_until("the card is found", || device().is_some());
+    assert_eq!(bound.unwrap_err().raw_os_error(), Some(libc::EIO));
+    assert_eq!(node, None);
+    card.load();
+    round_trip(&card);
+}
+
+/// Puts the card back as `qemu/run` had it.
+pub const PLUG: &str = r#""device_add", "arguments": {"driver": "edu", "id": "edu0",
+    "bus": "slot0", "dma_mask": 18446744073709551615}"#;
+
+/// In the middle of a buffer: when the call returns, the engine is at rest, and nothing moves any
+/// more.
+fn stop_leaves_card_quiet() {
+    let card = Card::new();
+    let mut stream = card.open();
+    let empty = stream.start_empty();
+    stream.send_random(&mut Random::seeded(), empty[0], 0, 65536);
+    stream.send_random(&mut Random::seeded(), empty[1], 0, 65536);
+    wait_until("the card is at work", || card.counter("interrupts") >= 2);
+    // The first is being worked at, so only the second was not taken.
+    assert_eq!(stream.session.stop(), Ok((0, 1)));
+    let told = card.transfers().len();
+    let done = card.counter("transfers_to_card") + card.counter("transfers_from_card");
+    assert!(told as u64 - done <= 1, "{told} told, {done} done");
+    assert!(told < 32);
+    // It works again, with what it had.
+    stream.session.start().unwrap();
+    let again = stream.take_all();
+    assert_eq!(again.len(), 2);
+    let bytes = stream.send_random(&mut Random::seeded(), again[0].buffer, 0, PAGE);
+    let back = stream.wait();
+    assert!(stream.data(&back) == bytes, "other bytes");
+    assert_eq!(card.transfers().len(), told + 2);
+}
+
+/// Draining waits for what is in the card, too.
+fn drain_brings_all_back() {
+    let card = Card::new();
+    let mut stream = card.open();
+    let buffer = stream.start_empty()[0];
+    let bytes = stream.send_random(&mut Random::seeded(), buffer, 0, 2 * PAGE);
+    assert_eq!(stream.session.drain(0), Ok((0, 0)));
+    let back = stream.take().expect("it is there");
+    assert!(stream.data(&back) == bytes, "other bytes");
+}
+
+/// Nothing is lost, and nothing begun meanwhile.
+fn suspend_and_go_on() {
+    let card = Card::new();
+    let mut stream: Stream = card.open();
+    let buffer = stream.start_empty()[0];
+    let bytes = stream.send_random(&mut Random::seeded(), buffer, 0, 3 * PAGE);
+    wait_until("the card is at work", || card.counter("interrupts") >= 1);
+    stream.session.suspend().unwrap();
+    let told = card.transfers().len() as u64;
+    wait_until("the card has done what it was told", || {
+        card.counter("interrupts") == told
+    });
+    assert_eq!(card.transfers().len() as u64, told);
+    stream.session.start().unwrap();
+    let back = stream.wait();
+    assert!(stream.data(&back) == bytes, "other bytes");
+    assert_eq!(card.counter("interrupts"), 6);
+}

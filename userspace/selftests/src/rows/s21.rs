@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! S-21: a module of the kernel is a stream's client.
+
+use rustix::io::Errno;
+
+use crate::clause::{count, Clause};
+use crate::driver::Driver;
+
+pub const CLAUSES: &[Clause] = &[
+    Clause::new("S-21/open-by-name", open_by_name),
+    Clause::new("S-21/no-such-stream", no_such_stream),
+    Clause::new("S-21/one-client", one_client),
+    Clause::new("S-21/driver-refuses", driver_refuses),
+    Clause::new("S-21/receives", receives),
+    Clause::new("S-21/dropped-goes-back", dropped_goes_back),
+    Clause::new("S-21/sends", sends),
+    Clause::new("S-21/both-ways", both_ways),
+    Clause::new("S-21/only-reads-in-output-mode", only_reads),
+    Clause::new("S-21/wait", wait),
+    Clause::new("S-21/callback", callback),
+    Clause::new("S-21/suspend-and-stop", suspend_and_stop),
+    Clause::new("S-21/mode", mode),
+    Clause::new("S-21/notices", notices),
+    Clause::new("S-21/buffers-added", buffers_added),
+    Clause::new("S-21/buffer-outlives-the-session", buffer_outlives),
+    Clause::new("S-21/driver-removed", driver_removed),
+    Clause::new("S-21/next-client-starts-clean", next_starts_clean),
+];
+
+const OPEN: &str = "open selftest";
+
+/// A driver, and a client that has its stream open.
+fn opened(plan: &str) -> (Driver, Driver) {
+    let pair = (Driver::stream(plan), Driver::client());
+    pair.1.does(OPEN);
+    pair
+}
+
+fn send(driver: &Driver, seed: u64, len: u64) {
+    driver.does("take");
+    let id = driver.log("id");
+    driver.does(&format!("fill {id} {seed} 0 {len}"));
+    driver.does(&format!("range {id} 0 {len}"));
+    driver.does(&format!("send {id}"));
+}
+
+fn sum(seed: u64, len: u64) -> u64 {
+    (0..len).map(|i| (seed + i) & 0xff).sum()
+}
+
+fn open_by_name() {
+    let driver = Driver::stream("output 4 4096");
+    let client = Driver::client();
+    let (opens, closes) = (driver.log("opens"), driver.log("closes"));
+    client.does(OPEN);
+    assert_eq!(driver.log("opens"), opens + 1);
+    assert_eq!(driver.attribute("sessions"), 1);
+    client.does("close");
+    assert_eq!(driver.log("closes"), closes + 1);
+    assert_eq!(driver.attribute("sessions"), 0);
+    for _ in 0..count(500) {
+        client.does(OPEN);
+        client.does("close");
+    }
+}
+
+fn no_such_stream() {
+    let client = Driver::client();
+    client.fails("open nobody", Errno::NOENT);
+    client.fails("open it2way", Errno::NOTTY);
+    client.fails("open iostream", Errno::NOTTY);
+    let driver = Driver::stream("output 4 4096");
+    driver.does("unpublish");
+    client.fails(OPEN, Errno::NOENT);
+}
+
+/// A process is a client like the module, and the reverse.
+fn one_client() {
+    let (driver, client) = opened("output 4 4096");
+    assert_eq!(driver.try_open().err(), Some(Errno::BUSY));
+    client.does("close");
+    let session = driver.open();
+    client.fails(OPEN, Errno::BUSY);
+    drop(session);
+    client.does(OPEN);
+}
+
+fn driver_refuses() {
+    let driver = Driver::stream("output 4 4096");
+    let client = Driver::client();
+    driver.does("fail open 71");
+    client.fails(OPEN, Errno::PROTO);
+    driver.does("fail open 0");
+    client.does(OPEN);
+}
+
+fn receives() {
+    let (driver, client) = opened("output 4 4096 control=8");
+    client.fails("receive", Errno::NODATA);
+    client.does("start");
+    for round in 0..50 {
+        send(&driver, round, 100 + round);
+        client.does("receive");
+        assert_eq!(client.log("len"), 100 + round);
+        assert_eq!(client.log("sum"), sum(round, 100 + round));
+        assert_eq!(client.log("sequence"), round);
+        client.does("send");
+    }
+}
+
+/// Those in the client's hands are not the driver's; the others are, once it receives again.
+fn dropped_goes_back() {
+    let (driver, client) = opened("output 4 64");
+    client.does("start");
+    (0..4).for_each(|seed| send(&driver, seed, 10));
+    (0..4).for_each(|_| client.does("receive"));
+    driver.fails("take", Errno::NOSPC);
+    client.does("drop");
+    client.does("drop");
+    client.fails("receive", Errno::NODATA);
+    (0..2).for_each(|seed| send(&driver, seed, 10));
+    driver.fails("take", Errno::NOSPC);
+}
+
+fn sends() {
+    let (driver, client) = opened("input 3 64");
+    client.does("start");
+    for round in 0..50 {
+        for _ in 0..3 {
+            client.does("take");
+            client.does(&format!("fill {round} 40"));
+        }
+        client.fails("take", Errno::NODATA);
+        (0..3).for_each(|_| client.does("send"));
+        for _ in 0..3 {
+            driver.does("receive");
+            assert_eq!(driver.log("sum"), sum(round, 40));
+        }
+        driver.does("release-all");
+        driver.fails("receive", Errno::NODATA);
+    }
+}
+
+fn both_ways() {
+    let (driver, client) = opened("input-output 2 64");
+    client.does("start");
+    driver.does("take");
+    driver.does(&format!("send {}", driver.log("id")));
+    driver.does("auto echo");
+    client.does("take");
+    assert_eq!(client.log("len"), 0, "a buffer to fill");
+    for round in 0..50 {
+        client.does(&format!("fill {round} 40"));
+        client.does("send");
+        // The driver answered in that call.
+        client.does("receive");
+        assert_eq!(client.log("sum"), 255 * 40 - sum(round, 40));
+    }
+}
+
+fn only_reads() {
+    let (driver, client) = opened("output 2 64");
+    client.does("start");
+    client.fails("take", Errno::INVAL);
+    send(&driver, 1, 10);
+    client.does("receive");
+    client.fails("fill 1 10", Errno::ACCESS);
+}
+
+fn wait() {
+    let (driver, client) = opened("output 2 64");
+    client.does("start");
+    client.fails("wait 10", Errno::TIMEDOUT);
+    for seed in 0..20 {
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| client.tell("wait 20000"));
+            send(&driver, seed, 10);
+            assert_eq!(waiter.join().unwrap(), Ok(()));
+        });
+        client.does("receive");
+        client.does("send");
+    }
+    // The stop of somebody else's ends it.
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| client.tell("wait 20000"));
+        std::fs::write(driver.sysfs().join("state"), "stopped").unwrap();
+        assert_eq!(waiter.join().unwrap(), Err(Errno::SHUTDOWN));
+    });
+    client.fails("receive", Errno::SHUTDOWN);
+}
+
+fn callback() {
+    let (driver, client) = opened("output 2 64");
+    client.does("start");
+    let before = client.log("calls");
+    client.does("watch");
+    client.wait_for("calls", |calls| calls == before + 1);
+    // Only who found nothing is told.
+    send(&driver, 1, 10);
+    client.does("receive");
+    assert_eq!(client.log("calls"), before + 1);
+    for round in 2..20 {
+        client.fails("receive", Errno::NODATA);
+        client.does("send");
+        send(&driver, round, 10);
+        client.wait_for("calls", |calls| calls == before + round);
+        client.does("receive");
+    }
+    let before = client.log("calls");
+    driver.does("unpublish");
+    client.wait_for("calls", |calls| calls > before);
+}
+
+fn suspend_and_stop() {
+    let (driver, client) = opened("output 4 64");
+    client.fails("suspend", Errno::BADFD);
+    client.does("start");
+    client.fails("start", Errno::ALREADY);
+    send(&driver, 1, 10);
+    client.does("suspend");
+    client.does("receive");
+    client.does("start");
+    send(&driver, 2, 10);
+    send(&driver, 3, 10);
+    client.does("stop");
+    assert_eq!(client.log("count"), 2, "discarded");
+    client.fails("receive", Errno::SHUTDOWN);
+    client.does("start");
+    send(&driver, 4, 10);
+    client.does("receive");
+    assert_eq!(client.log("sum"), sum(4, 10));
+    client.does("drain 1000");
+}
+
+fn mode() {
+    let (_driver, client) = opened("shared-output 2 64");
+    client.does("mode 1");
+    client.does("take");
+    client.does("fill 1 10");
+    client.fails("mode 0", Errno::BUSY);
+    client.does("close");
+    let (_driver, client) = opened("output 2 64");
+    client.fails("mode 1", Errno::OPNOTSUPP);
+}
+
+fn notices() {
+    let (driver, client) = opened("input 2 64");
+    client.does("notice 77");
+    driver.wait_for("last_token", |token| token == 77);
+    driver.does("fail sync 71");
+    client.fails("sync 78", Errno::PROTO);
+    assert_eq!(driver.log("last_token"), 78);
+}
+
+fn buffers_added() {
+    let (driver, client) = opened("input 2 64 queue=5");
+    client.does("start");
+    (0..2).for_each(|_| client.does("take"));
+    client.fails("take", Errno::NODATA);
+    driver.does("add 3");
+    client.does("buffers");
+    assert_eq!(client.log("count"), 5);
+    for _ in 0..3 {
+        client.does("take");
+        client.does("fill 1 64");
+    }
+    client.fails("take", Errno::NODATA);
+}
+
+/// Its memory stays; it cannot be sent in the next session.
+fn buffer_outlives() {
+    let (driver, client) = opened("output 2 64");
+    client.does("start");
+    send(&driver, 1, 10);
+    client.does("receive");
+    driver.does("unpublish");
+    client.fails("send", Errno::NODEV);
+    client.does("close");
+    client.fails("drop", Errno::NXIO);
+}
+
+fn driver_removed() {
+    let (driver, client) = opened("output 2 64");
+    client.does("start");
+    send(&driver, 1, 10);
+    driver.does("unpublish");
+    // What waits is still received.
+    client.does("receive");
+    assert_eq!(client.log("sum"), sum(1, 10));
+    for (command, errno) in [
+        ("receive", Errno::NODEV),
+        ("wait 1000", Errno::NODEV),
+        ("start", Errno::NODEV),
+        ("stop", Errno::NODEV),
+        ("notice 1", Errno::NODEV),
+        ("sync 1", Errno::NODEV),
+        ("buffers", Errno::NODEV),
+    ] {
+        client.fails(command, errno);
+    }
+    // The name is free, for another, while this client still has the old one.
+    let next = Driver::stream("output 2 64");
+    client.fails("receive", Errno::NODEV);
+    drop(next.open());
+}
+
+fn next_starts_clean() {
+    let (driver, client) = opened("input 2 64");
+    client.does("start");
+    client.does("take");
+    client.does("fill 1 64");
+    client.does("send");
+    client.does("close");
+    client.does(OPEN);
+    driver.fails("receive", Errno::NODATA);
+    client.does("start");
+    for _ in 0..2 {
+        client.does("take");
+        assert_eq!((client.log("len"), client.log("sum")), (0, 0));
+    }
+    client.fails("take", Errno::NODATA);
+}
