@@ -86,7 +86,7 @@ impl<M: Memory> Consumer<M> {
         let mut consumer = unsafe { Self::new(memory, geometry) };
         // INVARIANT: The one division of a consumer's life; nothing is known of the producer yet.
         consumer.pos = pos;
-        consumer.offset = (pos % geometry.data_bytes()) as usize;
+        consumer.offset = pos.checked_rem(geometry.data_bytes()).unwrap_or(0) as usize;
         consumer.peer = pos;
         consumer.published = pos;
         consumer.refresh()?;

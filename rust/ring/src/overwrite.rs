@@ -55,7 +55,7 @@ impl<M: Memory> OverwriteReader<M> {
             memory,
             geometry,
             pos,
-            offset: (pos % geometry.data_bytes()) as usize,
+            offset: pos.checked_rem(geometry.data_bytes()).unwrap_or(0) as usize,
             gap: 0,
             bad: None,
             corrupt: 0,

@@ -101,7 +101,7 @@ impl<M: Memory> Producer<M> {
         let mut producer = unsafe { Self::new(memory, geometry, false) };
         // INVARIANT: Checked right above; the one division of a producer's life.
         producer.pos = pos;
-        producer.offset = (pos % geometry.data_bytes()) as usize;
+        producer.offset = pos.checked_rem(geometry.data_bytes()).unwrap_or(0) as usize;
         producer.peer = peer;
         producer.published = pos;
         // The previous producer may have died between publishing and waking: the consumer may

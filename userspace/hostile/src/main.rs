@@ -142,7 +142,7 @@ fn run_class(class: &Class, options: &Options, log: &KernelLog, victim: &victim:
         let mut round = Round {
             seed,
             // Each class has numbers of its own.
-            random: Random::new(seed ^ u64::from(u32::from(class.letter)) << 32),
+            random: Random::new(seed ^ (u64::from(u32::from(class.letter)) << 32)),
             victim,
             cases: 0,
         };

@@ -25,7 +25,7 @@ fn words(sequence: u64, len: u64) -> impl Iterator<Item = u64> {
     let body = (HEAD..len).step_by(8).map(move |at| {
         u64::from_le_bytes(std::array::from_fn(|i| (sequence + at + i as u64) as u8))
     });
-    let second = len | u64::from(checksum(sequence, len)) << 32;
+    let second = len | (u64::from(checksum(sequence, len)) << 32);
     [sequence, second].into_iter().chain(body)
 }
 

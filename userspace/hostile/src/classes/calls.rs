@@ -105,7 +105,7 @@ impl Arena {
             // Half of it is there.
             5 => self.end() - 4,
             6 => 8,
-            _ => round.random.next() as usize | 1 << 63,
+            _ => round.random.next() as usize | (1 << 63),
         }
     }
 }
@@ -140,13 +140,13 @@ fn some_session(round: &mut Round<'_>) -> Session {
 fn number(round: &mut Round<'_>, session: &Session, arena: &Arena) {
     let call = round.random.pick(&CALLS);
     let number = match round.random.below(4) {
-        0 => call ^ 1 << round.random.below(32),
-        1 => call & 0xff | (round.random.next() as u32) << 8,
-        2 => u32::from(b'j') << 8 | 0x18 + round.random.below(0xe0) as u32,
+        0 => call ^ (1 << round.random.below(32)),
+        1 => call & 0xff | ((round.random.next() as u32) << 8),
+        2 => (u32::from(b'j') << 8) | (0x18 + round.random.below(0xe0) as u32),
         _ => round.random.next() as u32,
     };
     // Those that files have in common are not ours to refuse; their type is not ours, either.
-    if CALLS.contains(&number) || number >> 8 & 0xff != u32::from(b'j') {
+    if CALLS.contains(&number) || (number >> 8) & 0xff != u32::from(b'j') {
         return;
     }
     let result = sys::ioctl(session.fd, number, arena.good(ARGUMENT));
@@ -254,8 +254,8 @@ fn set_up(round: &mut Round<'_>) -> iostream_setup {
             0 => setup.flags = value as u32,
             1 => setup.endpoint = value as u32,
             // Few that would be granted: what can be had is a matter of class H.
-            2 => setup.output_bytes = value | 1 << 27,
-            3 => setup.input_bytes = value | 1 << 27,
+            2 => setup.output_bytes = value | (1 << 27),
+            3 => setup.input_bytes = value | (1 << 27),
             4 => setup.source_min_bytes = value as u32,
             5 => setup.source_max_bytes = value as u32,
             6 => setup.source_rate = value,

@@ -67,7 +67,7 @@ impl Stream {
     /// Puts one entry of `len` bytes into the input queue, a descriptor's words first.
     fn send(&self, descriptor: &iostream_descriptor, len: u64) {
         let pos = self.input.consumer_pos().load(Acquire);
-        let pair = |low: u32, high: u32| u64::from(low) | u64::from(high) << 32;
+        let pair = |low: u32, high: u32| u64::from(low) | (u64::from(high) << 32);
         let words = [
             len,
             pair(descriptor.buffer, descriptor.flags),

@@ -145,9 +145,9 @@ fn step(round: &mut Round<'_>, net: &mut Net) {
 fn poll_with_eventfd(context: usize, fd: Fd, eventfd: Fd) {
     // struct iocb: a poll request, with the flag and the descriptor for the eventfd.
     let mut request = [0_u64; 8];
-    request[2] = 5 | (fd as u64) << 32;
+    request[2] = 5 | ((fd as u64) << 32);
     request[3] = libc::POLLIN as u64;
-    request[7] = 1 | (eventfd as u64) << 32;
+    request[7] = 1 | ((eventfd as u64) << 32);
     let list = [request.as_ptr() as usize];
     let _ = sys::call(libc::SYS_io_submit, &[context, 1, list.as_ptr() as usize]);
     let mut done = [0_u64; 4 * 16];

@@ -86,7 +86,9 @@ fn whatever_the_state() {
         |_| {},
         |session| session.start().unwrap(),
         |session| session.suspend().unwrap(),
-        |session| drop(session.stop().unwrap()),
+        |session| {
+            session.stop().unwrap();
+        },
     ];
     for (token, step) in (1..).zip(steps) {
         step(&session);

@@ -404,8 +404,8 @@ fn every_order() {
         "iostream_loopback",
         "iostream_ticker",
     ];
-    let mut rounds = 0;
-    for order in (0..24_usize).step_by(if long() { 1 } else { 5 }) {
+    let orders = (0..24_usize).step_by(if long() { 1 } else { 5 });
+    for (round, order) in orders.enumerate() {
         let mut left = NAMES.to_vec();
         let mut rest = order;
         let order: Vec<&'static str> = (0..4)
@@ -421,11 +421,7 @@ fn every_order() {
         assert!(!remove("iostream").status.success(), "in use");
         // Backwards and forwards in turn.
         while !modules.is_empty() {
-            let at = if rounds % 2 == 0 {
-                0
-            } else {
-                modules.len() - 1
-            };
+            let at = if round % 2 == 0 { 0 } else { modules.len() - 1 };
             modules.remove(at).unload();
         }
         for stream in streams {
@@ -435,7 +431,6 @@ fn every_order() {
         // After what waits.
         while ticker.read(&mut [0; 8]).is_ok() {}
         assert_eq!(ticker.read(&mut [0; 8]), Err(Errno::NODEV));
-        rounds += 1;
     }
 }
 

@@ -156,7 +156,9 @@ fn end_of_file() {
     reads(&session, 100, &[]);
     session.start().unwrap();
     let read = || session.read(&mut [0; 10]);
-    let stop = || drop(session.stop().unwrap());
+    let stop = || {
+        session.stop().unwrap();
+    };
     assert_eq!(woken_by(libc::SYS_read, read, stop), Ok(0));
 }
 
@@ -238,7 +240,9 @@ fn write_stopped() {
     let session = driver.open();
     session.write_entry(&[0; 10]);
     let write = || session.write(&[0; 10]);
-    let stop = || drop(session.stop().unwrap());
+    let stop = || {
+        session.stop().unwrap();
+    };
     assert_eq!(woken_by(libc::SYS_write, write, stop), Err(Errno::SHUTDOWN));
     session.start().unwrap();
     // The stop gave back what was sent.
