@@ -93,7 +93,9 @@ impl Card {
 
     /// Waits until the driver has found the card.
     pub fn wait_node(&self) {
-        wait_until("the card's node is there", || self.node().is_some());
+        // In /dev it comes a moment after sysfs.
+        let is_there = || self.node().is_some_and(|node| node.exists());
+        wait_until("the card's node is there", is_there);
     }
 
     /// The card's node.
