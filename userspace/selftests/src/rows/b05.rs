@@ -77,7 +77,8 @@ fn charged_to_the_opener() {
     let before = group.current();
     let session = Session::new(sink(16 * MIB));
     let after = group.current();
-    assert!(after >= before + 16 * MIB, "{before} before, {after} after");
+    // Each processor charges up to 64 pages ahead, which count as taken before.
+    assert!(after >= before + 15 * MIB, "{before} before, {after} after");
     assert!(after < before + 18 * MIB, "{before} before, {after} after");
     // At the first touch nothing more is taken: the pages are there.
     let data = session.map_writable(crate::raw::INPUT, crate::raw::Area::Data);

@@ -26,7 +26,8 @@ fn charged_to_the_opener() {
     let before = group.current();
     let session = driver.open();
     let after = group.current();
-    assert!(after >= before + 16 * MIB, "{before} before, {after} after");
+    // Each processor charges up to 64 pages ahead, which count as taken before.
+    assert!(after >= before + 15 * MIB, "{before} before, {after} after");
     assert!(after < before + 18 * MIB, "{before} before, {after} after");
     let map = session.try_map_buffers(0..16, Prot::READ).unwrap();
     for at in (0..map.len()).step_by(4096) {
@@ -44,7 +45,8 @@ fn added_charged() {
     driver.does("add 15");
     assert!(group.current() < before + MIB);
     assert_eq!(session.stream().buffers, 16);
-    assert!(group.current() >= before + 15 * MIB);
+    // Less what was charged ahead.
+    assert!(group.current() >= before + 14 * MIB);
 }
 
 /// Who has no memory gets ENOMEM, and is not killed; the stream goes on for others.
