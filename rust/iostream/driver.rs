@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a driver's author needs: this page, [`Producer`] and [`Consumer`].
+//! What a driver's author needs: this page, and [`Producer`] and [`Consumer`] for queues of entries
+//! or [`Stream`](crate::Stream) for buffers that travel.
 //!
-//! A driver describes its node ([`Config`]), makes its ports ([`Ports`]), keeps the ends of the
-//! queues that it wants to use, and publishes the node ([`Registration`]). Dropping the
-//! registration takes everything back, whoever has the node open.
+//! A driver describes its node ([`Config`]), makes its ends ([`Ports::new`],
+//! [`Stream::new`](crate::Stream::new)), keeps those that it wants to use, and publishes the node
+//! ([`Registration`]). Dropping the registration takes everything back, whoever has the node open.
 //!
-//! # A source in 40 lines
+//! # Two whole drivers
 //!
-//! `rust/drivers/iostream_ticker.rs` is a whole driver: a timer that produces in interrupt context.
-//! The README prints it and the tests run it.
+//! `rust/drivers/iostream_ticker.rs` has a queue: a timer that produces in interrupt context.
+//! `rust/drivers/template/iostream_example.rs` has a stream, and is what a driver of your own begins
+//! with. The README prints both, and the tests build and run them.
 //!
 //! # What callbacks may do
 //!
