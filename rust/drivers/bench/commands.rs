@@ -6,13 +6,15 @@
 //! publish NAME OUTPUT-BYTES INPUT-BYTES    unpublish
 //! produce COUNT BYTES BATCH SPINS          make entries; BATCH of them a publication
 //! consume COUNT BATCH SPINS                take entries; BATCH of them a publication
+//! publish-stream NAME BUFFERS BYTES        a stream with buffers of so many bytes, whole pages
+//! stream COUNT SPINS                       send buffers
 //! stamp                                    make one entry that holds the time
 //! eventfd DESCRIPTOR                       take an eventfd
 //! signal                                   signal it, and note the time
 //! ```
 //!
-//! A capacity of 0 means no such queue. SPINS: how often to look at a full or empty queue before
-//! going to sleep. The first eight bytes of an entry are its number, counted
+//! A capacity of 0 means no such queue. SPINS: how often to look at a full or empty queue, or for a
+//! buffer that is free, before going to sleep. The first eight bytes of an entry are its number, counted
 //! from 0 in each command; the others are as they were when the module was loaded, so that making
 //! an entry costs one copy and nothing else.
 
@@ -87,6 +89,21 @@ pub(crate) fn run(node: &BenchNode, text: &str) -> Result {
             let mut done = consume(consumer, count, batch, spins)?;
             done.time_ns = now().wrapping_sub(begun);
             *node.input.lock() = done;
+            Ok(())
+        }
+        "publish-stream" => {
+            let name = words.word()?;
+            let name = CString::try_from_fmt(fmt!("{name}"))?;
+            let buffers = u32::try_from(words.number()?).map_err(|_| EINVAL)?;
+            let bytes = u32::try_from(words.number()?).map_err(|_| EINVAL)?;
+            node.stream.publish(&name, buffers, bytes)
+        }
+        "stream" => {
+            let (count, spins) = (words.number()?, words.number()?);
+            let begun = now();
+            let mut done = node.stream.send(count, spins)?;
+            done.time_ns = now().wrapping_sub(begun);
+            *node.output.lock() = done;
             Ok(())
         }
         "stamp" => {

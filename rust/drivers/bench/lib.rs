@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The kernel's half of the benchmarks: a node whose queues are filled and drained flat out.
+//! The kernel's half of the benchmarks: nodes whose queues and stream are filled and drained flat
+//! out.
 //!
 //! Write a command to `/sys/kernel/debug/iostream_bench/control`; it runs in the caller's thread,
 //! as a BPF program does that is run with `BPF_PROG_TEST_RUN`. Read the file for what the last
@@ -9,6 +10,7 @@
 mod commands;
 mod eventfd;
 mod node;
+mod stream;
 
 use kernel::{debugfs, fmt, prelude::*, sync::Arc, uaccess::UserSliceReader};
 

@@ -11,7 +11,7 @@ use kernel::{
     sync::{new_mutex, Mutex},
 };
 
-use crate::eventfd::EventFd;
+use crate::{eventfd::EventFd, stream::StreamNode};
 
 /// What the last command of a direction did.
 #[derive(Clone, Copy, Default)]
@@ -35,6 +35,9 @@ pub(crate) struct BenchNode {
     pub(crate) eventfd: Mutex<Option<EventFd>>,
     #[pin]
     registration: Mutex<Option<Registration<NoCallbacks>>>,
+    /// A node of its own.
+    #[pin]
+    pub(crate) stream: StreamNode,
     #[pin]
     pub(crate) output: Mutex<Done>,
     #[pin]
@@ -48,6 +51,7 @@ impl BenchNode {
             consumer <- new_mutex!(None),
             eventfd <- new_mutex!(None),
             registration <- new_mutex!(None),
+            stream <- StreamNode::new(),
             output <- new_mutex!(Done::default()),
             input <- new_mutex!(Done::default()),
         })
@@ -71,8 +75,9 @@ impl BenchNode {
         Ok(())
     }
 
-    /// Removes the node.
+    /// Removes the node, and that of the stream.
     pub(crate) fn unpublish(&self) {
+        self.stream.unpublish();
         let registration = take(&mut *self.registration.lock());
         drop(registration);
         *self.producer.lock() = None;

@@ -15,6 +15,8 @@ mod messages;
 mod node;
 mod output;
 mod split;
+mod streams;
+mod uring;
 
 use iostream_bench::{
     comparison, median, quantile, Contender, Harness, Record, Result, Samples, Side, Sized,
@@ -32,6 +34,7 @@ fn main() -> Result<()> {
     output_queues(&harness)?;
     input_queues(&harness)?;
     other_means(&harness)?;
+    buffers(&harness)?;
     sleepers(&harness)?;
     counted(&harness)?;
     growth::run(&harness)
@@ -137,6 +140,48 @@ fn other_means(harness: &Harness) -> Result<()> {
     };
     let name = "64-byte messages, each sent on its own";
     harness.compare("G-6", name, "messages/s", ours(flow), peers.into())
+}
+
+/// G-7: large buffers, against copies.
+fn buffers(harness: &Harness) -> Result<()> {
+    /// Buffers of the warm-up.
+    const FIRST: u64 = 2000;
+    if !harness.wants("G-7") {
+        return Ok(());
+    }
+    let settings = format!(
+        "{} buffers, each sent on its own; dequeue_wait, {} looks before it sleeps",
+        streams::BUFFERS,
+        output::SPIN
+    );
+    let mut sized = Sized::new(FIRST);
+    let ours = Contender::ours(settings, move || sized.rate(streams::ours));
+    let mut sized = Sized::new(FIRST);
+    let mut read = Contender::peer("read(2)", "read(2)")
+        .at("of the same stream", move || sized.rate(streams::by_copy));
+    for source in streams::Source::ALL {
+        let mut sized = Sized::new(FIRST);
+        read = read.at(format!("of {}", source.name()), move || {
+            sized.rate(|count| streams::read(source, count))
+        });
+    }
+    let mut uring = Contender::peer("io_uring", "io_uring");
+    for source in streams::Source::ALL {
+        for submission in uring::Submission::ALL {
+            let settings = format!(
+                "READ_FIXED of {}, {} in flight, {}",
+                source.name(),
+                streams::BUFFERS,
+                submission.name()
+            );
+            let mut sized = Sized::new(FIRST);
+            uring = uring.at(settings, move || {
+                sized.rate(|count| uring::read(source, submission, count))
+            });
+        }
+    }
+    let name = "buffers of 64 KiB, one word of each page read";
+    harness.compare("G-7", name, "buffers/s", ours, vec![read, uring])
 }
 
 /// G-8: how soon a sleeper runs.

@@ -4,6 +4,7 @@
 
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::path::{Path, PathBuf};
 
 use iostream::Session;
 use iostream_bench::Result;
@@ -45,21 +46,37 @@ pub fn done() -> Result<(Done, Done)> {
 
 /// Publishes the node with queues of these sizes and opens it; 0: none.
 pub fn open(output_bytes: u64, input_bytes: u64) -> Result<Session> {
-    open_named("bench", output_bytes, input_bytes)
+    tell(&format!("publish bench {output_bytes} {input_bytes}"))?;
+    Ok(Session::open(device_of(&find("bench")?)?)?)
 }
 
-fn open_named(name: &str, output_bytes: u64, input_bytes: u64) -> Result<Session> {
-    tell(&format!("publish {name} {output_bytes} {input_bytes}"))?;
+const STREAM: &str = "bench-stream";
+
+/// Publishes the stream with so many buffers of that size; returns the path of its node.
+pub fn publish_stream(buffers: usize, bytes: usize) -> Result<PathBuf> {
+    tell(&format!("publish-stream {STREAM} {buffers} {bytes}"))?;
+    device_of(&find(STREAM)?)
+}
+
+/// Has the stream, which is open, run.
+pub fn start_stream() -> Result<()> {
+    Ok(std::fs::write(find(STREAM)?.join("state"), "running")?)
+}
+
+/// The folder of a node in sysfs.
+fn find(name: &str) -> Result<PathBuf> {
     for entry in std::fs::read_dir("/sys/class/iostream")? {
-        let entry = entry?;
-        let found = std::fs::read_to_string(entry.path().join("name"))?;
-        if found.trim() == name {
-            return Ok(Session::open(
-                std::path::Path::new("/dev").join(entry.file_name()),
-            )?);
+        let path = entry?.path();
+        if std::fs::read_to_string(path.join("name"))?.trim() == name {
+            return Ok(path);
         }
     }
     Err(format!("there is no node called {name}").into())
+}
+
+fn device_of(folder: &Path) -> Result<PathBuf> {
+    let file = folder.file_name().ok_or("a node without a name")?;
+    Ok(Path::new("/dev").join(file))
 }
 
 /// The sum of the numbers of so many entries.

@@ -185,7 +185,7 @@ pub const SPIN: u32 = 2000;
 /// Entries that our consumer takes before it tells of the room.
 const CONSUMER_BATCH: u64 = 500;
 /// Longer than anything takes: what does not come by then never will.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How libbpf is asked for entries.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

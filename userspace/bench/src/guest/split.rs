@@ -4,10 +4,11 @@
 
 use std::time::Instant;
 
+use iostream::{OutputStream, Session};
 use iostream_bench::{pin_to, Harness, Result};
 
-use crate::node;
 use crate::output::Flow;
+use crate::{node, streams};
 
 /// A ring that holds all entries.
 const RING_BYTES: u64 = 64 << 20;
@@ -54,5 +55,39 @@ pub fn run(harness: &Harness) -> Result<()> {
         let m = |v: &[f64]| v.iter().copied().fold(f64::INFINITY, f64::min);
         println!("{entry_bytes} x {batch}: produce {:.0} ns, consume {:.0} ns in a batch, {:.0} ns one by one", m(&produce), m(&consume), m(&single));
     }
+    buffers(harness)
+}
+
+/// Nanoseconds a buffer of 64 KiB for sending alone and for receiving and returning alone.
+fn buffers(harness: &Harness) -> Result<()> {
+    const BUFFERS: usize = 256;
+    let (mut send, mut receive) = (Vec::new(), Vec::new());
+    for _ in 0..harness.pairs() {
+        let path = node::publish_stream(BUFFERS, streams::BUFFER_BYTES)?;
+        let mut stream = OutputStream::from_session(Session::open(path)?)?;
+        stream.start()?;
+        // At first buffers are free, and each page is touched for the first time.
+        for round in 0..8 {
+            node::tell(&format!("stream {BUFFERS} 0"))?;
+            let sent = node::done()?.0.time_ns as f64;
+            let mut arrived = streams::Arrived::default();
+            let begun = Instant::now();
+            for _ in 0..BUFFERS {
+                arrived.add(&stream.dequeue()?);
+            }
+            let received = begun.elapsed().as_nanos() as f64;
+            arrived.check(BUFFERS as u64, node::sum_of(BUFFERS as u64))?;
+            if round > 0 {
+                send.push(sent / BUFFERS as f64);
+                receive.push(received / BUFFERS as f64);
+            }
+        }
+    }
+    let least = |values: &[f64]| values.iter().copied().fold(f64::INFINITY, f64::min);
+    println!(
+        "buffers: send {:.0} ns, receive and return {:.0} ns",
+        least(&send),
+        least(&receive)
+    );
     Ok(())
 }

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A stream whose buffers are sent flat out: the first word of each page is the buffer's number.
+
+use core::mem::take;
+
+use iostream::{stream, Buffer, Config, Driver, Error, Registration, Stop, Stream, StreamConfig};
+use kernel::{
+    page::PAGE_SIZE,
+    prelude::*,
+    sync::{new_condvar, new_mutex, Arc, CondVar, Mutex},
+};
+
+use crate::node::Done;
+
+/// Where the command sleeps until the client returns a buffer, or goes.
+#[pin_data]
+struct Bell {
+    #[pin]
+    rung: Mutex<u64>,
+    #[pin]
+    changed: CondVar,
+}
+
+impl Bell {
+    fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            rung <- new_mutex!(0),
+            changed <- new_condvar!(),
+        })
+    }
+
+    fn ring(&self) {
+        let mut rung = self.rung.lock();
+        *rung = rung.wrapping_add(1);
+        self.changed.notify_all();
+    }
+
+    /// How often it has rung: for [`Self::wait`], before the look that finds nothing.
+    fn count(&self) -> u64 {
+        *self.rung.lock()
+    }
+
+    /// Sleeps until it has rung since `count`.
+    fn wait(&self, count: u64) -> Result {
+        let mut rung = self.rung.lock();
+        while *rung == count {
+            if self.changed.wait_interruptible(&mut rung) {
+                return Err(EINTR);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Tells the command.
+struct Returns(Arc<Bell>);
+
+impl Driver for Returns {
+    fn room_available(&self) {
+        self.0.ring();
+    }
+
+    fn stop(&self, _how: Stop) {
+        self.0.ring();
+    }
+
+    fn closed(&self) {
+        self.0.ring();
+    }
+}
+
+/// A node with a stream, while there is one.
+#[pin_data]
+pub(crate) struct StreamNode {
+    #[pin]
+    stream: Mutex<Option<Stream<stream::Output>>>,
+    #[pin]
+    registration: Mutex<Option<Registration<Returns>>>,
+    bell: Arc<Bell>,
+}
+
+impl StreamNode {
+    pub(crate) fn new() -> impl PinInit<Self, kernel::error::Error> {
+        try_pin_init!(Self {
+            stream <- new_mutex!(None),
+            registration <- new_mutex!(None),
+            bell: Arc::pin_init(Bell::new(), GFP_KERNEL)?,
+        })
+    }
+
+    /// Publishes the node anew; `bytes` of data in a buffer, which are whole pages.
+    pub(crate) fn publish(&self, name: &CStr, buffers: u32, bytes: u32) -> Result {
+        self.unpublish();
+        if bytes as usize % PAGE_SIZE != 0 {
+            return Err(EINVAL);
+        }
+        let config = StreamConfig::output(buffers, bytes)?;
+        let (ports, stream) = Stream::new(Config::new(name), config)?;
+        let registration = Registration::new(ports, Returns(self.bell.clone()))?;
+        *self.registration.lock() = Some(registration);
+        *self.stream.lock() = Some(stream);
+        Ok(())
+    }
+
+    /// Removes the node.
+    pub(crate) fn unpublish(&self) {
+        let registration = take(&mut *self.registration.lock());
+        drop(registration);
+        *self.stream.lock() = None;
+    }
+
+    /// Sends `count` buffers; looks `spins` times for one that is free before it sleeps.
+    pub(crate) fn send(&self, count: u64, spins: u64) -> Result<Done> {
+        let mut stream = self.stream.lock();
+        let stream = Option::as_mut(&mut stream).ok_or(ENXIO)?;
+        let mut done = Done::default();
+        while done.entries < count {
+            let mut buffer = self.take(stream, spins)?;
+            for page in buffer.data_mut().chunks_exact_mut(PAGE_SIZE) {
+                if let Some(word) = page.first_chunk_mut() {
+                    *word = done.entries.to_ne_bytes();
+                }
+                done.sum = done.sum.wrapping_add(done.entries);
+            }
+            buffer.set_data_range(0, buffer.data_bytes())?;
+            stream.send(buffer)?;
+            done.entries += 1;
+        }
+        Ok(done)
+    }
+
+    /// A buffer that the client does not have.
+    fn take(
+        &self,
+        stream: &mut Stream<stream::Output>,
+        spins: u64,
+    ) -> Result<Buffer<stream::Output>> {
+        let mut looks = 0;
+        loop {
+            // Who finds none in `take` is armed by that, and then the client has to notify.
+            if looks < spins && stream.queued()?.1 == 0 && stream.free_buffers()? == 0 {
+                looks += 1;
+                core::hint::spin_loop();
+                continue;
+            }
+            let rung = self.bell.count();
+            match stream.take() {
+                Err(Error::Full) => self.bell.wait(rung)?,
+                taken => return Ok(taken?),
+            }
+            looks = 0;
+        }
+    }
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! io_uring: `READ_FIXED` into registered buffers, from a registered file, many in flight.
+
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant};
+
+use io_uring::{opcode, squeue, types::Fixed, IoUring};
+use iostream_bench::{pin_to, Result};
+
+use crate::output::SPIN;
+use crate::streams::{Arrived, Source, BUFFERS, BUFFER_BYTES, CONSUMER_CPU};
+
+/// How requests get to the kernel.
+#[derive(Clone, Copy)]
+pub enum Submission {
+    /// All that can be in one `io_uring_enter`, in this thread, with deferred task work.
+    Batches,
+    /// A thread of the kernel's on the producer's processor takes them; no system calls.
+    Polled,
+}
+
+impl Submission {
+    pub const ALL: [Self; 2] = [Self::Batches, Self::Polled];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Batches => "submitted in batches",
+            Self::Polled => "SQPOLL on the other processor",
+        }
+    }
+
+    fn ring(self) -> Result<IoUring> {
+        /// How long the kernel's thread looks for requests before it sleeps.
+        const IDLE_MS: u32 = 1000;
+        const PRODUCER_CPU: u32 = 0;
+        let mut builder = IoUring::builder();
+        builder.setup_single_issuer();
+        match self {
+            Self::Batches => builder.setup_defer_taskrun(),
+            Self::Polled => builder
+                .setup_sqpoll(IDLE_MS)
+                .setup_sqpoll_cpu(PRODUCER_CPU),
+        };
+        // Twice as many as are in flight: the thread says late what it has taken.
+        Ok(builder.build(2 * BUFFERS as u32)?)
+    }
+}
+
+/// A ring with its buffers and its file registered.
+struct Reads {
+    // Goes before the buffers that the kernel writes.
+    ring: IoUring,
+    buffers: Vec<Vec<u8>>,
+    source: Source,
+    _file: File,
+}
+
+impl Reads {
+    fn new(source: Source, submission: Submission) -> Result<Self> {
+        let ring = submission.ring()?;
+        let file = source.open()?;
+        let mut buffers = vec![vec![1; BUFFER_BYTES]; BUFFERS];
+        let vectors: Vec<libc::iovec> = buffers
+            .iter_mut()
+            .map(|buffer| libc::iovec {
+                iov_base: buffer.as_mut_ptr().cast(),
+                iov_len: buffer.len(),
+            })
+            .collect();
+        // SAFETY: The memory stays where it is until the ring is gone, which goes first.
+        unsafe { ring.submitter().register_buffers(&vectors)? };
+        ring.submitter().register_files(&[file.as_raw_fd()])?;
+        Ok(Self {
+            ring,
+            buffers,
+            source,
+            _file: file,
+        })
+    }
+
+    /// The request for the buffer of this number, into memory that no request in flight has.
+    fn request(&mut self, number: u64, buffer: u16) -> squeue::Entry {
+        let memory = self.buffers[usize::from(buffer)].as_mut_ptr();
+        opcode::ReadFixed::new(Fixed(0), memory, BUFFER_BYTES as u32, buffer)
+            .offset(self.source.offset(number))
+            .build()
+            .user_data(buffer.into())
+    }
+
+    fn push(&mut self, number: u64, buffer: u16) -> Result<()> {
+        let request = self.request(number, buffer);
+        // SAFETY: The memory is registered, and nothing looks at it until the request is complete.
+        unsafe { self.ring.submission().push(&request)? };
+        Ok(())
+    }
+
+    /// Shows the requests to the kernel, and waits until one is complete.
+    fn submit_and_wait(&mut self, submission: Submission) -> Result<()> {
+        if matches!(submission, Submission::Polled) {
+            self.ring.submit()?;
+            for _ in 0..SPIN {
+                if !self.ring.completion().is_empty() {
+                    return Ok(());
+                }
+                std::hint::spin_loop();
+            }
+        }
+        self.ring.submit_and_wait(1)?;
+        Ok(())
+    }
+}
+
+/// The time in which `count` buffers were read.
+pub fn read(source: Source, submission: Submission, count: u64) -> Result<Duration> {
+    pin_to(CONSUMER_CPU)?;
+    let mut reads = Reads::new(source, submission)?;
+    let mut arrived = Arrived::default();
+    let mut complete = Vec::with_capacity(BUFFERS);
+    let mut asked = 0;
+    let begun = Instant::now();
+    for buffer in 0..BUFFERS.min(count as usize) as u16 {
+        reads.push(asked, buffer)?;
+        asked += 1;
+    }
+    while arrived.buffers < count {
+        reads.submit_and_wait(submission)?;
+        complete.extend(reads.ring.completion());
+        for entry in complete.drain(..) {
+            if entry.result() != BUFFER_BYTES as i32 {
+                return Err(format!("READ_FIXED returned {}", entry.result()).into());
+            }
+            // It is what `request` was given.
+            let buffer = entry.user_data() as u16;
+            arrived.add(&reads.buffers[usize::from(buffer)]);
+            if asked < count {
+                reads.push(asked, buffer)?;
+                asked += 1;
+            }
+        }
+    }
+    let time = begun.elapsed();
+    arrived.check(count, source.sum(count))?;
+    Ok(time)
+}
