@@ -8,7 +8,6 @@ use kernel::{
     mm::virt::VmaNew,
     page::{PAGE_SHIFT, PAGE_SIZE},
     prelude::*,
-    sync::atomic::{Atomic, Full, Relaxed},
 };
 
 use super::{
@@ -18,6 +17,7 @@ use super::{
     state::State,
 };
 use crate::{
+    atomic::{Atomic, Full, Relaxed},
     pages::{check_mapping, mapping_pages, prepare_mapping, SharedPages},
     ring::uapi,
 };

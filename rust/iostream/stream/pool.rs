@@ -18,10 +18,7 @@ use core::mem::offset_of;
 
 use kernel::{
     prelude::*,
-    sync::{
-        atomic::{Acquire, Atomic, Full, Relaxed, Release},
-        new_mutex, Arc, Mutex, SetOnce,
-    },
+    sync::{new_mutex, Arc, Mutex, SetOnce},
     workqueue::{impl_has_work, new_work, Work, WorkItem},
 };
 
@@ -36,7 +33,11 @@ use super::{
     state::State,
     watch::{Watch, WATCH_WORK},
 };
-use crate::{ring::uapi, work};
+use crate::{
+    atomic::{Acquire, Atomic, Full, Relaxed, Release},
+    ring::uapi,
+    work,
+};
 
 const FREE: u32 = 0;
 const TAKEN: u32 = 1;

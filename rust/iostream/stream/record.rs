@@ -2,13 +2,9 @@
 
 //! What a driver keeps of a buffer from one session to the next.
 
-use kernel::{
-    prelude::*,
-    sync::{
-        atomic::{Atomic, Relaxed},
-        Arc,
-    },
-};
+use kernel::{prelude::*, sync::Arc};
+
+use crate::atomic::{Atomic, Relaxed};
 
 /// One buffer of a stream, as its driver knows it: sessions come and go, each with memory of its
 /// own for it.
