@@ -52,6 +52,7 @@ use crate::{
     port::Port,
     queue::Queue,
     refs::PoolRef,
+    ring::{self, Mapped},
     Consumer, Producer,
 };
 
@@ -147,36 +148,48 @@ impl<A: Access> Stream<A> {
     /// [`room_available`](crate::Driver::room_available) (output), or
     /// [`data_available`](crate::Driver::data_available), is called once one is back.
     pub fn take(&mut self) -> Result<Buffer<A>, Error> {
-        loop {
-            let cursor = &mut self.cursor;
-            let taken = self.output.with(|queue, _| {
-                let pool = pool(queue)?;
-                Ok(pool.take_free(cursor).map(|id| {
-                    // SAFETY: This is inside the section in which the queue was found.
-                    let pool = unsafe { PoolRef::new(pool) };
-                    Buffer::taken(pool, id)
-                }))
-            })?;
-            if let Some(buffer) = taken {
-                return Ok(buffer);
-            }
-            // Only in output mode are buffers that come back free: else something is in them.
-            let returned = match self.mode()? {
-                Mode::Output => self.next().map(drop),
-                _ => Err(Error::Empty),
-            };
-            match returned {
-                Ok(()) => {}
-                Err(Error::Empty) => {
-                    self.output.with(|queue, producer| {
-                        queue.found_full(producer);
-                        Ok(())
-                    })?;
-                    return Err(Error::Full);
-                }
-                Err(error) => return Err(error),
-            }
+        // What came back is found without looking at all buffers. If the client's position cannot be
+        // right, that is found again below, unless a buffer is free.
+        if let Ok(buffer) = self.take_returned(Arm::No) {
+            return Ok(buffer);
         }
+        let cursor = &mut self.cursor;
+        let taken = self.output.with(|queue, _| {
+            let pool = pool(queue)?;
+            Ok(pool.take_free(cursor).map(|id| {
+                // SAFETY: This is inside the section in which the queue was found.
+                let pool = unsafe { PoolRef::new(pool) };
+                Buffer::taken(pool, id)
+            }))
+        })?;
+        if let Some(buffer) = taken {
+            return Ok(buffer);
+        }
+        match self.take_returned(Arm::Next) {
+            Err(Error::Empty) => {
+                self.output.with(|queue, producer| {
+                    queue.found_full(producer);
+                    Ok(())
+                })?;
+                Err(Error::Full)
+            }
+            taken => taken,
+        }
+    }
+
+    /// A buffer that came back and has nothing in it; [`Error::Empty`] if none did. Only in output
+    /// mode are buffers that come back free: else something is in them.
+    fn take_returned(&mut self, arm: Arm) -> Result<Buffer<A>, Error> {
+        self.input.with(|port, queue, consumer| {
+            let pool = pool(queue)?;
+            if pool.mode() != Mode::Output {
+                return Err(Error::Empty);
+            }
+            let returned = next(port, queue, pool, consumer, arm)?;
+            // SAFETY: This is inside the section in which the queue was found.
+            let pool = unsafe { PoolRef::new(pool) };
+            Ok(Buffer::taken(pool, returned.buffer))
+        })
     }
 
     /// Passes a buffer on to the client, with the ranges that were set, and wakes the client if it
@@ -264,7 +277,7 @@ impl<A: Access> Stream<A> {
     ///
     /// Those of all methods; [`Error::Corrupt`].
     pub fn queued(&mut self) -> Result<(u64, u64), Error> {
-        let entry = crate::ring::occupied_bytes(config::DESCRIPTOR_BYTES as u32);
+        let entry = ring::occupied_bytes(config::DESCRIPTOR_BYTES as u32);
         let output = self.output.with(|queue, producer| {
             let room = producer
                 .room()
@@ -274,33 +287,16 @@ impl<A: Access> Stream<A> {
         Ok((output / entry, self.input.available_bytes()? / entry))
     }
 
-    /// The next descriptor of the client's that is one; its buffer is the caller's. `None` if the
-    /// client returned the buffer unused.
+    /// The next buffer that came from the client. `None` if it came back unused.
     fn next(&mut self) -> Result<Option<Buffer<A>>, Error> {
         self.input.with(|port, queue, consumer| {
             let pool = pool(queue)?;
-            // A client that sends nothing but nonsense must not keep the driver here.
-            for _ in 0..=2 * pool.max_buffers() {
-                let entry = crate::consumer::peek(port, queue, consumer)?;
-                let read = Descriptor::from_entry(consumer.memory(), entry);
-                consumer.release();
-                let accepted = match read {
-                    Ok(descriptor) => pool.accept(&descriptor).map(|()| descriptor),
-                    Err(reject) => {
-                        pool.counter(StreamCounter::RejectedSize).add(1, Relaxed);
-                        Err(reject)
-                    }
-                };
-                let bytes = accepted.map_or(0, |descriptor| descriptor.data_len.into());
-                queue.publish_consumed(consumer, 1, bytes);
-                let Ok(descriptor) = accepted else { continue };
-                // SAFETY: This is inside the section in which the queue was found.
-                let pool = unsafe { PoolRef::new(pool) };
-                let unused = descriptor.is_unused();
-                let buffer = Buffer::received(pool, descriptor);
-                return Ok((!unused).then_some(buffer));
-            }
-            Err(Error::Corrupt)
+            let descriptor = next(port, queue, pool, consumer, Arm::Next)?;
+            // SAFETY: This is inside the section in which the queue was found.
+            let pool = unsafe { PoolRef::new(pool) };
+            let unused = descriptor.is_unused();
+            let buffer = Buffer::received(pool, descriptor);
+            Ok((!unused).then_some(buffer))
         })
     }
 }
@@ -358,11 +354,50 @@ fn pool(queue: &Queue) -> Result<&Pool, Error> {
     queue.pool().ok_or(Error::Invalid)
 }
 
+/// Whether who finds nothing is told of what comes next.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Arm {
+    No,
+    Next,
+}
+
+/// The next descriptor of the client's that is one; its buffer is the caller's.
+fn next(
+    port: &Port,
+    queue: &Queue,
+    pool: &Pool,
+    consumer: &mut ring::Consumer<Mapped>,
+    arm: Arm,
+) -> Result<Descriptor, Error> {
+    // A client that sends nothing but nonsense must not keep the driver here.
+    for _ in 0..=2 * pool.max_buffers() {
+        let entry = match arm {
+            Arm::No => consumer.peek()?,
+            Arm::Next => crate::consumer::peek(port, queue, consumer)?,
+        };
+        let read = Descriptor::from_entry(consumer.memory(), entry);
+        consumer.release();
+        let accepted = match read {
+            Ok(descriptor) => pool.accept(&descriptor).map(|()| descriptor),
+            Err(reject) => {
+                pool.counter(StreamCounter::RejectedSize).add(1, Relaxed);
+                Err(reject)
+            }
+        };
+        let bytes = accepted.map_or(0, |descriptor| descriptor.data_len.into());
+        queue.publish_consumed(consumer, 1, bytes);
+        if let Ok(descriptor) = accepted {
+            return Ok(descriptor);
+        }
+    }
+    Err(Error::Corrupt)
+}
+
 /// Sends a buffer that is the caller's.
 pub(crate) fn send(
     queue: &Queue,
     pool: &Pool,
-    producer: &mut crate::ring::Producer<crate::ring::Mapped>,
+    producer: &mut ring::Producer<Mapped>,
     descriptor: &Descriptor,
     wake: Wake,
 ) -> Result<(), Error> {
