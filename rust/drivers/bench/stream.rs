@@ -115,8 +115,14 @@ impl StreamNode {
         let mut stream = self.stream.lock();
         let stream = Option::as_mut(&mut stream).ok_or(ENXIO)?;
         let mut done = Done::default();
+        // Buffers that are known to be there.
+        let mut free = 0;
         while done.entries < count {
-            let mut buffer = self.take(stream, spins)?;
+            if free == 0 {
+                free = look(stream, spins)?;
+            }
+            let mut buffer = self.take(stream)?;
+            free = free.saturating_sub(1);
             for page in buffer.data_mut().chunks_exact_mut(PAGE_SIZE) {
                 if let Some(word) = page.first_chunk_mut() {
                     *word = done.entries.to_ne_bytes();
@@ -130,26 +136,28 @@ impl StreamNode {
         Ok(done)
     }
 
-    /// A buffer that the client does not have.
-    fn take(
-        &self,
-        stream: &mut Stream<stream::Output>,
-        spins: u64,
-    ) -> Result<Buffer<stream::Output>> {
-        let mut looks = 0;
+    /// A buffer that the client does not have; sleeps until there is one.
+    fn take(&self, stream: &mut Stream<stream::Output>) -> Result<Buffer<stream::Output>> {
         loop {
-            // Who finds none in `take` is armed by that, and then the client has to notify.
-            if looks < spins && stream.queued()?.1 == 0 && stream.free_buffers()? == 0 {
-                looks += 1;
-                core::hint::spin_loop();
-                continue;
-            }
             let rung = self.bell.count();
             match stream.take() {
                 Err(Error::Full) => self.bell.wait(rung)?,
                 taken => return Ok(taken?),
             }
-            looks = 0;
         }
     }
+}
+
+/// How many buffers the client does not have; looks `spins` times again while there are none. Who
+/// finds none in `take` is armed by that, and then the client has to notify.
+fn look(stream: &mut Stream<stream::Output>, spins: u64) -> Result<u64> {
+    for _ in 0..spins {
+        let (_, returned) = stream.queued()?;
+        let free = returned + u64::from(stream.free_buffers()?);
+        if free != 0 {
+            return Ok(free);
+        }
+        core::hint::spin_loop();
+    }
+    Ok(0)
 }

@@ -43,7 +43,7 @@ mod watch;
 
 use core::marker::PhantomData;
 
-use kernel::{prelude::*, sync::atomic::Relaxed};
+use kernel::prelude::*;
 
 use crate::{
     config::Wake,
@@ -380,7 +380,7 @@ fn next(
         let accepted = match read {
             Ok(descriptor) => pool.accept(&descriptor).map(|()| descriptor),
             Err(reject) => {
-                pool.counter(StreamCounter::RejectedSize).add(1, Relaxed);
+                pool.count_one(StreamCounter::RejectedSize);
                 Err(reject)
             }
         };
@@ -407,7 +407,7 @@ pub(crate) fn send(
         pool.take_from_client(descriptor.buffer);
         return Err(queue.report(error, producer.corrupt_events()));
     }
-    pool.counter(StreamCounter::Sent).add(1, Relaxed);
+    pool.count_one(StreamCounter::Sent);
     queue.publish_produced(producer, 1, descriptor.data_len.into(), wake);
     Ok(())
 }

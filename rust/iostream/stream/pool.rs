@@ -321,9 +321,17 @@ impl Pool {
         self.info.word(base + counter as usize)
     }
 
-    /// The number of the next buffer that is sent.
+    /// Adds one to a counter that one end of the kernel's alone writes: who calls has that end.
+    pub(crate) fn count_one(&self, counter: StreamCounter) {
+        let word = self.counter(counter);
+        word.store(word.load(Relaxed).wrapping_add(1), Relaxed);
+    }
+
+    /// The number of the next buffer that is sent. The caller has the end that sends.
     pub(crate) fn next_sequence(&self) -> u64 {
-        self.sequence.fetch_add(1, Relaxed)
+        let next = self.sequence.load(Relaxed);
+        self.sequence.store(next.wrapping_add(1), Relaxed);
+        next
     }
 
     /// The session has ended: nothing is out any more.
@@ -415,7 +423,7 @@ impl Pool {
             Err(Reject::Range) => StreamCounter::RejectedRange,
             Err(Reject::Flags) => StreamCounter::RejectedFlags,
         };
-        self.counter(counter).add(1, Relaxed);
+        self.count_one(counter);
         accepted
     }
 

@@ -288,7 +288,7 @@ fn discard_input(
         consumer.release();
         input.publish_consumed(consumer, 1, 0);
         let Ok(descriptor) = read else {
-            pool.counter(StreamCounter::RejectedSize).add(1, Relaxed);
+            pool.count_one(StreamCounter::RejectedSize);
             continue;
         };
         if pool.accept(&descriptor).is_err() {
