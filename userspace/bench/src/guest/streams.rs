@@ -105,10 +105,7 @@ pub fn by_copy(count: u64) -> Result<Duration> {
 }
 
 /// The time in which `receive` gets `count` buffers while the driver sends them.
-fn beside_driver(
-    count: u64,
-    receive: impl FnOnce() -> Result<Arrived>,
-) -> Result<Duration> {
+fn beside_driver(count: u64, receive: impl FnOnce() -> Result<Arrived>) -> Result<Duration> {
     let both = Barrier::new(2);
     pin_to(CONSUMER_CPU)?;
     std::thread::scope(|scope| -> Result<Duration> {

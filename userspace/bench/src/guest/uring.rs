@@ -39,9 +39,7 @@ impl Submission {
         builder.setup_single_issuer();
         match self {
             Self::Batches => builder.setup_defer_taskrun(),
-            Self::Polled => builder
-                .setup_sqpoll(IDLE_MS)
-                .setup_sqpoll_cpu(PRODUCER_CPU),
+            Self::Polled => builder.setup_sqpoll(IDLE_MS).setup_sqpoll_cpu(PRODUCER_CPU),
         };
         // Twice as many as are in flight: the thread says late what it has taken.
         Ok(builder.build(2 * BUFFERS as u32)?)
