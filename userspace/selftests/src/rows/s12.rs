@@ -189,7 +189,7 @@ fn counted() {
     for descriptor in stream.take_all() {
         stream.give_back(descriptor.buffer);
     }
-    driver.does("take");
+    // It takes what came back before what it has never sent.
     driver.does("take");
     assert_eq!(numbers(&stream.counters()), [3, 1, 0, 0, 0, 0, 0, 0]);
     let page = crate::raw::stream::info::COUNTERS;
