@@ -5,10 +5,9 @@
 use kernel::prelude::*;
 
 use crate::{
-    config::Wake,
     error::Error,
     producer::{entry_len, reserve, Arm},
-    queue::{Counter, Queue},
+    queue::{Counter, Queue, Sleeper, Tally},
     ring::{self, Head, Mapped},
 };
 
@@ -20,12 +19,13 @@ pub struct Batch<'a> {
     run: Run,
 }
 
-/// What is not published yet. It is passed by value, so that it can stay in registers.
+/// What is not published, or not counted yet. It is passed by value, so that it can stay in
+/// registers.
 #[derive(Clone, Copy)]
 struct Run {
     head: Head,
-    entries: u64,
-    bytes: u64,
+    /// Also of entries that are not published yet.
+    tally: Tally,
 }
 
 impl<'a> Batch<'a> {
@@ -96,8 +96,9 @@ impl<'a> Batch<'a> {
                 offset?
             }
         };
-        self.run.entries = self.run.entries.wrapping_add(1);
-        self.run.bytes = self.run.bytes.wrapping_add(len as u64);
+        let tally = &mut self.run.tally;
+        tally.entries = tally.entries.wrapping_add(1);
+        tally.bytes = tally.bytes.wrapping_add(len as u64);
         Ok(offset)
     }
 
@@ -110,11 +111,20 @@ impl<'a> Batch<'a> {
     }
 
     /// Publishes what is in the batch so far, and wakes the process if it waits for it.
+    ///
+    /// The counters follow at the end of the batch, or when somebody is woken.
     #[inline(always)]
     pub fn publish(&mut self) {
-        if self.run.entries > 0 {
+        if self.run.head.pos() != self.producer.published_pos() {
             self.run = self.run.publish(self.queue, self.producer);
         }
+    }
+
+    /// Publishes and counts the rest.
+    #[inline(always)]
+    pub(crate) fn end(mut self) {
+        self.publish();
+        self.run.count(self.queue, self.producer);
     }
 }
 
@@ -123,8 +133,7 @@ impl Run {
     fn new(producer: &ring::Producer<Mapped>) -> Self {
         Self {
             head: producer.head(),
-            entries: 0,
-            bytes: 0,
+            tally: Tally::default(),
         }
     }
 
@@ -138,9 +147,30 @@ impl Run {
     }
 
     #[inline(always)]
-    fn publish(self, queue: &Queue, producer: &mut ring::Producer<Mapped>) -> Self {
+    fn publish(mut self, queue: &Queue, producer: &mut ring::Producer<Mapped>) -> Self {
         self.settle(producer);
-        queue.publish_produced(producer, self.entries, self.bytes, Wake::Normal);
+        queue.show_produced(producer);
+        match queue.find_sleeper(producer) {
+            Sleeper::None => {
+                self.tally.suppressed = self.tally.suppressed.wrapping_add(1);
+                self
+            }
+            found => self.wake(queue, producer, found),
+        }
+    }
+
+    #[cold]
+    fn wake(self, queue: &Queue, producer: &mut ring::Producer<Mapped>, sleeper: Sleeper) -> Self {
+        // Who is woken may look at the counters.
+        let run = self.count(queue, producer);
+        queue.wake_sleeper(producer, sleeper, false);
+        run
+    }
+
+    /// Counts all that was published.
+    #[inline(always)]
+    fn count(self, queue: &Queue, producer: &mut ring::Producer<Mapped>) -> Self {
+        queue.count_produced(producer, self.tally);
         Self::new(producer)
     }
 
@@ -157,8 +187,8 @@ impl Run {
         self.settle(producer);
         let reserved = match producer.reserve(len) {
             Ok(offset) => (self, Ok(offset)),
-            Err(ring::Error::Full) if self.entries > 0 => {
-                let run = self.publish(queue, producer);
+            Err(ring::Error::Full) if self.head.pos() != producer.published_pos() => {
+                let run = self.publish(queue, producer).count(queue, producer);
                 (run, reserve(queue, producer, len, arm))
             }
             Err(_) => (self, reserve(queue, producer, len, arm)),

@@ -2,6 +2,7 @@
 
 //! The consuming side.
 
+mod array;
 mod drain;
 
 use super::entry::{occupied_bytes, Entry, Header, ENTRY_ALIGN, ENTRY_OVERHEAD};
@@ -36,8 +37,8 @@ pub struct Consumer<M> {
     current: Option<Entry>,
     /// The peer's position that was last found impossible.
     bad_pos: Option<u64>,
-    /// The header at `pos` that was last found impossible.
-    bad_header: Option<u64>,
+    /// The header that was last found impossible, and where.
+    bad_header: Option<(u64, u64)>,
     corrupt: u64,
     high_water: u64,
 }
@@ -131,9 +132,9 @@ impl<M: Memory> Consumer<M> {
         // From here on only the copy is used; the peer may change the word as it likes.
         let known = self.peer.wrapping_sub(self.pos);
         if header.len > self.geometry.max_entry_bytes() || occupied_bytes(header.len) > known {
-            return Err(found_corrupt(&mut self.bad_header, &mut self.corrupt, word));
+            let bad = (self.pos, word);
+            return Err(found_corrupt(&mut self.bad_header, &mut self.corrupt, bad));
         }
-        self.bad_header = None;
         // INVARIANT: The entry was just found to end at or before `peer`.
         let entry = Entry {
             offset: self.offset + ENTRY_OVERHEAD as usize,
@@ -151,14 +152,23 @@ impl<M: Memory> Consumer<M> {
         let Some(entry) = self.current.take() else {
             return false;
         };
-        let occupied = occupied_bytes(entry.header.len);
-        // INVARIANT: `occupied <= peer - pos`, and at most `data_bytes`, since `peek` checked.
-        self.pos = self.pos.wrapping_add(occupied);
-        self.offset += occupied as usize;
-        if self.offset >= self.geometry.data_bytes() as usize {
-            self.offset -= self.geometry.data_bytes() as usize;
-        }
+        // INVARIANT: `peek` checked the entry.
+        self.advance(occupied_bytes(entry.header.len));
         true
+    }
+
+    /// Moves on over an entry that was checked to end at or before `peer`.
+    #[inline(always)]
+    fn advance(&mut self, occupied: u64) {
+        let size = self.geometry.data_bytes() as usize;
+        let offset = self.offset.wrapping_add(occupied as usize);
+        // INVARIANT: `occupied <= peer - pos <= data_bytes`: one subtraction brings it back.
+        self.offset = if offset >= size {
+            offset.wrapping_sub(size)
+        } else {
+            offset
+        };
+        self.pos = self.pos.wrapping_add(occupied);
     }
 
     /// Copies the next entry to the front of `buffer`, releases it, and returns it.
@@ -315,6 +325,7 @@ impl<M: Memory> Consumer<M> {
     }
 
     /// Loads the producer's position once, checks it, and keeps it.
+    #[inline]
     fn refresh(&mut self) -> Result<(), Error> {
         // ORDERING: pairs with the release store in `Producer::publish`: headers and bytes are
         // there once the position says so (litmus: publish, variable-length).
@@ -336,7 +347,7 @@ impl<M: Memory> Consumer<M> {
 
 /// Counts an impossible value, unless it is the one that was counted last.
 #[cold]
-fn found_corrupt(bad: &mut Option<u64>, corrupt: &mut u64, value: u64) -> Error {
+fn found_corrupt<T: Copy + PartialEq>(bad: &mut Option<T>, corrupt: &mut u64, value: T) -> Error {
     if *bad != Some(value) {
         *bad = Some(value);
         *corrupt += 1;

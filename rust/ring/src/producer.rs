@@ -20,6 +20,7 @@ pub use head::Head;
 /// - `offset` is `pos` modulo the size of the data.
 /// - `pos - peer <= data_bytes`: `[peer, pos)` is all that the consumer may still read.
 /// - In overwriting mode `oldest` takes the place of `peer`.
+/// - `end` is `data_bytes` after that position: up to there is room.
 /// - `published <= pos`: entries in between are committed and not yet shown.
 pub struct Producer<M> {
     memory: M,
@@ -31,6 +32,8 @@ pub struct Producer<M> {
     offset: usize,
     /// The consumer's position when last looked at; it may be further by now.
     peer: u64,
+    /// The position up to which there is room, as far as is known.
+    end: u64,
     /// What `producer_pos` says in shared memory.
     published: u64,
     /// `published` when `must_wake` last looked.
@@ -67,6 +70,7 @@ impl<M: Memory> Producer<M> {
             pos: 0,
             offset: 0,
             peer: 0,
+            end: geometry.data_bytes(),
             published: 0,
             looked: 0,
             woken_full: 0,
@@ -103,6 +107,7 @@ impl<M: Memory> Producer<M> {
         producer.pos = pos;
         producer.offset = pos.checked_rem(geometry.data_bytes()).unwrap_or(0) as usize;
         producer.peer = peer;
+        producer.end = peer.wrapping_add(geometry.data_bytes());
         producer.published = pos;
         // The previous producer may have died between publishing and waking: the consumer may
         // sleep at any position after its own. One wake-up too many does no harm.
@@ -201,6 +206,8 @@ impl<M: Memory> Producer<M> {
             });
         };
         let offset = self.reserve(len)?;
+        // SAFETY: By the type's invariant `pos` and the ring's size are multiples of 8.
+        unsafe { core::hint::assert_unchecked(offset % 8 == 0) };
         // SAFETY: `reserve` made room for `len` bytes at `offset`; this is the producer.
         unsafe { self.memory.write(offset, bytes.as_ptr(), bytes.len()) };
         self.commit_reserved(len);
@@ -214,9 +221,6 @@ impl<M: Memory> Producer<M> {
         // ORDERING: pairs with the acquire load in `Consumer::refresh`: headers and bytes before
         // the position that covers them (litmus: publish, variable-length).
         self.memory.producer_pos().store_release(self.pos);
-        if self.pos.wrapping_sub(self.floor()) > self.high_water {
-            self.raise_high_water();
-        }
     }
 
     /// Whether the consumer sleeps and armed a position that was crossed since the last call.
@@ -329,29 +333,28 @@ impl<M: Memory> Producer<M> {
         core::mem::take(&mut self.overwritten)
     }
 
-    /// The most bytes, overhead included, that were ever in the ring after a publication.
+    /// The most bytes, overhead included, that were in the ring at any call of this. Looks at the
+    /// consumer's position if there may be more of them now.
     #[inline(always)]
-    pub const fn high_water_bytes(&self) -> u64 {
-        self.high_water
-    }
-
-    /// The position before which everything may be written again.
-    #[inline(always)]
-    fn floor(&self) -> u64 {
-        if self.overwrite {
-            self.oldest
-        } else {
-            self.peer
+    pub fn high_water_bytes(&mut self) -> u64 {
+        if self.known_bytes() > self.high_water {
+            self.raise_high_water();
         }
+        self.high_water
     }
 
     /// Free bytes as far as this side knows: at most what is free.
     #[inline(always)]
     fn known_room(&self) -> u64 {
-        // By the invariant `pos - floor <= data_bytes`: no underflow.
-        self.geometry
-            .data_bytes()
-            .wrapping_sub(self.pos.wrapping_sub(self.floor()))
+        self.end.wrapping_sub(self.pos)
+    }
+
+    /// Bytes that were published and are not known to be released: at least as many as are there.
+    #[inline(always)]
+    fn known_bytes(&self) -> u64 {
+        // By the invariant of `end`.
+        let room = self.end.wrapping_sub(self.published);
+        self.geometry.data_bytes().wrapping_sub(room)
     }
 
     #[cold]
@@ -371,7 +374,7 @@ impl<M: Memory> Producer<M> {
         if !self.overwrite {
             let _ = self.refresh();
         }
-        self.high_water = self.high_water.max(self.pos.wrapping_sub(self.floor()));
+        self.high_water = self.high_water.max(self.known_bytes());
     }
 
     #[cold]
@@ -406,6 +409,7 @@ impl<M: Memory> Producer<M> {
         self.bad = None;
         // INVARIANT: `pos - peer` only shrinks.
         self.peer = peer;
+        self.end = peer.wrapping_add(self.geometry.data_bytes());
         Ok(())
     }
 
@@ -425,6 +429,7 @@ impl<M: Memory> Producer<M> {
             // that: a step that leaves the ring gives up all of it.
             let step = if step > left { left } else { step };
             self.oldest = self.oldest.wrapping_add(step);
+            self.end = self.oldest.wrapping_add(size);
             self.oldest_offset += step as usize;
             if self.oldest_offset >= size as usize {
                 self.oldest_offset -= size as usize;

@@ -45,10 +45,7 @@ impl<M: Memory> Consumer<M> {
             // As in `peek`: from here on only the copy is used.
             let occupied = occupied_bytes(header.len);
             if header.len > max_entry_bytes || occupied > peer.wrapping_sub(pos) {
-                if drained.entries > 0 {
-                    self.bad_header = None;
-                }
-                let error = found_corrupt(&mut self.bad_header, &mut self.corrupt, word);
+                let error = found_corrupt(&mut self.bad_header, &mut self.corrupt, (pos, word));
                 drained.error = Some(error);
                 break;
             }
@@ -71,9 +68,6 @@ impl<M: Memory> Consumer<M> {
         }
         if drained.entries > 0 {
             self.current = None;
-            if drained.error.is_none() {
-                self.bad_header = None;
-            }
         }
         (self.pos, self.offset) = (pos, offset);
         drained

@@ -17,20 +17,23 @@ pub struct Head {
     end: u64,
 }
 
+impl Head {
+    /// The position of the next entry.
+    #[inline(always)]
+    pub const fn pos(&self) -> u64 {
+        self.pos
+    }
+}
+
 impl<M: Memory> Producer<M> {
     /// Where the producer is.
     #[inline(always)]
     pub fn head(&self) -> Head {
-        let room = if self.lost == 0 {
-            self.known_room()
-        } else {
-            // The next entry tells of the gap, which is the business of `commit`.
-            0
-        };
         Head {
             pos: self.pos,
             offset: self.offset,
-            end: self.pos.wrapping_add(room),
+            // The next entry tells of a gap, which is the business of `commit`.
+            end: if self.lost == 0 { self.end } else { self.pos },
         }
     }
 
