@@ -427,10 +427,10 @@ impl Queue {
     ) {
         // ORDERING: first, as in `publish_produced` (litmus: poll-positions, poll-moment).
         self.kernel_pos.store(consumer.released_pos(), Release);
+        self.raise_high_water(consumer.known_bytes());
         consumer.publish();
         self.count(Counter::Entries, entries);
         self.count(Counter::Bytes, bytes);
-        self.raise_high_water(consumer.high_water_bytes());
         // ORDERING: pairs with the full barriers of `Notify::arm` and `ring::Producer::arm_room`
         // (litmus: wake-producer, wake-poll).
         smp_mb(Full);
@@ -442,8 +442,9 @@ impl Queue {
         }
     }
 
+    /// Of the kernel's end alone: so many bytes were in the queue at once.
     #[inline(always)]
-    fn raise_high_water(&self, bytes: u64) {
+    pub(crate) fn raise_high_water(&self, bytes: u64) {
         let word = self.counter(Counter::HighWater);
         if bytes > word.load(Relaxed) {
             word.store(bytes, Relaxed);

@@ -96,6 +96,8 @@ fn descriptions_that_cannot_be_are_refused() {
         (8, 1),
         (64, 57),
         (4096, 4089),
+        (64, 0),
+        (4096, 4080),
         (4096, u32::MAX),
         (Geometry::LARGEST_BYTES + 8, 8),
         (u64::MAX - 7, 8),
@@ -105,7 +107,6 @@ fn descriptions_that_cannot_be_are_refused() {
     for (data, max) in [
         (8, 0),
         (64, 56),
-        (64, 0),
         (4096, 4088),
         (1 << 31, (1 << 31) - 8),
     ] {

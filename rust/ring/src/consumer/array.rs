@@ -16,18 +16,15 @@ impl<M: Memory> Consumer<M> {
     #[inline(always)]
     pub fn pop_array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
         const { assert!(N <= u32::MAX as usize) };
-        let header = Header {
-            len: N as u32,
-            flags: 0,
-            lost: 0,
-        };
-        if self.pos == self.peer {
-            self.refresh()?;
-            if self.pos == self.peer {
+        let header = Header::of(N as u32);
+        let (pos, mut peer) = (self.pos, self.peer);
+        if pos == peer {
+            peer = self.refresh()?;
+            if pos == peer {
                 return Err(Error::Empty);
             }
         }
-        let known = self.peer.wrapping_sub(self.pos);
+        let known = peer.wrapping_sub(pos);
         // An entry of this length that lies before `peer` is not too long for the ring.
         // SAFETY: `offset` is a multiple of 8 below `data_bytes`.
         let word = unsafe { self.memory.load_word(self.offset) };

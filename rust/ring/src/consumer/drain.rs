@@ -3,6 +3,7 @@
 //! Many entries in a row: the positions in registers.
 
 use super::super::entry::{occupied_bytes, Entry, Header, ENTRY_OVERHEAD};
+use super::super::geometry::wrapped;
 use super::super::{Error, Memory};
 use super::{found_corrupt, Consumer};
 
@@ -25,7 +26,6 @@ impl<M: Memory> Consumer<M> {
     #[inline(always)]
     pub fn drain(&mut self, max: u64, mut take: impl FnMut(&M, Entry) -> bool) -> Drained {
         let size = self.geometry.data_bytes() as usize;
-        let max_entry_bytes = self.geometry.max_entry_bytes();
         let mut drained = Drained::default();
         let (mut pos, mut offset, mut peer) = (self.pos, self.offset, self.peer);
         while drained.entries < max {
@@ -44,7 +44,7 @@ impl<M: Memory> Consumer<M> {
             let header = Header::from_word(word);
             // As in `peek`: from here on only the copy is used.
             let occupied = occupied_bytes(header.len);
-            if header.len > max_entry_bytes || occupied > peer.wrapping_sub(pos) {
+            if occupied > peer.wrapping_sub(pos) {
                 let error = found_corrupt(&mut self.bad_header, &mut self.corrupt, (pos, word));
                 drained.error = Some(error);
                 break;
@@ -59,10 +59,7 @@ impl<M: Memory> Consumer<M> {
             }
             // INVARIANT: As in `release`.
             pos = pos.wrapping_add(occupied);
-            offset = offset.wrapping_add(occupied as usize);
-            if offset >= size {
-                offset = offset.wrapping_sub(size);
-            }
+            offset = wrapped(offset.wrapping_add(occupied as usize), size);
             drained.entries = drained.entries.wrapping_add(1);
             drained.bytes = drained.bytes.wrapping_add(u64::from(header.len));
         }
