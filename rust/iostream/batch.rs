@@ -95,7 +95,8 @@ impl<'a> Batch<'a> {
             Some(offset) => offset,
             None => {
                 self.settle();
-                let placed = make_room(self.queue, self.producer, self.arm, self.tally, entry_bytes);
+                let placed =
+                    make_room(self.queue, self.producer, self.arm, self.tally, entry_bytes);
                 if self.producer.published_pos() == self.head.pos() {
                     self.tally = Tally::default();
                 }

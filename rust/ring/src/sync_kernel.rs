@@ -92,7 +92,12 @@ unsafe fn copy_words(src: *const u8, dst: *mut u8, len: usize) {
         // SAFETY: In bounds and aligned.
         unsafe {
             let (from, to) = (src.add(at).cast::<u64>(), dst.add(at).cast::<u64>());
-            let words = [load(from), load(from.add(1)), load(from.add(2)), load(from.add(3))];
+            let words = [
+                load(from),
+                load(from.add(1)),
+                load(from.add(2)),
+                load(from.add(3)),
+            ];
             store(to, words[0]);
             store(to.add(1), words[1]);
             store(to.add(2), words[2]);

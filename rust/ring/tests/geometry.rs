@@ -104,12 +104,7 @@ fn descriptions_that_cannot_be_are_refused() {
     ] {
         assert_eq!(from(data, max), None, "{data}, {max}");
     }
-    for (data, max) in [
-        (8, 0),
-        (64, 56),
-        (4096, 4088),
-        (1 << 31, (1 << 31) - 8),
-    ] {
+    for (data, max) in [(8, 0), (64, 56), (4096, 4088), (1 << 31, (1 << 31) - 8)] {
         let geometry = from(data, max).unwrap();
         assert_eq!(
             (geometry.data_bytes(), geometry.max_entry_bytes()),
