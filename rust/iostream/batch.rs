@@ -5,27 +5,27 @@
 use kernel::prelude::*;
 
 use crate::{
-    config::Wake,
     error::Error,
     producer::{entry_len, reserve, Arm},
-    queue::{Counter, Queue},
+    queue::{Counter, Queue, Sleeper, Tally},
     ring::{self, Head, Mapped},
 };
 
 /// Many entries, one publication. See [`Producer::batch`](crate::Producer::batch).
+///
+/// `head` and `tally` are never passed by reference but to what is inlined, so that both can stay in
+/// registers.
+///
+/// # Invariants
+///
+/// `head` came from `producer`, and nothing was done with that since but by way of it.
 pub struct Batch<'a> {
     queue: &'a Queue,
     producer: &'a mut ring::Producer<Mapped>,
     arm: Arm,
-    run: Run,
-}
-
-/// What is not published yet. It is passed by value, so that it can stay in registers.
-#[derive(Clone, Copy)]
-struct Run {
     head: Head,
-    entries: u64,
-    bytes: u64,
+    /// Also of entries that are not published yet.
+    tally: Tally,
 }
 
 impl<'a> Batch<'a> {
@@ -35,12 +35,14 @@ impl<'a> Batch<'a> {
         producer: &'a mut ring::Producer<Mapped>,
         arm: Arm,
     ) -> Self {
-        let run = Run::new(producer);
+        // INVARIANT: It is borrowed from now on.
+        let head = producer.head();
         Self {
             queue,
             producer,
             arm,
-            run,
+            head,
+            tally: Tally::default(),
         }
     }
 
@@ -70,8 +72,12 @@ impl<'a> Batch<'a> {
         fill: impl FnOnce(&mut [u8]),
     ) -> Result<(), Error> {
         let offset = self.place(len)?;
-        // SAFETY: As in `enqueue`; the process can only read there.
-        fill(unsafe { self.queue.region().data_mut(offset, len) });
+        // SAFETY: As in `enqueue`; the process can only read there, and the bytes were zeroed when
+        // the queue was made.
+        fill(unsafe {
+            let start = self.producer.memory().data_at(offset);
+            core::slice::from_raw_parts_mut(start.as_ptr(), len)
+        });
         Ok(())
     }
 
@@ -83,95 +89,110 @@ impl<'a> Batch<'a> {
                 .err()
                 .unwrap_or(Error::Invalid));
         };
-        // SAFETY: The head is this producer's: a batch borrows it, and takes a new head after each
-        // other use.
-        let placed = unsafe { self.producer.place(&mut self.run.head, entry_bytes) };
+        // SAFETY: By the type's invariant.
+        let placed = unsafe { self.producer.place(&mut self.head, entry_bytes) };
         let offset = match placed {
             Some(offset) => offset,
             None => {
-                let (run, offset) =
-                    self.run
-                        .make_room(self.queue, self.producer, self.arm, entry_bytes);
-                self.run = run;
-                offset?
+                self.settle();
+                let placed =
+                    make_room(self.queue, self.producer, self.arm, self.tally, entry_bytes);
+                if self.producer.published_pos() == self.head.pos() {
+                    self.tally = Tally::default();
+                }
+                // INVARIANT: A new one.
+                self.head = self.producer.head();
+                placed?
             }
         };
-        self.run.entries = self.run.entries.wrapping_add(1);
-        self.run.bytes = self.run.bytes.wrapping_add(len as u64);
+        self.tally.entries = self.tally.entries.wrapping_add(1);
+        self.tally.bytes = self.tally.bytes.wrapping_add(len as u64);
         Ok(offset)
     }
 
     /// Declares `entries` entries lost, as [`Producer::report_lost`](crate::Producer::report_lost).
     pub fn report_lost(&mut self, entries: u64) {
-        self.run = self.run.settle(self.producer);
+        self.settle();
         self.producer.report_lost(entries);
-        self.run.head = self.producer.head();
+        // INVARIANT: A new one.
+        self.head = self.producer.head();
         self.queue.count(Counter::Lost, entries);
     }
 
     /// Publishes what is in the batch so far, and wakes the process if it waits for it.
+    ///
+    /// The counters follow at the end of the batch, or when somebody is woken.
     #[inline(always)]
     pub fn publish(&mut self) {
-        if self.run.entries > 0 {
-            self.run = self.run.publish(self.queue, self.producer);
+        if self.head.pos() == self.producer.published_pos() {
+            return;
+        }
+        self.settle();
+        self.queue.show_produced(self.producer);
+        match self.queue.find_sleeper(self.producer) {
+            Sleeper::None => self.tally.suppressed = self.tally.suppressed.wrapping_add(1),
+            found => {
+                count_and_wake(self.queue, self.producer, self.tally, found);
+                self.tally = Tally::default();
+            }
         }
     }
-}
 
-impl Run {
+    /// Publishes and counts the rest.
     #[inline(always)]
-    fn new(producer: &ring::Producer<Mapped>) -> Self {
-        Self {
-            head: producer.head(),
-            entries: 0,
-            bytes: 0,
-        }
+    pub(crate) fn end(mut self) {
+        self.publish();
+        self.queue.count_produced(self.producer, self.tally);
     }
 
     /// Has the producer follow.
     #[inline(always)]
-    fn settle(self, producer: &mut ring::Producer<Mapped>) -> Self {
-        // SAFETY: The head is this producer's, which a batch borrows, and each use of the producer
-        // inside the batch follows a call of this and takes a new head.
-        unsafe { producer.set_head(self.head) };
-        self
+    fn settle(&mut self) {
+        // SAFETY: By the type's invariant.
+        unsafe { self.producer.set_head(self.head) };
     }
+}
 
-    #[inline(always)]
-    fn publish(self, queue: &Queue, producer: &mut ring::Producer<Mapped>) -> Self {
-        self.settle(producer);
-        queue.publish_produced(producer, self.entries, self.bytes, Wake::Normal);
-        Self::new(producer)
-    }
+/// Who is woken may look at the counters: they come first.
+#[cold]
+fn count_and_wake(
+    queue: &Queue,
+    producer: &mut ring::Producer<Mapped>,
+    tally: Tally,
+    sleeper: Sleeper,
+) {
+    queue.count_produced(producer, tally);
+    queue.wake_sleeper(producer, sleeper, false);
+}
 
-    /// After an entry found no known room: publishes the others, since the consumer may sleep until
-    /// it sees them, and looks for room.
-    #[cold]
-    fn make_room(
-        self,
-        queue: &Queue,
-        producer: &mut ring::Producer<Mapped>,
-        arm: Arm,
-        len: u32,
-    ) -> (Self, Result<usize, Error>) {
-        self.settle(producer);
-        let reserved = match producer.reserve(len) {
-            Ok(offset) => (self, Ok(offset)),
-            Err(ring::Error::Full) if self.entries > 0 => {
-                let run = self.publish(queue, producer);
-                (run, reserve(queue, producer, len, arm))
-            }
-            Err(_) => (self, reserve(queue, producer, len, arm)),
-        };
-        let (run, offset) = reserved;
-        let offset = offset.and_then(|offset| {
-            producer.commit(len)?;
-            Ok(offset)
-        });
-        let run = Self {
-            head: producer.head(),
-            ..run
-        };
-        (run, offset)
+/// After an entry found no known room: looks for some; if there is none, publishes the entries before
+/// it, since the consumer may sleep until it sees them. Commits the entry, and tells where its bytes
+/// go. If all that was committed before is published when it returns, it was counted.
+#[cold]
+fn make_room(
+    queue: &Queue,
+    producer: &mut ring::Producer<Mapped>,
+    arm: Arm,
+    tally: Tally,
+    len: u32,
+) -> Result<usize, Error> {
+    let committed = producer.committed_pos();
+    let mut reserved = producer.reserve(len).map_err(Error::from);
+    let full = reserved == Err(Error::Full);
+    if full && producer.published_pos() != committed {
+        queue.show_produced(producer);
+        queue.count_produced(producer, tally);
+        match queue.find_sleeper(producer) {
+            Sleeper::None => queue.count(Counter::WakeupsSuppressed, 1),
+            found => queue.wake_sleeper(producer, found, false),
+        }
+    } else if producer.published_pos() == committed {
+        queue.count_produced(producer, tally);
     }
+    if reserved.is_err() {
+        reserved = reserve(queue, producer, len, arm);
+    }
+    let offset = reserved?;
+    producer.commit(len)?;
+    Ok(offset)
 }

@@ -155,9 +155,11 @@ impl Consumer {
     /// [`Error::Corrupt`].
     pub fn available_bytes(&mut self) -> Result<u64, Error> {
         self.with(|_, queue, consumer| {
-            consumer
+            let available = consumer
                 .available()
-                .map_err(|error| queue.report(error, consumer.corrupt_events()))
+                .map_err(|error| queue.report(error, consumer.corrupt_events()))?;
+            queue.raise_high_water(consumer.known_bytes());
+            Ok(available)
         })
     }
 

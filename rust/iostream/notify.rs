@@ -145,10 +145,16 @@ impl Notify {
         smp_mb(Full);
     }
 
+    /// Whether [`Self::take_armed`] would find something. Call it after a full barrier.
+    #[inline(always)]
+    pub(crate) fn is_armed(&self) -> bool {
+        self.armed.load(Relaxed) != 0
+    }
+
     /// Takes what [`Self::arm`] set. Call it after a full barrier.
     #[inline(always)]
     pub(crate) fn take_armed(&self) -> bool {
-        self.armed.load(Relaxed) != 0 && self.armed.xchg(0, Full) != 0
+        self.is_armed() && self.armed.xchg(0, Full) != 0
     }
 
     /// Wakes the process: waiters and eventfd. Any context.

@@ -117,7 +117,7 @@ impl Producer {
         self.with(|queue, producer| {
             let mut batch = Batch::new(queue, producer, arm);
             let result = f(&mut batch);
-            batch.publish();
+            batch.end();
             Ok(result)
         })
     }

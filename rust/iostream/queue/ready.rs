@@ -14,15 +14,12 @@ use core::mem::offset_of;
 use kernel::{
     bindings as c,
     prelude::*,
-    sync::{
-        atomic::{Acquire, Atomic, Full, Relaxed, Release},
-        barrier::smp_mb,
-        new_spinlock_irq, SpinLockIrq,
-    },
+    sync::{new_spinlock_irq, SpinLockIrq},
 };
 
 use super::{Counter, Queue};
 use crate::{
+    atomic::{smp_mb, Acquire, Atomic, Full, Relaxed, Release},
     config::{self, Direction},
     ring::{self, uapi, Mapped},
     timer::Timer,

@@ -2,11 +2,12 @@
 
 //! The consuming side.
 
+mod array;
 mod drain;
 
 use super::entry::{occupied_bytes, Entry, Header, ENTRY_ALIGN, ENTRY_OVERHEAD};
 use super::sync::full_barrier;
-use super::{crossed, Error, Geometry, Memory};
+use super::{crossed, geometry::wrapped, Error, Geometry, Memory};
 pub use drain::Drained;
 
 /// The consuming side of one ring.
@@ -34,12 +35,11 @@ pub struct Consumer<M> {
     /// `published` when `must_wake` last looked.
     looked: u64,
     current: Option<Entry>,
-    /// The peer's position that was last found impossible.
-    bad_pos: Option<u64>,
-    /// The header at `pos` that was last found impossible.
-    bad_header: Option<u64>,
+    /// The peer's position that was last found impossible, and the last possible one before it.
+    bad_pos: Option<(u64, u64)>,
+    /// The header that was last found impossible, and where.
+    bad_header: Option<(u64, u64)>,
     corrupt: u64,
-    high_water: u64,
 }
 
 impl<M: Memory> Consumer<M> {
@@ -63,7 +63,6 @@ impl<M: Memory> Consumer<M> {
             bad_pos: None,
             bad_header: None,
             corrupt: 0,
-            high_water: 0,
         }
     }
 
@@ -130,10 +129,10 @@ impl<M: Memory> Consumer<M> {
         let header = Header::from_word(word);
         // From here on only the copy is used; the peer may change the word as it likes.
         let known = self.peer.wrapping_sub(self.pos);
-        if header.len > self.geometry.max_entry_bytes() || occupied_bytes(header.len) > known {
-            return Err(found_corrupt(&mut self.bad_header, &mut self.corrupt, word));
+        if occupied_bytes(header.len) > known {
+            let bad = (self.pos, word);
+            return Err(found_corrupt(&mut self.bad_header, &mut self.corrupt, bad));
         }
-        self.bad_header = None;
         // INVARIANT: The entry was just found to end at or before `peer`.
         let entry = Entry {
             offset: self.offset + ENTRY_OVERHEAD as usize,
@@ -151,14 +150,19 @@ impl<M: Memory> Consumer<M> {
         let Some(entry) = self.current.take() else {
             return false;
         };
-        let occupied = occupied_bytes(entry.header.len);
-        // INVARIANT: `occupied <= peer - pos`, and at most `data_bytes`, since `peek` checked.
-        self.pos = self.pos.wrapping_add(occupied);
-        self.offset += occupied as usize;
-        if self.offset >= self.geometry.data_bytes() as usize {
-            self.offset -= self.geometry.data_bytes() as usize;
-        }
+        // INVARIANT: `peek` checked the entry.
+        self.advance(occupied_bytes(entry.header.len));
         true
+    }
+
+    /// Moves on over an entry that was checked to end at or before `peer`.
+    #[inline(always)]
+    fn advance(&mut self, occupied: u64) {
+        let size = self.geometry.data_bytes() as usize;
+        let offset = self.offset.wrapping_add(occupied as usize);
+        // INVARIANT: `occupied <= peer - pos <= data_bytes`.
+        self.offset = wrapped(offset, size);
+        self.pos = self.pos.wrapping_add(occupied);
     }
 
     /// Copies the next entry to the front of `buffer`, releases it, and returns it.
@@ -309,13 +313,16 @@ impl<M: Memory> Consumer<M> {
         self.corrupt
     }
 
-    /// The most bytes, overhead included, that were ever seen in the ring.
-    pub const fn high_water_bytes(&self) -> u64 {
-        self.high_water
+    /// Bytes, overhead included, that waited when the producer's position was last looked at, and what
+    /// was released since and is not published.
+    #[inline(always)]
+    pub const fn known_bytes(&self) -> u64 {
+        self.peer.wrapping_sub(self.published)
     }
 
-    /// Loads the producer's position once, checks it, and keeps it.
-    fn refresh(&mut self) -> Result<(), Error> {
+    /// Loads the producer's position once, checks it, keeps and returns it.
+    #[inline]
+    fn refresh(&mut self) -> Result<u64, Error> {
         // ORDERING: pairs with the release store in `Producer::publish`: headers and bytes are
         // there once the position says so (litmus: publish, variable-length).
         let peer = self.memory.producer_pos().load_acquire();
@@ -323,20 +330,20 @@ impl<M: Memory> Consumer<M> {
         // It moves forward only, in whole words, and never a full lap ahead of what was released
         // and published.
         let limit = self.published.wrapping_add(size);
-        if peer % ENTRY_ALIGN != 0 || peer.wrapping_sub(self.peer) > limit.wrapping_sub(self.peer) {
-            return Err(found_corrupt(&mut self.bad_pos, &mut self.corrupt, peer));
+        let known = self.peer;
+        if peer % ENTRY_ALIGN != 0 || peer.wrapping_sub(known) > limit.wrapping_sub(known) {
+            let bad = (known, peer);
+            return Err(found_corrupt(&mut self.bad_pos, &mut self.corrupt, bad));
         }
-        self.bad_pos = None;
         // INVARIANT: `pos <= peer <= published + data_bytes <= pos + data_bytes`.
         self.peer = peer;
-        self.high_water = self.high_water.max(peer.wrapping_sub(self.published));
-        Ok(())
+        Ok(peer)
     }
 }
 
 /// Counts an impossible value, unless it is the one that was counted last.
 #[cold]
-fn found_corrupt(bad: &mut Option<u64>, corrupt: &mut u64, value: u64) -> Error {
+fn found_corrupt<T: Copy + PartialEq>(bad: &mut Option<T>, corrupt: &mut u64, value: T) -> Error {
     if *bad != Some(value) {
         *bad = Some(value);
         *corrupt += 1;

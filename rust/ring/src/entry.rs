@@ -30,6 +30,16 @@ pub struct Header {
 }
 
 impl Header {
+    /// The header of an entry of `len` bytes that has nothing else to say.
+    #[inline(always)]
+    pub const fn of(len: u32) -> Self {
+        Self {
+            len,
+            flags: 0,
+            lost: 0,
+        }
+    }
+
     /// The header in memory order: as `struct iostream_entry` on this machine.
     #[inline(always)]
     pub const fn to_word(self) -> u64 {

@@ -9,11 +9,10 @@ use super::entry::{occupied_bytes, ENTRY_OVERHEAD};
 /// # Invariants
 ///
 /// - `data_bytes` is a multiple of the page size it was made for, and at least one page.
-/// - `max_entry_bytes + 8` rounded up to 8 is at most `data_bytes`.
+/// - It is at most [`Self::LARGEST_BYTES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {
     data_bytes: u64,
-    max_entry_bytes: u32,
 }
 
 /// Why there can be no ring of the capacity asked for.
@@ -54,12 +53,8 @@ impl Geometry {
         if data_bytes > limit {
             return Err(GeometryError::AboveLimit { limit });
         }
-        // INVARIANT: `data_bytes` was rounded up from at least one; the longest entry and its
-        // header fill it exactly.
-        Ok(Self {
-            data_bytes,
-            max_entry_bytes: (data_bytes - ENTRY_OVERHEAD) as u32,
-        })
+        // INVARIANT: `data_bytes` was rounded up from at least one, and is below both limits.
+        Ok(Self { data_bytes })
     }
 
     /// A ring in which `entries` entries of `entry_bytes` fit at once.
@@ -80,14 +75,11 @@ impl Geometry {
         if data_bytes == 0
             || data_bytes % 8 != 0
             || data_bytes > Self::LARGEST_BYTES
-            || occupied_bytes(max_entry_bytes) > data_bytes
+            || max_entry_bytes as u64 != data_bytes - ENTRY_OVERHEAD
         {
             return None;
         }
-        Some(Self {
-            data_bytes,
-            max_entry_bytes,
-        })
+        Some(Self { data_bytes })
     }
 
     /// Bytes of the data area, overhead of entries included.
@@ -96,9 +88,26 @@ impl Geometry {
         self.data_bytes
     }
 
-    /// The longest entry in bytes, header not counted.
+    /// The longest entry in bytes, header not counted: with it, it fills the ring.
+    ///
+    /// What fits into `data_bytes` with its header is therefore no longer than this.
     #[inline(always)]
     pub const fn max_entry_bytes(&self) -> u32 {
-        self.max_entry_bytes
+        // No overflow by the invariant.
+        self.data_bytes.wrapping_sub(ENTRY_OVERHEAD) as u32
     }
 }
+
+/// An offset that is less than `2 * size`, brought back into the first half: the data are there twice.
+#[inline(always)]
+pub(super) const fn wrapped(offset: usize, size: usize) -> usize {
+    if offset < size {
+        return offset;
+    }
+    once_a_lap();
+    offset.wrapping_sub(size)
+}
+
+/// Tells the compiler what is rare.
+#[cold]
+const fn once_a_lap() {}

@@ -6,7 +6,7 @@ mod head;
 
 use super::entry::{occupied_bytes, Header, ENTRY_OVERHEAD};
 use super::sync::{full_barrier, write_barrier};
-use super::{crossed, uapi, Error, Geometry, Memory};
+use super::{crossed, geometry::wrapped, uapi, Error, Geometry, Memory};
 pub use head::Head;
 
 /// The producing side of one ring.
@@ -20,6 +20,8 @@ pub use head::Head;
 /// - `offset` is `pos` modulo the size of the data.
 /// - `pos - peer <= data_bytes`: `[peer, pos)` is all that the consumer may still read.
 /// - In overwriting mode `oldest` takes the place of `peer`.
+/// - `end` is at most `data_bytes` after that position, and `pos` while `lost` is not 0: entries up to
+///   there fit, and have nothing else to say.
 /// - `published <= pos`: entries in between are committed and not yet shown.
 pub struct Producer<M> {
     memory: M,
@@ -31,6 +33,8 @@ pub struct Producer<M> {
     offset: usize,
     /// The consumer's position when last looked at; it may be further by now.
     peer: u64,
+    /// The position up to which entries are appended without further thought.
+    end: u64,
     /// What `producer_pos` says in shared memory.
     published: u64,
     /// `published` when `must_wake` last looked.
@@ -67,6 +71,7 @@ impl<M: Memory> Producer<M> {
             pos: 0,
             offset: 0,
             peer: 0,
+            end: geometry.data_bytes(),
             published: 0,
             looked: 0,
             woken_full: 0,
@@ -103,6 +108,7 @@ impl<M: Memory> Producer<M> {
         producer.pos = pos;
         producer.offset = pos.checked_rem(geometry.data_bytes()).unwrap_or(0) as usize;
         producer.peer = peer;
+        producer.end = peer.wrapping_add(geometry.data_bytes());
         producer.published = pos;
         // The previous producer may have died between publishing and waking: the consumer may
         // sleep at any position after its own. One wake-up too many does no harm.
@@ -133,13 +139,8 @@ impl<M: Memory> Producer<M> {
     /// [`Error::TooLarge`], [`Error::Full`], [`Error::Corrupt`].
     #[inline(always)]
     pub fn reserve(&mut self, len: u32) -> Result<usize, Error> {
-        if len > self.geometry.max_entry_bytes() {
-            return Err(Error::TooLarge {
-                max: self.geometry.max_entry_bytes(),
-            });
-        }
         let need = occupied_bytes(len);
-        if self.known_room() < need {
+        if self.end.wrapping_sub(self.pos) < need {
             self.make_room(need)?;
         }
         Ok(self.offset.wrapping_add(ENTRY_OVERHEAD as usize))
@@ -154,38 +155,27 @@ impl<M: Memory> Producer<M> {
     /// [`Error::Full`] if no such room was reserved; nothing is changed.
     #[inline(always)]
     pub fn commit(&mut self, len: u32) -> Result<(), Error> {
-        let need = occupied_bytes(len);
-        if len > self.geometry.max_entry_bytes() || self.known_room() < need {
-            return Err(Error::Full);
-        }
-        self.commit_reserved(len);
+        let header = if self.end.wrapping_sub(self.pos) >= occupied_bytes(len) {
+            Header::of(len).to_word()
+        } else {
+            self.unusual_header(len)?
+        };
+        self.append(self.pos, self.offset, len, header);
         Ok(())
     }
 
-    /// As [`Self::commit`], right after the room was reserved.
+    /// Appends the header of an entry whose bytes are there, at `pos` and `offset`, which are this
+    /// side's own: an argument stays in a register, where a field is loaded again after each access
+    /// to shared memory.
     #[inline(always)]
-    fn commit_reserved(&mut self, len: u32) {
+    fn append(&mut self, pos: u64, offset: usize, len: u32, header: u64) {
         let need = occupied_bytes(len);
-        let header = if self.lost == 0 {
-            Header {
-                len,
-                flags: 0,
-                lost: 0,
-            }
-        } else {
-            self.header_after_gap(len)
-        };
         // SAFETY: `offset` is a multiple of 8 below `data_bytes`; this is the producer.
-        unsafe { self.memory.store_word(self.offset, header.to_word()) };
-        self.pos = self.pos.wrapping_add(need);
+        unsafe { self.memory.store_word(offset, header) };
+        self.pos = pos.wrapping_add(need);
         let size = self.geometry.data_bytes() as usize;
-        let offset = self.offset.wrapping_add(need as usize);
-        // INVARIANT: `need <= data_bytes`, so one subtraction brings the offset back in range.
-        self.offset = if offset >= size {
-            offset.wrapping_sub(size)
-        } else {
-            offset
-        };
+        // INVARIANT: `need <= data_bytes`.
+        self.offset = wrapped(offset.wrapping_add(need as usize), size);
     }
 
     /// Appends a copy of `bytes`. The consumer sees it after the next [`Self::publish`].
@@ -200,10 +190,20 @@ impl<M: Memory> Producer<M> {
                 max: self.geometry.max_entry_bytes(),
             });
         };
-        let offset = self.reserve(len)?;
-        // SAFETY: `reserve` made room for `len` bytes at `offset`; this is the producer.
-        unsafe { self.memory.write(offset, bytes.as_ptr(), bytes.len()) };
-        self.commit_reserved(len);
+        let need = occupied_bytes(len);
+        let (pos, offset) = (self.pos, self.offset);
+        let header = if self.end.wrapping_sub(pos) >= need {
+            Header::of(len).to_word()
+        } else {
+            self.make_room(need)?;
+            self.unusual_header(len)?
+        };
+        let begin = offset.wrapping_add(ENTRY_OVERHEAD as usize);
+        // SAFETY: By the type's invariant `pos` and the ring's size are multiples of 8.
+        unsafe { core::hint::assert_unchecked(begin % 8 == 0) };
+        // SAFETY: There is room for `len` bytes at `begin`; this is the producer.
+        unsafe { self.memory.write(begin, bytes.as_ptr(), bytes.len()) };
+        self.append(pos, offset, len, header);
         Ok(())
     }
 
@@ -214,9 +214,6 @@ impl<M: Memory> Producer<M> {
         // ORDERING: pairs with the acquire load in `Consumer::refresh`: headers and bytes before
         // the position that covers them (litmus: publish, variable-length).
         self.memory.producer_pos().store_release(self.pos);
-        if self.pos.wrapping_sub(self.floor()) > self.high_water {
-            self.raise_high_water();
-        }
     }
 
     /// Whether the consumer sleeps and armed a position that was crossed since the last call.
@@ -304,6 +301,7 @@ impl<M: Memory> Producer<M> {
     /// Declares `entries` entries lost: the next entry says so in its header.
     pub fn report_lost(&mut self, entries: u64) {
         self.lost = self.lost.saturating_add(entries);
+        self.set_end();
     }
 
     /// The position after the last committed entry: what [`Self::publish`] will show.
@@ -329,9 +327,13 @@ impl<M: Memory> Producer<M> {
         core::mem::take(&mut self.overwritten)
     }
 
-    /// The most bytes, overhead included, that were ever in the ring after a publication.
+    /// The most bytes, overhead included, that were in the ring at any call of this. Looks at the
+    /// consumer's position if there may be more of them now.
     #[inline(always)]
-    pub const fn high_water_bytes(&self) -> u64 {
+    pub fn high_water_bytes(&mut self) -> u64 {
+        if self.known_bytes() > self.high_water {
+            self.raise_high_water();
+        }
         self.high_water
     }
 
@@ -346,7 +348,6 @@ impl<M: Memory> Producer<M> {
     }
 
     /// Free bytes as far as this side knows: at most what is free.
-    #[inline(always)]
     fn known_room(&self) -> u64 {
         // By the invariant `pos - floor <= data_bytes`: no underflow.
         self.geometry
@@ -354,14 +355,39 @@ impl<M: Memory> Producer<M> {
             .wrapping_sub(self.pos.wrapping_sub(self.floor()))
     }
 
+    /// Bytes that were published and are not known to be released: at least as many as are there.
+    #[inline(always)]
+    fn known_bytes(&self) -> u64 {
+        self.published.wrapping_sub(self.floor())
+    }
+
+    /// Sets `end` by what is known.
+    fn set_end(&mut self) {
+        // INVARIANT: Just so.
+        self.end = if self.lost == 0 {
+            self.floor().wrapping_add(self.geometry.data_bytes())
+        } else {
+            self.pos
+        };
+    }
+
+    /// The header of an entry that does not end before `end`.
     #[cold]
-    fn header_after_gap(&mut self, len: u32) -> Header {
+    fn unusual_header(&mut self, len: u32) -> Result<u64, Error> {
+        if self.known_room() < occupied_bytes(len) {
+            return Err(Error::Full);
+        }
         let lost = core::mem::take(&mut self.lost);
-        Header {
-            len,
+        self.set_end();
+        if lost == 0 {
+            return Ok(Header::of(len).to_word());
+        }
+        let header = Header {
             flags: uapi::IOSTREAM_ENTRY_GAP as u16,
             lost: u16::try_from(lost).unwrap_or(u16::MAX),
-        }
+            ..Header::of(len)
+        };
+        Ok(header.to_word())
     }
 
     #[cold]
@@ -371,16 +397,23 @@ impl<M: Memory> Producer<M> {
         if !self.overwrite {
             let _ = self.refresh();
         }
-        self.high_water = self.high_water.max(self.pos.wrapping_sub(self.floor()));
+        self.high_water = self.high_water.max(self.known_bytes());
     }
 
     #[cold]
     fn make_room(&mut self, need: u64) -> Result<(), Error> {
+        if need > self.geometry.data_bytes() {
+            return Err(Error::TooLarge {
+                max: self.geometry.max_entry_bytes(),
+            });
+        }
         if self.overwrite {
             self.give_up_oldest(need);
             return Ok(());
         }
-        self.refresh()?;
+        if self.known_room() < need {
+            self.refresh()?;
+        }
         if self.known_room() < need {
             return Err(Error::Full);
         }
@@ -406,6 +439,7 @@ impl<M: Memory> Producer<M> {
         self.bad = None;
         // INVARIANT: `pos - peer` only shrinks.
         self.peer = peer;
+        self.set_end();
         Ok(())
     }
 
@@ -431,6 +465,7 @@ impl<M: Memory> Producer<M> {
             }
             self.overwritten += 1;
         }
+        self.set_end();
         // ORDERING: release pairs with the acquire load in `OverwriteReader::skip_overwritten`:
         // `oldest_pos` is never seen ahead of `producer_pos`. The barrier pairs with the read
         // barrier in `OverwriteReader::read`: who sees a byte of the new entry sees that the old

@@ -193,16 +193,29 @@ fn high_water_is_the_most_that_was_there() {
         pop(&mut consumer).unwrap();
         producer.push(&[0; 8]).unwrap();
         producer.publish();
+        assert_eq!(producer.high_water_bytes(), 16);
     }
-    assert_eq!(producer.high_water_bytes(), 16);
-    assert_eq!(consumer.high_water_bytes(), 16);
     producer.push(&[0; 40]).unwrap();
     producer.publish();
     assert_eq!(producer.high_water_bytes(), 64);
-    consumer.available().unwrap();
-    assert_eq!(consumer.high_water_bytes(), 64);
     pop(&mut consumer).unwrap();
     assert_eq!(producer.high_water_bytes(), 64);
+}
+
+#[test]
+fn known_bytes_are_those_of_the_last_look() {
+    let (_, mut producer, mut consumer) = pair(64);
+    producer.push(&[0; 8]).unwrap();
+    producer.push(&[0; 16]).unwrap();
+    producer.publish();
+    assert_eq!(consumer.known_bytes(), 0, "not looked at");
+    consumer.available().unwrap();
+    assert_eq!(consumer.known_bytes(), 40);
+    consumer.peek().unwrap();
+    consumer.release();
+    assert_eq!(consumer.known_bytes(), 40, "not published");
+    consumer.publish();
+    assert_eq!(consumer.known_bytes(), 24);
 }
 
 #[test]

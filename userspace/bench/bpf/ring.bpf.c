@@ -2,8 +2,8 @@
 /*
  * The kernel's half of the peer: BPF ring buffers, filled and drained in one run of a program.
  *
- * Entries are what iostream_bench.ko makes: a number, counted from 0, and then bytes that do not
- * change. A program ends when the ring is full, and goes on where it was when it is run again.
+ * Entries are what iostream_bench.ko makes: words, the first of which counts entries from 0, and each
+ * further one is one more than the one before it. A program ends when the ring is full, and goes on where it was when it is run again.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
@@ -34,14 +34,15 @@ struct {
 	__type(value, struct count);
 } counts SEC(".maps");
 
-#define MAX_ENTRY_BYTES 65536
+/* Set before it is loaded, so that it is a constant for the verifier: bpf_ringbuf_reserve wants one. */
+const volatile __u32 entry_bytes = 8;
+
 /* The most iterations of one bpf_loop. */
 #define MAX_LOOPS (1 << 23)
 
 /* The context of a program: what to do, and what was done. As `Work` in bpf.rs. */
 struct work {
 	__u64 target;		/* entries to have been made at the end */
-	__u64 entry_bytes;
 	__u64 batch;		/* entries a wake-up */
 	__u64 flags_within;	/* of an entry that does not end a batch */
 	__u64 flags_last;	/* of one that does */
@@ -50,8 +51,6 @@ struct work {
 	__u64 sum;		/* of the entries' numbers */
 	__u64 stuck;		/* times that the ring was full */
 };
-
-char source[MAX_ENTRY_BYTES];
 
 static __u64 flags_of(struct work *work)
 {
@@ -68,54 +67,31 @@ static void made(struct work *work)
 		work->left = work->batch;
 }
 
-static int make_word(__u32 i, struct work *work)
+static int make(__u32 i, struct work *work)
 {
-	__u64 *entry;
+	__u64 *entry, value = work->number;
+	__u32 at;
 
-	if (work->number >= work->target)
+	if (value >= work->target)
 		return 1;
-	entry = bpf_ringbuf_reserve(&ring, 8, 0);
+	entry = bpf_ringbuf_reserve(&ring, entry_bytes, 0);
 	if (!entry) {
 		work->stuck++;
 		return 1;
 	}
-	*entry = work->number;
+	for (at = 0; at < entry_bytes / 8; at++)
+		entry[at] = value++;
 	bpf_ringbuf_submit(entry, flags_of(work));
 	made(work);
 	return 0;
 }
 
-static int make_long(__u32 i, struct work *work)
-{
-	__u64 bytes = work->entry_bytes;
-
-	if (work->number >= work->target || bytes > MAX_ENTRY_BYTES)
-		return 1;
-	*(__u64 *)source = work->number;
-	if (bpf_ringbuf_output(&ring, source, bytes, flags_of(work))) {
-		work->stuck++;
-		return 1;
-	}
-	made(work);
-	return 0;
-}
-
 SEC("syscall")
-int produce_words(struct work *context)
+int produce(struct work *context)
 {
 	struct work work = *context;
 
-	bpf_loop(MAX_LOOPS, make_word, &work, 0);
-	*context = work;
-	return 0;
-}
-
-SEC("syscall")
-int produce_long(struct work *context)
-{
-	struct work work = *context;
-
-	bpf_loop(MAX_LOOPS, make_long, &work, 0);
+	bpf_loop(MAX_LOOPS, make, &work, 0);
 	*context = work;
 	return 0;
 }

@@ -140,7 +140,8 @@ impl Consumer {
     /// room, and is woken, once, at the end. Returns how many there were; 0 if none waits.
     ///
     /// It is the fastest way to consume. `take` returns whether to remove the entry; `false` leaves
-    /// it and ends. What it panics at stays in the queue, and so does what came before in that call.
+    /// it and ends. If `take` panics, its entry stays in the queue, and what came before in that call may
+    /// come again.
     ///
     /// # Errors
     ///

@@ -3,6 +3,7 @@
 //! Many entries in a row: the positions in registers.
 
 use super::super::entry::{occupied_bytes, Entry, Header, ENTRY_OVERHEAD};
+use super::super::geometry::wrapped;
 use super::super::{Error, Memory};
 use super::{found_corrupt, Consumer};
 
@@ -24,32 +25,50 @@ impl<M: Memory> Consumer<M> {
     /// As with [`Self::release`], the producer learns of it at the next [`Self::publish`].
     #[inline(always)]
     pub fn drain(&mut self, max: u64, mut take: impl FnMut(&M, Entry) -> bool) -> Drained {
-        let size = self.geometry.data_bytes() as usize;
-        let max_entry_bytes = self.geometry.max_entry_bytes();
         let mut drained = Drained::default();
-        let (mut pos, mut offset, mut peer) = (self.pos, self.offset, self.peer);
         while drained.entries < max {
-            if pos == peer {
-                if let Err(error) = self.refresh() {
-                    drained.error = Some(error);
-                    break;
-                }
-                peer = self.peer;
-                if pos == peer {
-                    break;
+            if self.pos == self.peer {
+                match self.refresh() {
+                    Ok(peer) if peer != self.pos => {}
+                    Ok(_) => break,
+                    Err(error) => {
+                        drained.error = Some(error);
+                        break;
+                    }
                 }
             }
+            if !self.drain_known(max, &mut take, &mut drained) {
+                break;
+            }
+        }
+        if drained.entries > 0 {
+            self.current = None;
+        }
+        drained
+    }
+
+    /// The entries before `peer`. A loop of its own, without a look at the producer's position, so
+    /// that all it needs stays in registers. Returns whether to go on.
+    #[inline(always)]
+    fn drain_known(
+        &mut self,
+        max: u64,
+        take: &mut impl FnMut(&M, Entry) -> bool,
+        drained: &mut Drained,
+    ) -> bool {
+        let size = self.geometry.data_bytes() as usize;
+        let (mut pos, mut offset, peer) = (self.pos, self.offset, self.peer);
+        let (mut entries, mut bytes, mut more) = (drained.entries, drained.bytes, true);
+        while pos != peer && entries < max {
             // SAFETY: `offset` is a multiple of 8 below `data_bytes`.
             let word = unsafe { self.memory.load_word(offset) };
             let header = Header::from_word(word);
             // As in `peek`: from here on only the copy is used.
             let occupied = occupied_bytes(header.len);
-            if header.len > max_entry_bytes || occupied > peer.wrapping_sub(pos) {
-                if drained.entries > 0 {
-                    self.bad_header = None;
-                }
-                let error = found_corrupt(&mut self.bad_header, &mut self.corrupt, word);
-                drained.error = Some(error);
+            if occupied > peer.wrapping_sub(pos) {
+                let bad = (pos, word);
+                drained.error = Some(found_corrupt(&mut self.bad_header, &mut self.corrupt, bad));
+                more = false;
                 break;
             }
             // INVARIANT: The entry was just found to end at or before `peer`.
@@ -58,24 +77,17 @@ impl<M: Memory> Consumer<M> {
                 header,
             };
             if !take(&self.memory, entry) {
+                more = false;
                 break;
             }
             // INVARIANT: As in `release`.
             pos = pos.wrapping_add(occupied);
-            offset = offset.wrapping_add(occupied as usize);
-            if offset >= size {
-                offset = offset.wrapping_sub(size);
-            }
-            drained.entries = drained.entries.wrapping_add(1);
-            drained.bytes = drained.bytes.wrapping_add(u64::from(header.len));
-        }
-        if drained.entries > 0 {
-            self.current = None;
-            if drained.error.is_none() {
-                self.bad_header = None;
-            }
+            offset = wrapped(offset.wrapping_add(occupied as usize), size);
+            entries = entries.wrapping_add(1);
+            bytes = bytes.wrapping_add(u64::from(header.len));
         }
         (self.pos, self.offset) = (pos, offset);
-        drained
+        (drained.entries, drained.bytes) = (entries, bytes);
+        more
     }
 }

@@ -3,6 +3,7 @@
 //! Many entries in a row: the positions in registers.
 
 use super::super::entry::{occupied_bytes, Header, ENTRY_OVERHEAD};
+use super::super::geometry::wrapped;
 use super::super::Memory;
 use super::Producer;
 
@@ -17,20 +18,22 @@ pub struct Head {
     end: u64,
 }
 
+impl Head {
+    /// The position of the next entry.
+    #[inline(always)]
+    pub const fn pos(&self) -> u64 {
+        self.pos
+    }
+}
+
 impl<M: Memory> Producer<M> {
     /// Where the producer is.
     #[inline(always)]
     pub fn head(&self) -> Head {
-        let room = if self.lost == 0 {
-            self.known_room()
-        } else {
-            // The next entry tells of the gap, which is the business of `commit`.
-            0
-        };
         Head {
             pos: self.pos,
             offset: self.offset,
-            end: self.pos.wrapping_add(room),
+            end: self.end,
         }
     }
 
@@ -44,24 +47,17 @@ impl<M: Memory> Producer<M> {
     #[inline(always)]
     pub unsafe fn place(&self, head: &mut Head, len: u32) -> Option<usize> {
         let need = occupied_bytes(len);
-        if head.end.wrapping_sub(head.pos) < need || len > self.geometry.max_entry_bytes() {
+        if head.end.wrapping_sub(head.pos) < need {
             return None;
         }
-        let header = Header {
-            len,
-            flags: 0,
-            lost: 0,
-        };
+        let header = Header::of(len);
         let begin = head.offset;
         // SAFETY: By the caller's promise `offset` is a multiple of 8 below `data_bytes`; this is the
         // producer.
         unsafe { self.memory.store_word(begin, header.to_word()) };
         head.pos = head.pos.wrapping_add(need);
-        head.offset = begin.wrapping_add(need as usize);
         let size = self.geometry.data_bytes() as usize;
-        if head.offset >= size {
-            head.offset = head.offset.wrapping_sub(size);
-        }
+        head.offset = wrapped(begin.wrapping_add(need as usize), size);
         Some(begin.wrapping_add(ENTRY_OVERHEAD as usize))
     }
 

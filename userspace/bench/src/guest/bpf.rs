@@ -19,7 +19,6 @@ pub const FORCE_WAKEUP: u64 = libbpf_sys::BPF_RB_FORCE_WAKEUP as u64;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Work {
     pub target: u64,
-    pub entry_bytes: u64,
     pub batch: u64,
     pub flags_within: u64,
     pub flags_last: u64,
@@ -31,10 +30,9 @@ pub struct Work {
 
 impl Work {
     /// So many entries, a wake-up after each `batch`.
-    pub fn new(target: u64, entry_bytes: u64, batch: u64, wake: u64) -> Self {
+    pub fn new(target: u64, batch: u64, wake: u64) -> Self {
         Self {
             target,
-            entry_bytes,
             batch,
             flags_within: NO_WAKEUP,
             flags_last: wake,
@@ -53,12 +51,18 @@ pub struct Bpf {
 pub struct Program(OwnedFd);
 
 impl Bpf {
-    /// Loads the programs, with ring buffers of this size, a power of two.
-    pub fn load(ring_bytes: u64) -> Result<Self> {
+    /// Loads the programs, with ring buffers of this size, a power of two, and entries of that size.
+    pub fn load(ring_bytes: u64, entry_bytes: u64) -> Result<Self> {
+        let entry_bytes = u32::try_from(entry_bytes)?;
         let mut open = ObjectBuilder::default().open_file(OBJECT)?;
         for mut map in open.maps_mut() {
             if map.name() == "ring" || map.name() == "user_ring" {
                 map.set_max_entries(u32::try_from(ring_bytes)?)?;
+            }
+            if map.name().to_string_lossy().ends_with(".rodata") {
+                let constants = map.initial_value_mut().ok_or("no constants")?;
+                let first = constants.get_mut(..4).ok_or("short constants")?;
+                first.copy_from_slice(&entry_bytes.to_ne_bytes());
             }
         }
         Ok(Self {

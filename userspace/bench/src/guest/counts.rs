@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// System calls of this process, all threads, for `count` entries that are published singly; the
 /// call that has the driver produce is one of them.
 pub fn calls_of_ours(flow: Flow, count: u64) -> Result<f64> {
-    let mut counter = Bpf::load(4096)?;
+    let mut counter = Bpf::load(4096, 8)?;
     let session = node::open(flow.ring_bytes, 0)?;
     let mut consumer = session.consumer()?;
     consumer.set_spin(SPIN);
@@ -53,8 +53,8 @@ pub fn calls_of_ours(flow: Flow, count: u64) -> Result<f64> {
 
 /// The same of libbpf's `ring_buffer__poll` and the runs of the program.
 pub fn calls_of_peer(flow: Flow, count: u64) -> Result<f64> {
-    let mut bpf = Bpf::load(flow.ring_bytes)?;
-    let (ring, program) = (bpf.map("ring")?, bpf.program("produce_words")?);
+    let mut bpf = Bpf::load(flow.ring_bytes, 8)?;
+    let (ring, program) = (bpf.map("ring")?, bpf.program("produce")?);
     let arrived = Cell::new((0u64, 0u64));
     let mut builder = RingBufferBuilder::new();
     builder.add(&ring, |entry| {
@@ -68,7 +68,7 @@ pub fn calls_of_peer(flow: Flow, count: u64) -> Result<f64> {
     let calls = std::thread::scope(|scope| -> Result<u64> {
         let producer = scope.spawn(|| -> Result<()> {
             pin_to(PRODUCER_CPU)?;
-            let mut work = Work::new(count, 8, 1, bpf::ADAPTIVE);
+            let mut work = Work::new(count, 1, bpf::ADAPTIVE);
             while work.number < count {
                 program.run(&mut work)?;
             }
@@ -88,7 +88,7 @@ pub fn calls_of_peer(flow: Flow, count: u64) -> Result<f64> {
 /// System calls of draining a queue that was filled before.
 pub fn calls_of_draining(flow: Flow) -> Result<f64> {
     let count = flow.ring_bytes / 16;
-    let mut counter = Bpf::load(4096)?;
+    let mut counter = Bpf::load(4096, 8)?;
     let session = node::open(flow.ring_bytes, 0)?;
     let mut consumer = session.consumer()?;
     node::tell(&format!("produce {count} 8 500 0"))?;
@@ -108,8 +108,8 @@ pub fn calls_of_draining(flow: Flow) -> Result<f64> {
 /// The same of libbpf's `ring_buffer__consume`.
 pub fn peers_calls_of_draining(flow: Flow) -> Result<f64> {
     let count = flow.ring_bytes / 16 - 1;
-    let mut bpf = Bpf::load(flow.ring_bytes)?;
-    let (ring, program) = (bpf.map("ring")?, bpf.program("produce_words")?);
+    let mut bpf = Bpf::load(flow.ring_bytes, 8)?;
+    let (ring, program) = (bpf.map("ring")?, bpf.program("produce")?);
     let sum = Cell::new(0u64);
     let mut builder = RingBufferBuilder::new();
     builder.add(&ring, |entry| {
@@ -117,7 +117,7 @@ pub fn peers_calls_of_draining(flow: Flow) -> Result<f64> {
         0
     })?;
     let reader = builder.build()?;
-    program.run(&mut Work::new(count, 8, 500, bpf::NO_WAKEUP))?;
+    program.run(&mut Work::new(count, 500, bpf::NO_WAKEUP))?;
     let (link, counts) = bpf.count_calls()?;
     let before = bpf::calls(&counts)?;
     reader.consume()?;
@@ -139,7 +139,7 @@ pub fn pages_of_ours(capacity_bytes: u64) -> Result<f64> {
 
 /// The same of a BPF ring buffer.
 pub fn pages_of_peer(capacity_bytes: u64) -> Result<f64> {
-    let bpf = Bpf::load(capacity_bytes.next_power_of_two())?;
+    let bpf = Bpf::load(capacity_bytes.next_power_of_two(), 8)?;
     let before = shared_pages()?;
     let ring = bpf.map("ring")?;
     let mut builder = RingBufferBuilder::new();

@@ -61,7 +61,7 @@ pub fn ours(flow: Flow, count: u64) -> Result<Duration> {
 
 /// The peer: the time in which the program took `count` entries. `flags` are those of the drain.
 pub fn peer(flow: Flow, flags: u64, count: u64) -> Result<Duration> {
-    let bpf = Bpf::load(flow.ring_bytes)?;
+    let bpf = Bpf::load(flow.ring_bytes, 8)?;
     let program = bpf.program("drain")?;
     let ring = UserRingBuffer::new(&bpf.map("user_ring")?)?;
     let both = Barrier::new(2);
@@ -69,7 +69,7 @@ pub fn peer(flow: Flow, flags: u64, count: u64) -> Result<Duration> {
     let (time, work) = std::thread::scope(|scope| -> Result<(Duration, Work)> {
         let consumer = scope.spawn(|| -> Result<(Instant, Work)> {
             pin_to(CONSUMER_CPU)?;
-            let mut work = Work::new(count, 8, flow.batch, flags);
+            let mut work = Work::new(count, flow.batch, flags);
             both.wait();
             while work.number < count {
                 program.run(&mut work)?;

@@ -128,7 +128,7 @@ pub fn bare_eventfd(count: usize) -> Result<Vec<f64>> {
 
 /// A BPF ring buffer, with its default flags: the entry holds the time at which it was submitted.
 pub fn bpf(count: usize) -> Result<Vec<f64>> {
-    let bpf = Bpf::load(4096)?;
+    let bpf = Bpf::load(4096, 8)?;
     let (ring, program) = (bpf.map("ring")?, bpf.program("stamp")?);
     let published = Cell::new(0);
     let mut builder = RingBufferBuilder::new();

@@ -14,7 +14,6 @@ mod latency;
 mod messages;
 mod node;
 mod output;
-mod split;
 mod streams;
 mod uring;
 
@@ -28,9 +27,6 @@ fn main() -> Result<()> {
     let only = arguments.next();
     let pairs = arguments.next().map_or(Ok(5), |pairs| pairs.parse())?;
     let harness = Harness::new(only, pairs);
-    if harness.wants("split") {
-        split::run(&harness)?;
-    }
     output_queues(&harness)?;
     input_queues(&harness)?;
     other_means(&harness)?;
@@ -165,8 +161,12 @@ fn buffers(harness: &Harness) -> Result<()> {
             sized.rate(|count| streams::read(source, count))
         });
     }
-    let mut uring = Contender::peer("io_uring", "io_uring");
-    for source in streams::Source::ALL {
+    let mut peers = vec![read];
+    for (variant, source) in [
+        ("io_uring", streams::Source::Memory),
+        ("io_uring, no data", streams::Source::Zero),
+    ] {
+        let mut uring = Contender::peer(variant, "io_uring");
         for submission in uring::Submission::ALL {
             let settings = format!(
                 "READ_FIXED of {}, {} in flight, {}",
@@ -179,9 +179,10 @@ fn buffers(harness: &Harness) -> Result<()> {
                 sized.rate(|count| uring::read(source, submission, count))
             });
         }
+        peers.push(uring);
     }
     let name = "buffers of 64 KiB, one word of each page read";
-    harness.compare("G-7", name, "buffers/s", ours, vec![read, uring])
+    harness.compare("G-7", name, "buffers/s", ours, peers)
 }
 
 /// G-8: how soon a sleeper runs.

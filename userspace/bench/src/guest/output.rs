@@ -71,13 +71,15 @@ impl Arrived {
         self.entries += 1;
     }
 
-    /// Whether it is what was sent: numbers from 0, and then bytes of value `filler`.
-    fn check(&self, count: u64, entry_bytes: u64, filler: u8) -> Result<()> {
-        let word = u64::from_ne_bytes([filler; 8]);
-        let words = count.wrapping_mul(entry_bytes / 8 - 1);
+    /// Whether it is what was sent.
+    fn check(&self, count: u64, entry_bytes: u64) -> Result<()> {
+        let sum = node::sum_of(count);
+        // Word `i` of an entry is its number and `i`.
+        let further = entry_bytes / 8 - 1;
+        let places = (further * (further + 1) / 2).wrapping_mul(count);
         let good = self.entries == count
-            && self.sum == node::sum_of(count)
-            && self.rest == word.wrapping_mul(words);
+            && self.sum == sum
+            && self.rest == sum.wrapping_mul(further).wrapping_add(places);
         if good {
             return Ok(());
         }
@@ -105,10 +107,6 @@ impl Words for [u8] {
     }
 }
 
-/// The value of the bytes that follow the number: of ours, of the peer's.
-const OURS_FILLER: u8 = 0x5a;
-const PEERS_FILLER: u8 = 0;
-
 /// Ours: the time in which `count` entries came from the driver.
 pub fn ours(flow: Flow, count: u64) -> Result<Duration> {
     let session = node::open(flow.ring_bytes, 0)?;
@@ -135,16 +133,18 @@ pub fn ours(flow: Flow, count: u64) -> Result<Duration> {
         while arrived.entries < count {
             consumer.wait(Some(PATIENCE))?;
             // The producer is to learn of the room now and then, also if there always is more.
+            let mut sums = arrived;
             consumer.drain(CONSUMER_BATCH, |entry| {
-                arrived.add(entry);
+                sums.add(entry);
                 true
             })?;
+            arrived = sums;
         }
         let time = begun.elapsed();
         producer.join().map_err(|_| "the producer panicked")??;
         Ok(time)
     })?;
-    arrived.check(count, flow.entry_bytes, OURS_FILLER)?;
+    arrived.check(count, flow.entry_bytes)?;
     Ok(time)
 }
 
@@ -199,8 +199,8 @@ pub enum Reader {
 /// The peer: the time in which `count` entries came from the program. `wake` is the flag of the
 /// entry that ends a batch; the others have `BPF_RB_NO_WAKEUP`.
 pub fn peer(flow: Flow, wake: u64, reader: Reader, count: u64) -> Result<Duration> {
-    let bpf = Bpf::load(flow.ring_bytes)?;
-    let (ring, program) = (bpf.map("ring")?, program_for(&bpf, flow)?);
+    let bpf = Bpf::load(flow.ring_bytes, flow.entry_bytes)?;
+    let (ring, program) = (bpf.map("ring")?, bpf.program("produce")?);
     let arrived = Cell::new(Arrived::default());
     let mut builder = RingBufferBuilder::new();
     builder.add(&ring, |entry| {
@@ -238,15 +238,8 @@ pub fn peer(flow: Flow, wake: u64, reader: Reader, count: u64) -> Result<Duratio
         producer.join().map_err(|_| "the producer panicked")??;
         Ok(time)
     })?;
-    arrived.get().check(count, flow.entry_bytes, PEERS_FILLER)?;
+    arrived.get().check(count, flow.entry_bytes)?;
     Ok(time)
-}
-
-fn program_for(bpf: &Bpf, flow: Flow) -> Result<Program> {
-    bpf.program(match flow.entry_bytes {
-        8 => "produce_words",
-        _ => "produce_long",
-    })
 }
 
 /// Runs the program until it has made all entries.
@@ -257,7 +250,7 @@ fn produce(
     count: u64,
     given_up: &AtomicBool,
 ) -> Result<()> {
-    let mut work = Work::new(count, flow.entry_bytes, flow.whole_batch(), wake);
+    let mut work = Work::new(count, flow.whole_batch(), wake);
     while work.number < count && !given_up.load(Ordering::Relaxed) {
         let before = work.number;
         program.run(&mut work)?;

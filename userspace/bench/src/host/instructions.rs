@@ -15,20 +15,19 @@ use super::memory::RingMemory;
 const SHORT: u64 = 10_000;
 const LONG: u64 = 20_000;
 
-/// Of the ring of queues, with headers.
+/// Of the ring, its entries of one length.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn bench_count_queue(count: u64) {
     let memory = RingMemory::new(65536).expect("memory");
     // SAFETY: Once for this memory, which outlives both.
     let (mut producer, mut consumer) = unsafe { memory.ends() };
-    let mut bytes = [0; 8];
     for item in 0..count {
         producer.push(&black_box(item).to_ne_bytes()).expect("room");
         producer.publish();
-        consumer.pop(&mut bytes).expect("an item");
+        let item = consumer.pop_array().expect("an item");
         consumer.publish();
-        black_box(u64::from_ne_bytes(bytes));
+        black_box(u64::from_ne_bytes(item));
     }
 }
 

@@ -58,13 +58,16 @@ pub fn queue(count: u64) -> Duration {
             }
         },
         |count| {
-            let (mut sum, mut bytes) = (0u64, [0; 8]);
+            let mut sum = 0u64;
             for _ in 0..count {
-                while consumer.pop(&mut bytes).is_err() {
+                loop {
+                    if let Ok(item) = consumer.pop_array() {
+                        sum = sum.wrapping_add(u64::from_ne_bytes(item));
+                        break;
+                    }
                     spin_loop();
                 }
                 consumer.publish();
-                sum = sum.wrapping_add(u64::from_ne_bytes(bytes));
             }
             sum
         },
