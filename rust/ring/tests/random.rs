@@ -7,8 +7,8 @@
 mod common;
 
 use common::model::Model;
-use common::{pair_at, Random};
-use iostream_ring::{Geometry, Memory};
+use common::{geometry, pair_at, Random};
+use iostream_ring::Memory;
 
 #[test]
 fn random_histories() {
@@ -18,8 +18,7 @@ fn random_histories() {
     let mut cases = 0u64;
     for _ in 0..100 {
         let size = 8 * (1 + random.below(128));
-        let max = random.below(size - 7) as u32;
-        let geometry = Geometry::from_description(size, max).unwrap();
+        let max = size as u32 - 8;
         // Early, or soon to wrap.
         let near = 8 * random.below(1000);
         let pos = if random.below(2) == 0 {
@@ -27,7 +26,7 @@ fn random_histories() {
         } else {
             0u64.wrapping_sub(near)
         };
-        let (_, mut producer, mut consumer) = pair_at(geometry, pos);
+        let (_, mut producer, mut consumer) = pair_at(geometry(size), pos);
         let mut model = Model::new(size, max);
         let mut buffer = vec![0; size as usize];
         let mut reported = 0;
