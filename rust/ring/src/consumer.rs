@@ -35,8 +35,8 @@ pub struct Consumer<M> {
     /// `published` when `must_wake` last looked.
     looked: u64,
     current: Option<Entry>,
-    /// The peer's position that was last found impossible, and the last possible one before it.
-    bad_pos: Option<(u64, u64)>,
+    /// The peer's position that was last found impossible.
+    bad_pos: Option<u64>,
     /// The header that was last found impossible, and where.
     bad_header: Option<(u64, u64)>,
     corrupt: u64,
@@ -332,9 +332,9 @@ impl<M: Memory> Consumer<M> {
         let limit = self.published.wrapping_add(size);
         let known = self.peer;
         if peer % ENTRY_ALIGN != 0 || peer.wrapping_sub(known) > limit.wrapping_sub(known) {
-            let bad = (known, peer);
-            return Err(found_corrupt(&mut self.bad_pos, &mut self.corrupt, bad));
+            return Err(found_corrupt(&mut self.bad_pos, &mut self.corrupt, peer));
         }
+        self.bad_pos = None;
         // INVARIANT: `pos <= peer <= published + data_bytes <= pos + data_bytes`.
         self.peer = peer;
         Ok(peer)
