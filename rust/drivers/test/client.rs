@@ -7,7 +7,7 @@
 //! start                suspend              stop                 drain TIMEOUT-MS
 //! mode NUMBER          buffers
 //! receive              take                 the buffer is then in the client's hands
-//! fill SEED LEN        in the last of those: data from the area's start
+//! fill SEED LEN        fill-control SEED LEN, in the last of those: from the area's start
 //! send                 drop                 the first of those
 //! wait TIMEOUT-MS      watch                counts calls of the callback
 //! notice TOKEN         sync TOKEN
@@ -103,9 +103,9 @@ pub(crate) fn run(test: &TestClient, text: &str) -> Result {
     }
     let State { client, held } = &mut *state;
     match command {
-        "fill" => {
+        "fill" | "fill-control" => {
             let buffer = held.last_mut().ok_or(ENXIO)?;
-            return fill(buffer, words.number()?, words.size()?);
+            return fill(buffer, command != "fill", words.number()?, words.size()?);
         }
         "drop" => {
             held.remove(0).map_err(|_| ENXIO).map(drop)?;
@@ -155,13 +155,22 @@ fn sum((output, input): (u64, u64)) -> u64 {
 }
 
 /// Byte number i is the low byte of `seed` plus i.
-fn fill(buffer: &mut ClientBuffer, seed: u64, len: usize) -> Result {
-    let data = buffer.data_mut().ok_or(EACCES)?;
-    let data = data.get_mut(..len).ok_or(EINVAL)?;
-    for (i, byte) in data.iter_mut().enumerate() {
+fn fill(buffer: &mut ClientBuffer, control: bool, seed: u64, len: usize) -> Result {
+    let area = if control {
+        buffer.control_mut()
+    } else {
+        buffer.data_mut()
+    };
+    let part = area.ok_or(EACCES)?.get_mut(..len).ok_or(EINVAL)?;
+    for (i, byte) in part.iter_mut().enumerate() {
         *byte = seed.wrapping_add(i as u64) as u8;
     }
-    Ok(buffer.set_data_range(0, len)?)
+    if control {
+        buffer.set_control_range(0, len)?;
+    } else {
+        buffer.set_data_range(0, len)?;
+    }
+    Ok(())
 }
 
 fn look(buffer: &ClientBuffer) -> Result<Log> {

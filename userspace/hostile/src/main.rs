@@ -5,7 +5,6 @@
 //! repeated, but for what two threads do at one moment.
 
 mod classes;
-mod coverage;
 mod device;
 mod driver;
 mod kernel_log;
@@ -26,7 +25,7 @@ use kernel_log::KernelLog;
 use random::Random;
 
 const USAGE: &str = "\
-usage: hostile [--class LETTERS] [--divide N] [--seed N [--rounds N]] [--coverage]
+usage: hostile [--class LETTERS] [--divide N] [--seed N [--rounds N]]
        hostile soak [--variant NAME] [--wakeups N]
 
 Throws wrong inputs at /dev/iostream and at a node of iostream_test, in rounds, and prints a line for
@@ -37,7 +36,6 @@ the first thing that is not as it should be, and prints the class and the seed.
   --divide N        a part of the cases: 10 for a tenth
   --seed N          begin with this seed (1)
   --rounds N        so many rounds of each class, whatever the number of cases
-  --coverage        say at the end which of the module's code has run (wants a kernel with KCOV)
   --list            print the classes
 
 soak: two threads that put each other to sleep and wake each other; a process outside that watches.
@@ -78,7 +76,6 @@ fn main() -> ExitCode {
             "--divide" => options.divide = number().unwrap_or(1).max(1),
             "--seed" => options.seed = number().unwrap_or(1),
             "--rounds" => options.rounds = number(),
-            "--coverage" => coverage::begin(),
             "--list" => {
                 for class in classes::ALL {
                     println!("{} {} {}", class.letter, class.name, class.cases);
@@ -105,7 +102,6 @@ fn campaign(options: &Options) -> ExitCode {
             too_long as extern "C" fn(libc::c_int) as libc::sighandler_t,
         );
     }
-    coverage::trace_main();
     let log = KernelLog::open();
     let victim = victim::Victim::new();
     for class in classes::ALL {
@@ -118,7 +114,6 @@ fn campaign(options: &Options) -> ExitCode {
         }
         run_class(class, options, &log, &victim);
     }
-    coverage::report(&mut std::io::stdout().lock());
     ExitCode::SUCCESS
 }
 
@@ -152,7 +147,6 @@ fn run_class(class: &Class, options: &Options, log: &KernelLog, victim: &victim:
         if let Some(splat) = log.splat() {
             fail(&format!("the kernel complains: {splat}"));
         }
-        coverage::collect_main();
     }
     // SAFETY: As above.
     unsafe { libc::alarm(0) };

@@ -12,7 +12,7 @@
 depends() {
 	lsmod | grep -q '^iostream .*iostream_test' || wrong "$(lsmod)"
 	for module in iostream_test iostream_ticker; do
-		tr '\0' '\n' <"$modules/$module.ko" | grep -qx depends=iostream || wrong "$module does not depend on iostream"
+		tr '\0' '\n' <"$modules/$module.ko" | grep -qE '^depends=iostream(,|$)' || wrong "$module does not depend on iostream"
 	done
 	# It cannot come before the framework, nor the framework go before it.
 	! rmmod iostream || wrong 'the framework goes'

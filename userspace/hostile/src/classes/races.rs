@@ -8,7 +8,6 @@ use std::sync::Mutex;
 use iostream_ring::uapi::*;
 
 use super::Round;
-use crate::coverage;
 use crate::device::{Session, INPUT, OUTPUT, PAGE};
 use crate::driver::{self, Driver};
 use crate::random::Random;
@@ -95,7 +94,6 @@ pub fn round(round: &mut Round<'_>) {
             let (arrived, shared) = (&arrived, &shared);
             let mut random = Random::new(round.seed * 2 + side as u64);
             scope.spawn(move || {
-                let _traced = coverage::of_this_thread();
                 let driver = Driver::new();
                 for number in 1..=loops {
                     if number % TOGETHER == 0 {

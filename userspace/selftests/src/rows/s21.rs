@@ -15,6 +15,7 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("S-21/receives", receives),
     Clause::new("S-21/dropped-goes-back", dropped_goes_back),
     Clause::new("S-21/sends", sends),
+    Clause::new("S-21/sends-control", sends_control),
     Clause::new("S-21/both-ways", both_ways),
     Clause::new("S-21/only-reads-in-output-mode", only_reads),
     Clause::new("S-21/wait", wait),
@@ -142,6 +143,19 @@ fn sends() {
     }
 }
 
+fn sends_control() {
+    let (driver, client) = opened("input 2 64 control=16");
+    client.does("start");
+    client.does("take");
+    client.does("fill 3 40");
+    client.does("fill-control 200 16");
+    client.does("send");
+    driver.does("receive");
+    assert_eq!(driver.log("sum"), sum(3, 40));
+    assert_eq!(driver.log("control_len"), 16);
+    assert_eq!(driver.log("control_sum"), sum(200, 16));
+}
+
 fn both_ways() {
     let (driver, client) = opened("input-output 2 64");
     client.does("start");
@@ -160,12 +174,13 @@ fn both_ways() {
 }
 
 fn only_reads() {
-    let (driver, client) = opened("output 2 64");
+    let (driver, client) = opened("output 2 64 control=16");
     client.does("start");
     client.fails("take", Errno::INVAL);
     send(&driver, 1, 10);
     client.does("receive");
     client.fails("fill 1 10", Errno::ACCESS);
+    client.fails("fill-control 1 10", Errno::ACCESS);
 }
 
 fn wait() {
