@@ -64,7 +64,11 @@ fn threads(harness: &Harness, engine: &RefCell<Engine>) -> Result<()> {
         ("crossbeam ArrayQueue", threads::crossbeam),
     ];
     let peer = best("one at a time", &peers);
-    harness.compare("N-1", name, "items/s", ours, vec![peer])?;
+    let wide = best(
+        "one at a time, the peer's of 16 bytes",
+        &[("rtrb", threads::rtrb_wide)],
+    );
+    harness.compare("N-1", name, "items/s", ours, vec![peer, wide])?;
     let ours = Contender::ours("batches of 500", || rate(engine, threads::queue_batched));
     let peers: [(_, Run); 2] = [
         ("rtrb, slices of 500", threads::rtrb_batched),

@@ -148,6 +148,34 @@ pub fn rtrb(count: u64) -> Duration {
     )
 }
 
+/// rtrb with items as long as ours with their headers: what the header costs.
+pub fn rtrb_wide(count: u64) -> Duration {
+    let (mut producer, mut consumer) = rtrb::RingBuffer::<[u64; 2]>::new(ITEMS);
+    run(
+        count,
+        |count| {
+            for item in 0..count {
+                while producer.push([8, item]).is_err() {
+                    spin_loop();
+                }
+            }
+        },
+        |count| {
+            let mut sum = 0u64;
+            for _ in 0..count {
+                loop {
+                    if let Ok([_, item]) = consumer.pop() {
+                        sum = sum.wrapping_add(item);
+                        break;
+                    }
+                    spin_loop();
+                }
+            }
+            sum
+        },
+    )
+}
+
 /// rtrb, slices.
 pub fn rtrb_batched(count: u64) -> Duration {
     let (mut producer, mut consumer) = rtrb::RingBuffer::<u64>::new(ITEMS);
