@@ -51,6 +51,8 @@ struct Reads {
     // Goes before the buffers that the kernel writes.
     ring: IoUring,
     buffers: Vec<Vec<u8>>,
+    /// Of each buffer: the number of what is read into it, and how many bytes are there.
+    state: Vec<(u64, usize)>,
     source: Source,
     _file: File,
 }
@@ -73,22 +75,43 @@ impl Reads {
         Ok(Self {
             ring,
             buffers,
+            state: vec![(0, 0); BUFFERS],
             source,
             _file: file,
         })
     }
 
-    /// The request for the buffer of this number, into memory that no request in flight has.
-    fn request(&mut self, number: u64, buffer: u16) -> squeue::Entry {
-        let memory = self.buffers[usize::from(buffer)].as_mut_ptr();
-        opcode::ReadFixed::new(Fixed(0), memory, BUFFER_BYTES as u32, buffer)
-            .offset(self.source.offset(number))
+    /// The request for what is still to be read into a buffer that no request in flight has.
+    fn request(&mut self, buffer: u16) -> squeue::Entry {
+        let (number, done) = self.state[usize::from(buffer)];
+        let rest = &mut self.buffers[usize::from(buffer)][done..];
+        opcode::ReadFixed::new(Fixed(0), rest.as_mut_ptr(), rest.len() as u32, buffer)
+            .offset(self.source.offset(number) + done as u64)
             .build()
             .user_data(buffer.into())
     }
 
-    fn push(&mut self, number: u64, buffer: u16) -> Result<()> {
-        let request = self.request(number, buffer);
+    /// Asks for the contents of this number.
+    fn read(&mut self, number: u64, buffer: u16) -> Result<()> {
+        self.state[usize::from(buffer)] = (number, 0);
+        self.push(buffer)
+    }
+
+    /// Takes down what came. Returns whether the buffer is whole; else the rest is asked for: a
+    /// read of a file in memory may end early.
+    fn complete(&mut self, buffer: u16, result: i32) -> Result<bool> {
+        let came = usize::try_from(result).map_err(|_| format!("READ_FIXED returned {result}"))?;
+        let (_, done) = &mut self.state[usize::from(buffer)];
+        *done += came;
+        match (*done, came) {
+            (BUFFER_BYTES, _) => Ok(true),
+            (_, 0) => Err("the file ended".into()),
+            _ => self.push(buffer).map(|()| false),
+        }
+    }
+
+    fn push(&mut self, buffer: u16) -> Result<()> {
+        let request = self.request(buffer);
         // SAFETY: The memory is registered, and nothing looks at it until the request is complete.
         unsafe { self.ring.submission().push(&request)? };
         Ok(())
@@ -119,21 +142,21 @@ pub fn read(source: Source, submission: Submission, count: u64) -> Result<Durati
     let mut asked = 0;
     let begun = Instant::now();
     for buffer in 0..BUFFERS.min(count as usize) as u16 {
-        reads.push(asked, buffer)?;
+        reads.read(asked, buffer)?;
         asked += 1;
     }
     while arrived.buffers < count {
         reads.submit_and_wait(submission)?;
         complete.extend(reads.ring.completion());
         for entry in complete.drain(..) {
-            if entry.result() != BUFFER_BYTES as i32 {
-                return Err(format!("READ_FIXED returned {}", entry.result()).into());
-            }
             // It is what `request` was given.
             let buffer = entry.user_data() as u16;
+            if !reads.complete(buffer, entry.result())? {
+                continue;
+            }
             arrived.add(&reads.buffers[usize::from(buffer)]);
             if asked < count {
-                reads.push(asked, buffer)?;
+                reads.read(asked, buffer)?;
                 asked += 1;
             }
         }
