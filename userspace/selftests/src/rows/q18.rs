@@ -9,6 +9,7 @@ use iostream::{Error, Setup};
 use iostream_ring::uapi::{self, *};
 use rustix::io::Errno;
 
+use super::u10::ended_by_signal;
 use crate::clause::Clause;
 use crate::driver::Driver;
 use crate::raw::{consumer, echo, ioctl, sink, source, Area, Output, Session, INPUT, OUTPUT};
@@ -21,6 +22,7 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-18/bad-pointer", bad_pointer),
     Clause::new("Q-18/bad-set-up", bad_set_up),
     Clause::new("Q-18/bad-run", bad_run),
+    Clause::new("Q-18/busy-run-is-interrupted", busy_run_is_interrupted),
     Clause::new("Q-18/before-set-up", before_set_up),
     Clause::new("Q-18/no-such-queue", no_such_queue),
     Clause::new("Q-18/another-files-ioctl", another_files_ioctl),
@@ -44,6 +46,16 @@ fn seven_errnos() {
     let session = driver.open();
     driver.tell("unpublish").unwrap();
     assert_eq!(session.read(&mut [0; 8]), Err(Errno::NODEV), "gone");
+}
+
+/// A call that always has something to do ends all the same.
+fn busy_run_is_interrupted() {
+    let mut setup = source(4096, 16, 16, 0);
+    setup.flags |= IOSTREAM_SETUP_OVERWRITE;
+    let session = Session::new(setup);
+    let (moved, result) = ended_by_signal(|| session.run_with(iostream_run::default()));
+    assert_eq!(result, Err(Errno::INTR));
+    assert_eq!(session.counters(OUTPUT).entries, moved);
 }
 
 fn driver_errnos() {

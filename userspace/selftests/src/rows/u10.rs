@@ -2,6 +2,7 @@
 
 //! U-10: read(2) and write(2) move one entry by copy.
 
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::process::{Command, Stdio};
 
 use rustix::event::PollFlags;
@@ -14,6 +15,10 @@ use crate::raw::{check_record, echo, source, stuck_echo, Session};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("U-10/one-entry-a-call", one_entry_a_call),
+    Clause::new(
+        "U-10/too-long-is-refused-unread",
+        too_long_is_refused_unread,
+    ),
     Clause::new("U-10/gathered-and-scattered", gathered_and_scattered),
     Clause::new("U-10/read-blocks", read_blocks),
     Clause::new("U-10/write-blocks", write_blocks),
@@ -96,33 +101,52 @@ fn catch_signal() {
     }
 }
 
-fn signal_ends_it() {
+/// What a call returns that does not end by itself.
+pub(super) fn ended_by_signal<T: Send>(call: impl FnOnce() -> T + Send) -> T {
     catch_signal();
+    std::thread::scope(|scope| {
+        let (tell, told) = std::sync::mpsc::channel();
+        let caller = scope.spawn(move || {
+            // SAFETY: No preconditions.
+            tell.send(unsafe { libc::pthread_self() }).unwrap();
+            call()
+        });
+        let thread = told.recv().unwrap();
+        // Until it is in the call when the signal comes: before that, it does nothing.
+        while !caller.is_finished() {
+            // SAFETY: The thread is not joined yet.
+            unsafe { libc::pthread_kill(thread, libc::SIGUSR1) };
+            std::thread::yield_now();
+        }
+        caller.join().unwrap()
+    })
+}
+
+fn signal_ends_it() {
     let driver = Driver::new(4096, 4096);
     let session = driver.open();
-    let in_call: [&(dyn Fn() -> Result<usize, Errno> + Sync); 2] =
-        [&|| session.read(&mut [0; 100]), &|| loop {
-            session.write(&[0; 100])?;
-        }];
-    for call in in_call {
-        std::thread::scope(|scope| {
-            let (tell, told) = std::sync::mpsc::channel();
-            let caller = scope.spawn(move || {
-                // SAFETY: No preconditions.
-                tell.send(unsafe { libc::pthread_self() }).unwrap();
-                call()
-            });
-            let thread = told.recv().unwrap();
-            // Until it is in the call when the signal comes: before that, it does nothing.
-            while !caller.is_finished() {
-                // SAFETY: The thread is not joined yet.
-                unsafe { libc::pthread_kill(thread, libc::SIGUSR1) };
-                std::thread::yield_now();
-            }
-            assert_eq!(caller.join().unwrap(), Err(Errno::INTR));
-        });
-    }
+    let read = ended_by_signal(|| session.read(&mut [0; 100]));
+    assert_eq!(read, Err(Errno::INTR));
+    let written: Result<(), _> = ended_by_signal(|| loop {
+        session.write(&[0; 100])?;
+    });
+    assert_eq!(written, Err(Errno::INTR));
     session.queue(crate::raw::OUTPUT);
+}
+
+/// Its bytes are not even looked at: a process cannot have the kernel copy what it then refuses.
+fn too_long_is_refused_unread() {
+    let session = Session::nonblocking(echo(4096));
+    let nowhere = std::ptr::without_provenance::<libc::c_void>(4096);
+    let write = |len: usize| {
+        // SAFETY: The kernel checks the address, at which nothing is mapped.
+        let written = unsafe { libc::write(session.as_fd().as_raw_fd(), nowhere, len) };
+        assert_eq!(written, -1);
+        Errno::from_io_error(&std::io::Error::last_os_error())
+    };
+    assert_eq!(write(4088), Some(Errno::FAULT));
+    assert_eq!(write(4089), Some(Errno::MSGSIZE));
+    assert_eq!(write(1 << 30), Some(Errno::MSGSIZE));
 }
 
 fn nonblocking() {
