@@ -79,6 +79,11 @@ fn driver_view() {
     assert_eq!((driver.log("len"), driver.log("sum")), (20, 80));
     assert_eq!(driver.tell("release"), Err(Errno::NODATA));
     assert_eq!(input.room(), 4096);
+    // An entry without bytes has no first one, though the next entry lies right behind it.
+    assert!(input.push(&session, &[]));
+    assert!(input.push(&session, &[5; 20]));
+    driver.does("drain 2");
+    assert_eq!((driver.log("count"), driver.log("sum")), (2, 5));
 }
 
 /// The process rewrites header and bytes while the driver looks: every look is the entry or a
