@@ -5,6 +5,7 @@
 //! A driver reaches it through [`Producer`](crate::Producer) and [`Consumer`](crate::Consumer), a
 //! process through its mappings or `io.rs`.
 
+mod publish;
 mod ready;
 
 use core::{cell::UnsafeCell, mem::offset_of};
@@ -18,7 +19,7 @@ use kernel::{
 
 use crate::{
     atomic::{smp_mb, Acquire, Atomic, Full, Relaxed, Release},
-    config::{Direction, QueueConfig, Wake},
+    config::{Direction, QueueConfig},
     error::Error,
     notify::Notify,
     region::{Area, Region},
@@ -26,6 +27,7 @@ use crate::{
     stream::pool::Pool,
     work,
 };
+pub(crate) use publish::{Sleeper, Tally};
 use ready::Watermark;
 
 /// One counter of the info page.
@@ -40,26 +42,6 @@ pub(crate) enum Counter {
     Lost = offset_of!(uapi::iostream_counters, lost) as isize,
     Corrupt = offset_of!(uapi::iostream_counters, corrupt) as isize,
     HighWater = offset_of!(uapi::iostream_counters, high_water_bytes) as isize,
-}
-
-/// What was published and is not counted yet.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Tally {
-    pub(crate) entries: u64,
-    pub(crate) bytes: u64,
-    /// Publications after which nobody had to be woken.
-    pub(crate) suppressed: u64,
-}
-
-/// Who may have to be woken after a publication.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sleeper {
-    /// Nobody.
-    None,
-    /// Whoever armed.
-    Armed,
-    /// Whether anybody is the watermark's business.
-    Watermark,
 }
 
 /// The kernel's end, and what it alone counts.
@@ -334,111 +316,6 @@ impl Queue {
             lost: get(Counter::Lost),
             corrupt: get(Counter::Corrupt),
             high_water_bytes: get(Counter::HighWater),
-        }
-    }
-
-    /// Publishes what the producing end committed, counts it, and wakes the process if it waits.
-    #[inline(always)]
-    pub(crate) fn publish_produced(
-        &self,
-        producer: &mut ring::Producer<Mapped>,
-        entries: u64,
-        bytes: u64,
-        wake: Wake,
-    ) {
-        self.show_produced(producer);
-        let tally = Tally {
-            entries,
-            bytes,
-            suppressed: 0,
-        };
-        self.count_produced(producer, tally);
-        if wake == Wake::Suppress {
-            return;
-        }
-        let force = wake == Wake::Force;
-        match self.find_sleeper(producer) {
-            Sleeper::None if !force => self.count(Counter::WakeupsSuppressed, 1),
-            found => self.wake_sleeper(producer, found, force),
-        }
-    }
-
-    /// Publishes what the producing end committed; to be followed by [`Self::count_produced`] and
-    /// [`Self::find_sleeper`], in either order.
-    #[inline(always)]
-    pub(crate) fn show_produced(&self, producer: &mut ring::Producer<Mapped>) {
-        // ORDERING: first, so that who sees the published position, and acts on it, is not ahead of
-        // this one; pairs with the loads in `both_positions` (litmus: poll-positions, poll-moment).
-        self.kernel_pos.store(producer.committed_pos(), Release);
-        producer.publish();
-    }
-
-    /// Counts what the producing end has published.
-    #[inline(always)]
-    pub(crate) fn count_produced(&self, producer: &mut ring::Producer<Mapped>, tally: Tally) {
-        self.count(Counter::Entries, tally.entries);
-        self.count(Counter::Bytes, tally.bytes);
-        if tally.suppressed > 0 {
-            self.count(Counter::WakeupsSuppressed, tally.suppressed);
-        }
-        self.raise_high_water(producer.high_water_bytes());
-        if self.config.overwrite {
-            self.count(Counter::Lost, producer.take_overwritten());
-        }
-    }
-
-    /// Whether the process may have to be woken after [`Self::show_produced`]. Once a publication.
-    #[inline(always)]
-    pub(crate) fn find_sleeper(&self, producer: &mut ring::Producer<Mapped>) -> Sleeper {
-        // ORDERING: pairs with the full barriers of `Notify::arm` and `ring::Consumer::arm`
-        // (litmus: wake-consumer, wake-poll).
-        smp_mb(Full);
-        if self.watermark.is_set() {
-            return Sleeper::Watermark;
-        }
-        match producer.crossed_armed() || self.notify.is_armed() {
-            true => Sleeper::Armed,
-            false => Sleeper::None,
-        }
-    }
-
-    /// Wakes whom [`Self::find_sleeper`] found.
-    #[cold]
-    pub(crate) fn wake_sleeper(
-        &self,
-        producer: &mut ring::Producer<Mapped>,
-        sleeper: Sleeper,
-        force: bool,
-    ) {
-        if sleeper == Sleeper::Watermark {
-            return self.finish_with_watermark(producer, force);
-        }
-        let _ = self.notify.take_armed();
-        self.wake_user();
-    }
-
-    /// Publishes what the consuming end released, counts it, and wakes the process if it waits.
-    #[inline(always)]
-    pub(crate) fn publish_consumed(
-        &self,
-        consumer: &mut ring::Consumer<Mapped>,
-        entries: u64,
-        bytes: u64,
-    ) {
-        // ORDERING: first, as in `publish_produced` (litmus: poll-positions, poll-moment).
-        self.kernel_pos.store(consumer.released_pos(), Release);
-        self.raise_high_water(consumer.known_bytes());
-        consumer.publish();
-        self.count(Counter::Entries, entries);
-        self.count(Counter::Bytes, bytes);
-        // ORDERING: pairs with the full barriers of `Notify::arm` and `ring::Producer::arm_room`
-        // (litmus: wake-producer, wake-poll).
-        smp_mb(Full);
-        if consumer.crossed_armed() || self.notify.is_armed() {
-            let _ = self.notify.take_armed();
-            self.wake_user();
-        } else {
-            self.count(Counter::WakeupsSuppressed, 1);
         }
     }
 

@@ -8,7 +8,8 @@ use super::entry::{occupied_bytes, ENTRY_OVERHEAD};
 ///
 /// # Invariants
 ///
-/// - `data_bytes` is a multiple of the page size it was made for, and at least one page.
+/// - `data_bytes` is a multiple of the page size it was made for, which is one of 8, and at least one
+///   page.
 /// - It is at most [`Self::LARGEST_BYTES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {
