@@ -71,14 +71,15 @@ pub(crate) fn run(node: &BenchNode, text: &str) -> Result {
             let producer = Option::as_mut(&mut producer).ok_or(ENXIO)?;
             let begun = now();
             // The length of short entries is known to the compiler, as in the peer's programs.
-            let mut done = match (bytes, batch) {
-                (8, 1) => produce_each::<8>(producer, count, bytes, spins),
-                (64, 1) => produce_each::<64>(producer, count, bytes, spins),
-                (_, 1) => produce_each::<0>(producer, count, bytes, spins),
-                (8, _) => produce_batches::<8>(producer, count, bytes, batch, spins),
-                (64, _) => produce_batches::<64>(producer, count, bytes, batch, spins),
-                _ => produce_batches::<0>(producer, count, bytes, batch, spins),
-            }?;
+            let produce = match (bytes, batch) {
+                (8, 1) => produce::<8, true>,
+                (64, 1) => produce::<64, true>,
+                (_, 1) => produce::<0, true>,
+                (8, _) => produce::<8, false>,
+                (64, _) => produce::<64, false>,
+                _ => produce::<0, false>,
+            };
+            let mut done = produce(producer, count, bytes, batch, spins)?;
             done.time_ns = now().wrapping_sub(begun);
             *node.output.lock() = done;
             Ok(())
@@ -158,34 +159,8 @@ fn wait_room(producer: &mut Producer, bytes: usize, most: u64, spins: u64) -> Re
     }
 }
 
-/// Entries that are each published on its own; `KNOWN` is their length or 0.
-fn produce_each<const KNOWN: usize>(
-    producer: &mut Producer,
-    count: u64,
-    bytes: usize,
-    spins: u64,
-) -> Result<Done, Error> {
-    let bytes = if KNOWN == 0 { bytes } else { KNOWN };
-    let mut done = Done::default();
-    while done.entries < count {
-        let room = wait_room(producer, bytes, CHUNK.min(count - done.entries), spins)?;
-        let (mut number, mut sum) = (done.entries, done.sum);
-        producer.batch(|batch| {
-            for _ in 0..room {
-                batch.enqueue_in_place(bytes, |entry| fill(entry, number))?;
-                batch.publish();
-                sum = sum.wrapping_add(number);
-                number = number.wrapping_add(1);
-            }
-            Ok::<_, Error>(())
-        })??;
-        (done.entries, done.sum) = (number, sum);
-    }
-    Ok(done)
-}
-
-/// Entries that are published `batch` at a time; `KNOWN` is their length or 0.
-fn produce_batches<const KNOWN: usize>(
+/// Makes entries, published `batch` at a time, or `EACH` on its own; `KNOWN` is their length or 0.
+fn produce<const KNOWN: usize, const EACH: bool>(
     producer: &mut Producer,
     count: u64,
     bytes: usize,
@@ -193,13 +168,17 @@ fn produce_batches<const KNOWN: usize>(
     spins: u64,
 ) -> Result<Done, Error> {
     let bytes = if KNOWN == 0 { bytes } else { KNOWN };
+    let most = if EACH { CHUNK } else { batch };
     let mut done = Done::default();
     while done.entries < count {
-        let room = wait_room(producer, bytes, batch.min(count - done.entries), spins)?;
+        let room = wait_room(producer, bytes, most.min(count - done.entries), spins)?;
         let (mut number, mut sum) = (done.entries, done.sum);
         producer.batch(|batch| {
             for _ in 0..room {
                 batch.enqueue_in_place(bytes, |entry| fill(entry, number))?;
+                if EACH {
+                    batch.publish();
+                }
                 sum = sum.wrapping_add(number);
                 number = number.wrapping_add(1);
             }
