@@ -42,7 +42,12 @@ impl Driver {
 
     /// Publishes the node, if it is not there.
     pub fn publish(&self) -> Result<()> {
-        self.tell(&format!("publish {NAME} 4096 4096"))
+        self.publish_sized(4096, 4096)
+    }
+
+    /// As [`Self::publish`], with queues of these sizes; 0: none.
+    pub fn publish_sized(&self, output_bytes: u64, input_bytes: u64) -> Result<()> {
+        self.tell(&format!("publish {NAME} {output_bytes} {input_bytes}"))
     }
 
     pub fn unpublish(&self) -> Result<()> {

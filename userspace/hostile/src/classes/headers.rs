@@ -6,57 +6,128 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 
 use super::Round;
 use crate::device::{echo, occupied, Ring, Session, INPUT, OUTPUT, PAGE};
+use crate::driver::{self, Driver};
 use crate::scribbler::StopWhenDropped;
 
 const BATCH: u64 = 256;
 
 pub fn round(round: &mut Round<'_>) {
     let size = PAGE * round.random.pick(&[1, 2, 4]);
-    let session = Session::new(echo(size));
-    let input = Ring::new(&session, INPUT).expect("the input queue");
-    let output = Ring::new(&session, OUTPUT).expect("the output queue");
-    let echo = Echo {
-        session: &session,
-        input: &input,
-        output: &output,
+    let taker = if round.random.chance(4) {
+        Taker::driver(size)
+    } else {
+        Taker::echo(size)
     };
     if round.random.chance(3) {
-        flipped(round, &echo);
+        flipped(round, &taker);
     } else {
         for _ in 0..BATCH {
-            echo.case(round);
+            taker.case(round);
         }
     }
+    drop(taker);
     round.victim.lives();
 }
 
-struct Echo<'a> {
-    session: &'a Session,
-    input: &'a Ring,
-    output: &'a Ring,
+/// Who takes the entries: a driver one by one, or the echo many in a row.
+struct Taker {
+    session: Session,
+    input: Ring,
+    by: By,
+}
+
+enum By {
+    /// What it took comes back here.
+    Echo(Ring),
+    Driver(Driver),
+}
+
+impl Drop for Taker {
+    fn drop(&mut self) {
+        if let By::Driver(driver) = &self.by {
+            let _ = driver.unpublish();
+        }
+    }
 }
 
 fn length(header: u64) -> u64 {
     header & u64::from(u32::MAX)
 }
 
-impl Echo<'_> {
-    /// Lets go of all that came back.
-    fn drain(&self) {
-        let head = self.output.producer_pos().load(Acquire);
-        self.output.consumer_pos().store(head, Release);
+impl Taker {
+    fn echo(size: u64) -> Self {
+        let session = Session::new(echo(size));
+        Self {
+            input: Ring::new(&session, INPUT).expect("the input queue"),
+            by: By::Echo(Ring::new(&session, OUTPUT).expect("the output queue")),
+            session,
+        }
+    }
+
+    fn driver(size: u64) -> Self {
+        let driver = Driver::new();
+        let _ = driver.unpublish();
+        driver.publish_sized(0, size).expect("publish");
+        let session = driver::open(&driver::path().expect("the node"));
+        Self {
+            input: Ring::new(&session, INPUT).expect("the input queue"),
+            by: By::Driver(driver),
+            session,
+        }
+    }
+
+    /// Has all taken that is there.
+    fn take(&self) {
+        match &self.by {
+            By::Echo(_) => self.session.notify(INPUT).expect("notify"),
+            By::Driver(driver) => {
+                // More room than any entry can need.
+                let dequeue = format!("dequeue {}", 2 * self.input.size);
+                while driver.tell(&dequeue).is_ok() {}
+            }
+        }
+    }
+
+    /// Lets go of all that came back, and tells where the next will be.
+    fn drain(&self) -> u64 {
+        match &self.by {
+            By::Echo(output) => {
+                let head = output.producer_pos().load(Acquire);
+                output.consumer_pos().store(head, Release);
+                head
+            }
+            By::Driver(_) => 0,
+        }
+    }
+
+    /// Of what comes back, the bytes after `back`, and the length at a position; `None` if nothing does.
+    fn came_back(&self, back: u64, pos: u64) -> Option<(u64, u64)> {
+        match &self.by {
+            By::Echo(output) => Some((
+                output.producer_pos().load(Acquire) - back,
+                length(output.data_word(pos).load(Relaxed)),
+            )),
+            By::Driver(_) => None,
+        }
     }
 
     fn corrupt(&self) -> u64 {
         self.session.queue(INPUT).expect("queue").counters.corrupt
     }
 
-    /// A header, and a position that covers some bytes after it.
+    /// Some good entries, a header, and a position that covers some bytes after it.
     fn case(&self, round: &mut Round<'_>) {
         let (size, max) = (self.input.size, self.input.max);
-        self.drain();
+        let back = self.drain();
         let tail = self.input.consumer_pos().load(Acquire);
-        let span = 8 * (1 + round.random.below(size / 8));
+        let mut ahead = 0;
+        for _ in 0..round.random.below(4) {
+            let len = round.random.below(64);
+            self.input.data_word(tail + ahead).store(len, Relaxed);
+            ahead += occupied(len);
+        }
+        let at = tail + ahead;
+        let span = 8 * (1 + round.random.below((size - ahead) / 8));
         let header = match round.random.below(4) {
             // Around what just fits, with any flags.
             0 => {
@@ -73,36 +144,37 @@ impl Echo<'_> {
         // What comes after it is one whole entry, or nothing.
         let rest = span.wrapping_sub(occupied(len));
         let good = len <= max && occupied(len) <= span;
-        self.input.data_word(tail).store(header, Relaxed);
+        self.input.data_word(at).store(header, Relaxed);
         if good && rest >= 8 {
             self.input
-                .data_word(tail + occupied(len))
+                .data_word(at + occupied(len))
                 .store(rest - 8, Relaxed);
         }
         let corrupt = self.corrupt();
-        let back = self.output.producer_pos().load(Acquire);
         self.input
             .producer_pos()
-            .store(tail.wrapping_add(span), Release);
-        self.session.notify(INPUT).expect("notify");
+            .store(at.wrapping_add(span), Release);
+        self.take();
         let now = self.input.consumer_pos().load(Acquire);
+        let came_back = self.came_back(back, back + ahead);
+        let case = format!("header {header:#x} over {span} bytes, after {ahead}");
         if good {
-            assert_eq!(now, tail + span, "header {header:#x} over {span} bytes");
-            assert_eq!(self.corrupt(), corrupt);
-            let echoed = self.output.data_word(back).load(Relaxed);
-            assert_eq!(length(echoed), len, "what came back");
+            assert_eq!(now, at + span, "{case}");
+            assert_eq!(self.corrupt(), corrupt, "{case}");
+            if let Some(found) = came_back {
+                assert_eq!(found, (ahead + span, len), "what came back: {case}");
+            }
         } else {
-            assert_eq!(now, tail, "header {header:#x} over {span} bytes");
-            assert_eq!(self.corrupt(), corrupt + 1);
-            assert_eq!(
-                self.output.producer_pos().load(Acquire),
-                back,
-                "something came back"
-            );
+            assert_eq!(now, at, "{case}");
+            assert_eq!(self.corrupt(), corrupt + 1, "{case}");
+            if let Some((bytes, _)) = came_back {
+                assert_eq!(bytes, ahead, "what came back: {case}");
+            }
             // A right one in its place, and all goes on.
-            self.input.data_word(tail).store(span - 8, Relaxed);
-            self.session.notify(INPUT).expect("notify");
-            assert_eq!(self.input.consumer_pos().load(Acquire), tail + span);
+            self.input.data_word(at).store(span - 8, Relaxed);
+            self.take();
+            let now = self.input.consumer_pos().load(Acquire);
+            assert_eq!(now, at + span, "put right: {case}");
         }
         round.cases += 1;
     }
@@ -110,8 +182,8 @@ impl Echo<'_> {
 
 /// A second thread flips the header between two lengths while the kernel reads it: what comes back
 /// is one of the two, whole.
-fn flipped(round: &mut Round<'_>, echo: &Echo<'_>) {
-    let (size, max) = (echo.input.size, echo.input.max);
+fn flipped(round: &mut Round<'_>, taker: &Taker) {
+    let (size, max) = (taker.input.size, taker.input.max);
     let short = 8 * round.random.below(4);
     let lengths = [max, max + 1, size, u64::from(u32::MAX), short + 8, 64];
     let long = AtomicU64::new(round.random.pick(&lengths));
@@ -120,7 +192,7 @@ fn flipped(round: &mut Round<'_>, echo: &Echo<'_>) {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !stop.load(Relaxed) {
-                let word = echo.input.data_word(place.load(Relaxed));
+                let word = taker.input.data_word(place.load(Relaxed));
                 word.store(long.load(Relaxed), Relaxed);
                 word.store(short, Relaxed);
             }
@@ -128,31 +200,31 @@ fn flipped(round: &mut Round<'_>, echo: &Echo<'_>) {
         let _stop = StopWhenDropped(&stop);
         for _ in 0..BATCH {
             let long = long.load(Relaxed);
-            let tail = echo.input.consumer_pos().load(Acquire);
+            let tail = taker.input.consumer_pos().load(Acquire);
             // Before the other thread gets here as well as after.
-            echo.input.data_word(tail).store(short, Relaxed);
+            taker.input.data_word(tail).store(short, Relaxed);
             place.store(tail, Relaxed);
             // Whatever may lie behind either length is no entry: the look ends there.
             for end in [occupied(short), occupied(long.min(max))] {
                 if end < size {
-                    echo.input.data_word(tail + end).store(u64::MAX, Relaxed);
+                    taker.input.data_word(tail + end).store(u64::MAX, Relaxed);
                 }
             }
-            echo.drain();
-            let back = echo.output.producer_pos().load(Acquire);
-            echo.input.producer_pos().store(tail + size, Release);
-            echo.session.notify(INPUT).expect("notify");
-            let moved = echo.input.consumer_pos().load(Acquire) - tail;
+            let back = taker.drain();
+            taker.input.producer_pos().store(tail + size, Release);
+            taker.take();
+            let moved = taker.input.consumer_pos().load(Acquire) - tail;
             let possible = [0, occupied(short), occupied(long)];
             assert!(
                 possible.contains(&moved) && moved <= size,
                 "moved by {moved}"
             );
-            let echoed = echo.output.producer_pos().load(Acquire) - back;
-            assert_eq!(echoed, moved, "what came back is as long as what was taken");
-            if moved > 0 {
-                let len = length(echo.output.data_word(back).load(Relaxed));
-                assert!(len == short || len == long, "{len} bytes came back");
+            if let Some((bytes, len)) = taker.came_back(back, back) {
+                assert_eq!(bytes, moved, "what came back is as long as what was taken");
+                assert!(
+                    moved == 0 || len == short || len == long,
+                    "{len} bytes came back"
+                );
             }
             round.cases += 1;
         }

@@ -40,7 +40,11 @@ fn consumer(round: &mut Round<'_>) {
         let word = round.random.pick(words);
         let value = round.random.boundary(head, size);
         page.word(word).store(value, Release);
-        let entries = 1 + round.random.below(3);
+        // At times more than there can be room for.
+        let entries = match round.random.chance(24) {
+            true => size / occupied(LEN.into()) + 1,
+            false => 1 + round.random.below(3),
+        };
         let room = size - (head - freed);
         // Mostly with room for them, since who waits for room sleeps for a tick.
         let (done, result) = if room >= entries * occupied(LEN.into()) || round.random.chance(16) {

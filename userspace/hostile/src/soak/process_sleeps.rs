@@ -6,7 +6,7 @@ use std::sync::atomic::{fence, AtomicBool, Ordering::*};
 
 use libc::{EPOLLET, EPOLLIN, EPOLLOUT, EPOLL_CTL_ADD, POLLIN, POLLOUT};
 
-use super::pace::{pause, pin, spin_until};
+use super::pace::{pin, spin_until, waker_pause, Aim};
 use super::Progress;
 use crate::device::{occupied, sink, source, Ring, Session, INPUT, OUTPUT, PAGE, PRODUCER_WORDS};
 use crate::random::Random;
@@ -97,20 +97,24 @@ pub fn for_entries(progress: &Progress, wakeups: u64, means: Means) {
         scope.spawn(|| {
             pin(1);
             let mut random = Random::new(1);
+            let mut made = 0;
             while !stop.load(Relaxed) {
                 // The moment the consumer is done with the last one.
                 let empty =
                     || ring.consumer_pos().load(Acquire) == ring.producer_pos().load(Relaxed);
                 spin_until(|| empty() || stop.load(Relaxed));
-                pause(&mut random);
-                let (_, result) = session.run(1, 0);
+                waker_pause(&mut random, made);
+                let (done, result) = session.run(1, 0);
                 result.expect("IOSTREAM_IOC_RUN");
+                made += done;
             }
         });
         let _stop = StopWhenDropped(&stop);
         pin(0);
+        let mut aim = Aim::new(5);
         let (mut pos, mut sequence) = (0_u64, 0);
         while progress.wakeups() < wakeups {
+            aim.pause(sequence);
             sleeper.sleep(|| {
                 ring.consumer_wake().store(pos + 8, Relaxed);
                 fence(SeqCst);
@@ -120,6 +124,8 @@ pub fn for_entries(progress: &Progress, wakeups: u64, means: Means) {
             while ring.producer_pos().load(Acquire) != pos {
                 assert_eq!(ring.data_word(pos).load(Relaxed), LEN, "the header");
                 record::check(&ring, pos, sequence, LEN);
+                // Counted by now, since nobody is woken before.
+                aim.learn(sequence, ring.info.word(WAKEUPS_SENT).load(Relaxed));
                 sequence += 1;
                 pos += occupied(LEN);
                 ring.consumer_pos().store(pos, Release);
@@ -142,6 +148,7 @@ pub fn for_room(progress: &Progress, wakeups: u64, means: Means) {
         scope.spawn(|| {
             pin(1);
             let mut random = Random::new(2);
+            let mut taken = 0;
             loop {
                 let waits =
                     || ring.producer_pos().load(Acquire) != ring.consumer_pos().load(Relaxed);
@@ -149,19 +156,21 @@ pub fn for_room(progress: &Progress, wakeups: u64, means: Means) {
                 if stop.load(Relaxed) {
                     break;
                 }
-                pause(&mut random);
-                let (_, result) = session.run(1, 0);
+                waker_pause(&mut random, taken);
+                let (done, result) = session.run(1, 0);
                 result.expect("IOSTREAM_IOC_RUN");
+                taken += done;
             }
         });
         let _stop = StopWhenDropped(&stop);
         pin(0);
+        let mut aim = Aim::new(6);
         let (mut pos, mut sequence) = (0_u64, 0);
         while progress.wakeups() < wakeups {
             record::make(&ring, pos, sequence, LEN);
-            sequence += 1;
             pos += occupied(LEN);
             ring.producer_pos().store(pos, Release);
+            aim.pause(sequence);
             // Edge-triggered and level alike may say so early: the position decides.
             while ring.consumer_pos().load(Acquire) != pos {
                 sleeper.sleep(|| {
@@ -171,7 +180,10 @@ pub fn for_room(progress: &Progress, wakeups: u64, means: Means) {
                 });
             }
             progress.entry();
-            progress.set_wakeups(ring.info.word(WAKEUPS_SENT).load(Relaxed));
+            let sent = ring.info.word(WAKEUPS_SENT).load(Relaxed);
+            aim.learn(sequence, sent);
+            sequence += 1;
+            progress.set_wakeups(sent);
         }
         // The last one was taken, so all were counted.
         let seen = session.endpoint().expect("endpoint");

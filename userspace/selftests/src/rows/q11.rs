@@ -13,6 +13,7 @@ use crate::raw::{
     check_record, echo, make_record, sink, source, stuck_echo, wait_for, Input, Output, Session,
     INPUT, OUTPUT,
 };
+use crate::waiting::wait_until;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-11/output-signals", output_signals),
@@ -25,6 +26,8 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-11/not-an-eventfd", not_an_eventfd),
     Clause::new("Q-11/at-its-maximum", at_its_maximum),
     Clause::new("Q-11/closed-eventfd", closed_eventfd),
+    Clause::new("Q-11/replaced-is-freed", replaced_is_freed),
+    Clause::new("Q-11/freed-with-its-queue", freed_with_its_queue),
 ];
 
 fn new_eventfd() -> OwnedFd {
@@ -256,4 +259,41 @@ fn closed_eventfd() {
         assert_eq!(session.run(1), (1, Ok(())));
         output.take().unwrap();
     }
+}
+
+/// The number that the kernel would give the next eventfd: the smallest that none has that lives.
+fn next_number() -> u64 {
+    let event = new_eventfd();
+    let path = format!("/proc/self/fdinfo/{}", event.as_raw_fd());
+    let text = std::fs::read_to_string(path).unwrap();
+    let number = text
+        .lines()
+        .find_map(|line| line.strip_prefix("eventfd-id:"));
+    number.expect("a number").trim().parse().unwrap()
+}
+
+/// Runs `leave` for 100 eventfds that nobody else has any more: all of them go.
+fn all_go(mut leave: impl FnMut(OwnedFd)) {
+    let before = next_number();
+    for _ in 0..100 {
+        leave(new_eventfd());
+    }
+    // Others on this machine may have some.
+    wait_until("they go", || next_number() < before + 50);
+}
+
+fn replaced_is_freed() {
+    let session = Session::new(source(4096, 16, 16, 0));
+    all_go(|event| session.eventfd(OUTPUT, event.as_raw_fd()).unwrap());
+    all_go(|event| {
+        session.eventfd(OUTPUT, event.as_raw_fd()).unwrap();
+        session.eventfd(OUTPUT, -1).unwrap();
+    });
+}
+
+fn freed_with_its_queue() {
+    all_go(|event| {
+        let session = Session::new(source(4096, 16, 16, 0));
+        session.eventfd(OUTPUT, event.as_raw_fd()).unwrap();
+    });
 }
