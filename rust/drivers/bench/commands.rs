@@ -67,6 +67,15 @@ pub(crate) fn run(node: &BenchNode, text: &str) -> Result {
             if bytes == 0 || bytes % 8 != 0 || bytes > MAX_ENTRY_BYTES || batch == 0 {
                 return Err(EINVAL);
             }
+            let holds = *node.output_bytes.lock() / (bytes as u64 + 8);
+            let plan = Plan {
+                count,
+                bytes,
+                batch,
+                spins,
+                // What is made in one go is still in a cache when it is read.
+                turn: (holds / 16).min(CHUNK).max(batch),
+            };
             let mut producer = node.producer.lock();
             let producer = Option::as_mut(&mut producer).ok_or(ENXIO)?;
             let begun = now();
@@ -79,7 +88,7 @@ pub(crate) fn run(node: &BenchNode, text: &str) -> Result {
                 (64, _) => produce::<64, false>,
                 _ => produce::<0, false>,
             };
-            let mut done = produce(producer, count, bytes, batch, spins)?;
+            let mut done = produce(producer, &plan)?;
             done.time_ns = now().wrapping_sub(begun);
             *node.output.lock() = done;
             Ok(())
@@ -137,50 +146,65 @@ fn now() -> u64 {
     Monotonic::ktime_get() as u64
 }
 
-/// Entries that fit at once, at most `most`; sleeps while there is room for none.
-fn wait_room(producer: &mut Producer, bytes: usize, most: u64, spins: u64) -> Result<u64, Error> {
-    loop {
-        for _ in 0..=spins {
-            if producer.can_enqueue(bytes, most)? {
-                return Ok(most);
+/// What `produce` is to do.
+struct Plan {
+    count: u64,
+    bytes: usize,
+    /// Entries a publication.
+    batch: u64,
+    spins: u64,
+    /// Entries a look for room.
+    turn: u64,
+}
+
+impl Plan {
+    /// Entries that fit at once, at most `left`, whole batches if they can be; sleeps while there is room
+    /// for none.
+    fn wait_room(&self, producer: &mut Producer, left: u64) -> Result<u64, Error> {
+        let most = self.turn.min(left);
+        // A quarter is enough to go on: to wait for all of it would empty the queue.
+        let part = most.div_ceil(4);
+        loop {
+            for _ in 0..=self.spins {
+                for want in [most, part] {
+                    if producer.can_enqueue(self.bytes, want)? {
+                        return Ok(match want % self.batch {
+                            over if over < want => want - over,
+                            _ => want,
+                        });
+                    }
+                }
+                core::hint::spin_loop();
             }
-            // A quarter is enough to go on: to wait for all of it would empty the queue.
-            let part = most.div_ceil(4);
-            if producer.can_enqueue(bytes, part)? {
-                return Ok(part);
+            producer.wait_room(self.bytes, None, true)?;
+            if !producer.can_enqueue(self.bytes, part)? {
+                return Ok(1);
             }
-            core::hint::spin_loop();
-        }
-        producer.wait_room(bytes, None, true)?;
-        // More than the queue holds: one by one, then.
-        if !producer.can_enqueue(bytes, most.div_ceil(4))? {
-            return Ok(1);
         }
     }
 }
 
-/// Makes entries, published `batch` at a time, or `EACH` on its own; `KNOWN` is their length or 0.
+/// Makes entries, published as planned, or `EACH` on its own; `KNOWN` is their length or 0.
 fn produce<const KNOWN: usize, const EACH: bool>(
     producer: &mut Producer,
-    count: u64,
-    bytes: usize,
-    batch: u64,
-    spins: u64,
+    plan: &Plan,
 ) -> Result<Done, Error> {
-    let bytes = if KNOWN == 0 { bytes } else { KNOWN };
-    let most = if EACH { CHUNK } else { batch };
+    let bytes = if KNOWN == 0 { plan.bytes } else { KNOWN };
+    let each_time = if EACH { 1 } else { plan.batch };
     let mut done = Done::default();
-    while done.entries < count {
-        let room = wait_room(producer, bytes, most.min(count - done.entries), spins)?;
+    while done.entries < plan.count {
+        let mut left = plan.wait_room(producer, plan.count - done.entries)?;
         let (mut number, mut sum) = (done.entries, done.sum);
         producer.batch(|batch| {
-            for _ in 0..room {
-                batch.enqueue_in_place(bytes, |entry| fill(entry, number))?;
-                if EACH {
-                    batch.publish();
+            while left > 0 {
+                let now = each_time.min(left);
+                for _ in 0..now {
+                    batch.enqueue_in_place(bytes, |entry| fill(entry, number))?;
+                    sum = sum.wrapping_add(number);
+                    number = number.wrapping_add(1);
                 }
-                sum = sum.wrapping_add(number);
-                number = number.wrapping_add(1);
+                batch.publish();
+                left -= now;
             }
             Ok::<_, Error>(())
         })??;

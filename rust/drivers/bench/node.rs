@@ -29,6 +29,9 @@ pub(crate) struct Done {
 pub(crate) struct BenchNode {
     #[pin]
     pub(crate) producer: Mutex<Option<Producer>>,
+    /// Bytes that the output queue was asked to hold.
+    #[pin]
+    pub(crate) output_bytes: Mutex<u64>,
     #[pin]
     pub(crate) consumer: Mutex<Option<Consumer>>,
     #[pin]
@@ -48,6 +51,7 @@ impl BenchNode {
     pub(crate) fn new() -> impl PinInit<Self, kernel::error::Error> {
         try_pin_init!(Self {
             producer <- new_mutex!(None),
+            output_bytes <- new_mutex!(0),
             consumer <- new_mutex!(None),
             eventfd <- new_mutex!(None),
             registration <- new_mutex!(None),
@@ -70,6 +74,7 @@ impl BenchNode {
         let mut ports = Ports::new(config)?;
         let (producer, consumer) = (ports.producer.take(), ports.consumer.take());
         *self.registration.lock() = Some(Registration::new(ports, NoCallbacks)?);
+        *self.output_bytes.lock() = output;
         *self.producer.lock() = producer;
         *self.consumer.lock() = consumer;
         Ok(())

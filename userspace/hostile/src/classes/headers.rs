@@ -83,7 +83,10 @@ impl Taker {
             By::Driver(driver) => {
                 // More room than any entry can need.
                 let dequeue = format!("dequeue {}", 2 * self.input.size);
-                while driver.tell(&dequeue).is_ok() {}
+                let most = self.input.size / 8;
+                let _ = (0..=most)
+                    .take_while(|_| driver.tell(&dequeue).is_ok())
+                    .count();
             }
         }
     }

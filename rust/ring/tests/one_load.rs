@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+
+//! A peer that changes each header the moment it was loaded: what was checked is what is used.
+
+#![cfg(not(loom))]
+
+mod common;
+
+use common::{geometry, pair, Mem};
+use iostream_ring::sync::Word;
+use iostream_ring::{Consumer, Header, Memory};
+
+const SIZE: u64 = 64;
+
+/// A ring's memory in which a header becomes another as soon as it was loaded.
+struct Restless {
+    mem: Mem,
+    then: u64,
+}
+
+// SAFETY: All is done by `mem`.
+unsafe impl Memory for Restless {
+    fn producer_pos(&self) -> &Word {
+        self.mem.producer_pos()
+    }
+
+    fn oldest_pos(&self) -> &Word {
+        self.mem.oldest_pos()
+    }
+
+    fn producer_wake_pos(&self) -> &Word {
+        self.mem.producer_wake_pos()
+    }
+
+    fn consumer_pos(&self) -> &Word {
+        self.mem.consumer_pos()
+    }
+
+    fn consumer_wake_pos(&self) -> &Word {
+        self.mem.consumer_wake_pos()
+    }
+
+    unsafe fn load_word(&self, offset: usize) -> u64 {
+        // SAFETY: The caller's promise.
+        let word = unsafe { self.mem.load_word(offset) };
+        self.mem.data(offset).store_relaxed(self.then);
+        word
+    }
+
+    unsafe fn store_word(&self, offset: usize, value: u64) {
+        // SAFETY: The caller's promise.
+        unsafe { self.mem.store_word(offset, value) };
+    }
+
+    unsafe fn read(&self, offset: usize, dst: *mut u8, len: usize) {
+        // SAFETY: The caller's promise.
+        unsafe { self.mem.read(offset, dst, len) };
+    }
+
+    unsafe fn write(&self, offset: usize, src: *const u8, len: usize) {
+        // SAFETY: The caller's promise.
+        unsafe { self.mem.write(offset, src, len) };
+    }
+}
+
+/// Runs `take` on a ring with two entries of eight bytes, whose headers then have any other length:
+/// it takes them both, as they were.
+fn both_arrive(mut take: impl FnMut(&mut Consumer<Restless>) -> [u8; 8]) {
+    for len in [0, 1, 9, 24, 40, 48, 56, 57, 64, 1 << 31, u32::MAX] {
+        let (mem, mut producer, _) = pair(SIZE);
+        let restless = Restless {
+            mem,
+            then: Header::of(len).to_word(),
+        };
+        producer.push(&[5; 8]).unwrap();
+        producer.push(&[6; 8]).unwrap();
+        producer.publish();
+        // SAFETY: The only consumer, on memory of the right size that nobody has consumed from.
+        let mut consumer = unsafe { Consumer::new(restless, geometry(SIZE)) };
+        assert_eq!(take(&mut consumer), [5; 8], "then {len} bytes");
+        assert_eq!(take(&mut consumer), [6; 8], "then {len} bytes");
+        assert_eq!(consumer.released_pos(), 32);
+        assert_eq!(consumer.corrupt_events(), 0);
+    }
+}
+
+#[test]
+fn header_changes_under_peek() {
+    both_arrive(|consumer| {
+        let entry = consumer.peek().unwrap();
+        assert_eq!(entry.len(), 8);
+        let mut bytes = [0; 8];
+        // SAFETY: In the entry that was checked.
+        unsafe {
+            consumer
+                .memory()
+                .read(entry.offset(), bytes.as_mut_ptr(), 8);
+        }
+        assert!(consumer.release());
+        bytes
+    });
+}
+
+#[test]
+fn header_changes_under_pop() {
+    both_arrive(|consumer| {
+        let mut bytes = [0; 64];
+        assert_eq!(consumer.pop(&mut bytes).unwrap().len(), 8);
+        *bytes.first_chunk().unwrap()
+    });
+}
+
+#[test]
+fn header_changes_under_drain() {
+    both_arrive(|consumer| {
+        let mut bytes = [0; 8];
+        let drained = consumer.drain(1, |memory, entry| {
+            assert_eq!(entry.len(), 8);
+            // SAFETY: In the entry that was checked.
+            unsafe { memory.read(entry.offset(), bytes.as_mut_ptr(), 8) };
+            true
+        });
+        assert_eq!((drained.entries, drained.bytes), (1, 8));
+        bytes
+    });
+}
+
+#[test]
+fn header_changes_under_pop_array() {
+    both_arrive(|consumer| consumer.pop_array().unwrap());
+}
