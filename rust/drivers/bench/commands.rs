@@ -168,8 +168,8 @@ impl Plan {
             for _ in 0..=self.spins {
                 for want in [most, part] {
                     if producer.can_enqueue(self.bytes, want)? {
-                        return Ok(match want % self.batch {
-                            over if over < want => want - over,
+                        return Ok(match want.checked_rem(self.batch) {
+                            Some(over) if over < want => want - over,
                             _ => want,
                         });
                     }
