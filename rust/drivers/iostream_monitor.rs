@@ -136,10 +136,14 @@ struct Running(Arc<Monitor>);
 impl Running {
     fn start(&self) -> Result {
         let monitor = self.0.clone();
-        let mut client = self.0.client.lock();
-        let client = (*client).as_mut().ok_or(ENODEV)?;
+        // Not under the lock either, as the callback takes it.
+        let mut client = self.0.client.lock().take().ok_or(ENODEV)?;
         client.set_callback(move || monitor.look())?;
-        client.start()
+        let started = client.start();
+        // Calls until now have found no client.
+        client.call_again();
+        *self.0.client.lock() = Some(client);
+        started
     }
 }
 

@@ -252,8 +252,8 @@ impl Client {
     /// found nothing to receive, the stream was stopped, or the driver is gone. It replaces the one
     /// before it.
     ///
-    /// The callback may use the client, but not drop it, which waits for it, nor hold a lock that is
-    /// held while the client is dropped.
+    /// The callback may use the client, but not drop it, which waits for it. Nor may it take a lock that
+    /// is held while the client is dropped, or gets another callback by this.
     ///
     /// # Errors
     ///

@@ -53,13 +53,13 @@ fn consumer(round: &mut Round<'_>) {
             (0, session.notify(OUTPUT))
         };
         round.expect(result, &[libc::EBADMSG, libc::ETIMEDOUT]);
-        // `1 << 3` is where consumer_pos would be at fault: only a position between what was freed
-        // and what was published is one.
-        if word == words[0] && value % 8 == 0 && value.wrapping_sub(freed) <= head - freed {
-            freed = value;
-        }
         made += done;
         let now = ring.producer_pos().load(Acquire);
+        // Only a position between what was freed and what was published is one; and what was made just
+        // now may have made one of it.
+        if word == words[0] && value % 8 == 0 && value.wrapping_sub(freed) <= now - freed {
+            freed = value;
+        }
         assert_eq!(
             now,
             made * occupied(LEN.into()),
