@@ -141,8 +141,7 @@ impl Running {
         client.set_callback(move || monitor.look())?;
         let started = client.start();
         // Calls until now have found no client.
-        client.call_again();
-        *self.0.client.lock() = Some(client);
+        (*self.0.client.lock()).insert(client).call_again();
         started
     }
 }
