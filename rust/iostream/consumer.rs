@@ -8,9 +8,9 @@ use crate::{
     config::Direction,
     error::Error,
     port::Port,
-    queue::Queue,
+    queue::{Kind, Queue},
     refs::{PortRef, QueueRef},
-    ring::{self, Entry, Mapped, Memory},
+    ring::{self, Entry, Layout, Mapped, Memory},
 };
 
 /// The consuming end of an input queue.
@@ -44,9 +44,18 @@ impl Consumer {
 
     /// Runs `f` with the ring, which it has to itself.
     #[inline(always)]
-    pub(crate) fn with<R>(
+    fn with<R>(
         &mut self,
         f: impl FnOnce(&Port, &Queue, &mut ring::Consumer<Mapped>) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        self.with_kind(f)
+    }
+
+    /// Runs `f` with the ring, which it has to itself, if it is of this kind.
+    #[inline(always)]
+    pub(crate) fn with_kind<K: Kind, R>(
+        &mut self,
+        f: impl FnOnce(&Port, &Queue, &mut ring::Consumer<Mapped, K>) -> Result<R, Error>,
     ) -> Result<R, Error> {
         let port = &self.port;
         port.with_queue(Direction::Input, |queue| {
@@ -307,10 +316,10 @@ fn copy(memory: &Mapped, entry: Entry, offset: usize, buffer: &mut [u8]) -> Resu
 
 /// The next entry; if there is none, asks to be told of the next and looks once more.
 #[inline(always)]
-pub(crate) fn peek(
+pub(crate) fn peek<L: Layout>(
     port: &Port,
     queue: &Queue,
-    consumer: &mut ring::Consumer<Mapped>,
+    consumer: &mut ring::Consumer<Mapped, L>,
 ) -> Result<Entry, Error> {
     let found = match consumer.peek() {
         Err(ring::Error::Empty) if port.input_watermark().0 != 0 => {

@@ -44,7 +44,7 @@ const _: () = {
     assert!(size_of::<uapi::iostream_endpoint>() == 2 * 4 + 5 * 8);
     assert!(size_of::<uapi::iostream_info>() == 128 + 9 * 8);
     assert!(size_of::<uapi::iostream_descriptor>() == 6 * 4 + 8);
-    assert!(size_of::<uapi::iostream_stream>() == 8 * 4 + 5 * 8 + 8 * 8 + 64);
+    assert!(size_of::<uapi::iostream_stream>() == 8 * 4 + 5 * 8 + 7 * 8 + 64);
     assert!(size_of::<uapi::iostream_stop>() == 2 * 4 + 3 * 8);
 };
 
@@ -165,13 +165,9 @@ fn describe(session: &Session, direction: Direction) -> Result<uapi::iostream_qu
     let queue = session.live_queue(direction)?;
     Ok(uapi::iostream_queue {
         direction: direction as u32,
-        flags: if queue.config().is_overwriting() {
-            uapi::IOSTREAM_QUEUE_OVERWRITE
-        } else {
-            0
-        },
+        flags: queue.flags(),
         data_bytes: queue.geometry().data_bytes(),
-        max_entry_bytes: queue.geometry().max_entry_bytes(),
+        max_entry_bytes: queue.max_entry_bytes(),
         page_bytes: kernel::page::PAGE_SIZE as u32,
         generation: queue.generation(),
         features: 0,
@@ -213,7 +209,6 @@ fn describe_stream(pool: &Pool) -> uapi::iostream_stream {
             sent: counter(StreamCounter::Sent),
             received: counter(StreamCounter::Received),
             discarded: counter(StreamCounter::Discarded),
-            rejected_size: counter(StreamCounter::RejectedSize),
             rejected_id: counter(StreamCounter::RejectedId),
             rejected_owner: counter(StreamCounter::RejectedOwner),
             rejected_range: counter(StreamCounter::RejectedRange),

@@ -8,7 +8,7 @@ use crate::{
     batch::Batch,
     config::{Direction, Wake},
     error::Error,
-    queue::{Counter, Queue},
+    queue::{Counter, Kind, Queue},
     refs::{PortRef, QueueRef},
     ring::{self, occupied_bytes, Mapped},
 };
@@ -50,9 +50,18 @@ impl Producer {
 
     /// Runs `f` with the ring, which it has to itself.
     #[inline(always)]
-    pub(crate) fn with<R>(
+    fn with<R>(
         &mut self,
         f: impl FnOnce(&Queue, &mut ring::Producer<Mapped>) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        self.with_kind(f)
+    }
+
+    /// Runs `f` with the ring, which it has to itself, if it is of this kind.
+    #[inline(always)]
+    pub(crate) fn with_kind<K: Kind, R>(
+        &mut self,
+        f: impl FnOnce(&Queue, &mut ring::Producer<Mapped, K>) -> Result<R, Error>,
     ) -> Result<R, Error> {
         self.port.with_queue(Direction::Output, |queue| {
             // SAFETY: `self` is the port's only producer and borrowed exclusively; this is inside

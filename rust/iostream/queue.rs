@@ -5,6 +5,7 @@
 //! A driver reaches it through [`Producer`](crate::Producer) and [`Consumer`](crate::Consumer), a
 //! process through its mappings or `io.rs`.
 
+mod end;
 mod publish;
 mod ready;
 
@@ -23,10 +24,12 @@ use crate::{
     error::Error,
     notify::Notify,
     region::{Area, Region},
-    ring::{self, uapi, Geometry, Mapped},
-    stream::pool::Pool,
+    ring::{self, uapi, Framed, Geometry, Layout, Mapped},
+    stream::{config::Descriptors, pool::Pool},
     work,
 };
+pub(crate) use end::Kind;
+use end::{fresh_end, End};
 pub(crate) use publish::{Sleeper, Tally};
 use ready::Watermark;
 
@@ -42,14 +45,6 @@ pub(crate) enum Counter {
     Lost = offset_of!(uapi::iostream_counters, lost) as isize,
     Corrupt = offset_of!(uapi::iostream_counters, corrupt) as isize,
     HighWater = offset_of!(uapi::iostream_counters, high_water_bytes) as isize,
-}
-
-/// The kernel's end, and what it alone counts.
-pub(crate) enum End {
-    /// Of an output queue.
-    Producer(ring::Producer<Mapped>),
-    /// Of an input queue.
-    Consumer(ring::Consumer<Mapped>),
 }
 
 /// One queue.
@@ -129,19 +124,15 @@ impl Queue {
             magic_low: uapi::IOSTREAM_MAGIC_LOW,
             magic_high: uapi::IOSTREAM_MAGIC_HIGH,
             version: uapi::IOSTREAM_VERSION,
-            flags: if config.overwrite {
-                uapi::IOSTREAM_QUEUE_OVERWRITE
-            } else {
-                0
-            },
+            flags: flags(config, pool.is_some()),
             data_bytes: geometry.data_bytes(),
-            max_entry_bytes: geometry.max_entry_bytes(),
+            max_entry_bytes: max_entry_bytes(geometry, pool.is_some()),
             direction: direction as u32,
             generation: 1,
             ..Default::default()
         });
         // SAFETY: The region is zeroed and stays with the end, in this queue.
-        let end = unsafe { Self::fresh_end(&region, direction, config) };
+        let end = unsafe { fresh_end(&region, direction, config, pool.is_some()) };
         let events = match direction {
             // What the driver of a stream sends may be a buffer to fill.
             Direction::Output if pool.is_some() => {
@@ -170,30 +161,6 @@ impl Queue {
             }),
             GFP_KERNEL,
         )
-    }
-
-    /// # Safety
-    ///
-    /// The words of `region` are zero, it outlives the result, and no other end of the kernel's is
-    /// on it.
-    unsafe fn fresh_end(region: &Region, direction: Direction, config: QueueConfig) -> End {
-        // SAFETY: The caller's promise.
-        unsafe {
-            let memory = region.mapped();
-            match direction {
-                Direction::Output => End::Producer(ring::Producer::new(
-                    memory,
-                    config.geometry,
-                    config.overwrite,
-                )),
-                Direction::Input => {
-                    let mut consumer = ring::Consumer::new(memory, config.geometry);
-                    // The process notifies from its first entry on.
-                    let _ = consumer.arm();
-                    End::Consumer(consumer)
-                }
-            }
-        }
     }
 
     /// The direction of the queue.
@@ -261,12 +228,9 @@ impl Queue {
     /// The caller is who the type's invariant allows to use `end`, and drops the result first.
     #[inline(always)]
     #[allow(clippy::mut_from_ref, reason = "exclusive by the type's invariant")]
-    pub(crate) unsafe fn producer(&self) -> Option<&mut ring::Producer<Mapped>> {
+    pub(crate) unsafe fn producer<K: Kind>(&self) -> Option<&mut ring::Producer<Mapped, K>> {
         // SAFETY: The caller's promise.
-        match unsafe { &mut *self.end.get() } {
-            End::Producer(producer) => Some(producer),
-            End::Consumer(_) => None,
-        }
+        K::producer(unsafe { &mut *self.end.get() })
     }
 
     /// The kernel's consuming end.
@@ -276,12 +240,19 @@ impl Queue {
     /// As for [`Self::producer`].
     #[inline(always)]
     #[allow(clippy::mut_from_ref, reason = "exclusive by the type's invariant")]
-    pub(crate) unsafe fn consumer(&self) -> Option<&mut ring::Consumer<Mapped>> {
+    pub(crate) unsafe fn consumer<K: Kind>(&self) -> Option<&mut ring::Consumer<Mapped, K>> {
         // SAFETY: The caller's promise.
-        match unsafe { &mut *self.end.get() } {
-            End::Consumer(consumer) => Some(consumer),
-            End::Producer(_) => None,
-        }
+        K::consumer(unsafe { &mut *self.end.get() })
+    }
+
+    /// What `iostream_queue.flags` says.
+    pub(crate) fn flags(&self) -> u32 {
+        flags(self.config, self.pool.is_some())
+    }
+
+    /// The longest entry in bytes; of a stream's queue, the length of all.
+    pub(crate) fn max_entry_bytes(&self) -> u32 {
+        max_entry_bytes(self.config.geometry, self.pool.is_some())
     }
 
     /// One of the counters.
@@ -386,7 +357,14 @@ impl Queue {
         self.reset_ready();
         self.call_room.store(0, Relaxed);
         // SAFETY: Nobody uses the end, says the caller; the words were just zeroed.
-        unsafe { *self.end.get() = Self::fresh_end(&self.region, self.direction, self.config) };
+        unsafe {
+            *self.end.get() = fresh_end(
+                &self.region,
+                self.direction,
+                self.config,
+                self.pool.is_some(),
+            );
+        }
     }
 
     /// Lets go of a queue that was published: it is freed after a grace period, in process context.
@@ -402,5 +380,25 @@ impl Queue {
         if let Some(last) = Arc::into_unique_or_drop(queue) {
             let _ = work::queue().enqueue(Arc::<Self>::from(last));
         }
+    }
+}
+
+/// What `iostream_queue.flags` says of a queue.
+fn flags(config: QueueConfig, is_stream: bool) -> u32 {
+    let mut flags = 0;
+    if config.overwrite {
+        flags |= uapi::IOSTREAM_QUEUE_OVERWRITE;
+    }
+    if is_stream {
+        flags |= uapi::IOSTREAM_QUEUE_SLOTS;
+    }
+    flags
+}
+
+/// The longest entry of a queue.
+fn max_entry_bytes(geometry: Geometry, is_stream: bool) -> u32 {
+    match is_stream {
+        true => Descriptors::max_entry_bytes(&geometry),
+        false => Framed::max_entry_bytes(&geometry),
     }
 }

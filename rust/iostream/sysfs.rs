@@ -264,7 +264,7 @@ static NODE_POINTERS: Pointers<c::attribute, 5> = pointers(&NODE);
 static OUTPUT_POINTERS: Pointers<c::attribute, 10> = pointers(&OUTPUT);
 static INPUT_POINTERS: Pointers<c::attribute, 10> = pointers(&INPUT);
 static STREAM_POINTERS: Pointers<c::attribute, 9> = pointers(&stream::sysfs::STREAM);
-static COUNTERS_POINTERS: Pointers<c::attribute, 9> = pointers(&stream::sysfs::COUNTERS);
+static COUNTERS_POINTERS: Pointers<c::attribute, 8> = pointers(&stream::sysfs::COUNTERS);
 
 struct Group(Opaque<c::attribute_group>);
 

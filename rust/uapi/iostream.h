@@ -113,7 +113,12 @@ enum {
 enum {
 	/* A full queue loses its oldest entries: copy, then check oldest_pos. Output only. */
 	IOSTREAM_QUEUE_OVERWRITE	= 1 << 0,
-	IOSTREAM_QUEUE_FLAGS		= IOSTREAM_QUEUE_OVERWRITE,
+	/*
+	 * Every entry is max_entry_bytes long, and has no header: they lie one beside the other, and
+	 * positions are multiples of their length. The queues of streams.
+	 */
+	IOSTREAM_QUEUE_SLOTS		= 1 << 1,
+	IOSTREAM_QUEUE_FLAGS		= IOSTREAM_QUEUE_OVERWRITE | IOSTREAM_QUEUE_SLOTS,
 };
 
 /* Bits of entry.flags. A consumer ignores bits that it does not know. */
@@ -123,7 +128,7 @@ enum {
 	IOSTREAM_ENTRY_FLAGS	= IOSTREAM_ENTRY_GAP,
 };
 
-/* What stands before the bytes of each entry. */
+/* What stands before the bytes of each entry, but with IOSTREAM_QUEUE_SLOTS. */
 struct iostream_entry {
 	__u32 len;	/* bytes that follow; the entry occupies 8 + len, rounded up to 8 */
 	__u16 flags;	/* IOSTREAM_ENTRY_* */
@@ -207,9 +212,10 @@ enum {
 };
 
 /*
- * An entry of a stream's queue, 32 bytes. The ranges lie inside the buffer's areas. A descriptor of
- * the process's that is of another size, names no buffer, or one that the process does not have,
- * has a range that is out of bounds or a flag that is not its own, is dropped and counted.
+ * An entry of a stream's queue, 32 bytes, without a header (IOSTREAM_QUEUE_SLOTS). The ranges lie inside
+ * the buffer's areas. A descriptor of the process's that names no buffer, or one that the process
+ * does not have, has a range that is out of bounds or a flag that is not its own, is dropped and
+ * counted.
  */
 struct iostream_descriptor {
 	__u32 buffer;			/* id, 0 ... buffers - 1 */
@@ -226,7 +232,6 @@ struct iostream_stream_counters {
 	__u64 sent;			/* buffers that the driver sent */
 	__u64 received;			/* buffers that came from the process, returned ones included */
 	__u64 discarded;		/* descriptors that a stop discarded, both directions */
-	__u64 rejected_size;		/* entries of the process that are no descriptor */
 	__u64 rejected_id;		/* descriptors that name no buffer */
 	__u64 rejected_owner;		/* descriptors of a buffer that the process did not have */
 	__u64 rejected_range;		/* descriptors with a range out of bounds */

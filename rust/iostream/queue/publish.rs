@@ -6,7 +6,7 @@ use super::{Counter, Queue};
 use crate::{
     atomic::{smp_mb, Full, Release},
     config::Wake,
-    ring::{self, Mapped},
+    ring::{self, Layout, Mapped},
 };
 
 /// What was published and is not counted yet.
@@ -32,9 +32,9 @@ pub(crate) enum Sleeper {
 impl Queue {
     /// Publishes what the producing end committed, counts it, and wakes the process if it waits.
     #[inline(always)]
-    pub(crate) fn publish_produced(
+    pub(crate) fn publish_produced<L: Layout>(
         &self,
-        producer: &mut ring::Producer<Mapped>,
+        producer: &mut ring::Producer<Mapped, L>,
         entries: u64,
         bytes: u64,
         wake: Wake,
@@ -59,7 +59,7 @@ impl Queue {
     /// Publishes what the producing end committed; to be followed by [`Self::count_produced`] and
     /// [`Self::find_sleeper`], in either order.
     #[inline(always)]
-    pub(crate) fn show_produced(&self, producer: &mut ring::Producer<Mapped>) {
+    pub(crate) fn show_produced<L: Layout>(&self, producer: &mut ring::Producer<Mapped, L>) {
         // ORDERING: first, so that who sees the published position, and acts on it, is not ahead of
         // this one; pairs with the loads in `both_positions` (litmus: poll-positions, poll-moment).
         self.kernel_pos.store(producer.committed_pos(), Release);
@@ -68,7 +68,11 @@ impl Queue {
 
     /// Counts what the producing end has published.
     #[inline(always)]
-    pub(crate) fn count_produced(&self, producer: &mut ring::Producer<Mapped>, tally: Tally) {
+    pub(crate) fn count_produced<L: Layout>(
+        &self,
+        producer: &mut ring::Producer<Mapped, L>,
+        tally: Tally,
+    ) {
         self.count(Counter::Entries, tally.entries);
         self.count(Counter::Bytes, tally.bytes);
         if tally.suppressed > 0 {
@@ -82,7 +86,10 @@ impl Queue {
 
     /// Whether the process may have to be woken after [`Self::show_produced`]. Once a publication.
     #[inline(always)]
-    pub(crate) fn find_sleeper(&self, producer: &mut ring::Producer<Mapped>) -> Sleeper {
+    pub(crate) fn find_sleeper<L: Layout>(
+        &self,
+        producer: &mut ring::Producer<Mapped, L>,
+    ) -> Sleeper {
         // ORDERING: pairs with the full barriers of `Notify::arm` and `ring::Consumer::arm`
         // (litmus: wake-consumer, wake-poll).
         smp_mb(Full);
@@ -97,9 +104,9 @@ impl Queue {
 
     /// Wakes whom [`Self::find_sleeper`] found.
     #[cold]
-    pub(crate) fn wake_sleeper(
+    pub(crate) fn wake_sleeper<L: Layout>(
         &self,
-        producer: &mut ring::Producer<Mapped>,
+        producer: &mut ring::Producer<Mapped, L>,
         sleeper: Sleeper,
         force: bool,
     ) {
@@ -112,9 +119,9 @@ impl Queue {
 
     /// Publishes what the consuming end released, counts it, and wakes the process if it waits.
     #[inline(always)]
-    pub(crate) fn publish_consumed(
+    pub(crate) fn publish_consumed<L: Layout>(
         &self,
-        consumer: &mut ring::Consumer<Mapped>,
+        consumer: &mut ring::Consumer<Mapped, L>,
         entries: u64,
         bytes: u64,
     ) {

@@ -21,7 +21,7 @@ use super::{Counter, Queue};
 use crate::{
     atomic::{smp_mb, Acquire, Atomic, Full, Relaxed, Release},
     config::{self, Direction},
-    ring::{self, uapi, Mapped},
+    ring::{self, uapi, Layout, Mapped},
     timer::Timer,
 };
 
@@ -261,7 +261,11 @@ impl Queue {
 
     /// The end of a publication with a watermark, after a full barrier.
     #[cold]
-    pub(super) fn finish_with_watermark(&self, producer: &mut ring::Producer<Mapped>, force: bool) {
+    pub(super) fn finish_with_watermark<L: Layout>(
+        &self,
+        producer: &mut ring::Producer<Mapped, L>,
+        force: bool,
+    ) {
         if force {
             let _ = producer.crossed_armed();
             return self.make_ready();
@@ -285,7 +289,7 @@ impl Queue {
 
     /// After an enqueue that found no room: counts it, and wakes a waiting consumer.
     #[cold]
-    pub(crate) fn found_full(&self, producer: &mut ring::Producer<Mapped>) {
+    pub(crate) fn found_full<L: Layout>(&self, producer: &mut ring::Producer<Mapped, L>) {
         self.count(Counter::Full, 1);
         if self.watermark.is_set() {
             self.mark_ready();

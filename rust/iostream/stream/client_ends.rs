@@ -3,6 +3,7 @@
 //! The client's ends of a stream's queues, in the kernel's hands.
 
 use super::{
+    config::Descriptors,
     descriptor::{Descriptor, Reject},
     pool::Pool,
 };
@@ -15,8 +16,8 @@ use crate::{
 /// Both ends of a session's client, for the length of a call.
 pub(super) struct ClientEnds<'a> {
     pool: &'a Pool,
-    consumer: ring::Consumer<Mapped>,
-    producer: ring::Producer<Mapped>,
+    consumer: ring::Consumer<Mapped, Descriptors>,
+    producer: ring::Producer<Mapped, Descriptors>,
     /// Whether a buffer was sent for which the driver waits.
     wake: bool,
 }
@@ -40,8 +41,8 @@ impl<'a> ClientEnds<'a> {
         // SAFETY: The caller's promise; the regions outlive the result, as the queues do.
         let (consumer, producer) = unsafe {
             (
-                ring::Consumer::resume(output.region().mapped(), *output.geometry())?,
-                ring::Producer::resume(input.region().mapped(), *input.geometry())?,
+                ring::Consumer::resume_of(output.region().mapped(), *output.geometry())?,
+                ring::Producer::resume_of(input.region().mapped(), *input.geometry())?,
             )
         };
         Ok(Self {
@@ -61,8 +62,7 @@ impl<'a> ClientEnds<'a> {
     pub(super) fn peek(&mut self) -> Result<(Descriptor, u64), Error> {
         loop {
             let pos = self.consumer.released_pos();
-            let entry = self.consumer.peek()?;
-            let descriptor = Descriptor::from_entry(self.consumer.memory(), entry)?;
+            let descriptor = Descriptor::from_bytes(self.consumer.peek_array()?);
             let spec = self.pool.spec();
             // The kernel wrote it; but nothing here rests on that.
             descriptor.check_ranges(spec.data_bytes, spec.control_bytes)?;

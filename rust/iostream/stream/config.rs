@@ -16,7 +16,7 @@ use kernel::{
 use crate::{
     config::QueueConfig,
     limits,
-    ring::uapi,
+    ring::{self, uapi},
     stream::{dma::DmaDevice, Access, Output, Shared},
 };
 
@@ -25,6 +25,8 @@ pub(crate) const MAX_BUFFERS: u32 = 16384;
 const DESCRIPTION_BYTES: usize = uapi::IOSTREAM_DESCRIPTION_BYTES as usize;
 /// Bytes of a descriptor.
 pub(crate) const DESCRIPTOR_BYTES: usize = size_of::<uapi::iostream_descriptor>();
+/// How they lie in a queue.
+pub(crate) type Descriptors = ring::Slots<{ DESCRIPTOR_BYTES as u32 }>;
 
 /// Who fills a stream's buffers. `iostream.h` says what that means for who has which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +103,7 @@ impl StreamSpec {
     ///
     /// `E2BIG`: above the module's `max_queue_bytes`.
     pub(crate) fn queue(&self, max_buffers: u32) -> Result<QueueConfig> {
-        QueueConfig::with_entries(u64::from(max_buffers), DESCRIPTOR_BYTES as u32)
+        QueueConfig::with_capacity(u64::from(max_buffers) * DESCRIPTOR_BYTES as u64)
     }
 }
 

@@ -2,10 +2,7 @@
 
 //! Descriptors: what stands in a stream's queues.
 
-use crate::{
-    error::Error,
-    ring::{uapi, Entry, Mapped, Memory},
-};
+use crate::{error::Error, ring::uapi};
 
 use super::config::DESCRIPTOR_BYTES;
 
@@ -15,8 +12,6 @@ pub(crate) type Descriptor = uapi::iostream_descriptor;
 /// Why an entry of the client's is not accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reject {
-    /// It is no descriptor.
-    Size,
     /// It names no buffer.
     Id,
     /// The client does not have the buffer.
@@ -47,7 +42,7 @@ impl Descriptor {
     }
 
     /// The descriptor that [`Self::to_bytes`] made.
-    fn from_bytes(bytes: [u8; DESCRIPTOR_BYTES]) -> Self {
+    pub(crate) fn from_bytes(bytes: [u8; DESCRIPTOR_BYTES]) -> Self {
         let word =
             |i: usize| u32::from_ne_bytes([bytes[i], bytes[i + 1], bytes[i + 2], bytes[i + 3]]);
         Self {
@@ -59,21 +54,6 @@ impl Descriptor {
             control_len: word(20),
             sequence: u64::from(word(24)) | u64::from(word(28)) << 32,
         }
-    }
-
-    /// Copies a descriptor out of an entry, once.
-    ///
-    /// # Errors
-    ///
-    /// [`Reject::Size`].
-    pub(crate) fn from_entry(memory: &Mapped, entry: Entry) -> Result<Self, Reject> {
-        if entry.len() != DESCRIPTOR_BYTES {
-            return Err(Reject::Size);
-        }
-        let mut bytes = [0; DESCRIPTOR_BYTES];
-        // SAFETY: The entry was checked to lie in the data, and is as long as the copy.
-        unsafe { memory.read(entry.offset(), bytes.as_mut_ptr(), DESCRIPTOR_BYTES) };
-        Ok(Self::from_bytes(bytes))
     }
 
     /// Whether it has no flags but `allowed`.

@@ -69,6 +69,7 @@ pub(crate) use callbacks::{AGAIN_WORK, NOTICE_WORK};
 pub(crate) use control::Records;
 pub(crate) use notices::Notices;
 
+use config::Descriptors;
 use descriptor::Descriptor;
 use pool::{Pool, StreamCounter};
 use state::State;
@@ -84,6 +85,10 @@ pub struct Shared(());
 
 impl Access for Output {}
 impl Access for Shared {}
+
+/// The driver's ends of a stream's queues.
+type DescriptorProducer = ring::Producer<Mapped, Descriptors>;
+type DescriptorConsumer = ring::Consumer<Mapped, Descriptors>;
 
 mod sealed {
     pub trait Sealed {}
@@ -135,6 +140,24 @@ impl<A: Access> Stream<A> {
         }
     }
 
+    /// Runs `f` with the ring of what goes to the client, which it has to itself.
+    #[inline(always)]
+    fn with_output<R>(
+        &mut self,
+        f: impl FnOnce(&Queue, &mut DescriptorProducer) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        self.output.with_kind(f)
+    }
+
+    /// Runs `f` with the ring of what comes from the client, which it has to itself.
+    #[inline(always)]
+    fn with_input<R>(
+        &mut self,
+        f: impl FnOnce(&Port, &Queue, &mut DescriptorConsumer) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        self.input.with_kind(f)
+    }
+
     /// What manages the stream's buffers, from wherever the driver likes.
     pub fn control(&self) -> Control {
         Control::new(self.output.port().clone())
@@ -153,8 +176,8 @@ impl<A: Access> Stream<A> {
         if let Ok(buffer) = self.take_returned(Arm::No) {
             return Ok(buffer);
         }
-        let cursor = &mut self.cursor;
-        let taken = self.output.with(|queue, _| {
+        let (output, cursor) = (&mut self.output, &mut self.cursor);
+        let taken = output.with_kind(|queue, _: &mut DescriptorProducer| {
             let pool = pool(queue)?;
             Ok(pool.take_free(cursor).map(|id| {
                 // SAFETY: This is inside the section in which the queue was found.
@@ -167,7 +190,7 @@ impl<A: Access> Stream<A> {
         }
         match self.take_returned(Arm::Next) {
             Err(Error::Empty) => {
-                self.output.with(|queue, producer| {
+                self.with_output(|queue, producer| {
                     queue.found_full(producer);
                     Ok(())
                 })?;
@@ -180,7 +203,7 @@ impl<A: Access> Stream<A> {
     /// A buffer that came back and has nothing in it; [`Error::Empty`] if none did. Only in output
     /// mode are buffers that come back free: else something is in them.
     fn take_returned(&mut self, arm: Arm) -> Result<Buffer<A>, Error> {
-        self.input.with(|port, queue, consumer| {
+        self.with_input(|port, queue, consumer| {
             let pool = pool(queue)?;
             if pool.mode() != Mode::Output {
                 return Err(Error::Empty);
@@ -201,7 +224,7 @@ impl<A: Access> Stream<A> {
     /// has ended; [`Error::Corrupt`]: the client's position cannot be right. The buffer is free
     /// again.
     pub fn send(&mut self, buffer: Buffer<A>) -> Result<(), Error> {
-        self.output.with(|queue, producer| {
+        self.with_output(|queue, producer| {
             let pool = pool(queue)?;
             if !buffer.is_of(pool) {
                 return Err(Error::Stale);
@@ -225,7 +248,10 @@ impl<A: Access> Stream<A> {
     ///
     /// Those of all methods.
     pub fn notify(&mut self) -> Result<(), Error> {
-        self.output.flush()
+        self.with_output(|queue, producer| {
+            queue.publish_produced(producer, 0, 0, Wake::Force);
+            Ok(())
+        })
     }
 
     /// Has the driver's [`room_available`](crate::Driver::room_available) (output), or
@@ -238,9 +264,7 @@ impl<A: Access> Stream<A> {
 
     /// Whether the stream runs: neither stopped nor suspended.
     pub fn is_running(&mut self) -> bool {
-        let running = self
-            .output
-            .with(|queue, _| Ok(pool(queue)?.state() == State::Running));
+        let running = self.with_output(|queue, _| Ok(pool(queue)?.state() == State::Running));
         running.unwrap_or(false)
     }
 
@@ -250,7 +274,7 @@ impl<A: Access> Stream<A> {
     ///
     /// Those of all methods.
     pub fn mode(&mut self) -> Result<Mode, Error> {
-        self.output.with(|queue, _| Ok(pool(queue)?.mode()))
+        self.with_output(|queue, _| Ok(pool(queue)?.mode()))
     }
 
     /// Buffers of the open session.
@@ -259,7 +283,7 @@ impl<A: Access> Stream<A> {
     ///
     /// Those of all methods.
     pub fn buffers(&mut self) -> Result<u32, Error> {
-        self.output.with(|queue, _| Ok(pool(queue)?.count()))
+        self.with_output(|queue, _| Ok(pool(queue)?.count()))
     }
 
     /// Buffers that the driver has, but not in its hands: those that [`Self::take`] can give.
@@ -268,7 +292,7 @@ impl<A: Access> Stream<A> {
     ///
     /// Those of all methods.
     pub fn free_buffers(&mut self) -> Result<u32, Error> {
-        self.output.with(|queue, _| Ok(pool(queue)?.free_count()))
+        self.with_output(|queue, _| Ok(pool(queue)?.free_count()))
     }
 
     /// Descriptors that the client has not taken yet: `(output, input)` queue.
@@ -277,19 +301,23 @@ impl<A: Access> Stream<A> {
     ///
     /// Those of all methods; [`Error::Corrupt`].
     pub fn queued(&mut self) -> Result<(u64, u64), Error> {
-        let entry = ring::occupied_bytes(config::DESCRIPTOR_BYTES as u32);
-        let output = self.output.with(|queue, producer| {
+        let entry = config::DESCRIPTOR_BYTES as u64;
+        let output = self.with_output(|queue, producer| {
             let room = producer
                 .room()
                 .map_err(|error| queue.report(error, producer.corrupt_events()))?;
             Ok(queue.geometry().data_bytes() - room)
         })?;
-        Ok((output / entry, self.input.available_bytes()? / entry))
+        let input = self.with_input(|_, queue, consumer| {
+            let waiting = consumer.available();
+            waiting.map_err(|error| queue.report(error, consumer.corrupt_events()))
+        })?;
+        Ok((output / entry, input / entry))
     }
 
     /// The next buffer that came from the client. `None` if it came back unused.
     fn next(&mut self) -> Result<Option<Buffer<A>>, Error> {
-        self.input.with(|port, queue, consumer| {
+        self.with_input(|port, queue, consumer| {
             let pool = pool(queue)?;
             let descriptor = next(port, queue, pool, consumer, Arm::Next)?;
             // SAFETY: This is inside the section in which the queue was found.
@@ -326,8 +354,8 @@ impl Stream<Shared> {
 
     /// Input: what the driver dropped is the client's to fill.
     fn return_dropped(&mut self) -> Result<(), Error> {
-        let cursor = &mut self.cursor;
-        self.output.with(|queue, producer| {
+        let (output, cursor) = (&mut self.output, &mut self.cursor);
+        output.with_kind(|queue, producer| {
             let pool = pool(queue)?;
             if pool.mode() != Mode::Input || pool.state() == State::Stopped {
                 return Ok(());
@@ -366,27 +394,19 @@ fn next(
     port: &Port,
     queue: &Queue,
     pool: &Pool,
-    consumer: &mut ring::Consumer<Mapped>,
+    consumer: &mut DescriptorConsumer,
     arm: Arm,
 ) -> Result<Descriptor, Error> {
     // A client that sends nothing but nonsense must not keep the driver here.
     for _ in 0..=2 * pool.max_buffers() {
-        let entry = match arm {
-            Arm::No => consumer.peek()?,
-            Arm::Next => crate::consumer::peek(port, queue, consumer)?,
-        };
-        let read = Descriptor::from_entry(consumer.memory(), entry);
-        consumer.release();
-        let accepted = match read {
-            Ok(descriptor) => pool.accept(&descriptor).map(|()| descriptor),
-            Err(reject) => {
-                pool.count_one(StreamCounter::RejectedSize);
-                Err(reject)
-            }
-        };
-        let bytes = accepted.map_or(0, |descriptor| descriptor.data_len.into());
-        queue.publish_consumed(consumer, 1, bytes);
-        if let Ok(descriptor) = accepted {
+        if arm == Arm::Next {
+            crate::consumer::peek(port, queue, consumer)?;
+        }
+        let descriptor = Descriptor::from_bytes(consumer.pop_array()?);
+        let accepted = pool.accept(&descriptor).is_ok();
+        let bytes = if accepted { descriptor.data_len } else { 0 };
+        queue.publish_consumed(consumer, 1, bytes.into());
+        if accepted {
             return Ok(descriptor);
         }
     }
@@ -397,7 +417,7 @@ fn next(
 pub(crate) fn send(
     queue: &Queue,
     pool: &Pool,
-    producer: &mut ring::Producer<Mapped>,
+    producer: &mut DescriptorProducer,
     descriptor: &Descriptor,
     wake: Wake,
 ) -> Result<(), Error> {

@@ -53,7 +53,6 @@ pub(crate) enum StreamCounter {
     Sent = offset_of!(uapi::iostream_stream_counters, sent) as isize,
     Received = offset_of!(uapi::iostream_stream_counters, received) as isize,
     Discarded = offset_of!(uapi::iostream_stream_counters, discarded) as isize,
-    RejectedSize = offset_of!(uapi::iostream_stream_counters, rejected_size) as isize,
     RejectedId = offset_of!(uapi::iostream_stream_counters, rejected_id) as isize,
     RejectedOwner = offset_of!(uapi::iostream_stream_counters, rejected_owner) as isize,
     RejectedRange = offset_of!(uapi::iostream_stream_counters, rejected_range) as isize,
@@ -417,7 +416,6 @@ impl Pool {
         let accepted = self.try_accept(descriptor);
         let counter = match accepted {
             Ok(()) => StreamCounter::Received,
-            Err(Reject::Size) => StreamCounter::RejectedSize,
             Err(Reject::Id) => StreamCounter::RejectedId,
             Err(Reject::Owner) => StreamCounter::RejectedOwner,
             Err(Reject::Range) => StreamCounter::RejectedRange,

@@ -19,7 +19,7 @@ use kernel::{
 };
 
 use super::{
-    config::DESCRIPTOR_BYTES,
+    config::{Descriptors, DESCRIPTOR_BYTES},
     descriptor::Descriptor,
     pool::{Pool, StreamCounter},
     Mode,
@@ -257,7 +257,11 @@ impl Port {
 }
 
 /// Marks what the client has not taken. Returns how many that are.
-fn discard_output(pool: &Pool, queue: &Queue, producer: &mut ring::Producer<ring::Mapped>) -> u64 {
+fn discard_output(
+    pool: &Pool,
+    queue: &Queue,
+    producer: &mut ring::Producer<ring::Mapped, Descriptors>,
+) -> u64 {
     if pool.mode() == Mode::Input {
         // What is in there are buffers for the client to fill.
         return 0;
@@ -268,14 +272,14 @@ fn discard_output(pool: &Pool, queue: &Queue, producer: &mut ring::Producer<ring
         Err(_) => 0,
     };
     pool.info().set_discarded_pos(producer.published_pos());
-    waiting / ring::occupied_bytes(DESCRIPTOR_BYTES as u32)
+    waiting / DESCRIPTOR_BYTES as u64
 }
 
 /// Takes back what the driver has not taken. Returns how many that are.
 fn discard_input(
     pool: &Pool,
-    (output, producer): (&Queue, &mut ring::Producer<ring::Mapped>),
-    (input, consumer): (&Queue, &mut ring::Consumer<ring::Mapped>),
+    (output, producer): (&Queue, &mut ring::Producer<ring::Mapped, Descriptors>),
+    (input, consumer): (&Queue, &mut ring::Consumer<ring::Mapped, Descriptors>),
 ) -> u64 {
     let mode = pool.mode();
     let mut discarded = 0;
@@ -283,14 +287,11 @@ fn discard_input(
     let waiting = consumer.available().unwrap_or(0);
     let end = consumer.released_pos().wrapping_add(waiting);
     while consumer.released_pos() != end {
-        let Ok(entry) = consumer.peek() else { break };
-        let read = Descriptor::from_entry(consumer.memory(), entry);
-        consumer.release();
-        input.publish_consumed(consumer, 1, 0);
-        let Ok(descriptor) = read else {
-            pool.count_one(StreamCounter::RejectedSize);
-            continue;
+        let Ok(bytes) = consumer.pop_array() else {
+            break;
         };
+        let descriptor = Descriptor::from_bytes(bytes);
+        input.publish_consumed(consumer, 1, 0);
         if pool.accept(&descriptor).is_err() {
             continue;
         }

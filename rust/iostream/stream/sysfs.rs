@@ -144,7 +144,6 @@ attributes! { COUNTERS:
     c"sent" if is_stream => |n, o| counter(n, o, StreamCounter::Sent);
     c"received" if is_stream => |n, o| counter(n, o, StreamCounter::Received);
     c"discarded" if is_stream => |n, o| counter(n, o, StreamCounter::Discarded);
-    c"rejected_size" if is_stream => |n, o| counter(n, o, StreamCounter::RejectedSize);
     c"rejected_id" if is_stream => |n, o| counter(n, o, StreamCounter::RejectedId);
     c"rejected_owner" if is_stream => |n, o| counter(n, o, StreamCounter::RejectedOwner);
     c"rejected_range" if is_stream => |n, o| counter(n, o, StreamCounter::RejectedRange);

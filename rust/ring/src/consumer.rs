@@ -5,9 +5,11 @@
 mod array;
 mod drain;
 
-use super::entry::{occupied_bytes, Entry, Header, ENTRY_ALIGN, ENTRY_OVERHEAD};
+use core::marker::PhantomData;
+
+use super::entry::{Entry, Header, ENTRY_ALIGN};
 use super::sync::full_barrier;
-use super::{crossed, geometry::wrapped, Error, Geometry, Memory};
+use super::{crossed, geometry::wrapped, Error, Framed, Geometry, Layout, Memory};
 pub use drain::Drained;
 
 /// The consuming side of one ring.
@@ -21,8 +23,9 @@ pub use drain::Drained;
 /// - `offset` is `pos` modulo the size of the data.
 /// - `peer - pos <= data_bytes`: the entries in `[pos, peer)` are complete.
 /// - `current` is the checked entry at `pos`, if it was looked at.
-pub struct Consumer<M> {
+pub struct Consumer<M, L = Framed> {
     memory: M,
+    layout: PhantomData<L>,
     geometry: Geometry,
     /// Position of the next entry. Exact; nobody else writes it.
     pos: u64,
@@ -43,16 +46,43 @@ pub struct Consumer<M> {
 }
 
 impl<M: Memory> Consumer<M> {
+    /// [`Self::new_of`] entries with headers.
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    pub unsafe fn new(memory: M, geometry: Geometry) -> Self {
+        // SAFETY: The caller's promise.
+        unsafe { Self::new_of(memory, geometry) }
+    }
+
+    /// [`Self::resume_of`] entries with headers.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    pub unsafe fn resume(memory: M, geometry: Geometry) -> Result<Self, Error> {
+        // SAFETY: The caller's promise.
+        unsafe { Self::resume_of(memory, geometry) }
+    }
+}
+
+impl<M: Memory, L: Layout> Consumer<M, L> {
     /// The consuming side of a ring that is empty and at position zero.
     ///
     /// # Safety
     ///
     /// `memory` is as large as `geometry` says and all its words were zero when the ring was made;
     /// there is no other consumer on it, and was none before.
-    pub unsafe fn new(memory: M, geometry: Geometry) -> Self {
+    pub unsafe fn new_of(memory: M, geometry: Geometry) -> Self {
         // INVARIANT: All positions are zero.
         Self {
             memory,
+            layout: PhantomData,
             geometry,
             pos: 0,
             offset: 0,
@@ -76,13 +106,13 @@ impl<M: Memory> Consumer<M> {
     ///
     /// As for [`Self::new`], but the words are as the previous consumer left them. It is this
     /// side's own page, which the peer cannot write.
-    pub unsafe fn resume(memory: M, geometry: Geometry) -> Result<Self, Error> {
+    pub unsafe fn resume_of(memory: M, geometry: Geometry) -> Result<Self, Error> {
         let pos = memory.consumer_pos().load_relaxed();
-        if pos % ENTRY_ALIGN != 0 {
+        if pos % L::ALIGN != 0 {
             return Err(Error::Corrupt);
         }
         // SAFETY: The caller's promise; the positions follow.
-        let mut consumer = unsafe { Self::new(memory, geometry) };
+        let mut consumer = unsafe { Self::new_of(memory, geometry) };
         // INVARIANT: The one division of a consumer's life; nothing is known of the producer yet.
         consumer.pos = pos;
         consumer.offset = pos.checked_rem(geometry.data_bytes()).unwrap_or(0) as usize;
@@ -118,6 +148,9 @@ impl<M: Memory> Consumer<M> {
         if let Some(entry) = self.current {
             return Ok(entry);
         }
+        if let Some(len) = L::FIXED {
+            return self.peek_fixed(len);
+        }
         if self.pos == self.peer {
             self.refresh()?;
             if self.pos == self.peer {
@@ -129,17 +162,30 @@ impl<M: Memory> Consumer<M> {
         let header = Header::from_word(word);
         // From here on only the copy is used; the peer may change the word as it likes.
         let known = self.peer.wrapping_sub(self.pos);
-        if occupied_bytes(header.len) > known {
+        if L::occupied(header.len) > known {
             let bad = (self.pos, word);
             return Err(found_corrupt(&mut self.bad_header, &mut self.corrupt, bad));
         }
         // INVARIANT: The entry was just found to end at or before `peer`.
         let entry = Entry {
-            offset: self.offset + ENTRY_OVERHEAD as usize,
+            offset: self.offset + L::OVERHEAD as usize,
             header,
         };
         self.current = Some(entry);
         Ok(entry)
+    }
+
+    /// As [`Self::peek`], of entries that all have `len` bytes: all before `peer` are whole.
+    #[inline(always)]
+    fn peek_fixed(&mut self, len: u32) -> Result<Entry, Error> {
+        if self.pos == self.peer && self.pos == self.refresh()? {
+            return Err(Error::Empty);
+        }
+        // INVARIANT: Positions are multiples of `len`, so that what is between them is entries.
+        Ok(Entry {
+            offset: self.offset,
+            header: Header::of(len),
+        })
     }
 
     /// Gives up the entry that [`Self::peek`] found. Returns whether there was one.
@@ -147,11 +193,18 @@ impl<M: Memory> Consumer<M> {
     /// The producer learns of it at the next [`Self::publish`]; until then it does not write there.
     #[inline(always)]
     pub fn release(&mut self) -> bool {
+        if L::FIXED.is_some() {
+            let known = self.pos != self.peer;
+            if known {
+                self.advance(L::ALIGN);
+            }
+            return known;
+        }
         let Some(entry) = self.current.take() else {
             return false;
         };
         // INVARIANT: `peek` checked the entry.
-        self.advance(occupied_bytes(entry.header.len));
+        self.advance(L::occupied(entry.header.len));
         true
     }
 
@@ -331,7 +384,7 @@ impl<M: Memory> Consumer<M> {
         // and published.
         let limit = self.published.wrapping_add(size);
         let known = self.peer;
-        if peer % ENTRY_ALIGN != 0 || peer.wrapping_sub(known) > limit.wrapping_sub(known) {
+        if peer % L::ALIGN != 0 || peer.wrapping_sub(known) > limit.wrapping_sub(known) {
             return Err(found_corrupt(&mut self.bad_pos, &mut self.corrupt, peer));
         }
         self.bad_pos = None;

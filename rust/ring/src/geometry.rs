@@ -83,6 +83,19 @@ impl Geometry {
         Some(Self { data_bytes })
     }
 
+    /// As [`Self::from_description`], of a ring whose entries all have `entry_bytes` and no header.
+    pub const fn from_slots(data_bytes: u64, entry_bytes: u32) -> Option<Self> {
+        if data_bytes == 0
+            || entry_bytes == 0
+            || data_bytes % entry_bytes as u64 != 0
+            || data_bytes % 8 != 0
+            || data_bytes > Self::LARGEST_BYTES
+        {
+            return None;
+        }
+        Some(Self { data_bytes })
+    }
+
     /// Bytes of the data area, overhead of entries included.
     #[inline(always)]
     pub const fn data_bytes(&self) -> u64 {
@@ -105,10 +118,12 @@ pub(super) const fn wrapped(offset: usize, size: usize) -> usize {
     if offset < size {
         return offset;
     }
-    once_a_lap();
-    offset.wrapping_sub(size)
+    lap(offset, size)
 }
 
-/// Tells the compiler what is rare.
+/// Apart, so that the compiler compares only; it would keep the difference for this case.
 #[cold]
-const fn once_a_lap() {}
+#[inline(never)]
+const fn lap(offset: usize, size: usize) -> usize {
+    offset.wrapping_sub(size)
+}

@@ -33,6 +33,7 @@ mod consumer;
 mod entry;
 mod error;
 mod geometry;
+mod layout;
 #[cfg(any(not(loom), iostream_kernel))]
 mod mapped;
 mod memory;
@@ -55,6 +56,7 @@ pub use consumer::{Consumer, Drained};
 pub use entry::{occupied_bytes, Entry, Header};
 pub use error::Error;
 pub use geometry::{Geometry, GeometryError};
+pub use layout::{Framed, Layout, Slots};
 #[cfg(any(not(loom), iostream_kernel))]
 pub use mapped::Mapped;
 pub use memory::Memory;

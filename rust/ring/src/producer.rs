@@ -4,9 +4,11 @@
 
 mod head;
 
-use super::entry::{occupied_bytes, Header, ENTRY_OVERHEAD};
+use core::marker::PhantomData;
+
+use super::entry::Header;
 use super::sync::{full_barrier, write_barrier};
-use super::{crossed, geometry::wrapped, uapi, Error, Geometry, Memory};
+use super::{crossed, geometry::wrapped, uapi, Error, Framed, Geometry, Layout, Memory};
 pub use head::Head;
 
 /// The producing side of one ring.
@@ -23,8 +25,9 @@ pub use head::Head;
 /// - `end` is at most `data_bytes` after that position, and `pos` while `lost` is not 0: entries up to
 ///   there fit, and have nothing else to say.
 /// - `published <= pos`: entries in between are committed and not yet shown.
-pub struct Producer<M> {
+pub struct Producer<M, L = Framed> {
     memory: M,
+    layout: PhantomData<L>,
     geometry: Geometry,
     overwrite: bool,
     /// Position of the next entry. Exact; nobody else writes it.
@@ -54,6 +57,32 @@ pub struct Producer<M> {
 }
 
 impl<M: Memory> Producer<M> {
+    /// [`Self::new_of`] entries with headers.
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    pub unsafe fn new(memory: M, geometry: Geometry, overwrite: bool) -> Self {
+        // SAFETY: The caller's promise.
+        unsafe { Self::new_of(memory, geometry, overwrite) }
+    }
+
+    /// [`Self::resume_of`] entries with headers.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    pub unsafe fn resume(memory: M, geometry: Geometry) -> Result<Self, Error> {
+        // SAFETY: The caller's promise.
+        unsafe { Self::resume_of(memory, geometry) }
+    }
+}
+
+impl<M: Memory, L: Layout> Producer<M, L> {
     /// The producing side of a ring that is empty and at position zero.
     ///
     /// # Safety
@@ -62,10 +91,11 @@ impl<M: Memory> Producer<M> {
     /// producer on it. With `overwrite` the consumer is an [`OverwriteReader`].
     ///
     /// [`OverwriteReader`]: super::OverwriteReader
-    pub unsafe fn new(memory: M, geometry: Geometry, overwrite: bool) -> Self {
+    pub unsafe fn new_of(memory: M, geometry: Geometry, overwrite: bool) -> Self {
         // INVARIANT: All positions are zero.
         Self {
             memory,
+            layout: PhantomData,
             geometry,
             overwrite,
             pos: 0,
@@ -95,15 +125,18 @@ impl<M: Memory> Producer<M> {
     ///
     /// As for [`Self::new`], but the words are as the previous producer left them. It is this
     /// side's own page, which the peer cannot write.
-    pub unsafe fn resume(memory: M, geometry: Geometry) -> Result<Self, Error> {
+    pub unsafe fn resume_of(memory: M, geometry: Geometry) -> Result<Self, Error> {
         let pos = memory.producer_pos().load_relaxed();
         // ORDERING: pairs with the release store in `Consumer::publish` (litmus: reuse).
         let peer = memory.consumer_pos().load_acquire();
-        if pos % 8 != 0 || peer % 8 != 0 || pos.wrapping_sub(peer) > geometry.data_bytes() {
+        if pos % L::ALIGN != 0
+            || peer % L::ALIGN != 0
+            || pos.wrapping_sub(peer) > geometry.data_bytes()
+        {
             return Err(Error::Corrupt);
         }
         // SAFETY: The caller's promise; the positions follow.
-        let mut producer = unsafe { Self::new(memory, geometry, false) };
+        let mut producer = unsafe { Self::new_of(memory, geometry, false) };
         // INVARIANT: Checked right above; the one division of a producer's life.
         producer.pos = pos;
         producer.offset = pos.checked_rem(geometry.data_bytes()).unwrap_or(0) as usize;
@@ -139,11 +172,11 @@ impl<M: Memory> Producer<M> {
     /// [`Error::TooLarge`], [`Error::Full`], [`Error::Corrupt`].
     #[inline(always)]
     pub fn reserve(&mut self, len: u32) -> Result<usize, Error> {
-        let need = occupied_bytes(len);
+        let need = L::occupied(len);
         if self.end.wrapping_sub(self.pos) < need {
             self.make_room(need)?;
         }
-        Ok(self.offset.wrapping_add(ENTRY_OVERHEAD as usize))
+        Ok(self.offset.wrapping_add(L::OVERHEAD as usize))
     }
 
     /// Ends a reservation: the entry is `len` bytes long, at most what was reserved.
@@ -155,7 +188,7 @@ impl<M: Memory> Producer<M> {
     /// [`Error::Full`] if no such room was reserved; nothing is changed.
     #[inline(always)]
     pub fn commit(&mut self, len: u32) -> Result<(), Error> {
-        let header = if self.end.wrapping_sub(self.pos) >= occupied_bytes(len) {
+        let header = if self.end.wrapping_sub(self.pos) >= L::occupied(len) {
             Header::of(len).to_word()
         } else {
             self.unusual_header(len)?
@@ -169,9 +202,11 @@ impl<M: Memory> Producer<M> {
     /// to shared memory.
     #[inline(always)]
     fn append(&mut self, pos: u64, offset: usize, len: u32, header: u64) {
-        let need = occupied_bytes(len);
-        // SAFETY: `offset` is a multiple of 8 below `data_bytes`; this is the producer.
-        unsafe { self.memory.store_word(offset, header) };
+        let need = L::occupied(len);
+        if L::FIXED.is_none() {
+            // SAFETY: `offset` is a multiple of 8 below `data_bytes`; this is the producer.
+            unsafe { self.memory.store_word(offset, header) };
+        }
         self.pos = pos.wrapping_add(need);
         let size = self.geometry.data_bytes() as usize;
         // INVARIANT: `need <= data_bytes`.
@@ -187,10 +222,10 @@ impl<M: Memory> Producer<M> {
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let Ok(len) = u32::try_from(bytes.len()) else {
             return Err(Error::TooLarge {
-                max: self.geometry.max_entry_bytes(),
+                max: L::max_entry_bytes(&self.geometry),
             });
         };
-        let need = occupied_bytes(len);
+        let need = L::occupied(len);
         let (pos, offset) = (self.pos, self.offset);
         let header = if self.end.wrapping_sub(pos) >= need {
             Header::of(len).to_word()
@@ -198,7 +233,7 @@ impl<M: Memory> Producer<M> {
             self.make_room(need)?;
             self.unusual_header(len)?
         };
-        let begin = offset.wrapping_add(ENTRY_OVERHEAD as usize);
+        let begin = offset.wrapping_add(L::OVERHEAD as usize);
         // SAFETY: By the type's invariant `pos` and the ring's size are multiples of 8.
         unsafe { core::hint::assert_unchecked(begin % 8 == 0) };
         // SAFETY: There is room for `len` bytes at `begin`; this is the producer.
@@ -262,7 +297,7 @@ impl<M: Memory> Producer<M> {
         let size = self.geometry.data_bytes();
         if need > size {
             return Err(Error::TooLarge {
-                max: self.geometry.max_entry_bytes(),
+                max: L::max_entry_bytes(&self.geometry),
             });
         }
         // There is room for `need` bytes once the consumer is at `pos + need - size`.
@@ -290,9 +325,9 @@ impl<M: Memory> Producer<M> {
     ///
     /// [`Error::Corrupt`].
     pub fn can_push(&mut self, len: u32, count: u64) -> Result<bool, Error> {
-        match count.checked_mul(occupied_bytes(len)) {
+        match count.checked_mul(L::occupied(len)) {
             None => Ok(false),
-            Some(_) if len > self.geometry.max_entry_bytes() => Ok(count == 0),
+            Some(_) if len > L::max_entry_bytes(&self.geometry) => Ok(count == 0),
             Some(need) if self.overwrite => Ok(need <= self.geometry.data_bytes()),
             Some(need) => Ok(need <= self.room()?),
         }
@@ -374,7 +409,7 @@ impl<M: Memory> Producer<M> {
     /// The header of an entry that does not end before `end`.
     #[cold]
     fn unusual_header(&mut self, len: u32) -> Result<u64, Error> {
-        if self.known_room() < occupied_bytes(len) {
+        if self.known_room() < L::occupied(len) {
             return Err(Error::Full);
         }
         let lost = core::mem::take(&mut self.lost);
@@ -404,7 +439,7 @@ impl<M: Memory> Producer<M> {
     fn make_room(&mut self, need: u64) -> Result<(), Error> {
         if need > self.geometry.data_bytes() {
             return Err(Error::TooLarge {
-                max: self.geometry.max_entry_bytes(),
+                max: L::max_entry_bytes(&self.geometry),
             });
         }
         if self.overwrite {
@@ -429,7 +464,9 @@ impl<M: Memory> Producer<M> {
         // the bytes before they are written again (litmus: reuse, wrap).
         let peer = self.memory.consumer_pos().load_acquire();
         // It moves forward only, in whole words, and never past what was published.
-        if peer % 8 != 0 || peer.wrapping_sub(self.peer) > self.published.wrapping_sub(self.peer) {
+        if peer % L::ALIGN != 0
+            || peer.wrapping_sub(self.peer) > self.published.wrapping_sub(self.peer)
+        {
             if self.bad != Some(peer) {
                 self.bad = Some(peer);
                 self.corrupt += 1;
@@ -453,7 +490,7 @@ impl<M: Memory> Producer<M> {
             }
             // SAFETY: A multiple of 8 below `data_bytes`.
             let word = unsafe { self.memory.load_word(self.oldest_offset) };
-            let step = occupied_bytes(Header::from_word(word).len);
+            let step = L::occupied(L::FIXED.unwrap_or(Header::from_word(word).len));
             let left = self.pos.wrapping_sub(self.oldest);
             // Only this side writes the data, so the header is its own; but nothing depends on
             // that: a step that leaves the ring gives up all of it.

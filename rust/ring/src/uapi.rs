@@ -23,7 +23,8 @@ pub type _bindgen_ty_2 = ::core::ffi::c_uint;
 pub const IOSTREAM_NOTIFY_FLUSH: _bindgen_ty_3 = 256;
 pub type _bindgen_ty_3 = ::core::ffi::c_uint;
 pub const IOSTREAM_QUEUE_OVERWRITE: _bindgen_ty_4 = 1;
-pub const IOSTREAM_QUEUE_FLAGS: _bindgen_ty_4 = 1;
+pub const IOSTREAM_QUEUE_SLOTS: _bindgen_ty_4 = 2;
+pub const IOSTREAM_QUEUE_FLAGS: _bindgen_ty_4 = 3;
 pub type _bindgen_ty_4 = ::core::ffi::c_uint;
 pub const IOSTREAM_ENTRY_GAP: _bindgen_ty_5 = 1;
 pub const IOSTREAM_ENTRY_FLAGS: _bindgen_ty_5 = 1;
@@ -114,7 +115,6 @@ pub struct iostream_stream_counters {
     pub sent: __u64,
     pub received: __u64,
     pub discarded: __u64,
-    pub rejected_size: __u64,
     pub rejected_id: __u64,
     pub rejected_owner: __u64,
     pub rejected_range: __u64,
@@ -267,7 +267,7 @@ pub const IOSTREAM_IOC_RESET: _bindgen_ty_12 = 27141;
 pub const IOSTREAM_IOC_RUN: _bindgen_ty_12 = 3223349766;
 pub const IOSTREAM_IOC_ENDPOINT: _bindgen_ty_12 = 2150656519;
 pub const IOSTREAM_IOC_WATERMARK: _bindgen_ty_12 = 1075341832;
-pub const IOSTREAM_IOC_STREAM: _bindgen_ty_12 = 2160618000;
+pub const IOSTREAM_IOC_STREAM: _bindgen_ty_12 = 2160093712;
 pub const IOSTREAM_IOC_START: _bindgen_ty_12 = 27153;
 pub const IOSTREAM_IOC_SUSPEND: _bindgen_ty_12 = 27154;
 pub const IOSTREAM_IOC_STOP: _bindgen_ty_12 = 3223349779;

@@ -6,6 +6,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
+use iostream_ring::{Framed, Layout};
+
 use crate::entry::{ConsumerBatch, Entry, Received};
 use crate::notify::{Deadline, DEFAULT_SPIN};
 use crate::sys::{ConsumerEnd, Device};
@@ -37,9 +39,9 @@ use crate::{Counters, Direction, Error, Result};
 /// }
 /// # }
 /// ```
-pub struct Consumer {
+pub struct Consumer<L: Layout = Framed> {
     device: Arc<Device>,
-    end: ConsumerEnd,
+    end: ConsumerEnd<L>,
     /// Of the queue when this handle was made or renewed.
     generation: u64,
     /// Entries were released and the other side was not told yet.
@@ -50,19 +52,6 @@ pub struct Consumer {
 }
 
 impl Consumer {
-    pub(crate) fn new(device: Arc<Device>, mut end: ConsumerEnd) -> Result<Self> {
-        let generation = end.info().generation();
-        end.restart()?;
-        Ok(Self {
-            device,
-            end,
-            generation,
-            unpublished: false,
-            spin: DEFAULT_SPIN,
-            read_bytes: 0,
-        })
-    }
-
     /// Looks at the next entry and leaves it where it is, until it is released.
     ///
     /// # Errors
@@ -189,14 +178,63 @@ impl Consumer {
         ConsumerBatch::new(self)
     }
 
-    /// Whether an entry waits, without a system call.
+    /// Waits until an entry is there, or with a watermark until that is reached.
     ///
     /// # Errors
     ///
-    /// See the type.
-    #[inline]
-    pub fn is_ready(&mut self) -> Result<bool> {
-        Ok(self.available_bytes()? != 0)
+    /// [`Error::TimedOut`]. See also the type.
+    pub fn wait(&mut self, timeout: Option<Duration>) -> Result<()> {
+        self.wait_or(timeout, None, || None)
+    }
+
+    /// Empties the queue and starts again. Entries that wait are lost.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Gone`].
+    pub fn reset(&mut self) -> Result<()> {
+        self.device.reset(Direction::Output)?;
+        self.renew()
+    }
+
+    /// Goes on with a queue that was reset by someone else.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`] if its positions cannot be right.
+    pub fn renew(&mut self) -> Result<()> {
+        let generation = self.end.info().generation();
+        self.end.restart()?;
+        self.unpublished = false;
+        self.read_bytes = 0;
+        self.generation = generation;
+        Ok(())
+    }
+
+    /// The longest entry.
+    pub fn max_entry_bytes(&self) -> usize {
+        self.end.ring().geometry().max_entry_bytes() as usize
+    }
+
+    /// The queue's generation when this handle was made or renewed.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+}
+
+/// What streams need, too.
+impl<L: Layout> Consumer<L> {
+    pub(crate) fn new(device: Arc<Device>, mut end: ConsumerEnd<L>) -> Result<Self> {
+        let generation = end.info().generation();
+        end.restart()?;
+        Ok(Self {
+            device,
+            end,
+            generation,
+            unpublished: false,
+            spin: DEFAULT_SPIN,
+            read_bytes: 0,
+        })
     }
 
     /// Bytes that wait, overhead of entries included, without a system call.
@@ -210,13 +248,14 @@ impl Consumer {
         self.end.available()
     }
 
-    /// Waits until an entry is there, or with a watermark until that is reached.
+    /// Whether an entry waits, without a system call.
     ///
     /// # Errors
     ///
-    /// [`Error::TimedOut`]. See also the type.
-    pub fn wait(&mut self, timeout: Option<Duration>) -> Result<()> {
-        self.wait_or(timeout, None, || None)
+    /// See the type.
+    #[inline]
+    pub fn is_ready(&mut self) -> Result<bool> {
+        Ok(self.available_bytes()? != 0)
     }
 
     /// As [`Self::wait`], but `other`, asked before each sleep, can end it, and so can a
@@ -324,30 +363,6 @@ impl Consumer {
         Ok(())
     }
 
-    /// Empties the queue and starts again. Entries that wait are lost.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Gone`].
-    pub fn reset(&mut self) -> Result<()> {
-        self.device.reset(Direction::Output)?;
-        self.renew()
-    }
-
-    /// Goes on with a queue that was reset by someone else.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Corrupt`] if its positions cannot be right.
-    pub fn renew(&mut self) -> Result<()> {
-        let generation = self.end.info().generation();
-        self.end.restart()?;
-        self.unpublished = false;
-        self.read_bytes = 0;
-        self.generation = generation;
-        Ok(())
-    }
-
     /// How often a wait looks before it sleeps. More saves system calls and costs processor time;
     /// 0 sleeps at once.
     pub fn set_spin(&mut self, looks: u32) {
@@ -359,19 +374,9 @@ impl Consumer {
         self.end.ring().geometry().data_bytes()
     }
 
-    /// The longest entry.
-    pub fn max_entry_bytes(&self) -> usize {
-        self.end.ring().geometry().max_entry_bytes() as usize
-    }
-
     /// What the kernel counts of this queue, without a system call.
     pub fn counters(&self) -> Counters {
         self.end.info().counters()
-    }
-
-    /// The queue's generation when this handle was made or renewed.
-    pub fn generation(&self) -> u64 {
-        self.generation
     }
 
     /// The position of the next entry, or of the one that was found and not released.
@@ -393,6 +398,13 @@ impl Consumer {
             Err(Error::Empty) => self.found_empty(),
             found => found,
         }
+    }
+
+    /// As [`Self::find`]: a copy of an entry that has just `N` bytes.
+    #[inline]
+    pub(crate) fn find_array<const N: usize>(&mut self) -> Result<[u8; N]> {
+        self.find()?;
+        self.end.peek_array()
     }
 
     /// Gives up the entry that was last found. The kernel learns of it now or with the batch.
@@ -461,20 +473,20 @@ impl Consumer {
     }
 }
 
-impl AsFd for Consumer {
+impl<L: Layout> AsFd for Consumer<L> {
     /// The session's descriptor: readable in poll when entries wait.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.device.as_fd()
     }
 }
 
-impl AsRawFd for Consumer {
+impl<L: Layout> AsRawFd for Consumer<L> {
     fn as_raw_fd(&self) -> RawFd {
         self.as_fd().as_raw_fd()
     }
 }
 
-impl std::fmt::Debug for Consumer {
+impl<L: Layout> std::fmt::Debug for Consumer<L> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Consumer")
             .field("fd", &self.as_raw_fd())

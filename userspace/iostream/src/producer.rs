@@ -6,6 +6,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
+use iostream_ring::{Framed, Layout};
+
 use crate::notify::{Deadline, DEFAULT_SPIN};
 use crate::reservation::{Batch, Reservation};
 use crate::sys::{Device, ProducerEnd};
@@ -41,9 +43,9 @@ const PATIENCE: Duration = Duration::from_millis(1);
 /// # Ok(())
 /// # }
 /// ```
-pub struct Producer {
+pub struct Producer<L: Layout = Framed> {
     device: Arc<Device>,
-    end: ProducerEnd,
+    end: ProducerEnd<L>,
     /// Of the queue when this handle was made or renewed.
     generation: u64,
     /// Entries were committed and not yet shown.
@@ -54,19 +56,6 @@ pub struct Producer {
 }
 
 impl Producer {
-    pub(crate) fn new(device: Arc<Device>, mut end: ProducerEnd) -> Result<Self> {
-        let generation = end.info().generation();
-        end.restart()?;
-        Ok(Self {
-            device,
-            end,
-            generation,
-            unpublished: false,
-            spin: DEFAULT_SPIN,
-            poll_room: 0,
-        })
-    }
-
     /// Appends one entry by copy and wakes the other side if it sleeps.
     ///
     /// # Errors
@@ -260,19 +249,9 @@ impl Producer {
         self.spin = looks;
     }
 
-    /// Bytes of the queue, overhead of entries included.
-    pub fn capacity_bytes(&self) -> u64 {
-        self.end.ring().geometry().data_bytes()
-    }
-
     /// The longest entry.
     pub fn max_entry_bytes(&self) -> usize {
         self.end.ring().geometry().max_entry_bytes() as usize
-    }
-
-    /// What the kernel counts of this queue, without a system call.
-    pub fn counters(&self) -> Counters {
-        self.end.info().counters()
     }
 
     /// The queue's generation when this handle was made or renewed.
@@ -286,20 +265,6 @@ impl Producer {
 
     pub(crate) fn end_mut(&mut self) -> &mut ProducerEnd {
         &mut self.end
-    }
-
-    /// Appends an entry that is not shown yet.
-    #[inline]
-    pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<()> {
-        self.check()?;
-        match self.end.push(bytes) {
-            Ok(()) => {
-                self.unpublished = true;
-                Ok(())
-            }
-            Err(Error::Full) => Err(self.found_full()),
-            Err(error) => Err(error),
-        }
     }
 
     #[inline]
@@ -336,60 +301,10 @@ impl Producer {
         }
     }
 
-    /// As [`Self::publish`], but leaves it to the caller to notify the other side: returns whether.
-    #[inline]
-    pub(crate) fn show(&mut self, wake: Wake) -> Result<bool> {
-        // What stands in the page belongs to the new generation.
-        self.check_generation()?;
-        self.end.publish();
-        self.unpublished = false;
-        Ok(match wake {
-            Wake::Normal => self.end.must_wake(),
-            Wake::Suppress => false,
-            Wake::Force => {
-                self.end.must_wake();
-                true
-            }
-        })
-    }
-
-    pub(crate) fn device(&self) -> Arc<Device> {
-        self.device.clone()
-    }
-
-    /// After a failed enqueue: wakes the other side if it sleeps. The error to be returned.
-    #[cold]
-    fn found_full(&mut self) -> Error {
-        self.end.publish();
-        self.unpublished = false;
-        if self.end.must_wake_full() {
-            if let Err(error) = self.device.notify_flushed(Direction::Input) {
-                return error;
-            }
-        }
-        Error::Full
-    }
-
     fn entry_len(&self, len: usize) -> Result<u32> {
         u32::try_from(len).map_err(|_| Error::TooLarge {
             max: self.max_entry_bytes(),
         })
-    }
-
-    #[inline]
-    fn check(&self) -> Result<()> {
-        if self.end.info().gone() {
-            return Err(Error::Gone);
-        }
-        self.check_generation()
-    }
-
-    #[inline]
-    fn check_generation(&self) -> Result<()> {
-        if self.end.info().generation() != self.generation {
-            return Err(Error::Stale);
-        }
-        Ok(())
     }
 
     /// Waits for `need` bytes of room, or with a little patience for `rather`.
@@ -440,20 +355,110 @@ impl Producer {
     }
 }
 
-impl AsFd for Producer {
+/// What streams need, too.
+impl<L: Layout> Producer<L> {
+    pub(crate) fn new(device: Arc<Device>, mut end: ProducerEnd<L>) -> Result<Self> {
+        let generation = end.info().generation();
+        end.restart()?;
+        Ok(Self {
+            device,
+            end,
+            generation,
+            unpublished: false,
+            spin: DEFAULT_SPIN,
+            poll_room: 0,
+        })
+    }
+
+    /// Bytes of the queue, overhead of entries included.
+    pub fn capacity_bytes(&self) -> u64 {
+        self.end.ring().geometry().data_bytes()
+    }
+
+    /// What the kernel counts of this queue, without a system call.
+    pub fn counters(&self) -> Counters {
+        self.end.info().counters()
+    }
+
+    /// Appends an entry that is not shown yet.
+    #[inline]
+    pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<()> {
+        self.check()?;
+        match self.end.push(bytes) {
+            Ok(()) => {
+                self.unpublished = true;
+                Ok(())
+            }
+            Err(Error::Full) => Err(self.found_full()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// As [`Self::publish`], but leaves it to the caller to notify the other side: returns whether.
+    #[inline]
+    pub(crate) fn show(&mut self, wake: Wake) -> Result<bool> {
+        // What stands in the page belongs to the new generation.
+        self.check_generation()?;
+        self.end.publish();
+        self.unpublished = false;
+        Ok(match wake {
+            Wake::Normal => self.end.must_wake(),
+            Wake::Suppress => false,
+            Wake::Force => {
+                self.end.must_wake();
+                true
+            }
+        })
+    }
+
+    pub(crate) fn device(&self) -> Arc<Device> {
+        self.device.clone()
+    }
+
+    /// After a failed enqueue: wakes the other side if it sleeps. The error to be returned.
+    #[cold]
+    fn found_full(&mut self) -> Error {
+        self.end.publish();
+        self.unpublished = false;
+        if self.end.must_wake_full() {
+            if let Err(error) = self.device.notify_flushed(Direction::Input) {
+                return error;
+            }
+        }
+        Error::Full
+    }
+
+    #[inline]
+    fn check(&self) -> Result<()> {
+        if self.end.info().gone() {
+            return Err(Error::Gone);
+        }
+        self.check_generation()
+    }
+
+    #[inline]
+    fn check_generation(&self) -> Result<()> {
+        if self.end.info().generation() != self.generation {
+            return Err(Error::Stale);
+        }
+        Ok(())
+    }
+}
+
+impl<L: Layout> AsFd for Producer<L> {
     /// The session's descriptor: writable in poll when there is room.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.device.as_fd()
     }
 }
 
-impl AsRawFd for Producer {
+impl<L: Layout> AsRawFd for Producer<L> {
     fn as_raw_fd(&self) -> RawFd {
         self.as_fd().as_raw_fd()
     }
 }
 
-impl std::fmt::Debug for Producer {
+impl<L: Layout> std::fmt::Debug for Producer<L> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Producer")
             .field("fd", &self.as_raw_fd())

@@ -10,7 +10,7 @@ use std::time::Duration;
 use rustix::fs::{fstat, open, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::sys::{ConsumerEnd, Device, OverwriteEnd, ProducerEnd, QueueMemory, Role};
+use crate::sys::{ConsumerEnd, Device, OverwriteEnd, ProducerEnd, QueueKind, QueueMemory, Role};
 use crate::{
     find_node, Consumer, DeviceInfo, Direction, EndpointStats, Error, OverwriteReader, Producer,
     QueueInfo, Result, Setup, StreamInfo, StreamMode,
@@ -159,7 +159,7 @@ impl Session {
     /// [`Error::Busy`] if it was taken before, also if it was dropped since; [`Error::NoQueue`],
     /// [`Error::NotSetUp`], [`Error::Gone`], [`Error::OutOfMemory`], [`Error::Mismatch`].
     pub fn producer(&self) -> Result<Producer> {
-        let memory = QueueMemory::map(&self.device, Role::Producer, false)?;
+        let memory = QueueMemory::map(&self.device, Role::Producer, QueueKind::Lossless)?;
         Producer::new(self.device.clone(), ProducerEnd::new(memory)?)
     }
 
@@ -169,7 +169,7 @@ impl Session {
     ///
     /// As [`Self::producer`]; [`Error::InvalidArgument`] if the queue overwrites.
     pub fn consumer(&self) -> Result<Consumer> {
-        let memory = QueueMemory::map(&self.device, Role::Consumer, false)?;
+        let memory = QueueMemory::map(&self.device, Role::Consumer, QueueKind::Lossless)?;
         Consumer::new(self.device.clone(), ConsumerEnd::new(memory)?)
     }
 
@@ -179,7 +179,7 @@ impl Session {
     ///
     /// As [`Self::producer`]; [`Error::InvalidArgument`] if the queue does not overwrite.
     pub fn overwrite_reader(&self) -> Result<OverwriteReader> {
-        let memory = QueueMemory::map(&self.device, Role::Consumer, true)?;
+        let memory = QueueMemory::map(&self.device, Role::Consumer, QueueKind::Overwriting)?;
         Ok(OverwriteReader::new(
             self.device.clone(),
             OverwriteEnd::new(memory)?,

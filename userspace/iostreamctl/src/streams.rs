@@ -10,11 +10,10 @@ use crate::sysfs::{counters_json, number, text, Counters};
 use crate::units::human_bytes;
 
 /// Names of the counters of a stream.
-const COUNTERS: [&str; 8] = [
+const COUNTERS: [&str; 7] = [
     "sent",
     "received",
     "discarded",
-    "rejected_size",
     "rejected_id",
     "rejected_owner",
     "rejected_range",

@@ -2,9 +2,9 @@
 
 //! Many entries in a row: the positions in registers.
 
-use super::super::entry::{occupied_bytes, Entry, Header, ENTRY_OVERHEAD};
+use super::super::entry::{Entry, Header};
 use super::super::geometry::wrapped;
-use super::super::{Error, Memory};
+use super::super::{Error, Layout, Memory};
 use super::{found_corrupt, Consumer};
 
 /// What [`Consumer::drain`] did.
@@ -18,7 +18,7 @@ pub struct Drained {
     pub error: Option<Error>,
 }
 
-impl<M: Memory> Consumer<M> {
+impl<M: Memory, L: Layout> Consumer<M, L> {
     /// Releases up to `max` entries, after one call of `take` for each. `take` returns whether to
     /// release the entry; `false` leaves it and ends.
     ///
@@ -60,22 +60,31 @@ impl<M: Memory> Consumer<M> {
         let (mut pos, mut offset, peer) = (self.pos, self.offset, self.peer);
         let (mut entries, mut bytes, mut more) = (drained.entries, drained.bytes, true);
         while pos != peer && entries < max {
-            // SAFETY: `offset` is a multiple of 8 below `data_bytes`.
-            let word = unsafe { self.memory.load_word(offset) };
-            let header = Header::from_word(word);
-            // As in `peek`: from here on only the copy is used.
-            let occupied = occupied_bytes(header.len);
-            if occupied > peer.wrapping_sub(pos) {
-                let bad = (pos, word);
-                drained.error = Some(found_corrupt(&mut self.bad_header, &mut self.corrupt, bad));
-                more = false;
-                break;
-            }
-            // INVARIANT: The entry was just found to end at or before `peer`.
-            let entry = Entry {
-                offset: offset.wrapping_add(ENTRY_OVERHEAD as usize),
-                header,
+            let entry = match L::FIXED {
+                Some(len) => Entry {
+                    offset,
+                    header: Header::of(len),
+                },
+                None => {
+                    // SAFETY: `offset` is a multiple of 8 below `data_bytes`.
+                    let word = unsafe { self.memory.load_word(offset) };
+                    let header = Header::from_word(word);
+                    // As in `peek`: from here on only the copy is used.
+                    if L::occupied(header.len) > peer.wrapping_sub(pos) {
+                        let bad = (pos, word);
+                        let error = found_corrupt(&mut self.bad_header, &mut self.corrupt, bad);
+                        drained.error = Some(error);
+                        more = false;
+                        break;
+                    }
+                    // INVARIANT: The entry was just found to end at or before `peer`.
+                    Entry {
+                        offset: offset.wrapping_add(L::OVERHEAD as usize),
+                        header,
+                    }
+                }
             };
+            let occupied = L::occupied(entry.header.len);
             if !take(&self.memory, entry) {
                 more = false;
                 break;
@@ -84,7 +93,7 @@ impl<M: Memory> Consumer<M> {
             pos = pos.wrapping_add(occupied);
             offset = wrapped(offset.wrapping_add(occupied as usize), size);
             entries = entries.wrapping_add(1);
-            bytes = bytes.wrapping_add(u64::from(header.len));
+            bytes = bytes.wrapping_add(u64::from(entry.header.len));
         }
         (self.pos, self.offset) = (pos, offset);
         (drained.entries, drained.bytes) = (entries, bytes);

@@ -2,9 +2,9 @@
 
 //! Many entries in a row: the positions in registers.
 
-use super::super::entry::{occupied_bytes, Header, ENTRY_OVERHEAD};
+use super::super::entry::Header;
 use super::super::geometry::wrapped;
-use super::super::Memory;
+use super::super::{Layout, Memory};
 use super::Producer;
 
 /// Where a producer is, kept apart from it while it appends entries.
@@ -26,7 +26,7 @@ impl Head {
     }
 }
 
-impl<M: Memory> Producer<M> {
+impl<M: Memory, L: Layout> Producer<M, L> {
     /// Where the producer is.
     #[inline(always)]
     pub fn head(&self) -> Head {
@@ -46,19 +46,21 @@ impl<M: Memory> Producer<M> {
     /// published since but by way of it.
     #[inline(always)]
     pub unsafe fn place(&self, head: &mut Head, len: u32) -> Option<usize> {
-        let need = occupied_bytes(len);
+        let need = L::occupied(len);
         if head.end.wrapping_sub(head.pos) < need {
             return None;
         }
         let header = Header::of(len);
         let begin = head.offset;
-        // SAFETY: By the caller's promise `offset` is a multiple of 8 below `data_bytes`; this is the
-        // producer.
-        unsafe { self.memory.store_word(begin, header.to_word()) };
+        if L::FIXED.is_none() {
+            // SAFETY: By the caller's promise `offset` is a multiple of 8 below `data_bytes`; this is
+            // the producer.
+            unsafe { self.memory.store_word(begin, header.to_word()) };
+        }
         head.pos = head.pos.wrapping_add(need);
         let size = self.geometry.data_bytes() as usize;
         head.offset = wrapped(begin.wrapping_add(need as usize), size);
-        Some(begin.wrapping_add(ENTRY_OVERHEAD as usize))
+        Some(begin.wrapping_add(L::OVERHEAD as usize))
     }
 
     /// Copies `bytes` to where [`Self::place`] or [`Self::reserve`] said.

@@ -15,7 +15,7 @@ const RING_BYTES: usize = 8 * (BYTES + 8);
 pub fn ring(count: u64) -> Duration {
     let memory = RingMemory::new(RING_BYTES).expect("memory");
     // SAFETY: Once for this memory, which outlives both.
-    let (mut producer, mut consumer) = unsafe { memory.ends() };
+    let (mut producer, mut consumer) = unsafe { memory.ends::<iostream_ring::Framed>() };
     let (source, mut target) = (vec![1u8; BYTES], vec![0u8; BYTES]);
     let begun = Instant::now();
     for _ in 0..count {

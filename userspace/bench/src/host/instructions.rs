@@ -10,6 +10,8 @@ use std::process::Command;
 
 use iostream_bench::Result;
 
+use iostream_ring::Slots;
+
 use super::memory::RingMemory;
 
 const SHORT: u64 = 10_000;
@@ -21,7 +23,7 @@ const LONG: u64 = 20_000;
 extern "C" fn bench_count_queue(count: u64) {
     let memory = RingMemory::new(65536).expect("memory");
     // SAFETY: Once for this memory, which outlives both.
-    let (mut producer, mut consumer) = unsafe { memory.ends() };
+    let (mut producer, mut consumer) = unsafe { memory.ends::<Slots<8>>() };
     for item in 0..count {
         producer.push(&black_box(item).to_ne_bytes()).expect("room");
         producer.publish();

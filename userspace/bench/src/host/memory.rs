@@ -5,7 +5,7 @@
 use std::ptr::{null_mut, NonNull};
 
 use iostream_bench::Result;
-use iostream_ring::{Consumer, Geometry, Mapped, Producer};
+use iostream_ring::{Consumer, Geometry, Layout, Mapped, Producer};
 use rustix::fs::{ftruncate, memfd_create, MemfdFlags};
 use rustix::mm::{mmap, mmap_anonymous, munmap, MapFlags, ProtFlags};
 
@@ -71,12 +71,12 @@ impl RingMemory {
     /// # Safety
     ///
     /// Once for each memory, and they are not used after it is gone.
-    pub unsafe fn ends(&self) -> (Producer<Mapped>, Consumer<Mapped>) {
+    pub unsafe fn ends<L: Layout>(&self) -> (Producer<Mapped, L>, Consumer<Mapped, L>) {
         // SAFETY: The memory is zeroed; the rest is the caller's promise.
         unsafe {
             (
-                Producer::new(self.mapped(), self.geometry, false),
-                Consumer::new(self.mapped(), self.geometry),
+                Producer::new_of(self.mapped(), self.geometry, false),
+                Consumer::new_of(self.mapped(), self.geometry),
             )
         }
     }

@@ -88,7 +88,7 @@ fn run(put: impl FnOnce(), take: impl FnOnce()) -> Duration {
 pub fn ring(count: u64) -> Duration {
     let memory = RingMemory::new(RING_BYTES).expect("memory");
     // SAFETY: Once for this memory; the child has one end and its own copy of the mapping.
-    let (mut producer, mut consumer) = unsafe { memory.ends() };
+    let (mut producer, mut consumer) = unsafe { memory.ends::<iostream_ring::Framed>() };
     let put = || {
         let (mut lengths, mut record) = (Lengths::new(), [0; 256]);
         for number in 0..count {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_queue::ArrayQueue;
 use iostream_bench::pin_to;
-use iostream_ring::Memory as _;
+use iostream_ring::{Memory as _, Slots};
 use ringbuf::traits::{Consumer as _, Producer as _, Split};
 use ringbuf::HeapRb;
 
@@ -46,7 +46,7 @@ fn run(count: u64, mut put: impl FnMut(u64) + Send, mut take: impl FnMut(u64) ->
 pub fn queue(count: u64) -> Duration {
     let memory = RingMemory::new(ITEMS * 16).expect("memory");
     // SAFETY: Once for this memory, which outlives both.
-    let (mut producer, mut consumer) = unsafe { memory.ends() };
+    let (mut producer, mut consumer) = unsafe { memory.ends::<Slots<8>>() };
     run(
         count,
         |count| {
@@ -78,7 +78,7 @@ pub fn queue(count: u64) -> Duration {
 pub fn queue_batched(count: u64) -> Duration {
     let memory = RingMemory::new(ITEMS * 16).expect("memory");
     // SAFETY: Once for this memory, which outlives both.
-    let (mut producer, mut consumer) = unsafe { memory.ends() };
+    let (mut producer, mut consumer) = unsafe { memory.ends::<Slots<8>>() };
     run(
         count,
         |count| {

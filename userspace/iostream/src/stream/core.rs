@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use iostream_ring::uapi;
 
-use super::descriptor::Descriptor;
+use super::descriptor::{Descriptor, Descriptors};
 use super::free::FreeList;
 use super::mode::StreamMode;
 use crate::sys::{Device, Lease, Place, Pool, StreamPage};
@@ -26,12 +26,12 @@ pub(crate) struct Core {
 }
 
 struct Input {
-    producer: Producer,
+    producer: Producer<Descriptors>,
     sequence: u64,
 }
 
 impl Core {
-    pub(crate) fn new(pool: Pool, mode: StreamMode, producer: Producer) -> Self {
+    pub(crate) fn new(pool: Pool, mode: StreamMode, producer: Producer<Descriptors>) -> Self {
         let core = Self {
             pool: Arc::new(pool),
             free: FreeList::default(),

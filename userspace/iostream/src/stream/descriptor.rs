@@ -8,10 +8,12 @@ use iostream_ring::uapi::{self, iostream_descriptor};
 
 /// Bytes of a descriptor.
 pub(crate) const DESCRIPTOR_BYTES: usize = size_of::<iostream_descriptor>();
+/// How they lie in a queue.
+pub(crate) type Descriptors = iostream_ring::Slots<{ DESCRIPTOR_BYTES as u32 }>;
 
 /// Bytes of a queue that so many descriptors take.
 pub(crate) fn occupied(count: u32) -> u64 {
-    u64::from(count) * iostream_ring::occupied_bytes(DESCRIPTOR_BYTES as u32)
+    u64::from(count) * DESCRIPTOR_BYTES as u64
 }
 
 /// What an entry of a stream's queue says.
@@ -54,10 +56,8 @@ impl Descriptor {
         bytes
     }
 
-    /// `None` if it has another size.
     #[inline]
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let bytes: &[u8; DESCRIPTOR_BYTES] = bytes.try_into().ok()?;
+    pub(crate) fn from_bytes(bytes: [u8; DESCRIPTOR_BYTES]) -> Self {
         let word =
             |i: usize| u32::from_ne_bytes([bytes[i], bytes[i + 1], bytes[i + 2], bytes[i + 3]]);
         // The sum of two words of 32 bits does not overflow one of 64.
@@ -67,13 +67,13 @@ impl Descriptor {
         };
         let mut sequence = [0; 8];
         sequence.copy_from_slice(&bytes[24..]);
-        Some(Self {
+        Self {
             buffer: word(0),
             flags: word(4),
             data: range(8),
             control: range(16),
             sequence: u64::from_ne_bytes(sequence),
-        })
+        }
     }
 
     pub(crate) fn is_discarded(&self) -> bool {
@@ -107,9 +107,8 @@ mod tests {
             sequence: u64::MAX - 1,
         };
         let bytes = descriptor.to_bytes();
-        assert_eq!(Descriptor::from_bytes(&bytes), Some(descriptor));
-        assert_eq!(Descriptor::from_bytes(&bytes[1..]), None);
-        let all = Descriptor::from_bytes(&[0xff; 32]).unwrap();
+        assert_eq!(Descriptor::from_bytes(bytes), descriptor);
+        let all = Descriptor::from_bytes([0xff; 32]);
         assert_eq!(all.data.end, 2 * u32::MAX as usize);
     }
 }

@@ -50,8 +50,6 @@ pub struct StreamCounters {
     pub received: u64,
     /// Descriptors that a stop discarded, in both directions.
     pub discarded: u64,
-    /// Entries of this process that were no descriptor.
-    pub rejected_size: u64,
     /// Descriptors that named no buffer.
     pub rejected_id: u64,
     /// Descriptors of a buffer that this process did not have.
@@ -68,7 +66,6 @@ impl From<uapi::iostream_stream_counters> for StreamCounters {
             sent: raw.sent,
             received: raw.received,
             discarded: raw.discarded,
-            rejected_size: raw.rejected_size,
             rejected_id: raw.rejected_id,
             rejected_owner: raw.rejected_owner,
             rejected_range: raw.rejected_range,

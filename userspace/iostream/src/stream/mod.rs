@@ -32,8 +32,11 @@ pub use receiver::Receiver;
 pub use sender::Sender;
 
 use self::core::{Core, Open};
-use crate::sys::{ConsumerEnd, Device, Pool, ProducerEnd, QueueMemory, Role, StreamPage};
+use crate::sys::{
+    ConsumerEnd, Device, Pool, ProducerEnd, QueueKind, QueueMemory, Role, StreamPage,
+};
 use crate::{Consumer, Error, Producer, Result, Session};
+pub(crate) use descriptor::Descriptors;
 use mode::{Input, InputOutput, Mode, Output, Receives};
 
 /// A stream whose buffers the driver fills.
@@ -113,8 +116,10 @@ impl<M: Mode> Stream<M> {
             let wanted = M::MODE;
             return Err(Error::WrongMode { is, wanted });
         }
-        let producer = ProducerEnd::new(QueueMemory::map(&device, Role::Producer, false)?)?;
-        let consumer = ConsumerEnd::new(QueueMemory::map(&device, Role::Consumer, false)?)?;
+        let producer =
+            ProducerEnd::new(QueueMemory::map(&device, Role::Producer, QueueKind::Slots)?)?;
+        let consumer =
+            ConsumerEnd::new(QueueMemory::map(&device, Role::Consumer, QueueKind::Slots)?)?;
         Self::assemble(
             stream,
             Producer::new(device.clone(), producer)?,
@@ -125,8 +130,8 @@ impl<M: Mode> Stream<M> {
 
     pub(crate) fn assemble(
         stream: uapi::iostream_stream,
-        producer: Producer,
-        consumer: Consumer,
+        producer: Producer<Descriptors>,
+        consumer: Consumer<Descriptors>,
         device: Arc<Device>,
     ) -> Result<Self> {
         let room = descriptor::occupied(stream.max_buffers);

@@ -11,7 +11,7 @@ use rustix::event::{eventfd, EventfdFlags};
 
 use super::buffer::Buffer;
 use super::core::Open;
-use super::descriptor::Descriptor;
+use super::descriptor::{Descriptor, Descriptors};
 use super::free::Sleeper;
 use super::mode::{Input, Mode, Receives};
 use crate::sys::Place;
@@ -31,14 +31,14 @@ use crate::{Consumer, Counters, Error, Result, StreamMode, StreamState};
 /// ```
 pub struct Receiver<M: Mode> {
     pub(crate) open: Arc<Open>,
-    pub(crate) consumer: Consumer,
+    pub(crate) consumer: Consumer<Descriptors>,
     /// What a thread sleeps on, besides the device, until a buffer is free. Made when needed.
     bell: Option<Arc<OwnedFd>>,
     mode: std::marker::PhantomData<M>,
 }
 
 impl<M: Mode> Receiver<M> {
-    pub(crate) fn new(open: Arc<Open>, consumer: Consumer) -> Self {
+    pub(crate) fn new(open: Arc<Open>, consumer: Consumer<Descriptors>) -> Self {
         Self {
             open,
             consumer,
@@ -55,14 +55,9 @@ impl<M: Mode> Receiver<M> {
             }
         }
         loop {
-            self.consumer.find()?;
+            let descriptor = Descriptor::from_bytes(self.consumer.find_array()?);
             let position = self.consumer.position();
-            let descriptor = Descriptor::from_bytes(self.consumer.found_bytes());
             self.consumer.release(false)?;
-            let descriptor = descriptor.ok_or(Error::BadDescriptor {
-                buffer: u32::MAX,
-                why: "has another size than a descriptor",
-            })?;
             let lease = self.open.lend(descriptor.buffer)?;
             let core = self.open.core.clone();
             if M::MODE == StreamMode::Input {
@@ -178,11 +173,11 @@ impl<M: Mode> Receiver<M> {
             return Ok(());
         }
         loop {
-            match self.consumer.find() {
-                Ok(_) => {}
+            let descriptor = match self.consumer.find_array() {
+                Ok(bytes) => Descriptor::from_bytes(bytes),
                 Err(Error::Empty | Error::Gone) => return Ok(()),
                 Err(error) => return Err(error),
-            }
+            };
             let ahead = self
                 .consumer
                 .position()
@@ -190,12 +185,9 @@ impl<M: Mode> Receiver<M> {
             if ahead < 1 << 63 {
                 return Ok(());
             }
-            let descriptor = Descriptor::from_bytes(self.consumer.found_bytes());
             self.consumer.release(false)?;
-            if let Some(descriptor) = descriptor {
-                let lease = self.open.lend(descriptor.buffer)?;
-                self.open.core.return_unread(lease)?;
-            }
+            let lease = self.open.lend(descriptor.buffer)?;
+            self.open.core.return_unread(lease)?;
         }
     }
 

@@ -6,7 +6,9 @@
 //! mapping and there is one producer, one consumer. Slices borrow the end: while one lives, nothing
 //! can be committed, released or reset.
 
-use iostream_ring::{Consumer, Drained, Entry, Mapped, OverwriteReader, Producer, Read};
+use iostream_ring::{
+    Consumer, Drained, Entry, Framed, Layout, Mapped, OverwriteReader, Producer, Read,
+};
 
 use super::info_page::is_before;
 use super::{InfoPage, QueueMemory, Role};
@@ -18,21 +20,21 @@ use crate::Error;
 ///
 /// - `ring` works on `memory`, whose role is the producer's.
 /// - `reserved` is what the last `reserve` returned, and nothing was committed since.
-pub(crate) struct ProducerEnd {
-    ring: Producer<Mapped>,
+pub(crate) struct ProducerEnd<L = Framed> {
+    ring: Producer<Mapped, L>,
     memory: QueueMemory,
     reserved: Option<(usize, usize)>,
 }
 
-impl ProducerEnd {
+impl<L: Layout> ProducerEnd<L> {
     pub(crate) fn new(memory: QueueMemory) -> Result<Self, Error> {
-        if memory.role() != Role::Producer || memory.overwrite() {
+        if memory.role() != Role::Producer || memory.overwrite() || memory.slots() != L::FIXED {
             return Err(Error::Mismatch("the queue cannot be produced into"));
         }
         // SAFETY: The memory is kept beside the ring, and this is the one producer on it: its
         // areas are mapped once in a session. If write(2) was used before, the words are as it
         // left them; else they are zero.
-        let ring = unsafe { Producer::resume(memory.mapped(), memory.geometry()) }?;
+        let ring = unsafe { Producer::resume_of(memory.mapped(), memory.geometry()) }?;
         // INVARIANT: Nothing is reserved yet.
         Ok(Self {
             ring,
@@ -45,7 +47,7 @@ impl ProducerEnd {
     pub(crate) fn restart(&mut self) -> Result<(), Error> {
         self.reserved = None;
         // SAFETY: As in `new`; the previous ring value is replaced, so there is still one.
-        self.ring = unsafe { Producer::resume(self.memory.mapped(), self.memory.geometry()) }?;
+        self.ring = unsafe { Producer::resume_of(self.memory.mapped(), self.memory.geometry()) }?;
         Ok(())
     }
 
@@ -56,7 +58,7 @@ impl ProducerEnd {
 
     /// The ring, for all that neither reserves nor commits.
     #[inline]
-    pub(crate) fn ring(&self) -> &Producer<Mapped> {
+    pub(crate) fn ring(&self) -> &Producer<Mapped, L> {
         &self.ring
     }
 
@@ -203,23 +205,23 @@ impl ProducerEnd {
 ///
 /// - `ring` works on `memory`, whose role is the consumer's.
 /// - `current` is the entry that the ring last checked, and it was not released since.
-pub(crate) struct ConsumerEnd {
-    ring: Consumer<Mapped>,
+pub(crate) struct ConsumerEnd<L = Framed> {
+    ring: Consumer<Mapped, L>,
     memory: QueueMemory,
     current: Option<Entry>,
     /// Entries before this position were found ready, so they stay so.
     ready_pos: u64,
 }
 
-impl ConsumerEnd {
+impl<L: Layout> ConsumerEnd<L> {
     pub(crate) fn new(memory: QueueMemory) -> Result<Self, Error> {
-        if memory.role() != Role::Consumer || memory.overwrite() {
+        if memory.role() != Role::Consumer || memory.overwrite() || memory.slots() != L::FIXED {
             return Err(Error::Mismatch("the queue cannot be consumed in place"));
         }
         // SAFETY: The memory is kept beside the ring, and this is the one consumer on it: its
         // page is mapped once in a session. If read(2) was used before, the words are as it left
         // them; else they are zero.
-        let ring = unsafe { Consumer::resume(memory.mapped(), memory.geometry()) }?;
+        let ring = unsafe { Consumer::resume_of(memory.mapped(), memory.geometry()) }?;
         // INVARIANT: Nothing was looked at yet.
         Ok(Self {
             ready_pos: ring.released_pos(),
@@ -233,7 +235,7 @@ impl ConsumerEnd {
     pub(crate) fn restart(&mut self) -> Result<(), Error> {
         self.current = None;
         // SAFETY: As in `new`; the previous ring value is replaced, so there is still one.
-        self.ring = unsafe { Consumer::resume(self.memory.mapped(), self.memory.geometry()) }?;
+        self.ring = unsafe { Consumer::resume_of(self.memory.mapped(), self.memory.geometry()) }?;
         self.ready_pos = self.ring.released_pos();
         Ok(())
     }
@@ -244,7 +246,7 @@ impl ConsumerEnd {
     }
 
     #[inline]
-    pub(crate) fn ring(&self) -> &Consumer<Mapped> {
+    pub(crate) fn ring(&self) -> &Consumer<Mapped, L> {
         &self.ring
     }
 
@@ -271,6 +273,12 @@ impl ConsumerEnd {
             let start = self.ring.memory().data_at(entry.offset());
             std::slice::from_raw_parts(start.as_ptr(), entry.len())
         }
+    }
+
+    /// A copy of the next entry, which stays, if it has just `N` bytes.
+    #[inline]
+    pub(crate) fn peek_array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
+        Ok(self.ring.peek_array()?)
     }
 
     /// Gives up the entry that was last peeked. Returns whether there was one.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use iostream_ring::sync::Word;
-use iostream_ring::{uapi, Geometry};
+use iostream_ring::{uapi, Geometry, Layout};
 use rustix::fs::{ftruncate, memfd_create, MemfdFlags};
 use rustix::io::Errno;
 use rustix::mm::{mmap, mmap_anonymous, MapFlags, ProtFlags};
@@ -68,6 +68,7 @@ pub(crate) struct Loopback {
     info: Region,
     words: Region,
     overwrite: bool,
+    slots: Option<u32>,
 }
 
 /// The producing side of an overwriting queue, which in life is in the kernel.
@@ -87,6 +88,7 @@ impl Loopback {
             info,
             words,
             overwrite,
+            slots: None,
         };
         store(
             &loopback.info,
@@ -96,8 +98,16 @@ impl Loopback {
         loopback
     }
 
+    /// As [`Self::new`], of entries without headers.
+    pub(crate) fn of_slots<L: Layout>(data_bytes: u64) -> Self {
+        Self {
+            slots: L::FIXED,
+            ..Self::new(data_bytes, false)
+        }
+    }
+
     /// Both ends of a queue that loses nothing. Once.
-    pub(crate) fn pair(&self) -> (Producer, Consumer) {
+    pub(crate) fn pair<L: Layout>(&self) -> (Producer<L>, Consumer<L>) {
         let producer = ProducerEnd::new(self.memory(Role::Producer)).unwrap();
         let consumer = ConsumerEnd::new(self.memory(Role::Consumer)).unwrap();
         (
@@ -169,7 +179,7 @@ impl Loopback {
                 InfoPage::new(map(0)),
                 [map(1), map(2), self.map_data_twice()],
                 self.geometry,
-                self.overwrite,
+                (self.overwrite, self.slots),
                 role,
             )
         }

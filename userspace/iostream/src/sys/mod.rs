@@ -27,7 +27,7 @@ pub(crate) use device::Device;
 pub(crate) use ends::{ConsumerEnd, OverwriteEnd, ProducerEnd};
 pub(crate) use info_page::InfoPage;
 pub(crate) use pool::{Lease, Place, Pool};
-pub(crate) use queue::{QueueMemory, Role};
+pub(crate) use queue::{QueueKind, QueueMemory, Role};
 #[cfg(feature = "tokio")]
 pub(crate) use reactor::watch;
 pub(crate) use stream_page::StreamPage;

@@ -28,6 +28,29 @@ impl Role {
     }
 }
 
+/// What is in a queue, and what becomes of it when it is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum QueueKind {
+    /// Entries with headers, none of which is lost.
+    Lossless,
+    /// Entries with headers, the oldest of which may go.
+    Overwriting,
+    /// Entries that all have one length: a stream's descriptors.
+    Slots,
+}
+
+impl QueueKind {
+    fn of(queue: &uapi::iostream_queue) -> Self {
+        if queue.flags & uapi::IOSTREAM_QUEUE_SLOTS != 0 {
+            Self::Slots
+        } else if queue.flags & uapi::IOSTREAM_QUEUE_OVERWRITE != 0 {
+            Self::Overwriting
+        } else {
+            Self::Lossless
+        }
+    }
+}
+
 /// All areas of one queue, mapped with the rights of one role.
 ///
 /// # Invariants
@@ -41,21 +64,30 @@ pub(crate) struct QueueMemory {
     data: Region,
     geometry: Geometry,
     overwrite: bool,
+    /// The length of all entries, if they have no headers.
+    slots: Option<u32>,
     role: Role,
 }
 
 impl QueueMemory {
     /// Asks the kernel for a queue's geometry, and maps it if it is of the kind that is wanted.
-    pub(crate) fn map(device: &Device, role: Role, overwrite: bool) -> Result<Self, Error> {
+    pub(crate) fn map(device: &Device, role: Role, kind: QueueKind) -> Result<Self, Error> {
         let queue = device.queue(role.direction())?;
         // Before anything is mapped, which cannot be done again.
-        if overwrite != (queue.flags & uapi::IOSTREAM_QUEUE_OVERWRITE != 0) {
-            return Err(Error::InvalidArgument(if overwrite {
-                "this queue does not overwrite: take it with Session::consumer"
-            } else {
-                "this queue overwrites: take it with Session::overwrite_reader"
+        let is = QueueKind::of(&queue);
+        if is != kind {
+            return Err(Error::InvalidArgument(match is {
+                QueueKind::Lossless => {
+                    "this queue does not overwrite: take it with Session::consumer"
+                }
+                QueueKind::Overwriting => {
+                    "this queue overwrites: take it with Session::overwrite_reader"
+                }
+                QueueKind::Slots => "this queue is a stream's: take it with Stream::from_session",
             }));
         }
+        let overwrite = kind == QueueKind::Overwriting;
+        let slots = (kind == QueueKind::Slots).then_some(queue.max_entry_bytes);
         let geometry = check_description(&queue, rustix::param::page_size())?;
         let page = rustix::param::page_size();
         let map = |offset, bytes, writable| {
@@ -96,6 +128,7 @@ impl QueueMemory {
             data,
             geometry,
             overwrite,
+            slots,
             role,
         })
     }
@@ -108,7 +141,7 @@ impl QueueMemory {
         info: InfoPage,
         [producer, consumer, data]: [Region; 3],
         geometry: Geometry,
-        overwrite: bool,
+        (overwrite, slots): (bool, Option<u32>),
         role: Role,
     ) -> Self {
         // INVARIANT: The caller's promise.
@@ -119,6 +152,7 @@ impl QueueMemory {
             data,
             geometry,
             overwrite,
+            slots,
             role,
         }
     }
@@ -133,6 +167,11 @@ impl QueueMemory {
 
     pub(crate) fn overwrite(&self) -> bool {
         self.overwrite
+    }
+
+    /// The length of all entries, if they have no headers.
+    pub(crate) fn slots(&self) -> Option<u32> {
+        self.slots
     }
 
     pub(crate) fn role(&self) -> Role {
@@ -175,7 +214,11 @@ fn check_description(queue: &uapi::iostream_queue, page_bytes: usize) -> Result<
             "the device tells of areas that are not whole pages",
         ));
     }
-    Geometry::from_description(queue.data_bytes, queue.max_entry_bytes).ok_or(Error::Mismatch(
+    let geometry = match QueueKind::of(queue) {
+        QueueKind::Slots => Geometry::from_slots(queue.data_bytes, queue.max_entry_bytes),
+        _ => Geometry::from_description(queue.data_bytes, queue.max_entry_bytes),
+    };
+    geometry.ok_or(Error::Mismatch(
         "the device tells of a queue that cannot be",
     ))
 }

@@ -13,7 +13,8 @@ use super::loopback::{page, store, Loopback, Seen};
 use super::region::Region;
 use super::Device;
 use crate::mode::Mode;
-use crate::{Consumer, Producer, Stream};
+use crate::stream::Descriptors;
+use crate::{Consumer, Error, Producer, Stream, Wake};
 
 pub(crate) const DATA_BYTES: usize = 4000;
 pub(crate) const CONTROL_BYTES: usize = 64;
@@ -39,7 +40,6 @@ pub(crate) const fn no_stream() -> uapi::iostream_stream {
             sent: 0,
             received: 0,
             discarded: 0,
-            rejected_size: 0,
             rejected_id: 0,
             rejected_owner: 0,
             rejected_range: 0,
@@ -58,8 +58,8 @@ pub(crate) struct StreamLoopback {
     stream: uapi::iostream_stream,
     output: Loopback,
     input: Loopback,
-    send: Producer,
-    receive: Consumer,
+    send: Producer<Descriptors>,
+    receive: Consumer<Descriptors>,
     sequence: u64,
 }
 
@@ -86,7 +86,10 @@ impl StreamLoopback {
             ..no_stream()
         };
         device.loopback = Some(Seen::default());
-        let (output, input) = (Loopback::new(8192, false), Loopback::new(8192, false));
+        let (output, input) = (
+            Loopback::of_slots::<Descriptors>(8192),
+            Loopback::of_slots::<Descriptors>(8192),
+        );
         let (send, consumer) = output.pair();
         let (producer, receive) = input.pair();
         let loopback = Self {
@@ -137,25 +140,20 @@ impl StreamLoopback {
 
     /// Sends any descriptor.
     pub(crate) fn send_raw(&mut self, descriptor: &iostream_descriptor) {
-        self.send_bytes(&bytes_of(descriptor));
-    }
-
-    /// Sends what need not be a descriptor.
-    pub(crate) fn send_bytes(&mut self, bytes: &[u8]) {
-        self.send.enqueue(bytes).unwrap();
+        self.send.push(&bytes_of(descriptor)).unwrap();
+        self.send.show(Wake::Normal).unwrap();
     }
 
     /// Takes the next descriptor that the client sent.
     pub(crate) fn receive(&mut self) -> Option<iostream_descriptor> {
-        let entry = self.receive.next().unwrap()?;
-        assert_eq!(entry.len(), size_of::<iostream_descriptor>());
-        // SAFETY: All bit patterns are valid, and the length was checked.
-        Some(unsafe {
-            entry
-                .as_ptr()
-                .cast::<iostream_descriptor>()
-                .read_unaligned()
-        })
+        let bytes = match self.receive.find_array::<32>() {
+            Ok(bytes) => bytes,
+            Err(Error::Empty) => return None,
+            Err(error) => panic!("{error}"),
+        };
+        self.receive.release(false).unwrap();
+        // SAFETY: All bit patterns are valid, and the sizes are the same.
+        Some(unsafe { std::mem::transmute::<[u8; 32], iostream_descriptor>(bytes) })
     }
 
     /// What is in a buffer.

@@ -71,7 +71,6 @@ impl StreamPage {
             sent: load(offset_of!(iostream_stream_counters, sent)),
             received: load(offset_of!(iostream_stream_counters, received)),
             discarded: load(offset_of!(iostream_stream_counters, discarded)),
-            rejected_size: load(offset_of!(iostream_stream_counters, rejected_size)),
             rejected_id: load(offset_of!(iostream_stream_counters, rejected_id)),
             rejected_owner: load(offset_of!(iostream_stream_counters, rejected_owner)),
             rejected_range: load(offset_of!(iostream_stream_counters, rejected_range)),

@@ -9,7 +9,7 @@ use std::mem::offset_of;
 use rustix::io::Result;
 
 use super::{consumer, producer, Area, Map, Prot, Session, INPUT, OUTPUT};
-use iostream_ring::uapi::iostream_info;
+use iostream_ring::uapi::{iostream_info, iostream_queue, IOSTREAM_QUEUE_SLOTS};
 
 /// An entry that was taken out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,11 @@ pub struct Entry {
 
 fn occupied(len: u32) -> u64 {
     (u64::from(len) + 8).next_multiple_of(8)
+}
+
+/// The length of all entries, in a queue where they have no headers.
+fn slot_of(queue: &iostream_queue) -> Option<u32> {
+    (queue.flags & IOSTREAM_QUEUE_SLOTS != 0).then_some(queue.max_entry_bytes)
 }
 
 /// Whether a step from `old` to `new` crosses `wake`.
@@ -35,6 +40,7 @@ pub struct Output {
     pub consumer: Map,
     pub data: Map,
     pub size: u64,
+    slot: Option<u32>,
     pub pos: u64,
     looked: u64,
 }
@@ -46,12 +52,14 @@ impl Output {
 
     /// As [`Self::new`], of a driver that may go meanwhile.
     pub fn try_new(session: &Session) -> Result<Self> {
+        let queue = session.try_queue(OUTPUT)?;
         Ok(Self {
             info: session.try_map(OUTPUT, Area::Info, Prot::READ)?,
             producer: session.try_map(OUTPUT, Area::Producer, Prot::READ)?,
             consumer: session.try_map(OUTPUT, Area::Consumer, Prot::READ | Prot::WRITE)?,
             data: session.try_map(OUTPUT, Area::Data, Prot::READ)?,
-            size: session.try_queue(OUTPUT)?.data_bytes,
+            size: queue.data_bytes,
+            slot: slot_of(&queue),
             pos: 0,
             looked: 0,
         })
@@ -75,6 +83,15 @@ impl Output {
             return None;
         }
         let at = (self.pos % self.size) as usize;
+        if let Some(len) = self.slot {
+            let entry = Entry {
+                bytes: self.data.read(at, len as usize),
+                flags: 0,
+                lost: 0,
+            };
+            self.free(len.into());
+            return Some(entry);
+        }
         let header = self.data.read(at, 8);
         let len = u32::from_ne_bytes(header[..4].try_into().unwrap());
         assert!(occupied(len) <= self.available(), "entry of {len} bytes");
@@ -83,9 +100,13 @@ impl Output {
             flags: u16::from_ne_bytes(header[4..6].try_into().unwrap()),
             lost: u16::from_ne_bytes(header[6..].try_into().unwrap()),
         };
-        self.pos += occupied(len);
-        self.consumer.word(consumer::POS).store(self.pos, Release);
+        self.free(occupied(len));
         Some(entry)
+    }
+
+    fn free(&mut self, bytes: u64) {
+        self.pos += bytes;
+        self.consumer.word(consumer::POS).store(self.pos, Release);
     }
 
     /// Whether the kernel waits for the room that was made.
@@ -137,6 +158,7 @@ pub struct Input {
     pub consumer: Map,
     pub data: Map,
     pub size: u64,
+    slot: Option<u32>,
     pub pos: u64,
     looked: u64,
 }
@@ -149,11 +171,13 @@ impl Input {
     /// As [`Self::new`], of a driver that may go meanwhile.
     pub fn try_new(session: &Session) -> Result<Self> {
         let writable = Prot::READ | Prot::WRITE;
+        let queue = session.try_queue(INPUT)?;
         Ok(Self {
             producer: session.try_map(INPUT, Area::Producer, writable)?,
             consumer: session.try_map(INPUT, Area::Consumer, Prot::READ)?,
             data: session.try_map(INPUT, Area::Data, writable)?,
-            size: session.try_queue(INPUT)?.data_bytes,
+            size: queue.data_bytes,
+            slot: slot_of(&queue),
             pos: 0,
             looked: 0,
         })
@@ -183,13 +207,19 @@ impl Input {
     /// Writes an entry without showing it. Whether it fitted.
     pub fn put(&mut self, bytes: &[u8]) -> bool {
         let len = bytes.len() as u32;
-        if self.room() < occupied(len) {
+        let need = self.slot.map_or(occupied(len), u64::from);
+        if self.room() < need {
             return false;
         }
         let at = (self.pos % self.size) as usize;
-        self.data.write(at, &u64::from(len).to_le_bytes());
-        self.data.write(at + 8, bytes);
-        self.pos += occupied(len);
+        if let Some(slot) = self.slot {
+            assert_eq!(len, slot, "no entry of this queue");
+            self.data.write(at, bytes);
+        } else {
+            self.data.write(at, &u64::from(len).to_le_bytes());
+            self.data.write(at + 8, bytes);
+        }
+        self.pos += need;
         true
     }
 

@@ -29,12 +29,11 @@ pub mod info {
 }
 
 /// All counters, in the header's order.
-pub fn numbers(counters: &iostream_stream_counters) -> [u64; 8] {
+pub fn numbers(counters: &iostream_stream_counters) -> [u64; 7] {
     [
         counters.sent,
         counters.received,
         counters.discarded,
-        counters.rejected_size,
         counters.rejected_id,
         counters.rejected_owner,
         counters.rejected_range,
@@ -219,7 +218,8 @@ impl Stream {
 
     /// Sends a descriptor, right or wrong, and tells the driver if it waits for it.
     pub fn send(&mut self, descriptor: Descriptor) {
-        self.send_bytes(&to_bytes(&descriptor));
+        let sent = self.input.push(&self.session, &to_bytes(&descriptor));
+        assert!(sent, "no room");
     }
 
     /// As [`Self::send`]; an error if the driver waits for it and is gone.
@@ -230,11 +230,6 @@ impl Stream {
             self.session.notify(super::INPUT)?;
         }
         Ok(())
-    }
-
-    /// Sends any entry.
-    pub fn send_bytes(&mut self, bytes: &[u8]) {
-        assert!(self.input.push(&self.session, bytes), "no room");
     }
 
     /// Sends a buffer with `len` bytes of data from its start.

@@ -191,7 +191,7 @@ fn counted() {
     }
     // It takes what came back before what it has never sent.
     driver.does("take");
-    assert_eq!(numbers(&stream.counters()), [3, 1, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(numbers(&stream.counters()), [3, 1, 0, 0, 0, 0, 0]);
     let page = crate::raw::stream::info::COUNTERS;
     assert_eq!((stream.word(page), stream.word(page + 8)), (3, 1));
     assert_eq!(driver.attribute("stream/sent"), 3);

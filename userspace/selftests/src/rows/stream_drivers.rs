@@ -337,7 +337,7 @@ fn loopback_started_again() {
     let mut stream = opened("loopback");
     for round in 0..20 {
         let mut held: Vec<Descriptor> = (0..3).map(|_| next(&mut stream)).collect();
-        let (last, discarded) = (held.pop().unwrap(), stream.output.available() / 40);
+        let (last, discarded) = (held.pop().unwrap(), stream.output.available() / 32);
         stream.session.suspend().unwrap();
         stream.send(held.pop().unwrap());
         let said = stream.session.stop().unwrap();

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
+
+//! Entries of one length without headers: what goes in comes out, and no position is between two.
+
+#![cfg(not(loom))]
+
+mod common;
+
+use common::{geometry, Mem, Which};
+use iostream_ring::{Consumer, Error, Memory, Producer, Slots};
+
+const SIZE: u64 = 64;
+type Sixteen = Slots<16>;
+
+/// Both sides of a ring that is empty at position `pos`.
+fn pair_at(pos: u64) -> (Mem, Producer<Mem, Sixteen>, Consumer<Mem, Sixteen>) {
+    let mem = Mem::at(SIZE, pos);
+    // SAFETY: One of each, on memory of the right size.
+    let producer = unsafe { Producer::resume_of(mem.clone(), geometry(SIZE)) }.unwrap();
+    // SAFETY: As above.
+    let consumer = unsafe { Consumer::resume_of(mem.clone(), geometry(SIZE)) }.unwrap();
+    (mem, producer, consumer)
+}
+
+/// Positions to start at: each place, and around the end of 64 bits.
+fn starts() -> impl Iterator<Item = u64> {
+    let last = (1..=5).map(|i| 0_u64.wrapping_sub(16 * i));
+    (0..SIZE).step_by(16).chain(last)
+}
+
+fn item(number: u64) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&number.to_ne_bytes());
+    bytes[8..].copy_from_slice(&(!number).to_ne_bytes());
+    bytes
+}
+
+#[test]
+fn arrive_in_order_at_every_position() {
+    for pos in starts() {
+        let (mem, mut producer, mut consumer) = pair_at(pos);
+        let (mut sent, mut received) = (0, 0);
+        for lap in 0..40 {
+            for _ in 0..=lap % 4 {
+                match producer.push(&item(sent)) {
+                    Ok(()) => sent += 1,
+                    Err(error) => assert_eq!((error, sent - received), (Error::Full, 4)),
+                }
+            }
+            producer.publish();
+            for _ in 0..=(lap + 2) % 3 {
+                match consumer.pop_array() {
+                    Ok(bytes) => {
+                        assert_eq!(bytes, item(received));
+                        received += 1;
+                    }
+                    Err(error) => assert_eq!((error, sent), (Error::Empty, received)),
+                }
+            }
+            consumer.publish();
+            let used = mem
+                .get(Which::ProducerPos)
+                .wrapping_sub(mem.get(Which::ConsumerPos));
+            assert_eq!(used, 16 * (sent - received));
+        }
+        assert!(received > 40);
+    }
+}
+
+#[test]
+fn peek_leaves_it_and_release_takes_it() {
+    let (_, mut producer, mut consumer) = pair_at(48);
+    assert!(!consumer.release(), "there is none");
+    producer.push(&item(1)).unwrap();
+    producer.push(&item(2)).unwrap();
+    producer.publish();
+    for number in [1, 2] {
+        for _ in 0..2 {
+            let entry = consumer.peek().unwrap();
+            assert_eq!((entry.len(), entry.lost_before()), (16, 0));
+            assert_eq!(consumer.peek_array(), Ok(item(number)));
+        }
+        assert!(consumer.release());
+    }
+    assert_eq!(consumer.peek(), Err(Error::Empty));
+    assert!(!consumer.release());
+}
+
+#[test]
+fn drain_takes_them_all() {
+    for pos in starts() {
+        let (_, mut producer, mut consumer) = pair_at(pos);
+        (0..4).for_each(|number| producer.push(&item(number)).unwrap());
+        producer.publish();
+        let mut next = 0;
+        let drained = consumer.drain(10, |memory, entry| {
+            let mut bytes = [0; 16];
+            // SAFETY: The entry was checked.
+            unsafe { memory.read(entry.offset(), bytes.as_mut_ptr(), entry.len()) };
+            assert_eq!(bytes, item(next));
+            next += 1;
+            true
+        });
+        assert_eq!(
+            (drained.entries, drained.bytes, drained.error),
+            (4, 64, None)
+        );
+    }
+}
+
+#[test]
+fn in_place_and_in_a_row() {
+    let (_, mut producer, mut consumer) = pair_at(32);
+    let mut head = producer.head();
+    for number in 0..4 {
+        // SAFETY: It came from this producer, which does nothing else meanwhile.
+        let offset = unsafe { producer.place(&mut head, 16) }.unwrap();
+        // SAFETY: `place` made room for as many bytes there.
+        unsafe { producer.write(offset, &item(number)) };
+    }
+    // SAFETY: As above.
+    assert_eq!(unsafe { producer.place(&mut head, 16) }, None, "full");
+    // SAFETY: As above.
+    unsafe { producer.set_head(head) };
+    producer.publish();
+    (0..4).for_each(|number| assert_eq!(consumer.pop_array(), Ok(item(number))));
+}
+
+#[test]
+fn no_other_length_goes_in() {
+    let (_, mut producer, _) = pair_at(0);
+    for len in [0, 1, 8, 15, 17, 24, 32, 64] {
+        let error = Err(Error::TooLarge { max: 16 });
+        assert_eq!(producer.push(&vec![0; len]), error, "{len} bytes");
+        assert_eq!(producer.reserve(len as u32).map(drop), error);
+        assert_eq!(producer.committed_pos(), 0);
+    }
+}
+
+#[test]
+fn no_position_is_between_two() {
+    for start in starts() {
+        for ahead in (0..=SIZE + 16).filter(|ahead| ahead % 16 != 0 || *ahead > SIZE) {
+            let (mem, mut producer, mut consumer) = pair_at(start);
+            mem.set(Which::ProducerPos, start.wrapping_add(ahead));
+            assert_eq!(
+                consumer.pop_array::<16>(),
+                Err(Error::Corrupt),
+                "{ahead} ahead"
+            );
+            assert_eq!(consumer.peek(), Err(Error::Corrupt));
+            assert_eq!(consumer.corrupt_events(), 1, "once");
+            (0..4).for_each(|number| producer.push(&item(number)).unwrap());
+            producer.publish();
+            mem.set(Which::ConsumerPos, start.wrapping_add(ahead));
+            assert_eq!(producer.push(&item(4)), Err(Error::Corrupt));
+            assert_eq!(consumer.pop_array(), Ok(item(0)), "right again");
+        }
+    }
+}
+
+#[test]
+fn resume_wants_a_position_of_one() {
+    for pos in [8, 15, 17, u64::MAX] {
+        let mem = Mem::at(SIZE, pos);
+        // SAFETY: One at a time, on memory of the right size.
+        let consumer = unsafe { Consumer::<_, Sixteen>::resume_of(mem.clone(), geometry(SIZE)) };
+        assert!(matches!(consumer.map(drop), Err(Error::Corrupt)), "{pos}");
+        // SAFETY: As above.
+        let producer = unsafe { Producer::<_, Sixteen>::resume_of(mem, geometry(SIZE)) };
+        assert!(matches!(producer.map(drop), Err(Error::Corrupt)), "{pos}");
+    }
+}
