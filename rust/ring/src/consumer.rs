@@ -9,7 +9,7 @@ use core::marker::PhantomData;
 
 use super::entry::{Entry, Header, ENTRY_ALIGN};
 use super::sync::full_barrier;
-use super::{crossed, geometry::wrapped, Error, Framed, Geometry, Layout, Memory};
+use super::{crossed, geometry::once_a_lap, Error, Framed, Geometry, Layout, Memory};
 pub use drain::Drained;
 
 /// The consuming side of one ring.
@@ -20,7 +20,7 @@ pub use drain::Drained;
 ///
 /// # Invariants
 ///
-/// - `offset` is `pos` modulo the size of the data.
+/// - `pos - lap`, where the next entry begins in the data, is `pos` modulo their size.
 /// - `peer - pos <= data_bytes`: the entries in `[pos, peer)` are complete.
 /// - `current` is the checked entry at `pos`, if it was looked at.
 pub struct Consumer<M, L = Framed> {
@@ -29,8 +29,8 @@ pub struct Consumer<M, L = Framed> {
     geometry: Geometry,
     /// Position of the next entry. Exact; nobody else writes it.
     pos: u64,
-    /// Where the next entry begins in the data.
-    offset: usize,
+    /// The position at which the data begin, in the lap that `pos` is in; see [`Producer`].
+    lap: u64,
     /// The producer's position when last looked at; it may be further by now.
     peer: u64,
     /// What `consumer_pos` says in shared memory.
@@ -85,7 +85,7 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
             layout: PhantomData,
             geometry,
             pos: 0,
-            offset: 0,
+            lap: 0,
             peer: 0,
             published: 0,
             looked: 0,
@@ -115,7 +115,8 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
         let mut consumer = unsafe { Self::new_of(memory, geometry) };
         // INVARIANT: The one division of a consumer's life; nothing is known of the producer yet.
         consumer.pos = pos;
-        consumer.offset = pos.checked_rem(geometry.data_bytes()).unwrap_or(0) as usize;
+        let offset = pos.checked_rem(geometry.data_bytes()).unwrap_or(0);
+        consumer.lap = pos.wrapping_sub(offset);
         consumer.peer = pos;
         consumer.published = pos;
         consumer.refresh()?;
@@ -157,8 +158,9 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
                 return Err(Error::Empty);
             }
         }
+        let offset = self.offset();
         // SAFETY: `offset` is a multiple of 8 below `data_bytes`.
-        let word = unsafe { self.memory.load_word(self.offset) };
+        let word = unsafe { self.memory.load_word(offset) };
         let header = Header::from_word(word);
         // From here on only the copy is used; the peer may change the word as it likes.
         let known = self.peer.wrapping_sub(self.pos);
@@ -168,7 +170,7 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
         }
         // INVARIANT: The entry was just found to end at or before `peer`.
         let entry = Entry {
-            offset: self.offset + L::OVERHEAD as usize,
+            offset: offset + L::OVERHEAD as usize,
             header,
         };
         self.current = Some(entry);
@@ -183,7 +185,7 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
         }
         // INVARIANT: Positions are multiples of `len`, so that what is between them is entries.
         Ok(Entry {
-            offset: self.offset,
+            offset: self.offset(),
             header: Header::of(len),
         })
     }
@@ -208,13 +210,28 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
         true
     }
 
+    /// Bytes before `peer` that were not released.
+    #[inline(always)]
+    pub(super) fn known(&self) -> u64 {
+        self.peer.wrapping_sub(self.pos)
+    }
+
+    /// Where the next entry begins in the data.
+    #[inline(always)]
+    pub(super) fn offset(&self) -> usize {
+        self.pos.wrapping_sub(self.lap) as usize
+    }
+
     /// Moves on over an entry that was checked to end at or before `peer`.
     #[inline(always)]
-    fn advance(&mut self, occupied: u64) {
+    pub(super) fn advance(&mut self, occupied: u64) {
         let size = self.geometry.data_bytes() as usize;
-        let offset = self.offset.wrapping_add(occupied as usize);
+        let offset = self.offset().wrapping_add(occupied as usize);
         // INVARIANT: `occupied <= peer - pos <= data_bytes`.
-        self.offset = wrapped(offset, size);
+        if offset >= size {
+            once_a_lap();
+            self.lap = self.lap.wrapping_add(size as u64);
+        }
         self.pos = self.pos.wrapping_add(occupied);
     }
 
@@ -245,10 +262,14 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
     /// Tells the producer that all released entries may be overwritten.
     #[inline(always)]
     pub fn publish(&mut self) {
-        self.published = self.pos;
+        let pos = self.pos;
+        self.published = pos;
         // ORDERING: pairs with the acquire load in `Producer::refresh`: all reads of the entries
         // come before the position that frees them (litmus: reuse, wrap).
-        self.memory.consumer_pos().store_release(self.pos);
+        self.memory.consumer_pos().store_release(pos);
+        // What it was. The compiler takes the store before it for one that may change `self`, and would
+        // have each turn of a loop wait for the load of what the last one stored.
+        self.pos = pos;
     }
 
     /// Whether the producer sleeps and armed a position that was crossed since the last call.

@@ -118,12 +118,10 @@ pub(super) const fn wrapped(offset: usize, size: usize) -> usize {
     if offset < size {
         return offset;
     }
-    lap(offset, size)
-}
-
-/// Apart, so that the compiler compares only; it would keep the difference for this case.
-#[cold]
-#[inline(never)]
-const fn lap(offset: usize, size: usize) -> usize {
+    once_a_lap();
     offset.wrapping_sub(size)
 }
+
+/// Tells the compiler what is rare.
+#[cold]
+pub(super) const fn once_a_lap() {}

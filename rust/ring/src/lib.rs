@@ -39,6 +39,7 @@ mod mapped;
 mod memory;
 mod overwrite;
 mod producer;
+mod slots;
 #[cfg_attr(iostream_kernel, path = "sync_kernel.rs")]
 #[cfg_attr(all(loom, not(iostream_kernel)), path = "sync_loom.rs")]
 pub mod sync;

@@ -8,7 +8,7 @@ use core::marker::PhantomData;
 
 use super::entry::Header;
 use super::sync::{full_barrier, write_barrier};
-use super::{crossed, geometry::wrapped, uapi, Error, Framed, Geometry, Layout, Memory};
+use super::{crossed, geometry::once_a_lap, uapi, Error, Framed, Geometry, Layout, Memory};
 pub use head::Head;
 
 /// The producing side of one ring.
@@ -19,7 +19,7 @@ pub use head::Head;
 ///
 /// # Invariants
 ///
-/// - `offset` is `pos` modulo the size of the data.
+/// - `pos - lap`, where the next entry begins in the data, is `pos` modulo their size.
 /// - `pos - peer <= data_bytes`: `[peer, pos)` is all that the consumer may still read.
 /// - In overwriting mode `oldest` takes the place of `peer`.
 /// - `end` is at most `data_bytes` after that position, and `pos` while `lost` is not 0: entries up to
@@ -32,8 +32,9 @@ pub struct Producer<M, L = Framed> {
     overwrite: bool,
     /// Position of the next entry. Exact; nobody else writes it.
     pos: u64,
-    /// Where the next entry begins in the data.
-    offset: usize,
+    /// The position at which the data begin, in the lap that `pos` is in. Apart from `pos`, so that what
+    /// comes next depends on one number that was just stored, and not on two.
+    lap: u64,
     /// The consumer's position when last looked at; it may be further by now.
     peer: u64,
     /// The position up to which entries are appended without further thought.
@@ -80,6 +81,12 @@ impl<M: Memory> Producer<M> {
         // SAFETY: The caller's promise.
         unsafe { Self::resume_of(memory, geometry) }
     }
+
+    /// Declares `entries` entries lost: the next entry says so in its header.
+    pub fn report_lost(&mut self, entries: u64) {
+        self.lost = self.lost.saturating_add(entries);
+        self.set_end();
+    }
 }
 
 impl<M: Memory, L: Layout> Producer<M, L> {
@@ -99,7 +106,7 @@ impl<M: Memory, L: Layout> Producer<M, L> {
             geometry,
             overwrite,
             pos: 0,
-            offset: 0,
+            lap: 0,
             peer: 0,
             end: geometry.data_bytes(),
             published: 0,
@@ -139,7 +146,8 @@ impl<M: Memory, L: Layout> Producer<M, L> {
         let mut producer = unsafe { Self::new_of(memory, geometry, false) };
         // INVARIANT: Checked right above; the one division of a producer's life.
         producer.pos = pos;
-        producer.offset = pos.checked_rem(geometry.data_bytes()).unwrap_or(0) as usize;
+        let offset = pos.checked_rem(geometry.data_bytes()).unwrap_or(0);
+        producer.lap = pos.wrapping_sub(offset);
         producer.peer = peer;
         producer.end = peer.wrapping_add(geometry.data_bytes());
         producer.published = pos;
@@ -176,7 +184,7 @@ impl<M: Memory, L: Layout> Producer<M, L> {
         if self.end.wrapping_sub(self.pos) < need {
             self.make_room(need)?;
         }
-        Ok(self.offset.wrapping_add(L::OVERHEAD as usize))
+        Ok(self.offset().wrapping_add(L::OVERHEAD as usize))
     }
 
     /// Ends a reservation: the entry is `len` bytes long, at most what was reserved.
@@ -193,8 +201,14 @@ impl<M: Memory, L: Layout> Producer<M, L> {
         } else {
             self.unusual_header(len)?
         };
-        self.append(self.pos, self.offset, len, header);
+        self.append(self.pos, self.offset(), len, header);
         Ok(())
+    }
+
+    /// Where the next entry begins in the data.
+    #[inline(always)]
+    fn offset(&self) -> usize {
+        self.pos.wrapping_sub(self.lap) as usize
     }
 
     /// Appends the header of an entry whose bytes are there, at `pos` and `offset`, which are this
@@ -210,7 +224,10 @@ impl<M: Memory, L: Layout> Producer<M, L> {
         self.pos = pos.wrapping_add(need);
         let size = self.geometry.data_bytes() as usize;
         // INVARIANT: `need <= data_bytes`.
-        self.offset = wrapped(offset.wrapping_add(need as usize), size);
+        if offset.wrapping_add(need as usize) >= size {
+            once_a_lap();
+            self.lap = self.lap.wrapping_add(size as u64);
+        }
     }
 
     /// Appends a copy of `bytes`. The consumer sees it after the next [`Self::publish`].
@@ -226,7 +243,7 @@ impl<M: Memory, L: Layout> Producer<M, L> {
             });
         };
         let need = L::occupied(len);
-        let (pos, offset) = (self.pos, self.offset);
+        let (pos, offset) = (self.pos, self.offset());
         let header = if self.end.wrapping_sub(pos) >= need {
             Header::of(len).to_word()
         } else {
@@ -245,10 +262,11 @@ impl<M: Memory, L: Layout> Producer<M, L> {
     /// Shows the consumer all that was committed.
     #[inline(always)]
     pub fn publish(&mut self) {
-        self.published = self.pos;
+        let pos = self.pos;
+        self.published = pos;
         // ORDERING: pairs with the acquire load in `Consumer::refresh`: headers and bytes before
         // the position that covers them (litmus: publish, variable-length).
-        self.memory.producer_pos().store_release(self.pos);
+        self.memory.producer_pos().store_release(pos);
     }
 
     /// Whether the consumer sleeps and armed a position that was crossed since the last call.
@@ -331,12 +349,6 @@ impl<M: Memory, L: Layout> Producer<M, L> {
             Some(need) if self.overwrite => Ok(need <= self.geometry.data_bytes()),
             Some(need) => Ok(need <= self.room()?),
         }
-    }
-
-    /// Declares `entries` entries lost: the next entry says so in its header.
-    pub fn report_lost(&mut self, entries: u64) {
-        self.lost = self.lost.saturating_add(entries);
-        self.set_end();
     }
 
     /// The position after the last committed entry: what [`Self::publish`] will show.

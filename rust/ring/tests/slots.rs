@@ -171,3 +171,62 @@ fn resume_wants_a_position_of_one() {
         assert!(matches!(producer.map(drop), Err(Error::Corrupt)), "{pos}");
     }
 }
+
+#[test]
+fn slices_take_as_many_as_there_are() {
+    for pos in starts() {
+        let (mem, mut producer, mut consumer) = pair_at(pos);
+        let (mut sent, mut received) = (0_u64, 0_u64);
+        for lap in 0..60 {
+            let wanted = lap % 7;
+            let bytes: Vec<u8> = (sent..sent + wanted).flat_map(item).collect();
+            // What is not a whole entry is left out.
+            let bytes = [&bytes[..], &[7; 15][..lap as usize % 16]].concat();
+            let room = 4 - (sent - received);
+            match producer.push_slice(&bytes) {
+                Ok(put) => {
+                    assert_eq!(put as u64, wanted.min(room));
+                    sent += put as u64;
+                }
+                Err(error) => assert_eq!((error, room), (Error::Full, 0)),
+            }
+            let before = mem.get(Which::ProducerPos);
+            producer.publish();
+            let shown = mem.get(Which::ProducerPos).wrapping_sub(before);
+            assert_eq!(shown % 16, 0);
+
+            let mut buffer = vec![9; (lap as usize % 5) * 16 + lap as usize % 16];
+            let whole = buffer.len() as u64 / 16;
+            match consumer.pop_slice(&mut buffer) {
+                Ok(taken) => {
+                    assert_eq!(taken as u64, whole.min(sent - received));
+                    let (full, rest) = buffer.split_at(taken * 16);
+                    for (bytes, number) in full.chunks(16).zip(received..) {
+                        assert_eq!(bytes, item(number));
+                    }
+                    assert!(rest.iter().all(|byte| *byte == 9), "untouched");
+                    received += taken as u64;
+                }
+                Err(error) => assert_eq!((error, sent), (Error::Empty, received)),
+            }
+            consumer.publish();
+        }
+        assert!(received > 40, "{received}");
+    }
+}
+
+#[test]
+fn slices_believe_no_position() {
+    let (mem, mut producer, mut consumer) = pair_at(0);
+    mem.set(Which::ProducerPos, 8);
+    assert_eq!(consumer.pop_slice(&mut [0; 64]), Err(Error::Corrupt));
+    mem.set(Which::ProducerPos, 80);
+    assert_eq!(consumer.pop_slice(&mut [0; 64]), Err(Error::Corrupt));
+    mem.set(Which::ProducerPos, 0);
+    assert_eq!(producer.push_slice(&[1; 64]), Ok(4));
+    producer.publish();
+    mem.set(Which::ConsumerPos, 24);
+    assert_eq!(producer.push_slice(&[1; 16]), Err(Error::Corrupt));
+    mem.set(Which::ConsumerPos, 80);
+    assert_eq!(producer.push_slice(&[1; 16]), Err(Error::Corrupt));
+}

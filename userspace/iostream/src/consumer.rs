@@ -267,11 +267,14 @@ impl<L: Layout> Consumer<L> {
         mut other: impl FnMut() -> Option<Result<()>>,
     ) -> Result<()> {
         self.flush()?;
+        if self.is_due()? {
+            return Ok(());
+        }
         for _ in 0..self.spin {
+            std::hint::spin_loop();
             if self.is_due()? {
                 return Ok(());
             }
-            std::hint::spin_loop();
         }
         let deadline = Deadline::after(timeout);
         loop {

@@ -30,16 +30,17 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
             return Err(Error::Empty);
         }
         // Without headers what is there are entries of `N` bytes, since positions are multiples of it.
+        let offset = self.offset();
         if L::FIXED.is_none() {
             // An entry of this length that lies before `peer` is not too long for the ring.
             // SAFETY: `offset` is a multiple of 8 below `data_bytes`.
-            let word = unsafe { self.memory.load_word(self.offset) };
+            let word = unsafe { self.memory.load_word(offset) };
             if known < L::occupied(N as u32) || word != Header::of(N as u32).to_word() {
                 return self.pop_other();
             }
             self.current = None;
         }
-        let array = self.read_array(self.offset.wrapping_add(L::OVERHEAD as usize));
+        let array = self.read_array(offset.wrapping_add(L::OVERHEAD as usize));
         // INVARIANT: It was just found to end at or before `peer`.
         self.advance(L::occupied(N as u32));
         Ok(array)

@@ -57,7 +57,7 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
         drained: &mut Drained,
     ) -> bool {
         let size = self.geometry.data_bytes() as usize;
-        let (mut pos, mut offset, peer) = (self.pos, self.offset, self.peer);
+        let (mut pos, mut offset, peer) = (self.pos, self.offset(), self.peer);
         let (mut entries, mut bytes, mut more) = (drained.entries, drained.bytes, true);
         while pos != peer && entries < max {
             let entry = match L::FIXED {
@@ -95,7 +95,7 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
             entries = entries.wrapping_add(1);
             bytes = bytes.wrapping_add(u64::from(entry.header.len));
         }
-        (self.pos, self.offset) = (pos, offset);
+        (self.pos, self.lap) = (pos, pos.wrapping_sub(offset as u64));
         (drained.entries, drained.bytes) = (entries, bytes);
         more
     }

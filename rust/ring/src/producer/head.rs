@@ -4,7 +4,7 @@
 
 use super::super::entry::Header;
 use super::super::geometry::wrapped;
-use super::super::{Layout, Memory};
+use super::super::{Geometry, Layout, Memory};
 use super::Producer;
 
 /// Where a producer is, kept apart from it while it appends entries.
@@ -24,6 +24,26 @@ impl Head {
     pub const fn pos(&self) -> u64 {
         self.pos
     }
+
+    /// Bytes up to which there is room, as far as is known.
+    #[inline(always)]
+    pub(in super::super) const fn room(&self) -> u64 {
+        self.end.wrapping_sub(self.pos)
+    }
+
+    /// Where the next entry begins in the data.
+    #[inline(always)]
+    pub(in super::super) const fn offset(&self) -> usize {
+        self.offset
+    }
+
+    /// Goes over `bytes` that were appended, at most as many as there is room for.
+    #[inline(always)]
+    pub(in super::super) fn skip(&mut self, bytes: u64, geometry: &Geometry) {
+        self.pos = self.pos.wrapping_add(bytes);
+        let size = geometry.data_bytes() as usize;
+        self.offset = wrapped(self.offset.wrapping_add(bytes as usize), size);
+    }
 }
 
 impl<M: Memory, L: Layout> Producer<M, L> {
@@ -32,7 +52,7 @@ impl<M: Memory, L: Layout> Producer<M, L> {
     pub fn head(&self) -> Head {
         Head {
             pos: self.pos,
-            offset: self.offset,
+            offset: self.offset(),
             end: self.end,
         }
     }
@@ -57,9 +77,7 @@ impl<M: Memory, L: Layout> Producer<M, L> {
             // the producer.
             unsafe { self.memory.store_word(begin, header.to_word()) };
         }
-        head.pos = head.pos.wrapping_add(need);
-        let size = self.geometry.data_bytes() as usize;
-        head.offset = wrapped(begin.wrapping_add(need as usize), size);
+        head.skip(need, &self.geometry);
         Some(begin.wrapping_add(L::OVERHEAD as usize))
     }
 
@@ -83,6 +101,6 @@ impl<M: Memory, L: Layout> Producer<M, L> {
     pub unsafe fn set_head(&mut self, head: Head) {
         // INVARIANT: `place` moved both in step, and not past the room there was.
         self.pos = head.pos;
-        self.offset = head.offset;
+        self.lap = head.pos.wrapping_sub(head.offset as u64);
     }
 }
