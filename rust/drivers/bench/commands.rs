@@ -79,13 +79,15 @@ pub(crate) fn run(node: &BenchNode, text: &str) -> Result {
             let mut producer = node.producer.lock();
             let producer = Option::as_mut(&mut producer).ok_or(ENXIO)?;
             let begun = now();
-            // The length of short entries is known to the compiler, as in the peer's programs.
+            // The usual lengths are known to the compiler, as they are to that of the peer's programs.
             let produce = match (bytes, batch) {
                 (8, 1) => produce::<8, true>,
                 (64, 1) => produce::<64, true>,
                 (_, 1) => produce::<0, true>,
                 (8, _) => produce::<8, false>,
                 (64, _) => produce::<64, false>,
+                (1024, _) => produce::<1024, false>,
+                (4096, _) => produce::<4096, false>,
                 _ => produce::<0, false>,
             };
             let mut done = produce(producer, &plan)?;

@@ -70,7 +70,8 @@ static void made(struct work *work)
 static int make(__u32 i, struct work *work)
 {
 	__u64 *entry, value = work->number;
-	__u32 at;
+	/* Once: as a field it would be loaded for each word. */
+	__u32 at, words = entry_bytes / 8;
 
 	if (value >= work->target)
 		return 1;
@@ -79,7 +80,7 @@ static int make(__u32 i, struct work *work)
 		work->stuck++;
 		return 1;
 	}
-	for (at = 0; at < entry_bytes / 8; at++)
+	for (at = 0; at < words; at++)
 		entry[at] = value++;
 	bpf_ringbuf_submit(entry, flags_of(work));
 	made(work);

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_queue::ArrayQueue;
 use iostream_bench::pin_to;
-use iostream_ring::{Memory as _, Slots};
+use iostream_ring::Slots;
 use ringbuf::traits::{Consumer as _, Producer as _, Split};
 use ringbuf::HeapRb;
 
@@ -44,7 +44,7 @@ fn run(count: u64, mut put: impl FnMut(u64) + Send, mut take: impl FnMut(u64) ->
 
 /// The ring of queues, with its headers: one at a time.
 pub fn queue(count: u64) -> Duration {
-    let memory = RingMemory::new(ITEMS * 16).expect("memory");
+    let memory = RingMemory::new(ITEMS * 8).expect("memory");
     // SAFETY: Once for this memory, which outlives both.
     let (mut producer, mut consumer) = unsafe { memory.ends::<Slots<8>>() };
     run(
@@ -74,48 +74,30 @@ pub fn queue(count: u64) -> Duration {
     )
 }
 
-/// The same in batches.
+/// The same, slices.
 pub fn queue_batched(count: u64) -> Duration {
-    let memory = RingMemory::new(ITEMS * 16).expect("memory");
+    let memory = RingMemory::new(ITEMS * 8).expect("memory");
     // SAFETY: Once for this memory, which outlives both.
     let (mut producer, mut consumer) = unsafe { memory.ends::<Slots<8>>() };
     run(
         count,
         |count| {
-            let mut item = 0u64;
-            while item < count {
-                let end = count.min(item + BATCH as u64);
-                let mut head = producer.head();
-                while item < end {
-                    // SAFETY: It came from this producer, which does nothing else meanwhile.
-                    let Some(offset) = (unsafe { producer.place(&mut head, 8) }) else {
-                        break;
-                    };
-                    // SAFETY: `place` made room for eight bytes there.
-                    unsafe { producer.write(offset, &item.to_ne_bytes()) };
-                    item += 1;
-                }
-                // SAFETY: As above.
-                unsafe { producer.set_head(head) };
+            put_slices(count, |items| {
+                // SAFETY: Integers are bytes.
+                let (_, bytes, _) = unsafe { items.align_to() };
+                let put = producer.push_slice(bytes).unwrap_or(0);
                 producer.publish();
-                if item < end && producer.reserve(8).is_err() {
-                    spin_loop();
-                }
-            }
+                put
+            });
         },
         |count| {
-            let (mut sum, mut taken) = (0u64, 0);
-            while taken < count {
-                let drained = consumer.drain(BATCH as u64, |memory, entry| {
-                    // SAFETY: The ring has checked the entry.
-                    let word = unsafe { memory.load_word(entry.offset()) };
-                    sum = sum.wrapping_add(word);
-                    true
-                });
-                taken += drained.entries;
+            take_slices(count, |items| {
+                // SAFETY: Integers are bytes, and all bytes are right for them.
+                let (_, bytes, _) = unsafe { items.align_to_mut() };
+                let taken = consumer.pop_slice(bytes).unwrap_or(0);
                 consumer.publish();
-            }
-            sum
+                taken
+            })
         },
     )
 }
