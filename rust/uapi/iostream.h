@@ -7,8 +7,9 @@
  *
  * Terms. "Output" is kernel to user, "input" is user to kernel. A "session" is one open of a
  * device, from open(2) until the last descriptor and mapping of it are gone. A "position" counts
- * bytes since the queue was made or reset; it only grows, is a multiple of 8, and runs free over
- * 64 bits. The byte at position p lies at offset p modulo data_bytes of the data area.
+ * bytes since the queue was made or reset; it only grows, is a multiple of 8 (with
+ * IOSTREAM_QUEUE_SLOTS, of the length of an entry), and runs free over 64 bits. The byte at position
+ * p lies at offset p modulo data_bytes of the data area.
  *
  * A queue in memory. Each line is an area that is mapped on its own, at the offset that
  * IOSTREAM_IOC_QUEUE tells:

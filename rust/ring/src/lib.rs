@@ -2,10 +2,10 @@
 
 //! The lock-free single-producer single-consumer ring of iostream.
 //!
-//! Variable-sized entries in memory that two sides share which need not trust each other. This
-//! source is compiled twice: into `iostream.ko`, as a module, and into the user crate and its host
-//! tests, by cargo. It knows no kernel, makes no system call and allocates nothing; what differs
-//! between its worlds is [`sync`] alone.
+//! Variable-sized entries, or entries of one length ([`Layout`]), in memory that two sides share which
+//! need not trust each other. This source is compiled twice: into `iostream.ko`, as a module, and into
+//! the user crate and its host tests, by cargo. It knows no kernel, makes no system call and allocates
+//! nothing; what differs between its worlds is [`sync`] alone.
 //!
 //! # Who writes what
 //!
@@ -24,8 +24,9 @@
 //!
 //! # Positions
 //!
-//! A position counts bytes, is a multiple of 8, and runs free over 64 bits. Its offset in the data
-//! is kept beside it and wraps by comparison, so that sizes need not be powers of two.
+//! A position counts bytes, is a multiple of [`Layout::ALIGN`], and runs free over 64 bits. The position
+//! at which its lap began is kept beside it, and moves by comparison, so that sizes need not be powers
+//! of two.
 
 #![cfg_attr(not(iostream_kernel), no_std)]
 
