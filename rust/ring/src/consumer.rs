@@ -104,7 +104,7 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
     ///
     /// # Safety
     ///
-    /// As for [`Self::new`], but the words are as the previous consumer left them. It is this
+    /// As for [`Self::new_of`], but the words are as the previous consumer left them. It is this
     /// side's own page, which the peer cannot write.
     pub unsafe fn resume_of(memory: M, geometry: Geometry) -> Result<Self, Error> {
         let pos = memory.consumer_pos().load_relaxed();
@@ -190,7 +190,8 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
         })
     }
 
-    /// Gives up the entry that [`Self::peek`] found. Returns whether there was one.
+    /// Gives up the entry that [`Self::peek`] found; without headers, the next one that is known, looked
+    /// at or not. Returns whether there was one.
     ///
     /// The producer learns of it at the next [`Self::publish`]; until then it does not write there.
     #[inline(always)]

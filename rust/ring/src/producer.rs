@@ -3,11 +3,12 @@
 //! The producing side.
 
 mod head;
+mod overwriting;
 
 use core::marker::PhantomData;
 
 use super::entry::Header;
-use super::sync::{full_barrier, write_barrier};
+use super::sync::full_barrier;
 use super::{crossed, geometry::once_a_lap, uapi, Error, Framed, Geometry, Layout, Memory};
 pub use head::Head;
 
@@ -130,7 +131,7 @@ impl<M: Memory, L: Layout> Producer<M, L> {
     ///
     /// # Safety
     ///
-    /// As for [`Self::new`], but the words are as the previous producer left them. It is this
+    /// As for [`Self::new_of`], but the words are as the previous producer left them. It is this
     /// side's own page, which the peer cannot write.
     pub unsafe fn resume_of(memory: M, geometry: Geometry) -> Result<Self, Error> {
         let pos = memory.producer_pos().load_relaxed();
@@ -368,12 +369,6 @@ impl<M: Memory, L: Layout> Producer<M, L> {
         self.corrupt
     }
 
-    /// Overwriting mode: entries that were given up for newer ones since the last call.
-    #[inline(always)]
-    pub fn take_overwritten(&mut self) -> u64 {
-        core::mem::take(&mut self.overwritten)
-    }
-
     /// The most bytes, overhead included, that were in the ring at any call of this. Looks at the
     /// consumer's position if there may be more of them now.
     #[inline(always)]
@@ -490,36 +485,5 @@ impl<M: Memory, L: Layout> Producer<M, L> {
         self.peer = peer;
         self.set_end();
         Ok(())
-    }
-
-    /// Overwriting mode: moves `oldest` over whole entries until `need` bytes are free.
-    fn give_up_oldest(&mut self, need: u64) {
-        let size = self.geometry.data_bytes();
-        while self.known_room() < need {
-            if self.oldest == self.published {
-                // What was committed and never shown is given up like the rest, in order.
-                self.publish();
-            }
-            // SAFETY: A multiple of 8 below `data_bytes`.
-            let word = unsafe { self.memory.load_word(self.oldest_offset) };
-            let step = L::occupied(L::FIXED.unwrap_or(Header::from_word(word).len));
-            let left = self.pos.wrapping_sub(self.oldest);
-            // Only this side writes the data, so the header is its own; but nothing depends on
-            // that: a step that leaves the ring gives up all of it.
-            let step = if step > left { left } else { step };
-            self.oldest = self.oldest.wrapping_add(step);
-            self.oldest_offset += step as usize;
-            if self.oldest_offset >= size as usize {
-                self.oldest_offset -= size as usize;
-            }
-            self.overwritten += 1;
-        }
-        self.set_end();
-        // ORDERING: release pairs with the acquire load in `OverwriteReader::skip_overwritten`:
-        // `oldest_pos` is never seen ahead of `producer_pos`. The barrier pairs with the read
-        // barrier in `OverwriteReader::read`: who sees a byte of the new entry sees that the old
-        // one is gone (litmus: overwrite, overwrite-positions).
-        self.memory.oldest_pos().store_release(self.oldest);
-        write_barrier();
     }
 }

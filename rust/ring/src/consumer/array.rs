@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 
-//! Entries that all have the same length, as in the queues of streams.
+//! Entries whose length the compiler knows, with headers or without.
 
 use super::super::entry::Header;
 use super::super::{Error, Layout, Memory};
