@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Each thread on a processor of its own, and pauses between what they do: half of them of every length,
-//! half such that the two meet just where a wake-up could be lost.
+//! Each thread on a processor of its own, and pauses between what they do: some of every length, some
+//! such that the two meet just where a wake-up could be lost.
+
+use std::sync::atomic::{AtomicU64, Ordering::*};
 
 use crate::random::Random;
 
@@ -37,9 +39,27 @@ pub fn pause(random: &mut Random) {
     }
 }
 
-/// Whether the pauses around an entry are aimed. Both threads count entries.
-pub fn is_aimed(sequence: u64) -> bool {
-    sequence % 2 == 0
+/// How an entry is met. Both threads count entries, so that both know.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Meeting {
+    /// The pauses are aimed at the moment in which a wake-up could be lost.
+    Aimed,
+    /// Pauses of every length.
+    Random,
+    /// The sleeper looks until the entry is there, and does not sleep. A poll that ended has armed once
+    /// more: the waker takes that, and nobody is armed when an aimed meeting begins. Else no wake-up
+    /// could be lost in it.
+    Spun,
+}
+
+impl Meeting {
+    pub fn of(sequence: u64) -> Self {
+        match sequence % 3 {
+            0 => Self::Aimed,
+            1 => Self::Random,
+            _ => Self::Spun,
+        }
+    }
 }
 
 /// Turns of [`spend`] that the waker lets pass each time that is aimed: longer than a sleeper takes from
@@ -48,7 +68,7 @@ const LEAD: u64 = 5_000;
 
 /// The waker's pause.
 pub fn waker_pause(random: &mut Random, sequence: u64) {
-    if is_aimed(sequence) {
+    if Meeting::of(sequence) == Meeting::Aimed {
         spend(LEAD);
     } else {
         pause(random);
@@ -67,6 +87,9 @@ fn spend(turns: u64) {
 pub struct Aim {
     random: Random,
     turns: u64,
+    /// As the kernel counts them.
+    sent: u64,
+    /// Of those who slept, or were about to.
     wakeups: u64,
 }
 
@@ -75,22 +98,32 @@ impl Aim {
         Self {
             random: Random::new(seed),
             turns: 0,
+            sent: 0,
             wakeups: 0,
         }
     }
 
     /// Before the sleeper arms; `sequence` is the entry that it waits for.
     pub fn pause(&self, sequence: u64) {
-        if is_aimed(sequence) {
+        if Meeting::of(sequence) == Meeting::Aimed {
             spend(self.turns);
         }
     }
 
-    /// The entry has come, and so many wake-ups were sent in all.
-    pub fn learn(&mut self, sequence: u64, wakeups: u64) {
-        let woken = wakeups != self.wakeups;
-        self.wakeups = wakeups;
-        if is_aimed(sequence) {
+    /// The entry has come. The waker is through with so many, and the kernel has sent so many wake-ups.
+    pub fn learn(&mut self, sequence: u64, done: &AtomicU64, sent: &AtomicU64) {
+        let meeting = Meeting::of(sequence);
+        if meeting != Meeting::Random {
+            // The kernel counts after it has published.
+            spin_until(|| done.load(Acquire) > sequence);
+        }
+        let sent = sent.load(Relaxed);
+        let woken = sent != self.sent;
+        self.sent = sent;
+        if woken && meeting != Meeting::Spun {
+            self.wakeups += 1;
+        }
+        if meeting == Meeting::Aimed {
             let step = 1 + self.random.below(64);
             self.turns = if woken {
                 (self.turns + step).min(4 * LEAD)
@@ -98,5 +131,10 @@ impl Aim {
                 self.turns.saturating_sub(step)
             };
         }
+    }
+
+    /// How many entries the sleeper was woken for.
+    pub fn wakeups(&self) -> u64 {
+        self.wakeups
     }
 }

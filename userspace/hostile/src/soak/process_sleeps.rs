@@ -2,11 +2,11 @@
 
 //! The process sleeps, and the kernel wakes it: at the next entry, or when there is room again.
 
-use std::sync::atomic::{fence, AtomicBool, Ordering::*};
+use std::sync::atomic::{fence, AtomicBool, AtomicU64, Ordering::*};
 
 use libc::{EPOLLET, EPOLLIN, EPOLLOUT, EPOLL_CTL_ADD, POLLIN, POLLOUT};
 
-use super::pace::{pin, spin_until, waker_pause, Aim};
+use super::pace::{pin, spin_until, waker_pause, Aim, Meeting};
 use super::Progress;
 use crate::device::{occupied, sink, source, Ring, Session, INPUT, OUTPUT, PAGE, PRODUCER_WORDS};
 use crate::random::Random;
@@ -92,21 +92,20 @@ pub fn for_entries(progress: &Progress, wakeups: u64, means: Means) {
     let session = Session::new(source(PAGE, LEN as u32, 0));
     let ring = Ring::new(&session, OUTPUT).expect("the queue");
     let sleeper = Sleeper::new(&session, OUTPUT, means);
-    let stop = AtomicBool::new(false);
+    // Entries that the waker is through with.
+    let (stop, done) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
         scope.spawn(|| {
             pin(1);
             let mut random = Random::new(1);
-            let mut made = 0;
             while !stop.load(Relaxed) {
                 // The moment the consumer is done with the last one.
                 let empty =
                     || ring.consumer_pos().load(Acquire) == ring.producer_pos().load(Relaxed);
                 spin_until(|| empty() || stop.load(Relaxed));
-                waker_pause(&mut random, made);
-                let (done, result) = session.run(1, 0);
-                result.expect("IOSTREAM_IOC_RUN");
-                made += done;
+                waker_pause(&mut random, done.load(Relaxed));
+                session.run(1, 0).1.expect("IOSTREAM_IOC_RUN");
+                done.store(ring.producer_pos().load(Relaxed) / occupied(LEN), Release);
             }
         });
         let _stop = StopWhenDropped(&stop);
@@ -114,24 +113,28 @@ pub fn for_entries(progress: &Progress, wakeups: u64, means: Means) {
         let mut aim = Aim::new(5);
         let (mut pos, mut sequence) = (0_u64, 0);
         while progress.wakeups() < wakeups {
-            aim.pause(sequence);
-            sleeper.sleep(|| {
-                ring.consumer_wake().store(pos + 8, Relaxed);
-                fence(SeqCst);
-                ring.producer_pos().load(Acquire) != pos
-            });
+            let arrived = || ring.producer_pos().load(Acquire) != pos;
+            if Meeting::of(sequence) == Meeting::Spun {
+                spin_until(arrived);
+            } else {
+                aim.pause(sequence);
+                sleeper.sleep(|| {
+                    ring.consumer_wake().store(pos + 8, Relaxed);
+                    fence(SeqCst);
+                    arrived()
+                });
+            }
             // Edge-triggered: all there is, until the position that was seen last.
             while ring.producer_pos().load(Acquire) != pos {
                 assert_eq!(ring.data_word(pos).load(Relaxed), LEN, "the header");
                 record::check(&ring, pos, sequence, LEN);
-                // Counted by now, since nobody is woken before.
-                aim.learn(sequence, ring.info.word(WAKEUPS_SENT).load(Relaxed));
+                aim.learn(sequence, &done, ring.info.word(WAKEUPS_SENT));
                 sequence += 1;
                 pos += occupied(LEN);
                 ring.consumer_pos().store(pos, Release);
                 progress.entry();
             }
-            progress.set_wakeups(ring.info.word(WAKEUPS_SENT).load(Relaxed));
+            progress.set_wakeups(aim.wakeups());
         }
     });
 }
@@ -143,12 +146,12 @@ pub fn for_room(progress: &Progress, wakeups: u64, means: Means) {
     let [.., room] = PRODUCER_WORDS;
     ring.producer.word(room).store(ring.size, Release);
     let sleeper = Sleeper::new(&session, INPUT, means);
-    let stop = AtomicBool::new(false);
+    // Entries that the waker is through with.
+    let (stop, done) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
         scope.spawn(|| {
             pin(1);
             let mut random = Random::new(2);
-            let mut taken = 0;
             loop {
                 let waits =
                     || ring.producer_pos().load(Acquire) != ring.consumer_pos().load(Relaxed);
@@ -156,10 +159,10 @@ pub fn for_room(progress: &Progress, wakeups: u64, means: Means) {
                 if stop.load(Relaxed) {
                     break;
                 }
-                waker_pause(&mut random, taken);
-                let (done, result) = session.run(1, 0);
-                result.expect("IOSTREAM_IOC_RUN");
-                taken += done;
+                waker_pause(&mut random, done.load(Relaxed));
+                session.run(1, 0).1.expect("IOSTREAM_IOC_RUN");
+                // The end of a run takes what has come by then, too, and does not say so.
+                done.store(ring.consumer_pos().load(Relaxed) / occupied(LEN), Release);
             }
         });
         let _stop = StopWhenDropped(&stop);
@@ -170,20 +173,23 @@ pub fn for_room(progress: &Progress, wakeups: u64, means: Means) {
             record::make(&ring, pos, sequence, LEN);
             pos += occupied(LEN);
             ring.producer_pos().store(pos, Release);
+            let taken = || ring.consumer_pos().load(Acquire) == pos;
+            if Meeting::of(sequence) == Meeting::Spun {
+                spin_until(taken);
+            }
             aim.pause(sequence);
             // Edge-triggered and level alike may say so early: the position decides.
-            while ring.consumer_pos().load(Acquire) != pos {
+            while !taken() {
                 sleeper.sleep(|| {
                     ring.producer_wake().store(pos, Relaxed);
                     fence(SeqCst);
-                    ring.consumer_pos().load(Acquire) == pos
+                    taken()
                 });
             }
             progress.entry();
-            let sent = ring.info.word(WAKEUPS_SENT).load(Relaxed);
-            aim.learn(sequence, sent);
+            aim.learn(sequence, &done, ring.info.word(WAKEUPS_SENT));
             sequence += 1;
-            progress.set_wakeups(sent);
+            progress.set_wakeups(aim.wakeups());
         }
         // The last one was taken, so all were counted.
         let seen = session.endpoint().expect("endpoint");
