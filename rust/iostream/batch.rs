@@ -13,16 +13,18 @@ use crate::{
 
 /// Many entries, one publication. See [`Producer::batch`](crate::Producer::batch).
 ///
-/// `head` and `tally` are never passed by reference but to what is inlined, so that both can stay in
-/// registers.
+/// `memory`, `head` and `tally` are never passed by reference but to what is inlined, so that they can
+/// stay in registers.
 ///
 /// # Invariants
 ///
-/// `head` came from `producer`, and nothing was done with that since but by way of it.
+/// `memory` is that of `producer`. `head` came from `producer`, and nothing was done with that since but
+/// by way of it.
 pub struct Batch<'a> {
     queue: &'a Queue,
     producer: &'a mut ring::Producer<Mapped>,
     arm: Arm,
+    memory: Mapped,
     head: Head,
     /// Also of entries that are not published yet.
     tally: Tally,
@@ -37,10 +39,13 @@ impl<'a> Batch<'a> {
     ) -> Self {
         // INVARIANT: It is borrowed from now on.
         let head = producer.head();
+        // SAFETY: The batch is all that uses the producer, for as long as it is borrowed.
+        let memory = unsafe { producer.memory().alias() };
         Self {
             queue,
             producer,
             arm,
+            memory,
             head,
             tally: Tally::default(),
         }
@@ -75,7 +80,7 @@ impl<'a> Batch<'a> {
         // SAFETY: As in `enqueue`; the process can only read there, and the bytes were zeroed when
         // the queue was made.
         fill(unsafe {
-            let start = self.producer.memory().data_at(offset);
+            let start = self.memory.data_at(offset);
             core::slice::from_raw_parts_mut(start.as_ptr(), len)
         });
         Ok(())
@@ -90,7 +95,7 @@ impl<'a> Batch<'a> {
                 .unwrap_or(Error::Invalid));
         };
         // SAFETY: By the type's invariant.
-        let placed = unsafe { self.producer.place(&mut self.head, entry_bytes) };
+        let placed = unsafe { self.head.place(&self.memory, entry_bytes) };
         let offset = match placed {
             Some(offset) => offset,
             None => {

@@ -76,6 +76,17 @@ impl Mapped {
         }
     }
 
+    /// The same memory once more, for a loop that is to have the addresses in registers.
+    ///
+    /// # Safety
+    ///
+    /// It is used in the same role, by the same thread, and no longer than `self`.
+    #[inline(always)]
+    pub const unsafe fn alias(&self) -> Self {
+        // INVARIANT: That of `self`, which lives as long.
+        Self { ..*self }
+    }
+
     /// `iostream_producer.room_bytes`: the room at which poll reports a producer as writable.
     #[inline(always)]
     pub fn room_bytes(&self) -> &Word {

@@ -26,7 +26,7 @@ impl<M: Memory, const N: u32> Producer<M, Slots<N>> {
         let mut head = self.head();
         // SAFETY: There is room for `taken` bytes from where the producer is; this is the producer.
         unsafe { self.write(head.offset(), &bytes[..taken as usize]) };
-        head.skip(taken, self.geometry());
+        head.skip(taken);
         // SAFETY: It was this producer's a moment ago; what it went over was just written.
         unsafe { self.set_head(head) };
         Ok((taken / Slots::<N>::ALIGN) as usize)

@@ -16,7 +16,7 @@ fn place_all(producer: &mut Producer<Mem>, lens: &[u32]) -> usize {
     let (mut head, mut made) = (producer.head(), 0);
     for &len in lens {
         // SAFETY: The head came from this producer, which does nothing else meanwhile.
-        let Some(offset) = (unsafe { producer.place(&mut head, len) }) else {
+        let Some(offset) = (unsafe { head.place(producer.memory(), len) }) else {
             break;
         };
         let bytes = vec![made as u8; len as usize];
@@ -97,7 +97,7 @@ fn a_head_that_is_forgotten_changes_nothing() {
     let (_mem, mut producer, mut consumer) = pair_at(geometry(SIZE), 0);
     let mut head = producer.head();
     // SAFETY: As in `place_all`; that it is not set is allowed.
-    unsafe { producer.place(&mut head, 8) }.unwrap();
+    unsafe { head.place(producer.memory(), 8) }.unwrap();
     producer.publish();
     assert_eq!(drain_all(&mut consumer, 1), (vec![], None));
     producer.push(b"after").unwrap();

@@ -114,12 +114,12 @@ fn in_place_and_in_a_row() {
     let mut head = producer.head();
     for number in 0..4 {
         // SAFETY: It came from this producer, which does nothing else meanwhile.
-        let offset = unsafe { producer.place(&mut head, 16) }.unwrap();
+        let offset = unsafe { head.place(producer.memory(), 16) }.unwrap();
         // SAFETY: `place` made room for as many bytes there.
         unsafe { producer.write(offset, &item(number)) };
     }
     // SAFETY: As above.
-    assert_eq!(unsafe { producer.place(&mut head, 16) }, None, "full");
+    assert_eq!(unsafe { head.place(producer.memory(), 16) }, None, "full");
     // SAFETY: As above.
     unsafe { producer.set_head(head) };
     producer.publish();

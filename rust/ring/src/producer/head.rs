@@ -2,86 +2,92 @@
 
 //! Many entries in a row: the positions in registers.
 
+use core::marker::PhantomData;
+
 use super::super::entry::Header;
 use super::super::geometry::wrapped;
-use super::super::{Geometry, Layout, Memory};
+use super::super::{Framed, Layout, Memory};
 use super::Producer;
 
 /// Where a producer is, kept apart from it while it appends entries.
 ///
 /// What it appends, nobody sees before [`Producer::set_head`] and [`Producer::publish`].
 #[derive(Clone, Copy, Debug)]
-pub struct Head {
-    pos: u64,
+pub struct Head<L = Framed> {
     offset: usize,
+    /// Bytes up to `end`.
+    room: u64,
     /// The position up to which there is room, as far as is known.
     end: u64,
+    /// Bytes of the data.
+    size: usize,
+    layout: PhantomData<L>,
 }
 
-impl Head {
+impl<L: Layout> Head<L> {
+    /// Appends an entry of `len` bytes and tells where its bytes go; `None` if there is no room for
+    /// it as far as is known: then [`Producer::set_head`], reserve and commit.
+    ///
+    /// # Safety
+    ///
+    /// The head came from [`Producer::head`] of a producer of `memory`, with which nothing was reserved,
+    /// committed or published since but by way of the head.
+    #[inline(always)]
+    pub unsafe fn place<M: Memory>(&mut self, memory: &M, len: u32) -> Option<usize> {
+        let need = L::occupied(len);
+        if self.room < need {
+            return None;
+        }
+        let begin = self.offset;
+        if L::FIXED.is_none() {
+            // SAFETY: By the caller's promise `begin` is a multiple of 8 below `data_bytes`; the caller
+            // is the producer.
+            unsafe { memory.store_word(begin, Header::of(len).to_word()) };
+        }
+        self.skip(need);
+        Some(begin.wrapping_add(L::OVERHEAD as usize))
+    }
+
     /// The position of the next entry.
     #[inline(always)]
-    pub const fn pos(&self) -> u64 {
-        self.pos
+    pub fn pos(&self) -> u64 {
+        self.end.wrapping_sub(self.room)
     }
 
     /// Bytes up to which there is room, as far as is known.
     #[inline(always)]
-    pub(in super::super) const fn room(&self) -> u64 {
-        self.end.wrapping_sub(self.pos)
+    pub(in super::super) fn room(&self) -> u64 {
+        self.room
     }
 
     /// Where the next entry begins in the data.
     #[inline(always)]
-    pub(in super::super) const fn offset(&self) -> usize {
+    pub(in super::super) fn offset(&self) -> usize {
         self.offset
     }
 
     /// Goes over `bytes` that were appended, at most as many as there is room for.
     #[inline(always)]
-    pub(in super::super) fn skip(&mut self, bytes: u64, geometry: &Geometry) {
-        self.pos = self.pos.wrapping_add(bytes);
-        let size = geometry.data_bytes() as usize;
-        self.offset = wrapped(self.offset.wrapping_add(bytes as usize), size);
+    pub(in super::super) fn skip(&mut self, bytes: u64) {
+        self.room = self.room.wrapping_sub(bytes);
+        self.offset = wrapped(self.offset.wrapping_add(bytes as usize), self.size);
     }
 }
 
 impl<M: Memory, L: Layout> Producer<M, L> {
     /// Where the producer is.
     #[inline(always)]
-    pub fn head(&self) -> Head {
+    pub fn head(&self) -> Head<L> {
         Head {
-            pos: self.pos,
             offset: self.offset(),
+            room: self.end.wrapping_sub(self.pos),
             end: self.end,
+            size: self.geometry.data_bytes() as usize,
+            layout: PhantomData,
         }
     }
 
-    /// Appends an entry of `len` bytes and tells where its bytes go; `None` if there is no room for
-    /// it as far as is known: then [`Self::set_head`], reserve and commit.
-    ///
-    /// # Safety
-    ///
-    /// `head` came from [`Self::head`] of this producer, and nothing was reserved, committed or
-    /// published since but by way of it.
-    #[inline(always)]
-    pub unsafe fn place(&self, head: &mut Head, len: u32) -> Option<usize> {
-        let need = L::occupied(len);
-        if head.end.wrapping_sub(head.pos) < need {
-            return None;
-        }
-        let header = Header::of(len);
-        let begin = head.offset;
-        if L::FIXED.is_none() {
-            // SAFETY: By the caller's promise `offset` is a multiple of 8 below `data_bytes`; this is
-            // the producer.
-            unsafe { self.memory.store_word(begin, header.to_word()) };
-        }
-        head.skip(need, &self.geometry);
-        Some(begin.wrapping_add(L::OVERHEAD as usize))
-    }
-
-    /// Copies `bytes` to where [`Self::place`] or [`Self::reserve`] said.
+    /// Copies `bytes` to where [`Head::place`] or [`Self::reserve`] said.
     ///
     /// # Safety
     ///
@@ -96,11 +102,11 @@ impl<M: Memory, L: Layout> Producer<M, L> {
     ///
     /// # Safety
     ///
-    /// As for [`Self::place`].
+    /// As for [`Head::place`].
     #[inline(always)]
-    pub unsafe fn set_head(&mut self, head: Head) {
+    pub unsafe fn set_head(&mut self, head: Head<L>) {
         // INVARIANT: `place` moved both in step, and not past the room there was.
-        self.pos = head.pos;
-        self.lap = head.pos.wrapping_sub(head.offset as u64);
+        self.pos = head.pos();
+        self.lap = self.pos.wrapping_sub(head.offset as u64);
     }
 }

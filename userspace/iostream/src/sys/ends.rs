@@ -138,16 +138,19 @@ impl<L: Layout> ProducerEnd<L> {
                 Err(_) => break,
             }
             let (mut head, before) = (self.ring.head(), made);
+            // SAFETY: This loop is all that uses the ring meanwhile.
+            let memory = unsafe { self.ring.memory().alias() };
             while made < count {
                 // SAFETY: The head came from this ring, which does nothing else meanwhile.
-                let Some(offset) = (unsafe { self.ring.place(&mut head, len) }) else {
+                let placed = unsafe { head.place(&memory, len) };
+                let Some(offset) = placed else {
                     break;
                 };
                 // SAFETY: The ring made room for `len` bytes there, which the kernel neither writes
                 // nor looks at before they are published. The pages were zeroed. The slice is the
                 // only one, and `fill` cannot keep it.
                 let bytes = unsafe {
-                    let start = self.ring.memory().data_at(offset);
+                    let start = memory.data_at(offset);
                     std::slice::from_raw_parts_mut(start.as_ptr(), len as usize)
                 };
                 fill(bytes);
