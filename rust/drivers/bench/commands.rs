@@ -124,7 +124,10 @@ pub(crate) fn run(node: &BenchNode, text: &str) -> Result {
         "stamp" => {
             let mut producer = node.producer.lock();
             let producer = Option::as_mut(&mut producer).ok_or(ENXIO)?;
-            Ok(producer.enqueue(&now().to_ne_bytes())?)
+            let begun = now();
+            producer.enqueue(&begun.to_ne_bytes())?;
+            *node.output.lock() = Done::single(begun, now());
+            Ok(())
         }
         "eventfd" => {
             let fd = i32::try_from(words.number()?).map_err(|_| EINVAL)?;
@@ -135,8 +138,11 @@ pub(crate) fn run(node: &BenchNode, text: &str) -> Result {
             let eventfd = node.eventfd.lock();
             let eventfd = eventfd.as_ref().ok_or(ENXIO)?;
             let mut output = node.output.lock();
-            output.time_ns = now();
+            let begun = now();
+            // Whoever is woken asks when.
+            *output = Done::single(begun, begun);
             eventfd.signal();
+            *output = Done::single(begun, now());
             Ok(())
         }
         _ => Err(EINVAL),

@@ -18,10 +18,21 @@ use crate::{eventfd::EventFd, stream::StreamNode};
 pub(crate) struct Done {
     /// Entries that were moved.
     pub(crate) entries: u64,
-    /// The wrapping sum of their first words.
+    /// The wrapping sum of their first words; for a single entry, the nanoseconds that it took.
     pub(crate) sum: u64,
     /// Nanoseconds that it took; for a single entry, the time at which it was made.
     pub(crate) time_ns: u64,
+}
+
+impl Done {
+    /// A single entry, made at `begun`; the call returned at `ended`.
+    pub(crate) fn single(begun: u64, ended: u64) -> Self {
+        Self {
+            entries: 1,
+            sum: ended.wrapping_sub(begun),
+            time_ns: begun,
+        }
+    }
 }
 
 /// See the module.

@@ -7,6 +7,7 @@
 
 use std::cell::Cell;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -30,19 +31,41 @@ fn now() -> u64 {
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
-/// Has `publish` called `count` times on the one processor, and after each `wake`, which sleeps
-/// until it is woken on the other and returns when the entry was published and when it ran.
+/// Nanoseconds of each entry.
+#[derive(Clone, Debug, Default)]
+pub struct Times {
+    /// From before it is published until the sleeper runs.
+    pub latency: Vec<f64>,
+    /// Until the kernel's call that publishes and wakes returns: what of it lies with the publisher.
+    pub publishing: Vec<f64>,
+}
+
+impl Times {
+    pub fn extend(&mut self, more: Self) {
+        self.latency.extend(more.latency);
+        self.publishing.extend(more.publishing);
+    }
+}
+
+/// Wake-ups before those that count, each time: the first find their code and pages cold, which is another
+/// matter.
+const COLD: usize = 10;
+
+/// Has `publish` called `count` times on the one processor, which returns how long that took, and after
+/// each `wake`, which sleeps until it is woken on the other and returns when the entry was published and
+/// when it ran.
 fn measure(
     count: usize,
-    mut publish: impl FnMut() -> Result<()> + Send,
+    mut publish: impl FnMut() -> Result<u64> + Send,
     mut wake: impl FnMut() -> Result<(u64, u64)>,
-) -> Result<Vec<f64>> {
+) -> Result<Times> {
     let (sleeping, seen) = (AtomicU64::new(0), AtomicU64::new(0));
     pin_to(SLEEPER_CPU)?;
     std::thread::scope(|scope| {
-        let publisher = scope.spawn(|| -> Result<()> {
+        let publisher = scope.spawn(|| -> Result<Vec<f64>> {
             pin_to(PUBLISHER_CPU)?;
-            for number in 1..=count as u64 {
+            let mut publishing = Vec::with_capacity(count);
+            for number in 1..=(COLD + count) as u64 {
                 while sleeping.load(Ordering::Acquire) < number {
                     std::hint::spin_loop();
                 }
@@ -50,22 +73,25 @@ fn measure(
                 while begun.elapsed() < PAUSE {
                     std::hint::spin_loop();
                 }
-                publish()?;
+                publishing.push(publish()? as f64);
                 while seen.load(Ordering::Acquire) < number {
                     std::hint::spin_loop();
                 }
             }
-            Ok(())
+            Ok(publishing)
         });
-        let mut times = Vec::with_capacity(count);
-        for number in 1..=count as u64 {
+        let mut latency = Vec::with_capacity(count);
+        for number in 1..=(COLD + count) as u64 {
             sleeping.store(number, Ordering::Release);
             let (published, ran) = wake()?;
-            times.push(ran.saturating_sub(published) as f64);
+            latency.push(ran.saturating_sub(published) as f64);
             seen.store(number, Ordering::Release);
         }
-        publisher.join().map_err(|_| "the publisher panicked")??;
-        Ok(times)
+        let mut publishing = publisher.join().map_err(|_| "the publisher panicked")??;
+        Ok(Times {
+            latency: latency.split_off(COLD),
+            publishing: publishing.split_off(COLD),
+        })
     })
 }
 
@@ -89,67 +115,88 @@ fn sleep_in(epoll: impl AsFd) -> Result<()> {
     }
 }
 
+/// Has the driver do it, and asks how long that took.
+fn tell(command: &str) -> Result<u64> {
+    node::tell(command)?;
+    Ok(node::done()?.0.sum)
+}
+
+/// Measures so many wake-ups. What it needs is open already, and stays open.
+pub type Run = Box<dyn FnMut(usize) -> Result<Times>>;
+
 /// Ours: the entry holds the time at which the driver enqueued it.
-pub fn ours(count: usize) -> Result<Vec<f64>> {
+pub fn ours() -> Result<Run> {
     let session = node::open(4096, 0)?;
     let mut consumer = session.consumer()?;
     let epoll = epoll_of(session.as_fd())?;
-    measure(
-        count,
-        || node::tell("stamp"),
-        || {
-            sleep_in(&epoll)?;
-            let ran = now();
-            let entry = consumer.dequeue()?;
-            let published = entry.first_chunk::<8>().ok_or("a short entry")?;
-            Ok((u64::from_ne_bytes(*published), ran))
-        },
-    )
+    Ok(Box::new(move |count| {
+        measure(
+            count,
+            || tell("stamp"),
+            || {
+                sleep_in(&epoll)?;
+                let ran = now();
+                let entry = consumer.dequeue()?;
+                let published = entry.first_chunk::<8>().ok_or("a short entry")?;
+                Ok((u64::from_ne_bytes(*published), ran))
+            },
+        )
+    }))
 }
 
 /// A bare eventfd, signalled by the kernel, which keeps the time.
-pub fn bare_eventfd(count: usize) -> Result<Vec<f64>> {
+pub fn bare_eventfd() -> Result<Run> {
     let fd = eventfd(0, EventfdFlags::CLOEXEC)?;
     let epoll = epoll_of(fd.as_fd())?;
     node::tell(&format!("eventfd {}", fd.as_raw_fd()))?;
     let mut buffer = [0; 8];
-    measure(
-        count,
-        || node::tell("signal"),
-        || {
-            sleep_in(&epoll)?;
-            let ran = now();
-            rustix::io::read(&fd, &mut buffer)?;
-            let (output, _) = node::done()?;
-            Ok((output.time_ns, ran))
-        },
-    )
+    Ok(Box::new(move |count| {
+        measure(
+            count,
+            || tell("signal"),
+            || {
+                sleep_in(&epoll)?;
+                let ran = now();
+                rustix::io::read(&fd, &mut buffer)?;
+                let (output, _) = node::done()?;
+                Ok((output.time_ns, ran))
+            },
+        )
+    }))
 }
 
 /// A BPF ring buffer, with its default flags: the entry holds the time at which it was submitted.
-pub fn bpf(count: usize) -> Result<Vec<f64>> {
-    let bpf = Bpf::load(4096, 8)?;
+pub fn bpf() -> Result<Run> {
+    // The reader borrows it, and both are for the rest of the program's life.
+    let bpf: &'static Bpf = Box::leak(Box::new(Bpf::load(4096, 8)?));
     let (ring, program) = (bpf.map("ring")?, bpf.program("stamp")?);
-    let published = Cell::new(0);
+    let published = Rc::new(Cell::new(0));
     let mut builder = RingBufferBuilder::new();
-    builder.add(&ring, |entry| {
+    let found = published.clone();
+    builder.add(&ring, move |entry| {
         if let Some(time) = entry.first_chunk::<8>() {
-            published.set(u64::from_ne_bytes(*time));
+            found.set(u64::from_ne_bytes(*time));
         }
         0
     })?;
     let reader = builder.build()?;
-    // libbpf's own epoll, waited on here to take the time before the entry is looked at.
-    // SAFETY: The reader has the descriptor open, and outlives the borrow.
-    let epoll = unsafe { BorrowedFd::borrow_raw(reader.epoll_fd()) };
-    measure(
-        count,
-        || program.run(&mut Work::default()),
-        || {
-            sleep_in(epoll)?;
-            let ran = now();
-            reader.consume()?;
-            Ok((published.get(), ran))
-        },
-    )
+    Ok(Box::new(move |count| {
+        // libbpf's own epoll, waited on here to take the time before the entry is looked at.
+        // SAFETY: The reader has the descriptor open, and outlives the borrow.
+        let epoll = unsafe { BorrowedFd::borrow_raw(reader.epoll_fd()) };
+        measure(
+            count,
+            || {
+                let mut work = Work::default();
+                program.run(&mut work)?;
+                Ok(work.sum)
+            },
+            || {
+                sleep_in(epoll)?;
+                let ran = now();
+                reader.consume()?;
+                Ok((published.get(), ran))
+            },
+        )
+    }))
 }

@@ -20,6 +20,7 @@ mod uring;
 use iostream_bench::{
     comparison, median, quantile, Contender, Harness, Record, Result, Samples, Side, Sized,
 };
+use latency::Times;
 use output::{Flow, Reader};
 
 fn main() -> Result<()> {
@@ -194,30 +195,30 @@ fn sleepers(harness: &Harness) -> Result<()> {
     if !harness.wants("G-8") {
         return Ok(());
     }
-    type Run = fn(usize) -> Result<Vec<f64>>;
-    let contenders: [(_, Run); 3] = [
-        ("iostream", latency::ours),
-        ("eventfd", latency::bare_eventfd),
-        ("BPF", latency::bpf),
+    let mut contenders = [
+        ("iostream", latency::ours()?),
+        ("eventfd", latency::bare_eventfd()?),
+        ("BPF", latency::bpf()?),
     ];
     let mut all = [const { Vec::new() }; 3];
-    let mut quantiles = [const { [const { Vec::new() }; 2] }; 3];
-    for (_, run) in contenders {
+    let mut quantiles = [const { [const { Vec::new() }; 3] }; 3];
+    for (_, run) in &mut contenders {
         harness.say("G-8 warm-up");
         run(WAKEUPS / 10)?;
     }
     for pair in 0..harness.pairs() {
         harness.say(&format!("G-8 pair {} of {}", pair + 1, harness.pairs()));
-        let mut pooled = [const { Vec::new() }; 3];
+        let mut pooled: [Times; 3] = Default::default();
         for _ in 0..TURNS {
-            for (i, (_, run)) in contenders.iter().enumerate() {
+            for (i, (_, run)) in contenders.iter_mut().enumerate() {
                 pooled[i].extend(run(WAKEUPS / TURNS)?);
             }
         }
         for (i, times) in pooled.into_iter().enumerate() {
-            quantiles[i][0].push(quantile(&times, 0.5));
-            quantiles[i][1].push(quantile(&times, 0.99));
-            all[i].extend(times);
+            quantiles[i][0].push(quantile(&times.latency, 0.5));
+            quantiles[i][1].push(quantile(&times.latency, 0.99));
+            quantiles[i][2].push(quantile(&times.publishing, 0.5));
+            all[i].extend(times.latency);
         }
     }
     let side = |i: usize, at: usize| Side {
@@ -231,8 +232,10 @@ fn sleepers(harness: &Harness) -> Result<()> {
     for (variant, peer, at) in [
         ("eventfd, p50", 1, 0),
         ("eventfd, p99", 1, 1),
+        ("eventfd, p50 of the publisher's part", 1, 2),
         ("BPF, p50", 2, 0),
         ("BPF, p99", 2, 1),
+        ("BPF, p50 of the publisher's part", 2, 2),
     ] {
         comparison("G-8", variant, name, "ns", (side(0, at), side(peer, at))).print();
     }

@@ -2,9 +2,11 @@
 
 //! Ours: the node of iostream_bench.ko, and the file through which it is told what to do.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use iostream::Session;
 use iostream_bench::Result;
@@ -19,16 +21,30 @@ pub struct Done {
     pub time_ns: u64,
 }
 
+/// The file, which stays open: to open and close it each time leaves work behind that runs later, on
+/// whichever processor, in the middle of what is measured.
+fn control() -> Result<&'static File> {
+    static OPEN: OnceLock<File> = OnceLock::new();
+    if let Some(file) = OPEN.get() {
+        return Ok(file);
+    }
+    let file = OpenOptions::new().read(true).write(true).open(CONTROL)?;
+    Ok(OPEN.get_or_init(|| file))
+}
+
 /// Does a command, in the kernel, in this thread.
 pub fn tell(command: &str) -> Result<()> {
-    let mut file = OpenOptions::new().write(true).open(CONTROL)?;
-    file.write_all(command.as_bytes())
+    // Where in the file is all the same.
+    control()?
+        .write_all(command.as_bytes())
         .map_err(|error| format!("{command}: {error}").into())
 }
 
 /// What was done: of the output queue, of the input queue.
 pub fn done() -> Result<(Done, Done)> {
-    let text = std::fs::read_to_string(CONTROL)?;
+    let mut text = [0; 256];
+    let len = control()?.read_at(&mut text, 0)?;
+    let text = std::str::from_utf8(&text[..len])?;
     let mut numbers = text.split_ascii_whitespace().map(str::parse::<u64>);
     let mut next = || -> Result<u64> {
         let number = numbers.next().ok_or("the control file is too short")?;
