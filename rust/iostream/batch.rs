@@ -132,8 +132,8 @@ impl<'a> Batch<'a> {
         if self.head.pos() == self.producer.published_pos() {
             return;
         }
-        self.settle();
-        self.queue.show_produced(self.producer);
+        // SAFETY: By the type's invariant.
+        unsafe { self.queue.show_head(self.producer, self.head) };
         match self.queue.find_sleeper(self.producer) {
             Sleeper::None => self.tally.suppressed = self.tally.suppressed.wrapping_add(1),
             found => {

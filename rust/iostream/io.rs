@@ -206,7 +206,6 @@ fn put(queue: &Queue, bytes: &[u8]) -> Result<bool> {
     let resumed = unsafe { ring::Producer::resume(queue.region().mapped(), *queue.geometry()) };
     let mut producer = resumed.map_err(Error::from)?;
     // If it is full, the driver was told of what is in it, or is told then.
-    producer.push(bytes).map_err(Error::from)?;
-    producer.publish();
+    producer.push_and_publish(bytes).map_err(Error::from)?;
     Ok(producer.must_wake())
 }

@@ -66,6 +66,23 @@ impl Queue {
         producer.publish();
     }
 
+    /// As [`Self::show_produced`], with what was appended at `head`.
+    ///
+    /// # Safety
+    ///
+    /// As for [`ring::Producer::set_head`].
+    #[inline(always)]
+    pub(crate) unsafe fn show_head<L: Layout>(
+        &self,
+        producer: &mut ring::Producer<Mapped, L>,
+        head: ring::Head<L>,
+    ) {
+        // ORDERING: as there (litmus: poll-positions, poll-moment).
+        self.kernel_pos.store(head.pos(), Release);
+        // SAFETY: The caller's promise.
+        unsafe { producer.publish_head(head) };
+    }
+
     /// Counts what the producing end has published.
     #[inline(always)]
     pub(crate) fn count_produced<L: Layout>(

@@ -80,9 +80,8 @@ impl<'a> ClientEnds<'a> {
 
     /// Takes what [`Self::peek`] found.
     pub(super) fn release(&mut self) {
-        self.consumer.release();
         // The driver never waits for this: its queue has room for every buffer.
-        self.consumer.publish();
+        self.consumer.release_and_publish();
     }
 
     /// Passes a buffer to the driver.
@@ -91,8 +90,7 @@ impl<'a> ClientEnds<'a> {
     ///
     /// [`Error::Full`], [`Error::Corrupt`]: a process had the ends before, and made a mess.
     pub(super) fn send(&mut self, descriptor: &Descriptor) -> Result<(), Error> {
-        self.producer.push(&descriptor.to_bytes())?;
-        self.producer.publish();
+        self.producer.push_and_publish(&descriptor.to_bytes())?;
         self.wake |= self.producer.must_wake();
         Ok(())
     }

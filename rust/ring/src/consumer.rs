@@ -33,9 +33,9 @@ pub struct Consumer<M, L = Framed> {
     lap: u64,
     /// The producer's position when last looked at; it may be further by now.
     peer: u64,
-    /// What `consumer_pos` says in shared memory.
-    published: u64,
-    /// `published` when `must_wake` last looked.
+    /// Bytes before `pos` that `consumer_pos` in shared memory does not cover; see [`Producer`].
+    unpublished: u64,
+    /// The published position when `must_wake` last looked.
     looked: u64,
     current: Option<Entry>,
     /// The peer's position that was last found impossible.
@@ -87,7 +87,7 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
             pos: 0,
             lap: 0,
             peer: 0,
-            published: 0,
+            unpublished: 0,
             looked: 0,
             current: None,
             bad_pos: None,
@@ -118,7 +118,6 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
         let offset = pos.checked_rem(geometry.data_bytes()).unwrap_or(0);
         consumer.lap = pos.wrapping_sub(offset);
         consumer.peer = pos;
-        consumer.published = pos;
         consumer.refresh()?;
         // The previous consumer may have died between publishing and waking: the producer may
         // sleep at any position after the one that its own implies. One wake-up too many does no
@@ -196,19 +195,32 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
     /// The producer learns of it at the next [`Self::publish`]; until then it does not write there.
     #[inline(always)]
     pub fn release(&mut self) -> bool {
-        if L::FIXED.is_some() {
-            let known = self.pos != self.peer;
-            if known {
-                self.advance(L::ALIGN);
-            }
-            return known;
+        let found = self.take_current();
+        if let Some(occupied) = found {
+            self.advance(occupied);
         }
-        let Some(entry) = self.current.take() else {
-            return false;
-        };
+        found.is_some()
+    }
+
+    /// [`Self::release`] and [`Self::publish`]: the producer may have the room at once.
+    #[inline(always)]
+    pub fn release_and_publish(&mut self) -> bool {
+        let found = self.take_current();
+        match found {
+            Some(occupied) => self.advance_and_publish(occupied),
+            None => self.publish(),
+        }
+        found.is_some()
+    }
+
+    /// Bytes of the entry that is to be given up.
+    #[inline(always)]
+    fn take_current(&mut self) -> Option<u64> {
+        if L::FIXED.is_some() {
+            return (self.pos != self.peer).then_some(L::ALIGN);
+        }
         // INVARIANT: `peek` checked the entry.
-        self.advance(L::occupied(entry.header.len));
-        true
+        Some(L::occupied(self.current.take()?.header.len))
     }
 
     /// Bytes before `peer` that were not released.
@@ -234,6 +246,27 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
             self.lap = self.lap.wrapping_add(size as u64);
         }
         self.pos = self.pos.wrapping_add(occupied);
+        self.unpublished = self.unpublished.wrapping_add(occupied);
+    }
+
+    /// [`Self::advance`] and [`Self::publish`]. The position is stored here after it was in shared memory: the
+    /// compiler takes that store for one that may change `self`, and would have each turn of a loop wait
+    /// for the load of what the last one stored.
+    #[inline(always)]
+    pub(super) fn advance_and_publish(&mut self, occupied: u64) {
+        let size = self.geometry.data_bytes() as usize;
+        let (next, offset) = (self.pos.wrapping_add(occupied), self.offset());
+        if self.unpublished != 0 {
+            self.unpublished = 0;
+        }
+        // ORDERING: as in `publish` (litmus: reuse, wrap).
+        self.memory.consumer_pos().store_release(next);
+        // INVARIANT: As in `advance`.
+        if offset.wrapping_add(occupied as usize) >= size {
+            once_a_lap();
+            self.lap = self.lap.wrapping_add(size as u64);
+        }
+        self.pos = next;
     }
 
     /// Copies the next entry to the front of `buffer`, releases it, and returns it.
@@ -264,7 +297,7 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
     #[inline(always)]
     pub fn publish(&mut self) {
         let pos = self.pos;
-        self.published = pos;
+        self.unpublished = 0;
         // ORDERING: pairs with the acquire load in `Producer::refresh`: all reads of the entries
         // come before the position that frees them (litmus: reuse, wrap).
         self.memory.consumer_pos().store_release(pos);
@@ -289,8 +322,8 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
     pub fn crossed_armed(&mut self) -> bool {
         let wake = self.memory.producer_wake_pos().load_relaxed();
         let old = self.looked;
-        self.looked = self.published;
-        crossed(wake, old, self.published)
+        self.looked = self.published_pos();
+        crossed(wake, old, self.looked)
     }
 
     /// Asks to be woken when the next entry is published; looks once more.
@@ -357,7 +390,7 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
     /// Whether the producer waits for room that was not published yet. Look after a full barrier.
     fn producer_waits(&self) -> bool {
         let wake = self.memory.producer_wake_pos().load_relaxed();
-        let ahead = wake.wrapping_sub(self.published);
+        let ahead = wake.wrapping_sub(self.published_pos());
         ahead != 0 && ahead <= self.geometry.data_bytes()
     }
 
@@ -380,7 +413,7 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
     /// The position before which everything was released and published.
     #[inline(always)]
     pub const fn published_pos(&self) -> u64 {
-        self.published
+        self.pos.wrapping_sub(self.unpublished)
     }
 
     /// Times the producer's position or a header was found impossible.
@@ -392,7 +425,7 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
     /// was released since and is not published.
     #[inline(always)]
     pub const fn known_bytes(&self) -> u64 {
-        self.peer.wrapping_sub(self.published)
+        self.peer.wrapping_sub(self.published_pos())
     }
 
     /// Loads the producer's position once, checks it, keeps and returns it.
@@ -404,7 +437,7 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
         let size = self.geometry.data_bytes();
         // It moves forward only, in whole words, and never a full lap ahead of what was released
         // and published.
-        let limit = self.published.wrapping_add(size);
+        let limit = self.published_pos().wrapping_add(size);
         let known = self.peer;
         if peer % L::ALIGN != 0 || peer.wrapping_sub(known) > limit.wrapping_sub(known) {
             return Err(found_corrupt(&mut self.bad_pos, &mut self.corrupt, peer));

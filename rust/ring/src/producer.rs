@@ -4,6 +4,7 @@
 
 mod head;
 mod overwriting;
+mod push;
 
 use core::marker::PhantomData;
 
@@ -25,7 +26,7 @@ pub use head::Head;
 /// - In overwriting mode `oldest` takes the place of `peer`.
 /// - `end` is at most `data_bytes` after that position, and `pos` while `lost` is not 0: entries up to
 ///   there fit, and have nothing else to say.
-/// - `published <= pos`: entries in between are committed and not yet shown.
+/// - The `unpublished` bytes before `pos` are entries that are committed and not yet shown.
 pub struct Producer<M, L = Framed> {
     memory: M,
     layout: PhantomData<L>,
@@ -40,9 +41,10 @@ pub struct Producer<M, L = Framed> {
     peer: u64,
     /// The position up to which entries are appended without further thought.
     end: u64,
-    /// What `producer_pos` says in shared memory.
-    published: u64,
-    /// `published` when `must_wake` last looked.
+    /// Bytes before `pos` that `producer_pos` in shared memory does not cover. Kept instead of that
+    /// position, so that who publishes each entry has nothing to store here.
+    unpublished: u64,
+    /// The published position when `must_wake` last looked.
     looked: u64,
     /// The armed position at which a full ring last woke the consumer.
     woken_full: u64,
@@ -110,7 +112,7 @@ impl<M: Memory, L: Layout> Producer<M, L> {
             lap: 0,
             peer: 0,
             end: geometry.data_bytes(),
-            published: 0,
+            unpublished: 0,
             looked: 0,
             woken_full: 0,
             oldest: 0,
@@ -151,7 +153,6 @@ impl<M: Memory, L: Layout> Producer<M, L> {
         producer.lap = pos.wrapping_sub(offset);
         producer.peer = peer;
         producer.end = peer.wrapping_add(geometry.data_bytes());
-        producer.published = pos;
         // The previous producer may have died between publishing and waking: the consumer may
         // sleep at any position after its own. One wake-up too many does no harm.
         producer.looked = peer;
@@ -218,11 +219,24 @@ impl<M: Memory, L: Layout> Producer<M, L> {
     #[inline(always)]
     fn append(&mut self, pos: u64, offset: usize, len: u32, header: u64) {
         let need = L::occupied(len);
+        self.write_header(offset, header);
+        self.pos = pos.wrapping_add(need);
+        self.unpublished = self.unpublished.wrapping_add(need);
+        self.advance(offset, need);
+    }
+
+    /// The header of an entry at `offset`, which is this side's own.
+    #[inline(always)]
+    fn write_header(&self, offset: usize, header: u64) {
         if L::FIXED.is_none() {
             // SAFETY: `offset` is a multiple of 8 below `data_bytes`; this is the producer.
             unsafe { self.memory.store_word(offset, header) };
         }
-        self.pos = pos.wrapping_add(need);
+    }
+
+    /// The next entry may be in the next lap.
+    #[inline(always)]
+    fn advance(&mut self, offset: usize, need: u64) {
         let size = self.geometry.data_bytes() as usize;
         // INVARIANT: `need <= data_bytes`.
         if offset.wrapping_add(need as usize) >= size {
@@ -231,40 +245,11 @@ impl<M: Memory, L: Layout> Producer<M, L> {
         }
     }
 
-    /// Appends a copy of `bytes`. The consumer sees it after the next [`Self::publish`].
-    ///
-    /// # Errors
-    ///
-    /// As [`Self::reserve`].
-    #[inline(always)]
-    pub fn push(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        let Ok(len) = u32::try_from(bytes.len()) else {
-            return Err(Error::TooLarge {
-                max: L::max_entry_bytes(&self.geometry),
-            });
-        };
-        let need = L::occupied(len);
-        let (pos, offset) = (self.pos, self.offset());
-        let header = if self.end.wrapping_sub(pos) >= need {
-            Header::of(len).to_word()
-        } else {
-            self.make_room(need)?;
-            self.unusual_header(len)?
-        };
-        let begin = offset.wrapping_add(L::OVERHEAD as usize);
-        // SAFETY: By the type's invariant `pos` and the ring's size are multiples of 8.
-        unsafe { core::hint::assert_unchecked(begin % 8 == 0) };
-        // SAFETY: There is room for `len` bytes at `begin`; this is the producer.
-        unsafe { self.memory.write(begin, bytes.as_ptr(), bytes.len()) };
-        self.append(pos, offset, len, header);
-        Ok(())
-    }
-
     /// Shows the consumer all that was committed.
     #[inline(always)]
     pub fn publish(&mut self) {
         let pos = self.pos;
-        self.published = pos;
+        self.unpublished = 0;
         // ORDERING: pairs with the acquire load in `Consumer::refresh`: headers and bytes before
         // the position that covers them (litmus: publish, variable-length).
         self.memory.producer_pos().store_release(pos);
@@ -286,8 +271,8 @@ impl<M: Memory, L: Layout> Producer<M, L> {
     pub fn crossed_armed(&mut self) -> bool {
         let wake = self.memory.consumer_wake_pos().load_relaxed();
         let old = self.looked;
-        self.looked = self.published;
-        crossed(wake, old, self.published)
+        self.looked = self.published_pos();
+        crossed(wake, old, self.looked)
     }
 
     /// As [`Self::must_wake`], after an enqueue that found the ring full: also true if the
@@ -295,7 +280,7 @@ impl<M: Memory, L: Layout> Producer<M, L> {
     pub fn must_wake_full(&mut self) -> bool {
         let crossed = self.must_wake();
         let wake = self.memory.consumer_wake_pos().load_relaxed();
-        let ahead = wake.wrapping_sub(self.published);
+        let ahead = wake.wrapping_sub(self.published_pos());
         // Each armed position is answered once, or a producer that tries again and again would
         // wake the consumer as often.
         if crossed || ahead == 0 || ahead > self.geometry.data_bytes() || wake == self.woken_full {
@@ -361,7 +346,7 @@ impl<M: Memory, L: Layout> Producer<M, L> {
     /// The position after the last published entry.
     #[inline(always)]
     pub const fn published_pos(&self) -> u64 {
-        self.published
+        self.pos.wrapping_sub(self.unpublished)
     }
 
     /// Times the consumer's position was found impossible.
@@ -400,7 +385,7 @@ impl<M: Memory, L: Layout> Producer<M, L> {
     /// Bytes that were published and are not known to be released: at least as many as are there.
     #[inline(always)]
     fn known_bytes(&self) -> u64 {
-        self.published.wrapping_sub(self.floor())
+        self.published_pos().wrapping_sub(self.floor())
     }
 
     /// Sets `end` by what is known.
@@ -472,7 +457,7 @@ impl<M: Memory, L: Layout> Producer<M, L> {
         let peer = self.memory.consumer_pos().load_acquire();
         // It moves forward only, in whole words, and never past what was published.
         if peer % L::ALIGN != 0
-            || peer.wrapping_sub(self.peer) > self.published.wrapping_sub(self.peer)
+            || peer.wrapping_sub(self.peer) > self.published_pos().wrapping_sub(self.peer)
         {
             if self.bad != Some(peer) {
                 self.bad = Some(peer);

@@ -41,6 +41,53 @@ fn pass(words: usize, count: u64, batch: u64, weak: Option<(Which, Weak)>) {
     });
 }
 
+/// As [`pass`], each entry published with the same call that appends it, and its room with the one that
+/// takes it: a copy of it, or `in_place`.
+fn pass_at_once(words: usize, count: u64, in_place: bool) {
+    model(4, move || {
+        let (mut producer, mut consumer) = pair(words, None);
+        let other = thread::spawn(move || {
+            for i in 1..=count {
+                while let Err(error) = producer.push_and_publish(&i.to_ne_bytes()) {
+                    assert_eq!(error, Error::Full);
+                    thread::yield_now();
+                }
+            }
+            assert_eq!(producer.corrupt_events(), 0);
+        });
+        for i in 1..=count {
+            let array = loop {
+                let found = match in_place {
+                    true => consumer.peek_array(),
+                    false => consumer.pop_array_and_publish(),
+                };
+                match found {
+                    Ok(array) => break array,
+                    Err(error) => assert_eq!(error, Error::Empty),
+                }
+                thread::yield_now();
+            };
+            if in_place {
+                assert!(consumer.release_and_publish());
+            }
+            assert_eq!(u64::from_ne_bytes(array), i);
+        }
+        assert_eq!(consumer.corrupt_events(), 0);
+        other.join().unwrap();
+    });
+}
+
+#[test]
+fn at_once_entries_arrive_whole_and_in_order() {
+    pass_at_once(6, 3, false);
+}
+
+#[test]
+fn at_once_a_slot_is_reused_only_when_free() {
+    pass_at_once(2, 3, false);
+    pass_at_once(2, 3, true);
+}
+
 #[test]
 fn entries_arrive_whole_and_in_order() {
     pass(6, 3, 1, None);

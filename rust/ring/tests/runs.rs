@@ -156,3 +156,46 @@ fn a_bad_position_ends_a_run() {
     mem.set(Which::ProducerPos, 16);
     assert_eq!(drain_all(&mut consumer, 9).0.len(), 1);
 }
+
+#[test]
+fn what_a_run_appended_is_published_afterwards() {
+    let (mem, mut producer, _) = pair_at(geometry(SIZE), 8);
+    assert_eq!(place_all(&mut producer, &[8, 8]), 2);
+    assert_eq!(
+        (producer.committed_pos(), producer.published_pos()),
+        (40, 8)
+    );
+    producer.publish();
+    assert_eq!(producer.published_pos(), 40);
+
+    // At once.
+    let mut head = producer.head();
+    // SAFETY: The head came from this producer, which does nothing else meanwhile.
+    unsafe {
+        head.place(producer.memory(), 8).unwrap();
+        producer.publish_head(head);
+    }
+    assert_eq!(
+        (producer.committed_pos(), producer.published_pos()),
+        (56, 56)
+    );
+    assert_eq!(mem.get(Which::ProducerPos), 56);
+    // And into the next lap.
+    assert_eq!(place_all(&mut producer, &[8]), 1);
+    assert_eq!(
+        (producer.committed_pos(), producer.published_pos()),
+        (72, 56)
+    );
+}
+
+#[test]
+fn what_a_run_took_is_published_afterwards() {
+    let (mem, mut producer, mut consumer) = pair_at(geometry(SIZE), 8);
+    assert_eq!(place_all(&mut producer, &[8, 8]), 2);
+    producer.publish();
+    assert_eq!(drain_all(&mut consumer, 9).0.len(), 2);
+    assert_eq!((consumer.released_pos(), consumer.published_pos()), (40, 8));
+    consumer.publish();
+    assert_eq!(consumer.published_pos(), 40);
+    assert_eq!(mem.get(Which::ConsumerPos), 40);
+}

@@ -15,6 +15,28 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
     /// [`Error::Empty`]; [`Error::TooSmall`]: it has another length, and stays; [`Error::Corrupt`].
     #[inline(always)]
     pub fn pop_array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
+        let array = self.look_array()?;
+        // INVARIANT: It was just found to end at or before `peer`.
+        self.advance(L::occupied(N as u32));
+        Ok(array)
+    }
+
+    /// [`Self::pop_array`] and [`Self::publish`]: the producer may have the room at once.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::pop_array`].
+    #[inline(always)]
+    pub fn pop_array_and_publish<const N: usize>(&mut self) -> Result<[u8; N], Error> {
+        let array = self.look_array()?;
+        // INVARIANT: It was just found to end at or before `peer`.
+        self.advance_and_publish(L::occupied(N as u32));
+        Ok(array)
+    }
+
+    /// A copy of the next entry, which is to be gone over.
+    #[inline(always)]
+    fn look_array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
         const {
             assert!(match L::FIXED {
                 Some(len) => len as usize == N,
@@ -36,21 +58,18 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
             // SAFETY: `offset` is a multiple of 8 below `data_bytes`.
             let word = unsafe { self.memory.load_word(offset) };
             if known < L::occupied(N as u32) || word != Header::of(N as u32).to_word() {
-                return self.pop_other();
+                return self.look_other();
             }
             self.current = None;
         }
-        let array = self.read_array(offset.wrapping_add(L::OVERHEAD as usize));
-        // INVARIANT: It was just found to end at or before `peer`.
-        self.advance(L::occupied(N as u32));
-        Ok(array)
+        Ok(self.read_array(offset.wrapping_add(L::OVERHEAD as usize)))
     }
 
     /// Whatever is not an entry of `N` bytes and nothing else to say.
     #[cold]
-    fn pop_other<const N: usize>(&mut self) -> Result<[u8; N], Error> {
+    fn look_other<const N: usize>(&mut self) -> Result<[u8; N], Error> {
         let array = self.peek_array()?;
-        self.release();
+        self.current = None;
         Ok(array)
     }
 

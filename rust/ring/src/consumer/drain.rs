@@ -98,6 +98,7 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
             bytes = bytes.wrapping_add(u64::from(entry.header.len));
         }
         let pos = peer.wrapping_sub(left);
+        self.unpublished = self.unpublished.wrapping_add(pos.wrapping_sub(self.pos));
         (self.pos, self.lap) = (pos, pos.wrapping_sub(offset as u64));
         (drained.entries, drained.bytes) = (max - wanted, bytes);
         more

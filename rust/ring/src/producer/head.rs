@@ -98,6 +98,19 @@ impl<M: Memory, L: Layout> Producer<M, L> {
         unsafe { self.memory.write(offset, bytes.as_ptr(), bytes.len()) };
     }
 
+    /// [`Self::set_head`] and [`Self::publish`].
+    ///
+    /// # Safety
+    ///
+    /// As for [`Head::place`].
+    #[inline(always)]
+    pub unsafe fn publish_head(&mut self, head: Head<L>) {
+        // INVARIANT: As in `set_head`.
+        self.pos = head.pos();
+        self.lap = self.pos.wrapping_sub(head.offset as u64);
+        self.publish();
+    }
+
     /// Commits what was appended at `head`.
     ///
     /// # Safety
@@ -106,7 +119,9 @@ impl<M: Memory, L: Layout> Producer<M, L> {
     #[inline(always)]
     pub unsafe fn set_head(&mut self, head: Head<L>) {
         // INVARIANT: `place` moved both in step, and not past the room there was.
-        self.pos = head.pos();
+        let pos = head.pos();
+        self.unpublished = self.unpublished.wrapping_add(pos.wrapping_sub(self.pos));
+        self.pos = pos;
         self.lap = self.pos.wrapping_sub(head.offset as u64);
     }
 }

@@ -18,7 +18,7 @@ impl<M: Memory, L: Layout> Producer<M, L> {
     pub(super) fn give_up_oldest(&mut self, need: u64) {
         let size = self.geometry.data_bytes();
         while self.known_room() < need {
-            if self.oldest == self.published {
+            if self.oldest == self.published_pos() {
                 // What was committed and never shown is given up like the rest, in order.
                 self.publish();
             }
