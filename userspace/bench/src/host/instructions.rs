@@ -25,10 +25,9 @@ extern "C" fn bench_count_queue(count: u64) {
     // SAFETY: Once for this memory, which outlives both.
     let (mut producer, mut consumer) = unsafe { memory.ends::<Slots<8>>() };
     for item in 0..count {
-        producer.push(&black_box(item).to_ne_bytes()).expect("room");
-        producer.publish();
-        let item = consumer.pop_array().expect("an item");
-        consumer.publish();
+        let bytes = black_box(item).to_ne_bytes();
+        producer.push_and_publish(&bytes).expect("room");
+        let item = consumer.pop_array_and_publish().expect("an item");
         black_box(u64::from_ne_bytes(item));
     }
 }

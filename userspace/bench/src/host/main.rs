@@ -38,7 +38,7 @@ fn main() -> Result<()> {
 }
 
 /// Iterations a second.
-fn rate(engine: &RefCell<Engine>, run: fn(u64) -> Duration) -> Result<f64> {
+fn rate(engine: &RefCell<Engine>, run: impl Fn(u64) -> Duration) -> Result<f64> {
     Ok(1e9 / engine.borrow_mut().ns_per_iteration(run)?)
 }
 
@@ -46,35 +46,45 @@ fn threads(harness: &Harness, engine: &RefCell<Engine>) -> Result<()> {
     if !harness.wants("N-1") {
         return Ok(());
     }
-    type Run = fn(u64) -> Duration;
-    let best = |variant, peers: &[(&'static str, Run)]| {
-        peers.iter().fold(
-            Contender::peer(variant, "best crate"),
-            |best, (name, run)| {
-                let run = *run;
-                best.at(*name, move || rate(engine, run))
-            },
-        )
+    type Run = fn(u64, u32) -> Duration;
+    /// Pauses of the processor between two looks of who waits: one, or so many that the other side is left
+    /// alone with its cache lines meanwhile. Which is faster depends on the contender.
+    const PAUSES: [u32; 2] = [1, 64];
+    let best = |contender: Contender<'static>, ways: &[(&'static str, Run)]| {
+        let mut best = contender;
+        for &(name, run) in ways {
+            for pauses in PAUSES {
+                let settings = format!("{name}, {pauses} pauses between two looks");
+                best = best.at(settings, move || rate(engine, |count| run(count, pauses)));
+            }
+        }
+        best
     };
     let name = "8-byte items, thread to thread";
-    let ours = Contender::ours("one at a time", || rate(engine, threads::queue));
-    let peers: [(_, Run); 3] = [
-        ("rtrb", threads::rtrb),
-        ("ringbuf", threads::ringbuf),
-        ("crossbeam ArrayQueue", threads::crossbeam),
-    ];
-    let peer = best("one at a time", &peers);
-    let wide = best(
-        "one at a time, the peer's of 16 bytes",
-        &[("rtrb", threads::rtrb_wide)],
+    let ours = best(
+        Contender::peer("", "iostream"),
+        &[("entries of one length", threads::queue)],
     );
-    harness.compare("N-1", name, "items/s", ours, vec![peer, wide])?;
-    let ours = Contender::ours("batches of 500", || rate(engine, threads::queue_batched));
-    let peers: [(_, Run); 2] = [
-        ("rtrb, slices of 500", threads::rtrb_batched),
-        ("ringbuf, slices of 500", threads::ringbuf_batched),
-    ];
-    let peer = best("in batches", &peers);
+    let peer = best(
+        Contender::peer("one at a time", "best crate"),
+        &[
+            ("rtrb", threads::rtrb),
+            ("ringbuf", threads::ringbuf),
+            ("crossbeam ArrayQueue", threads::crossbeam),
+        ],
+    );
+    harness.compare("N-1", name, "items/s", ours, vec![peer])?;
+    let ours = best(
+        Contender::peer("", "iostream"),
+        &[("slices of 500", threads::queue_batched)],
+    );
+    let peer = best(
+        Contender::peer("in batches", "best crate"),
+        &[
+            ("rtrb, slices of 500", threads::rtrb_batched),
+            ("ringbuf, slices of 500", threads::ringbuf_batched),
+        ],
+    );
     harness.compare("N-1", name, "items/s", ours, vec![peer])
 }
 
@@ -110,7 +120,7 @@ fn counted(harness: &Harness) -> Result<()> {
     if !harness.wants("N-4") {
         return Ok(());
     }
-    let ours = Contender::ours("push, publish, pop, publish", || {
+    let ours = Contender::ours("push_and_publish, pop_array_and_publish", || {
         instructions::count("bench_count_queue")
     });
     let peer = Contender::peer("enqueue and dequeue", "rtrb")

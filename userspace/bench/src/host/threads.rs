@@ -42,47 +42,36 @@ fn run(count: u64, mut put: impl FnMut(u64) + Send, mut take: impl FnMut(u64) ->
     time
 }
 
-/// The ring of queues, with its headers: one at a time.
-pub fn queue(count: u64) -> Duration {
+/// The ring as streams have it, one at a time.
+pub fn queue(count: u64, pauses: u32) -> Duration {
     let memory = RingMemory::new(ITEMS * 8).expect("memory");
     // SAFETY: Once for this memory, which outlives both.
     let (mut producer, mut consumer) = unsafe { memory.ends::<Slots<8>>() };
     run(
         count,
         |count| {
-            for item in 0..count {
-                while producer.push(&item.to_ne_bytes()).is_err() {
-                    spin_loop();
-                }
-                producer.publish();
-            }
+            put_each(count, pauses, |item| {
+                producer.push_and_publish(&item.to_ne_bytes()).is_ok()
+            });
         },
         |count| {
-            let mut sum = 0u64;
-            for _ in 0..count {
-                loop {
-                    if let Ok(item) = consumer.pop_array() {
-                        sum = sum.wrapping_add(u64::from_ne_bytes(item));
-                        break;
-                    }
-                    spin_loop();
-                }
-                consumer.publish();
-            }
-            sum
+            take_each(count, pauses, || {
+                let item = consumer.pop_array_and_publish().ok()?;
+                Some(u64::from_ne_bytes(item))
+            })
         },
     )
 }
 
 /// The same, slices.
-pub fn queue_batched(count: u64) -> Duration {
+pub fn queue_batched(count: u64, pauses: u32) -> Duration {
     let memory = RingMemory::new(ITEMS * 8).expect("memory");
     // SAFETY: Once for this memory, which outlives both.
     let (mut producer, mut consumer) = unsafe { memory.ends::<Slots<8>>() };
     run(
         count,
         |count| {
-            put_slices(count, |items| {
+            put_slices(count, pauses, |items| {
                 // SAFETY: Integers are bytes.
                 let (_, bytes, _) = unsafe { items.align_to() };
                 let put = producer.push_slice(bytes).unwrap_or(0);
@@ -91,7 +80,7 @@ pub fn queue_batched(count: u64) -> Duration {
             });
         },
         |count| {
-            take_slices(count, |items| {
+            take_slices(count, pauses, |items| {
                 // SAFETY: Integers are bytes, and all bytes are right for them.
                 let (_, bytes, _) = unsafe { items.align_to_mut() };
                 let taken = consumer.pop_slice(bytes).unwrap_or(0);
@@ -103,141 +92,99 @@ pub fn queue_batched(count: u64) -> Duration {
 }
 
 /// rtrb, one at a time.
-pub fn rtrb(count: u64) -> Duration {
+pub fn rtrb(count: u64, pauses: u32) -> Duration {
     let (mut producer, mut consumer) = rtrb::RingBuffer::<u64>::new(ITEMS);
     run(
         count,
-        |count| {
-            for item in 0..count {
-                while producer.push(item).is_err() {
-                    spin_loop();
-                }
-            }
-        },
-        |count| {
-            let mut sum = 0u64;
-            for _ in 0..count {
-                loop {
-                    if let Ok(item) = consumer.pop() {
-                        sum = sum.wrapping_add(item);
-                        break;
-                    }
-                    spin_loop();
-                }
-            }
-            sum
-        },
-    )
-}
-
-/// rtrb with items as long as ours with their headers: what the header costs.
-pub fn rtrb_wide(count: u64) -> Duration {
-    let (mut producer, mut consumer) = rtrb::RingBuffer::<[u64; 2]>::new(ITEMS);
-    run(
-        count,
-        |count| {
-            for item in 0..count {
-                while producer.push([8, item]).is_err() {
-                    spin_loop();
-                }
-            }
-        },
-        |count| {
-            let mut sum = 0u64;
-            for _ in 0..count {
-                loop {
-                    if let Ok([_, item]) = consumer.pop() {
-                        sum = sum.wrapping_add(item);
-                        break;
-                    }
-                    spin_loop();
-                }
-            }
-            sum
-        },
+        |count| put_each(count, pauses, |item| producer.push(item).is_ok()),
+        |count| take_each(count, pauses, || consumer.pop().ok()),
     )
 }
 
 /// rtrb, slices.
-pub fn rtrb_batched(count: u64) -> Duration {
+pub fn rtrb_batched(count: u64, pauses: u32) -> Duration {
     let (mut producer, mut consumer) = rtrb::RingBuffer::<u64>::new(ITEMS);
     run(
         count,
         |count| {
-            put_slices(count, |items| producer.push_partial_slice(items).0.len());
+            put_slices(count, pauses, |items| {
+                producer.push_partial_slice(items).0.len()
+            });
         },
-        |count| take_slices(count, |items| consumer.pop_partial_slice(items).0.len()),
+        |count| {
+            take_slices(count, pauses, |items| {
+                consumer.pop_partial_slice(items).0.len()
+            })
+        },
     )
 }
 
 /// ringbuf, one at a time.
-pub fn ringbuf(count: u64) -> Duration {
+pub fn ringbuf(count: u64, pauses: u32) -> Duration {
     let (mut producer, mut consumer) = HeapRb::<u64>::new(ITEMS).split();
     run(
         count,
-        |count| {
-            for item in 0..count {
-                while producer.try_push(item).is_err() {
-                    spin_loop();
-                }
-            }
-        },
-        |count| {
-            let mut sum = 0u64;
-            for _ in 0..count {
-                loop {
-                    if let Some(item) = consumer.try_pop() {
-                        sum = sum.wrapping_add(item);
-                        break;
-                    }
-                    spin_loop();
-                }
-            }
-            sum
-        },
+        |count| put_each(count, pauses, |item| producer.try_push(item).is_ok()),
+        |count| take_each(count, pauses, || consumer.try_pop()),
     )
 }
 
 /// ringbuf, slices.
-pub fn ringbuf_batched(count: u64) -> Duration {
+pub fn ringbuf_batched(count: u64, pauses: u32) -> Duration {
     let (mut producer, mut consumer) = HeapRb::<u64>::new(ITEMS).split();
     run(
         count,
-        |count| put_slices(count, |items| producer.push_slice(items)),
-        |count| take_slices(count, |items| consumer.pop_slice(items)),
+        |count| put_slices(count, pauses, |items| producer.push_slice(items)),
+        |count| take_slices(count, pauses, |items| consumer.pop_slice(items)),
     )
 }
 
 /// crossbeam's bounded queue, which many may use: one at a time is all it has.
-pub fn crossbeam(count: u64) -> Duration {
+pub fn crossbeam(count: u64, pauses: u32) -> Duration {
     let queue = ArrayQueue::<u64>::new(ITEMS);
     run(
         count,
-        |count| {
-            for item in 0..count {
-                while queue.push(item).is_err() {
-                    spin_loop();
-                }
-            }
-        },
-        |count| {
-            let mut sum = 0u64;
-            for _ in 0..count {
-                loop {
-                    if let Some(item) = queue.pop() {
-                        sum = sum.wrapping_add(item);
-                        break;
-                    }
-                    spin_loop();
-                }
-            }
-            sum
-        },
+        |count| put_each(count, pauses, |item| queue.push(item).is_ok()),
+        |count| take_each(count, pauses, || queue.pop()),
     )
 }
 
+/// Who found no room, or nothing, looks again after so many pauses.
+#[inline(always)]
+fn pause(pauses: u32) {
+    for _ in 0..pauses {
+        spin_loop();
+    }
+}
+
+/// Makes items one by one; `put` says whether there was room.
+#[inline(always)]
+fn put_each(count: u64, pauses: u32, mut put: impl FnMut(u64) -> bool) {
+    for item in 0..count {
+        while !put(item) {
+            pause(pauses);
+        }
+    }
+}
+
+/// Takes items one by one, and adds them up.
+#[inline(always)]
+fn take_each(count: u64, pauses: u32, mut take: impl FnMut() -> Option<u64>) -> u64 {
+    let mut sum = 0_u64;
+    for _ in 0..count {
+        loop {
+            if let Some(item) = take() {
+                sum = sum.wrapping_add(item);
+                break;
+            }
+            pause(pauses);
+        }
+    }
+    sum
+}
+
 /// Makes items in slices; `put` takes as many of a slice as there is room for.
-pub fn put_slices(count: u64, mut put: impl FnMut(&[u64]) -> usize) {
+pub fn put_slices(count: u64, pauses: u32, mut put: impl FnMut(&[u64]) -> usize) {
     let (mut slice, mut made) = ([0; BATCH], 0u64);
     while made < count {
         let len = BATCH.min((count - made) as usize);
@@ -246,18 +193,25 @@ pub fn put_slices(count: u64, mut put: impl FnMut(&[u64]) -> usize) {
         }
         let mut done = 0;
         while done < len {
-            done += put(&slice[done..len]);
+            let put = put(&slice[done..len]);
+            if put == 0 {
+                pause(pauses);
+            }
+            done += put;
         }
         made += len as u64;
     }
 }
 
 /// Takes items in slices, and adds them up; `take` fills as much of a slice as there are.
-pub fn take_slices(count: u64, mut take: impl FnMut(&mut [u64]) -> usize) -> u64 {
+pub fn take_slices(count: u64, pauses: u32, mut take: impl FnMut(&mut [u64]) -> usize) -> u64 {
     let (mut slice, mut taken, mut sum) = ([0; BATCH], 0u64, 0u64);
     while taken < count {
         let len = BATCH.min((count - taken) as usize);
         let got = take(&mut slice[..len]);
+        if got == 0 {
+            pause(pauses);
+        }
         sum = slice[..got]
             .iter()
             .fold(sum, |sum, item| sum.wrapping_add(*item));
