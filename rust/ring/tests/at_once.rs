@@ -51,7 +51,7 @@ fn both_ways<L: Layout>() {
             for step in 0..6 {
                 number += 1;
                 let bytes = number.to_ne_bytes();
-                match history >> (2 * step) & 3 {
+                match (history >> (2 * step)) & 3 {
                     0 => {
                         let pushed = two.1.push(&bytes);
                         if pushed.is_ok() {

@@ -267,14 +267,19 @@ impl<L: Layout> Consumer<L> {
         mut other: impl FnMut() -> Option<Result<()>>,
     ) -> Result<()> {
         self.flush()?;
-        if self.is_due()? {
-            return Ok(());
+        if self.end.is_known_ready() {
+            return self.check_generation();
         }
+        // A pause before the first look, too: who comes back from an entry a moment after it was published
+        // would find the next one alone, and take the cache line from a producer that is about to add more.
         for _ in 0..self.spin {
             std::hint::spin_loop();
             if self.is_due()? {
                 return Ok(());
             }
+        }
+        if self.is_due()? {
+            return Ok(());
         }
         let deadline = Deadline::after(timeout);
         loop {

@@ -22,45 +22,38 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
     /// Releases up to `max` entries, after one call of `take` for each. `take` returns whether to
     /// release the entry; `false` leaves it and ends.
     ///
+    /// Looks at the producer's position if it knows of no entry, and not again after the last one that it
+    /// knows of: with each look a consumer that is as fast as its producer takes the position's cache line
+    /// from it, for one entry.
+    ///
     /// As with [`Self::release`], the producer learns of it at the next [`Self::publish`].
     #[inline(always)]
     pub fn drain(&mut self, max: u64, mut take: impl FnMut(&M, Entry) -> bool) -> Drained {
         let mut drained = Drained::default();
-        while drained.entries < max {
-            if self.pos == self.peer {
-                match self.refresh() {
-                    Ok(peer) if peer != self.pos => {}
-                    Ok(_) => break,
-                    Err(error) => {
-                        drained.error = Some(error);
-                        break;
-                    }
-                }
-            }
-            if !self.drain_known(max, &mut take, &mut drained) {
-                break;
+        if max != 0 && self.pos == self.peer {
+            if let Err(error) = self.refresh() {
+                drained.error = Some(error);
             }
         }
+        self.drain_known(max, &mut take, &mut drained);
         if drained.entries > 0 {
             self.current = None;
         }
         drained
     }
 
-    /// The entries before `peer`. A loop of its own, without a look at the producer's position, so
-    /// that all it needs stays in registers. Returns whether to go on.
+    /// The entries before `peer`. All that the loop needs stays in registers.
     #[inline(always)]
     fn drain_known(
         &mut self,
         max: u64,
         take: &mut impl FnMut(&M, Entry) -> bool,
         drained: &mut Drained,
-    ) -> bool {
+    ) {
         let size = self.geometry.data_bytes() as usize;
         let (peer, mut offset) = (self.peer, self.offset());
         // Both count down, which is a comparison less for each: bytes before `peer`, entries to `max`.
-        let (mut left, mut wanted) = (peer.wrapping_sub(self.pos), max - drained.entries);
-        let (mut bytes, mut more) = (drained.bytes, true);
+        let (mut left, mut wanted) = (peer.wrapping_sub(self.pos), max);
         while left != 0 && wanted != 0 {
             let entry = match L::FIXED {
                 Some(len) => Entry {
@@ -76,7 +69,6 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
                         let bad = (peer.wrapping_sub(left), word);
                         let error = found_corrupt(&mut self.bad_header, &mut self.corrupt, bad);
                         drained.error = Some(error);
-                        more = false;
                         break;
                     }
                     // INVARIANT: The entry was just found to end at or before `peer`.
@@ -88,19 +80,17 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
             };
             let occupied = L::occupied(entry.header.len);
             if !take(&self.memory, entry) {
-                more = false;
                 break;
             }
             // INVARIANT: As in `release`.
             left = left.wrapping_sub(occupied);
             offset = wrapped(offset.wrapping_add(occupied as usize), size);
             wanted = wanted.wrapping_sub(1);
-            bytes = bytes.wrapping_add(u64::from(entry.header.len));
+            drained.bytes = drained.bytes.wrapping_add(u64::from(entry.header.len));
         }
         let pos = peer.wrapping_sub(left);
         self.unpublished = self.unpublished.wrapping_add(pos.wrapping_sub(self.pos));
         (self.pos, self.lap) = (pos, pos.wrapping_sub(offset as u64));
-        (drained.entries, drained.bytes) = (max - wanted, bytes);
-        more
+        drained.entries = max - wanted;
     }
 }

@@ -335,6 +335,13 @@ impl<L: Layout> ConsumerEnd<L> {
         Ok(self.ring.available()?)
     }
 
+    /// Whether something is known to wait, with no look at the kernel's position; not with a watermark, nor
+    /// while something is released and not published.
+    #[inline]
+    pub(crate) fn is_known_ready(&self) -> bool {
+        self.ring.known_bytes() != 0 && self.info().watermark_bytes() == 0
+    }
+
     /// Whether something waits, and with a watermark, whether that is reached or no longer counts.
     #[inline]
     pub(crate) fn is_ready(&mut self) -> Result<bool, Error> {
