@@ -18,7 +18,7 @@ mod streams;
 mod uring;
 
 use iostream_bench::{
-    comparison, median, quantile, Contender, Harness, Record, Result, Samples, Side, Sized,
+    comparison, median, quantile, Bare, Contender, Harness, Record, Result, Samples, Side, Sized,
 };
 use latency::Times;
 use output::{Flow, Reader};
@@ -42,7 +42,8 @@ fn output_queues(harness: &Harness) -> Result<()> {
     if harness.wants("G-1") {
         let name = "8-byte records, kernel to user, two processors, wake every 500";
         let peer = peer("two processors", Flow::BASE, bpf::FORCE_WAKEUP);
-        harness.compare("G-1", name, "records/s", ours(Flow::BASE), vec![peer])?;
+        let peers = vec![peer, bare::<1>("bare words", Flow::BASE)];
+        harness.compare("G-1", name, "records/s", ours(Flow::BASE), peers)?;
     }
     if harness.wants("G-2") {
         let name = "8-byte records, each published on its own";
@@ -53,6 +54,7 @@ fn output_queues(harness: &Harness) -> Result<()> {
         let peers = vec![
             peer("default flags", flow, bpf::ADAPTIVE),
             peer("forced wake-ups", flow, bpf::FORCE_WAKEUP),
+            bare::<1>("bare words", flow),
         ];
         harness.compare("G-2", name, "records/s", ours(flow), peers)?;
     }
@@ -73,8 +75,13 @@ fn output_queues(harness: &Harness) -> Result<()> {
                 entry_bytes,
                 ..Flow::BASE
             };
-            let peer = peer(variant, flow, bpf::FORCE_WAKEUP);
-            harness.compare("G-5", name, "records/s", ours(flow), vec![peer])?;
+            let mut peers = vec![peer(variant, flow, bpf::FORCE_WAKEUP)];
+            peers.push(match entry_bytes {
+                64 => bare::<8>("64 bytes, bare words", flow),
+                1024 => bare::<128>("1024 bytes, bare words", flow),
+                _ => bare::<512>("4096 bytes, bare words", flow),
+            });
+            harness.compare("G-5", name, "records/s", ours(flow), peers)?;
         }
     }
     Ok(())
@@ -135,8 +142,10 @@ fn other_means(harness: &Harness) -> Result<()> {
         batch: 1,
         ..Flow::BASE
     };
+    let mut peers = Vec::from(peers);
+    peers.push(bare::<8>("bare words", flow));
     let name = "64-byte messages, each sent on its own";
-    harness.compare("G-6", name, "messages/s", ours(flow), peers.into())
+    harness.compare("G-6", name, "messages/s", ours(flow), peers)
 }
 
 /// G-7: large buffers, against copies.
@@ -302,6 +311,19 @@ fn ours<'a>(flow: Flow) -> Contender<'a> {
     Contender::ours(settings, move || {
         sized.rate(|count| output::ours(flow, count))
     })
+}
+
+/// What the machine gives at most.
+fn bare<'a, const WORDS: usize>(variant: &'static str, flow: Flow) -> Contender<'a> {
+    let mut sized = Sized::new(first_count(flow));
+    let bare = Bare {
+        batch: flow.batch,
+        pauses: 1,
+    };
+    Contender::peer(variant, "nothing but words and positions")
+        .at("threads of one process", move || {
+            sized.rate(|count| bare.run::<WORDS>(count))
+        })
 }
 
 fn peer<'a>(variant: &'static str, flow: Flow, wake: u64) -> Contender<'a> {
