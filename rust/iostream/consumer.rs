@@ -103,8 +103,8 @@ impl Consumer {
     }
 
     /// Takes up to `max` entries, one call of `f` for each; the process learns of the room once, at
-    /// the end. Returns how many there were; 0 if the queue is empty, and then the driver is told
-    /// of the next entry.
+    /// the end. Returns how many it took; 0 if the queue is empty, and then the driver is told
+    /// of the next entry. There may be more than it took: call it until it returns 0.
     ///
     /// `f` must not sleep. It returns whether to take the entry; `false` leaves it and ends.
     ///

@@ -126,7 +126,8 @@ impl Consumer {
     }
 
     /// Takes up to `max` entries in place, one call of `take` for each; the kernel learns of the
-    /// room, and is woken, once, at the end. Returns how many there were; 0 if none waits.
+    /// room, and is woken, once, at the end. Returns how many it took; 0 if none waits. There may be
+    /// more than it took: it does not look for them after it has taken some.
     ///
     /// It is the fastest way to consume. `take` returns whether to remove the entry; `false` leaves
     /// it and ends. If `take` panics, its entry stays in the queue, and what came before in that call may
