@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What there is to gain at most: words, and two positions. No header, check, count or wake-up; threads of
-//! one process that trust each other. What it does not reach, the machine does not give.
+//! A plain ring of words and two positions. No header, check, count or wake-up; threads of one process that
+//! trust each other. It tells how fast the machine moves cache lines just now; it is no limit.
 
 use std::hint::{black_box, spin_loop};
 use std::sync::atomic::{AtomicU64, Ordering::*};

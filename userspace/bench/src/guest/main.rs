@@ -313,7 +313,7 @@ fn ours<'a>(flow: Flow) -> Contender<'a> {
     })
 }
 
-/// What the machine gives at most.
+/// A plain ring in this process, which tells the machine's state.
 fn bare<'a, const WORDS: usize>(variant: &'static str, flow: Flow) -> Contender<'a> {
     let mut sized = Sized::new(first_count(flow));
     let bare = Bare {
