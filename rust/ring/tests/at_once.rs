@@ -7,21 +7,14 @@
 
 mod common;
 
-use common::{geometry, Mem, Which};
-use iostream_ring::{Consumer, Error, Framed, Layout, Producer, Slots};
+use common::{geometry, pair_of, Pair, Which};
+use iostream_ring::{Error, Framed, Layout, Slots};
 
 const SIZE: u64 = 64;
 
-type Pair<L> = (Mem, Producer<Mem, L>, Consumer<Mem, L>);
-
 /// Both sides of a ring that is empty at position `pos`.
 fn pair_at<L: Layout>(pos: u64) -> Pair<L> {
-    let mem = Mem::at(SIZE, pos);
-    // SAFETY: One of each, on memory of the right size.
-    let producer = unsafe { Producer::resume_of(mem.clone(), geometry(SIZE)) }.unwrap();
-    // SAFETY: As above.
-    let consumer = unsafe { Consumer::resume_of(mem.clone(), geometry(SIZE)) }.unwrap();
-    (mem, producer, consumer)
+    pair_of(geometry(SIZE), pos)
 }
 
 /// Positions to start at: each place, and around the end of 64 bits.

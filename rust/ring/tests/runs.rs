@@ -132,6 +132,16 @@ fn an_entry_that_is_not_taken_stays() {
 }
 
 #[test]
+fn what_comes_during_a_run_is_left_for_the_next() {
+    let (_mem, mut producer, mut consumer) = pair_at(geometry(SIZE), 0);
+    producer.push_and_publish(&[1; 8]).unwrap();
+    let drained = consumer.drain(9, |_, _| producer.push_and_publish(&[2; 8]).is_ok());
+    assert_eq!(drained.entries, 1, "it looks once");
+    assert_eq!(drain_all(&mut consumer, 9), (vec![vec![2; 8]], None));
+    assert_eq!(drain_all(&mut consumer, 9), (vec![], None));
+}
+
+#[test]
 fn a_bad_header_ends_a_run_after_what_was_good() {
     for word in [u64::MAX, 1 << 31, SIZE, 41] {
         let (mem, mut producer, mut consumer) = pair_at(geometry(SIZE), 0);

@@ -6,20 +6,15 @@
 
 mod common;
 
-use common::{geometry, Mem, Which};
+use common::{geometry, pair_of, Mem, Pair, Which};
 use iostream_ring::{Consumer, Error, Memory, Producer, Slots};
 
 const SIZE: u64 = 64;
 type Sixteen = Slots<16>;
 
 /// Both sides of a ring that is empty at position `pos`.
-fn pair_at(pos: u64) -> (Mem, Producer<Mem, Sixteen>, Consumer<Mem, Sixteen>) {
-    let mem = Mem::at(SIZE, pos);
-    // SAFETY: One of each, on memory of the right size.
-    let producer = unsafe { Producer::resume_of(mem.clone(), geometry(SIZE)) }.unwrap();
-    // SAFETY: As above.
-    let consumer = unsafe { Consumer::resume_of(mem.clone(), geometry(SIZE)) }.unwrap();
-    (mem, producer, consumer)
+fn pair_at(pos: u64) -> Pair<Sixteen> {
+    pair_of(geometry(SIZE), pos)
 }
 
 /// Positions to start at: each place, and around the end of 64 bits.

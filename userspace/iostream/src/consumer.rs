@@ -2,6 +2,8 @@
 
 //! The consuming end of an output queue.
 
+mod waiting;
+
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +11,7 @@ use std::time::Duration;
 use iostream_ring::{Framed, Layout};
 
 use crate::entry::{ConsumerBatch, Entry, Received};
-use crate::notify::{Deadline, DEFAULT_SPIN};
+use crate::notify::DEFAULT_SPIN;
 use crate::sys::{ConsumerEnd, Device};
 use crate::{Counters, Direction, Error, Result};
 
@@ -259,71 +261,6 @@ impl<L: Layout> Consumer<L> {
         Ok(self.available_bytes()? != 0)
     }
 
-    /// As [`Self::wait`], but `other`, asked before each sleep, can end it, and so can a
-    /// descriptor that becomes readable; then `other` is asked again.
-    pub(crate) fn wait_or(
-        &mut self,
-        timeout: Option<Duration>,
-        also: Option<BorrowedFd<'_>>,
-        mut other: impl FnMut() -> Option<Result<()>>,
-    ) -> Result<()> {
-        self.flush()?;
-        if self.end.is_known_ready() {
-            return self.check_generation();
-        }
-        // A pause before the first look, too: who comes back from an entry a moment after it was published
-        // would find the next one alone, and take the cache line from a producer that is about to add more.
-        for _ in 0..self.spin {
-            std::hint::spin_loop();
-            if self.is_due()? {
-                return Ok(());
-            }
-        }
-        if self.is_due()? {
-            return Ok(());
-        }
-        let deadline = Deadline::after(timeout);
-        loop {
-            if self.arm()? {
-                return Ok(());
-            }
-            match other() {
-                Some(Err(error)) => return self.ready_or(error),
-                Some(Ok(())) => return Ok(()),
-                None => {}
-            }
-            if self.end.info().gone() {
-                return self.ready_or(Error::Gone);
-            }
-            let left = deadline.left()?;
-            let ready = self.device.poll(Direction::Output, also, left)?;
-            if self.is_due()? {
-                return Ok(());
-            }
-            match ready {
-                Some(ready) if ready.hang_up => return self.ready_or(Error::Gone),
-                Some(ready) if ready.error => return self.ready_or(Error::Corrupt),
-                // Woken for something that is over, or the time is; the deadline knows.
-                _ => {}
-            }
-        }
-    }
-
-    /// Asks to be woken, by the eventfd, when the next entry comes, or the watermark is reached; looks
-    /// once more.
-    ///
-    /// Returns whether it is so already. Only those need it who sleep on the eventfd alone: poll
-    /// and epoll arm by themselves.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Stale`], [`Error::Corrupt`].
-    pub fn arm(&mut self) -> Result<bool> {
-        self.flush()?;
-        self.check_generation()?;
-        self.end.arm()
-    }
-
     /// Sets, replaces or removes the eventfd that is signalled when entries come.
     ///
     /// # Errors
@@ -457,20 +394,6 @@ impl<L: Layout> Consumer<L> {
             Err(Error::Empty) => Err(Error::Gone),
             found => found,
         }
-    }
-
-    /// As [`Self::is_ready`], by the watermark if there is one.
-    fn is_due(&mut self) -> Result<bool> {
-        self.check_generation()?;
-        self.end.is_ready()
-    }
-
-    /// Success if an entry waits after all.
-    fn ready_or(&mut self, error: Error) -> Result<()> {
-        if self.is_ready()? {
-            return Ok(());
-        }
-        Err(error)
     }
 
     #[inline]

@@ -9,7 +9,7 @@ pub mod model;
 use std::sync::Arc;
 
 use iostream_ring::sync::Word;
-use iostream_ring::{occupied_bytes, Consumer, Geometry, Memory, Producer};
+use iostream_ring::{occupied_bytes, Consumer, Framed, Geometry, Layout, Memory, Producer};
 
 /// The words of a ring, by owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,13 +147,21 @@ pub fn geometry(data_bytes: u64) -> Geometry {
     Geometry::from_description(data_bytes, (data_bytes - 8) as u32).unwrap()
 }
 
+/// The memory of a ring, and both its sides.
+pub type Pair<L> = (Mem, Producer<Mem, L>, Consumer<Mem, L>);
+
 /// Both sides of a ring that is empty at position `pos`.
-pub fn pair_at(geometry: Geometry, pos: u64) -> (Mem, Producer<Mem>, Consumer<Mem>) {
+pub fn pair_at(geometry: Geometry, pos: u64) -> Pair<Framed> {
+    pair_of(geometry, pos)
+}
+
+/// As [`pair_at`], of any entries.
+pub fn pair_of<L: Layout>(geometry: Geometry, pos: u64) -> Pair<L> {
     let mem = Mem::at(geometry.data_bytes(), pos);
     // SAFETY: One of each, on memory of the right size.
-    let producer = unsafe { Producer::resume(mem.clone(), geometry) }.unwrap();
+    let producer = unsafe { Producer::resume_of(mem.clone(), geometry) }.unwrap();
     // SAFETY: As above.
-    let consumer = unsafe { Consumer::resume(mem.clone(), geometry) }.unwrap();
+    let consumer = unsafe { Consumer::resume_of(mem.clone(), geometry) }.unwrap();
     (mem, producer, consumer)
 }
 
