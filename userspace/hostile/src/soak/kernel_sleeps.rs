@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{fence, Ordering::*};
 
-use super::pace::{pause, pin, spin_until};
+use super::pace::{pause, pin, spin_until, WakerAim};
 use super::Progress;
 use crate::device::{occupied, sink, source, Ring, Session, INPUT, OUTPUT, PAGE};
 use crate::random::Random;
@@ -17,6 +17,11 @@ const LEN: u64 = 40;
 /// Whether a step from `old` to `new` crosses an armed position.
 fn crossed(wake: u64, old: u64, new: u64) -> bool {
     new.wrapping_sub(wake) < new.wrapping_sub(old)
+}
+
+/// Every other meeting is aimed at the moment in which the kernel arms.
+fn is_aimed(meeting: u64) -> bool {
+    meeting % 2 == 0
 }
 
 /// Runs the endpoint for as long as the process lives, in a thread of its own.
@@ -37,26 +42,32 @@ pub fn for_entries(progress: &Progress, wakeups: u64) {
     let ring = Ring::new(&session, INPUT).expect("the queue");
     run_for_ever(&session);
     pin(0);
-    let mut random = Random::new(3);
+    let (mut random, mut aim) = (Random::new(3), WakerAim::new(5));
     let (mut pos, mut sequence, mut sent) = (0_u64, 0, 0);
     while sent < wakeups {
         record::make(&ring, pos, sequence, LEN);
         let next = pos + occupied(LEN);
         ring.producer_pos().store(next, Release);
         fence(SeqCst);
-        if crossed(ring.consumer_wake().load(Relaxed), pos, next) {
+        let armed = crossed(ring.consumer_wake().load(Relaxed), pos, next);
+        if armed {
             session.notify(INPUT).expect("notify");
             sent += 1;
             progress.set_wakeups(sent);
         }
+        if is_aimed(sequence) {
+            aim.learn(armed);
+        }
         (pos, sequence) = (next, sequence + 1);
         spin_until(|| ring.consumer_pos().load(Acquire) == pos);
         progress.entry();
-        // It looks a while before it sleeps: mostly until it says that it is about to.
-        if !random.chance(8) {
+        if is_aimed(sequence) {
+            aim.pause();
+        } else {
+            // It looks a while before it sleeps: until it says that it is about to.
             spin_until(|| ring.consumer_wake().load(Relaxed) == pos + 8);
+            pause(&mut random);
         }
-        pause(&mut random);
     }
     // The run still has what it counted: what is wrong would be missing at once.
     let seen = session.endpoint().expect("endpoint");
@@ -70,16 +81,21 @@ pub fn for_room(progress: &Progress, wakeups: u64) {
     let ring = Ring::new(&session, OUTPUT).expect("the queue");
     run_for_ever(&session);
     pin(0);
-    let mut random = Random::new(4);
+    let (mut random, mut aim) = (Random::new(4), WakerAim::new(6));
     let (mut pos, mut sequence, mut sent) = (0_u64, 0, 0);
-    while sent < wakeups {
-        // Full, and mostly until it says that it is about to sleep.
+    for round in 0.. {
+        if sent >= wakeups {
+            break;
+        }
         let full = || ring.size - (ring.producer_pos().load(Acquire) - pos) < occupied(LEN);
         spin_until(full);
-        if !random.chance(8) {
+        if is_aimed(round) {
+            aim.pause();
+        } else {
+            // Until it says that it is about to sleep.
             spin_until(|| ring.producer_wake().load(Relaxed).wrapping_sub(pos) as i64 > 0);
+            pause(&mut random);
         }
-        pause(&mut random);
         let old = pos;
         while ring.producer_pos().load(Acquire) != pos {
             assert_eq!(ring.data_word(pos).load(Relaxed), LEN, "the header");
@@ -90,10 +106,14 @@ pub fn for_room(progress: &Progress, wakeups: u64) {
         }
         ring.consumer_pos().store(pos, Release);
         fence(SeqCst);
-        if crossed(ring.producer_wake().load(Relaxed), old, pos) {
+        let armed = crossed(ring.producer_wake().load(Relaxed), old, pos);
+        if armed {
             session.notify(OUTPUT).expect("notify");
             sent += 1;
             progress.set_wakeups(sent);
+        }
+        if is_aimed(round) {
+            aim.learn(armed);
         }
     }
     sys::exit_now(0);

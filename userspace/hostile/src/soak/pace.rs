@@ -82,6 +82,37 @@ fn spend(turns: u64) {
     }
 }
 
+/// The waker's pause where the kernel sleeps, by trial: who found that it had armed comes earlier the next time, who did
+/// not comes later. So it soon comes between its last look and the moment in which it arms.
+pub struct WakerAim {
+    random: Random,
+    turns: u64,
+}
+
+impl WakerAim {
+    pub fn new(seed: u64) -> Self {
+        Self {
+            random: Random::new(seed),
+            turns: 0,
+        }
+    }
+
+    /// Before the waker publishes.
+    pub fn pause(&self) {
+        spend(self.turns);
+    }
+
+    /// Whether the kernel had armed.
+    pub fn learn(&mut self, armed: bool) {
+        let step = 1 + self.random.below(64);
+        self.turns = if armed {
+            self.turns.saturating_sub(step)
+        } else {
+            self.turns + step
+        };
+    }
+}
+
 /// The sleeper's pause, by trial: who was woken had armed before the other looked, and comes later the
 /// next time; who was not comes earlier. So both soon do at one moment what has to be in order.
 pub struct Aim {
