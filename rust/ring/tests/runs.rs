@@ -46,6 +46,24 @@ fn drain_all(consumer: &mut Consumer<Mem>, max: u64) -> (Vec<Vec<u8>>, Option<Er
 }
 
 #[test]
+fn many_laps() {
+    let (_, mut producer, mut consumer) = pair_at(geometry(SIZE), 0);
+    for round in 0..100 {
+        producer.room().unwrap();
+        let lens = [round % 4 * 8, 3];
+        assert_eq!(place_all(&mut producer, &lens), 2, "in round {round}");
+        producer.publish();
+        let want = vec![vec![0; lens[0] as usize], vec![1; 3]];
+        assert_eq!(
+            drain_all(&mut consumer, 9),
+            (want, None),
+            "in round {round}"
+        );
+        consumer.publish();
+    }
+}
+
+#[test]
 fn every_length_at_every_position_arrives() {
     for pos in (0..SIZE).step_by(8).chain([0u64.wrapping_sub(24)]) {
         for first in 0..=40 {
