@@ -6,7 +6,7 @@ use core::mem::offset_of;
 use core::ptr::NonNull;
 
 use super::memory::Memory;
-use super::sync::{copy, Word};
+use super::sync::{copy, prefetch, Word};
 use super::uapi;
 
 /// The producer's page, `struct iostream_producer`, as words.
@@ -164,6 +164,11 @@ unsafe impl Memory for Mapped {
     unsafe fn store_word(&self, offset: usize, value: u64) {
         // SAFETY: The caller's promise.
         unsafe { self.data_word(offset) }.store_relaxed(value);
+    }
+
+    #[inline(always)]
+    fn prefetch(&self, offset: usize) {
+        prefetch(self.data.as_ptr().wrapping_add(offset));
     }
 
     #[inline(always)]

@@ -36,6 +36,11 @@ pub unsafe trait Memory {
     /// `offset + 8 <= 2 * data_bytes`, and the caller is the producer.
     unsafe fn store_word(&self, offset: usize, value: u64);
 
+    /// Asks for the cache line at `offset`, which is about to be written: a hint, of which nobody notices more
+    /// than its speed.
+    #[inline(always)]
+    fn prefetch(&self, _offset: usize) {}
+
     /// Copies `len` bytes out of the data.
     ///
     /// # Safety

@@ -2,6 +2,7 @@
 
 //! The producing side.
 
+mod ahead;
 mod head;
 mod overwriting;
 mod push;
@@ -24,8 +25,9 @@ pub use head::Head;
 /// - `pos - lap`, where the next entry begins in the data, is `pos` modulo their size.
 /// - `pos - peer <= data_bytes`: `[peer, pos)` is all that the consumer may still read.
 /// - In overwriting mode `oldest` takes the place of `peer`.
-/// - `end` is at most `data_bytes` after that position, and `pos` while `lost` is not 0: entries up to
-///   there fit, and have nothing else to say.
+/// - `pos <= end <= fetched`. `end` is at most `data_bytes` after that position, and `pos` while `lost` is not
+///   0: entries up to there fit, and have nothing else to say.
+/// - No reservation reaches beyond `fetched`.
 /// - The `unpublished` bytes before `pos` are entries that are committed and not yet shown.
 pub struct Producer<M, L = Framed> {
     memory: M,
@@ -41,6 +43,8 @@ pub struct Producer<M, L = Framed> {
     peer: u64,
     /// The position up to which entries are appended without further thought.
     end: u64,
+    /// The position before which no cache line is to be fetched any more.
+    fetched: u64,
     /// Bytes before `pos` that `producer_pos` in shared memory does not cover. Kept instead of that
     /// position, so that who publishes each entry has nothing to store here.
     unpublished: u64,
@@ -88,7 +92,8 @@ impl<M: Memory> Producer<M> {
     /// Declares `entries` entries lost: the next entry says so in its header.
     pub fn report_lost(&mut self, entries: u64) {
         self.lost = self.lost.saturating_add(entries);
-        self.set_end();
+        // INVARIANT: The next one has something to say.
+        self.end = self.pos;
     }
 }
 
@@ -111,7 +116,9 @@ impl<M: Memory, L: Layout> Producer<M, L> {
             pos: 0,
             lap: 0,
             peer: 0,
+            // Nobody has read the first lap.
             end: geometry.data_bytes(),
+            fetched: geometry.data_bytes(),
             unpublished: 0,
             looked: 0,
             woken_full: 0,
@@ -153,6 +160,7 @@ impl<M: Memory, L: Layout> Producer<M, L> {
         producer.lap = pos.wrapping_sub(offset);
         producer.peer = peer;
         producer.end = peer.wrapping_add(geometry.data_bytes());
+        producer.fetched = producer.end;
         // The previous producer may have died between publishing and waking: the consumer may
         // sleep at any position after its own. One wake-up too many does no harm.
         producer.looked = peer;
@@ -209,7 +217,7 @@ impl<M: Memory, L: Layout> Producer<M, L> {
 
     /// Where the next entry begins in the data.
     #[inline(always)]
-    fn offset(&self) -> usize {
+    pub(super) fn offset(&self) -> usize {
         self.pos.wrapping_sub(self.lap) as usize
     }
 
@@ -242,6 +250,20 @@ impl<M: Memory, L: Layout> Producer<M, L> {
         if offset.wrapping_add(need as usize) >= size {
             once_a_lap();
             self.lap = self.lap.wrapping_add(size as u64);
+        }
+    }
+
+    /// Goes over `bytes` of whole entries that were written, for which there is known room.
+    #[inline(always)]
+    pub(super) fn skip(&mut self, bytes: u64) {
+        let offset = self.offset();
+        self.pos = self.pos.wrapping_add(bytes);
+        self.unpublished = self.unpublished.wrapping_add(bytes);
+        self.advance(offset, bytes);
+        if self.end.wrapping_sub(self.pos) > self.geometry.data_bytes() {
+            // INVARIANT: It would be behind.
+            self.end = self.pos;
+            self.mark_fetched(self.pos);
         }
     }
 
@@ -375,7 +397,7 @@ impl<M: Memory, L: Layout> Producer<M, L> {
     }
 
     /// Free bytes as far as this side knows: at most what is free.
-    fn known_room(&self) -> u64 {
+    pub(super) fn known_room(&self) -> u64 {
         // By the invariant `pos - floor <= data_bytes`: no underflow.
         self.geometry
             .data_bytes()
@@ -388,24 +410,26 @@ impl<M: Memory, L: Layout> Producer<M, L> {
         self.published_pos().wrapping_sub(self.floor())
     }
 
-    /// Sets `end` by what is known.
-    fn set_end(&mut self) {
-        // INVARIANT: Just so.
-        self.end = if self.lost == 0 {
-            self.floor().wrapping_add(self.geometry.data_bytes())
-        } else {
-            self.pos
-        };
+    /// Makes room for an entry that does not end before `end`, and returns its header.
+    #[cold]
+    fn header_further_on(&mut self, len: u32) -> Result<u64, Error> {
+        let need = L::occupied(len);
+        self.make_room(need)?;
+        if self.end.wrapping_sub(self.pos) >= need {
+            return Ok(Header::of(len).to_word());
+        }
+        self.unusual_header(len)
     }
 
-    /// The header of an entry that does not end before `end`.
+    /// The header of an entry that does not end before `end`, for which there may be room.
     #[cold]
     fn unusual_header(&mut self, len: u32) -> Result<u64, Error> {
-        if self.known_room() < L::occupied(len) {
+        let need = L::occupied(len);
+        if self.known_room() < need {
             return Err(Error::Full);
         }
         let lost = core::mem::take(&mut self.lost);
-        self.set_end();
+        self.set_end(need);
         if lost == 0 {
             return Ok(Header::of(len).to_word());
         }
@@ -444,6 +468,7 @@ impl<M: Memory, L: Layout> Producer<M, L> {
         if self.known_room() < need {
             return Err(Error::Full);
         }
+        self.set_end(need);
         Ok(())
     }
 
@@ -466,9 +491,8 @@ impl<M: Memory, L: Layout> Producer<M, L> {
             return Err(Error::Corrupt);
         }
         self.bad = None;
-        // INVARIANT: `pos - peer` only shrinks.
+        // INVARIANT: `pos - peer` only shrinks, and what `end` leaves room for is still free.
         self.peer = peer;
-        self.set_end();
         Ok(())
     }
 }

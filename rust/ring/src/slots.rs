@@ -15,7 +15,7 @@ impl<M: Memory, const N: u32> Producer<M, Slots<N>> {
     #[inline]
     pub fn push_slice(&mut self, bytes: &[u8]) -> Result<usize, Error> {
         let wanted = bytes.len() as u64 & !(Slots::<N>::ALIGN - 1);
-        let mut room = self.head().room();
+        let mut room = self.known_room();
         if room < wanted {
             room = self.room()?;
         }
@@ -23,12 +23,11 @@ impl<M: Memory, const N: u32> Producer<M, Slots<N>> {
         if taken == 0 && wanted != 0 {
             return Err(Error::Full);
         }
-        let mut head = self.head();
         // SAFETY: There is room for `taken` bytes from where the producer is; this is the producer.
-        unsafe { self.write(head.offset(), &bytes[..taken as usize]) };
-        head.skip(taken);
-        // SAFETY: It was this producer's a moment ago; what it went over was just written.
-        unsafe { self.set_head(head) };
+        unsafe { self.write(self.offset(), &bytes[..taken as usize]) };
+        self.skip(taken);
+        // The next slice will be as long.
+        self.ask_for_lines(taken);
         Ok((taken / Slots::<N>::ALIGN) as usize)
     }
 }

@@ -70,3 +70,20 @@ pub unsafe fn copy(src: *const u8, dst: *mut u8, len: usize) {
     // SAFETY: The caller's promise.
     unsafe { core::ptr::copy_nonoverlapping(src, dst, len) };
 }
+
+/// Asks for the cache line of `address`, to write to it soon. Whatever the address is, nothing is accessed.
+#[inline(always)]
+pub fn prefetch(address: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: PREFETCHW changes neither registers nor memory, and does not fault. Processors that lack it take it
+    // for a NOP (Intel's manual, volume 2, NOP: opcode 0F 0D).
+    unsafe {
+        core::arch::asm!(
+            "prefetchw [{0}]",
+            in(reg) address,
+            options(nostack, preserves_flags, readonly)
+        );
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = address;
+}

@@ -117,6 +117,11 @@ unsafe fn copy_words(src: *const u8, dst: *mut u8, len: usize) {
     }
 }
 
+/// Nothing. Natively a program gains by it (BENCHMARKS.md); an emulated processor, the only one on which this kernel
+/// side was measured, takes longer for the instruction than the stores after it would have waited.
+#[inline(always)]
+pub fn prefetch(_address: *const u8) {}
+
 /// READ_ONCE(): how the kernel's memory model loads what others may write meanwhile.
 ///
 /// # Safety

@@ -103,6 +103,12 @@ fn a_slot_is_reused_only_when_free() {
     pass(2, 3, 1, None);
 }
 
+/// The producer fetches the lines of one slot, here each word, while the other waits.
+#[test]
+fn only_free_lines_are_fetched() {
+    pass(4, 3, 1, None);
+}
+
 #[test]
 fn wrapping_entries_arrive_whole() {
     pass(3, 3, 1, None);

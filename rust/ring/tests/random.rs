@@ -17,7 +17,9 @@ fn random_histories() {
     let steps = if long { 200_000 } else { 20_000 };
     let mut cases = 0u64;
     for _ in 0..100 {
-        let size = 8 * (1 + random.below(128));
+        // Half of them with room for several windows of lines.
+        let most = if random.below(2) == 0 { 128 } else { 1024 };
+        let size = 8 * (1 + random.below(most));
         let max = size as u32 - 8;
         // Early, or soon to wrap.
         let near = 8 * random.below(1000);
@@ -33,7 +35,11 @@ fn random_histories() {
         let mut losses = std::collections::VecDeque::new();
         for _ in 0..steps {
             let len = random.below(u64::from(max) + 2) as u32;
-            let len = if random.below(2) == 0 { len } else { len % 33 };
+            let len = match random.below(4) {
+                0 => len,
+                1 => len % 600,
+                _ => len % 33,
+            };
             match random.below(8) {
                 0..=1 => {
                     let bytes = model.bytes(len);
@@ -54,6 +60,10 @@ fn random_histories() {
                     let bytes = model.bytes(random.below(u64::from(len) + 1) as u32);
                     // SAFETY: Within the reservation; the test memory checks it.
                     unsafe { producer.memory().write(offset, bytes.as_ptr(), bytes.len()) };
+                    if random.below(8) == 0 {
+                        producer.report_lost(1);
+                        reported += 1;
+                    }
                     producer.commit(bytes.len() as u32).unwrap();
                     model.push(&bytes).unwrap();
                     losses.push_back(std::mem::take(&mut reported));

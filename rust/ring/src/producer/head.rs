@@ -26,7 +26,7 @@ pub struct Head<L = Framed> {
 
 impl<L: Layout> Head<L> {
     /// Appends an entry of `len` bytes and tells where its bytes go; `None` if there is no room for
-    /// it as far as is known: then [`Producer::set_head`], reserve and commit.
+    /// it up to where lines were fetched: then [`Producer::set_head`], reserve and commit.
     ///
     /// # Safety
     ///
@@ -44,7 +44,8 @@ impl<L: Layout> Head<L> {
             // is the producer.
             unsafe { memory.store_word(begin, Header::of(len).to_word()) };
         }
-        self.skip(need);
+        self.room = self.room.wrapping_sub(need);
+        self.offset = wrapped(begin.wrapping_add(need as usize), self.size);
         Some(begin.wrapping_add(L::OVERHEAD as usize))
     }
 
@@ -52,25 +53,6 @@ impl<L: Layout> Head<L> {
     #[inline(always)]
     pub fn pos(&self) -> u64 {
         self.end.wrapping_sub(self.room)
-    }
-
-    /// Bytes up to which there is room, as far as is known.
-    #[inline(always)]
-    pub(in super::super) fn room(&self) -> u64 {
-        self.room
-    }
-
-    /// Where the next entry begins in the data.
-    #[inline(always)]
-    pub(in super::super) fn offset(&self) -> usize {
-        self.offset
-    }
-
-    /// Goes over `bytes` that were appended, at most as many as there is room for.
-    #[inline(always)]
-    pub(in super::super) fn skip(&mut self, bytes: u64) {
-        self.room = self.room.wrapping_sub(bytes);
-        self.offset = wrapped(self.offset.wrapping_add(bytes as usize), self.size);
     }
 }
 

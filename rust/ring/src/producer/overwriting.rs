@@ -36,7 +36,7 @@ impl<M: Memory, L: Layout> Producer<M, L> {
             }
             self.overwritten += 1;
         }
-        self.set_end();
+        self.set_end(need);
         // ORDERING: release pairs with the acquire load in `OverwriteReader::skip_overwritten`:
         // `oldest_pos` is never seen ahead of `producer_pos`. The barrier pairs with the read
         // barrier in `OverwriteReader::read`: who sees a byte of the new entry sees that the old
