@@ -12,6 +12,7 @@ use iostream_ring::{Framed, Layout};
 
 use crate::entry::{ConsumerBatch, Entry, Received};
 use crate::notify::DEFAULT_SPIN;
+use crate::pace::Pace;
 use crate::sys::{ConsumerEnd, Device};
 use crate::{Counters, Direction, Error, Result};
 
@@ -49,6 +50,7 @@ pub struct Consumer<L: Layout = Framed> {
     /// Entries were released and the other side was not told yet.
     unpublished: bool,
     spin: u32,
+    pace: Pace,
     /// Bytes of the next entry that `Read` has handed out.
     pub(crate) read_bytes: usize,
 }
@@ -236,6 +238,7 @@ impl<L: Layout> Consumer<L> {
             generation,
             unpublished: false,
             spin: DEFAULT_SPIN,
+            pace: Pace::new(),
             read_bytes: 0,
         })
     }

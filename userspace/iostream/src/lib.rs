@@ -67,6 +67,7 @@ mod iter;
 mod nodes;
 mod notify;
 mod overwrite;
+mod pace;
 mod producer;
 mod reservation;
 mod session;

@@ -24,9 +24,10 @@ impl<L: Layout> Consumer<L> {
         if self.end.is_known_ready() {
             return self.check_generation();
         }
-        // A pause before the first look, too: who comes back from an entry a moment after it was published
-        // would find the next one alone, and take the cache line from a producer that is about to add more.
-        for _ in 0..self.spin {
+        if self.spin > 0 && self.first_look()? {
+            return Ok(());
+        }
+        for _ in 1..self.spin {
             std::hint::spin_loop();
             if self.is_due()? {
                 return Ok(());
@@ -75,6 +76,14 @@ impl<L: Layout> Consumer<L> {
         self.flush()?;
         self.check_generation()?;
         self.end.arm()
+    }
+
+    /// [`Self::is_due`], after a pause.
+    fn first_look(&mut self) -> Result<bool> {
+        self.pace.pause();
+        let due = self.is_due();
+        self.pace.learn(self.end.ring().known_bytes());
+        due
     }
 
     /// As [`Self::is_ready`], by the watermark if there is one.
