@@ -5,14 +5,17 @@
 
 use std::sync::atomic::{fence, Ordering::*};
 
-use super::pace::{pause, pin, spin_until, WakerAim};
+use super::pace::{pause, pin, spin_closely, spin_until, WakerAim};
 use super::Progress;
 use crate::device::{occupied, sink, source, Ring, Session, INPUT, OUTPUT, PAGE};
 use crate::random::Random;
 use crate::record;
 use crate::sys;
 
+/// Bytes of an entry that the kernel waits for.
 const LEN: u64 = 40;
+/// Bytes of an entry that it makes. It waits for room for a quarter of the ring, which this fills with its header.
+const QUARTER_LEN: u64 = PAGE / 4 - 8;
 
 /// Whether a step from `old` to `new` crosses an armed position.
 fn crossed(wake: u64, old: u64, new: u64) -> bool {
@@ -59,7 +62,7 @@ pub fn for_entries(progress: &Progress, wakeups: u64) {
             aim.learn(armed);
         }
         (pos, sequence) = (next, sequence + 1);
-        spin_until(|| ring.consumer_pos().load(Acquire) == pos);
+        spin_closely(|| ring.consumer_pos().load(Acquire) == pos);
         progress.entry();
         if is_aimed(sequence) {
             aim.pause();
@@ -77,44 +80,39 @@ pub fn for_entries(progress: &Progress, wakeups: u64) {
 
 /// The kernel produces, and sleeps when the queue is full.
 pub fn for_room(progress: &Progress, wakeups: u64) {
-    let session = Session::new(source(PAGE, LEN as u32, 0));
+    let session = Session::new(source(PAGE, QUARTER_LEN as u32, 0));
     let ring = Ring::new(&session, OUTPUT).expect("the queue");
     run_for_ever(&session);
     pin(0);
     let (mut random, mut aim) = (Random::new(4), WakerAim::new(6));
     let (mut pos, mut sequence, mut sent) = (0_u64, 0, 0);
-    for round in 0.. {
-        if sent >= wakeups {
-            break;
-        }
-        let full = || ring.size - (ring.producer_pos().load(Acquire) - pos) < occupied(LEN);
-        spin_until(full);
-        if is_aimed(round) {
+    while sent < wakeups {
+        // It publishes when it finds the ring full, looks once more, and arms: there is no time to lose.
+        spin_closely(|| ring.producer_pos().load(Acquire) - pos == ring.size);
+        if is_aimed(sequence) {
             aim.pause();
         } else {
             // Until it says that it is about to sleep.
             spin_until(|| ring.producer_wake().load(Relaxed).wrapping_sub(pos) as i64 > 0);
             pause(&mut random);
         }
-        let old = pos;
-        while ring.producer_pos().load(Acquire) != pos {
-            assert_eq!(ring.data_word(pos).load(Relaxed), LEN, "the header");
-            record::check(&ring, pos, sequence, LEN);
-            sequence += 1;
-            pos += occupied(LEN);
-            progress.entry();
-        }
-        ring.consumer_pos().store(pos, Release);
+        let next = pos + occupied(QUARTER_LEN);
+        ring.consumer_pos().store(next, Release);
         fence(SeqCst);
-        let armed = crossed(ring.producer_wake().load(Relaxed), old, pos);
+        let armed = crossed(ring.producer_wake().load(Relaxed), pos, next);
         if armed {
             session.notify(OUTPUT).expect("notify");
             sent += 1;
             progress.set_wakeups(sent);
         }
-        if is_aimed(round) {
+        if is_aimed(sequence) {
             aim.learn(armed);
         }
+        (pos, sequence) = (next, sequence + 1);
+        progress.entry();
+        // The next to go, while the kernel makes another.
+        assert_eq!(ring.data_word(pos).load(Relaxed), QUARTER_LEN, "the header");
+        record::check(&ring, pos, sequence, QUARTER_LEN);
     }
     sys::exit_now(0);
 }

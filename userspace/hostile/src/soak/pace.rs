@@ -18,15 +18,24 @@ pub fn pin(processor: usize) {
 }
 
 /// Waits for the other thread, which is about to do it.
-pub fn spin_until(mut condition: impl FnMut() -> bool) {
+pub fn spin_until(condition: impl FnMut() -> bool) {
+    spin(condition, std::hint::spin_loop);
+}
+
+/// As [`spin_until`], and comes back at once: the processor's hint takes an emulated one a microsecond.
+pub fn spin_closely(condition: impl FnMut() -> bool) {
+    spin(condition, || ());
+}
+
+fn spin(mut condition: impl FnMut() -> bool, between: impl Fn()) {
     let mut spins = 0_u32;
     while !condition() {
-        spins += 1;
+        spins = spins.wrapping_add(1);
         // With one processor the other has to get it.
         if spins % 65536 == 0 {
             std::thread::yield_now();
         } else {
-            std::hint::spin_loop();
+            between();
         }
     }
 }
@@ -87,6 +96,9 @@ fn spend(turns: u64) {
 pub struct WakerAim {
     random: Random,
     turns: u64,
+    /// Doubles while it was too late, or too early, again and again: the kernel looks for milliseconds before it arms.
+    step: u64,
+    armed: bool,
 }
 
 impl WakerAim {
@@ -94,6 +106,8 @@ impl WakerAim {
         Self {
             random: Random::new(seed),
             turns: 0,
+            step: 1,
+            armed: false,
         }
     }
 
@@ -104,11 +118,16 @@ impl WakerAim {
 
     /// Whether the kernel had armed.
     pub fn learn(&mut self, armed: bool) {
-        let step = 1 + self.random.below(64);
-        self.turns = if armed {
-            self.turns.saturating_sub(step)
+        self.step = if armed == self.armed {
+            self.step * 2
         } else {
-            self.turns + step
+            1 + self.random.below(64)
+        };
+        self.armed = armed;
+        self.turns = if armed {
+            self.turns.saturating_sub(self.step)
+        } else {
+            self.turns + self.step
         };
     }
 }
