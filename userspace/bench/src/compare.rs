@@ -4,7 +4,7 @@
 
 use std::io::Write;
 
-use crate::{Comparison, Point, Ratio, Record, Result, Side};
+use crate::{line_ns, Comparison, Point, Ratio, Record, Result, Side};
 
 /// Measures once: a rate, a time, a count.
 pub type Measure<'a> = Box<dyn FnMut() -> Result<f64> + 'a>;
@@ -136,8 +136,10 @@ impl Harness {
         }
         let mut our_values = Vec::new();
         let mut peer_values = vec![Vec::new(); peers.len()];
+        let mut lines = Vec::new();
         for pair in 0..self.pairs {
             self.say(&format!("{id} pair {} of {}", pair + 1, self.pairs));
+            lines.push(line_ns()?);
             our_values.push(ours.measure()?);
             for (peer, values) in peers.iter_mut().zip(&mut peer_values) {
                 values.push(peer.measure()?);
@@ -145,7 +147,7 @@ impl Harness {
         }
         for (peer, values) in peers.iter().zip(&peer_values) {
             let sides = (ours.side(&our_values), peer.side(values));
-            comparison(id, peer.variant, name, unit, sides).print();
+            comparison(id, peer.variant, name, unit, sides, &lines).print();
         }
         Ok(())
     }
@@ -188,6 +190,7 @@ pub fn comparison(
     name: &str,
     unit: &str,
     (ours, peer): (Side, Side),
+    line_ns: &[f64],
 ) -> Record {
     let ratios: Vec<f64> = ours
         .values
@@ -210,6 +213,7 @@ pub fn comparison(
         ours,
         peer,
         unit: unit.into(),
+        line_ns: line_ns.to_vec(),
     })
 }
 

@@ -2,14 +2,14 @@
 
 //! What the benchmarks in the VM, those on the host, and the report share.
 
-mod bare;
 mod compare;
 mod goals;
 mod machine;
 mod record;
+mod transfer;
 
-pub use bare::Bare;
 pub use compare::{comparison, median, quantile, Contender, Harness, Measure};
 pub use goals::{goal_of, Better, Goal, GOALS};
 pub use machine::{pin_to, rate_of, Result, Sized};
 pub use record::{Comparison, Environment, Point, Ratio, Record, Samples, Side};
+pub use transfer::line_ns;

@@ -67,6 +67,8 @@ pub struct Comparison {
     pub ratio: Ratio,
     /// How many pairs were measured, after a warm-up of each.
     pub pairs: usize,
+    /// Nanoseconds that a cache line took from one processor to the other, before each pair.
+    pub line_ns: Vec<f64>,
 }
 
 /// A point of a curve.

@@ -18,7 +18,7 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use engine::Engine;
-use iostream_bench::{Bare, Contender, Harness, Result};
+use iostream_bench::{Contender, Harness, Result};
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
@@ -73,17 +73,7 @@ fn threads(harness: &Harness, engine: &RefCell<Engine>) -> Result<()> {
             ("crossbeam ArrayQueue", threads::crossbeam),
         ],
     );
-    let bare = best(
-        Contender::peer(
-            "one at a time, bare words",
-            "nothing but words and positions",
-        ),
-        &[("threads", |count, pauses| {
-            let bare = Bare { batch: 1, pauses };
-            bare.run::<1>(count).expect("two processors")
-        })],
-    );
-    harness.compare("N-1", name, "items/s", ours, vec![peer, bare])?;
+    harness.compare("N-1", name, "items/s", ours, vec![peer])?;
     let ours = best(
         Contender::peer("", "iostream"),
         &[("slices of 500", threads::queue_batched)],

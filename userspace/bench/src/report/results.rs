@@ -27,6 +27,7 @@ pub struct Benchmark {
     /// Ours divided by the peer's.
     pub ratio: Ratio,
     pub pairs: usize,
+    pub line_ns: Vec<f64>,
     pub goal: Option<String>,
     pub met: Option<bool>,
     /// All comparisons of the benchmark.
@@ -109,6 +110,7 @@ impl Benchmark {
             unit: comparison.unit,
             ratio: comparison.ratio,
             pairs: comparison.pairs,
+            line_ns: comparison.line_ns,
             goal: hardest.goal,
             met: hardest.met,
             comparisons,

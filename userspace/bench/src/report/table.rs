@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use iostream_bench::{Record, GOALS};
+use iostream_bench::{median, Record, GOALS};
 
 use crate::results::{Line, Results};
 
@@ -16,14 +16,14 @@ pub fn text(results: &Results) -> String {
     let mut out = String::new();
     let _ = writeln!(
         out,
-        "{:5} {:21} {:>10} {:>10} {:12} {:>8} {:>15} {:>8}  peer",
-        "id", "", "ours", "peer", "", "ratio", "min-max", "goal"
+        "{:5} {:21} {:>10} {:>10} {:12} {:>8} {:>15} {:>8} {:>8}  peer",
+        "id", "", "ours", "peer", "", "ratio", "min-max", "a line", "goal"
     );
     for line in all(results) {
         let c = &line.comparison;
         let _ = writeln!(
             out,
-            "{:5} {:21} {:>10} {:>10} {:12} {:>8} {:>15} {:>8}  {} {}",
+            "{:5} {:21} {:>10} {:>10} {:12} {:>8} {:>15} {:>8} {:>8}  {} {}",
             c.id,
             c.variant,
             number(c.ours.median),
@@ -31,6 +31,7 @@ pub fn text(results: &Results) -> String {
             c.unit,
             ratio(c.ratio.median),
             format!("{}-{}", ratio(c.ratio.min), ratio(c.ratio.max)),
+            format!("{:.0} ns", median(&c.line_ns)),
             line.goal.as_deref().unwrap_or(""),
             verdict(line),
             peer(line),
