@@ -102,6 +102,9 @@ pub struct WakerAim {
 }
 
 impl WakerAim {
+    /// Turns: a millisecond or so.
+    const LONGEST_STEP: u64 = 1 << 18;
+
     pub fn new(seed: u64) -> Self {
         Self {
             random: Random::new(seed),
@@ -119,7 +122,7 @@ impl WakerAim {
     /// Whether the kernel had armed.
     pub fn learn(&mut self, armed: bool) {
         self.step = if armed == self.armed {
-            self.step * 2
+            (self.step * 2).min(Self::LONGEST_STEP)
         } else {
             1 + self.random.below(64)
         };
