@@ -16,9 +16,9 @@ use super::Producer;
 const WINDOW_BYTES: u64 = if cfg!(loom) { 16 } else { 1024 };
 /// Bytes of a line; in loom's models a word, so that they see every store that could be wrong.
 const LINE_BYTES: u64 = if cfg!(loom) { 8 } else { 64 };
-/// As much of the next slice is asked for: 64 lines.
+/// At most as much of the next slice is asked for: 64 lines.
 const SLICE_BYTES: u64 = 4096;
-/// With headers. Longer entries pay more for the windows than they gain by them, but where lines come slowly.
+/// With headers. Where lines come fast, longer entries pay more for the windows than they gain by them.
 const SHORT_BYTES: u64 = if cfg!(loom) { 16 } else { 128 };
 
 impl<M: Memory, L: Layout> Producer<M, L> {
@@ -78,6 +78,7 @@ impl<M: Memory, L: Layout> Producer<M, L> {
             // SAFETY: `lap <= pos <= fetched <= window`, and the window ends at most `data_bytes` after `pos`, which
             // is less than as many after `lap`; all are multiples of 8. Nobody looks at what lies between `pos` and
             // where there is no room, and nothing was reserved beyond `fetched`.
+            // ORDERING: as any write to that room, after the acquire load in `refresh` that found it (litmus: reuse, wrap).
             unsafe { self.memory.store_word(offset, 0) };
         }
     }
