@@ -23,6 +23,9 @@ struct Ball(AtomicU64);
 pub fn line_ns() -> Result<f64> {
     let ball = Ball(AtomicU64::new(0));
     std::thread::scope(|scope| {
+        // Before one of them waits for another that gave up.
+        let both = scope.spawn(|| pin_to(1).and_then(|()| pin_to(0)));
+        both.join().map_err(|_| "a thread panicked")??;
         let back = scope.spawn(|| {
             let pinned = pin_to(1);
             for turn in 0..TURNS * ROUNDS {
