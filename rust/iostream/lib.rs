@@ -64,6 +64,8 @@ mod pages;
 mod port;
 mod producer;
 mod queue;
+#[cfg_attr(not(iostream_races), allow(unused_imports, reason = "no points then"))]
+pub mod race;
 mod refs;
 mod region;
 #[path = "../ring/src/lib.rs"]

@@ -55,6 +55,10 @@ struct State {
 /// See the module.
 #[pin_data]
 pub(crate) struct Port {
+    /// How much input must wait before the driver is told. Dropped first, and its timer with it,
+    /// whose callback uses the rest.
+    #[pin]
+    input: InputWatermark,
     config: PortConfig,
     /// The buffers of a stream, beyond sessions.
     records: Option<Pin<KBox<Records>>>,
@@ -80,9 +84,6 @@ pub(crate) struct Port {
     pub(crate) callbacks: Callbacks,
     /// Entries refused because nobody had the port open.
     unopened: Atomic<u64>,
-    /// How much input must wait before the driver is told.
-    #[pin]
-    input: InputWatermark,
     #[pin]
     watermark_work: Work<Port, WATERMARK_WORK>,
     /// Where the kernel's ends sleep.

@@ -57,6 +57,9 @@ pub(crate) enum Counter {
 /// - Words of the info page are written by the kernel alone.
 #[pin_data]
 pub(crate) struct Queue {
+    /// Dropped first, and its timer with it, whose callback uses the rest.
+    #[pin]
+    watermark: Watermark,
     region: Region,
     direction: Direction,
     config: QueueConfig,
@@ -65,8 +68,6 @@ pub(crate) struct Queue {
     end: UnsafeCell<End>,
     #[pin]
     pub(crate) notify: Notify,
-    #[pin]
-    watermark: Watermark,
     /// What the kernel's end last published; poll reads it here, not from shared memory.
     kernel_pos: Atomic<u64>,
     generation: Atomic<u64>,
@@ -98,8 +99,6 @@ impl WorkItem for Queue {
         // ORDERING: producers may still be in a section in which they found the queue published
         // (litmus: retire).
         rcu::synchronize_rcu();
-        // Nobody can start it any more.
-        queue.cancel_timer();
         drop(queue);
     }
 }

@@ -24,13 +24,11 @@ pub(crate) type Callback = unsafe extern "C" fn(*mut c::hrtimer) -> c::hrtimer_r
 ///
 /// - `raw` is initialised and pinned.
 /// - `pending` is set from the start of the timer until its callback begins or it was cancelled.
-#[pin_data]
+#[pin_data(PinnedDrop)]
 pub(crate) struct Timer {
     #[pin]
     pub(crate) raw: Opaque<c::hrtimer>,
     pending: Atomic<u32>,
-    /// It was, at some time.
-    started: Atomic<u32>,
 }
 
 // SAFETY: The kernel locks timers by itself; the rest is atomic.
@@ -54,32 +52,21 @@ impl Timer {
                 }
             }),
             pending: Atomic::new(0),
-            started: Atomic::new(0),
         })
     }
 
-    /// Has the callback run `ns` nanoseconds from now, unless it is to run already. Any context.
-    ///
-    /// # Safety
-    ///
-    /// The timer lives until [`Self::cancel`] has returned and nobody starts it any more.
-    pub(crate) unsafe fn start(&self, ns: u64) {
+    /// Runs the callback `ns` nanoseconds from now, unless it is to run already. Any context.
+    pub(crate) fn start(&self, ns: u64) {
         // ORDERING: the caller has issued a full barrier since it made what the callback is to find;
         // pairs with that in `fired` (litmus: latency).
         if self.pending.load(Relaxed) != 0 || self.pending.xchg(1, Full) != 0 {
             return;
         }
-        self.started.store(1, Relaxed);
         let ns = i64::try_from(ns).unwrap_or(i64::MAX);
-        // SAFETY: Initialised by the type's invariant; how long it lives is the caller's promise.
+        // SAFETY: Initialised by the type's invariant; its drop stops it before its memory goes.
         unsafe {
             c::hrtimer_start_range_ns(self.raw.get(), ns, 0, c::hrtimer_mode_HRTIMER_MODE_REL)
         };
-    }
-
-    /// Whether it was ever started: if not, nobody need wait for those who might.
-    pub(crate) fn was_started(&self) -> bool {
-        self.started.load(Relaxed) != 0
     }
 
     /// What a callback does first; then it looks whether there is something to do. What comes after
@@ -101,5 +88,13 @@ impl Timer {
             // ORDERING: as in `fired`: who cancels looks for what is due itself (litmus: latency).
             smp_mb(Full);
         }
+    }
+}
+
+#[pinned_drop]
+impl PinnedDrop for Timer {
+    /// Stops the timer, however late it was started. What holds a timer is freed in process context.
+    fn drop(self: Pin<&mut Self>) {
+        self.cancel();
     }
 }

@@ -5,11 +5,14 @@
 //! Each node has a file `/sys/kernel/debug/iostream_test/NODE`. Write a command, one a write(2);
 //! it fails with the command's own error. Read it for `key=value` lines of what the last commands
 //! did. `commands.rs` lists them, for nodes with queues; `stream/commands.rs` for streams. The file
-//! `client` is for a client of streams; `client.rs` has its commands.
+//! `client` is for a client of streams; `client.rs` has its commands. On the bug-hunting kernel the file
+//! `races` holds threads at points of the framework's code; see `races.rs`.
 
 mod client;
 mod commands;
 mod node;
+#[cfg(iostream_races)]
+mod races;
 mod shot;
 mod stream;
 
@@ -53,6 +56,8 @@ struct TestModule {
     _files: KVec<Pin<KBox<debugfs::File<Arc<TestNode>>>>>,
     _stream_files: KVec<Pin<KBox<debugfs::File<Arc<TestStream>>>>>,
     _client_file: Pin<KBox<debugfs::File<Arc<TestClient>>>>,
+    #[cfg(iostream_races)]
+    _races_file: Pin<KBox<debugfs::File<()>>>,
     _dir: debugfs::Dir,
     nodes: KVec<Arc<TestNode>>,
     streams: KVec<Arc<TestStream>>,
@@ -91,6 +96,11 @@ impl kernel::Module for TestModule {
             _files: files,
             _stream_files: stream_files,
             _client_file: KBox::pin_init(file, GFP_KERNEL)?,
+            #[cfg(iostream_races)]
+            _races_file: KBox::pin_init(
+                dir.read_write_callback_file(c"races", (), &races::show, &command_races),
+                GFP_KERNEL,
+            )?,
             _dir: dir,
             nodes,
             streams,
@@ -133,6 +143,11 @@ fn command_stream(node: &Arc<TestStream>, reader: &mut UserSliceReader) -> Resul
 
 fn command_client(client: &Arc<TestClient>, reader: &mut UserSliceReader) -> Result {
     with_text(reader, |text| client::run(client, text))
+}
+
+#[cfg(iostream_races)]
+fn command_races(_: &(), reader: &mut UserSliceReader) -> Result {
+    with_text(reader, races::run)
 }
 
 /// Runs `f` with the command that was written.

@@ -11,6 +11,7 @@ mod driver;
 mod kernel_log;
 mod module;
 mod monitor;
+mod race;
 mod raw;
 mod rows;
 mod waiting;

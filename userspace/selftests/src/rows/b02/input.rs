@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use super::MS;
 use crate::clause::{count, Clause, Random};
 use crate::driver::Driver;
+use crate::race::RacePoint;
 use crate::raw::{Input, Session, INPUT};
 use crate::waiting::{wait_until, woken_by};
 
@@ -29,6 +30,10 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new(
         "B-02/input-close-with-timer-running",
         close_with_timer_running,
+    ),
+    Clause::new(
+        "B-02/input-close-at-first-timer-start",
+        close_at_first_timer_start,
     ),
     Clause::slow("B-02/input-no-lost-callback", 90, no_lost_callback),
 ];
@@ -271,6 +276,31 @@ fn close_with_timer_running() {
         }
         drop((input, session));
     }
+}
+
+/// A driver's thread is about to start the timer, for the first time, while the session ends and the
+/// driver goes: the timer must not outlive what it is part of.
+fn close_at_first_timer_start() {
+    let sink = Sink::new(4096, IOSTREAM_LATENCY_MAX_NS);
+    let session = sink.driver.open();
+    let mut input = Input::new(&session);
+    // Not told to the kernel, so that the driver's own look is the first to find it.
+    assert!(input.put(&[1; 24]));
+    input.publish();
+    let point = RacePoint::set("input-timer-start");
+    std::thread::scope(|scope| {
+        scope.spawn(|| sink.driver.fails("dequeue-wait 64 60000", Errno::NOTCONN));
+        point.wait_held();
+        drop((input, session));
+        drop(point);
+    });
+    sink.driver.does("unpublish");
+    // The test driver lets go of the ends of the port when it gets others.
+    sink.driver.publish(0, 4096);
+    wait_until("the port is freed, and its timer stopped", || {
+        let timers = std::fs::read_to_string("/proc/timer_list").unwrap();
+        !timers.contains("latency_over")
+    });
 }
 
 /// A driver that takes entries out only when it is told to, and as many as there are: a callback that
