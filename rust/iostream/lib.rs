@@ -43,7 +43,6 @@
 //! `Port::state` is not held while a driver is called. Registrations wait for `Port::srcu` and
 //! `Port::changing`, so they are not dropped inside a callback.
 
-pub(crate) mod atomic;
 mod batch;
 pub(crate) mod bindings;
 mod callbacks;
@@ -55,7 +54,6 @@ mod endpoint;
 mod error;
 mod io;
 mod ioctl;
-mod kicks;
 mod limits;
 mod mmap;
 mod node;
@@ -64,8 +62,6 @@ mod pages;
 mod port;
 mod producer;
 mod queue;
-#[cfg_attr(not(iostream_races), allow(unused_imports, reason = "no points then"))]
-pub mod race;
 mod refs;
 mod region;
 #[path = "../ring/src/lib.rs"]
@@ -73,9 +69,8 @@ pub mod ring;
 mod session;
 mod session_queues;
 pub mod stream;
+mod sync;
 mod sysfs;
-mod timer;
-mod work;
 
 pub use batch::Batch;
 pub use config::{QueueConfig, Wake};
@@ -85,10 +80,16 @@ pub use error::Error;
 pub use producer::{Producer, Reservation};
 pub use stream::{Buffer, Client, ClientBuffer, DmaSegment, Mode, Stop, Stream, StreamConfig};
 
+/// Points of the code at which tests hold threads.
+#[cfg(iostream_races)]
+pub mod race {
+    pub use crate::sync::race::{is_held, release, set, POINTS};
+}
+
 use kernel::prelude::*;
 
 use node::{Class, NodeConfig, NodeHandle};
-use work::WorkQueue;
+use sync::work::WorkQueue;
 
 module! {
     type: Module,

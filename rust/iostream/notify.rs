@@ -19,8 +19,8 @@ use kernel::{
 };
 
 use crate::{
-    atomic::{smp_mb, Acquire, Atomic, Full, Relaxed},
     bindings,
+    sync::atomic::{smp_mb, Acquire, Atomic, Full, Relaxed},
 };
 
 /// A wait queue that any context may wake.

@@ -17,16 +17,18 @@ use kernel::{
 };
 
 use crate::{
-    atomic::{Acquire, Atomic, Relaxed, Release},
     callbacks::Callbacks,
     config::{Direction, QueueConfig},
     driver::Opener,
     error::Error,
-    kicks::Kicks,
     queue::Queue,
     session_queues::SessionQueues,
     stream::{config::StreamSpec, Notices, Records, AGAIN_WORK, NOTICE_WORK},
-    work,
+    sync::{
+        atomic::{Acquire, Atomic, Relaxed, Release},
+        kicks::Kicks,
+        work,
+    },
 };
 use watermark::InputWatermark;
 

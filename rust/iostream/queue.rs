@@ -19,14 +19,16 @@ use kernel::{
 };
 
 use crate::{
-    atomic::{smp_mb, Acquire, Atomic, Full, Relaxed, Release},
     config::{Direction, QueueConfig},
     error::Error,
     notify::Notify,
     region::{Area, Region},
     ring::{self, uapi, Framed, Geometry, Layout, Mapped},
     stream::{config::Descriptors, pool::Pool},
-    work,
+    sync::{
+        atomic::{smp_mb, Acquire, Atomic, Full, Relaxed, Release},
+        work,
+    },
 };
 pub(crate) use end::Kind;
 use end::{fresh_end, End};

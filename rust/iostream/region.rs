@@ -21,9 +21,9 @@ use kernel::{
 };
 
 use crate::{
-    atomic::{Atomic, Full, Relaxed, Release},
     pages::{check_mapping, mapping_pages, prepare_mapping, SharedPages},
     ring::{uapi, Geometry, Mapped},
+    sync::atomic::{Atomic, Full, Relaxed, Release},
 };
 
 /// Pages of a region before its data.

@@ -27,10 +27,8 @@ use crate::{
     config::{self, Direction},
     error::Error,
     queue::Queue,
-    race::race_point,
     ring::uapi,
-    timer::Timer,
-    work,
+    sync::{race::race_point, timer::Timer, work},
 };
 
 /// The shortest entry moves a position by this much.

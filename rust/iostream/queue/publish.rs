@@ -4,9 +4,9 @@
 
 use super::{Counter, Queue};
 use crate::{
-    atomic::{smp_mb, Full, Release},
     config::Wake,
     ring::{self, Layout, Mapped},
+    sync::atomic::{smp_mb, Full, Release},
 };
 
 /// What was published and is not counted yet.

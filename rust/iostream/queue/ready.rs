@@ -19,10 +19,12 @@ use kernel::{
 
 use super::{Counter, Queue};
 use crate::{
-    atomic::{smp_mb, Acquire, Atomic, Full, Relaxed, Release},
     config::{self, Direction},
     ring::{self, uapi, Layout, Mapped},
-    timer::Timer,
+    sync::{
+        atomic::{smp_mb, Acquire, Atomic, Full, Relaxed, Release},
+        timer::Timer,
+    },
 };
 
 /// What it takes for an output queue to be ready, beyond that an entry waits.

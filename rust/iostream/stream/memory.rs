@@ -17,9 +17,9 @@ use super::{
     state::State,
 };
 use crate::{
-    atomic::{Atomic, Full, Relaxed},
     pages::{check_mapping, mapping_pages, prepare_mapping, SharedPages},
     ring::uapi,
+    sync::atomic::{Atomic, Full, Relaxed},
 };
 
 /// Whether a buffer is mapped writable: for ever, once it is.

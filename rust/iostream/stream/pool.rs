@@ -34,9 +34,11 @@ use super::{
     watch::{Watch, WATCH_WORK},
 };
 use crate::{
-    atomic::{Acquire, Atomic, Full, Relaxed, Release},
     ring::uapi,
-    work,
+    sync::{
+        atomic::{Acquire, Atomic, Full, Relaxed, Release},
+        work,
+    },
 };
 
 const FREE: u32 = 0;

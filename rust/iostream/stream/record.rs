@@ -4,7 +4,7 @@
 
 use kernel::{prelude::*, sync::Arc};
 
-use crate::atomic::{Atomic, Relaxed};
+use crate::sync::atomic::{Atomic, Relaxed};
 
 /// One buffer of a stream, as its driver knows it: sessions come and go, each with memory of its
 /// own for it.

@@ -12,7 +12,7 @@ use kernel::{
 };
 
 use super::pool::Pool;
-use crate::work;
+use crate::sync::work;
 
 /// Which of a pool's work items calls the client.
 pub(super) const WATCH_WORK: u64 = 1;

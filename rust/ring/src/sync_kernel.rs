@@ -3,7 +3,7 @@
 //! Atomics and copies in the kernel: the kernel's own memory model, and copies that may race with a
 //! process.
 
-use crate::atomic::{smp_mb, smp_rmb, smp_wmb, Acquire, Atomic, Full, Relaxed, Release};
+use crate::sync::atomic::{smp_mb, smp_rmb, smp_wmb, Acquire, Atomic, Full, Relaxed, Release};
 
 /// A 64-bit word of shared memory that one side writes and the other reads.
 #[repr(transparent)]

@@ -19,8 +19,8 @@ macro_rules! race_point {
     ($name:literal) => {{
         #[cfg(iostream_races)]
         {
-            const POINT: usize = $crate::race::index($name);
-            $crate::race::pass(POINT);
+            const POINT: usize = $crate::sync::race::index($name);
+            $crate::sync::race::pass(POINT);
         }
     }};
 }
