@@ -5,7 +5,7 @@
 use kernel::{page::PAGE_SIZE, prelude::*};
 
 use crate::{
-    limits,
+    memory::limits,
     ring::{uapi, Geometry, GeometryError},
 };
 

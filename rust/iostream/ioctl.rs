@@ -13,9 +13,9 @@ use kernel::{
 
 use crate::{
     config::Direction,
-    limits, mmap,
+    memory::{limits, region::Area},
+    mmap,
     port::Port,
-    region::Area,
     ring::uapi,
     session::Session,
     stream::{

@@ -54,16 +54,14 @@ mod endpoint;
 mod error;
 mod io;
 mod ioctl;
-mod limits;
+mod memory;
 mod mmap;
 mod node;
 mod notify;
-mod pages;
 mod port;
 mod producer;
 mod queue;
 mod refs;
-mod region;
 #[path = "../ring/src/lib.rs"]
 pub mod ring;
 mod session;
@@ -77,8 +75,9 @@ pub use config::{QueueConfig, Wake};
 pub use consumer::{Consumer, Peeked, View};
 pub use driver::{Config, Driver, NoCallbacks, Opener, Ports, Registration};
 pub use error::Error;
+pub use memory::dma::DmaSegment;
 pub use producer::{Producer, Reservation};
-pub use stream::{Buffer, Client, ClientBuffer, DmaSegment, Mode, Stop, Stream, StreamConfig};
+pub use stream::{Buffer, Client, ClientBuffer, Mode, Stop, Stream, StreamConfig};
 
 /// Points of the code at which tests hold threads.
 #[cfg(iostream_races)]

@@ -21,8 +21,8 @@ use kernel::{
 use crate::{
     config::{Direction, QueueConfig},
     error::Error,
+    memory::region::{Area, Region},
     notify::Notify,
-    region::{Area, Region},
     ring::{self, uapi, Framed, Geometry, Layout, Mapped},
     stream::{config::Descriptors, pool::Pool},
     sync::{

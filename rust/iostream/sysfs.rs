@@ -19,7 +19,7 @@ use kernel::{bindings as c, fmt, prelude::*, sync::atomic::Relaxed, types::Opaqu
 use crate::{
     bindings,
     config::Direction,
-    limits,
+    memory::limits,
     node::{chars, Node},
     queue::Counter,
     stream,

@@ -4,7 +4,7 @@
 
 use crate::{
     config::{Direction, QueueConfig},
-    region::Region,
+    memory::region::Region,
     ring::{self, Framed, Layout, Mapped},
     stream::config::Descriptors,
 };

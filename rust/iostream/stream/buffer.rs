@@ -7,12 +7,10 @@ use core::{marker::PhantomData, ptr::NonNull};
 use kernel::prelude::*;
 
 use super::{
-    descriptor::Descriptor,
-    dma::{DmaSegment, SyncFor},
-    memory::BufferMemory,
-    pool::Pool,
-    Access, BufferRecord, Mode, Output, Shared,
+    descriptor::Descriptor, memory::BufferMemory, pool::Pool, Access, BufferRecord, Mode, Output,
+    Shared,
 };
+use crate::memory::dma::{DmaSegment, SyncFor};
 use crate::{bindings, error::Error, refs::PoolRef};
 
 /// Bytes that [`Buffer::transform`] has on the stack at a time.

@@ -13,11 +13,11 @@ use kernel::{
     sync::Arc,
 };
 
+use super::{Access, Output, Shared};
 use crate::{
     config::QueueConfig,
-    limits,
+    memory::{dma::DmaDevice, limits},
     ring::{self, uapi},
-    stream::{dma::DmaDevice, Access, Output, Shared},
 };
 
 /// The most buffers that a stream can have.

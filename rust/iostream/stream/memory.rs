@@ -12,12 +12,12 @@ use kernel::{
 
 use super::{
     config::{Mode, StreamSpec},
-    dma::{DmaSegment, Mapping, SyncFor},
     pool::Pool,
     state::State,
 };
+use crate::memory::dma::{DmaSegment, Mapping, SyncFor};
 use crate::{
-    pages::{check_mapping, mapping_pages, prepare_mapping, SharedPages},
+    memory::pages::{check_mapping, mapping_pages, prepare_mapping, SharedPages},
     ring::uapi,
     sync::atomic::{Atomic, Full, Relaxed},
 };

@@ -31,7 +31,6 @@ mod client_ends;
 pub(crate) mod config;
 mod control;
 pub(crate) mod descriptor;
-pub(crate) mod dma;
 mod memory;
 mod notices;
 pub(crate) mod pool;
@@ -61,7 +60,6 @@ pub use client::Client;
 pub use client_buffer::ClientBuffer;
 pub use config::{Mode, StreamConfig};
 pub use control::Control;
-pub use dma::DmaSegment;
 pub use record::BufferRecord;
 pub use state::Stop;
 

@@ -26,13 +26,13 @@ use super::{
     calls::Part,
     config::{Mode, StreamSpec},
     descriptor::{Descriptor, Reject},
-    dma::SyncFor,
     memory::{BufferMemory, InfoPage},
     record::BufferRecord,
     spare::Spare,
     state::State,
     watch::{Watch, WATCH_WORK},
 };
+use crate::memory::dma::SyncFor;
 use crate::{
     ring::uapi,
     sync::{

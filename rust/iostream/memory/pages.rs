@@ -18,7 +18,8 @@ use kernel::{
     prelude::*,
 };
 
-use crate::{bindings, limits};
+use super::limits;
+use crate::bindings;
 
 /// One reference to a zeroed page, charged to the cgroup of who made it.
 #[repr(transparent)]

@@ -20,8 +20,8 @@ use kernel::{
     prelude::*,
 };
 
+use super::pages::{check_mapping, mapping_pages, prepare_mapping, SharedPages};
 use crate::{
-    pages::{check_mapping, mapping_pages, prepare_mapping, SharedPages},
     ring::{uapi, Geometry, Mapped},
     sync::atomic::{Atomic, Full, Relaxed, Release},
 };

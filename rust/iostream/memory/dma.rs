@@ -11,7 +11,7 @@
 //!
 //! # Who may touch the memory
 //!
-//! While the driver has a buffer, free or as a [`Buffer`](super::Buffer), its data are the device's;
+//! While the driver has a buffer, free or as a [`Buffer`](crate::stream::Buffer), its data are the device's;
 //! while the client has it, the processor's. So every change of owner synchronises: see the callers
 //! of [`Mapping::sync`] in `pool.rs`. A driver that looks at the data itself synchronises, too.
 
@@ -33,7 +33,8 @@ use kernel::{
     types::Opaque,
 };
 
-use crate::{bindings, node::raw_device, pages::SharedPages};
+use super::pages::SharedPages;
+use crate::{bindings, node::raw_device};
 
 /// A run of a buffer's data as its device sees it.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +47,7 @@ pub struct DmaSegment {
 
 /// Who is to use the memory next.
 #[derive(Clone, Copy)]
-pub(super) enum SyncFor {
+pub(crate) enum SyncFor {
     Device,
     Processor,
 }
@@ -88,7 +89,7 @@ impl DmaDevice {
     /// # Errors
     ///
     /// `EIO`: the device does not reach all memory; `ENOMEM`.
-    pub(super) fn new(device: &Device<Bound>, direction: DataDirection) -> Result<Arc<Self>> {
+    pub(crate) fn new(device: &Device<Bound>, direction: DataDirection) -> Result<Arc<Self>> {
         let device: &Device = device;
         // SAFETY: The device is there, and bound.
         if unsafe { bindings::iostream_dma_limited(raw_device(device)) } {
@@ -140,7 +141,7 @@ impl DmaDevice {
 /// # Invariants
 ///
 /// `table` is the table of `key`, mapped as long as `device` is live.
-pub(super) struct Mapping {
+pub(crate) struct Mapping {
     device: Arc<DmaDevice>,
     key: usize,
     table: NonNull<c::sg_table>,
@@ -158,7 +159,7 @@ impl Mapping {
     /// # Errors
     ///
     /// `ENODEV`: the driver is gone; `EIO`: the device does not reach the memory; `ENOMEM`.
-    pub(super) fn new(device: &Arc<DmaDevice>, pages: &SharedPages, bytes: usize) -> Result<Self> {
+    pub(crate) fn new(device: &Arc<DmaDevice>, pages: &SharedPages, bytes: usize) -> Result<Self> {
         let mut guard = device.mappings.lock();
         let mappings = (*guard).as_mut().ok_or(ENODEV)?;
         let key = match mappings.free.pop() {
@@ -226,7 +227,7 @@ impl Mapping {
     }
 
     /// Where the data are for the device: nowhere once its driver is gone.
-    pub(super) fn segments(&self) -> &[DmaSegment] {
+    pub(crate) fn segments(&self) -> &[DmaSegment] {
         match self.device.live.load(Relaxed) {
             0 => &[],
             _ => &self.segments,
@@ -234,7 +235,7 @@ impl Mapping {
     }
 
     /// Makes the data ready for who uses them next. Any context.
-    pub(super) fn sync(&self, next: SyncFor) {
+    pub(crate) fn sync(&self, next: SyncFor) {
         let _rcu = rcu::read_lock();
         // ORDERING: pairs with the grace period in `DmaDevice::close`, which waits for this section
         // (litmus: retire).
