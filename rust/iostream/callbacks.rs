@@ -15,7 +15,7 @@ use kernel::{
     },
 };
 
-use crate::{config::Direction, driver::Driver};
+use crate::{driver::Driver, queue::config::Direction};
 
 /// Callbacks run, wait until they are enabled again, or never run again.
 const ENABLED: u32 = 0;

@@ -5,10 +5,9 @@
 use kernel::{prelude::*, task::might_sleep};
 
 use crate::{
-    config::Direction,
     error::Error,
     port::Port,
-    queue::{Kind, Queue},
+    queue::{config::Direction, Kind, Queue},
     refs::{PortRef, QueueRef},
     ring::{self, Entry, Layout, Mapped, Memory},
 };

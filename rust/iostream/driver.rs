@@ -22,9 +22,9 @@ use kernel::{cred::Credential, device::Device, prelude::*, str::CStr};
 
 use crate::{
     callbacks::Slot,
-    config::{Direction, QueueConfig},
     node::{NodeConfig, NodeHandle},
     port::{Port, PortConfig},
+    queue::config::{Direction, QueueConfig},
     refs::PortRef,
     stream::config::StreamSpec,
     Consumer, Mode, Producer, Stop,

@@ -17,9 +17,8 @@ use kernel::{
 };
 
 use crate::{
-    config::Direction,
     error::Error,
-    queue::Queue,
+    queue::{config::Direction, Queue},
     ring::{self, occupied_bytes},
     session::{Access, Session},
     stream::calls,

@@ -12,10 +12,10 @@ use kernel::{
 };
 
 use crate::{
-    config::Direction,
     memory::{limits, region::Area},
     mmap,
     port::Port,
+    queue::config::Direction,
     ring::uapi,
     session::Session,
     stream::{

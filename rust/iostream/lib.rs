@@ -46,7 +46,6 @@
 mod batch;
 pub(crate) mod bindings;
 mod callbacks;
-mod config;
 mod consumer;
 mod device;
 pub mod driver;
@@ -57,7 +56,6 @@ mod ioctl;
 mod memory;
 mod mmap;
 mod node;
-mod notify;
 mod port;
 mod producer;
 mod queue;
@@ -71,12 +69,12 @@ mod sync;
 mod sysfs;
 
 pub use batch::Batch;
-pub use config::{QueueConfig, Wake};
 pub use consumer::{Consumer, Peeked, View};
 pub use driver::{Config, Driver, NoCallbacks, Opener, Ports, Registration};
 pub use error::Error;
 pub use memory::dma::DmaSegment;
 pub use producer::{Producer, Reservation};
+pub use queue::config::{QueueConfig, Wake};
 pub use stream::{Buffer, Client, ClientBuffer, Mode, Stop, Stream, StreamConfig};
 
 /// Points of the code at which tests hold threads.

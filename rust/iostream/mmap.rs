@@ -6,8 +6,8 @@ use kernel::{mm::virt::VmaNew, page::PAGE_SHIFT, prelude::*};
 
 use crate::{
     bindings,
-    config::Direction,
     memory::region::Area,
+    queue::config::Direction,
     session::{Access, Session},
 };
 

@@ -18,10 +18,12 @@ use kernel::{
 
 use crate::{
     callbacks::Callbacks,
-    config::{Direction, QueueConfig},
     driver::Opener,
     error::Error,
-    queue::Queue,
+    queue::{
+        config::{Direction, QueueConfig},
+        Queue,
+    },
     session_queues::SessionQueues,
     stream::{config::StreamSpec, Notices, Records, AGAIN_WORK, NOTICE_WORK},
     sync::{

@@ -6,9 +6,11 @@ use kernel::{prelude::*, task::might_sleep};
 
 use crate::{
     batch::Batch,
-    config::{Direction, Wake},
     error::Error,
-    queue::{Counter, Kind, Queue},
+    queue::{
+        config::{Direction, Wake},
+        Counter, Kind, Queue,
+    },
     refs::{PortRef, QueueRef},
     ring::{self, occupied_bytes, Mapped},
 };

@@ -5,7 +5,9 @@
 //! A driver reaches it through [`Producer`](crate::Producer) and [`Consumer`](crate::Consumer), a
 //! process through its mappings or `io.rs`.
 
+pub(crate) mod config;
 mod end;
+pub(crate) mod notify;
 mod publish;
 mod ready;
 
@@ -19,10 +21,8 @@ use kernel::{
 };
 
 use crate::{
-    config::{Direction, QueueConfig},
     error::Error,
     memory::region::{Area, Region},
-    notify::Notify,
     ring::{self, uapi, Framed, Geometry, Layout, Mapped},
     stream::{config::Descriptors, pool::Pool},
     sync::{
@@ -30,8 +30,10 @@ use crate::{
         work,
     },
 };
+use config::{Direction, QueueConfig};
 pub(crate) use end::Kind;
 use end::{fresh_end, End};
+use notify::Notify;
 pub(crate) use publish::{Sleeper, Tally};
 use ready::Watermark;
 

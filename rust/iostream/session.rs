@@ -11,12 +11,10 @@ use kernel::{
 };
 
 use crate::{
-    config::Direction,
     driver::Opener,
     endpoint::Endpoint,
     node::{Node, SessionCount},
-    notify::WaitQueue,
-    queue::Queue,
+    queue::{config::Direction, notify::WaitQueue, Queue},
     refs::PortRef,
     ring::uapi,
     session_queues::SessionQueues,

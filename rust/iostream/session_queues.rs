@@ -5,8 +5,10 @@
 use kernel::{prelude::*, sync::Arc};
 
 use crate::{
-    config::{Direction, QueueConfig},
-    queue::Queue,
+    queue::{
+        config::{Direction, QueueConfig},
+        Queue,
+    },
     stream::{config::StreamSpec, pool::Pool},
 };
 

@@ -18,10 +18,9 @@ use kernel::{bindings as c, fmt, prelude::*, sync::atomic::Relaxed, types::Opaqu
 
 use crate::{
     bindings,
-    config::Direction,
     memory::limits,
     node::{chars, Node},
-    queue::Counter,
+    queue::{config::Direction, Counter},
     stream,
 };
 

@@ -18,8 +18,8 @@ use kernel::{
 };
 
 use crate::{
-    config::{Direction, QueueConfig},
     driver::{Config, Ports, Registration},
+    queue::config::{Direction, QueueConfig},
     refs::PortRef,
     ring::uapi,
     session_queues::SessionQueues,

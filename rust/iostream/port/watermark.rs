@@ -24,9 +24,11 @@ use kernel::{
 
 use super::{Port, WATERMARK_WORK};
 use crate::{
-    config::{self, Direction},
     error::Error,
-    queue::Queue,
+    queue::{
+        config::{self, Direction},
+        Queue,
+    },
     ring::uapi,
     sync::{race::race_point, timer::Timer, work},
 };

@@ -2,8 +2,8 @@
 
 //! The kernel's end of a queue, by what the queue holds: entries with headers, or a stream's descriptors.
 
+use super::config::{Direction, QueueConfig};
 use crate::{
-    config::{Direction, QueueConfig},
     memory::region::Region,
     ring::{self, Framed, Layout, Mapped},
     stream::config::Descriptors,

@@ -2,9 +2,9 @@
 
 //! Publishing: what the kernel's end has done becomes visible, is counted, and wakes who waits for it.
 
+use super::config::Wake;
 use super::{Counter, Queue};
 use crate::{
-    config::Wake,
     ring::{self, Layout, Mapped},
     sync::atomic::{smp_mb, Full, Release},
 };

@@ -17,9 +17,9 @@ use kernel::{
     sync::{new_spinlock_irq, SpinLockIrq},
 };
 
+use super::config::{self, Direction};
 use super::{Counter, Queue};
 use crate::{
-    config::{self, Direction},
     ring::{self, uapi, Layout, Mapped},
     sync::{
         atomic::{smp_mb, Acquire, Atomic, Full, Relaxed, Release},

@@ -5,7 +5,7 @@
 use kernel::{prelude::*, sync::Arc, workqueue::WorkItem};
 
 use super::{pool::Pool, state::State, Mode};
-use crate::{config::Direction, error::Error, port::Port, sync::work};
+use crate::{error::Error, port::Port, queue::config::Direction, sync::work};
 
 /// Which of a port's work items runs notices, and which has the driver look again.
 pub(crate) const NOTICE_WORK: u64 = 1;

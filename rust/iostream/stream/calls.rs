@@ -14,10 +14,9 @@ use kernel::{
 use super::{client_ends::ClientEnds, descriptor::Descriptor, pool::Pool, Mode};
 use crate::{
     bindings,
-    config::Direction,
     error::Error,
     io,
-    queue::Queue,
+    queue::{config::Direction, Queue},
     session::{Access, Session},
 };
 

@@ -15,7 +15,11 @@ use kernel::{
 
 use super::{client_ends::ClientEnds, pool::Pool, ClientBuffer, Mode, Stop};
 use crate::{
-    config::Direction, error::Error, node, port::Port, queue::Queue, refs::PoolRef,
+    error::Error,
+    node,
+    port::Port,
+    queue::{config::Direction, Queue},
+    refs::PoolRef,
     session::Session,
 };
 

@@ -15,8 +15,8 @@ use kernel::{
 
 use super::{Access, Output, Shared};
 use crate::{
-    config::QueueConfig,
     memory::{dma::DmaDevice, limits},
+    queue::config::QueueConfig,
     ring::{self, uapi},
 };
 

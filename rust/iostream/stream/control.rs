@@ -13,7 +13,7 @@ use super::{
     pool::Pool,
     record::BufferRecord,
 };
-use crate::{config::Direction, refs::PortRef, session_queues::SessionQueues};
+use crate::{queue::config::Direction, refs::PortRef, session_queues::SessionQueues};
 
 /// What a stream has beyond one session.
 #[pin_data]

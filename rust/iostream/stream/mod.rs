@@ -45,11 +45,10 @@ use core::marker::PhantomData;
 use kernel::prelude::*;
 
 use crate::{
-    config::Wake,
     driver::{Config, Ports},
     error::Error,
     port::Port,
-    queue::Queue,
+    queue::{config::Wake, Queue},
     refs::PoolRef,
     ring::{self, Mapped},
     Consumer, Producer,

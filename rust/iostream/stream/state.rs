@@ -25,9 +25,11 @@ use super::{
     Mode,
 };
 use crate::{
-    config::{Direction, Wake},
     port::Port,
-    queue::Queue,
+    queue::{
+        config::{Direction, Wake},
+        Queue,
+    },
     ring::{self, uapi},
 };
 

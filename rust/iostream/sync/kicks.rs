@@ -7,7 +7,7 @@ use kernel::{
     sync::atomic::{Acquire, Atomic, Full},
 };
 
-use crate::{error::Error, notify::WaitQueue};
+use crate::{error::Error, queue::notify::WaitQueue};
 
 /// A wait queue whose wake-ups are counted, so that none is missed between a look and a sleep.
 #[pin_data]
