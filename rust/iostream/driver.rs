@@ -23,10 +23,10 @@ use kernel::{cred::Credential, device::Device, prelude::*, str::CStr};
 use crate::{
     callbacks::Slot,
     node::{NodeConfig, NodeHandle},
+    pool::spec::StreamSpec,
     port::{Port, PortConfig},
     queue::config::{Direction, QueueConfig},
     refs::PortRef,
-    stream::config::StreamSpec,
     Consumer, Mode, Producer, Stop,
 };
 

@@ -14,14 +14,12 @@ use kernel::{
 use crate::{
     memory::{limits, region::Area},
     mmap,
+    pool::{Pool, StreamCounter},
     port::Port,
     queue::config::Direction,
     ring::uapi,
     session::Session,
-    stream::{
-        pool::{Pool, StreamCounter},
-        Mode, Stop,
-    },
+    stream::{Mode, Stop},
 };
 
 /// An ioctl's argument: plain integers, without padding, as `iostream.h` promises.

@@ -56,6 +56,7 @@ mod ioctl;
 mod memory;
 mod mmap;
 mod node;
+mod pool;
 mod port;
 mod producer;
 mod queue;

@@ -39,7 +39,7 @@ pub(crate) const fn offset(direction: Direction, area: Area) -> u64 {
 ///
 /// `EOPNOTSUPP`: a 32-bit process, whose loads of 64 bits can tear; `EACCES`: the file is not open
 /// for reading and writing; `ENODEV`, `EBADFD`, `ENXIO`, `ENOTTY`: no such queue or stream; and
-/// those of [`Region::map`](crate::memory::region::Region::map) and [`Pool::map`](crate::stream::pool::Pool::map).
+/// those of [`Region::map`](crate::memory::region::Region::map) and [`Pool::map`](crate::pool::Pool::map).
 pub(crate) fn mmap(session: &Session, access: Access, vma: &VmaNew) -> Result {
     // SAFETY: No preconditions.
     if unsafe { bindings::iostream_in_compat_syscall() } {

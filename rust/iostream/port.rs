@@ -20,12 +20,13 @@ use crate::{
     callbacks::Callbacks,
     driver::Opener,
     error::Error,
+    pool::spec::StreamSpec,
     queue::{
         config::{Direction, QueueConfig},
         Queue,
     },
     session_queues::SessionQueues,
-    stream::{config::StreamSpec, Notices, Records, AGAIN_WORK, NOTICE_WORK},
+    stream::{Notices, Records, AGAIN_WORK, NOTICE_WORK},
     sync::{
         atomic::{Acquire, Atomic, Relaxed, Release},
         kicks::Kicks,

@@ -23,8 +23,8 @@ use kernel::{
 use crate::{
     error::Error,
     memory::region::{Area, Region},
+    pool::{spec::Descriptors, Pool},
     ring::{self, uapi, Framed, Geometry, Layout, Mapped},
-    stream::{config::Descriptors, pool::Pool},
     sync::{
         atomic::{smp_mb, Acquire, Atomic, Full, Relaxed, Release},
         work,

@@ -6,7 +6,7 @@ use core::ptr;
 
 use kernel::sync::Arc;
 
-use crate::{port::Port, queue::Queue, stream::pool::Pool};
+use crate::{pool::Pool, port::Port, queue::Queue};
 
 /// A reference to a port that may be dropped in any context.
 pub(crate) struct PortRef(Option<Arc<Port>>);

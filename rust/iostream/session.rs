@@ -14,11 +14,11 @@ use crate::{
     driver::Opener,
     endpoint::Endpoint,
     node::{Node, SessionCount},
+    pool::Pool,
     queue::{config::Direction, notify::WaitQueue, Queue},
     refs::PortRef,
     ring::uapi,
     session_queues::SessionQueues,
-    stream::pool::Pool,
 };
 
 /// How a file was opened.

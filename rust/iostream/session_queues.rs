@@ -5,11 +5,11 @@
 use kernel::{prelude::*, sync::Arc};
 
 use crate::{
+    pool::{spec::StreamSpec, Pool},
     queue::{
         config::{Direction, QueueConfig},
         Queue,
     },
-    stream::{config::StreamSpec, pool::Pool},
 };
 
 /// The queues of one session.

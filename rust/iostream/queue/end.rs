@@ -5,8 +5,8 @@
 use super::config::{Direction, QueueConfig};
 use crate::{
     memory::region::Region,
+    pool::spec::Descriptors,
     ring::{self, Framed, Layout, Mapped},
-    stream::config::Descriptors,
 };
 
 /// The kernel's end, and what it alone counts.

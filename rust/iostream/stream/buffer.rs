@@ -6,11 +6,9 @@ use core::{marker::PhantomData, ptr::NonNull};
 
 use kernel::prelude::*;
 
-use super::{
-    descriptor::Descriptor, memory::BufferMemory, pool::Pool, Access, BufferRecord, Mode, Output,
-    Shared,
-};
+use super::{Access, BufferRecord, Mode, Output, Shared};
 use crate::memory::dma::{DmaSegment, SyncFor};
+use crate::pool::{descriptor::Descriptor, memory::BufferMemory, Pool};
 use crate::{bindings, error::Error, refs::PoolRef};
 
 /// Bytes that [`Buffer::transform`] has on the stack at a time.

@@ -4,7 +4,8 @@
 
 use kernel::{prelude::*, sync::Arc, workqueue::WorkItem};
 
-use super::{pool::Pool, state::State, Mode};
+use super::{state::State, Mode};
+use crate::pool::Pool;
 use crate::{error::Error, port::Port, queue::config::Direction, sync::work};
 
 /// Which of a port's work items runs notices, and which has the driver look again.

@@ -11,7 +11,8 @@ use kernel::{
     prelude::*,
 };
 
-use super::{client_ends::ClientEnds, descriptor::Descriptor, pool::Pool, Mode};
+use super::{client_ends::ClientEnds, Mode};
+use crate::pool::{descriptor::Descriptor, Pool};
 use crate::{
     bindings,
     error::Error,
@@ -25,7 +26,7 @@ const CHUNK: usize = 4096;
 
 /// A buffer that was read in part: its descriptor's position, and how many bytes were.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Part {
+pub(crate) struct Part {
     pos: u64,
     done: u32,
 }

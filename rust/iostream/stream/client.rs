@@ -13,7 +13,8 @@ use kernel::{
     task::might_sleep,
 };
 
-use super::{client_ends::ClientEnds, pool::Pool, ClientBuffer, Mode, Stop};
+use super::{client_ends::ClientEnds, ClientBuffer, Mode, Stop};
+use crate::pool::Pool;
 use crate::{
     error::Error,
     node,

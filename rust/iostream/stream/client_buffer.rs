@@ -2,9 +2,8 @@
 
 //! A buffer in the hands of a client that is a module of the kernel.
 
-use super::{
-    buffer::checked_range, descriptor::Descriptor, memory::BufferMemory, pool::Pool, Mode,
-};
+use super::{buffer::checked_range, Mode};
+use crate::pool::{descriptor::Descriptor, memory::BufferMemory, Pool};
 use crate::{error::Error, refs::PoolRef, ring::uapi};
 
 /// One of a stream's buffers, which the client has received or taken. Dropping it, in any context,

@@ -2,10 +2,10 @@
 
 //! The client's ends of a stream's queues, in the kernel's hands.
 
-use super::{
-    config::Descriptors,
+use crate::pool::{
     descriptor::{Descriptor, Reject},
-    pool::Pool,
+    spec::Descriptors,
+    Pool,
 };
 use crate::{
     error::Error,

@@ -8,10 +8,10 @@ use kernel::{
     sync::{new_mutex, Mutex},
 };
 
-use super::{
-    config::{StreamSpec, MAX_BUFFERS},
-    pool::Pool,
+use crate::pool::{
     record::BufferRecord,
+    spec::{StreamSpec, MAX_BUFFERS},
+    Pool,
 };
 use crate::{queue::config::Direction, refs::PortRef, session_queues::SessionQueues};
 

@@ -28,17 +28,10 @@ pub(crate) mod calls;
 mod client;
 mod client_buffer;
 mod client_ends;
-pub(crate) mod config;
 mod control;
-pub(crate) mod descriptor;
-mod memory;
 mod notices;
-pub(crate) mod pool;
-mod record;
-mod spare;
 pub(crate) mod state;
 pub(crate) mod sysfs;
-mod watch;
 
 use core::marker::PhantomData;
 
@@ -47,6 +40,11 @@ use kernel::prelude::*;
 use crate::{
     driver::{Config, Ports},
     error::Error,
+    pool::{
+        descriptor::Descriptor,
+        spec::{self, Descriptors},
+        Pool, StreamCounter,
+    },
     port::Port,
     queue::{config::Wake, Queue},
     refs::PoolRef,
@@ -54,21 +52,18 @@ use crate::{
     Consumer, Producer,
 };
 
+pub use crate::pool::record::BufferRecord;
+pub use crate::pool::spec::{Mode, StreamConfig};
 pub use buffer::Buffer;
 pub use client::Client;
 pub use client_buffer::ClientBuffer;
-pub use config::{Mode, StreamConfig};
 pub use control::Control;
-pub use record::BufferRecord;
 pub use state::Stop;
 
 pub(crate) use callbacks::{AGAIN_WORK, NOTICE_WORK};
 pub(crate) use control::Records;
 pub(crate) use notices::Notices;
 
-use config::Descriptors;
-use descriptor::Descriptor;
-use pool::{Pool, StreamCounter};
 use state::State;
 
 /// Whether the process can write a stream's buffers.
@@ -298,7 +293,7 @@ impl<A: Access> Stream<A> {
     ///
     /// Those of all methods; [`Error::Corrupt`].
     pub fn queued(&mut self) -> Result<(u64, u64), Error> {
-        let entry = config::DESCRIPTOR_BYTES as u64;
+        let entry = spec::DESCRIPTOR_BYTES as u64;
         let output = self.with_output(|queue, producer| {
             let room = producer
                 .room()

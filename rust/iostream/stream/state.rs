@@ -18,11 +18,11 @@ use kernel::{
     sync::{atomic::Relaxed, Arc},
 };
 
-use super::{
-    config::{Descriptors, DESCRIPTOR_BYTES},
+use super::Mode;
+use crate::pool::{
     descriptor::Descriptor,
-    pool::{Pool, StreamCounter},
-    Mode,
+    spec::{Descriptors, DESCRIPTOR_BYTES},
+    Pool, StreamCounter,
 };
 use crate::{
     port::Port,
@@ -42,7 +42,7 @@ pub(crate) enum State {
 }
 
 impl State {
-    pub(super) const fn from_word(word: u32) -> Self {
+    pub(crate) const fn from_word(word: u32) -> Self {
         match word {
             uapi::IOSTREAM_STATE_RUNNING => State::Running,
             uapi::IOSTREAM_STATE_SUSPENDED => State::Suspended,

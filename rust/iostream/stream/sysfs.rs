@@ -17,11 +17,8 @@
 
 use kernel::{fmt, prelude::*, sync::atomic::Relaxed};
 
-use super::{
-    config::StreamSpec,
-    pool::{Pool, StreamCounter},
-    Stop,
-};
+use super::Stop;
+use crate::pool::{spec::StreamSpec, Pool, StreamCounter};
 use crate::{
     node::Node,
     port::Port,

@@ -11,18 +11,18 @@ use kernel::{
     workqueue::WorkItem,
 };
 
-use super::pool::Pool;
+use super::Pool;
 use crate::sync::work;
 
 /// Which of a pool's work items calls the client.
-pub(super) const WATCH_WORK: u64 = 1;
+pub(crate) const WATCH_WORK: u64 = 1;
 
 /// The client's callback.
 type Callback = KBox<dyn Fn() + Send + Sync>;
 
 /// Who is to be told, if anybody.
 #[pin_data]
-pub(super) struct Watch {
+pub(crate) struct Watch {
     /// Whether there is a callback: most sessions are a process's, and have none.
     set: Atomic<u32>,
     /// Held while it runs.
@@ -32,7 +32,7 @@ pub(super) struct Watch {
 
 impl Watch {
     /// Nobody.
-    pub(super) fn new() -> impl PinInit<Self> {
+    pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
             set: Atomic::new(0),
             callback <- new_mutex!(None, "iostream_watch"),
@@ -40,7 +40,7 @@ impl Watch {
     }
 
     /// Sets or removes the callback. When this returns the one before it does not run.
-    pub(super) fn set(&self, callback: Option<Callback>) {
+    pub(crate) fn set(&self, callback: Option<Callback>) {
         self.set.xchg(callback.is_some().into(), Full);
         let old = core::mem::replace(&mut *self.callback.lock(), callback);
         drop(old);

@@ -11,11 +11,11 @@ use kernel::{
 };
 
 use super::{
-    config::{Mode, StreamSpec},
-    pool::Pool,
-    state::State,
+    spec::{Mode, StreamSpec},
+    Pool,
 };
 use crate::memory::dma::{DmaSegment, Mapping, SyncFor};
+use crate::stream::state::State;
 use crate::{
     memory::pages::{check_mapping, mapping_pages, prepare_mapping, SharedPages},
     ring::uapi,
@@ -35,7 +35,7 @@ impl InfoPage {
     /// # Errors
     ///
     /// `EDQUOT`; `ENOMEM`.
-    pub(super) fn new(mode: Mode) -> Result<Self> {
+    pub(crate) fn new(mode: Mode) -> Result<Self> {
         let page = Self(SharedPages::new(1, 1)?);
         page.set_mode(mode);
         page.set_generation(1);
@@ -43,19 +43,19 @@ impl InfoPage {
     }
 
     /// One of its words.
-    pub(super) fn word(&self, offset: usize) -> &Atomic<u64> {
+    pub(crate) fn word(&self, offset: usize) -> &Atomic<u64> {
         assert!(offset % 8 == 0 && offset < size_of::<uapi::iostream_stream_info>());
         // SAFETY: In bounds and aligned, as just checked; the page lives as long as `self`, and
         // every access to it is atomic.
         unsafe { Atomic::from_ptr(self.0.base().as_ptr().add(offset).cast()) }
     }
 
-    pub(super) fn set_mode(&self, mode: Mode) {
+    pub(crate) fn set_mode(&self, mode: Mode) {
         self.word(offset_of!(uapi::iostream_stream_info, mode))
             .store(mode as u64, Relaxed);
     }
 
-    pub(super) fn set_state(&self, state: State) {
+    pub(crate) fn set_state(&self, state: State) {
         self.word(offset_of!(uapi::iostream_stream_info, state))
             .store(state as u64, Relaxed);
     }
@@ -73,7 +73,7 @@ impl InfoPage {
     }
 
     /// What begins before `pos` in the output queue is to be returned unread.
-    pub(super) fn set_discarded_pos(&self, pos: u64) {
+    pub(crate) fn set_discarded_pos(&self, pos: u64) {
         // Who reads it late takes a buffer that was discarded, and nothing else happens.
         self.word(offset_of!(uapi::iostream_stream_info, discarded_pos))
             .store(pos, Relaxed);
@@ -116,7 +116,7 @@ impl BufferMemory {
     /// # Errors
     ///
     /// `EDQUOT`; `ENOMEM`; `EINTR`; with a device those of [`Mapping::new`].
-    pub(super) fn new(spec: &StreamSpec) -> Result<Self> {
+    pub(crate) fn new(spec: &StreamSpec) -> Result<Self> {
         let count = spec.buffer_pages();
         let pages = SharedPages::new(count, count)?;
         let data_bytes = spec.data_bytes as usize;
@@ -139,12 +139,12 @@ impl BufferMemory {
     }
 
     /// Where the data are for the device, if there is one.
-    pub(super) fn dma_segments(&self) -> &[DmaSegment] {
+    pub(crate) fn dma_segments(&self) -> &[DmaSegment] {
         self.mapping.as_ref().map_or(&[], Mapping::segments)
     }
 
     /// Makes the data ready for who uses them next.
-    pub(super) fn sync(&self, next: SyncFor) {
+    pub(crate) fn sync(&self, next: SyncFor) {
         if let Some(mapping) = &self.mapping {
             mapping.sync(next);
         }

@@ -4,7 +4,7 @@
 
 use crate::{error::Error, ring::uapi};
 
-use super::config::DESCRIPTOR_BYTES;
+use super::spec::DESCRIPTOR_BYTES;
 
 /// A descriptor, copied out of shared memory or yet to be copied into it.
 pub(crate) type Descriptor = uapi::iostream_descriptor;

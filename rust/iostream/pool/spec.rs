@@ -13,7 +13,7 @@ use kernel::{
     sync::Arc,
 };
 
-use super::{Access, Output, Shared};
+use crate::stream::{Access, Output, Shared};
 use crate::{
     memory::{dma::DmaDevice, limits},
     queue::config::QueueConfig,

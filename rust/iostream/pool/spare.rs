@@ -8,7 +8,8 @@ use kernel::{
     sync::{new_spinlock_irq, SpinLockIrq},
 };
 
-use super::{pool::Pool, Mode};
+use super::spec::Mode;
+use super::Pool;
 
 struct State {
     /// Room for as many as there can be, so that putting one back never allocates.
@@ -19,7 +20,7 @@ struct State {
 
 /// See the module. The lock is innermost.
 #[pin_data]
-pub(super) struct Spare {
+pub(crate) struct Spare {
     #[pin]
     state: SpinLockIrq<State>,
 }
@@ -30,7 +31,7 @@ impl Spare {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(super) fn new(max_buffers: u32) -> Result<impl PinInit<Self>> {
+    pub(crate) fn new(max_buffers: u32) -> Result<impl PinInit<Self>> {
         let ids = KVVec::with_capacity(max_buffers as usize, GFP_KERNEL)?;
         Ok(pin_init!(Self {
             state <- new_spinlock_irq!(State { ids, fresh: 0 }, "iostream_spare"),
@@ -38,18 +39,18 @@ impl Spare {
     }
 
     /// A buffer is the client's, and nobody works on it. Any context.
-    pub(super) fn put(&self, id: u32) {
+    pub(crate) fn put(&self, id: u32) {
         // No buffer is put twice, so there is room.
         let _ = self.state.lock().ids.push_within_capacity(id);
     }
 
     /// Takes one that was put.
-    pub(super) fn take_put(&self) -> Option<u32> {
+    pub(crate) fn take_put(&self) -> Option<u32> {
         self.state.lock().ids.pop()
     }
 
     /// Takes one: in input mode also of those that the client has from the start.
-    pub(super) fn take(&self, pool: &Pool) -> Option<u32> {
+    pub(crate) fn take(&self, pool: &Pool) -> Option<u32> {
         let mut state = self.state.lock();
         if let Some(id) = state.ids.pop() {
             return Some(id);
@@ -62,7 +63,7 @@ impl Spare {
     }
 
     /// Whether there is one to take.
-    pub(super) fn has_any(&self, pool: &Pool) -> bool {
+    pub(crate) fn has_any(&self, pool: &Pool) -> bool {
         let state = self.state.lock();
         !state.ids.is_empty() || (pool.mode() == Mode::Input && state.fresh < pool.count())
     }

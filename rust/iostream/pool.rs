@@ -14,6 +14,13 @@
 //! This is the kernel's own record; nothing that a process writes changes it but a descriptor of a
 //! buffer that is the client's.
 
+pub(crate) mod descriptor;
+pub(crate) mod memory;
+pub(crate) mod record;
+pub(crate) mod spare;
+pub(crate) mod spec;
+pub(crate) mod watch;
+
 use core::mem::offset_of;
 
 use kernel::{
@@ -22,17 +29,8 @@ use kernel::{
     workqueue::{impl_has_work, new_work, Work, WorkItem},
 };
 
-use super::{
-    calls::Part,
-    config::{Mode, StreamSpec},
-    descriptor::{Descriptor, Reject},
-    memory::{BufferMemory, InfoPage},
-    record::BufferRecord,
-    spare::Spare,
-    state::State,
-    watch::{Watch, WATCH_WORK},
-};
 use crate::memory::dma::SyncFor;
+use crate::stream::{calls::Part, state::State};
 use crate::{
     ring::uapi,
     sync::{
@@ -40,6 +38,12 @@ use crate::{
         work,
     },
 };
+use descriptor::{Descriptor, Reject};
+use memory::{BufferMemory, InfoPage};
+use record::BufferRecord;
+use spare::Spare;
+use spec::{Mode, StreamSpec};
+use watch::{Watch, WATCH_WORK};
 
 const FREE: u32 = 0;
 const TAKEN: u32 = 1;
@@ -73,7 +77,7 @@ struct Slot {
 /// # Invariants
 ///
 /// - The first `joined` slots are populated; the number only grows.
-/// - A slot is `TAKEN` by one [`Buffer`](super::Buffer), which alone uses its memory.
+/// - A slot is `TAKEN` by one [`Buffer`](crate::stream::Buffer), which alone uses its memory.
 #[pin_data]
 pub(crate) struct Pool {
     spec: StreamSpec,
@@ -93,13 +97,13 @@ pub(crate) struct Pool {
     joining: Mutex<()>,
     /// Buffers of a client whose part the kernel plays.
     #[pin]
-    pub(super) spare: Spare,
+    pub(crate) spare: Spare,
     /// One read(2) or write(2) at a time, and how far the last read came.
     #[pin]
-    pub(super) part: Mutex<Part>,
+    pub(crate) part: Mutex<Part>,
     /// The callback of a client that is a module.
     #[pin]
-    pub(super) watch: Watch,
+    pub(crate) watch: Watch,
     #[pin]
     watch_work: Work<Pool, WATCH_WORK>,
     #[pin]
@@ -377,7 +381,7 @@ impl Pool {
     }
 
     /// Puts a taken buffer aside: neither the driver nor the client can have it.
-    pub(super) fn put_aside(&self, id: u32) {
+    pub(crate) fn put_aside(&self, id: u32) {
         if let Some((slot, ..)) = self.joined_slot(id) {
             // Only the stop that is under way looks at it.
             slot.owner.store(ASIDE, Relaxed);
@@ -385,7 +389,7 @@ impl Pool {
     }
 
     /// Whether the buffer was put aside; it is the caller's then.
-    pub(super) fn take_aside(&self, id: u32) -> bool {
+    pub(crate) fn take_aside(&self, id: u32) -> bool {
         self.joined_slot(id)
             .is_some_and(|(slot, ..)| slot.owner.cmpxchg(ASIDE, TAKEN, Relaxed).is_ok())
     }
