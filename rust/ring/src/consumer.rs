@@ -9,7 +9,7 @@ use core::marker::PhantomData;
 
 use super::entry::{Entry, Header, ENTRY_ALIGN};
 use super::sync::full_barrier;
-use super::{crossed, geometry::once_a_lap, Error, Framed, Geometry, Layout, Memory};
+use super::{crossed, geometry::cold_path, Error, Framed, Geometry, Layout, Memory};
 pub use drain::Drained;
 
 /// The consuming side of one ring.
@@ -242,7 +242,7 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
         let offset = self.offset().wrapping_add(occupied as usize);
         // INVARIANT: `occupied <= peer - pos <= data_bytes`.
         if offset >= size {
-            once_a_lap();
+            cold_path();
             self.lap = self.lap.wrapping_add(size as u64);
         }
         self.pos = self.pos.wrapping_add(occupied);
@@ -263,7 +263,7 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
         self.memory.consumer_pos().store_release(next);
         // INVARIANT: As in `advance`.
         if offset.wrapping_add(occupied as usize) >= size {
-            once_a_lap();
+            cold_path();
             self.lap = self.lap.wrapping_add(size as u64);
         }
         self.pos = next;

@@ -118,10 +118,10 @@ pub(super) const fn wrapped(offset: usize, size: usize) -> usize {
     if offset < size {
         return offset;
     }
-    once_a_lap();
+    cold_path();
     offset.wrapping_sub(size)
 }
 
 /// Tells the compiler what is rare.
 #[cold]
-pub(super) const fn once_a_lap() {}
+pub(super) const fn cold_path() {}

@@ -39,6 +39,7 @@ mod layout;
 mod mapped;
 mod memory;
 mod overwrite;
+mod position;
 mod producer;
 mod slots;
 #[cfg_attr(iostream_kernel, path = "sync_kernel.rs")]
@@ -48,7 +49,6 @@ pub mod sync;
     clippy::undocumented_unsafe_blocks,
     missing_docs,
     non_camel_case_types,
-    clippy::undocumented_unsafe_blocks,
     reason = "generated from rust/uapi/iostream.h, whose comments say what each is"
 )]
 pub mod uapi;
@@ -63,5 +63,6 @@ pub use layout::{Framed, Layout, Slots};
 pub use mapped::Mapped;
 pub use memory::Memory;
 pub use overwrite::{Gap, OverwriteReader, Read};
+pub use position::is_before;
 pub use producer::{Head, Producer};
 pub use wake::crossed;

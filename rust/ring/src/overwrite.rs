@@ -8,7 +8,7 @@
 
 use super::entry::{occupied_bytes, Entry, Header, ENTRY_ALIGN, ENTRY_OVERHEAD};
 use super::sync::{full_barrier, read_barrier};
-use super::{Error, Geometry, Memory};
+use super::{is_before, Error, Geometry, Memory};
 
 /// What was overwritten before it was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -199,12 +199,10 @@ impl<M: Memory> OverwriteReader<M> {
         // ORDERING: pairs with the release store in `Producer::give_up_oldest`: the next load of
         // `producer_pos` is not behind this `oldest_pos` (litmus: overwrite-positions).
         let oldest = self.memory.oldest_pos().load_acquire();
-        let behind = oldest.wrapping_sub(self.pos);
-        // Positions do not come within 2^63 of a lap of u64: the larger half means "not behind".
-        if behind == 0 || behind > u64::MAX / 2 || oldest % ENTRY_ALIGN != 0 {
+        if !is_before(self.pos, oldest) || oldest % ENTRY_ALIGN != 0 {
             return false;
         }
-        self.gap = self.gap.saturating_add(behind);
+        self.gap = self.gap.saturating_add(oldest.wrapping_sub(self.pos));
         self.pos = oldest;
         self.offset = (oldest % self.geometry.data_bytes()) as usize;
         true

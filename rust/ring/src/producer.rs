@@ -11,7 +11,7 @@ use core::marker::PhantomData;
 
 use super::entry::Header;
 use super::sync::full_barrier;
-use super::{crossed, geometry::once_a_lap, uapi, Error, Framed, Geometry, Layout, Memory};
+use super::{crossed, geometry::cold_path, uapi, Error, Framed, Geometry, Layout, Memory};
 pub use head::Head;
 
 /// The producing side of one ring.
@@ -209,7 +209,7 @@ impl<M: Memory, L: Layout> Producer<M, L> {
         let header = if self.end.wrapping_sub(self.pos) >= L::occupied(len) {
             Header::of(len).to_word()
         } else {
-            self.unusual_header(len)?
+            self.header_slow(len)?
         };
         self.append(self.pos, self.offset(), len, header);
         Ok(())
@@ -248,7 +248,7 @@ impl<M: Memory, L: Layout> Producer<M, L> {
         let size = self.geometry.data_bytes() as usize;
         // INVARIANT: `need <= data_bytes`.
         if offset.wrapping_add(need as usize) >= size {
-            once_a_lap();
+            cold_path();
             self.lap = self.lap.wrapping_add(size as u64);
         }
     }
@@ -412,18 +412,18 @@ impl<M: Memory, L: Layout> Producer<M, L> {
 
     /// Makes room for an entry that does not end before `end`, and returns its header.
     #[cold]
-    fn header_further_on(&mut self, len: u32) -> Result<u64, Error> {
+    fn header_after_refresh(&mut self, len: u32) -> Result<u64, Error> {
         let need = L::occupied(len);
         self.make_room(need)?;
         if self.end.wrapping_sub(self.pos) >= need {
             return Ok(Header::of(len).to_word());
         }
-        self.unusual_header(len)
+        self.header_slow(len)
     }
 
     /// The header of an entry that does not end before `end`, for which there may be room.
     #[cold]
-    fn unusual_header(&mut self, len: u32) -> Result<u64, Error> {
+    fn header_slow(&mut self, len: u32) -> Result<u64, Error> {
         let need = L::occupied(len);
         if self.known_room() < need {
             return Err(Error::Full);

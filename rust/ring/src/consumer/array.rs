@@ -15,7 +15,7 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
     /// [`Error::Empty`]; [`Error::TooSmall`]: it has another length, and stays; [`Error::Corrupt`].
     #[inline(always)]
     pub fn pop_array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
-        let array = self.look_array()?;
+        let array = self.next_array()?;
         // INVARIANT: It was just found to end at or before `peer`.
         self.advance(L::occupied(N as u32));
         Ok(array)
@@ -28,7 +28,7 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
     /// As [`Self::pop_array`].
     #[inline(always)]
     pub fn pop_array_and_publish<const N: usize>(&mut self) -> Result<[u8; N], Error> {
-        let array = self.look_array()?;
+        let array = self.next_array()?;
         // INVARIANT: It was just found to end at or before `peer`.
         self.advance_and_publish(L::occupied(N as u32));
         Ok(array)
@@ -36,7 +36,7 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
 
     /// A copy of the next entry, which is to be gone over.
     #[inline(always)]
-    fn look_array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
+    fn next_array<const N: usize>(&mut self) -> Result<[u8; N], Error> {
         const {
             assert!(match L::FIXED {
                 Some(len) => len as usize == N,
@@ -58,7 +58,7 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
             // SAFETY: `offset` is a multiple of 8 below `data_bytes`.
             let word = unsafe { self.memory.load_word(offset) };
             if known < L::occupied(N as u32) || word != Header::of(N as u32).to_word() {
-                return self.look_other();
+                return self.next_array_slow();
             }
             self.current = None;
         }
@@ -67,7 +67,7 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
 
     /// Whatever is not an entry of `N` bytes and nothing else to say.
     #[cold]
-    fn look_other<const N: usize>(&mut self) -> Result<[u8; N], Error> {
+    fn next_array_slow<const N: usize>(&mut self) -> Result<[u8; N], Error> {
         let array = self.peek_array()?;
         self.current = None;
         Ok(array)

@@ -35,7 +35,7 @@ impl<M: Memory, L: Layout> Producer<M, L> {
         let header = if self.end.wrapping_sub(pos) >= need {
             Header::of(len).to_word()
         } else {
-            self.header_further_on(len)?
+            self.header_after_refresh(len)?
         };
         let begin = offset.wrapping_add(L::OVERHEAD as usize);
         // SAFETY: By the type's invariant `pos` and the ring's size are multiples of 8.
