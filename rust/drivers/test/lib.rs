@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The kernel's half of the selftests: nodes that do what the tests tell them, and nothing else.
+//! The kernel side of the selftests: nodes that run the commands of the tests, and nothing else.
 //!
-//! Each node has a file `/sys/kernel/debug/iostream_test/NODE`. Write a command, one a write(2);
-//! it fails with the command's own error. Read it for `key=value` lines of what the last commands
-//! did. `commands.rs` lists them, for nodes with queues; `stream/commands.rs` for streams. The file
-//! `client` is for a client of streams; `client.rs` has its commands. On the bug-hunting kernel the file
-//! `races` holds threads at points of the framework's code; see `races.rs`.
+//! Each node has a file `/sys/kernel/debug/iostream_test/NODE`. Each write(2) is one command, and
+//! fails with the error of the command. Reading shows the result of the last command in lines of
+//! `key=value`. `commands.rs` lists the commands of nodes with queues, and `stream/commands.rs`
+//! those of streams. The file `client` is for a client of streams; `client.rs` lists its commands.
+//! On the bug-hunting kernel the file `races` holds threads at points of the framework's code;
+//! `races.rs` lists its commands.
 
 mod client;
 mod commands;
@@ -33,7 +34,7 @@ module! {
 /// The longest command.
 const COMMAND_BYTES: usize = 192;
 
-/// The nodes, with what is published when the module is loaded: output and input bytes.
+/// The nodes: name, output and input bytes at load of the module, and whether output overwrites.
 const NODES: [(&CStr, u64, u64, bool); 5] = [
     (c"it2way", 65536, 65536, false),
     (c"itout", 4096, 0, false),
@@ -42,7 +43,7 @@ const NODES: [(&CStr, u64, u64, bool); 5] = [
     (c"spare", 0, 0, false),
 ];
 
-/// The streams, with what is published when the module is loaded.
+/// The streams: name, and the command that publishes them at load of the module.
 const STREAMS: [(&CStr, Option<&str>); 5] = [
     (c"stout", Some("publish stout output 4 4096 control=64")),
     (c"stin", Some("publish stin input 4 4096")),
@@ -51,7 +52,7 @@ const STREAMS: [(&CStr, Option<&str>); 5] = [
     (c"stspare", None),
 ];
 
-/// Control files first: no command comes while the nodes go.
+/// Fields drop in order: the control files first, so that no command comes while nodes are dropped.
 struct TestModule {
     _files: KVec<Pin<KBox<debugfs::File<Arc<TestNode>>>>>,
     _stream_files: KVec<Pin<KBox<debugfs::File<Arc<TestStream>>>>>,

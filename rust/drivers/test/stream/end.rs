@@ -18,10 +18,10 @@ use super::{
 
 /// Bytes that are copied at a time.
 const CHUNK: usize = 256;
-/// So long `pump` waits for a buffer at most.
+/// The longest time that `pump` waits for a buffer.
 const PATIENCE_SECONDS: i64 = 20;
 
-/// The end, and buffers that commands have taken or received and not yet given away.
+/// The end, and the buffers that commands have taken or received and not given away yet.
 pub(crate) struct End<A: Access> {
     pub(crate) stream: Stream<A>,
     pub(crate) held: KVVec<Buffer<A>>,
@@ -33,7 +33,7 @@ pub(crate) enum AnyEnd {
     Shared(End<Shared>),
 }
 
-/// How a buffer's bytes are reached, and what only one kind of stream can do.
+/// Access to the bytes of a buffer, and operations that only one kind of stream has.
 pub(crate) trait TestAccess: Access + Sized {
     fn wrap(end: End<Self>) -> AnyEnd;
     fn put(
@@ -83,7 +83,7 @@ impl TestAccess for Output {
         offset: usize,
         to: &mut [u8],
     ) -> Result<(), Error> {
-        // There is no way to look at the control area but to have it for writing.
+        // The control area can be read only through the method that gives it for writing.
         let area = if control {
             buffer.control_mut()
         } else {
@@ -230,8 +230,8 @@ impl<A: TestAccess> End<A> {
         self.stream.send(buffer)
     }
 
-    /// Sends `count` buffers without ever asking for one that is not there: the client returns them
-    /// meanwhile, and nobody is asked to notify.
+    /// Sends `count` buffers. It never takes a buffer while none is there, so it never asks the
+    /// client to notify; the client returns buffers meanwhile.
     pub(crate) fn pump(&mut self, count: u64, len: usize) -> Result<u64, Error> {
         let mut free = u64::from(self.stream.buffers()?);
         for sent in 0..count {
@@ -249,7 +249,7 @@ impl<A: TestAccess> End<A> {
         Ok(count)
     }
 
-    /// Moves what can be moved now; returns how many.
+    /// Moves the buffers that can be moved now, and returns their number.
     pub(crate) fn move_buffers(&mut self, auto: u32, len: usize) -> u64 {
         let mut moved = 0;
         loop {
