@@ -262,7 +262,7 @@ impl<M: Memory, L: Layout> Producer<M, L> {
         self.unpublished = self.unpublished.wrapping_add(bytes);
         self.advance(offset, bytes);
         if self.end.wrapping_sub(self.pos) > self.geometry.data_bytes() {
-            // INVARIANT: `pos <= end`: `pos` has moved past `end`.
+            // INVARIANT: `pos` has moved past `end`, and `pos <= end` must hold.
             self.end = self.pos;
             self.mark_fetched(self.pos);
         }
