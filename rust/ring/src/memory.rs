@@ -8,8 +8,8 @@ use super::sync::Word;
 ///
 /// # Safety
 ///
-/// Each method returns the same word each time. The data methods are sound for every `offset + len
-/// <= 2 * data_bytes` of the geometry that the ring is used with: the data appear twice in a row.
+/// Each method returns the same word each time. The data appear twice in a row: the data methods are
+/// sound for every `offset + len <= 2 * data_bytes` of the geometry that the ring is used with.
 pub unsafe trait Memory {
     /// `iostream_producer.producer_pos`.
     fn producer_pos(&self) -> &Word;

@@ -181,7 +181,7 @@ fn sum<A: TestAccess>(buffer: &mut Buffer<A>, control: bool) -> Result<u64, Erro
     Ok(sum)
 }
 
-/// What there is to say of a buffer.
+/// The description of a buffer that the file shows.
 pub(crate) fn describe<A: TestAccess>(buffer: &mut Buffer<A>) -> Result<Done, Error> {
     Ok(Done {
         count: 1,
@@ -203,18 +203,18 @@ impl<A: TestAccess> End<A> {
         }
     }
 
-    /// Puts a buffer among those that are held.
+    /// Adds a buffer to the held ones.
     pub(crate) fn hold(&mut self, buffer: Buffer<A>) -> Result<(), Error> {
         self.held.push(buffer, GFP_KERNEL).map_err(|_| Error::Full)
     }
 
-    /// The buffer of this number among those that are held.
+    /// The held buffer with this id.
     pub(crate) fn held(&mut self, id: u32) -> Result<&mut Buffer<A>, Error> {
         let mut held = self.held.iter_mut();
         held.find(|buffer| buffer.id() == id).ok_or(Error::Invalid)
     }
 
-    /// As [`Self::held`], to give away.
+    /// Takes the held buffer with this id.
     pub(crate) fn let_go(&mut self, id: u32) -> Result<Buffer<A>, Error> {
         let place = self.held.iter().position(|buffer| buffer.id() == id);
         self.held
@@ -222,7 +222,7 @@ impl<A: TestAccess> End<A> {
             .map_err(|_| Error::Invalid)
     }
 
-    /// Takes a buffer, fills `len` bytes of it, and sends it. Its number is in each byte.
+    /// Takes a buffer, fills `len` bytes of it from `seed` on, and sends it.
     pub(crate) fn produce(&mut self, len: usize, seed: u64) -> Result<(), Error> {
         let mut buffer = self.stream.take()?;
         fill(&mut buffer, false, (0, len), seed)?;
