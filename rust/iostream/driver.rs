@@ -21,13 +21,13 @@
 use kernel::{cred::Credential, device::Device, prelude::*, str::CStr};
 
 use crate::{
-    callbacks::Slot,
+    consumer::Consumer,
     node::{NodeConfig, NodeHandle},
-    pool::spec::StreamSpec,
-    port::{Port, PortConfig},
+    pool::spec::{Mode, StreamSpec},
+    port::{callbacks::Slot, run::Stop, Port, PortConfig},
+    producer::Producer,
     queue::config::{Direction, QueueConfig},
     refs::PortRef,
-    Consumer, Mode, Producer, Stop,
 };
 
 /// Who opens a node.

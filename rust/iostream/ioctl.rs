@@ -14,12 +14,11 @@ use kernel::{
 use crate::{
     memory::{limits, region::Area},
     mmap,
-    pool::{Pool, StreamCounter},
-    port::Port,
+    pool::{spec::Mode, Pool, StreamCounter},
+    port::{run::Stop, Port},
     queue::config::Direction,
     ring::uapi,
     session::Session,
-    stream::{Mode, Stop},
 };
 
 /// An ioctl's argument: plain integers, without padding, as `iostream.h` promises.

@@ -45,7 +45,7 @@
 
 mod batch;
 pub(crate) mod bindings;
-mod callbacks;
+mod channel;
 mod consumer;
 mod device;
 pub mod driver;
@@ -64,7 +64,6 @@ mod refs;
 #[path = "../ring/src/lib.rs"]
 pub mod ring;
 mod session;
-mod session_queues;
 pub mod stream;
 mod sync;
 mod sysfs;

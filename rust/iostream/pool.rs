@@ -29,10 +29,11 @@ use kernel::{
     workqueue::{impl_has_work, new_work, Work, WorkItem},
 };
 
-use crate::memory::dma::SyncFor;
-use crate::stream::{calls::Part, state::State};
 use crate::{
+    memory::dma::SyncFor,
+    port::run::State,
     ring::uapi,
+    stream::calls::Part,
     sync::{
         atomic::{Acquire, Atomic, Full, Relaxed, Release},
         work,

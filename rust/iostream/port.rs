@@ -6,6 +6,10 @@
 //! so that a driver may produce in any context and a session may end at any time. Callbacks run in
 //! an SRCU section, so that a registration can wait until none runs.
 
+pub(crate) mod callbacks;
+pub(crate) mod notices;
+pub(crate) mod run;
+pub(crate) mod tokens;
 mod watermark;
 
 use core::ptr;
@@ -17,7 +21,7 @@ use kernel::{
 };
 
 use crate::{
-    callbacks::Callbacks,
+    channel::SessionQueues,
     driver::Opener,
     error::Error,
     pool::spec::StreamSpec,
@@ -25,18 +29,24 @@ use crate::{
         config::{Direction, QueueConfig},
         Queue,
     },
-    session_queues::SessionQueues,
-    stream::{Notices, Records, AGAIN_WORK, NOTICE_WORK},
+    stream::Records,
     sync::{
         atomic::{Acquire, Atomic, Relaxed, Release},
         kicks::Kicks,
         work,
     },
 };
+use callbacks::Callbacks;
+use tokens::Notices;
 use watermark::InputWatermark;
 
-/// Which of a port's work items tells the driver of input whose latency is over.
+// The work items of a port, by number; 0 drops the last reference.
+/// Runs the notices of a stream's client.
+const NOTICE_WORK: u64 = 1;
+/// Tells the driver of input whose latency is over.
 const WATERMARK_WORK: u64 = 2;
+/// Calls the driver of a stream once more.
+const AGAIN_WORK: u64 = 3;
 
 /// Which queues a port has.
 #[derive(Clone, Default)]

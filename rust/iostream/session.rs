@@ -11,6 +11,7 @@ use kernel::{
 };
 
 use crate::{
+    channel::SessionQueues,
     driver::Opener,
     endpoint::Endpoint,
     node::{Node, SessionCount},
@@ -18,7 +19,6 @@ use crate::{
     queue::{config::Direction, notify::WaitQueue, Queue},
     refs::PortRef,
     ring::uapi,
-    session_queues::SessionQueues,
 };
 
 /// How a file was opened.

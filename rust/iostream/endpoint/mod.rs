@@ -18,11 +18,11 @@ use kernel::{
 };
 
 use crate::{
+    channel::SessionQueues,
     driver::{Config, Ports, Registration},
     queue::config::{Direction, QueueConfig},
     refs::PortRef,
     ring::uapi,
-    session_queues::SessionQueues,
 };
 use record::Generator;
 use service::{Kind, Service};

@@ -16,8 +16,13 @@ use super::{
     Stats,
 };
 use crate::{
-    bindings, driver::Driver, error::Error, producer::Arm, refs::PortRef, ring::uapi, Consumer,
-    Producer,
+    bindings,
+    consumer::Consumer,
+    driver::Driver,
+    error::Error,
+    producer::{Arm, Producer},
+    refs::PortRef,
+    ring::uapi,
 };
 
 /// Entries that are moved before looking at signals and the scheduler.

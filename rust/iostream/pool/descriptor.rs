@@ -2,9 +2,8 @@
 
 //! Descriptors: what stands in a stream's queues.
 
-use crate::{error::Error, ring::uapi};
-
 use super::spec::DESCRIPTOR_BYTES;
+use crate::{error::Error, ring::uapi};
 
 /// A descriptor, copied out of shared memory or yet to be copied into it.
 pub(crate) type Descriptor = uapi::iostream_descriptor;

@@ -14,10 +14,12 @@ use super::{
     spec::{Mode, StreamSpec},
     Pool,
 };
-use crate::memory::dma::{DmaSegment, Mapping, SyncFor};
-use crate::stream::state::State;
 use crate::{
-    memory::pages::{check_mapping, mapping_pages, prepare_mapping, SharedPages},
+    memory::{
+        dma::{DmaSegment, Mapping, SyncFor},
+        pages::{check_mapping, mapping_pages, prepare_mapping, SharedPages},
+    },
+    port::run::State,
     ring::uapi,
     sync::atomic::{Atomic, Full, Relaxed},
 };

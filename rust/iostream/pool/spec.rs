@@ -13,11 +13,11 @@ use kernel::{
     sync::Arc,
 };
 
-use crate::stream::{Access, Output, Shared};
 use crate::{
     memory::{dma::DmaDevice, limits},
     queue::config::QueueConfig,
     ring::{self, uapi},
+    stream::{Access, Output, Shared},
 };
 
 /// The most buffers that a stream can have.

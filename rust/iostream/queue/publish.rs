@@ -2,8 +2,7 @@
 
 //! Publishing: what the kernel's end has done becomes visible, is counted, and wakes who waits for it.
 
-use super::config::Wake;
-use super::{Counter, Queue};
+use super::{config::Wake, Counter, Queue};
 use crate::{
     ring::{self, Layout, Mapped},
     sync::atomic::{smp_mb, Full, Release},

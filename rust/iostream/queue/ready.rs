@@ -17,8 +17,10 @@ use kernel::{
     sync::{new_spinlock_irq, SpinLockIrq},
 };
 
-use super::config::{self, Direction};
-use super::{Counter, Queue};
+use super::{
+    config::{self, Direction},
+    Counter, Queue,
+};
 use crate::{
     ring::{self, uapi, Layout, Mapped},
     sync::{

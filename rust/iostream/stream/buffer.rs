@@ -6,10 +6,14 @@ use core::{marker::PhantomData, ptr::NonNull};
 
 use kernel::prelude::*;
 
-use super::{Access, BufferRecord, Mode, Output, Shared};
-use crate::memory::dma::{DmaSegment, SyncFor};
-use crate::pool::{descriptor::Descriptor, memory::BufferMemory, Pool};
-use crate::{bindings, error::Error, refs::PoolRef};
+use super::{Access, Output, Shared};
+use crate::{
+    bindings,
+    error::Error,
+    memory::dma::{DmaSegment, SyncFor},
+    pool::{descriptor::Descriptor, memory::BufferMemory, record::BufferRecord, spec::Mode, Pool},
+    refs::PoolRef,
+};
 
 /// Bytes that [`Buffer::transform`] has on the stack at a time.
 const CHUNK: usize = 512;

@@ -11,12 +11,12 @@ use kernel::{
     prelude::*,
 };
 
-use super::{client_ends::ClientEnds, Mode};
-use crate::pool::{descriptor::Descriptor, Pool};
 use crate::{
     bindings,
+    channel::client_ends::ClientEnds,
     error::Error,
     io,
+    pool::{descriptor::Descriptor, spec::Mode, Pool},
     queue::{config::Direction, Queue},
     session::{Access, Session},
 };

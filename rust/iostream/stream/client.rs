@@ -13,12 +13,13 @@ use kernel::{
     task::might_sleep,
 };
 
-use super::{client_ends::ClientEnds, ClientBuffer, Mode, Stop};
-use crate::pool::Pool;
+use super::ClientBuffer;
 use crate::{
+    channel::client_ends::ClientEnds,
     error::Error,
     node,
-    port::Port,
+    pool::{spec::Mode, Pool},
+    port::{run::Stop, Port},
     queue::{config::Direction, Queue},
     refs::PoolRef,
     session::Session,

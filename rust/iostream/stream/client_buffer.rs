@@ -2,9 +2,13 @@
 
 //! A buffer in the hands of a client that is a module of the kernel.
 
-use super::{buffer::checked_range, Mode};
-use crate::pool::{descriptor::Descriptor, memory::BufferMemory, Pool};
-use crate::{error::Error, refs::PoolRef, ring::uapi};
+use super::buffer::checked_range;
+use crate::{
+    error::Error,
+    pool::{descriptor::Descriptor, memory::BufferMemory, spec::Mode, Pool},
+    refs::PoolRef,
+    ring::uapi,
+};
 
 /// One of a stream's buffers, which the client has received or taken. Dropping it, in any context,
 /// leaves it to the client: in output mode it goes back to the driver with the next

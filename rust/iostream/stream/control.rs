@@ -8,12 +8,16 @@ use kernel::{
     sync::{new_mutex, Mutex},
 };
 
-use crate::pool::{
-    record::BufferRecord,
-    spec::{StreamSpec, MAX_BUFFERS},
-    Pool,
+use crate::{
+    channel::SessionQueues,
+    pool::{
+        record::BufferRecord,
+        spec::{StreamSpec, MAX_BUFFERS},
+        Pool,
+    },
+    queue::config::Direction,
+    refs::PortRef,
 };
-use crate::{queue::config::Direction, refs::PortRef, session_queues::SessionQueues};
 
 /// What a stream has beyond one session.
 #[pin_data]

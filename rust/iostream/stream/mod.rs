@@ -23,14 +23,10 @@
 //! ```
 
 mod buffer;
-mod callbacks;
 pub(crate) mod calls;
 mod client;
 mod client_buffer;
-mod client_ends;
 mod control;
-mod notices;
-pub(crate) mod state;
 pub(crate) mod sysfs;
 
 use core::marker::PhantomData;
@@ -38,6 +34,7 @@ use core::marker::PhantomData;
 use kernel::prelude::*;
 
 use crate::{
+    consumer::Consumer,
     driver::{Config, Ports},
     error::Error,
     pool::{
@@ -45,26 +42,22 @@ use crate::{
         spec::{self, Descriptors},
         Pool, StreamCounter,
     },
-    port::Port,
+    port::{run::State, Port},
+    producer::Producer,
     queue::{config::Wake, Queue},
     refs::PoolRef,
     ring::{self, Mapped},
-    Consumer, Producer,
 };
 
 pub use crate::pool::record::BufferRecord;
 pub use crate::pool::spec::{Mode, StreamConfig};
+pub use crate::port::run::Stop;
 pub use buffer::Buffer;
 pub use client::Client;
 pub use client_buffer::ClientBuffer;
 pub use control::Control;
-pub use state::Stop;
 
-pub(crate) use callbacks::{AGAIN_WORK, NOTICE_WORK};
 pub(crate) use control::Records;
-pub(crate) use notices::Notices;
-
-use state::State;
 
 /// Whether the process can write a stream's buffers.
 pub trait Access: sealed::Sealed + Send + Sync + 'static {}

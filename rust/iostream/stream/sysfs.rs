@@ -17,11 +17,10 @@
 
 use kernel::{fmt, prelude::*, sync::atomic::Relaxed};
 
-use super::Stop;
-use crate::pool::{spec::StreamSpec, Pool, StreamCounter};
 use crate::{
     node::Node,
-    port::Port,
+    pool::{spec::StreamSpec, Pool, StreamCounter},
+    port::{run::Stop, Port},
     sysfs::{attributes, Attribute, Out, Table},
 };
 

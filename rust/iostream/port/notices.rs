@@ -4,13 +4,13 @@
 
 use kernel::{prelude::*, sync::Arc, workqueue::WorkItem};
 
-use super::{state::State, Mode};
-use crate::pool::Pool;
-use crate::{error::Error, port::Port, queue::config::Direction, sync::work};
-
-/// Which of a port's work items runs notices, and which has the driver look again.
-pub(crate) const NOTICE_WORK: u64 = 1;
-pub(crate) const AGAIN_WORK: u64 = 3;
+use super::{run::State, Port, AGAIN_WORK, NOTICE_WORK};
+use crate::{
+    error::Error,
+    pool::{spec::Mode, Pool},
+    queue::config::Direction,
+    sync::work,
+};
 
 impl WorkItem<NOTICE_WORK> for Port {
     type Pointer = Arc<Port>;

@@ -18,14 +18,13 @@ use kernel::{
     sync::{atomic::Relaxed, Arc},
 };
 
-use super::Mode;
-use crate::pool::{
-    descriptor::Descriptor,
-    spec::{Descriptors, DESCRIPTOR_BYTES},
-    Pool, StreamCounter,
-};
+use super::Port;
 use crate::{
-    port::Port,
+    pool::{
+        descriptor::Descriptor,
+        spec::{Descriptors, Mode, DESCRIPTOR_BYTES},
+        Pool, StreamCounter,
+    },
     queue::{
         config::{Direction, Wake},
         Queue,
@@ -316,7 +315,7 @@ fn discard_input(
             sequence: pool.next_sequence(),
             ..Default::default()
         };
-        if super::send(output, pool, producer, &returned, Wake::Normal).is_err() {
+        if crate::stream::send(output, pool, producer, &returned, Wake::Normal).is_err() {
             pool.put_back(buffer);
         }
     }

@@ -2,19 +2,19 @@
 
 //! The client's ends of a stream's queues, in the kernel's hands.
 
-use crate::pool::{
-    descriptor::{Descriptor, Reject},
-    spec::Descriptors,
-    Pool,
-};
 use crate::{
     error::Error,
+    pool::{
+        descriptor::{Descriptor, Reject},
+        spec::Descriptors,
+        Pool,
+    },
     queue::Queue,
     ring::{self, uapi, Mapped},
 };
 
 /// Both ends of a session's client, for the length of a call.
-pub(super) struct ClientEnds<'a> {
+pub(crate) struct ClientEnds<'a> {
     pool: &'a Pool,
     consumer: ring::Consumer<Mapped, Descriptors>,
     producer: ring::Producer<Mapped, Descriptors>,
@@ -33,7 +33,7 @@ impl<'a> ClientEnds<'a> {
     ///
     /// The result is the only user of the client's ends of both queues. For a process that can open
     /// the session: both were claimed.
-    pub(super) unsafe fn resume(
+    pub(crate) unsafe fn resume(
         output: &'a Queue,
         input: &'a Queue,
         pool: &'a Pool,
@@ -59,7 +59,7 @@ impl<'a> ClientEnds<'a> {
     /// # Errors
     ///
     /// [`Error::Empty`]; [`Error::Corrupt`].
-    pub(super) fn peek(&mut self) -> Result<(Descriptor, u64), Error> {
+    pub(crate) fn peek(&mut self) -> Result<(Descriptor, u64), Error> {
         loop {
             let pos = self.consumer.released_pos();
             let descriptor = Descriptor::from_bytes(self.consumer.peek_array()?);
@@ -79,7 +79,7 @@ impl<'a> ClientEnds<'a> {
     }
 
     /// Takes what [`Self::peek`] found.
-    pub(super) fn release(&mut self) {
+    pub(crate) fn release(&mut self) {
         // The driver never waits for this: its queue has room for every buffer.
         self.consumer.release_and_publish();
     }
@@ -89,7 +89,7 @@ impl<'a> ClientEnds<'a> {
     /// # Errors
     ///
     /// [`Error::Full`], [`Error::Corrupt`]: a process had the ends before, and made a mess.
-    pub(super) fn send(&mut self, descriptor: &Descriptor) -> Result<(), Error> {
+    pub(crate) fn send(&mut self, descriptor: &Descriptor) -> Result<(), Error> {
         self.producer.push_and_publish(&descriptor.to_bytes())?;
         self.wake |= self.producer.must_wake();
         Ok(())
@@ -100,7 +100,7 @@ impl<'a> ClientEnds<'a> {
     /// # Errors
     ///
     /// As [`Self::send`].
-    pub(super) fn give_back(&mut self, buffer: u32) -> Result<(), Error> {
+    pub(crate) fn give_back(&mut self, buffer: u32) -> Result<(), Error> {
         self.send(&Descriptor {
             buffer,
             flags: uapi::IOSTREAM_DESCRIPTOR_UNUSED,
@@ -109,7 +109,7 @@ impl<'a> ClientEnds<'a> {
     }
 
     /// Whether the driver waits for what was sent: then its port is to be notified, without locks.
-    pub(super) fn must_notify(self) -> bool {
+    pub(crate) fn must_notify(self) -> bool {
         self.wake
     }
 }

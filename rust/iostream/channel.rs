@@ -2,6 +2,8 @@
 
 //! The queues of one session.
 
+pub(crate) mod client_ends;
+
 use kernel::{prelude::*, sync::Arc};
 
 use crate::{
