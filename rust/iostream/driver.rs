@@ -21,11 +21,10 @@
 use kernel::{cred::Credential, device::Device, prelude::*, str::CStr};
 
 use crate::{
-    consumer::Consumer,
+    ends::{consumer::Consumer, producer::Producer},
     node::{NodeConfig, NodeHandle},
     pool::spec::{Mode, StreamSpec},
     port::{callbacks::Slot, run::Stop, Port, PortConfig},
-    producer::Producer,
     queue::config::{Direction, QueueConfig},
     refs::PortRef,
 };

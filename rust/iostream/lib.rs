@@ -43,39 +43,47 @@
 //! `Port::state` is not held while a driver is called. Registrations wait for `Port::srcu` and
 //! `Port::changing`, so they are not dropped inside a callback.
 
-mod batch;
-pub(crate) mod bindings;
+mod bindings;
 mod channel;
-mod consumer;
-mod device;
+mod client;
 pub mod driver;
 mod endpoint;
+mod ends;
 mod error;
-mod io;
-mod ioctl;
+mod file;
 mod memory;
-mod mmap;
 mod node;
 mod pool;
 mod port;
-mod producer;
 mod queue;
 mod refs;
 #[path = "../ring/src/lib.rs"]
 pub mod ring;
-mod session;
-pub mod stream;
 mod sync;
-mod sysfs;
 
-pub use batch::Batch;
-pub use consumer::{Consumer, Peeked, View};
+pub use client::{buffer::ClientBuffer, Client};
 pub use driver::{Config, Driver, NoCallbacks, Opener, Ports, Registration};
+pub use ends::{
+    batch::Batch,
+    buffer::Buffer,
+    consumer::{Consumer, Peeked, View},
+    producer::{Producer, Reservation},
+    stream::Stream,
+};
 pub use error::Error;
 pub use memory::dma::DmaSegment;
-pub use producer::{Producer, Reservation};
+pub use pool::spec::{Mode, StreamConfig};
+pub use port::run::Stop;
 pub use queue::config::{QueueConfig, Wake};
-pub use stream::{Buffer, Client, ClientBuffer, Mode, Stop, Stream, StreamConfig};
+
+/// What only drivers of streams need.
+pub mod stream {
+    pub use crate::ends::{
+        access::{Access, Output, Shared},
+        control::Control,
+    };
+    pub use crate::pool::record::BufferRecord;
+}
 
 /// Points of the code at which tests hold threads.
 #[cfg(iostream_races)]

@@ -6,6 +6,8 @@
 //! mutex is held across open. A node's memory goes in its device's release function: after the last
 //! open file and the last reader of its sysfs files.
 
+pub(crate) mod session;
+
 use core::ptr;
 
 use kernel::{
@@ -21,7 +23,11 @@ use kernel::{
     types::Opaque,
 };
 
-use crate::{device, refs::PortRef, ring::uapi, sysfs};
+use crate::{
+    file::{operations, sysfs},
+    refs::PortRef,
+    ring::uapi,
+};
 
 /// How many nodes there can be, `/dev/iostream` included.
 const MAX_NODES: usize = 256;
@@ -279,8 +285,8 @@ impl NodeHandle {
             (*dev).devt = class.1 + minor.0 as u32;
             (*dev).type_ = DEVICE_TYPE.0.get();
             (*dev).parent = config.parent.map_or(ptr::null_mut(), raw_device);
-            c::cdev_init(cdev, device::operations());
-            (*cdev).owner = device::owner();
+            c::cdev_init(cdev, operations::operations());
+            (*cdev).owner = operations::owner();
             NodeRef(ptr::NonNull::new_unchecked(node))
         };
         let dev = node.dev.get();

@@ -30,10 +30,10 @@ use kernel::{
 };
 
 use crate::{
+    file::stream_read_write::Part,
     memory::dma::SyncFor,
     port::run::State,
     ring::uapi,
-    stream::calls::Part,
     sync::{
         atomic::{Acquire, Atomic, Full, Relaxed, Release},
         work,
@@ -78,7 +78,7 @@ struct Slot {
 /// # Invariants
 ///
 /// - The first `joined` slots are populated; the number only grows.
-/// - A slot is `TAKEN` by one [`Buffer`](crate::stream::Buffer), which alone uses its memory.
+/// - A slot is `TAKEN` by one [`Buffer`](crate::ends::stream::Buffer), which alone uses its memory.
 #[pin_data]
 pub(crate) struct Pool {
     spec: StreamSpec,

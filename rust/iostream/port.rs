@@ -23,13 +23,13 @@ use kernel::{
 use crate::{
     channel::SessionQueues,
     driver::Opener,
+    ends::control::Records,
     error::Error,
     pool::spec::StreamSpec,
     queue::{
         config::{Direction, QueueConfig},
         Queue,
     },
-    stream::Records,
     sync::{
         atomic::{Acquire, Atomic, Relaxed, Release},
         kicks::Kicks,

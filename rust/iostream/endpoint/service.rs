@@ -17,10 +17,12 @@ use super::{
 };
 use crate::{
     bindings,
-    consumer::Consumer,
     driver::Driver,
+    ends::{
+        consumer::Consumer,
+        producer::{Arm, Producer},
+    },
     error::Error,
-    producer::{Arm, Producer},
     refs::PortRef,
     ring::uapi,
 };

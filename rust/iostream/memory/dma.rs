@@ -11,7 +11,7 @@
 //!
 //! # Who may touch the memory
 //!
-//! While the driver has a buffer, free or as a [`Buffer`](crate::stream::Buffer), its data are the device's;
+//! While the driver has a buffer, free or as a [`Buffer`](crate::ends::stream::Buffer), its data are the device's;
 //! while the client has it, the processor's. So every change of owner synchronises: see the callers
 //! of [`Mapping::sync`] in `pool.rs`. A driver that looks at the data itself synchronises, too.
 

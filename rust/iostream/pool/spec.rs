@@ -14,10 +14,10 @@ use kernel::{
 };
 
 use crate::{
+    ends::access::{Access, Output, Shared},
     memory::{dma::DmaDevice, limits},
     queue::config::QueueConfig,
     ring::{self, uapi},
-    stream::{Access, Output, Shared},
 };
 
 /// The most buffers that a stream can have.

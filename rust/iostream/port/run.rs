@@ -315,7 +315,7 @@ fn discard_input(
             sequence: pool.next_sequence(),
             ..Default::default()
         };
-        if crate::stream::send(output, pool, producer, &returned, Wake::Normal).is_err() {
+        if crate::ends::stream::send(output, pool, producer, &returned, Wake::Normal).is_err() {
             pool.put_back(buffer);
         }
     }

@@ -6,6 +6,8 @@
 //! used by the kernel instead of by a process. Nothing of the driver's is kept, so that the driver may
 //! go at any time. `rust/drivers/iostream_monitor.rs` is an example.
 
+pub(crate) mod buffer;
+
 use kernel::{
     cred::Credential,
     prelude::*,
@@ -13,17 +15,16 @@ use kernel::{
     task::might_sleep,
 };
 
-use super::ClientBuffer;
 use crate::{
     channel::client_ends::ClientEnds,
     error::Error,
-    node,
+    node::{self, session::Session},
     pool::{spec::Mode, Pool},
     port::{run::Stop, Port},
     queue::{config::Direction, Queue},
     refs::PoolRef,
-    session::Session,
 };
+use buffer::ClientBuffer;
 
 /// A stream that a module of the kernel has open. Dropping it ends the session.
 ///

@@ -7,8 +7,8 @@ use kernel::{mm::virt::VmaNew, page::PAGE_SHIFT, prelude::*};
 use crate::{
     bindings,
     memory::region::Area,
+    node::session::{Access, Session},
     queue::config::Direction,
-    session::{Access, Session},
 };
 
 /// Where the offsets of a direction begin, in bytes: far beyond the largest queue.

@@ -6,7 +6,7 @@ use core::{marker::PhantomData, ptr::NonNull};
 
 use kernel::prelude::*;
 
-use super::{Access, Output, Shared};
+use super::access::{Access, Output, Shared};
 use crate::{
     bindings,
     error::Error,
@@ -19,7 +19,7 @@ use crate::{
 const CHUNK: usize = 512;
 
 /// One of a stream's buffers, which the driver has taken or received. Dropping it leaves it free;
-/// in input mode it goes back to the client with the next [`receive`](super::Stream::receive).
+/// in input mode it goes back to the client with the next [`receive`](crate::ends::stream::Stream::receive).
 ///
 /// It may outlive the session and the registration: its memory stays, and sending it fails.
 ///
@@ -35,7 +35,7 @@ pub struct Buffer<A: Access> {
 
 impl<A: Access> Buffer<A> {
     /// One that [`Pool::take_free`] gave.
-    pub(super) fn taken(pool: PoolRef, id: u32) -> Self {
+    pub(crate) fn taken(pool: PoolRef, id: u32) -> Self {
         let descriptor = Descriptor {
             buffer: id,
             ..Default::default()
@@ -44,7 +44,7 @@ impl<A: Access> Buffer<A> {
     }
 
     /// One that [`Pool::accept`] gave.
-    pub(super) fn received(pool: PoolRef, descriptor: Descriptor) -> Self {
+    pub(crate) fn received(pool: PoolRef, descriptor: Descriptor) -> Self {
         // INVARIANT: The pool made it the caller's.
         Self {
             pool,
@@ -55,23 +55,23 @@ impl<A: Access> Buffer<A> {
     }
 
     /// It is the client's from here on.
-    pub(super) fn gone(mut self) {
+    pub(crate) fn gone(mut self) {
         self.held = false;
     }
 
-    pub(super) fn is_of(&self, pool: &Pool) -> bool {
+    pub(crate) fn is_of(&self, pool: &Pool) -> bool {
         core::ptr::eq(&*self.pool, pool)
     }
 
-    pub(super) fn descriptor(&self) -> &Descriptor {
+    pub(crate) fn descriptor(&self) -> &Descriptor {
         &self.descriptor
     }
 
-    pub(super) fn mode(&self) -> Mode {
+    pub(crate) fn mode(&self) -> Mode {
         self.pool.mode()
     }
 
-    pub(super) fn memory(&self) -> &BufferMemory {
+    pub(crate) fn memory(&self) -> &BufferMemory {
         match self.pool.memory(self.descriptor.buffer) {
             Some(memory) => memory,
             // It has joined, by the type's invariant.
@@ -283,7 +283,7 @@ impl<A: Access> Drop for Buffer<A> {
     }
 }
 
-pub(super) fn checked_range(offset: usize, len: usize, size: usize) -> Result<(u32, u32), Error> {
+pub(crate) fn checked_range(offset: usize, len: usize, size: usize) -> Result<(u32, u32), Error> {
     match offset.checked_add(len) {
         Some(end) if end <= size => Ok((offset as u32, len as u32)),
         _ => Err(Error::Invalid),

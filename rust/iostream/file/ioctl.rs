@@ -11,14 +11,14 @@ use kernel::{
     uaccess::{UserPtr, UserSlice},
 };
 
+use super::mmap;
 use crate::{
     memory::{limits, region::Area},
-    mmap,
+    node::session::Session,
     pool::{spec::Mode, Pool, StreamCounter},
     port::{run::Stop, Port},
     queue::config::Direction,
     ring::uapi,
-    session::Session,
 };
 
 /// An ioctl's argument: plain integers, without padding, as `iostream.h` promises.

@@ -17,11 +17,11 @@
 
 use kernel::{fmt, prelude::*, sync::atomic::Relaxed};
 
+use super::{attributes, Attribute, Out, Table};
 use crate::{
     node::Node,
     pool::{spec::StreamSpec, Pool, StreamCounter},
     port::{run::Stop, Port},
-    sysfs::{attributes, Attribute, Out, Table},
 };
 
 /// How long the writer of "drained" waits.

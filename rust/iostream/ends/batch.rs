@@ -4,9 +4,9 @@
 
 use kernel::prelude::*;
 
+use super::producer::{entry_len, reserve, Arm};
 use crate::{
     error::Error,
-    producer::{entry_len, reserve, Arm},
     queue::{Counter, Queue, Sleeper, Tally},
     ring::{self, Head, Mapped},
 };

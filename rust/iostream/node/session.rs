@@ -10,11 +10,11 @@ use kernel::{
     sync::{new_mutex, Arc, Mutex, SetOnce},
 };
 
+use super::{Node, SessionCount};
 use crate::{
     channel::SessionQueues,
     driver::Opener,
     endpoint::Endpoint,
-    node::{Node, SessionCount},
     pool::Pool,
     queue::{config::Direction, notify::WaitQueue, Queue},
     refs::PortRef,

@@ -22,64 +22,34 @@
 //! input-output    driver has all  full ones, for `receive`            `send`
 //! ```
 
-mod buffer;
-pub(crate) mod calls;
-mod client;
-mod client_buffer;
-mod control;
-pub(crate) mod sysfs;
-
 use core::marker::PhantomData;
 
 use kernel::prelude::*;
 
-use crate::{
+use super::{
+    access::{Access, Shared},
+    buffer::Buffer,
     consumer::Consumer,
+    control::Control,
+    producer::Producer,
+};
+use crate::{
     driver::{Config, Ports},
     error::Error,
     pool::{
         descriptor::Descriptor,
-        spec::{self, Descriptors},
+        spec::{self, Descriptors, Mode, StreamConfig},
         Pool, StreamCounter,
     },
     port::{run::State, Port},
-    producer::Producer,
     queue::{config::Wake, Queue},
     refs::PoolRef,
     ring::{self, Mapped},
 };
 
-pub use crate::pool::record::BufferRecord;
-pub use crate::pool::spec::{Mode, StreamConfig};
-pub use crate::port::run::Stop;
-pub use buffer::Buffer;
-pub use client::Client;
-pub use client_buffer::ClientBuffer;
-pub use control::Control;
-
-pub(crate) use control::Records;
-
-/// Whether the process can write a stream's buffers.
-pub trait Access: sealed::Sealed + Send + Sync + 'static {}
-
-/// The process can only read: the driver has slices.
-pub struct Output(());
-
-/// The process can write, in some modes: the driver copies.
-pub struct Shared(());
-
-impl Access for Output {}
-impl Access for Shared {}
-
 /// The driver's ends of a stream's queues.
 type DescriptorProducer = ring::Producer<Mapped, Descriptors>;
 type DescriptorConsumer = ring::Consumer<Mapped, Descriptors>;
-
-mod sealed {
-    pub trait Sealed {}
-    impl Sealed for super::Output {}
-    impl Sealed for super::Shared {}
-}
 
 /// The driver's end of a stream.
 ///
@@ -385,7 +355,7 @@ fn next(
     // A client that sends nothing but nonsense must not keep the driver here.
     for _ in 0..=2 * pool.max_buffers() {
         if arm == Arm::Next {
-            crate::consumer::peek(port, queue, consumer)?;
+            crate::ends::consumer::peek(port, queue, consumer)?;
         }
         let descriptor = Descriptor::from_bytes(consumer.pop_array()?);
         let accepted = pool.accept(&descriptor).is_ok();

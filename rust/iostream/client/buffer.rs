@@ -2,8 +2,8 @@
 
 //! A buffer in the hands of a client that is a module of the kernel.
 
-use super::buffer::checked_range;
 use crate::{
+    ends::buffer::checked_range,
     error::Error,
     pool::{descriptor::Descriptor, memory::BufferMemory, spec::Mode, Pool},
     refs::PoolRef,
@@ -12,16 +12,16 @@ use crate::{
 
 /// One of a stream's buffers, which the client has received or taken. Dropping it, in any context,
 /// leaves it to the client: in output mode it goes back to the driver with the next
-/// [`receive`](super::Client::receive), else it is there for the next [`take`](super::Client::take).
+/// [`receive`](crate::ends::stream::Client::receive), else it is there for the next [`take`](crate::ends::stream::Client::take).
 ///
 /// It may outlive the session; sending it fails then.
 ///
 /// # Invariants
 ///
 /// While `held` the buffer `descriptor.buffer` of `pool` is the client's, in no queue, and this value's
-/// alone; the session is that of a [`Client`](super::Client), so that no process maps it; and the mode is
+/// alone; the session is that of a [`Client`](crate::ends::stream::Client), so that no process maps it; and the mode is
 /// fixed, so that nobody gives it out anew. So nobody else uses its memory: the driver has a
-/// [`Buffer`](super::Buffer) of what it took or received, which the client does not have.
+/// [`Buffer`](crate::ends::stream::Buffer) of what it took or received, which the client does not have.
 pub struct ClientBuffer {
     pool: PoolRef,
     descriptor: Descriptor,
@@ -30,7 +30,7 @@ pub struct ClientBuffer {
 
 impl ClientBuffer {
     /// One that came out of the output queue.
-    pub(super) fn new(pool: PoolRef, descriptor: Descriptor) -> Self {
+    pub(crate) fn new(pool: PoolRef, descriptor: Descriptor) -> Self {
         // INVARIANT: The driver gave it away, and the stream was started for that.
         Self {
             pool,
@@ -40,7 +40,7 @@ impl ClientBuffer {
     }
 
     /// One that the client has had before; its ranges are empty.
-    pub(super) fn empty(pool: PoolRef, buffer: u32) -> Self {
+    pub(crate) fn empty(pool: PoolRef, buffer: u32) -> Self {
         let descriptor = Descriptor {
             buffer,
             ..Default::default()
@@ -49,15 +49,15 @@ impl ClientBuffer {
     }
 
     /// It is the driver's from here on.
-    pub(super) fn gone(mut self) {
+    pub(crate) fn gone(mut self) {
         self.held = false;
     }
 
-    pub(super) fn is_of(&self, pool: &Pool) -> bool {
+    pub(crate) fn is_of(&self, pool: &Pool) -> bool {
         core::ptr::eq(&*self.pool, pool)
     }
 
-    pub(super) fn descriptor(&self) -> &Descriptor {
+    pub(crate) fn descriptor(&self) -> &Descriptor {
         &self.descriptor
     }
 

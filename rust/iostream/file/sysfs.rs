@@ -12,6 +12,8 @@
 //!
 //! Those of streams are in `stream/sysfs.rs`.
 
+pub(crate) mod stream;
+
 use core::mem::offset_of;
 
 use kernel::{bindings as c, fmt, prelude::*, sync::atomic::Relaxed, types::Opaque};
@@ -21,7 +23,6 @@ use crate::{
     memory::limits,
     node::{chars, Node},
     queue::{config::Direction, Counter},
-    stream,
 };
 
 /// Writes what a file shows; an error if it makes no sense for this node.
@@ -262,8 +263,8 @@ const fn pointers<const N: usize, const M: usize>(
 static NODE_POINTERS: Pointers<c::attribute, 5> = pointers(&NODE);
 static OUTPUT_POINTERS: Pointers<c::attribute, 10> = pointers(&OUTPUT);
 static INPUT_POINTERS: Pointers<c::attribute, 10> = pointers(&INPUT);
-static STREAM_POINTERS: Pointers<c::attribute, 9> = pointers(&stream::sysfs::STREAM);
-static COUNTERS_POINTERS: Pointers<c::attribute, 8> = pointers(&stream::sysfs::COUNTERS);
+static STREAM_POINTERS: Pointers<c::attribute, 9> = pointers(&stream::STREAM);
+static COUNTERS_POINTERS: Pointers<c::attribute, 8> = pointers(&stream::COUNTERS);
 
 struct Group(Opaque<c::attribute_group>);
 

@@ -16,12 +16,12 @@ use kernel::{
     sync::atomic::Relaxed,
 };
 
+use super::stream_read_write;
 use crate::{
     error::Error,
+    node::session::{Access, Session},
     queue::{config::Direction, Queue},
     ring::{self, occupied_bytes},
-    session::{Access, Session},
-    stream::calls,
 };
 
 /// For copies as long as a process says: its cgroup pays, and a failure is its own affair.
@@ -37,7 +37,7 @@ fn copy_flags() -> Flags {
 /// which stays; `EBUSY`: the process has mapped its end; `ENODEV`; `EINTR`; `EFAULT`.
 pub(crate) fn read(session: &Session, iov: &mut IovIterDest<'_>, access: Access) -> Result<usize> {
     if let Ok(pool) = session.pool() {
-        return calls::read(session, pool, iov, access);
+        return stream_read_write::read(session, pool, iov, access);
     }
     let queue = session.queue(Direction::Output)?;
     // With a watermark a call that waits does so until the queue is ready; others take what is there.
@@ -78,7 +78,7 @@ pub(crate) fn write(
     access: Access,
 ) -> Result<usize> {
     if let Ok(pool) = session.pool() {
-        return calls::write(session, pool, iov, access);
+        return stream_read_write::write(session, pool, iov, access);
     }
     let queue = session.live_queue(Direction::Input)?;
     let len = u32::try_from(iov.len()).map_err(|_| EMSGSIZE)?;

@@ -18,10 +18,10 @@ use kernel::{
     types::ForeignOwnable,
 };
 
-use crate::{
-    io, ioctl, mmap,
-    node::Node,
+use super::{ioctl, mmap, read_write};
+use crate::node::{
     session::{Access, Session},
+    Node,
 };
 
 type Private = Arc<Session>;
@@ -116,7 +116,7 @@ unsafe extern "C" fn read_iter(iocb: *mut c::kiocb, iter: *mut c::iov_iter) -> i
             let file = (*iocb).ki_filp;
             (session(file), IovIterDest::from_raw(iter), access(file))
         };
-        io::read(&session, iov, access).map(|read| read as isize)
+        read_write::read(&session, iov, access).map(|read| read as isize)
     })
 }
 
@@ -130,7 +130,7 @@ unsafe extern "C" fn write_iter(iocb: *mut c::kiocb, iter: *mut c::iov_iter) -> 
             let file = (*iocb).ki_filp;
             (session(file), IovIterSource::from_raw(iter), access(file))
         };
-        io::write(&session, iov, access).map(|written| written as isize)
+        read_write::write(&session, iov, access).map(|written| written as isize)
     })
 }
 

@@ -117,7 +117,7 @@ impl Records {
 pub struct Control(PortRef);
 
 impl Control {
-    pub(super) fn new(port: PortRef) -> Self {
+    pub(crate) fn new(port: PortRef) -> Self {
         Self(port)
     }
 

@@ -4,8 +4,8 @@
 
 use kernel::{prelude::*, task::might_sleep};
 
+use super::batch::Batch;
 use crate::{
-    batch::Batch,
     error::Error,
     queue::{
         config::{Direction, Wake},

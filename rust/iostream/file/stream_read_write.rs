@@ -11,14 +11,14 @@ use kernel::{
     prelude::*,
 };
 
+use super::read_write;
 use crate::{
     bindings,
     channel::client_ends::ClientEnds,
     error::Error,
-    io,
+    node::session::{Access, Session},
     pool::{descriptor::Descriptor, spec::Mode, Pool},
     queue::{config::Direction, Queue},
-    session::{Access, Session},
 };
 
 /// Bytes that go through memory of our own at a time.
@@ -57,7 +57,7 @@ pub(crate) fn read(
     let ready = || pool.is_ended() || output.is_ready().unwrap_or(true);
     loop {
         if look_first && pool.part.lock().done == 0 {
-            io::wait_until(output, access, ready)?;
+            read_write::wait_until(output, access, ready)?;
         }
         look_first = false;
         // Before the look: what was sent before the stop is found.
@@ -75,7 +75,7 @@ pub(crate) fn read(
                 return done;
             }
         }
-        io::wait_until(output, access, ready)?;
+        read_write::wait_until(output, access, ready)?;
     }
 }
 
@@ -123,7 +123,7 @@ pub(crate) fn write(
             Err(error) if error == EAGAIN => {}
             done => return done,
         }
-        io::wait_until(output, access, || {
+        read_write::wait_until(output, access, || {
             pool.is_ended() || pool.has_buffer(output, behind)
         })?;
     }
