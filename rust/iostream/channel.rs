@@ -10,7 +10,7 @@ use crate::{
     pool::{spec::StreamSpec, Pool},
     queue::{
         config::{Direction, QueueConfig},
-        Queue,
+        Queue, QueueRef,
     },
 };
 
@@ -42,7 +42,7 @@ impl SessionQueues {
     /// Lets go of references, in any context.
     pub(crate) fn release(self) {
         for queue in self.0.into_iter().flatten() {
-            Queue::release(queue);
+            QueueRef::release(queue);
         }
     }
 

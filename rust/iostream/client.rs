@@ -18,11 +18,10 @@ use kernel::{
 use crate::{
     channel::client_ends::ClientEnds,
     error::Error,
-    node::{self, session::Session},
-    pool::{spec::Mode, Pool},
-    port::{run::Stop, Port},
+    node::{names, session::Session},
+    pool::{spec::Mode, state::Stop, Pool, PoolRef},
+    port::Port,
     queue::{config::Direction, Queue},
-    refs::PoolRef,
 };
 use buffer::ClientBuffer;
 
@@ -49,7 +48,7 @@ impl Client {
     /// `ENOENT`: there is no node of that name; `ENOTTY`: it has no stream; `EBUSY`: somebody has it
     /// open; `ENODEV`: its driver goes right now; the driver's own; `ENOMEM`; `EDQUOT`.
     pub fn open(name: &CStr) -> Result<Self> {
-        let node = node::find(name)?;
+        let node = names::find(name)?;
         let stream = node.ports().first().and_then(|port| port.records());
         stream.ok_or(ENOTTY)?;
         Ok(Self {

@@ -19,11 +19,12 @@ use kernel::{
 
 use crate::{
     channel::SessionQueues,
-    driver::{Config, Ports, Registration},
+    ends::config::{Config, Ports},
+    port::{served::Served, PortRef},
     queue::config::{Direction, QueueConfig},
-    refs::PortRef,
     ring::uapi,
 };
+
 use record::Generator;
 use service::{Kind, Service};
 use timer::Timer;
@@ -53,7 +54,7 @@ impl Stats {
 pub(crate) struct Endpoint {
     kind: u32,
     stats: Arc<Stats>,
-    service: Registration<Service>,
+    service: Served<Service>,
     /// Dropped first: nothing is produced after it.
     timer: Option<Timer>,
 }
@@ -87,10 +88,8 @@ impl Endpoint {
             }
             _ => return Err(EINVAL),
         };
-        let service = Registration::without_node(
-            port.clone(),
-            Service::new(port.clone(), kind, stats.clone()),
-        )?;
+        let driver = Service::new(port.clone(), kind, stats.clone());
+        let service = Served::new(port.clone(), driver)?;
         let queues = port.open(None)?;
         let mut endpoint = Self {
             kind: request.endpoint,

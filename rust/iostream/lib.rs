@@ -56,25 +56,27 @@ mod node;
 mod pool;
 mod port;
 mod queue;
-mod refs;
+mod registration;
 #[path = "../ring/src/lib.rs"]
 pub mod ring;
 mod sync;
 
 pub use client::{buffer::ClientBuffer, Client};
-pub use driver::{Config, Driver, NoCallbacks, Opener, Ports, Registration};
+pub use driver::{Driver, NoCallbacks, Opener};
 pub use ends::{
     batch::Batch,
     buffer::Buffer,
+    config::{Config, Ports},
     consumer::{Consumer, Peeked, View},
     producer::{Producer, Reservation},
     stream::Stream,
+    stream_config::StreamConfig,
 };
 pub use error::Error;
 pub use memory::dma::DmaSegment;
-pub use pool::spec::{Mode, StreamConfig};
-pub use port::run::Stop;
+pub use pool::{spec::Mode, state::Stop};
 pub use queue::config::{QueueConfig, Wake};
+pub use registration::Registration;
 
 /// What only drivers of streams need.
 pub mod stream {
@@ -93,7 +95,8 @@ pub mod race {
 
 use kernel::prelude::*;
 
-use node::{Class, NodeConfig, NodeHandle};
+use ends::config::NodeConfig;
+use file::publish::{Class, NodeHandle};
 use sync::work::WorkQueue;
 
 module! {

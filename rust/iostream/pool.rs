@@ -19,6 +19,7 @@ pub(crate) mod memory;
 pub(crate) mod record;
 pub(crate) mod spare;
 pub(crate) mod spec;
+pub(crate) mod state;
 pub(crate) mod watch;
 
 use core::mem::offset_of;
@@ -32,13 +33,14 @@ use kernel::{
 use crate::{
     file::stream_read_write::Part,
     memory::dma::SyncFor,
-    port::run::State,
     ring::uapi,
     sync::{
         atomic::{Acquire, Atomic, Full, Relaxed, Release},
-        work,
+        deferred::{Deferred, Last},
     },
 };
+use state::State;
+
 use descriptor::{Descriptor, Reject};
 use memory::{BufferMemory, InfoPage};
 use record::BufferRecord;
@@ -123,6 +125,11 @@ impl WorkItem for Pool {
         drop(pool);
     }
 }
+
+impl Last for Pool {}
+
+/// A reference to a pool that may be dropped in any context.
+pub(crate) type PoolRef = Deferred<Pool>;
 
 impl Pool {
     /// A pool with room for `max_buffers`, and none in it yet.
@@ -456,12 +463,5 @@ impl Pool {
             TAKEN => b't',
             _ => b'c',
         })
-    }
-
-    /// Lets go of a reference from any context.
-    pub(crate) fn release(pool: Arc<Self>) {
-        if let Some(last) = Arc::into_unique_or_drop(pool) {
-            let _ = work::queue().enqueue::<Arc<Self>, 0>(last.into());
-        }
     }
 }

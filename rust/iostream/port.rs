@@ -9,6 +9,7 @@
 pub(crate) mod callbacks;
 pub(crate) mod notices;
 pub(crate) mod run;
+pub(crate) mod served;
 pub(crate) mod tokens;
 mod watermark;
 
@@ -32,10 +33,11 @@ use crate::{
     },
     sync::{
         atomic::{Acquire, Atomic, Relaxed, Release},
+        deferred::{Deferred, Last},
         kicks::Kicks,
-        work,
     },
 };
+
 use callbacks::Callbacks;
 use tokens::Notices;
 use watermark::InputWatermark;
@@ -127,6 +129,11 @@ impl WorkItem for Port {
         drop(port);
     }
 }
+
+impl Last for Port {}
+
+/// A reference to a port that may be dropped in any context.
+pub(crate) type PortRef = Deferred<Port>;
 
 impl Port {
     pub(crate) fn new(config: PortConfig) -> Result<Arc<Self>> {
@@ -458,13 +465,6 @@ impl Port {
     /// The buffers of a stream.
     pub(crate) fn records(&self) -> Option<&Records> {
         self.records.as_deref()
-    }
-
-    /// Lets go of a reference from any context.
-    pub(crate) fn release(port: Arc<Self>) {
-        if let Some(last) = Arc::into_unique_or_drop(port) {
-            let _ = work::queue().enqueue::<Arc<Self>, 0>(last.into());
-        }
     }
 }
 

@@ -7,6 +7,7 @@
 
 pub(crate) mod config;
 mod end;
+mod error;
 pub(crate) mod notify;
 mod publish;
 mod ready;
@@ -21,15 +22,16 @@ use kernel::{
 };
 
 use crate::{
-    error::Error,
     memory::region::{Area, Region},
     pool::{spec::Descriptors, Pool},
     ring::{self, uapi, Framed, Geometry, Layout, Mapped},
     sync::{
         atomic::{smp_mb, Acquire, Atomic, Full, Relaxed, Release},
+        deferred::{Deferred, Last},
         work,
     },
 };
+
 use config::{Direction, QueueConfig};
 pub(crate) use end::Kind;
 use end::{fresh_end, End};
@@ -106,6 +108,11 @@ impl WorkItem for Queue {
         drop(queue);
     }
 }
+
+impl Last for Queue {}
+
+/// A reference to a queue that may be dropped in any context.
+pub(crate) type QueueRef = Deferred<Queue>;
 
 impl Queue {
     /// Makes an empty queue, charged to the calling task's cgroup.
@@ -302,17 +309,6 @@ impl Queue {
         }
     }
 
-    /// What to return for an error of the ring's; a corrupt peer is counted, once per event.
-    #[cold]
-    pub(crate) fn report(&self, error: ring::Error, corrupt_events: u64) -> Error {
-        if error == ring::Error::Corrupt {
-            let before = self.corrupt_before_reset.load(Relaxed);
-            self.counter(Counter::Corrupt)
-                .store(before.wrapping_add(corrupt_events), Relaxed);
-        }
-        error.into()
-    }
-
     /// Wakes the process. Any context.
     #[cold]
     pub(crate) fn wake_user(&self) {
@@ -374,14 +370,7 @@ impl Queue {
     pub(crate) fn retire(queue: Arc<Self>) {
         // The work item of a queue is queued once at a time: here, or by the last reference.
         if let Err(queue) = work::queue().enqueue(queue) {
-            Self::release(queue);
-        }
-    }
-
-    /// Lets go of a reference from any context.
-    pub(crate) fn release(queue: Arc<Self>) {
-        if let Some(last) = Arc::into_unique_or_drop(queue) {
-            let _ = work::queue().enqueue(Arc::<Self>::from(last));
+            QueueRef::release(queue);
         }
     }
 }

@@ -5,8 +5,7 @@
 use crate::{
     ends::buffer::checked_range,
     error::Error,
-    pool::{descriptor::Descriptor, memory::BufferMemory, spec::Mode, Pool},
-    refs::PoolRef,
+    pool::{descriptor::Descriptor, memory::BufferMemory, spec::Mode, Pool, PoolRef},
     ring::uapi,
 };
 

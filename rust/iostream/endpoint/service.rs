@@ -23,7 +23,7 @@ use crate::{
         producer::{Arm, Producer},
     },
     error::Error,
-    refs::PortRef,
+    port::PortRef,
     ring::uapi,
 };
 

@@ -11,8 +11,10 @@ use crate::{
     bindings,
     error::Error,
     memory::dma::{DmaSegment, SyncFor},
-    pool::{descriptor::Descriptor, memory::BufferMemory, record::BufferRecord, spec::Mode, Pool},
-    refs::PoolRef,
+    pool::{
+        descriptor::Descriptor, memory::BufferMemory, record::BufferRecord, spec::Mode, Pool,
+        PoolRef,
+    },
 };
 
 /// Bytes that [`Buffer::transform`] has on the stack at a time.

@@ -6,9 +6,8 @@ use kernel::{prelude::*, task::might_sleep};
 
 use crate::{
     error::Error,
-    port::Port,
-    queue::{config::Direction, Kind, Queue},
-    refs::{PortRef, QueueRef},
+    port::{Port, PortRef},
+    queue::{config::Direction, Kind, Queue, QueueRef},
     ring::{self, Entry, Layout, Mapped, Memory},
 };
 
@@ -90,7 +89,7 @@ impl Consumer {
         let (queue, generation, entry) = self.with(|port, queue, consumer| {
             let entry = peek(port, queue, consumer)?;
             // SAFETY: This is inside `with_queue`.
-            let kept = unsafe { QueueRef::new(queue) };
+            let kept = unsafe { QueueRef::from_ref(queue) };
             Ok((kept, queue.generation(), entry))
         })?;
         self.peeked = Some(queue);

@@ -15,8 +15,8 @@ use crate::{
         spec::{StreamSpec, MAX_BUFFERS},
         Pool,
     },
+    port::PortRef,
     queue::config::Direction,
-    refs::PortRef,
 };
 
 /// What a stream has beyond one session.

@@ -7,11 +7,11 @@ use kernel::{prelude::*, task::might_sleep};
 use super::batch::Batch;
 use crate::{
     error::Error,
+    port::PortRef,
     queue::{
         config::{Direction, Wake},
-        Counter, Kind, Queue,
+        Counter, Kind, Queue, QueueRef,
     },
-    refs::{PortRef, QueueRef},
     ring::{self, occupied_bytes, Mapped},
 };
 
@@ -145,7 +145,7 @@ impl Producer {
             let len = entry_len(producer, len)?;
             let offset = reserve(queue, producer, len, Arm::Entry)?;
             // SAFETY: This is inside `with_queue`.
-            let kept = unsafe { QueueRef::new(queue) };
+            let kept = unsafe { QueueRef::from_ref(queue) };
             Ok((kept, queue.generation(), offset, len))
         });
         if matches!(reserved, Err(Error::NotOpen)) {

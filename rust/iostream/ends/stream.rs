@@ -29,21 +29,22 @@ use kernel::prelude::*;
 use super::{
     access::{Access, Shared},
     buffer::Buffer,
+    config::{Config, Ports},
     consumer::Consumer,
     control::Control,
     producer::Producer,
+    stream_config::StreamConfig,
 };
 use crate::{
-    driver::{Config, Ports},
     error::Error,
     pool::{
         descriptor::Descriptor,
-        spec::{self, Descriptors, Mode, StreamConfig},
-        Pool, StreamCounter,
+        spec::{self, Descriptors, Mode},
+        state::State,
+        Pool, PoolRef, StreamCounter,
     },
-    port::{run::State, Port},
+    port::Port,
     queue::{config::Wake, Queue},
-    refs::PoolRef,
     ring::{self, Mapped},
 };
 
@@ -136,7 +137,7 @@ impl<A: Access> Stream<A> {
             let pool = pool(queue)?;
             Ok(pool.take_free(cursor).map(|id| {
                 // SAFETY: This is inside the section in which the queue was found.
-                let pool = unsafe { PoolRef::new(pool) };
+                let pool = unsafe { PoolRef::from_ref(pool) };
                 Buffer::taken(pool, id)
             }))
         })?;
@@ -165,7 +166,7 @@ impl<A: Access> Stream<A> {
             }
             let returned = next(port, queue, pool, consumer, arm)?;
             // SAFETY: This is inside the section in which the queue was found.
-            let pool = unsafe { PoolRef::new(pool) };
+            let pool = unsafe { PoolRef::from_ref(pool) };
             Ok(Buffer::taken(pool, returned.buffer))
         })
     }
@@ -276,7 +277,7 @@ impl<A: Access> Stream<A> {
             let pool = pool(queue)?;
             let descriptor = next(port, queue, pool, consumer, Arm::Next)?;
             // SAFETY: This is inside the section in which the queue was found.
-            let pool = unsafe { PoolRef::new(pool) };
+            let pool = unsafe { PoolRef::from_ref(pool) };
             let unused = descriptor.is_unused();
             let buffer = Buffer::received(pool, descriptor);
             Ok((!unused).then_some(buffer))

@@ -15,8 +15,8 @@ use super::mmap;
 use crate::{
     memory::{limits, region::Area},
     node::session::Session,
-    pool::{spec::Mode, Pool, StreamCounter},
-    port::{run::Stop, Port},
+    pool::{spec::Mode, state::Stop, Pool, StreamCounter},
+    port::Port,
     queue::config::Direction,
     ring::uapi,
 };

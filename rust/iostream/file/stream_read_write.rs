@@ -11,7 +11,7 @@ use kernel::{
     prelude::*,
 };
 
-use super::read_write;
+use super::wait::wait_until;
 use crate::{
     bindings,
     channel::client_ends::ClientEnds,
@@ -57,7 +57,7 @@ pub(crate) fn read(
     let ready = || pool.is_ended() || output.is_ready().unwrap_or(true);
     loop {
         if look_first && pool.part.lock().done == 0 {
-            read_write::wait_until(output, access, ready)?;
+            wait_until(output, access, ready)?;
         }
         look_first = false;
         // Before the look: what was sent before the stop is found.
@@ -75,7 +75,7 @@ pub(crate) fn read(
                 return done;
             }
         }
-        read_write::wait_until(output, access, ready)?;
+        wait_until(output, access, ready)?;
     }
 }
 
@@ -123,7 +123,7 @@ pub(crate) fn write(
             Err(error) if error == EAGAIN => {}
             done => return done,
         }
-        read_write::wait_until(output, access, || {
+        wait_until(output, access, || {
             pool.is_ended() || pool.has_buffer(output, behind)
         })?;
     }

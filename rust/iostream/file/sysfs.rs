@@ -19,9 +19,9 @@ use core::mem::offset_of;
 use kernel::{bindings as c, fmt, prelude::*, sync::atomic::Relaxed, types::Opaque};
 
 use crate::{
-    bindings,
+    bindings::{self, chars},
     memory::limits,
-    node::{chars, Node},
+    node::Node,
     queue::{config::Direction, Counter},
 };
 

@@ -34,7 +34,7 @@ use kernel::{
 };
 
 use super::pages::SharedPages;
-use crate::{bindings, node::raw_device};
+use crate::bindings::{self, raw_device};
 
 /// A run of a buffer's data as its device sees it.
 #[derive(Clone, Copy, Debug)]

@@ -6,7 +6,6 @@ use kernel::{
     bindings as c,
     cred::Credential,
     prelude::*,
-    seq_file::{seq_print, SeqFile},
     sync::{new_mutex, Arc, Mutex, SetOnce},
 };
 
@@ -16,9 +15,10 @@ use crate::{
     driver::Opener,
     endpoint::Endpoint,
     pool::Pool,
-    queue::{config::Direction, notify::WaitQueue, Queue},
-    refs::PortRef,
+    port::PortRef,
+    queue::{config::Direction, Queue},
     ring::uapi,
+    sync::wait::WaitQueue,
 };
 
 /// How a file was opened.
@@ -135,6 +135,15 @@ impl Session {
         self.attached.as_ref().ok_or(EBADFD)
     }
 
+    /// The queues, of whatever direction.
+    ///
+    /// # Errors
+    ///
+    /// `EBADFD`: not set up.
+    pub(crate) fn queues(&self) -> Result<&SessionQueues> {
+        Ok(&self.attached()?.queues)
+    }
+
     /// The queue of a direction.
     ///
     /// # Errors
@@ -230,51 +239,5 @@ impl Session {
             }
         }
         events
-    }
-
-    /// What `/proc/PID/fdinfo/FD` says.
-    pub(crate) fn show_fdinfo(&self, seq: &SeqFile) {
-        seq_print!(seq, "iostream-node:\t{}\n", self.node().name_str());
-        let Ok(attached) = self.attached() else {
-            return;
-        };
-        if let Some(pool) = attached.queues.pool() {
-            seq_print!(
-                seq,
-                "iostream-stream:\tmode {} state {} buffers {} data_bytes {} control_bytes {}\n",
-                pool.mode().name(),
-                pool.state().name(),
-                pool.count(),
-                pool.spec().data_bytes,
-                pool.spec().control_bytes,
-            );
-        }
-        for queue in attached.queues.iter() {
-            let name = match queue.direction() {
-                Direction::Output => "output",
-                Direction::Input => "input",
-            };
-            let n = queue.counters();
-            let (watermark_bytes, latency_ns) = queue.watermark();
-            seq_print!(
-                seq,
-                "iostream-{}:\tdata_bytes {} entries {} bytes {} wakeups_sent {} \
-                 wakeups_suppressed {} notifications {} full {} lost {} corrupt {} \
-                 high_water_bytes {} watermark_bytes {} latency_ns {}\n",
-                name,
-                queue.geometry().data_bytes(),
-                n.entries,
-                n.bytes,
-                n.wakeups_sent,
-                n.wakeups_suppressed,
-                n.notifications,
-                n.full,
-                n.lost,
-                n.corrupt,
-                n.high_water_bytes,
-                watermark_bytes,
-                latency_ns,
-            );
-        }
     }
 }

@@ -12,6 +12,7 @@ use kernel::{
 
 use super::{
     spec::{Mode, StreamSpec},
+    state::State,
     Pool,
 };
 use crate::{
@@ -19,7 +20,6 @@ use crate::{
         dma::{DmaSegment, Mapping, SyncFor},
         pages::{check_mapping, mapping_pages, prepare_mapping, SharedPages},
     },
-    port::run::State,
     ring::uapi,
     sync::atomic::{Atomic, Full, Relaxed},
 };

@@ -4,10 +4,10 @@
 
 use kernel::{prelude::*, sync::Arc, workqueue::WorkItem};
 
-use super::{run::State, Port, AGAIN_WORK, NOTICE_WORK};
+use super::{Port, AGAIN_WORK, NOTICE_WORK};
 use crate::{
     error::Error,
-    pool::{spec::Mode, Pool},
+    pool::{spec::Mode, state::State, Pool},
     queue::config::Direction,
     sync::work,
 };

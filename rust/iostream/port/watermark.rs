@@ -9,7 +9,7 @@
 //! `lock`, from the position that the driver's end has published, looks once more, and so the last
 //! one is right.
 
-use core::{mem::offset_of, ptr};
+use core::mem::offset_of;
 
 use kernel::{
     bindings as c,
@@ -22,7 +22,7 @@ use kernel::{
     workqueue::WorkItem,
 };
 
-use super::{Port, WATERMARK_WORK};
+use super::{Port, PortRef, WATERMARK_WORK};
 use crate::{
     error::Error,
     queue::{
@@ -201,13 +201,10 @@ impl Port {
     /// Has the driver told in a worker. Any context, with a session open.
     fn deliver_later(&self) {
         // SAFETY: Ports live in an `Arc`, and the session that is open has a reference.
-        let port = unsafe {
-            let port = core::mem::ManuallyDrop::new(Arc::from_raw(ptr::from_ref(self)));
-            Arc::clone(&port)
-        };
+        let port = unsafe { PortRef::from_ref(self) }.to_arc();
         // If it is queued already, it has not begun, and will find what is pending.
         if let Err(port) = work::queue().enqueue::<Arc<Port>, WATERMARK_WORK>(port) {
-            Port::release(port);
+            PortRef::release(port);
         }
     }
 

@@ -7,7 +7,8 @@ use kernel::{
     sync::atomic::{Acquire, Atomic, Full},
 };
 
-use crate::{error::Error, queue::notify::WaitQueue};
+use super::wait::WaitQueue;
+use crate::error::Error;
 
 /// A wait queue whose wake-ups are counted, so that none is missed between a look and a sleep.
 #[pin_data]

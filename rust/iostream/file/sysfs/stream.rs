@@ -20,8 +20,8 @@ use kernel::{fmt, prelude::*, sync::atomic::Relaxed};
 use super::{attributes, Attribute, Out, Table};
 use crate::{
     node::Node,
-    pool::{spec::StreamSpec, Pool, StreamCounter},
-    port::{run::Stop, Port},
+    pool::{spec::StreamSpec, state::Stop, Pool, StreamCounter},
+    port::Port,
 };
 
 /// How long the writer of "drained" waits.
