@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The queues of one session.
+//! The channel of one session: its queues, and the pool of a stream.
 
 pub(crate) mod client_ends;
+pub(crate) mod exchange;
+pub(crate) mod lane;
 
 use kernel::{prelude::*, sync::Arc};
 
@@ -10,65 +12,24 @@ use crate::{
     pool::{spec::StreamSpec, Pool},
     queue::{
         config::{Direction, QueueConfig},
-        Queue, QueueRef,
+        watch::Watch,
     },
 };
+use lane::Lane;
+use lane::LaneRef;
 
-/// The queues of one session.
+/// The queues of one session, and its pool.
 #[derive(Clone, Default)]
-pub(crate) struct SessionQueues([Option<Arc<Queue>>; 2]);
+pub(crate) struct Channel([Option<Arc<Lane>>; 2]);
 
-impl SessionQueues {
-    /// New queues; of a stream if there is a pool.
+impl Channel {
+    /// New queues of entries.
     ///
     /// # Errors
     ///
-    /// As [`Queue::new`].
-    pub(crate) fn new(
-        output: Option<QueueConfig>,
-        input: Option<QueueConfig>,
-        pool: Option<&Arc<Pool>>,
-    ) -> Result<Self> {
-        let make = |direction, config: Option<QueueConfig>| match config {
-            Some(config) => Queue::new(direction, config, pool.cloned()).map(Some),
-            None => Ok(None),
-        };
-        Ok(Self([
-            make(Direction::Output, output)?,
-            make(Direction::Input, input)?,
-        ]))
-    }
-
-    /// Lets go of references, in any context.
-    pub(crate) fn release(self) {
-        for queue in self.0.into_iter().flatten() {
-            QueueRef::release(queue);
-        }
-    }
-
-    /// Lets go of queues that were published, or might have been.
-    pub(crate) fn retire(self) {
-        for queue in self.0.into_iter().flatten() {
-            Queue::retire(queue);
-        }
-    }
-
-    /// The queue of a direction, if the session has one.
-    pub(crate) fn get(&self, direction: Direction) -> Option<&Arc<Queue>> {
-        match direction {
-            Direction::Output => self.0[0].as_ref(),
-            Direction::Input => self.0[1].as_ref(),
-        }
-    }
-
-    /// All there are.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Queue>> {
-        self.0.iter().flatten()
-    }
-
-    /// The pool of a stream's session.
-    pub(crate) fn pool(&self) -> Option<&Pool> {
-        self.get(Direction::Output).and_then(|queue| queue.pool())
+    /// `EINVAL`: an overwriting input queue; `EDQUOT`; `ENOMEM`.
+    pub(crate) fn new(output: Option<QueueConfig>, input: Option<QueueConfig>) -> Result<Self> {
+        Self::with(output, input, None)
     }
 
     /// Queues and pool of a session of a stream, with no buffers yet.
@@ -79,6 +40,54 @@ impl SessionQueues {
     pub(crate) fn new_stream(spec: &StreamSpec, max_buffers: u32) -> Result<Self> {
         let pool = Pool::new(spec.clone(), max_buffers)?;
         let config = spec.queue(max_buffers)?;
-        Self::new(Some(config), Some(config), Some(&pool))
+        Self::with(Some(config), Some(config), Some((&pool, &Watch::new()?)))
+    }
+
+    fn with(
+        output: Option<QueueConfig>,
+        input: Option<QueueConfig>,
+        stream: Option<(&Arc<Pool>, &Arc<Watch>)>,
+    ) -> Result<Self> {
+        let make = |direction, config: Option<QueueConfig>| match config {
+            Some(config) => Lane::new(direction, config, stream).map(Some),
+            None => Ok(None),
+        };
+        Ok(Self([
+            make(Direction::Output, output)?,
+            make(Direction::Input, input)?,
+        ]))
+    }
+
+    /// Lets go of references, in any context.
+    pub(crate) fn release(self) {
+        for lane in self.0.into_iter().flatten() {
+            LaneRef::release(lane);
+        }
+    }
+
+    /// Lets go of queues that were published, or might have been.
+    pub(crate) fn retire(self) {
+        for lane in self.0.into_iter().flatten() {
+            Lane::retire(lane);
+        }
+    }
+
+    /// The queue of a direction, if the session has one.
+    pub(crate) fn get(&self, direction: Direction) -> Option<&Arc<Lane>> {
+        match direction {
+            Direction::Output => self.0[0].as_ref(),
+            Direction::Input => self.0[1].as_ref(),
+        }
+    }
+
+    /// All there are.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Lane>> {
+        self.0.iter().flatten()
+    }
+
+    /// The pool of a stream's session.
+    pub(crate) fn pool(&self) -> Option<&Pool> {
+        let lane = self.get(Direction::Output)?;
+        lane.pool().ok().map(|pool| &**pool)
     }
 }

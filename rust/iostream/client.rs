@@ -16,13 +16,14 @@ use kernel::{
 };
 
 use crate::{
-    channel::client_ends::ClientEnds,
+    channel::{client_ends::ClientEnds, lane::Lane},
     error::Error,
     node::{names, session::Session},
     pool::{spec::Mode, state::Stop, Pool, PoolRef},
     port::Port,
-    queue::{config::Direction, Queue},
+    queue::{config::Direction, watch::Watch},
 };
+
 use buffer::ClientBuffer;
 
 /// A stream that a module of the kernel has open. Dropping it ends the session.
@@ -56,7 +57,7 @@ impl Client {
         })
     }
 
-    fn queue(&self, direction: Direction) -> Result<&Queue, Error> {
+    fn queue(&self, direction: Direction) -> Result<&Lane, Error> {
         match self.session.queue(direction) {
             Ok(queue) => Ok(queue),
             // A stream has both.
@@ -65,8 +66,12 @@ impl Client {
     }
 
     fn pool(&self) -> Result<&Arc<Pool>, Error> {
+        self.queue(Direction::Output)?.pool()
+    }
+
+    fn watch(&self) -> Result<&Arc<Watch>, Error> {
         let output = self.queue(Direction::Output)?;
-        output.pool_ref().ok_or(Error::Invalid)
+        output.notify.watch().ok_or(Error::Invalid)
     }
 
     fn live_port(&self) -> Result<&Port> {
@@ -265,17 +270,17 @@ impl Client {
     ///
     /// `ENOMEM`.
     pub fn set_callback(&mut self, callback: impl Fn() + Send + Sync + 'static) -> Result {
-        let pool = self.pool()?;
+        let watch = self.watch()?;
         let callback: KBox<dyn Fn() + Send + Sync> = KBox::new(callback, GFP_KERNEL)?;
-        pool.watch.set(Some(callback));
-        Pool::call_watcher(pool);
+        watch.set(Some(callback));
+        Watch::call(watch);
         Ok(())
     }
 
     /// Has the callback called again soon: for one that ends before it has found nothing left.
     pub fn call_again(&self) {
-        if let Ok(pool) = self.pool() {
-            Pool::call_watcher(pool);
+        if let Ok(watch) = self.watch() {
+            Watch::call(watch);
         }
     }
 
@@ -302,9 +307,9 @@ impl Client {
 
 impl Drop for Client {
     fn drop(&mut self) {
-        if let Ok(pool) = self.pool() {
+        if let Ok(watch) = self.watch() {
             // Waits for one that runs.
-            pool.watch.set(None);
+            watch.set(None);
         }
     }
 }

@@ -18,7 +18,7 @@ use kernel::{
 };
 
 use crate::{
-    channel::SessionQueues,
+    channel::Channel,
     ends::config::{Config, Ports},
     port::{served::Served, PortRef},
     queue::config::{Direction, QueueConfig},
@@ -65,7 +65,7 @@ impl Endpoint {
     /// # Errors
     ///
     /// See `IOSTREAM_IOC_SETUP`.
-    pub(crate) fn new(request: &uapi::iostream_setup) -> Result<(Self, PortRef, SessionQueues)> {
+    pub(crate) fn new(request: &uapi::iostream_setup) -> Result<(Self, PortRef, Channel)> {
         let config = checked_config(request)?;
         let generator = checked_generator(request, &config)?;
         let mut ports = Ports::new(config)?;

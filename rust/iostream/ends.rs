@@ -8,6 +8,7 @@ pub(crate) mod buffer;
 pub(crate) mod config;
 pub(crate) mod consumer;
 pub(crate) mod control;
+pub(crate) mod end;
 pub(crate) mod producer;
 pub(crate) mod stream;
 pub(crate) mod stream_config;

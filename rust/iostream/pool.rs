@@ -20,7 +20,6 @@ pub(crate) mod record;
 pub(crate) mod spare;
 pub(crate) mod spec;
 pub(crate) mod state;
-pub(crate) mod watch;
 
 use core::mem::offset_of;
 
@@ -31,7 +30,6 @@ use kernel::{
 };
 
 use crate::{
-    file::stream_read_write::Part,
     memory::dma::SyncFor,
     ring::uapi,
     sync::{
@@ -46,7 +44,6 @@ use memory::{BufferMemory, InfoPage};
 use record::BufferRecord;
 use spare::Spare;
 use spec::{Mode, StreamSpec};
-use watch::{Watch, WATCH_WORK};
 
 const FREE: u32 = 0;
 const TAKEN: u32 = 1;
@@ -101,21 +98,12 @@ pub(crate) struct Pool {
     /// Buffers of a client whose part the kernel plays.
     #[pin]
     pub(crate) spare: Spare,
-    /// One read(2) or write(2) at a time, and how far the last read came.
-    #[pin]
-    pub(crate) part: Mutex<Part>,
-    /// The callback of a client that is a module.
-    #[pin]
-    pub(crate) watch: Watch,
-    #[pin]
-    watch_work: Work<Pool, WATCH_WORK>,
     #[pin]
     work: Work<Pool>,
 }
 
 impl_has_work! {
     impl HasWork<Self> for Pool { self.work }
-    impl HasWork<Self, WATCH_WORK> for Pool { self.watch_work }
 }
 
 impl WorkItem for Pool {
@@ -161,9 +149,6 @@ impl Pool {
                 sequence: Atomic::new(0),
                 joining <- new_mutex!((), "iostream_join"),
                 spare <- spare,
-                part <- new_mutex!(Part::default(), "iostream_part"),
-                watch <- Watch::new(),
-                watch_work <- new_work!("iostream_watch"),
                 work <- new_work!("iostream_pool"),
             }),
             GFP_KERNEL,

@@ -8,6 +8,7 @@
 
 pub(crate) mod callbacks;
 pub(crate) mod notices;
+pub(crate) mod records;
 pub(crate) mod run;
 pub(crate) mod served;
 pub(crate) mod tokens;
@@ -22,9 +23,8 @@ use kernel::{
 };
 
 use crate::{
-    channel::SessionQueues,
+    channel::{lane::Lane, Channel},
     driver::Opener,
-    ends::control::Records,
     error::Error,
     pool::spec::StreamSpec,
     queue::{
@@ -37,6 +37,7 @@ use crate::{
         kicks::Kicks,
     },
 };
+use records::Records;
 
 use callbacks::Callbacks;
 use tokens::Notices;
@@ -66,7 +67,7 @@ struct State {
     /// Its registration is gone.
     gone: bool,
     /// The session's queues, for those who look from outside: sysfs and removal.
-    queues: SessionQueues,
+    queues: Channel,
 }
 
 /// See the module.
@@ -90,7 +91,7 @@ pub(crate) struct Port {
     #[pin]
     again_work: Work<Port, AGAIN_WORK>,
     /// The queues of the open session, or null. Read under RCU.
-    published: [Atomic<*mut Queue>; 2],
+    published: [Atomic<*mut Lane>; 2],
     #[pin]
     state: Mutex<State>,
     gone: Atomic<u32>,
@@ -153,7 +154,7 @@ impl Port {
                 state <- new_mutex!(State {
                     open: false,
                     gone: false,
-                    queues: SessionQueues::default(),
+                    queues: Channel::default(),
                 }, "iostream_port"),
                 gone: Atomic::new(0),
                 resetting: Atomic::new(0),
@@ -193,20 +194,20 @@ impl Port {
     ///
     /// [`Error::Gone`]; [`Error::NotOpen`]; [`Error::Stale`] while the queue is being reset.
     #[inline(always)]
-    pub(crate) fn with_queue<R>(
+    pub(crate) fn with_lane<R>(
         &self,
         direction: Direction,
-        f: impl FnOnce(&Queue) -> Result<R, Error>,
+        f: impl FnOnce(&Lane) -> Result<R, Error>,
     ) -> Result<R, Error> {
         let _rcu = rcu::read_lock();
         // ORDERING: pairs with the release store in `publish`: the queue is whole
         // (litmus: publish-pointer, retire).
-        let queue = self.published[direction as usize].load(Acquire);
-        if queue.is_null() {
+        let lane = self.published[direction as usize].load(Acquire);
+        if lane.is_null() {
             return Err(self.why_no_queue());
         }
         // SAFETY: Whoever takes a queue back waits for a grace period before it goes.
-        f(unsafe { &*queue })
+        f(unsafe { &*lane })
     }
 
     #[cold]
@@ -233,7 +234,7 @@ impl Port {
     ///
     /// `ENODEV`: the registration is gone; `EBUSY`: another session has it; the driver's own; what
     /// [`Queue::new`] returns.
-    pub(crate) fn open(&self, opener: Option<&Opener<'_>>) -> Result<SessionQueues> {
+    pub(crate) fn open(&self, opener: Option<&Opener<'_>>) -> Result<Channel> {
         {
             let mut state = self.state.lock();
             if state.gone {
@@ -251,10 +252,10 @@ impl Port {
         opened
     }
 
-    fn open_claimed(&self, opener: Option<&Opener<'_>>) -> Result<SessionQueues> {
+    fn open_claimed(&self, opener: Option<&Opener<'_>>) -> Result<Channel> {
         let queues = match &self.records {
             Some(records) => records.new_session()?,
-            None => SessionQueues::new(self.config.output, self.config.input, None)?,
+            None => Channel::new(self.config.output, self.config.input)?,
         };
         if let Some(opener) = opener {
             self.callbacks
@@ -277,7 +278,7 @@ impl Port {
     }
 
     /// Ends the session: takes its queues back and tells the driver.
-    pub(crate) fn close(&self, queues: SessionQueues) {
+    pub(crate) fn close(&self, queues: Channel) {
         if let Some(pool) = queues.pool() {
             self.stop_for_good(pool);
         }
@@ -310,11 +311,12 @@ impl Port {
     ///
     /// # Errors
     ///
-    /// `ENODEV`: the registration is gone; `EBUSY`: a read(2) or write(2) is at the queue.
-    pub(crate) fn reset(&self, queue: &Arc<Queue>) -> Result {
-        // No read(2) or write(2) may be at the process's end. Not to be waited for: one that copies
-        // may wait for a page of the process's for as long as the process likes.
-        let _call = queue.call_lock.try_lock().ok_or(EBUSY)?;
+    /// `ENODEV`: the registration is gone.
+    ///
+    /// # Locking
+    ///
+    /// The caller keeps read(2) and write(2) away from the process's end.
+    pub(crate) fn reset(&self, queue: &Queue) -> Result {
         self.with_ends_quiesced(&[queue.direction()], |_| {
             // SAFETY: The queue was taken back, and a grace period has passed.
             unsafe { queue.reset() };
@@ -333,7 +335,7 @@ impl Port {
     pub(crate) fn with_ends_quiesced<R>(
         &self,
         directions: &[Direction],
-        f: impl FnOnce(&SessionQueues) -> R,
+        f: impl FnOnce(&Channel) -> R,
     ) -> Result<R> {
         // This lock keeps out `close`, `revoke` and another such call.
         let state = self.state.lock();
@@ -343,7 +345,7 @@ impl Port {
         // Only for the error that ends meanwhile get, so it needs no order.
         self.resetting.store(1, Relaxed);
         for direction in directions {
-            // ORDERING: the grace period pairs with the section in `with_queue` (litmus: retire).
+            // ORDERING: the grace period pairs with the section in `with_lane` (litmus: retire).
             self.published[*direction as usize].store(ptr::null_mut(), Release);
         }
         rcu::synchronize_rcu();
@@ -446,17 +448,14 @@ impl Port {
         state.queues.get(direction).map(|queue| f(queue))
     }
 
-    /// The open session's queue of a direction.
-    pub(crate) fn open_queue(&self, direction: Direction) -> Option<Arc<Queue>> {
+    /// The open session's lane of a direction.
+    pub(crate) fn open_lane(&self, direction: Direction) -> Option<Arc<Lane>> {
         self.state.lock().queues.get(direction).cloned()
     }
 
     /// Runs `f` with whether a session is open, or about to be, and with its queues if it is;
     /// meanwhile none opens or closes.
-    pub(crate) fn while_open_or_not<R>(
-        &self,
-        f: impl FnOnce(bool, Option<&SessionQueues>) -> R,
-    ) -> R {
+    pub(crate) fn while_open_or_not<R>(&self, f: impl FnOnce(bool, Option<&Channel>) -> R) -> R {
         let state = self.state.lock();
         let open = state.queues.iter().next().is_some();
         f(state.open, open.then_some(&state.queues))
@@ -468,8 +467,8 @@ impl Port {
     }
 }
 
-fn publish(slot: &Atomic<*mut Queue>, queue: Option<&Arc<Queue>>) {
-    let pointer = queue.map_or(ptr::null(), Arc::as_ptr);
-    // ORDERING: pairs with the acquire load in `Port::with_queue` (litmus: publish-pointer).
+fn publish(slot: &Atomic<*mut Lane>, lane: Option<&Arc<Lane>>) {
+    let pointer = lane.map_or(ptr::null(), Arc::as_ptr);
+    // ORDERING: pairs with the acquire load in `Port::with_lane` (litmus: publish-pointer).
     slot.store(pointer.cast_mut(), Release);
 }

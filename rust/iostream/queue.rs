@@ -9,35 +9,28 @@ pub(crate) mod config;
 mod end;
 mod error;
 pub(crate) mod notify;
+pub(crate) mod produce;
 mod publish;
 mod ready;
+pub(crate) mod watch;
 
 use core::{cell::UnsafeCell, mem::offset_of};
 
-use kernel::{
-    bindings as c,
-    prelude::*,
-    sync::{new_mutex, rcu, Arc, Mutex},
-    workqueue::{impl_has_work, new_work, Work, WorkItem},
-};
+use kernel::{bindings as c, prelude::*, sync::Arc};
 
 use crate::{
     memory::region::{Area, Region},
-    pool::{spec::Descriptors, Pool},
-    ring::{self, uapi, Framed, Geometry, Layout, Mapped},
-    sync::{
-        atomic::{smp_mb, Acquire, Atomic, Full, Relaxed, Release},
-        deferred::{Deferred, Last},
-        work,
-    },
+    ring::{self, uapi, Descriptors, Framed, Geometry, Layout, Mapped},
+    sync::atomic::{smp_mb, Acquire, Atomic, Full, Relaxed, Release},
 };
 
-use config::{Direction, QueueConfig};
+use config::{Direction, Entries, QueueConfig};
 pub(crate) use end::Kind;
 use end::{fresh_end, End};
 use notify::Notify;
 pub(crate) use publish::{Sleeper, Tally};
 use ready::Watermark;
+use watch::Watch;
 
 /// One counter of the info page.
 #[derive(Clone, Copy)]
@@ -69,8 +62,6 @@ pub(crate) struct Queue {
     region: Region,
     direction: Direction,
     config: QueueConfig,
-    /// Of a stream's queue: the session's buffers.
-    pool: Option<Arc<Pool>>,
     end: UnsafeCell<End>,
     #[pin]
     pub(crate) notify: Notify,
@@ -82,11 +73,6 @@ pub(crate) struct Queue {
     gone: Atomic<u32>,
     /// Room that a write(2) waits for, overhead included.
     pub(crate) call_room: Atomic<u64>,
-    /// One read(2) or write(2) at a time.
-    #[pin]
-    pub(crate) call_lock: Mutex<()>,
-    #[pin]
-    work: Work<Queue>,
 }
 
 // SAFETY: Everything but `end` is made for sharing; `end` is by the type's invariant.
@@ -94,28 +80,9 @@ unsafe impl Send for Queue {}
 // SAFETY: As above.
 unsafe impl Sync for Queue {}
 
-impl_has_work! {
-    impl HasWork<Self> for Queue { self.work }
-}
-
-impl WorkItem for Queue {
-    type Pointer = Arc<Queue>;
-
-    fn run(queue: Arc<Queue>) {
-        // ORDERING: producers may still be in a section in which they found the queue published
-        // (litmus: retire).
-        rcu::synchronize_rcu();
-        drop(queue);
-    }
-}
-
-impl Last for Queue {}
-
-/// A reference to a queue that may be dropped in any context.
-pub(crate) type QueueRef = Deferred<Queue>;
-
 impl Queue {
-    /// Makes an empty queue, charged to the calling task's cgroup.
+    /// An empty queue, charged to the calling task's cgroup. `watch` is called when a process would be
+    /// woken.
     ///
     /// # Errors
     ///
@@ -123,8 +90,8 @@ impl Queue {
     pub(crate) fn new(
         direction: Direction,
         config: QueueConfig,
-        pool: Option<Arc<Pool>>,
-    ) -> Result<Arc<Self>> {
+        watch: Option<Arc<Watch>>,
+    ) -> Result<impl PinInit<Self>> {
         if config.overwrite && direction == Direction::Input {
             return Err(EINVAL);
         }
@@ -134,43 +101,37 @@ impl Queue {
             magic_low: uapi::IOSTREAM_MAGIC_LOW,
             magic_high: uapi::IOSTREAM_MAGIC_HIGH,
             version: uapi::IOSTREAM_VERSION,
-            flags: flags(config, pool.is_some()),
+            flags: flags(config),
             data_bytes: geometry.data_bytes(),
-            max_entry_bytes: max_entry_bytes(geometry, pool.is_some()),
+            max_entry_bytes: max_entry_bytes(config),
             direction: direction as u32,
             generation: 1,
             ..Default::default()
         });
         // SAFETY: The region is zeroed and stays with the end, in this queue.
-        let end = unsafe { fresh_end(&region, direction, config, pool.is_some()) };
-        let events = match direction {
+        let end = unsafe { fresh_end(&region, direction, config) };
+        let events = match (direction, config.entries) {
             // What the driver of a stream sends may be a buffer to fill.
-            Direction::Output if pool.is_some() => {
+            (Direction::Output, Entries::Descriptors) => {
                 c::POLLIN | c::POLLRDNORM | c::POLLOUT | c::POLLWRNORM
             }
-            Direction::Output => c::POLLIN | c::POLLRDNORM,
-            Direction::Input => c::POLLOUT | c::POLLWRNORM,
+            (Direction::Output, Entries::Framed) => c::POLLIN | c::POLLRDNORM,
+            (Direction::Input, _) => c::POLLOUT | c::POLLWRNORM,
         };
         // INVARIANT: Nobody else knows the queue yet.
-        Arc::pin_init(
-            pin_init!(Self {
-                region,
-                direction,
-                config,
-                pool,
-                end: UnsafeCell::new(end),
-                notify <- Notify::new(events),
-                watermark <- Watermark::new(),
-                kernel_pos: Atomic::new(0),
-                generation: Atomic::new(1),
-                corrupt_before_reset: Atomic::new(0),
-                gone: Atomic::new(0),
-                call_room: Atomic::new(0),
-                call_lock <- new_mutex!((), "iostream_call"),
-                work <- new_work!("iostream_queue"),
-            }),
-            GFP_KERNEL,
-        )
+        Ok(pin_init!(Self {
+            watermark <- Watermark::new(),
+            region,
+            direction,
+            config,
+            end: UnsafeCell::new(end),
+            notify <- Notify::new(events, watch),
+            kernel_pos: Atomic::new(0),
+            generation: Atomic::new(1),
+            corrupt_before_reset: Atomic::new(0),
+            gone: Atomic::new(0),
+            call_room: Atomic::new(0),
+        }))
     }
 
     /// The direction of the queue.
@@ -187,22 +148,6 @@ impl Queue {
     #[inline(always)]
     pub(crate) fn geometry(&self) -> &Geometry {
         &self.config.geometry
-    }
-
-    /// Of a stream's queue: the session's buffers.
-    #[inline(always)]
-    pub(crate) fn pool(&self) -> Option<&Pool> {
-        self.pool.as_deref()
-    }
-
-    /// As [`Self::pool`], for who keeps it.
-    pub(crate) fn pool_ref(&self) -> Option<&Arc<Pool>> {
-        self.pool.as_ref()
-    }
-
-    /// As [`Self::pool`], to keep.
-    pub(crate) fn pool_arc(&self) -> Option<Arc<Pool>> {
-        self.pool.clone()
     }
 
     /// Its pages.
@@ -257,12 +202,12 @@ impl Queue {
 
     /// What `iostream_queue.flags` says.
     pub(crate) fn flags(&self) -> u32 {
-        flags(self.config, self.pool.is_some())
+        flags(self.config)
     }
 
     /// The longest entry in bytes; of a stream's queue, the length of all.
     pub(crate) fn max_entry_bytes(&self) -> u32 {
-        max_entry_bytes(self.config.geometry, self.pool.is_some())
+        max_entry_bytes(self.config)
     }
 
     /// One of the counters.
@@ -314,14 +259,6 @@ impl Queue {
     pub(crate) fn wake_user(&self) {
         self.counter(Counter::WakeupsSent).add(1, Relaxed);
         self.notify.wake_user();
-        self.call_watcher();
-    }
-
-    /// Tells the client of a stream, if it is a module.
-    fn call_watcher(&self) {
-        if let Some(pool) = &self.pool {
-            Pool::call_watcher(pool);
-        }
     }
 
     /// Marks the driver gone and wakes everybody.
@@ -336,7 +273,6 @@ impl Queue {
         self.gone.store(1, Release);
         smp_mb(Full);
         self.notify.wake_user_gone();
-        self.call_watcher();
     }
 
     /// Empties the queue: positions zero, generation raised.
@@ -357,40 +293,27 @@ impl Queue {
         self.call_room.store(0, Relaxed);
         // SAFETY: Nobody uses the end, says the caller; the words were just zeroed.
         unsafe {
-            *self.end.get() = fresh_end(
-                &self.region,
-                self.direction,
-                self.config,
-                self.pool.is_some(),
-            );
-        }
-    }
-
-    /// Lets go of a queue that was published: it is freed after a grace period, in process context.
-    pub(crate) fn retire(queue: Arc<Self>) {
-        // The work item of a queue is queued once at a time: here, or by the last reference.
-        if let Err(queue) = work::queue().enqueue(queue) {
-            QueueRef::release(queue);
+            *self.end.get() = fresh_end(&self.region, self.direction, self.config);
         }
     }
 }
 
 /// What `iostream_queue.flags` says of a queue.
-fn flags(config: QueueConfig, is_stream: bool) -> u32 {
+fn flags(config: QueueConfig) -> u32 {
     let mut flags = 0;
     if config.overwrite {
         flags |= uapi::IOSTREAM_QUEUE_OVERWRITE;
     }
-    if is_stream {
+    if config.entries == Entries::Descriptors {
         flags |= uapi::IOSTREAM_QUEUE_SLOTS;
     }
     flags
 }
 
 /// The longest entry of a queue.
-fn max_entry_bytes(geometry: Geometry, is_stream: bool) -> u32 {
-    match is_stream {
-        true => Descriptors::max_entry_bytes(&geometry),
-        false => Framed::max_entry_bytes(&geometry),
+fn max_entry_bytes(config: QueueConfig) -> u32 {
+    match config.entries {
+        Entries::Framed => Framed::max_entry_bytes(&config.geometry),
+        Entries::Descriptors => Descriptors::max_entry_bytes(&config.geometry),
     }
 }

@@ -6,11 +6,10 @@ use crate::{
     error::Error,
     pool::{
         descriptor::{Descriptor, Reject},
-        spec::Descriptors,
         Pool,
     },
     queue::Queue,
-    ring::{self, uapi, Mapped},
+    ring::{self, uapi, Descriptors, Mapped},
 };
 
 /// Both ends of a session's client, for the length of a call.

@@ -18,12 +18,10 @@ use super::{
 use crate::{
     bindings,
     driver::Driver,
-    ends::{
-        consumer::Consumer,
-        producer::{Arm, Producer},
-    },
+    ends::{consumer::Consumer, producer::Producer},
     error::Error,
     port::PortRef,
+    queue::produce::WhenFull,
     ring::uapi,
 };
 
@@ -112,7 +110,7 @@ impl Service {
             // It moves in `run` alone.
             return;
         }
-        while let Ok(Step::Moved(_)) = self.step(&mut kind, CHUNK, CHUNK, Arm::Entry) {
+        while let Ok(Step::Moved(_)) = self.step(&mut kind, CHUNK, CHUNK, WhenFull::Entry) {
             // SAFETY: No preconditions, this is process context.
             if unsafe { bindings::iostream_fatal_signal_pending() } {
                 return;
@@ -169,7 +167,11 @@ impl Service {
                 entries => CHUNK.max(batch).min(entries - request.done),
             };
             // While both sides are busy nobody asks to be woken, and nobody makes a system call.
-            let arm = if spins < SPINS { Arm::No } else { Arm::Quarter };
+            let arm = if spins < SPINS {
+                WhenFull::Poll
+            } else {
+                WhenFull::Quarter
+            };
             let kicks = self.port.kicks.count();
             // Apart, so that the lock is let go of before anything waits.
             let stepped = self.step(&mut self.kind.lock(), left, batch, arm);
@@ -191,7 +193,7 @@ impl Service {
                         return Err(Error::Interrupted);
                     }
                 }
-                Step::Stuck if arm == Arm::No => {
+                Step::Stuck if arm == WhenFull::Poll => {
                     spins += 1;
                     // SAFETY: No preconditions.
                     unsafe { bindings::iostream_cpu_relax() };
@@ -205,7 +207,7 @@ impl Service {
     }
 
     /// Moves at most `max` entries, published `batch` at a time.
-    fn step(&self, kind: &mut Kind, max: u64, batch: u64, arm: Arm) -> Result<Step, Error> {
+    fn step(&self, kind: &mut Kind, max: u64, batch: u64, arm: WhenFull) -> Result<Step, Error> {
         let moved = match kind {
             Kind::Echo(producer, consumer) => self.echo(producer, consumer, max, arm)?,
             Kind::Source(producer, generator) => {
@@ -225,12 +227,12 @@ impl Service {
         producer: &mut Producer,
         consumer: &mut Consumer,
         max: u64,
-        arm: Arm,
+        arm: WhenFull,
     ) -> Result<u64, Error> {
         let stats = &self.stats;
         let mut bytes = 0;
         producer.batch_arming(arm, |batch| {
-            consumer.drain_arming(arm != Arm::No, max, |entry| {
+            consumer.drain_arming(arm != WhenFull::Poll, max, |entry| {
                 if bytes >= CHUNK_BYTES {
                     return false;
                 }
@@ -254,7 +256,7 @@ impl Service {
         generator: &mut Generator,
         max: u64,
         batch: u64,
-        arm: Arm,
+        arm: WhenFull,
     ) -> Result<u64, Error> {
         let mut made = 0;
         let mut bytes = 0;
@@ -292,11 +294,11 @@ impl Service {
         consumer: &mut Consumer,
         checker: &mut Checker,
         max: u64,
-        arm: Arm,
+        arm: WhenFull,
     ) -> Result<u64, Error> {
         let mut bytes = 0;
         let (mut bad, mut missed) = (0, 0u64);
-        let taken = consumer.drain_arming(arm != Arm::No, max, |entry| {
+        let taken = consumer.drain_arming(arm != WhenFull::Poll, max, |entry| {
             if bytes >= CHUNK_BYTES {
                 return false;
             }

@@ -4,10 +4,12 @@
 
 use kernel::prelude::*;
 
-use super::producer::{entry_len, reserve, Arm};
 use crate::{
     error::Error,
-    queue::{Counter, Queue, Sleeper, Tally},
+    queue::{
+        produce::{entry_len, reserve, WhenFull},
+        Counter, Queue, Sleeper, Tally,
+    },
     ring::{self, Head, Mapped},
 };
 
@@ -23,7 +25,7 @@ use crate::{
 pub struct Batch<'a> {
     queue: &'a Queue,
     producer: &'a mut ring::Producer<Mapped>,
-    arm: Arm,
+    arm: WhenFull,
     memory: Mapped,
     head: Head,
     /// Also of entries that are not published yet.
@@ -35,7 +37,7 @@ impl<'a> Batch<'a> {
     pub(crate) fn new(
         queue: &'a Queue,
         producer: &'a mut ring::Producer<Mapped>,
-        arm: Arm,
+        arm: WhenFull,
     ) -> Self {
         // INVARIANT: It is borrowed from now on.
         let head = producer.head();
@@ -177,7 +179,7 @@ fn count_and_wake(
 fn make_room(
     queue: &Queue,
     producer: &mut ring::Producer<Mapped>,
-    arm: Arm,
+    arm: WhenFull,
     tally: Tally,
     len: u32,
 ) -> Result<usize, Error> {

@@ -4,7 +4,11 @@
 
 use kernel::{device::Device, prelude::*, str::CStr};
 
-use super::{consumer::Consumer, producer::Producer};
+use super::{
+    consumer::Consumer,
+    end::{InputEnd, OutputEnd},
+    producer::Producer,
+};
 use crate::{
     pool::spec::StreamSpec,
     port::{Port, PortConfig, PortRef},
@@ -104,10 +108,15 @@ impl<'a> Ports<'a> {
         if overwriting_input {
             return Err(EINVAL);
         }
-        Self::with_queues(config)
+        let (output, input) = (config.port.output.is_some(), config.port.input.is_some());
+        let mut ports = Self::without_ends(config)?;
+        let port = &ports.port;
+        ports.producer = output.then(|| Producer::new(OutputEnd::new(port.clone())));
+        ports.consumer = input.then(|| Consumer::new(InputEnd::new(port.clone())));
+        Ok(ports)
     }
 
-    /// Makes the ends of a stream's queues.
+    /// A port for a stream, whose ends the stream makes.
     ///
     /// # Errors
     ///
@@ -122,21 +131,18 @@ impl<'a> Ports<'a> {
             input: Some(queue),
             stream: Some(spec),
         };
-        Self::with_queues(config)
+        Self::without_ends(config)
     }
 
-    fn with_queues(config: Config<'a>) -> Result<Self> {
-        let Config { port: queues, node } = config;
-        let (output, input) = (queues.output.is_some(), queues.input.is_some());
-        if !output && !input {
+    fn without_ends(config: Config<'a>) -> Result<Self> {
+        if config.port.output.is_none() && config.port.input.is_none() {
             return Err(EINVAL);
         }
-        let port = PortRef::new(Port::new(queues)?);
         Ok(Self {
-            producer: output.then(|| Producer::new(port.clone())),
-            consumer: input.then(|| Consumer::new(port.clone())),
-            port,
-            node,
+            producer: None,
+            consumer: None,
+            port: PortRef::new(Port::new(config.port)?),
+            node: config.node,
         })
     }
 

@@ -4,11 +4,12 @@
 
 use kernel::{prelude::*, task::might_sleep};
 
+use super::end::{peek, InputEnd};
 use crate::{
+    channel::lane::{Lane, LaneRef},
     error::Error,
-    port::{Port, PortRef},
-    queue::{config::Direction, Kind, Queue, QueueRef},
-    ring::{self, Entry, Layout, Mapped, Memory},
+    port::Port,
+    ring::{self, Entry, Mapped, Memory},
 };
 
 /// The consuming end of an input queue.
@@ -30,40 +31,23 @@ use crate::{
 /// All return [`Error::NotOpen`] while nobody has the node open, [`Error::Stale`] for the moment in
 /// which the client resets the queue, and [`Error::Gone`] after the registration was dropped.
 pub struct Consumer {
-    port: PortRef,
+    end: InputEnd,
     /// The queue of the entry that is looked at, if one is: as `Producer::reserved`.
-    peeked: Option<QueueRef>,
+    peeked: Option<LaneRef>,
 }
 
 impl Consumer {
-    pub(crate) fn new(port: PortRef) -> Self {
-        Self { port, peeked: None }
+    pub(crate) fn new(end: InputEnd) -> Self {
+        Self { end, peeked: None }
     }
 
-    /// Runs `f` with the ring, which it has to itself.
+    /// Runs `f` with the ring of the open session.
     #[inline(always)]
     fn with<R>(
         &mut self,
-        f: impl FnOnce(&Port, &Queue, &mut ring::Consumer<Mapped>) -> Result<R, Error>,
+        f: impl FnOnce(&Port, &Lane, &mut ring::Consumer<Mapped>) -> Result<R, Error>,
     ) -> Result<R, Error> {
-        self.with_kind(f)
-    }
-
-    /// Runs `f` with the ring, which it has to itself, if it is of this kind.
-    #[inline(always)]
-    pub(crate) fn with_kind<K: Kind, R>(
-        &mut self,
-        f: impl FnOnce(&Port, &Queue, &mut ring::Consumer<Mapped, K>) -> Result<R, Error>,
-    ) -> Result<R, Error> {
-        let port = &self.port;
-        port.with_queue(Direction::Input, |queue| {
-            // SAFETY: `self` is the port's only consumer and borrowed exclusively; this is inside
-            // the section in which the queue was found published.
-            match unsafe { queue.consumer() } {
-                Some(consumer) => f(port, queue, consumer),
-                None => Err(Error::Invalid),
-            }
-        })
+        self.end.with(f)
     }
 
     /// Copies the next entry to the front of `buffer`, removes it, and returns its length.
@@ -88,8 +72,8 @@ impl Consumer {
     pub fn peek(&mut self) -> Result<Peeked<'_>, Error> {
         let (queue, generation, entry) = self.with(|port, queue, consumer| {
             let entry = peek(port, queue, consumer)?;
-            // SAFETY: This is inside `with_queue`.
-            let kept = unsafe { QueueRef::from_ref(queue) };
+            // SAFETY: This is inside the section in which the lane was found.
+            let kept = unsafe { LaneRef::from_ref(queue) };
             Ok((kept, queue.generation(), entry))
         })?;
         self.peeked = Some(queue);
@@ -183,7 +167,7 @@ impl Consumer {
     /// `IOSTREAM_IOC_WATERMARK` would refuse.
     pub fn set_watermark(&mut self, bytes: u64, latency_ns: u64) -> Result<(), Error> {
         might_sleep();
-        self.port.set_input_watermark(bytes, latency_ns)
+        self.end.port().set_input_watermark(bytes, latency_ns)
     }
 
     /// Sleeps until an entry waits (with a watermark: until that is reached), a fatal signal (any, if `interruptible`), or for at most
@@ -195,7 +179,7 @@ impl Consumer {
     pub fn wait(&mut self, timeout_ns: Option<u64>, interruptible: bool) -> Result<(), Error> {
         might_sleep();
         loop {
-            let kicks = self.port.kicks.count();
+            let kicks = self.end.port().kicks.count();
             let found = self.with(|port, queue, consumer| {
                 if !port.is_due(queue) {
                     return Err(Error::Empty);
@@ -207,7 +191,10 @@ impl Consumer {
                 Err(Error::Empty) => {}
                 Err(error) => return Err(error),
             }
-            self.port.kicks.wait(kicks, timeout_ns, interruptible)?;
+            self.end
+                .port()
+                .kicks
+                .wait(kicks, timeout_ns, interruptible)?;
         }
     }
 }
@@ -310,31 +297,4 @@ fn copy(memory: &Mapped, entry: Entry, offset: usize, buffer: &mut [u8]) -> Resu
         }
         _ => Err(Error::Invalid),
     }
-}
-
-/// The next entry; if there is none, asks to be told of the next and looks once more.
-#[inline(always)]
-pub(crate) fn peek<L: Layout>(
-    port: &Port,
-    queue: &Queue,
-    consumer: &mut ring::Consumer<Mapped, L>,
-) -> Result<Entry, Error> {
-    let found = match consumer.peek() {
-        Err(ring::Error::Empty) if port.input_watermark().0 != 0 => {
-            // Who arms has published what it released.
-            if consumer.released_pos() != consumer.published_pos() {
-                queue.publish_consumed(consumer, 0, 0);
-            }
-            // What waits is taken, be it below the watermark.
-            let _ = port.is_due(queue);
-            consumer.peek()
-        }
-        Err(ring::Error::Empty) => match consumer.arm() {
-            Ok(true) => consumer.peek(),
-            Ok(false) => Err(ring::Error::Empty),
-            Err(error) => Err(error),
-        },
-        found => found,
-    };
-    found.map_err(|error| queue.report(error, consumer.corrupt_events()))
 }

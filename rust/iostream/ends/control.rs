@@ -2,115 +2,14 @@
 
 //! Managing a stream's buffers and queues, with or without a client.
 
-use kernel::{
-    bindings as c,
-    prelude::*,
-    sync::{new_mutex, Mutex},
-};
+use kernel::{bindings as c, prelude::*};
 
 use crate::{
-    channel::SessionQueues,
-    pool::{
-        record::BufferRecord,
-        spec::{StreamSpec, MAX_BUFFERS},
-        Pool,
-    },
-    port::PortRef,
+    channel::Channel,
+    pool::{record::BufferRecord, spec::MAX_BUFFERS},
+    port::{records::Records, PortRef},
     queue::config::Direction,
 };
-
-/// What a stream has beyond one session.
-#[pin_data]
-pub(crate) struct Records {
-    spec: StreamSpec,
-    #[pin]
-    state: Mutex<RecordsState>,
-}
-
-struct RecordsState {
-    buffers: KVVec<BufferRecord>,
-    /// Raised when buffers are added.
-    generation: u64,
-    /// Queues that were made ahead of a session.
-    made: Option<SessionQueues>,
-}
-
-impl Records {
-    /// The buffers that `spec` asks for.
-    ///
-    /// # Errors
-    ///
-    /// `ENOMEM`.
-    pub(crate) fn new(spec: StreamSpec) -> Result<impl PinInit<Self>> {
-        let mut buffers = KVVec::new();
-        for _ in 0..spec.buffers {
-            buffers.push(BufferRecord::new()?, GFP_KERNEL)?;
-        }
-        Ok(pin_init!(Self {
-            spec,
-            state <- new_mutex!(RecordsState {
-                buffers,
-                generation: 1,
-                made: None,
-            }, "iostream_records"),
-        }))
-    }
-
-    /// How the driver described the stream.
-    pub(crate) fn spec(&self) -> &StreamSpec {
-        &self.spec
-    }
-
-    /// How many buffers there are.
-    pub(crate) fn count(&self) -> u32 {
-        self.state.lock().buffers.len() as u32
-    }
-
-    /// The queues and buffers of a new session: those that were made ahead, if they were.
-    ///
-    /// # Errors
-    ///
-    /// As [`SessionQueues::new_stream`].
-    pub(crate) fn new_session(&self) -> Result<SessionQueues> {
-        let mut state = self.state.lock();
-        let queues = match state.made.take() {
-            Some(made) => made,
-            None => self.make(&state)?,
-        };
-        // Those that came after the queues were made.
-        Self::join(&state, queues.pool())?;
-        Ok(queues)
-    }
-
-    fn make(&self, state: &RecordsState) -> Result<SessionQueues> {
-        let max = self.spec.max_buffers(state.buffers.len() as u32);
-        let queues = SessionQueues::new_stream(&self.spec, max)?;
-        Self::join(state, queues.pool())?;
-        Ok(queues)
-    }
-
-    fn join(state: &RecordsState, pool: Option<&Pool>) -> Result {
-        let Some(pool) = pool else { return Ok(()) };
-        pool.join(&state.buffers)?;
-        pool.info().set_generation(state.generation);
-        Ok(())
-    }
-
-    /// Has buffers that were added join an open session, charged to the calling task.
-    ///
-    /// # Errors
-    ///
-    /// `EDQUOT`; `ENOMEM`; `EINTR`.
-    pub(crate) fn join_session(&self, pool: &Pool) -> Result {
-        Self::join(&self.state.lock(), Some(pool))
-    }
-
-    /// Whether buffers were added that have not joined the session.
-    pub(crate) fn is_ahead_of(&self, pool: &Pool) -> bool {
-        let wanted = self.state.lock().buffers.len() as u32;
-        wanted.min(pool.max_buffers()) > pool.count()
-    }
-}
 
 /// Manages the buffers and queues of a stream. Process context; not in callbacks.
 #[derive(Clone)]
@@ -160,7 +59,7 @@ impl Control {
         self.0.while_open_or_not(|open, queues| {
             let mut state = records.state.lock();
             let sum = state.buffers.len() as u64 + u64::from(count);
-            let pool = queues.and_then(SessionQueues::pool);
+            let pool = queues.and_then(Channel::pool);
             if sum > u64::from(MAX_BUFFERS) {
                 return Err(E2BIG);
             }
@@ -178,8 +77,8 @@ impl Control {
             }
             state.generation += 1;
             // Made for fewer.
-            if let Some(made) = state.made.take() {
-                made.retire();
+            if let Some(prepared) = state.prepared.take() {
+                prepared.retire();
             }
             if let Some(pool) = pool {
                 pool.info().set_generation(state.generation);
@@ -238,8 +137,8 @@ impl Control {
             }
             let mut state = records.state.lock();
             f(&mut state.buffers)?;
-            if let Some(made) = state.made.take() {
-                made.retire();
+            if let Some(prepared) = state.prepared.take() {
+                prepared.retire();
             }
             Ok(())
         })
@@ -257,8 +156,8 @@ impl Control {
                 return Err(EBUSY);
             }
             let mut state = records.state.lock();
-            if state.made.is_none() {
-                state.made = Some(records.make(&state)?);
+            if state.prepared.is_none() {
+                state.prepared = Some(records.make(&state)?);
             }
             Ok(())
         })
@@ -275,8 +174,8 @@ impl Control {
             if open {
                 return Err(EBUSY);
             }
-            if let Some(made) = records.state.lock().made.take() {
-                made.retire();
+            if let Some(prepared) = records.state.lock().prepared.take() {
+                prepared.retire();
             }
             Ok(())
         })
@@ -288,6 +187,6 @@ impl Control {
             return false;
         };
         self.0
-            .while_open_or_not(|open, _| open || records.state.lock().made.is_some())
+            .while_open_or_not(|open, _| open || records.state.lock().prepared.is_some())
     }
 }

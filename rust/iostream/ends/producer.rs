@@ -4,15 +4,16 @@
 
 use kernel::{prelude::*, task::might_sleep};
 
-use super::batch::Batch;
+use super::{batch::Batch, end::OutputEnd};
 use crate::{
+    channel::lane::{Lane, LaneRef},
     error::Error,
-    port::PortRef,
     queue::{
-        config::{Direction, Wake},
-        Counter, Kind, Queue, QueueRef,
+        config::Wake,
+        produce::{counted, entry_len, push, reserve, FramedProducer, WhenFull},
+        Counter,
     },
-    ring::{self, occupied_bytes, Mapped},
+    ring::occupied_bytes,
 };
 
 /// The producing end of an output queue.
@@ -31,48 +32,27 @@ use crate::{
 /// All return [`Error::NotOpen`] while nobody has the node open, [`Error::Stale`] for the moment in
 /// which the client resets the queue, and [`Error::Gone`] after the registration was dropped.
 pub struct Producer {
-    port: PortRef,
+    end: OutputEnd,
     /// The queue of the reservation that lives, if one does: here and not in the reservation, so
     /// that one that is leaked keeps the queue no longer than until the next.
-    reserved: Option<QueueRef>,
+    reserved: Option<LaneRef>,
 }
 
 impl Producer {
-    pub(crate) fn new(port: PortRef) -> Self {
+    pub(crate) fn new(end: OutputEnd) -> Self {
         Self {
-            port,
+            end,
             reserved: None,
         }
     }
 
-    /// The port whose queue this is.
-    pub(crate) fn port(&self) -> &PortRef {
-        &self.port
-    }
-
-    /// Runs `f` with the ring, which it has to itself.
+    /// Runs `f` with the ring of the open session.
     #[inline(always)]
     fn with<R>(
         &mut self,
-        f: impl FnOnce(&Queue, &mut ring::Producer<Mapped>) -> Result<R, Error>,
+        f: impl FnOnce(&Lane, &mut FramedProducer) -> Result<R, Error>,
     ) -> Result<R, Error> {
-        self.with_kind(f)
-    }
-
-    /// Runs `f` with the ring, which it has to itself, if it is of this kind.
-    #[inline(always)]
-    pub(crate) fn with_kind<K: Kind, R>(
-        &mut self,
-        f: impl FnOnce(&Queue, &mut ring::Producer<Mapped, K>) -> Result<R, Error>,
-    ) -> Result<R, Error> {
-        self.port.with_queue(Direction::Output, |queue| {
-            // SAFETY: `self` is the port's only producer and borrowed exclusively; this is inside
-            // the section in which the queue was found published.
-            match unsafe { queue.producer() } {
-                Some(producer) => f(queue, producer),
-                None => Err(Error::Invalid),
-            }
-        })
+        self.end.with(f)
     }
 
     /// Appends a copy of `bytes`, and wakes the process if it waits for it.
@@ -95,12 +75,12 @@ impl Producer {
     #[inline]
     pub fn enqueue_with(&mut self, bytes: &[u8], wake: Wake) -> Result<(), Error> {
         let done = self.with(|queue, producer| {
-            push(queue, producer, bytes, Arm::Entry)?;
+            push(queue, producer, bytes, WhenFull::Entry)?;
             queue.publish_produced(producer, 1, bytes.len() as u64, wake);
             Ok(())
         });
         if done == Err(Error::NotOpen) {
-            self.port.count_unopened();
+            self.end.port().count_unopened();
         }
         done
     }
@@ -115,14 +95,14 @@ impl Producer {
     /// [`Error::NotOpen`], [`Error::Gone`]; else what `f` returns is in the result.
     #[inline]
     pub fn batch<R>(&mut self, f: impl FnOnce(&mut Batch<'_>) -> R) -> Result<R, Error> {
-        self.batch_arming(Arm::Entry, f)
+        self.batch_arming(WhenFull::Entry, f)
     }
 
     /// As [`Self::batch`], and says what an enqueue does that finds the queue full.
     #[inline]
     pub(crate) fn batch_arming<R>(
         &mut self,
-        arm: Arm,
+        arm: WhenFull,
         f: impl FnOnce(&mut Batch<'_>) -> R,
     ) -> Result<R, Error> {
         self.with(|queue, producer| {
@@ -143,13 +123,13 @@ impl Producer {
     pub fn reserve(&mut self, len: usize) -> Result<Reservation<'_>, Error> {
         let reserved = self.with(|queue, producer| {
             let len = entry_len(producer, len)?;
-            let offset = reserve(queue, producer, len, Arm::Entry)?;
-            // SAFETY: This is inside `with_queue`.
-            let kept = unsafe { QueueRef::from_ref(queue) };
+            let offset = reserve(queue, producer, len, WhenFull::Entry)?;
+            // SAFETY: This is inside the section in which the lane was found.
+            let kept = unsafe { LaneRef::from_ref(queue) };
             Ok((kept, queue.generation(), offset, len))
         });
         if matches!(reserved, Err(Error::NotOpen)) {
-            self.port.count_unopened();
+            self.end.port().count_unopened();
         }
         let (queue, generation, offset, len) = reserved?;
         self.reserved = Some(queue);
@@ -190,11 +170,11 @@ impl Producer {
         interruptible: bool,
     ) -> Result<(), Error> {
         might_sleep();
-        let kicks = self.port.kicks.count();
+        let kicks = self.end.port().kicks.count();
         if self.arm_room(len)? {
             return Ok(());
         }
-        self.port.kicks.wait(kicks, timeout_ns, interruptible)
+        self.end.port().kicks.wait(kicks, timeout_ns, interruptible)
     }
 
     /// Asks the process to notify once an entry of `len` bytes fits, or more: a quarter of the
@@ -243,17 +223,6 @@ impl Producer {
             Ok(())
         })
     }
-}
-
-/// For how much room an enqueue asks that finds the queue full.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Arm {
-    /// None: the caller tries again by itself.
-    No,
-    /// For its entry.
-    Entry,
-    /// For a quarter of the queue, so that a busy consumer notifies rarely. Less is no room.
-    Quarter,
 }
 
 /// Room for one entry in the queue itself. See [`Producer::reserve`].
@@ -318,83 +287,5 @@ impl Reservation<'_> {
 impl Drop for Reservation<'_> {
     fn drop(&mut self) {
         self.producer.reserved = None;
-    }
-}
-
-#[inline(always)]
-pub(crate) fn entry_len(producer: &ring::Producer<Mapped>, len: usize) -> Result<u32, Error> {
-    u32::try_from(len).map_err(|_| Error::TooLarge {
-        max: producer.geometry().max_entry_bytes(),
-    })
-}
-
-/// Copies an entry into the ring; deals with a full or corrupt one.
-#[inline(always)]
-fn push(
-    queue: &Queue,
-    producer: &mut ring::Producer<Mapped>,
-    bytes: &[u8],
-    arm: Arm,
-) -> Result<(), Error> {
-    match producer.push(bytes) {
-        Ok(()) => Ok(()),
-        Err(ring::Error::Full) => {
-            let len = entry_len(producer, bytes.len())?;
-            arm_or_full(queue, producer, len, arm)?;
-            Ok(producer.push(bytes)?)
-        }
-        Err(error) => Err(queue.report(error, producer.corrupt_events())),
-    }
-}
-
-/// Reserves room in the ring; deals with a full or corrupt one.
-pub(crate) fn reserve(
-    queue: &Queue,
-    producer: &mut ring::Producer<Mapped>,
-    len: u32,
-    arm: Arm,
-) -> Result<usize, Error> {
-    match producer.reserve(len) {
-        Ok(offset) => Ok(offset),
-        Err(ring::Error::Full) => {
-            arm_or_full(queue, producer, len, arm)?;
-            Ok(producer.reserve(len)?)
-        }
-        Err(error) => Err(queue.report(error, producer.corrupt_events())),
-    }
-}
-
-/// Asks for the room, looks once more, and if there is still none wakes a sleeping consumer.
-#[cold]
-fn arm_or_full(
-    queue: &Queue,
-    producer: &mut ring::Producer<Mapped>,
-    len: u32,
-    arm: Arm,
-) -> Result<(), Error> {
-    let need = occupied_bytes(len);
-    let room = match arm {
-        Arm::No => Ok(false),
-        Arm::Entry => producer.arm_room(need),
-        Arm::Quarter => producer.arm_room(need.max(queue.geometry().data_bytes() / 4)),
-    };
-    match room {
-        Ok(true) => Ok(()),
-        Ok(false) => {
-            queue.found_full(producer);
-            Err(Error::Full)
-        }
-        Err(error) => Err(queue.report(error, producer.corrupt_events())),
-    }
-}
-
-fn counted<R>(
-    queue: &Queue,
-    producer: &mut ring::Producer<Mapped>,
-    f: impl FnOnce(&mut ring::Producer<Mapped>) -> Result<R, ring::Error>,
-) -> Result<R, Error> {
-    match f(producer) {
-        Ok(result) => Ok(result),
-        Err(error) => Err(queue.report(error, producer.corrupt_events())),
     }
 }

@@ -30,27 +30,18 @@ use super::{
     access::{Access, Shared},
     buffer::Buffer,
     config::{Config, Ports},
-    consumer::Consumer,
     control::Control,
-    producer::Producer,
+    end::{peek, InputEnd, OutputEnd},
     stream_config::StreamConfig,
 };
 use crate::{
+    channel::exchange::{send, DescriptorConsumer, DescriptorProducer},
     error::Error,
-    pool::{
-        descriptor::Descriptor,
-        spec::{self, Descriptors, Mode},
-        state::State,
-        Pool, PoolRef, StreamCounter,
-    },
+    pool::{descriptor::Descriptor, spec::Mode, state::State, Pool},
     port::Port,
     queue::{config::Wake, Queue},
-    ring::{self, Mapped},
+    ring::DESCRIPTOR_BYTES,
 };
-
-/// The driver's ends of a stream's queues.
-type DescriptorProducer = ring::Producer<Mapped, Descriptors>;
-type DescriptorConsumer = ring::Consumer<Mapped, Descriptors>;
 
 /// The driver's end of a stream.
 ///
@@ -67,8 +58,8 @@ type DescriptorConsumer = ring::Consumer<Mapped, Descriptors>;
 /// All return [`Error::NotOpen`] while nobody has the node open, [`Error::Stale`] for the moment in
 /// which a stop discards what is queued, and [`Error::Gone`] after the registration was dropped.
 pub struct Stream<A: Access> {
-    output: Producer,
-    input: Consumer,
+    output: OutputEnd,
+    input: InputEnd,
     /// Where to look for a free buffer first.
     cursor: u32,
     _access: PhantomData<A>,
@@ -81,37 +72,14 @@ impl<A: Access> Stream<A> {
     ///
     /// `EINVAL`: `config` has queues of its own; `ENOMEM`.
     pub fn new<'a>(config: Config<'a>, stream: StreamConfig<A>) -> Result<(Ports<'a>, Self)> {
-        let mut ports = Ports::with_stream(config, stream.spec)?;
-        match (ports.producer.take(), ports.consumer.take()) {
-            (Some(output), Some(input)) => Ok((
-                ports,
-                Self {
-                    output,
-                    input,
-                    cursor: 0,
-                    _access: PhantomData,
-                },
-            )),
-            _ => Err(EINVAL),
-        }
-    }
-
-    /// Runs `f` with the ring of what goes to the client, which it has to itself.
-    #[inline(always)]
-    fn with_output<R>(
-        &mut self,
-        f: impl FnOnce(&Queue, &mut DescriptorProducer) -> Result<R, Error>,
-    ) -> Result<R, Error> {
-        self.output.with_kind(f)
-    }
-
-    /// Runs `f` with the ring of what comes from the client, which it has to itself.
-    #[inline(always)]
-    fn with_input<R>(
-        &mut self,
-        f: impl FnOnce(&Port, &Queue, &mut DescriptorConsumer) -> Result<R, Error>,
-    ) -> Result<R, Error> {
-        self.input.with_kind(f)
+        let ports = Ports::with_stream(config, stream.spec)?;
+        let stream = Self {
+            output: OutputEnd::new(ports.port()),
+            input: InputEnd::new(ports.port()),
+            cursor: 0,
+            _access: PhantomData,
+        };
+        Ok((ports, stream))
     }
 
     /// What manages the stream's buffers, from wherever the driver likes.
@@ -129,27 +97,25 @@ impl<A: Access> Stream<A> {
     pub fn take(&mut self) -> Result<Buffer<A>, Error> {
         // What came back is found without looking at all buffers. If the client's position cannot be
         // right, that is found again below, unless a buffer is free.
-        if let Ok(buffer) = self.take_returned(Arm::No) {
+        if let Ok(buffer) = self.take_returned(WhenEmpty::Poll) {
             return Ok(buffer);
         }
         let (output, cursor) = (&mut self.output, &mut self.cursor);
-        let taken = output.with_kind(|queue, _: &mut DescriptorProducer| {
-            let pool = pool(queue)?;
-            Ok(pool.take_free(cursor).map(|id| {
-                // SAFETY: This is inside the section in which the queue was found.
-                let pool = unsafe { PoolRef::from_ref(pool) };
-                Buffer::taken(pool, id)
-            }))
+        let taken = output.with(|lane, _: &mut DescriptorProducer| {
+            let pool = lane.pool()?;
+            let taken = pool.take_free(cursor);
+            Ok(taken.map(|id| Buffer::taken(pool.clone().into(), id)))
         })?;
         if let Some(buffer) = taken {
             return Ok(buffer);
         }
-        match self.take_returned(Arm::Next) {
+        match self.take_returned(WhenEmpty::Arm) {
             Err(Error::Empty) => {
-                self.with_output(|queue, producer| {
-                    queue.found_full(producer);
-                    Ok(())
-                })?;
+                self.output
+                    .with(|lane, producer: &mut DescriptorProducer| {
+                        lane.found_full(producer);
+                        Ok(())
+                    })?;
                 Err(Error::Full)
             }
             taken => taken,
@@ -158,16 +124,14 @@ impl<A: Access> Stream<A> {
 
     /// A buffer that came back and has nothing in it; [`Error::Empty`] if none did. Only in output
     /// mode are buffers that come back free: else something is in them.
-    fn take_returned(&mut self, arm: Arm) -> Result<Buffer<A>, Error> {
-        self.with_input(|port, queue, consumer| {
-            let pool = pool(queue)?;
+    fn take_returned(&mut self, when_empty: WhenEmpty) -> Result<Buffer<A>, Error> {
+        self.input.with(|port, lane, consumer| {
+            let pool = lane.pool()?;
             if pool.mode() != Mode::Output {
                 return Err(Error::Empty);
             }
-            let returned = next(port, queue, pool, consumer, arm)?;
-            // SAFETY: This is inside the section in which the queue was found.
-            let pool = unsafe { PoolRef::from_ref(pool) };
-            Ok(Buffer::taken(pool, returned.buffer))
+            let returned = next(port, lane, pool, consumer, when_empty)?;
+            Ok(Buffer::taken(pool.clone().into(), returned.buffer))
         })
     }
 
@@ -180,8 +144,8 @@ impl<A: Access> Stream<A> {
     /// has ended; [`Error::Corrupt`]: the client's position cannot be right. The buffer is free
     /// again.
     pub fn send(&mut self, buffer: Buffer<A>) -> Result<(), Error> {
-        self.with_output(|queue, producer| {
-            let pool = pool(queue)?;
+        self.output.with(|lane, producer| {
+            let pool = lane.pool()?;
             if !buffer.is_of(pool) {
                 return Err(Error::Stale);
             }
@@ -192,7 +156,7 @@ impl<A: Access> Stream<A> {
                 sequence: pool.next_sequence(),
                 ..*buffer.descriptor()
             };
-            send(queue, pool, producer, &descriptor, Wake::Normal)?;
+            send(lane, pool, producer, &descriptor, Wake::Normal)?;
             buffer.gone();
             Ok(())
         })
@@ -204,8 +168,8 @@ impl<A: Access> Stream<A> {
     ///
     /// Those of all methods.
     pub fn notify(&mut self) -> Result<(), Error> {
-        self.with_output(|queue, producer| {
-            queue.publish_produced(producer, 0, 0, Wake::Force);
+        self.output.with(|lane, producer: &mut DescriptorProducer| {
+            lane.publish_produced(producer, 0, 0, Wake::Force);
             Ok(())
         })
     }
@@ -220,7 +184,9 @@ impl<A: Access> Stream<A> {
 
     /// Whether the stream runs: neither stopped nor suspended.
     pub fn is_running(&mut self) -> bool {
-        let running = self.with_output(|queue, _| Ok(pool(queue)?.state() == State::Running));
+        let running = self
+            .output
+            .with(|lane, _: &mut DescriptorProducer| Ok(lane.pool()?.state() == State::Running));
         running.unwrap_or(false)
     }
 
@@ -230,7 +196,8 @@ impl<A: Access> Stream<A> {
     ///
     /// Those of all methods.
     pub fn mode(&mut self) -> Result<Mode, Error> {
-        self.with_output(|queue, _| Ok(pool(queue)?.mode()))
+        self.output
+            .with(|lane, _: &mut DescriptorProducer| Ok(lane.pool()?.mode()))
     }
 
     /// Buffers of the open session.
@@ -239,7 +206,8 @@ impl<A: Access> Stream<A> {
     ///
     /// Those of all methods.
     pub fn buffers(&mut self) -> Result<u32, Error> {
-        self.with_output(|queue, _| Ok(pool(queue)?.count()))
+        self.output
+            .with(|lane, _: &mut DescriptorProducer| Ok(lane.pool()?.count()))
     }
 
     /// Buffers that the driver has, but not in its hands: those that [`Self::take`] can give.
@@ -248,7 +216,8 @@ impl<A: Access> Stream<A> {
     ///
     /// Those of all methods.
     pub fn free_buffers(&mut self) -> Result<u32, Error> {
-        self.with_output(|queue, _| Ok(pool(queue)?.free_count()))
+        self.output
+            .with(|lane, _: &mut DescriptorProducer| Ok(lane.pool()?.free_count()))
     }
 
     /// Descriptors that the client has not taken yet: `(output, input)` queue.
@@ -257,29 +226,31 @@ impl<A: Access> Stream<A> {
     ///
     /// Those of all methods; [`Error::Corrupt`].
     pub fn queued(&mut self) -> Result<(u64, u64), Error> {
-        let entry = spec::DESCRIPTOR_BYTES as u64;
-        let output = self.with_output(|queue, producer| {
-            let room = producer
-                .room()
-                .map_err(|error| queue.report(error, producer.corrupt_events()))?;
-            Ok(queue.geometry().data_bytes() - room)
-        })?;
-        let input = self.with_input(|_, queue, consumer| {
-            let waiting = consumer.available();
-            waiting.map_err(|error| queue.report(error, consumer.corrupt_events()))
-        })?;
+        let entry = DESCRIPTOR_BYTES as u64;
+        let output = self
+            .output
+            .with(|lane, producer: &mut DescriptorProducer| {
+                let room = producer
+                    .room()
+                    .map_err(|error| lane.report(error, producer.corrupt_events()))?;
+                Ok(lane.geometry().data_bytes() - room)
+            })?;
+        let input = self
+            .input
+            .with(|_, lane, consumer: &mut DescriptorConsumer| {
+                let waiting = consumer.available();
+                waiting.map_err(|error| lane.report(error, consumer.corrupt_events()))
+            })?;
         Ok((output / entry, input / entry))
     }
 
     /// The next buffer that came from the client. `None` if it came back unused.
     fn next(&mut self) -> Result<Option<Buffer<A>>, Error> {
-        self.with_input(|port, queue, consumer| {
-            let pool = pool(queue)?;
-            let descriptor = next(port, queue, pool, consumer, Arm::Next)?;
-            // SAFETY: This is inside the section in which the queue was found.
-            let pool = unsafe { PoolRef::from_ref(pool) };
+        self.input.with(|port, lane, consumer| {
+            let pool = lane.pool()?;
+            let descriptor = next(port, lane, pool, consumer, WhenEmpty::Arm)?;
             let unused = descriptor.is_unused();
-            let buffer = Buffer::received(pool, descriptor);
+            let buffer = Buffer::received(pool.clone().into(), descriptor);
             Ok((!unused).then_some(buffer))
         })
     }
@@ -311,8 +282,8 @@ impl Stream<Shared> {
     /// Input: what the driver dropped is the client's to fill.
     fn return_dropped(&mut self) -> Result<(), Error> {
         let (output, cursor) = (&mut self.output, &mut self.cursor);
-        output.with_kind(|queue, producer| {
-            let pool = pool(queue)?;
+        output.with(|lane, producer| {
+            let pool = lane.pool()?;
             if pool.mode() != Mode::Input || pool.state() == State::Stopped {
                 return Ok(());
             }
@@ -322,7 +293,7 @@ impl Stream<Shared> {
                     sequence: pool.next_sequence(),
                     ..Default::default()
                 };
-                let sent = send(queue, pool, producer, &descriptor, Wake::Normal);
+                let sent = send(lane, pool, producer, &descriptor, Wake::Normal);
                 if sent.is_err() {
                     pool.put_back(id);
                     return sent;
@@ -333,16 +304,13 @@ impl Stream<Shared> {
     }
 }
 
-/// The pool of a stream's queue.
-fn pool(queue: &Queue) -> Result<&Pool, Error> {
-    queue.pool().ok_or(Error::Invalid)
-}
-
-/// Whether who finds nothing is told of what comes next.
+/// What a caller that finds the queue empty asks for.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Arm {
-    No,
-    Next,
+enum WhenEmpty {
+    /// Nothing: it looks again by itself.
+    Poll,
+    /// A call at the next descriptor.
+    Arm,
 }
 
 /// The next descriptor of the client's that is one; its buffer is the caller's.
@@ -351,12 +319,12 @@ fn next(
     queue: &Queue,
     pool: &Pool,
     consumer: &mut DescriptorConsumer,
-    arm: Arm,
+    when_empty: WhenEmpty,
 ) -> Result<Descriptor, Error> {
     // A client that sends nothing but nonsense must not keep the driver here.
     for _ in 0..=2 * pool.max_buffers() {
-        if arm == Arm::Next {
-            crate::ends::consumer::peek(port, queue, consumer)?;
+        if when_empty == WhenEmpty::Arm {
+            peek(port, queue, consumer)?;
         }
         let descriptor = Descriptor::from_bytes(consumer.pop_array()?);
         let accepted = pool.accept(&descriptor).is_ok();
@@ -367,23 +335,4 @@ fn next(
         }
     }
     Err(Error::Corrupt)
-}
-
-/// Sends a buffer that is the caller's.
-pub(crate) fn send(
-    queue: &Queue,
-    pool: &Pool,
-    producer: &mut DescriptorProducer,
-    descriptor: &Descriptor,
-    wake: Wake,
-) -> Result<(), Error> {
-    // Before it is published: the client may return it at once.
-    pool.give_to_client(descriptor.buffer);
-    if let Err(error) = producer.push(&descriptor.to_bytes()) {
-        pool.take_from_client(descriptor.buffer);
-        return Err(queue.report(error, producer.corrupt_events()));
-    }
-    pool.count_one(StreamCounter::Sent);
-    queue.publish_produced(producer, 1, descriptor.data_len.into(), wake);
-    Ok(())
 }

@@ -86,11 +86,7 @@ pub(crate) fn ioctl(session: &Session, command: u32, arg: usize) -> Result {
         }
         uapi::IOSTREAM_IOC_RESET => {
             let direction = Direction::from_arg(word(arg)?)?;
-            let queue = session.live_queue(direction)?;
-            if queue.pool().is_some() {
-                return Err(EOPNOTSUPP);
-            }
-            session.port()?.reset(queue)
+            session.reset(direction)
         }
         uapi::IOSTREAM_IOC_RUN => {
             let mut request: uapi::iostream_run = read(arg)?;

@@ -59,7 +59,7 @@ pub(crate) fn mmap(session: &Session, access: Access, vma: &VmaNew) -> Result {
         _ => return Err(EINVAL),
     };
     let queue = session.live_queue(direction)?;
-    if let Some(pool) = queue.pool() {
+    if let Ok(pool) = queue.pool() {
         pool.fix_mode();
     }
     queue.region().map(vma, first, queue.user_words())

@@ -16,20 +16,13 @@ use crate::{
     bindings,
     channel::client_ends::ClientEnds,
     error::Error,
-    node::session::{Access, Session},
+    node::session::{Access, Part, Session},
     pool::{descriptor::Descriptor, spec::Mode, Pool},
-    queue::{config::Direction, Queue},
+    queue::config::Direction,
 };
 
 /// Bytes that go through memory of our own at a time.
 const CHUNK: usize = 4096;
-
-/// A buffer that was read in part: its descriptor's position, and how many bytes were.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Part {
-    pos: u64,
-    done: u32,
-}
 
 /// Moves data of the next buffer into `iov`, and returns how many bytes; 0 at the end: the stream
 /// was stopped. A buffer with more than fits is gone on with in the next call.
@@ -56,7 +49,7 @@ pub(crate) fn read(
     let mut look_first = !access.nonblocking && output.watermark().0 != 0;
     let ready = || pool.is_ended() || output.is_ready().unwrap_or(true);
     loop {
-        if look_first && pool.part.lock().done == 0 {
+        if look_first && session.reading.lock().done == 0 {
             wait_until(output, access, ready)?;
         }
         look_first = false;
@@ -149,7 +142,7 @@ fn with_ends<R>(
     let output = session.queue(Direction::Output)?;
     let input = session.queue(Direction::Input)?;
     let (done, notify) = {
-        let mut part = pool.part.lock();
+        let mut part = session.reading.lock();
         let _claims = (
             output.region().claim_for_call()?,
             input.region().claim_for_call()?,
@@ -302,20 +295,4 @@ fn copy_from_process(pool: &Pool, id: u32, len: usize, iov: &mut IovIterSource<'
         done += piece;
     }
     Ok(())
-}
-
-impl Pool {
-    /// Whether poll may say that the process can go on filling a buffer: that one came from the driver,
-    /// or, for write(2), that there is one left.
-    pub(crate) fn is_writable(&self, output: &Queue, input: &Queue) -> bool {
-        self.mode() != Mode::Output
-            && (output.is_ready().unwrap_or(true)
-                || (!input.region().is_mapped() && self.spare.has_any(self)))
-    }
-
-    /// Whether write(2) would find a buffer; `behind`: not if that is still the next to be read.
-    fn has_buffer(&self, output: &Queue, behind: Option<u64>) -> bool {
-        self.spare.has_any(self)
-            || (output.is_ready().unwrap_or(true) && behind != Some(output.user_pos()))
-    }
 }

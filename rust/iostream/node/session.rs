@@ -11,12 +11,12 @@ use kernel::{
 
 use super::{Node, SessionCount};
 use crate::{
-    channel::SessionQueues,
+    channel::{lane::Lane, Channel},
     driver::Opener,
     endpoint::Endpoint,
     pool::Pool,
     port::PortRef,
-    queue::{config::Direction, Queue},
+    queue::config::Direction,
     ring::uapi,
     sync::wait::WaitQueue,
 };
@@ -32,7 +32,7 @@ pub(crate) struct Access {
 
 /// What a session is attached to, once it is set up.
 struct Attached {
-    queues: SessionQueues,
+    queues: Channel,
     /// `/dev/iostream`: who serves the kernel's side. It revokes its port when dropped.
     endpoint: Option<Endpoint>,
     port: PortRef,
@@ -40,7 +40,7 @@ struct Attached {
 
 impl Attached {
     /// Whether room in the input queue is all that it takes to go on: in a stream it is not.
-    fn is_writable(&self, input: &Queue) -> bool {
+    fn is_writable(&self, input: &Lane) -> bool {
         match (self.queues.pool(), self.queues.get(Direction::Output)) {
             (Some(pool), Some(output)) => pool.is_writable(output, input),
             _ => true,
@@ -57,6 +57,13 @@ impl Drop for Attached {
     }
 }
 
+/// A buffer of which read(2) has copied a part: the position of its descriptor, and how many bytes.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Part {
+    pub(crate) pos: u64,
+    pub(crate) done: u32,
+}
+
 /// One open of a node, until the last descriptor and mapping is gone.
 #[pin_data]
 pub(crate) struct Session {
@@ -64,6 +71,12 @@ pub(crate) struct Session {
     attached: SetOnce<Attached>,
     #[pin]
     set_up: Mutex<()>,
+    /// One read(2) at a time; of a stream, one read(2) or write(2).
+    #[pin]
+    pub(crate) reading: Mutex<Part>,
+    /// One write(2) at a time.
+    #[pin]
+    pub(crate) writing: Mutex<()>,
 }
 
 impl Session {
@@ -78,6 +91,8 @@ impl Session {
                 count: SessionCount::new(node),
                 attached: SetOnce::new(),
                 set_up <- new_mutex!((), "iostream_set_up"),
+                reading <- new_mutex!(Part::default(), "iostream_reading"),
+                writing <- new_mutex!((), "iostream_writing"),
             }),
             GFP_KERNEL,
         )?;
@@ -140,7 +155,7 @@ impl Session {
     /// # Errors
     ///
     /// `EBADFD`: not set up.
-    pub(crate) fn queues(&self) -> Result<&SessionQueues> {
+    pub(crate) fn queues(&self) -> Result<&Channel> {
         Ok(&self.attached()?.queues)
     }
 
@@ -149,7 +164,7 @@ impl Session {
     /// # Errors
     ///
     /// `EBADFD`: not set up; `ENXIO`: no queue in this direction.
-    pub(crate) fn queue(&self, direction: Direction) -> Result<&Arc<Queue>> {
+    pub(crate) fn queue(&self, direction: Direction) -> Result<&Arc<Lane>> {
         self.attached()?.queues.get(direction).ok_or(ENXIO)
     }
 
@@ -158,12 +173,37 @@ impl Session {
     /// # Errors
     ///
     /// As [`Self::queue`]; `ENODEV`.
-    pub(crate) fn live_queue(&self, direction: Direction) -> Result<&Arc<Queue>> {
+    pub(crate) fn live_queue(&self, direction: Direction) -> Result<&Arc<Lane>> {
         let queue = self.queue(direction)?;
         if queue.is_gone() {
             return Err(ENODEV);
         }
         Ok(queue)
+    }
+
+    /// Empties a queue. See `IOSTREAM_IOC_RESET`.
+    ///
+    /// # Errors
+    ///
+    /// `EOPNOTSUPP`: a stream's queue; `EBUSY`: a read(2) or write(2) is at the queue; `EBADFD`;
+    /// `ENXIO`; `ENODEV`.
+    pub(crate) fn reset(&self, direction: Direction) -> Result {
+        let lane = self.live_queue(direction)?;
+        if lane.pool().is_ok() {
+            return Err(EOPNOTSUPP);
+        }
+        // Not to be waited for: a call that copies may wait for a page of the process's for as long as
+        // the process likes.
+        match direction {
+            Direction::Output => {
+                let _call = self.reading.try_lock().ok_or(EBUSY)?;
+                self.port()?.reset(lane)
+            }
+            Direction::Input => {
+                let _call = self.writing.try_lock().ok_or(EBUSY)?;
+                self.port()?.reset(lane)
+            }
+        }
     }
 
     /// What the session is attached to.

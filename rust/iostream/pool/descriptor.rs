@@ -2,7 +2,6 @@
 
 //! Descriptors: what stands in a stream's queues.
 
-use super::spec::DESCRIPTOR_BYTES;
 use crate::{error::Error, ring::uapi};
 
 /// A descriptor, copied out of shared memory or yet to be copied into it.
@@ -22,39 +21,6 @@ pub(crate) enum Reject {
 }
 
 impl Descriptor {
-    /// The bytes of a descriptor, for the ring.
-    pub(crate) fn to_bytes(self) -> [u8; DESCRIPTOR_BYTES] {
-        let mut bytes = [0; DESCRIPTOR_BYTES];
-        let words = [
-            self.buffer,
-            self.flags,
-            self.data_offset,
-            self.data_len,
-            self.control_offset,
-            self.control_len,
-        ];
-        for (to, word) in bytes.chunks_exact_mut(4).zip(words) {
-            to.copy_from_slice(&word.to_ne_bytes());
-        }
-        bytes[24..].copy_from_slice(&self.sequence.to_ne_bytes());
-        bytes
-    }
-
-    /// The descriptor that [`Self::to_bytes`] made.
-    pub(crate) fn from_bytes(bytes: [u8; DESCRIPTOR_BYTES]) -> Self {
-        let word =
-            |i: usize| u32::from_ne_bytes([bytes[i], bytes[i + 1], bytes[i + 2], bytes[i + 3]]);
-        Self {
-            buffer: word(0),
-            flags: word(4),
-            data_offset: word(8),
-            data_len: word(12),
-            control_offset: word(16),
-            control_len: word(20),
-            sequence: u64::from(word(24)) | u64::from(word(28)) << 32,
-        }
-    }
-
     /// Whether it has no flags but `allowed`.
     ///
     /// # Errors

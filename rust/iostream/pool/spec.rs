@@ -4,20 +4,11 @@
 
 use kernel::{page::PAGE_SIZE, prelude::*, sync::Arc};
 
-use crate::{
-    memory::dma::DmaDevice,
-    queue::config::QueueConfig,
-    ring::{self, uapi},
-};
+use crate::{memory::dma::DmaDevice, queue::config::QueueConfig, ring::uapi};
 
 /// The most buffers that a stream can have.
 pub(crate) const MAX_BUFFERS: u32 = 16384;
 pub(crate) const DESCRIPTION_BYTES: usize = uapi::IOSTREAM_DESCRIPTION_BYTES as usize;
-/// Bytes of a descriptor.
-pub(crate) const DESCRIPTOR_BYTES: usize = size_of::<uapi::iostream_descriptor>();
-/// How they lie in a queue.
-pub(crate) type Descriptors = ring::Slots<{ DESCRIPTOR_BYTES as u32 }>;
-
 /// Who fills a stream's buffers. `iostream.h` says what that means for who has which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
@@ -93,6 +84,6 @@ impl StreamSpec {
     ///
     /// `E2BIG`: above the module's `max_queue_bytes`.
     pub(crate) fn queue(&self, max_buffers: u32) -> Result<QueueConfig> {
-        QueueConfig::with_capacity(u64::from(max_buffers) * DESCRIPTOR_BYTES as u64)
+        QueueConfig::of_descriptors(max_buffers)
     }
 }

@@ -46,9 +46,7 @@ impl Port {
     }
 
     fn with_pool<R>(&self, f: impl FnOnce(&Pool) -> R) -> Result<R, Error> {
-        self.with_queue(Direction::Output, |queue| {
-            queue.pool().map(f).ok_or(Error::Invalid)
-        })
+        self.with_lane(Direction::Output, |lane| lane.pool().map(|pool| f(pool)))
     }
 
     /// Has [`Self::notify_started`] run soon, in a worker. Any context.

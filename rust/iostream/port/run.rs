@@ -20,25 +20,14 @@ use kernel::{
 
 use super::Port;
 use crate::{
+    channel::exchange::{discard_input, discard_output, Discarded},
     pool::{
-        descriptor::Descriptor,
-        spec::{Descriptors, Mode, DESCRIPTOR_BYTES},
+        spec::Mode,
         state::{State, Stop},
         Pool, StreamCounter,
     },
-    queue::{
-        config::{Direction, Wake},
-        Queue,
-    },
-    ring::{self, uapi},
+    queue::config::Direction,
 };
-
-/// What a stop discarded.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Discarded {
-    pub(crate) output: u64,
-    pub(crate) input: u64,
-}
 
 impl Port {
     /// Starts the stream, or has it go on.
@@ -174,7 +163,7 @@ impl Port {
             // What comes back is empty, and the driver may take it as late as it likes.
             return Ok(());
         }
-        let Some(queue) = self.open_queue(Direction::Input) else {
+        let Some(queue) = self.open_lane(Direction::Input) else {
             return Err(ENODEV);
         };
         // A wake-up takes the arming, so each look arms first.
@@ -215,81 +204,12 @@ impl Port {
     /// Whoever waits for a stream that was stopped has a look.
     fn wake_stopped(&self) {
         for direction in [Direction::Output, Direction::Input] {
-            if let Some(queue) = self.open_queue(direction) {
+            if let Some(queue) = self.open_lane(direction) {
                 queue.make_ready();
             }
         }
     }
-}
 
-/// Marks what the client has not taken. Returns how many that are.
-fn discard_output(
-    pool: &Pool,
-    queue: &Queue,
-    producer: &mut ring::Producer<ring::Mapped, Descriptors>,
-) -> u64 {
-    if pool.mode() == Mode::Input {
-        // What is in there are buffers for the client to fill.
-        return 0;
-    }
-    let waiting = match producer.room() {
-        Ok(room) => queue.geometry().data_bytes() - room,
-        // The client lies about what it has taken; it gets what it says.
-        Err(_) => 0,
-    };
-    pool.info().set_discarded_pos(producer.published_pos());
-    waiting / DESCRIPTOR_BYTES as u64
-}
-
-/// Takes back what the driver has not taken. Returns how many that are.
-fn discard_input(
-    pool: &Pool,
-    (output, producer): (&Queue, &mut ring::Producer<ring::Mapped, Descriptors>),
-    (input, consumer): (&Queue, &mut ring::Consumer<ring::Mapped, Descriptors>),
-) -> u64 {
-    let mode = pool.mode();
-    let mut discarded = 0;
-    // The client may go on sending; what comes after is for the next start.
-    let waiting = consumer.available().unwrap_or(0);
-    let end = consumer.released_pos().wrapping_add(waiting);
-    while consumer.released_pos() != end {
-        let Ok(bytes) = consumer.pop_array() else {
-            break;
-        };
-        let descriptor = Descriptor::from_bytes(bytes);
-        input.publish_consumed(consumer, 1, 0);
-        if pool.accept(&descriptor).is_err() {
-            continue;
-        }
-        let meant = mode != Mode::Output && !descriptor.is_unused();
-        discarded += u64::from(meant);
-        if mode == Mode::Input {
-            // Not yet the client's: another descriptor of it may follow, and must be refused.
-            pool.put_aside(descriptor.buffer);
-        } else {
-            pool.put_back(descriptor.buffer);
-        }
-    }
-    for buffer in 0..pool.count() {
-        if !pool.take_aside(buffer) {
-            continue;
-        }
-        let returned = Descriptor {
-            buffer,
-            flags: uapi::IOSTREAM_DESCRIPTOR_DISCARDED,
-            sequence: pool.next_sequence(),
-            ..Default::default()
-        };
-        if crate::ends::stream::send(output, pool, producer, &returned, Wake::Normal).is_err() {
-            pool.put_back(buffer);
-        }
-    }
-    // The driver left it without having found it empty, perhaps, and would not be told.
-    let _ = consumer.arm();
-    discarded
-}
-
-impl Port {
     /// The pool of the open session.
     ///
     /// # Errors
@@ -302,7 +222,7 @@ impl Port {
         if self.is_gone() {
             return Err(ENODEV);
         }
-        let queue = self.open_queue(Direction::Output).ok_or(ENOTCONN)?;
-        queue.pool_arc().ok_or(ENOTTY)
+        let lane = self.open_lane(Direction::Output).ok_or(ENOTCONN)?;
+        Ok(lane.pool().map_err(|_| ENOTTY)?.clone())
     }
 }

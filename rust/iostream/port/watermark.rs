@@ -77,7 +77,7 @@ unsafe extern "C" fn latency_over(raw: *mut c::hrtimer) -> c::hrtimer_restart {
     let port = unsafe { &*raw.byte_sub(offset).cast::<Port>() };
     port.input.timer.fired();
     // If the session's end, or a reset, has taken the queue back there is nothing to tell.
-    let waits = port.with_queue(Direction::Input, |queue| {
+    let waits = port.with_lane(Direction::Input, |queue| {
         let (user, kernel) = queue.input_positions();
         let waits = user != kernel && user != port.input.ready_pos.load(Relaxed);
         if waits {
@@ -118,7 +118,7 @@ impl Port {
         self.input.timer.cancel();
         // What waits is looked at by the new one, as if the process had notified. With no session the
         // next goes by it. Not in this call: the caller may hold a lock that its callback takes.
-        let _ = self.with_queue(Direction::Input, |queue| {
+        let _ = self.with_lane(Direction::Input, |queue| {
             if self.is_due(queue) {
                 self.deliver_later();
             }

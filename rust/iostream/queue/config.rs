@@ -6,7 +6,7 @@ use kernel::{page::PAGE_SIZE, prelude::*};
 
 use crate::{
     memory::limits,
-    ring::{uapi, Geometry, GeometryError},
+    ring::{uapi, Geometry, GeometryError, DESCRIPTOR_BYTES},
 };
 
 /// Which way entries go.
@@ -33,11 +33,21 @@ impl Direction {
     }
 }
 
+/// What lies in a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entries {
+    /// Entries of any size, each with a header.
+    Framed,
+    /// The descriptors of a stream.
+    Descriptors,
+}
+
 /// How large a queue is and what happens when it is full.
 #[derive(Clone, Copy)]
 pub struct QueueConfig {
     pub(crate) geometry: Geometry,
     pub(crate) overwrite: bool,
+    pub(crate) entries: Entries,
 }
 
 impl QueueConfig {
@@ -67,6 +77,7 @@ impl QueueConfig {
             Ok(geometry) => Ok(Self {
                 geometry,
                 overwrite: false,
+                entries: Entries::Framed,
             }),
             Err(GeometryError::Zero) => Err(EINVAL),
             Err(GeometryError::Overflow) => Err(EOVERFLOW),
@@ -80,6 +91,19 @@ impl QueueConfig {
             overwrite: true,
             ..self
         }
+    }
+
+    /// A queue of a stream, with room for `descriptors` descriptors.
+    ///
+    /// # Errors
+    ///
+    /// `E2BIG` above the module's `max_queue_bytes`.
+    pub(crate) fn of_descriptors(descriptors: u32) -> Result<Self> {
+        let bytes = u64::from(descriptors) * DESCRIPTOR_BYTES as u64;
+        Ok(Self {
+            entries: Entries::Descriptors,
+            ..Self::with_capacity(bytes)?
+        })
     }
 
     /// Bytes of the queue, whole pages.

@@ -2,11 +2,10 @@
 
 //! The kernel's end of a queue, by what the queue holds: entries with headers, or a stream's descriptors.
 
-use super::config::{Direction, QueueConfig};
+use super::config::{Direction, Entries, QueueConfig};
 use crate::{
     memory::region::Region,
-    pool::spec::Descriptors,
-    ring::{self, Framed, Layout, Mapped},
+    ring::{self, Descriptors, Framed, Layout, Mapped},
 };
 
 /// The kernel's end, and what it alone counts.
@@ -68,39 +67,36 @@ impl Kind for Descriptors {
 /// # Safety
 ///
 /// The words of `region` are zero, it outlives the result, and no other end of the kernel's is on it.
-pub(super) unsafe fn fresh_end(
-    region: &Region,
-    direction: Direction,
-    config: QueueConfig,
-    is_stream: bool,
-) -> End {
+pub(super) unsafe fn fresh_end(region: &Region, direction: Direction, config: QueueConfig) -> End {
     /// # Safety
     ///
-    /// As there.
+    /// The words of `memory` are zero, it outlives the result, and no other end of the kernel's is on it.
     unsafe fn consumer<L: Layout>(
         memory: Mapped,
         config: QueueConfig,
     ) -> ring::Consumer<Mapped, L> {
-        // SAFETY: The caller's promise.
+        // SAFETY: The words are zero, and there is no other end, says the caller.
         let mut consumer = unsafe { ring::Consumer::new_of(memory, config.geometry) };
         // The process notifies from its first entry on.
         let _ = consumer.arm();
         consumer
     }
-    // SAFETY: The caller's promise.
+    // SAFETY: The words of the region are zero, and there is no other end, says the caller.
     unsafe {
         let memory = region.mapped();
-        match (direction, is_stream) {
-            (Direction::Output, false) => End::Producer(ring::Producer::new(
+        match (direction, config.entries) {
+            (Direction::Output, Entries::Framed) => End::Producer(ring::Producer::new(
                 memory,
                 config.geometry,
                 config.overwrite,
             )),
-            (Direction::Output, true) => {
+            (Direction::Output, Entries::Descriptors) => {
                 End::DescriptorProducer(ring::Producer::new_of(memory, config.geometry, false))
             }
-            (Direction::Input, false) => End::Consumer(consumer(memory, config)),
-            (Direction::Input, true) => End::DescriptorConsumer(consumer(memory, config)),
+            (Direction::Input, Entries::Framed) => End::Consumer(consumer(memory, config)),
+            (Direction::Input, Entries::Descriptors) => {
+                End::DescriptorConsumer(consumer(memory, config))
+            }
         }
     }
 }

@@ -13,6 +13,9 @@ use core::ptr;
 
 use kernel::{bindings as c, prelude::*, sync::rcu};
 
+use kernel::sync::Arc;
+
+use super::watch::Watch;
 use crate::{
     bindings,
     sync::{
@@ -33,16 +36,19 @@ pub(crate) struct Notify {
     eventfd: Atomic<*mut c::eventfd_ctx>,
     /// What poll reports when the process is woken.
     events: u32,
+    /// The callback of a client that is a module.
+    watch: Option<Arc<Watch>>,
 }
 
 impl Notify {
     /// Nobody armed, no eventfd.
-    pub(crate) fn new(events: u32) -> impl PinInit<Self> {
+    pub(crate) fn new(events: u32, watch: Option<Arc<Watch>>) -> impl PinInit<Self> {
         pin_init!(Self {
             user <- WaitQueue::new(kernel::static_lock_class!()),
             armed: Atomic::new(0),
             eventfd: Atomic::new(ptr::null_mut()),
             events,
+            watch,
         })
     }
 
@@ -67,18 +73,30 @@ impl Notify {
         self.is_armed() && self.armed.xchg(0, Full) != 0
     }
 
-    /// Wakes the process: waiters and eventfd. Any context.
+    /// Wakes the client: waiters, eventfd, and the callback of a module. Any context.
     pub(crate) fn wake_user(&self) {
-        self.user.wake_all(self.events);
-        let _rcu = rcu::read_lock();
-        self.signal_eventfd();
+        self.wake(self.events);
     }
 
     /// Wakes the process because the driver is gone. Any context.
     pub(crate) fn wake_user_gone(&self) {
-        self.user.wake_all(self.events | c::POLLHUP | c::POLLERR);
-        let _rcu = rcu::read_lock();
-        self.signal_eventfd();
+        self.wake(self.events | c::POLLHUP | c::POLLERR);
+    }
+
+    fn wake(&self, events: u32) {
+        self.user.wake_all(events);
+        {
+            let _rcu = rcu::read_lock();
+            self.signal_eventfd();
+        }
+        if let Some(watch) = &self.watch {
+            Watch::call(watch);
+        }
+    }
+
+    /// The callback of a client that is a module, of a queue that can have one.
+    pub(crate) fn watch(&self) -> Option<&Arc<Watch>> {
+        self.watch.as_ref()
     }
 
     /// # Locking

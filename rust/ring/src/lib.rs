@@ -33,6 +33,7 @@
 #![cfg_attr(not(iostream_kernel), no_std)]
 
 mod consumer;
+mod descriptor;
 mod entry;
 mod error;
 mod geometry;
@@ -57,6 +58,7 @@ pub mod uapi;
 mod wake;
 
 pub use consumer::{Consumer, Drained};
+pub use descriptor::{Descriptors, DESCRIPTOR_BYTES};
 pub use entry::{occupied_bytes, Entry, Header};
 pub use error::Error;
 pub use geometry::{Geometry, GeometryError};
