@@ -40,19 +40,19 @@ shell: vm ## a prompt in the VM, to play in
 vm: modules userspace ## build all that goes into the VM
 
 modules: ## build the kernel modules into build/modules (KDIR=tree: for your own kernel)
-	@scripts/build-modules "$(KDIR)" modules
+	@scripts/build/modules "$(KDIR)" modules
 
 modules_install: modules ## install them, for the kernel of KDIR (INSTALL_MOD_PATH=folder)
-	@scripts/install-modules "$(KDIR)"
+	@scripts/build/install-modules "$(KDIR)"
 
 userspace: ## build iostreamctl and the selftests into build/cargo
-	@scripts/build-userspace
+	@scripts/build/userspace
 
 doc: ## build the documentation into build/doc
-	@scripts/build-doc
+	@scripts/build/doc
 
 clean: ## remove what was built
-	@scripts/remove-tree build
+	@scripts/env/remove-tree build
 
 distclean: clean ## remove the cache too: root folder, kernel tree, downloads
-	@scripts/remove-cache
+	@scripts/env/remove-cache

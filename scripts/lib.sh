@@ -32,7 +32,7 @@ help_if_asked() {
 enter_root() {
 	local self
 	self=$(cd -- "$(dirname -- "$0")" && pwd -P)/${0##*/}
-	[[ -n $IN_ROOT ]] || exec "$TOP/scripts/in-root" "${self#"$TOP"/}" "$@"
+	[[ -n $IN_ROOT ]] || exec "$TOP/scripts/env/in-root" "${self#"$TOP"/}" "$@"
 }
 
 # step KIND TEXT COMMAND...: run a long command with its output in a log, and print one line with the time it took. KIND
@@ -102,10 +102,10 @@ mirror() {
 			{ sub("/$", "", $1); print $1; exit }'
 }
 
-# add_packages LIST TEXT: add the packages of scripts/LIST, which only TEXT needs, to the root folder.
+# add_packages LIST TEXT: add the packages of scripts/env/LIST, which only TEXT needs, to the root folder.
 add_packages() {
 	local packages get
-	mapfile -t packages < <(grep -v '^#' "$TOP/scripts/$1")
+	mapfile -t packages < <(grep -v '^#' "$TOP/scripts/env/$1")
 	# shellcheck disable=SC2016
 	[[ $(dpkg-query -W -f '${db:Status-Status}\n' "${packages[@]}" 2>&1 | sort -u) == installed ]] && return
 	[[ $(id -u) == 0 ]] || die "these packages are missing: ${packages[*]}"
