@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0
-"""Usage: scripts/tests/ktap-report [--console LOG] [--vm-status N] [--only PATTERN] STREAM
+"""Usage: scripts/tests/ktap_report.py [--console LOG] [--vm-status N] [--only PATTERN] STREAM
 
 Judge a run of the tests: STREAM is what qemu/rootfs/usr/lib/iostream/run-tests printed, LOG the kernel's messages, N the
 exit status of qemu/run. Prints each contract row with its clauses, what failed and why, and last `N passed, N failed,
