@@ -1,24 +1,25 @@
 # SPDX-License-Identifier: GPL-2.0
 # shellcheck shell=bash
 #
-# What the scripts share. To be sourced, after `set -euo pipefail`.
+# What the scripts share. Sourced after `set -euo pipefail`.
 
 TOP=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd -P)
 HOME=${HOME:-$(getent passwd "$(id -u)" | cut -d: -f6)}
-# Inside the root folder `in-root` sets IOSTREAM_CACHE to the fixed place where the cache is bound.
+# Inside the root folder IOSTREAM_CACHE is the fixed place where env/in-root binds the cache.
 CACHE=${IOSTREAM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/iostream}
 IN_ROOT=${IOSTREAM_IN_ROOT:-}
 JOBS=$(nproc)
 export TOP CACHE IN_ROOT JOBS
 
-# Interrupted is interrupted, also when the command that was running has made an ordinary exit of it: the next must not start.
+# An interruption ends the script even if the command that was running turned the signal into an
+# ordinary exit: the next command must not start.
 trap 'exit 130' INT TERM HUP
 
-# Messages go to standard error: the standard output of a script is its result.
+# Messages go to standard error: standard output is the result of a script.
 say() { printf 'iostream: %s\n' "$*" >&2; }
 die() { say "error: $*"; exit 1; }
 
-# The help of a script is the comment at its head: one text for the reader and for the user.
+# The help text of a script is the comment at its head.
 help_if_asked() {
 	case ${1:-} in
 	-h | --help)
@@ -28,23 +29,24 @@ help_if_asked() {
 	esac
 }
 
-# Everything that compiles or runs the VM does so with Debian 13's tools.
+# Runs the script with Debian 13's tools, as everything that compiles or runs the VM does.
 enter_root() {
 	local self
 	self=$(cd -- "$(dirname -- "$0")" && pwd -P)/${0##*/}
 	[[ -n $IN_ROOT ]] || exec "$TOP/scripts/env/in-root" "${self#"$TOP"/}" "$@"
 }
 
-# step KIND TEXT COMMAND...: run a long command with its output in a log, and print one line with the time it took. KIND
-# is `download` or `build`; the two are added up apart, because the first depends on the user's line and not on us.
+# step KIND TEXT COMMAND...: run a long command with its output in a log, and print one line with the
+# time it took. KIND is `download` or `build`; the two are added up separately, because the time of a
+# download depends on the network.
 step() {
 	local kind=$1 text=$2 start=$EPOCHREALTIME log seconds status=0
 	shift 2
 	mkdir -p "$CACHE/log"
 	log=$(mktemp "$CACHE/log/step.XXXXXX")
 	if [[ -t 2 ]]; then printf 'iostream: %s: %s ...' "$kind" "$text" >&2; fi
-	# Not as the condition of an `if`, where bash ignores `set -e` in all that is called. For the same reason a step that
-	# is itself a condition has to be given a function whose own status tells.
+	# Not as the condition of an `if`: there bash ignores `set -e` in everything that is called. For
+	# the same reason a step that is itself a condition needs a function whose own status tells.
 	set +e
 	(set -e; "$@") >"$log" 2>&1 </dev/null
 	status=$?
@@ -64,14 +66,15 @@ step() {
 	return "$status"
 }
 
-# times_since EPOCH: what the steps since then have taken, downloads apart.
+# times_since EPOCH: the time that the steps took since then, downloads separately.
 times_since() {
 	[[ -e $CACHE/times ]] || return 0
 	awk -v since="$1" '$1 >= since { t[$2] += $3 }
 		END { printf "set-up and building took %.0f s, downloads %.0f s\n", t["build"], t["download"] }' "$CACHE/times"
 }
 
-# locked NAME COMMAND...: one at a time among all checkouts that share the cache. The lock goes with the process.
+# locked NAME COMMAND...: run the command, one at a time among all checkouts that share the cache. The
+# lock ends with the process.
 locked() {
 	local name=$1 fd
 	shift
@@ -85,8 +88,8 @@ locked() {
 	exec {fd}>&-
 }
 
-# mirror: the address of the Debian mirror in use. The apt configuration is asked, not parsed: it has two formats, many
-# files and variables.
+# mirror: the address of the Debian mirror in use. apt itself tells it: its configuration has two
+# formats, many files, and variables.
 mirror() {
 	local codename
 	if [[ -n ${IOSTREAM_MIRROR:-} ]]; then
@@ -102,7 +105,8 @@ mirror() {
 			{ sub("/$", "", $1); print $1; exit }'
 }
 
-# add_packages LIST TEXT: add the packages of scripts/env/LIST, which only TEXT needs, to the root folder.
+# add_packages LIST TEXT: add the packages of scripts/env/LIST, which only TEXT needs, to the root
+# folder.
 add_packages() {
 	local packages get
 	mapfile -t packages < <(grep -v '^#' "$TOP/scripts/env/$1")
@@ -110,30 +114,60 @@ add_packages() {
 	[[ $(dpkg-query -W -f '${db:Status-Status}\n' "${packages[@]}" 2>&1 | sort -u) == installed ]] && return
 	[[ $(id -u) == 0 ]] || die "these packages are missing: ${packages[*]}"
 	get=(env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o APT::Sandbox::User=root --no-install-recommends)
-	# On a machine that is its own root folder apt keeps its packages where it always does.
+	# On a machine that is its own root folder apt keeps its packages at the usual place.
 	[[ $IN_ROOT == host ]] || get+=(-o Dir::Cache::archives=/cache/debs -o APT::Keep-Downloaded-Packages=true)
 	step download 'package lists' apt-get -q -o APT::Update::Error-Mode=any update ||
-		say 'going on with the lists that are there'
+		say 'going on with the present package lists'
 	step build "packages for $2 (${packages[*]})" "${get[@]}" install "${packages[@]}"
 }
 
-# add_up FILE...: the last lines of the files, each `N passed, N failed, N skipped`, as one such line.
+# selected NAME: whether ONLY asks for NAME. ONLY holds shell globs, separated by `|`; each is matched
+# against the whole name. Without ONLY every name is selected.
+selected() {
+	local name=$1 pattern patterns
+	[[ ${ONLY:-} ]] || return 0
+	IFS='|' read -ra patterns <<<"$ONLY"
+	for pattern in "${patterns[@]}"; do
+		# shellcheck disable=SC2053 # The right-hand side is a glob.
+		if [[ $name == $pattern ]]; then return 0; fi
+	done
+	return 1
+}
+
+# each_selects KIND NAME...: fail, and say how a pattern looks, unless each pattern of ONLY matches one
+# of the names.
+each_selects() {
+	local kind=$1 name pattern patterns
+	shift
+	IFS='|' read -ra patterns <<<"${ONLY:-}"
+	for pattern in "${patterns[@]}"; do
+		for name in "$@"; do
+			# shellcheck disable=SC2053 # The right-hand side is a glob.
+			if [[ -z $pattern || $name == $pattern ]]; then continue 2; fi
+		done
+		say "ONLY=$pattern matches no $kind: a pattern is a shell glob for the whole name, several are" \
+			"separated by |; the names are: $*"
+		return 1
+	done
+}
+
+# add_up FILE...: the sum of the files' last lines, each `N passed, N failed, N skipped`.
 add_up() {
 	local file
 	for file in "$@"; do tail -n 1 -- "$file"; done |
 		awk '{ p += $1; f += $3; s += $5 } END { printf "%d passed, %d failed, %d skipped\n", p, f, s }'
 }
 
-# tracked_files PATTERN...: the files of the checkout, new ones included, as the root folder and we name them. To be
-# called outside of the root folder: git may be needed, and a worktree's repository lies elsewhere.
+# tracked_files PATTERN...: the files of the checkout, new ones included, relative to its top. Call it
+# outside of the root folder: a worktree's repository lies elsewhere.
 tracked_files() {
-	# Under sudo the checkout belongs to someone else, which git refuses unless told.
+	# Under sudo the checkout belongs to another user, which git refuses by default.
 	if git -C "$TOP" -c safe.directory='*' rev-parse 2>/dev/null; then
 		git -C "$TOP" -c safe.directory='*' ls-files --cached --others --exclude-standard --deduplicate -- "$@" |
 			while IFS= read -r file; do
 				if [[ -f $TOP/$file ]]; then printf '%s\n' "$file"; fi
 			done
 	else
-		die 'this is not a git checkout, so it is unknown which files are its own'
+		die 'this is not a git checkout: its files are unknown'
 	fi
 }

@@ -8,6 +8,7 @@ N skipped`. Fails if a test failed or did not report, if the kernel complained, 
 """
 
 import argparse
+import fnmatch
 import pathlib
 import re
 import sys
@@ -25,6 +26,12 @@ def complaints():
 
 
 COMPLAINT = re.compile("|".join(map(re.escape, complaints())))
+
+
+HOW_PATTERNS_LOOK = (
+    "a pattern is a shell glob for the whole name of a test, such as 'Q-12/*' or '*epoll-edge*'; "
+    "`|` separates several"
+)
 
 
 class Report:
@@ -99,7 +106,13 @@ def read_section(report, name, lines, listed):
         report.fault(f"{name}/exit", f"the program ended with status {status}", *notes[-20:])
 
 
+def matches(name, pattern):
+    """Whether the whole name matches: patterns are shell globs, as everywhere in this project."""
+    return fnmatch.fnmatchcase(name, pattern)
+
+
 def read_stream(report, text, only):
+    patterns = [pattern for pattern in only.split("|") if pattern]
     sections = []
     listed = []
     ended = False
@@ -114,11 +127,12 @@ def read_stream(report, text, only):
         elif sections:
             sections[-1][1].append(line)
     for name, lines, names in sections:
-        # With ONLY the program decides by itself what it runs; its plan still has to be kept.
-        read_section(report, name, lines, [] if only else names)
-    chores = ("LOAD/", "UNLOAD/")
-    if only and all(name.startswith(chores) for name, _, _ in report.results):
-        report.fault("run/only", f"no test is called {only}")
+        if patterns:
+            names = [name for name in names if any(matches(name, pattern) for pattern in patterns)]
+        read_section(report, name, lines, names)
+    lost = [pattern for pattern in patterns if not any(matches(name, pattern) for name in report.seen)]
+    if lost:
+        report.fault("run/only", f"no test matches {' nor '.join(lost)}", HOW_PATTERNS_LOOK)
     if not ended:
         report.fault("run/end", "the run did not come to its end")
     if not any(state == "ok" for _, state, _ in report.results):

@@ -81,14 +81,14 @@ impl<'a> Contender<'a> {
 
 /// Runs benchmarks, shows how far they are, prints what comes out.
 pub struct Harness {
-    /// Benchmarks whose id begins with this are run.
+    /// The ids of the benchmarks that run, separated by `|`; without it all run.
     only: Option<String>,
     pairs: usize,
     progress: bool,
 }
 
 impl Harness {
-    /// All benchmarks, or those that `only` names; `pairs` of each.
+    /// Runs all benchmarks, or those whose ids `only` lists, separated by `|`; `pairs` of each.
     pub fn new(only: Option<String>, pairs: usize) -> Self {
         Self {
             only: only.filter(|only| !only.is_empty()),
@@ -97,9 +97,11 @@ impl Harness {
         }
     }
 
-    /// Whether a benchmark, or a figure of the table of growth, is to be run.
+    /// Whether a benchmark, or the curves of growth, are to be run.
     pub fn wants(&self, id: &str) -> bool {
-        self.only.as_deref().is_none_or(|only| only == id)
+        self.only
+            .as_deref()
+            .is_none_or(|only| only.split('|').any(|wanted| wanted == id))
     }
 
     /// How many pairs are measured.
@@ -107,7 +109,7 @@ impl Harness {
         self.pairs
     }
 
-    /// Says how far it is. The line is not of the results: it begins with `#`.
+    /// Reports progress, in a line that begins with `#` and is no result.
     pub fn say(&self, text: &str) {
         if self.progress {
             println!("# {text}");

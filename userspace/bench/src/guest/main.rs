@@ -2,9 +2,10 @@
 
 //! The benchmarks that run in the VM, against the real iostream.ko and real peers.
 //!
-//! Usage: bench-guest [ID [PAIRS]]
+//! Usage: bench-guest [IDS [PAIRS]]
 //!
-//! Prints one JSON object a result, and lines that begin with `#` to say how far it is.
+//! IDS are the benchmarks to run, separated by `|`. Prints one JSON object a result, and reports
+//! progress in lines that begin with `#`.
 
 mod bpf;
 mod counts;

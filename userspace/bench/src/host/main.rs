@@ -2,10 +2,10 @@
 
 //! The benchmarks that run on the host: the ring's source itself.
 //!
-//! Usage: bench-host FOLDER [ID [PAIRS]]
+//! Usage: bench-host FOLDER [IDS [PAIRS]]
 //!
-//! Prints one JSON object a result, lines that begin with `#` to say how far it is, and what
-//! criterion has to say. Its files go into the folder.
+//! IDS are the benchmarks to run, separated by `|`. Prints one JSON object a result, progress in
+//! lines that begin with `#`, and criterion's own report. Criterion's files go into the folder.
 
 mod copying;
 mod engine;
