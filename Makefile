@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# What a person types. Each target is a script's work; `make help` lists them. All that is missing is fetched on the way.
+# What a person types: `make help` lists the targets. Each one calls a script, which fetches whatever
+# is missing.
 
 KDIR ?=
 LONG ?=
@@ -19,27 +20,27 @@ help: ## list the targets
 demo: ## send a file into the kernel and back, in a VM (FILE=path)
 	@scripts/demo $(FILE)
 
-test: ## host tests, VM tests, tests of the harness (LONG=1: full counts; ONLY=pattern: rows that match)
+test: ## host tests, VM tests, harness tests (LONG=1: full counts; ONLY='Q-12/*': the VM tests that match)
 	@scripts/test
 
-harden: ## look for holes: a kernel that hunts bugs, a hostile process, a soak, mutants (QUICK=1: a tenth; ONLY=pattern)
+harden: ## bug-hunting kernel, hostile process, soak, mutants (QUICK=1: a tenth; ONLY='Q-12/*': only these tests)
 	@scripts/harden
 
-check: ## formatting, lints, licences, generated files, models (ONLY=pattern: checks that match)
+check: ## formatting, lints, licences, generated files, models (ONLY='*clippy*': the checks that match)
 	@scripts/check
 
-bench: ## compare with the peers, in the VM and on the host (ONLY=G-1: one; ONLY=growth; PAIRS=9)
+bench: ## compare with the peers, in the VM and on the host (ONLY='G-*|growth'; PAIRS=9)
 	@scripts/bench
 
-format: ## format all Rust as `make check` wants it
+format: ## format all Rust code as `make check` expects it
 	@scripts/format
 
-shell: vm ## a prompt in the VM, to play in
+shell: vm ## a prompt in the VM
 	@qemu/run --shell
 
-vm: modules userspace ## build all that goes into the VM
+vm: modules userspace ## build everything that goes into the VM
 
-modules: ## build the kernel modules into build/modules (KDIR=tree: for your own kernel)
+modules: ## build the kernel modules into build/modules (KDIR=tree: for another kernel)
 	@scripts/build/modules "$(KDIR)" modules
 
 modules_install: modules ## install them, for the kernel of KDIR (INSTALL_MOD_PATH=folder)
@@ -51,8 +52,8 @@ userspace: ## build iostreamctl and the selftests into build/cargo
 doc: ## build the documentation into build/doc
 	@scripts/build/doc
 
-clean: ## remove what was built
+clean: ## remove build/
 	@scripts/env/remove-tree build
 
-distclean: clean ## remove the cache too: root folder, kernel tree, downloads
+distclean: clean ## also remove the cache: root folder, kernel trees, downloads
 	@scripts/env/remove-cache
