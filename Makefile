@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 #
-# What a person types: `make help` lists the targets. Each one calls a script, which fetches whatever
-# is missing.
+# What a person types: `make help` lists the targets. Each one calls a script, which fetches
+# whatever is missing.
 
 KDIR ?=
 LONG ?=
@@ -20,13 +20,13 @@ help: ## list the targets
 demo: ## send a file into the kernel and back, in a VM (FILE=path)
 	@scripts/demo $(FILE)
 
-test: ## host tests, VM tests, harness tests (LONG=1: full counts; ONLY='Q-12/*': the VM tests that match)
+test: ## tests on the host, in the VM, of the harness (LONG=1: full counts; ONLY='Q-12/*')
 	@scripts/test
 
-harden: ## bug-hunting kernel, hostile process, soak, mutants (QUICK=1: a tenth; ONLY='Q-12/*': only these tests)
+harden: ## bug-hunting kernel, hostile process, soak, mutants (QUICK=1: a tenth; ONLY='Q-12/*')
 	@scripts/harden
 
-check: ## formatting, lints, licences, generated files, models (ONLY='*clippy*': the checks that match)
+check: ## formatting, lints, licences, generated files, models (ONLY='*clippy*')
 	@scripts/check
 
 bench: ## compare with the peers, in the VM and on the host (ONLY='G-*|growth'; PAIRS=9)

@@ -36,9 +36,9 @@ enter_root() {
 	[[ -n $IN_ROOT ]] || exec "$TOP/scripts/env/in-root" "${self#"$TOP"/}" "$@"
 }
 
-# step KIND TEXT COMMAND...: run a long command with its output in a log, and print one line with the
-# time it took. KIND is `download` or `build`; the two are added up separately, because the time of a
-# download depends on the network.
+# step KIND TEXT COMMAND...: run a long command with its output in a log, and print one line with
+# the time it took. KIND is `download` or `build`; the two are added up separately, because the time
+# of a download depends on the network.
 step() {
 	local kind=$1 text=$2 start=$EPOCHREALTIME log seconds status=0
 	shift 2
@@ -73,8 +73,8 @@ times_since() {
 		END { printf "set-up and building took %.0f s, downloads %.0f s\n", t["build"], t["download"] }' "$CACHE/times"
 }
 
-# locked NAME COMMAND...: run the command, one at a time among all checkouts that share the cache. The
-# lock ends with the process.
+# locked NAME COMMAND...: run the command, one at a time among all checkouts that share the cache.
+# The lock ends with the process.
 locked() {
 	local name=$1 fd
 	shift
@@ -121,8 +121,8 @@ add_packages() {
 	step build "packages for $2 (${packages[*]})" "${get[@]}" install "${packages[@]}"
 }
 
-# selected NAME: whether ONLY asks for NAME. ONLY holds shell globs, separated by `|`; each is matched
-# against the whole name. Without ONLY every name is selected.
+# selected NAME: whether ONLY asks for NAME. ONLY holds shell globs, separated by `|`; each is
+# matched against the whole name. Without ONLY every name is selected.
 selected() {
 	local name=$1 pattern patterns
 	[[ ${ONLY:-} ]] || return 0
@@ -134,8 +134,8 @@ selected() {
 	return 1
 }
 
-# each_selects KIND NAME...: fail, and say how a pattern looks, unless each pattern of ONLY matches one
-# of the names.
+# each_selects KIND NAME...: fail, and say how a pattern looks, unless each pattern of ONLY matches
+# one of the names.
 each_selects() {
 	local kind=$1 name pattern patterns
 	shift
@@ -158,8 +158,8 @@ add_up() {
 		awk '{ p += $1; f += $3; s += $5 } END { printf "%d passed, %d failed, %d skipped\n", p, f, s }'
 }
 
-# tracked_files PATTERN...: the files of the checkout, new ones included, relative to its top. Call it
-# outside of the root folder: a worktree's repository lies elsewhere.
+# tracked_files PATTERN...: the files of the checkout, new ones included, relative to its top. Call
+# it outside of the root folder: a worktree's repository lies elsewhere.
 tracked_files() {
 	# Under sudo the checkout belongs to another user, which git refuses by default.
 	if git -C "$TOP" -c safe.directory='*' rev-parse 2>/dev/null; then

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# A stand-in for the selftests that does all as it should: the harness must pass it.
+# A stand-in for the selftests that behaves correctly: the harness must pass it.
 
 if [ "$1" = --list ]; then
 	printf '%s\n' X-01/one X-01/two X-02/three

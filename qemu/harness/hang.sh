@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# A stand-in whose second test never ends: the harness must end the VM, and say who it was.
+# A stand-in whose second test never ends: the harness must end the VM and name the test.
 
 if [ "$1" = --list ]; then
 	printf '%s\n' X-01/one X-01/two

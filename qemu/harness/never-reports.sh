@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# A stand-in that ends well, yet has not reported on a test that it planned: the harness must miss it.
+# A stand-in that succeeds without reporting a test of its plan: the harness must notice that.
 
 if [ "$1" = --list ]; then
 	printf '%s\n' X-01/one X-01/two

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# A stand-in during which the kernel goes down: the harness must say so at once, not after its time-out.
+# A stand-in that makes the kernel panic: the harness must report it before its time-out.
 
 if [ "$1" = --list ]; then
 	echo X-01/one

@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
-# A stand-in whose tests pass while the kernel warns, really: the harness must fail it for the kernel's log alone.
+# A stand-in whose tests pass while the kernel warns: the harness must fail it for the log alone.
 
 if [ "$1" = --list ]; then
 	echo X-01/one

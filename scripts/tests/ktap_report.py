@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0
 """Usage: scripts/tests/ktap_report.py [--console LOG] [--vm-status N] [--only PATTERN] STREAM
 
-Judge a run of the tests: STREAM is what qemu/rootfs/usr/lib/iostream/run-tests printed, LOG the kernel's messages, N the
-exit status of qemu/run. Prints each contract row with its clauses, what failed and why, and last `N passed, N failed,
-N skipped`. Fails if a test failed or did not report, if the kernel complained, or if the VM did not end by itself.
+Judge a run of the tests: STREAM is the output of qemu/rootfs/usr/lib/iostream/run-tests, LOG the
+kernel's log, N the exit status of qemu/run. Prints each contract row with its clauses, each failure
+with its reason, and last `N passed, N failed, N skipped`. Fails if a test failed or did not report,
+if the kernel complained, or if the VM did not end by itself.
 """
 
 import argparse
@@ -20,7 +21,7 @@ TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 
 
 def complaints():
-    """The patterns of qemu/kernel-complaints: a match anywhere in the kernel's log fails the run."""
+    """The patterns of qemu/kernel-complaints; a match anywhere in the log fails the run."""
     lines = (TOP / "qemu/kernel-complaints").read_text().splitlines()
     return [line.removeprefix("~") for line in lines if line and not line.startswith("#")]
 
@@ -35,7 +36,7 @@ HOW_PATTERNS_LOOK = (
 
 
 class Report:
-    """What is known of a run: results in order, and faults, which count as failed tests."""
+    """The results of a run in order, and its faults, which count as failed tests."""
 
     def __init__(self):
         self.results = []  # (name, "ok" | "FAILED" | "skipped", explanation lines)
@@ -43,7 +44,7 @@ class Report:
 
     def add(self, name, state, why=()):
         if name in self.seen:
-            state, why = "FAILED", [*why, "a test of this name has reported before"]
+            state, why = "FAILED", [*why, "a test of this name reported before"]
         self.seen.add(name)
         self.results.append((name, state, list(why)))
 
@@ -55,7 +56,7 @@ class Report:
 
 
 def read_section(report, name, lines, listed):
-    """The KTAP of one program. Names that it has listed must all report."""
+    """Reads the KTAP of one program. Every listed test must report."""
     version = plan = status = None
     number = 0
     notes = []
@@ -107,7 +108,7 @@ def read_section(report, name, lines, listed):
 
 
 def matches(name, pattern):
-    """Whether the whole name matches: patterns are shell globs, as everywhere in this project."""
+    """Whether the whole name matches: a pattern is a shell glob, as everywhere in this project."""
     return fnmatch.fnmatchcase(name, pattern)
 
 
@@ -136,11 +137,11 @@ def read_stream(report, text, only):
     if not ended:
         report.fault("run/end", "the run did not come to its end")
     if not any(state == "ok" for _, state, _ in report.results):
-        report.fault("run/tests", "not a single test has passed")
+        report.fault("run/tests", "no test passed")
 
 
 def without_group_kills(lines):
-    """Leave out the memory cgroup's killer, with its trace of calls: a test provokes it, and the kernel is well."""
+    """Leaves out what a memory cgroup's killer reports, trace included: a test provokes it."""
     kept = []
     start = None
     for line in lines:
@@ -158,8 +159,11 @@ INJECTED = re.compile(r"\b(faults|hostile): (vmalloc error|page allocation failu
 
 
 def without_injected(lines):
-    """Leave out what the kernel says of an allocation that was made to fail for one of the two programs that inject failures:
-    vmalloc tells of it whatever the injection's own settings, with a trace of calls. Nothing but that trace is left out."""
+    """Leaves out the kernel's messages about an allocation that was made to fail.
+
+    Two programs inject failures, and vmalloc reports each of them with a trace of calls, whatever
+    the settings of the injection. Only that trace is left out.
+    """
     kept = []
     inside = False
     for line in lines:
@@ -176,7 +180,7 @@ def read_console(report, text):
     bad = [number for number, line in enumerate(lines) if COMPLAINT.search(line)]
     if bad:
         excerpt = lines[max(0, bad[0] - 3) : bad[0] + 40]
-        report.fault("kernel-log/clean", f"{len(bad)} lines that should not be; from the first on:", *excerpt)
+        report.fault("kernel-log/clean", f"{len(bad)} complaints; the log from the first on:", *excerpt)
     else:
         report.add("kernel-log/clean", "ok")
 
@@ -186,7 +190,7 @@ def print_rows(report):
     for name, state, _ in report.results:
         row, _, clause = name.partition("/")
         rows.setdefault(row, []).append(f"{clause or row} {state}")
-    # Contract rows in the contract's order of letters, everything else behind.
+    # Contract rows come first, in the contract's order of letters.
     contract = re.compile(r"^[QSUB]-\d\d$")
     for row in sorted(rows, key=lambda row: (not contract.match(row), "QSUB".find(row[0]) if contract.match(row) else 0, row)):
         line = f"{row:<8}"
@@ -221,7 +225,7 @@ def main():
         with open(arguments.console, encoding="utf-8", errors="replace") as file:
             read_console(report, file.read())
     if arguments.vm_status == 124:
-        report.fault("vm/time-out", "the VM had to be ended; see above for who did not report")
+        report.fault("vm/time-out", "the VM had to be ended; see above for the test that did not report")
     elif arguments.vm_status == 125:
         report.fault("vm/died", "the VM ended without reporting a status: a panic, or QEMU died")
     elif arguments.vm_status != 0:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* A module that does nothing but warn when it is loaded: what the harness's own test wants to see noticed. */
+/* A module that only warns when it is loaded: the harness must notice the warning. */
 
 #include <linux/bug.h>
 #include <linux/module.h>

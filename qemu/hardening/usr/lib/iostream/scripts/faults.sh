@@ -1,8 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: GPL-2.0
 #
-# Lets each allocation fail in turn (userspace/selftests/c/faults.c). Without a message for each, which would be one more
-# trace of calls in the log; and those that may wait as well, which the kernel leaves out unless told.
+# Let each allocation fail in turn (userspace/selftests/c/faults.c). The injection prints no
+# message, which would be a trace of calls in the log, and includes allocations that may wait, which
+# the kernel leaves out by default.
 
 for kind in failslab fail_page_alloc; do
 	knobs=/sys/kernel/debug/$kind
