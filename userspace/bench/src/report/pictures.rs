@@ -14,8 +14,8 @@ const SIZE: (u32, u32) = (960, 540);
 const FONT: &str = "sans-serif";
 const FONT_FILE: &str = "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf";
 
-/// Ours first, then the peers: colours that are told apart also by who does not see all of them
-/// (Okabe and Ito 2008).
+/// Ours first, then the peers: colours that colour-blind readers can tell apart (Okabe and Ito
+/// 2008).
 const COLOURS: [RGBColor; 6] = [
     RGBColor(213, 94, 0),
     RGBColor(0, 114, 178),
@@ -25,7 +25,7 @@ const COLOURS: [RGBColor; 6] = [
     RGBColor(230, 159, 0),
 ];
 
-/// A picture: the figure it shows, its title, its axes.
+/// A picture: its figure, title and axes.
 struct Picture {
     figure: &'static str,
     title: &'static str,
@@ -48,7 +48,7 @@ const CURVES: [Picture; 2] = [
     },
 ];
 
-/// Draws all pictures for which there are records.
+/// Draws every picture that has records.
 pub fn draw_all(folder: &Path, records: &[Record]) -> Result<()> {
     let font: &'static [u8] = std::fs::read(FONT_FILE)
         .map_err(|error| format!("{FONT_FILE}: {error}"))?
@@ -82,7 +82,7 @@ pub fn draw_all(folder: &Path, records: &[Record]) -> Result<()> {
     Ok(())
 }
 
-/// A place to draw on, of either kind.
+/// A drawing area of either kind.
 enum Area<'a> {
     Svg(DrawingArea<SVGBackend<'a>, Shift>),
     Png(DrawingArea<BitMapBackend<'a>, Shift>),
@@ -113,7 +113,7 @@ fn draw_curves(
     draw(area, picture, &lines, true)
 }
 
-/// The share of wake-ups, from the lowest, that took at most so long.
+/// The share of wake-ups that took at most a given time.
 fn draw_latencies(area: &Area<'_>, latencies: &[&Samples]) -> Result<()> {
     let picture = Picture {
         figure: "latency",
@@ -217,7 +217,7 @@ where
     Ok(())
 }
 
-/// As people write it: 512, 4k, 10M.
+/// A short form: 512, 4k, 10M.
 fn short(value: f64) -> String {
     match value {
         v if v >= 1e6 => format!("{}M", v / 1e6),

@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! results.json: one object a benchmark.
+//! results.json: one object for each benchmark.
 
 use std::collections::BTreeMap;
 
 use iostream_bench::{goal_of, Comparison, Ratio, Record, Result, Side, GOALS};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-/// Everything, as it is written.
-#[derive(Serialize)]
+/// The whole file.
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Results {
-    /// Where it ran, and the versions of all that had a part in it.
+    /// Facts about each place of the run, and the versions of the crates.
     pub environment: BTreeMap<String, BTreeMap<String, String>>,
-    /// One object a benchmark, in the order of the goals.
+    /// The benchmarks, in the order of the goals.
     pub benchmarks: Vec<Benchmark>,
 }
 
 /// One benchmark. Its own fields are those of the comparison whose goal is hardest to reach.
-#[derive(Serialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Benchmark {
     pub id: String,
     pub name: String,
@@ -35,13 +35,13 @@ pub struct Benchmark {
 }
 
 /// One comparison and its goal.
-#[derive(Clone, Serialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Line {
     #[serde(flatten)]
     pub comparison: Comparison,
     pub goal: Option<String>,
     pub met: Option<bool>,
-    /// By how much the goal is exceeded: above 1 it is met.
+    /// How far the value exceeds the goal: above 1 the goal is met.
     #[serde(skip)]
     pub margin: f64,
 }
@@ -63,7 +63,7 @@ impl Line {
 }
 
 impl Results {
-    /// Sorts what was printed by benchmark.
+    /// Sorts the printed records by benchmark.
     pub fn new(records: &[Record]) -> Self {
         let mut environment = BTreeMap::new();
         let mut lines: Vec<Line> = Vec::new();
@@ -89,12 +89,57 @@ impl Results {
         }
     }
 
+    /// The file: one line for each place and each comparison.
     pub fn to_json(&self) -> Result<String> {
-        Ok(serde_json::to_string_pretty(self)?)
+        let mut places = Vec::new();
+        for (place, facts) in &self.environment {
+            let facts = serde_json::to_string(facts)?;
+            places.push(format!("    {}: {facts}", serde_json::to_string(place)?));
+        }
+        let mut benchmarks = Vec::new();
+        for benchmark in &self.benchmarks {
+            benchmarks.push(benchmark.to_json()?);
+        }
+        Ok(format!(
+            "{{\n  \"environment\": {{\n{}\n  }},\n  \"benchmarks\": [\n{}\n  ]\n}}",
+            places.join(",\n"),
+            benchmarks.join(",\n")
+        ))
+    }
+
+    /// Reads the file.
+    ///
+    /// # Errors
+    ///
+    /// A field is missing, or a comparison lacks a value of one of its pairs.
+    pub fn from_json(text: &str) -> Result<Self> {
+        let results: Self = serde_json::from_str(text)?;
+        for line in results.benchmarks.iter().flat_map(|b| &b.comparisons) {
+            let c = &line.comparison;
+            if c.pairs == 0 || c.line_ns.len() != c.pairs {
+                return Err(format!("{} {}: a pair lacks its line_ns", c.id, c.variant).into());
+            }
+        }
+        Ok(results)
     }
 }
 
 impl Benchmark {
+    fn to_json(&self) -> Result<String> {
+        let mut comparisons = Vec::new();
+        for line in &self.comparisons {
+            comparisons.push(format!("      {}", serde_json::to_string(line)?));
+        }
+        let alone = Self {
+            comparisons: Vec::new(),
+            ..self.clone()
+        };
+        let alone = serde_json::to_string(&alone)?;
+        // Its last field is the empty list of comparisons.
+        let head = alone.trim_end_matches("]}");
+        Ok(format!("    {head}\n{}\n    ]}}", comparisons.join(",\n")))
+    }
+
     fn new<'a>(lines: impl Iterator<Item = &'a Line>) -> Option<Self> {
         let comparisons: Vec<Line> = lines.cloned().collect();
         let hardest = comparisons

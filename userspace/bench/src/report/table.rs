@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The table for the terminal, and those of how cost grows.
-//!
-//! The tables in the documentation are made of results.json by scripts/bench-table.
+//! The tables: for the terminal, for the documentation, and of how cost grows.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use iostream_bench::{median, Record, GOALS};
+use iostream_bench::{median, Comparison, Record, GOALS};
 
-use crate::results::{Line, Results};
+use crate::results::{Benchmark, Line, Results};
 
-/// All comparisons, a line each.
+/// The table for the terminal: one line for each comparison.
 pub fn text(results: &Results) -> String {
     let mut out = String::new();
     let _ = writeln!(
@@ -43,7 +41,83 @@ pub fn text(results: &Results) -> String {
     out
 }
 
-/// How cost grows: a table a figure, a line for each value of what is varied.
+/// Which table goes into the documentation.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Markdown {
+    /// Every comparison.
+    All,
+    /// Of each benchmark the comparison whose goal is hardest to reach.
+    Hardest,
+}
+
+/// A table in Markdown.
+pub fn markdown(results: &Results, which: Markdown) -> String {
+    let (title, rule) = match which {
+        Markdown::All => (" a line |", "---:|"),
+        Markdown::Hardest => ("", ""),
+    };
+    let mut out = format!(
+        "| | what | iostream | peer | ours / peer (min to max) |{title} goal |\n\
+         |---|---|---:|---:|---:|{rule}---|\n"
+    );
+    for benchmark in &results.benchmarks {
+        match which {
+            Markdown::All => benchmark.comparisons.iter().for_each(|line| {
+                let c = &line.comparison;
+                let name = format!("{}; {}", c.name, c.variant);
+                let ns = format!(" {:.0} ns |", median(&c.line_ns));
+                row(&mut out, line, &name, &ns);
+            }),
+            Markdown::Hardest => row(&mut out, &hardest(benchmark), &benchmark.name, ""),
+        }
+    }
+    out
+}
+
+/// The benchmark's own fields, as a line of the table.
+fn hardest(benchmark: &Benchmark) -> Line {
+    let b = benchmark.clone();
+    Line {
+        comparison: Comparison {
+            id: b.id,
+            variant: String::new(),
+            name: b.name,
+            ours: b.ours,
+            peer: b.peer,
+            unit: b.unit,
+            ratio: b.ratio,
+            pairs: b.pairs,
+            line_ns: b.line_ns,
+        },
+        goal: b.goal,
+        met: b.met,
+        margin: 0.0,
+    }
+}
+
+fn row(out: &mut String, line: &Line, name: &str, ns: &str) {
+    let c = &line.comparison;
+    let met = match line.met {
+        Some(true) => ", met",
+        Some(false) => ", **not met**",
+        None => "",
+    };
+    let _ = writeln!(
+        out,
+        "| {} | {name} | {} | {}: {} {} | {:.2} ({:.2} to {:.2}) |{ns} {}{met} |",
+        c.id,
+        number(c.ours.median),
+        c.peer.name,
+        number(c.peer.median),
+        c.unit,
+        c.ratio.median,
+        c.ratio.min,
+        c.ratio.max,
+        line.goal.as_deref().unwrap_or(""),
+    );
+}
+
+/// How cost grows: one table for each figure, one line for each value of what varies.
 pub fn growth(records: &[Record]) -> String {
     type Curves<'a> = BTreeMap<&'a str, BTreeMap<u64, f64>>;
     let mut figures: BTreeMap<&str, Curves<'_>> = BTreeMap::new();
@@ -105,7 +179,7 @@ fn ratio(value: f64) -> String {
     format!("{value:.2}×")
 }
 
-/// Three figures, and a letter for the thousands.
+/// Three digits, and a letter for the power of a thousand.
 fn number(value: f64) -> String {
     let (value, letter) = match value.abs() {
         size if size >= 1e9 => (value / 1e9, "G"),
