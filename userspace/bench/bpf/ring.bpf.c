@@ -2,15 +2,16 @@
 /*
  * The kernel's half of the peer: BPF ring buffers, filled and drained in one run of a program.
  *
- * Entries are what iostream_bench.ko makes: words, the first of which counts entries from 0, and each
- * further one is one more than the one before it. A program ends when the ring is full, and goes on where it was when it is run again.
+ * The entries are those of iostream_bench.ko: words, of which the first counts entries from 0, and
+ * each further one is one more than the word before it. A program ends when the ring is full; the
+ * next run goes on where it stopped.
  */
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
 char LICENSE[] SEC("license") = "GPL";
 
-/* Their sizes are set before they are loaded. */
+/* The sizes are set before the programs are loaded. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 4096);
@@ -21,7 +22,7 @@ struct {
 	__uint(max_entries, 4096);
 } user_ring SEC(".maps");
 
-/* The process whose system calls are counted, and how many there were. */
+/* The process whose system calls are counted, and their number. */
 struct count {
 	__u64 tgid;
 	__u64 calls;
@@ -34,27 +35,27 @@ struct {
 	__type(value, struct count);
 } counts SEC(".maps");
 
-/* Set before it is loaded, so that it is a constant for the verifier: bpf_ringbuf_reserve wants one. */
+/* Set before the load: a constant for the verifier, which bpf_ringbuf_reserve needs. */
 const volatile __u32 entry_bytes = 8;
 
 /* The most iterations of one bpf_loop. */
 #define MAX_LOOPS (1 << 23)
 
-/* The context of a program: what to do, and what was done. As `Work` in bpf.rs. */
+/* The context of a program: what to do, and what was done. `Work` in bpf.rs is the same. */
 struct work {
-	__u64 target;		/* entries to have been made at the end */
-	__u64 batch;		/* entries a wake-up */
-	__u64 flags_within;	/* of an entry that does not end a batch */
-	__u64 flags_last;	/* of one that does */
+	__u64 target;		/* the number of entries at the end */
+	__u64 batch;		/* entries of a wake-up */
+	__u64 flags_within;	/* flags of an entry within a batch */
+	__u64 flags_last;	/* flags of the entry that ends a batch */
 	__u64 number;		/* entries made or drained so far */
-	__u64 left;		/* entries that the batch still lacks; batch at first */
-	__u64 sum;		/* of the entries' numbers */
-	__u64 stuck;		/* times that the ring was full */
+	__u64 left;		/* entries that the batch still lacks; begins as batch */
+	__u64 sum;		/* the sum of the entries' numbers */
+	__u64 stuck;		/* how often the ring was full */
 };
 
 static __u64 flags_of(struct work *work)
 {
-	/* What comes last must not be left lying. */
+	/* The last entry must wake the reader even if it does not end a batch. */
 	if (work->left == 1 || work->number + 1 == work->target)
 		return work->flags_last;
 	return work->flags_within;
@@ -70,7 +71,7 @@ static void made(struct work *work)
 static int make(__u32 i, struct work *work)
 {
 	__u64 *entry, value = work->number;
-	/* Once: as a field it would be loaded for each word. */
+	/* Read once: a field would be loaded for each word. */
 	__u32 at, words = entry_bytes / 8;
 
 	if (value >= work->target)
@@ -107,7 +108,7 @@ int stamp(struct work *context)
 	begun = bpf_ktime_get_ns();
 	*entry = begun;
 	bpf_ringbuf_submit(entry, 0);
-	/* Its wake-up is an interrupt that comes right away. */
+	/* The wake-up is an interrupt that comes right away. */
 	context->sum = bpf_ktime_get_ns() - begun;
 	return 0;
 }

@@ -1,30 +1,30 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Ours and the peers', in turn.
+//! Measures ours and the peers in turn.
 
 use std::io::Write;
 
 use crate::{line_ns, Comparison, Point, Ratio, Record, Result, Side};
 
-/// Measures once: a rate, a time, a count.
+/// One measurement: a rate, a time, a count.
 pub type Measure<'a> = Box<dyn FnMut() -> Result<f64> + 'a>;
 
-/// Somebody who is measured.
+/// One of the programs that are compared.
 pub struct Contender<'a> {
-    /// Which of the benchmark's comparisons it is for; empty for ours.
+    /// The comparison of the benchmark that it is for; empty for ours.
     variant: &'static str,
     name: &'static str,
-    /// How it can be driven. If there are several the fastest of the warm-up is taken.
+    /// The settings to try. The warm-up chooses the fastest.
     settings: Vec<(String, Measure<'a>)>,
 }
 
 impl<'a> Contender<'a> {
-    /// Ours, with the settings that are recommended.
+    /// Ours, with the recommended settings.
     pub fn ours(settings: impl Into<String>, measure: impl FnMut() -> Result<f64> + 'a) -> Self {
         Self::peer("", "iostream").at(settings, measure)
     }
 
-    /// A peer; [`Self::at`] tells how to drive it.
+    /// A peer; [`Self::at`] adds its settings.
     pub fn peer(variant: &'static str, name: &'static str) -> Self {
         Self {
             variant,
@@ -33,7 +33,7 @@ impl<'a> Contender<'a> {
         }
     }
 
-    /// One way to drive it.
+    /// Adds one setting to try.
     pub fn at(
         mut self,
         settings: impl Into<String>,
@@ -43,7 +43,7 @@ impl<'a> Contender<'a> {
         self
     }
 
-    /// Runs each setting once, and keeps the best.
+    /// Runs each setting once and keeps the best.
     fn warm_up(&mut self, higher_is_better: bool) -> Result<()> {
         let mut best: Option<(f64, usize)> = None;
         for (i, (_, measure)) in self.settings.iter_mut().enumerate() {
@@ -79,7 +79,7 @@ impl<'a> Contender<'a> {
     }
 }
 
-/// Runs benchmarks, shows how far they are, prints what comes out.
+/// Runs benchmarks, reports progress, and prints the results.
 pub struct Harness {
     /// The ids of the benchmarks that run, separated by `|`; without it all run.
     only: Option<String>,
@@ -104,7 +104,7 @@ impl Harness {
             .is_none_or(|only| only.split('|').any(|wanted| wanted == id))
     }
 
-    /// How many pairs are measured.
+    /// The number of pairs that are measured.
     pub fn pairs(&self) -> usize {
         self.pairs
     }
@@ -117,11 +117,11 @@ impl Harness {
         }
     }
 
-    /// Measures ours and each peer in turn, and prints one comparison a peer.
+    /// Measures ours and each peer in turn, and prints one comparison for each peer.
     ///
     /// # Errors
     ///
-    /// What a measurement returns.
+    /// The error of the measurement that failed.
     pub fn compare(
         &self,
         id: &str,
@@ -154,11 +154,11 @@ impl Harness {
         Ok(())
     }
 
-    /// Measures a point of a curve a few times, and prints it.
+    /// Measures one point of a curve a few times and prints it.
     ///
     /// # Errors
     ///
-    /// What the measurement returns.
+    /// The error of the measurement.
     pub fn point(
         &self,
         figure: &str,
@@ -185,7 +185,7 @@ impl Harness {
     }
 }
 
-/// A comparison of values that were measured in pairs.
+/// Compares values that were measured in pairs.
 pub fn comparison(
     id: &str,
     variant: &str,
@@ -198,7 +198,7 @@ pub fn comparison(
         .values
         .iter()
         .zip(&peer.values)
-        // Nothing against nothing is as much.
+        // Two zeros are equal: their ratio is 1.
         .map(|(a, b)| if a == b { 1.0 } else { a / b })
         .collect();
     let (min, max) = bounds(&ratios);
@@ -219,12 +219,12 @@ pub fn comparison(
     })
 }
 
-/// The value in the middle.
+/// The median.
 pub fn median(values: &[f64]) -> f64 {
     quantile(values, 0.5)
 }
 
-/// The value below which this share of all lies.
+/// The value below which this share of all values lies, interpolated; NaN of no values.
 pub fn quantile(values: &[f64], share: f64) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);

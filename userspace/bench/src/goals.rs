@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What is to be reached. The ratio is our value divided by the peer's.
+//! The goals. A ratio is our value divided by the peer's.
 
-/// Which way is better.
+/// The better direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Better {
-    /// More is.
+    /// More is better.
     Higher,
-    /// Less is.
+    /// Less is better.
     Lower,
 }
 
 /// The goal of one comparison.
 #[derive(Clone, Copy, Debug)]
 pub struct Goal {
-    /// As `Comparison::id`.
+    /// The `Comparison::id` it applies to.
     pub id: &'static str,
-    /// As `Comparison::variant`.
+    /// The `Comparison::variant` it applies to.
     pub variant: &'static str,
-    /// Which way the bound goes.
+    /// The side of the bound on which the goal is met.
     pub better: Better,
     /// The bound.
     pub bound: f64,
-    /// Whether it is of our own value and not of the ratio.
+    /// Whether the bound applies to our own value instead of the ratio.
     pub absolute: bool,
 }
 
@@ -88,7 +88,7 @@ pub fn goal_of(id: &str, variant: &str) -> Option<&'static Goal> {
 }
 
 impl Goal {
-    /// By how much it is exceeded: above 1 it is met.
+    /// How far the value exceeds the goal: above 1 the goal is met.
     pub fn margin(&self, ours: f64, ratio: f64) -> f64 {
         let value = if self.absolute { ours } else { ratio };
         match self.better {
@@ -98,7 +98,7 @@ impl Goal {
         }
     }
 
-    /// Whether `ours`, with this ratio to the peer's, reaches it.
+    /// Whether our value `ours`, with this ratio to the peer's, meets the goal.
     pub fn is_met(&self, ours: f64, ratio: f64) -> bool {
         let value = if self.absolute { ours } else { ratio };
         match self.better {

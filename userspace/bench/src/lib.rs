@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What the benchmarks in the VM, those on the host, and the report share.
+//! The parts that the benchmarks in the VM, the benchmarks on the host, and the report share.
 
 mod compare;
 mod goals;

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use rustix::thread::{sched_setaffinity, CpuSet};
 
-/// Whatever went wrong, said to who started the benchmark.
+/// A result whose error is shown to the user.
 pub type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
-/// Has the calling thread run on this processor alone.
+/// Pins the calling thread to one processor.
 ///
 /// # Errors
 ///
@@ -20,23 +20,23 @@ pub fn pin_to(processor: usize) -> Result<()> {
     Ok(sched_setaffinity(None, &set)?)
 }
 
-/// So many in that time, a second.
+/// The rate of `count` in `time`, in units a second.
 pub fn rate_of(count: u64, time: Duration) -> f64 {
     count as f64 / time.as_secs_f64()
 }
 
-/// Measures for about as long each time: how much is to be done follows from the last time.
+/// Measurements of about the same length: the last one decides how much the next one does.
 pub struct Sized {
     count: u64,
     target: Duration,
 }
 
-/// How long one measurement of a pair is to take, and of a point of a curve.
+/// The intended length of one measurement of a pair, and of a point of a curve.
 const PAIR: Duration = Duration::from_millis(400);
 const POINT: Duration = Duration::from_millis(100);
 
 impl Sized {
-    /// The first time, which is the warm-up's, does `count`.
+    /// The first measurement, the warm-up, does `count`.
     pub fn new(count: u64) -> Self {
         Self {
             count,
@@ -44,7 +44,7 @@ impl Sized {
         }
     }
 
-    /// As [`Self::new`], for a point of a curve.
+    /// The shorter measurements of a point of a curve.
     pub fn quick(count: u64) -> Self {
         Self {
             count,
@@ -52,11 +52,11 @@ impl Sized {
         }
     }
 
-    /// The rate of `run`, which does as much as it is told and returns how long that took.
+    /// The rate of `run`, which does the number that it is given and returns the time that it took.
     ///
     /// # Errors
     ///
-    /// What `run` returns.
+    /// The error of `run`.
     pub fn rate(&mut self, run: impl FnOnce(u64) -> Result<Duration>) -> Result<f64> {
         let rate = rate_of(self.count, run(self.count)?);
         let next = rate * self.target.as_secs_f64();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What a measuring program prints, one JSON object a line, and the report reads.
+//! The output of a measuring program, one JSON object a line, which the report reads.
 
 use std::collections::BTreeMap;
 
@@ -20,20 +20,20 @@ pub enum Record {
     Point(Point),
     /// A distribution.
     Samples(Samples),
-    /// Where it ran.
+    /// Facts about the place of the run.
     Environment(Environment),
 }
 
-/// One of the two that are compared.
+/// One side of a comparison.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Side {
-    /// What it is.
+    /// The name of the program or crate.
     pub name: String,
-    /// How it was driven.
+    /// The settings it ran with.
     pub settings: String,
     /// The median of its values.
     pub median: f64,
-    /// One value a pair, in the order in which they were measured.
+    /// One value for each pair, in the order of measuring.
     pub values: Vec<f64>,
 }
 
@@ -51,9 +51,9 @@ pub struct Ratio {
 /// Ours against one peer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Comparison {
-    /// As in the list of goals: `G-1`.
+    /// The id of the benchmark, as in the list of goals: `G-1`.
     pub id: String,
-    /// Which of a benchmark's comparisons it is; one of them has the goal that is hardest to reach.
+    /// The name of this comparison among those of the benchmark.
     pub variant: String,
     /// What is measured.
     pub name: String,
@@ -61,13 +61,13 @@ pub struct Comparison {
     pub ours: Side,
     /// The peer.
     pub peer: Side,
-    /// Of all values.
+    /// The unit of all values.
     pub unit: String,
     /// Ours divided by the peer's.
     pub ratio: Ratio,
-    /// How many pairs were measured, after a warm-up of each.
+    /// The number of pairs that were measured, after a warm-up of each side.
     pub pairs: usize,
-    /// Nanoseconds that a cache line took from one processor to the other, before each pair.
+    /// Nanoseconds that a cache line took from one processor to the other before each pair.
     pub line_ns: Vec<f64>,
 }
 
@@ -78,9 +78,9 @@ pub struct Point {
     pub figure: String,
     /// The curve in it.
     pub curve: String,
-    /// What is varied.
+    /// The value that varies.
     pub x: f64,
-    /// The median of what was measured.
+    /// The median of the measurements.
     pub y: f64,
     /// The smallest.
     pub low: f64,
@@ -95,16 +95,16 @@ pub struct Samples {
     pub figure: String,
     /// The curve in it.
     pub curve: String,
-    /// What was measured, in the order of measuring.
+    /// The values, in the order of measuring.
     pub values: Vec<f64>,
 }
 
-/// Where it ran.
+/// Facts about the place of the run.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Environment {
     /// `guest` or `host`.
     pub place: String,
-    /// Names and what they are: kernel, processor, versions of crates.
+    /// Facts by name: kernel, processor, versions.
     pub facts: BTreeMap<String, String>,
 }
 

@@ -1,29 +1,31 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! How long a cache line takes from one processor to the other, which tells the machine's state.
+//! The time that a cache line takes from one processor to the other: a measure of the machine's
+//! state.
 
 use std::sync::atomic::{AtomicU64, Ordering::*};
 use std::time::Instant;
 
 use crate::{pin_to, Result};
 
-/// Turns whose time is taken together, and how often.
+/// The turns of one round, and the number of rounds.
 const TURNS: u64 = 500;
 const ROUNDS: u64 = 20;
 
-/// On lines of its own.
+/// A word with cache lines of its own.
 #[repr(align(128))]
 struct Ball(AtomicU64);
 
-/// Nanoseconds: the least of some rounds, in which processors 0 and 1 hand a word to and fro.
+/// The nanoseconds of one transfer, in the fastest of some rounds in which processors 0 and 1 pass
+/// a word to and fro.
 ///
 /// # Errors
 ///
-/// There is one processor.
+/// The machine has only one processor.
 pub fn line_ns() -> Result<f64> {
     let ball = Ball(AtomicU64::new(0));
     std::thread::scope(|scope| {
-        // Before one of them waits for another that gave up.
+        // A thread that cannot be pinned must fail before the other one waits for it.
         let both = scope.spawn(|| pin_to(1).and_then(|()| pin_to(0)));
         both.join().map_err(|_| "a thread panicked")??;
         let back = scope.spawn(|| {
@@ -34,7 +36,7 @@ pub fn line_ns() -> Result<f64> {
             }
             pinned
         });
-        // A thread of its own, too: the caller stays where it was.
+        // Another thread, so that the caller's own processor does not change.
         let forth = scope.spawn(|| {
             pin_to(0)?;
             let mut least = f64::INFINITY;

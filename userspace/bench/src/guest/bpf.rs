@@ -29,7 +29,7 @@ pub struct Work {
 }
 
 impl Work {
-    /// So many entries, a wake-up after each `batch`.
+    /// Work on `target` entries, with a wake-up after each `batch`.
     pub fn new(target: u64, batch: u64, wake: u64) -> Self {
         Self {
             target,
@@ -47,11 +47,12 @@ pub struct Bpf {
     object: Object,
 }
 
-/// A program that is run by hand. It may be sent to another thread.
+/// A program that is called explicitly. It may be sent to another thread.
 pub struct Program(OwnedFd);
 
 impl Bpf {
-    /// Loads the programs, with ring buffers of this size, a power of two, and entries of that size.
+    /// Loads the programs, with ring buffers of a size that is a power of two, and entries of one
+    /// size.
     pub fn load(ring_bytes: u64, entry_bytes: u64) -> Result<Self> {
         let entry_bytes = u32::try_from(entry_bytes)?;
         let mut open = ObjectBuilder::default().open_file(OBJECT)?;
@@ -70,7 +71,7 @@ impl Bpf {
         })
     }
 
-    /// A map, by a handle of its own.
+    /// A map, with a handle of its own.
     pub fn map(&self, name: &str) -> Result<MapHandle> {
         let map = self.object.maps().find(|map| map.name() == name);
         let map = map.ok_or_else(|| format!("there is no map called {name}"))?;
@@ -84,7 +85,7 @@ impl Bpf {
         Ok(Program(program.as_fd().try_clone_to_owned()?))
     }
 
-    /// Counts this process's system calls from now on, as long as the result lives.
+    /// Counts the system calls of this process while the result lives.
     pub fn count_calls(&mut self) -> Result<(Link, MapHandle)> {
         let counts = self.map("counts")?;
         let start = [u64::from(std::process::id()), 0];
@@ -95,7 +96,7 @@ impl Bpf {
     }
 }
 
-/// System calls counted so far, that of asking included.
+/// The system calls counted so far, including the one that asks.
 pub fn calls(counts: &MapHandle) -> Result<u64> {
     let value = counts.lookup(&0u32.to_ne_bytes(), MapFlags::ANY)?;
     let value = value.ok_or("an array without its only element")?;
@@ -109,15 +110,15 @@ fn bytes_of(words: &[u64; 2]) -> &[u8] {
 }
 
 impl Program {
-    /// Runs it once, in the kernel, in this thread.
+    /// Runs the program once, in the kernel, in this thread.
     pub fn run(&self, work: &mut Work) -> Result<()> {
-        // SAFETY: All bit patterns of the struct are valid, zero means "not used".
+        // SAFETY: All bit patterns of the struct are valid; zero means "not used".
         let mut options: libbpf_sys::bpf_test_run_opts = unsafe { std::mem::zeroed() };
         options.sz = size_of_val(&options) as _;
         options.ctx_in = std::ptr::from_mut(work).cast();
         options.ctx_size_in = size_of::<Work>() as _;
-        // SAFETY: The context is what programs of type "syscall" read and write: it is as large as
-        // the options say, and outlives the call.
+        // SAFETY: A program of type "syscall" reads and writes the context, which has the size in
+        // the options and outlives the call.
         let status =
             unsafe { libbpf_sys::bpf_prog_test_run_opts(self.0.as_raw_fd(), &mut options) };
         if status < 0 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What can be counted: system calls, and pages.
+//! Counts: system calls and pages.
 
 use std::cell::Cell;
 use std::collections::HashSet;
@@ -20,8 +20,8 @@ const CONSUMER_CPU: usize = 1;
 /// Longer than anything takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// System calls of this process, all threads, for `count` entries that are published singly; the
-/// call that has the driver produce is one of them.
+/// System calls of this process, in all threads, for `count` entries that are published one by one,
+/// including the call that starts the driver.
 pub fn calls_of_ours(flow: Flow, count: u64) -> Result<f64> {
     let mut counter = Bpf::load(4096, 8)?;
     let session = node::open(flow.ring_bytes, 0)?;
@@ -51,7 +51,7 @@ pub fn calls_of_ours(flow: Flow, count: u64) -> Result<f64> {
     Ok(calls as f64)
 }
 
-/// The same of libbpf's `ring_buffer__poll` and the runs of the program.
+/// The same count for libbpf's `ring_buffer__poll` and the runs of the program.
 pub fn calls_of_peer(flow: Flow, count: u64) -> Result<f64> {
     let mut bpf = Bpf::load(flow.ring_bytes, 8)?;
     let (ring, program) = (bpf.map("ring")?, bpf.program("produce")?);
@@ -85,7 +85,7 @@ pub fn calls_of_peer(flow: Flow, count: u64) -> Result<f64> {
     Ok(calls as f64)
 }
 
-/// System calls of draining a queue that was filled before.
+/// System calls that drain a queue that was filled before.
 pub fn calls_of_draining(flow: Flow) -> Result<f64> {
     let count = flow.ring_bytes / 16;
     let mut counter = Bpf::load(4096, 8)?;
@@ -98,14 +98,14 @@ pub fn calls_of_draining(flow: Flow) -> Result<f64> {
     for _ in 0..count {
         sum = sum.wrapping_add(number_of(&consumer.dequeue()?));
     }
-    // Asking is one call itself.
+    // The question itself is one call.
     let calls = bpf::calls(&counts)? - before - 1;
     drop(link);
     check(sum, count)?;
     Ok(calls as f64)
 }
 
-/// The same of libbpf's `ring_buffer__consume`.
+/// The same count for libbpf's `ring_buffer__consume`.
 pub fn peers_calls_of_draining(flow: Flow) -> Result<f64> {
     let count = flow.ring_bytes / 16 - 1;
     let mut bpf = Bpf::load(flow.ring_bytes, 8)?;
@@ -137,7 +137,7 @@ pub fn pages_of_ours(capacity_bytes: u64) -> Result<f64> {
     Ok(beyond(pages, capacity_bytes))
 }
 
-/// The same of a BPF ring buffer.
+/// The same count for a BPF ring buffer.
 pub fn pages_of_peer(capacity_bytes: u64) -> Result<f64> {
     let bpf = Bpf::load(capacity_bytes.next_power_of_two(), 8)?;
     let before = shared_pages()?;
@@ -158,7 +158,7 @@ const PAGE_BYTES: u64 = 4096;
 
 /// The page frames behind all mappings of devices and BPF maps, each once.
 fn shared_pages() -> Result<HashSet<u64>> {
-    /// Bits of an entry of pagemap: the frame, and whether it is there.
+    /// The bits of a pagemap entry: the frame, and whether it is present.
     const FRAME: u64 = (1 << 55) - 1;
     const PRESENT: u64 = 1 << 63;
     let pagemap = File::open("/proc/self/pagemap")?;

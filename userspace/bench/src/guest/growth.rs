@@ -8,9 +8,9 @@ use crate::bpf;
 use crate::messages;
 use crate::output::{self, Flow, Reader};
 
-/// Bytes of an entry that are tried; each twice the one before or more.
+/// The sizes of an entry in bytes; each is at least twice the one before.
 const SIZES: [u64; 8] = [8, 64, 256, 1024, 4096, 16384, 32768, 65536];
-/// Entries a publication.
+/// Entries of a publication.
 const BATCHES: [u64; 7] = [1, 3, 10, 30, 100, 300, 1000];
 /// Bytes of a ring.
 const RINGS: [u64; 8] = [
@@ -23,10 +23,10 @@ const RINGS: [u64; 8] = [
     16 << 20,
     64 << 20,
 ];
-/// Queues that are open at once.
+/// Numbers of queues that are open at once.
 const QUEUES: [usize; 4] = [1, 4, 16, 64];
 
-/// Everything that is varied.
+/// Measures every curve.
 pub fn run(harness: &Harness) -> Result<()> {
     if !harness.wants("growth") {
         return Ok(());

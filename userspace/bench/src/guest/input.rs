@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! User to kernel: how many entries a second.
+//! User to kernel: the rate of entries.
 
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
@@ -80,7 +80,7 @@ pub fn peer(flow: Flow, flags: u64, count: u64) -> Result<Duration> {
         let begun = Instant::now();
         let mut number = 0u64;
         while number < count {
-            // Full is the one error that goes by.
+            // A full ring is the only error that passes.
             let Ok(mut sample) = ring.reserve(8) else {
                 std::hint::spin_loop();
                 if begun.elapsed() > PATIENCE {

@@ -2,8 +2,8 @@
 
 //! One entry to a consumer that sleeps in epoll: the time from publishing to running in user space.
 //!
-//! All three are published by the kernel on processor 0, which notes the time right before, to a
-//! process that waits on processor 1. Both clocks are CLOCK_MONOTONIC.
+//! In all three cases the kernel notes the time and publishes on processor 0, to a process that
+//! waits on processor 1. Both clocks are CLOCK_MONOTONIC.
 
 use std::cell::Cell;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -22,21 +22,22 @@ use crate::node;
 
 const PUBLISHER_CPU: usize = 0;
 const SLEEPER_CPU: usize = 1;
-/// How long the sleeper is left alone before each entry, so that it does sleep.
+/// The pause before each entry, in which the sleeper falls asleep.
 const PAUSE: Duration = Duration::from_micros(300);
 
-/// Nanoseconds since boot.
+/// Nanoseconds of CLOCK_MONOTONIC.
 fn now() -> u64 {
     let now = clock_gettime(ClockId::Monotonic);
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
-/// Nanoseconds of each entry.
+/// The nanoseconds of each entry.
 #[derive(Clone, Debug, Default)]
 pub struct Times {
-    /// From before it is published until the sleeper runs.
+    /// From right before the publication until the sleeper runs.
     pub latency: Vec<f64>,
-    /// Until the kernel's call that publishes and wakes returns: what of it lies with the publisher.
+    /// Until the kernel's call that publishes and wakes returns: the publisher's part of the
+    /// latency.
     pub publishing: Vec<f64>,
 }
 
@@ -47,13 +48,12 @@ impl Times {
     }
 }
 
-/// Wake-ups before those that count, each time: the first find their code and pages cold, which is another
-/// matter.
+/// Wake-ups before the measured ones, each time: the first ones find their code and pages cold.
 const COLD: usize = 10;
 
-/// Has `publish` called `count` times on the one processor, which returns how long that took, and after
-/// each `wake`, which sleeps until it is woken on the other and returns when the entry was published and
-/// when it ran.
+/// Calls `publish` and `wake` `count` times each. `publish` runs on one processor and returns the
+/// time that it took. `wake` sleeps on the other until it is woken, and returns when the entry was
+/// published and when it ran.
 fn measure(
     count: usize,
     mut publish: impl FnMut() -> Result<u64> + Send,
@@ -95,7 +95,7 @@ fn measure(
     })
 }
 
-/// An epoll that waits for one descriptor, level-triggered.
+/// An epoll instance with one descriptor, level-triggered.
 fn epoll_of(fd: BorrowedFd<'_>) -> Result<OwnedFd> {
     let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
     let data = epoll::EventData::new_u64(0);
@@ -103,7 +103,7 @@ fn epoll_of(fd: BorrowedFd<'_>) -> Result<OwnedFd> {
     Ok(epoll)
 }
 
-/// Sleeps until there is something.
+/// Sleeps until the descriptor is ready.
 fn sleep_in(epoll: impl AsFd) -> Result<()> {
     let mut events = Vec::with_capacity(1);
     loop {
@@ -115,13 +115,13 @@ fn sleep_in(epoll: impl AsFd) -> Result<()> {
     }
 }
 
-/// Has the driver do it, and asks how long that took.
+/// Tells the driver to publish, and returns the time that it took.
 fn tell(command: &str) -> Result<u64> {
     node::tell(command)?;
     Ok(node::done()?.0.sum)
 }
 
-/// Measures so many wake-ups. What it needs is open already, and stays open.
+/// Measures a number of wake-ups. Everything it needs stays open between the calls.
 pub type Run = Box<dyn FnMut(usize) -> Result<Times>>;
 
 /// Ours: the entry holds the time at which the driver enqueued it.
@@ -144,7 +144,7 @@ pub fn ours() -> Result<Run> {
     }))
 }
 
-/// A bare eventfd, signalled by the kernel, which keeps the time.
+/// A bare eventfd that the kernel signals; the kernel keeps the time.
 pub fn bare_eventfd() -> Result<Run> {
     let fd = eventfd(0, EventfdFlags::CLOEXEC)?;
     let epoll = epoll_of(fd.as_fd())?;
@@ -167,7 +167,7 @@ pub fn bare_eventfd() -> Result<Run> {
 
 /// A BPF ring buffer, with its default flags: the entry holds the time at which it was submitted.
 pub fn bpf() -> Result<Run> {
-    // The reader borrows it, and both are for the rest of the program's life.
+    // The reader borrows it, and both live as long as the program.
     let bpf: &'static Bpf = Box::leak(Box::new(Bpf::load(4096, 8)?));
     let (ring, program) = (bpf.map("ring")?, bpf.program("stamp")?);
     let published = Rc::new(Cell::new(0));
@@ -181,7 +181,7 @@ pub fn bpf() -> Result<Run> {
     })?;
     let reader = builder.build()?;
     Ok(Box::new(move |count| {
-        // libbpf's own epoll, waited on here to take the time before the entry is looked at.
+        // Waits on libbpf's own epoll, so that the time is taken before the entry is read.
         // SAFETY: The reader has the descriptor open, and outlives the borrow.
         let epoll = unsafe { BorrowedFd::borrow_raw(reader.epoll_fd()) };
         measure(

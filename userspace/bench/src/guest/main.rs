@@ -187,10 +187,11 @@ fn buffers(harness: &Harness) -> Result<()> {
     harness.compare("G-7", name, "buffers/s", ours, peers)
 }
 
-/// G-8: how soon a sleeper runs.
+/// G-8: the time until a sleeper runs.
 fn sleepers(harness: &Harness) -> Result<()> {
-    /// Wake-ups in each measurement, and in how many turns: how soon a processor of the VM wakes
-    /// changes from one second to the next. Of a thousand the 99th percentile says little: ten are slower.
+    /// Wake-ups of each measurement, and the turns that they are split into: the wake-up time of a
+    /// processor of the VM changes from one second to the next. A thousand would be too few: only
+    /// ten lie above the 99th percentile.
     const WAKEUPS: usize = 5000;
     const TURNS: usize = 50;
     if !harness.wants("G-8") {
@@ -212,7 +213,7 @@ fn sleepers(harness: &Harness) -> Result<()> {
         lines.push(line_ns()?);
         let mut pooled: [Times; 3] = Default::default();
         for turn in 0..TURNS {
-            // Each of them first as often as the others.
+            // Each contender goes first equally often.
             for i in 0..contenders.len() {
                 let i = (i + turn) % contenders.len();
                 pooled[i].extend((contenders[i].1)(WAKEUPS / TURNS)?);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Messages by system calls: pipes, Unix datagrams, read(2) of a device.
+//! Messages through system calls: pipes, Unix datagrams, read(2) of a device.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
@@ -15,7 +15,7 @@ use crate::node;
 const SENDER_CPU: usize = 0;
 const RECEIVER_CPU: usize = 1;
 
-/// Adds up the numbers of messages that lie one behind the other.
+/// Adds up the numbers of messages that lie one after the other.
 #[derive(Default)]
 struct Arrived {
     messages: u64,
@@ -40,7 +40,7 @@ impl Arrived {
     }
 }
 
-/// Runs `send` for each message on the one processor and `receive` on the other.
+/// Runs `send` for each message on one processor and `receive` on the other.
 fn run(
     count: u64,
     message_bytes: usize,
@@ -71,7 +71,7 @@ fn run(
     Ok(time)
 }
 
-/// A pipe of 1 MiB: one write(2) a message, and as many a read(2) as there are.
+/// A pipe of 1 MiB: one write(2) for each message; a read(2) takes all that are there.
 pub fn pipes(message_bytes: usize, count: u64) -> Result<Duration> {
     let (reader, writer) = pipe()?;
     fcntl_setpipe_size(&writer, 1 << 20)?;
@@ -93,7 +93,7 @@ pub fn pipes(message_bytes: usize, count: u64) -> Result<Duration> {
     )
 }
 
-/// A pair of Unix datagram sockets: one send(2) and one recv(2) a message.
+/// A pair of Unix datagram sockets: one send(2) and one recv(2) for each message.
 pub fn datagrams(message_bytes: usize, count: u64) -> Result<Duration> {
     let (sender, receiver) = UnixDatagram::pair()?;
     rustix::net::sockopt::set_socket_send_buffer_size(&sender, 1 << 20)?;
@@ -116,7 +116,7 @@ pub fn datagrams(message_bytes: usize, count: u64) -> Result<Duration> {
     )
 }
 
-/// read(2) of /dev/zero: what a device costs that has nothing to do but copy.
+/// read(2) of /dev/zero: the cost of a device that does nothing except copy.
 pub fn device(message_bytes: usize, count: u64) -> Result<Duration> {
     pin_to(RECEIVER_CPU)?;
     let mut zero = File::open("/dev/zero")?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Ours: the node of iostream_bench.ko, and the file through which it is told what to do.
+//! Ours: the node of iostream_bench.ko, and the file that takes its commands.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -13,7 +13,7 @@ use iostream_bench::Result;
 
 const CONTROL: &str = "/sys/kernel/debug/iostream_bench/control";
 
-/// What the last command of a direction did.
+/// The outcome of the last command of a direction.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Done {
     pub entries: u64,
@@ -21,8 +21,8 @@ pub struct Done {
     pub time_ns: u64,
 }
 
-/// The file, which stays open: to open and close it each time leaves work behind that runs later, on
-/// whichever processor, in the middle of what is measured.
+/// The control file, which stays open: each open and close would leave work that runs later, on any
+/// processor, in the middle of a measurement.
 fn control() -> Result<&'static File> {
     static OPEN: OnceLock<File> = OnceLock::new();
     if let Some(file) = OPEN.get() {
@@ -32,15 +32,15 @@ fn control() -> Result<&'static File> {
     Ok(OPEN.get_or_init(|| file))
 }
 
-/// Does a command, in the kernel, in this thread.
+/// Runs a command in the kernel, in this thread.
 pub fn tell(command: &str) -> Result<()> {
-    // Where in the file is all the same.
+    // The position in the file does not matter.
     control()?
         .write_all(command.as_bytes())
         .map_err(|error| format!("{command}: {error}").into())
 }
 
-/// What was done: of the output queue, of the input queue.
+/// The outcomes for the output queue and for the input queue.
 pub fn done() -> Result<(Done, Done)> {
     let mut text = [0; 256];
     let len = control()?.read_at(&mut text, 0)?;
@@ -60,7 +60,7 @@ pub fn done() -> Result<(Done, Done)> {
     Ok((read()?, read()?))
 }
 
-/// Publishes the node with queues of these sizes and opens it; 0: none.
+/// Publishes the node with queues of these sizes, 0 for none, and opens it.
 pub fn open(output_bytes: u64, input_bytes: u64) -> Result<Session> {
     tell(&format!("publish bench {output_bytes} {input_bytes}"))?;
     Ok(Session::open(device_of(&find("bench")?)?)?)
@@ -68,13 +68,13 @@ pub fn open(output_bytes: u64, input_bytes: u64) -> Result<Session> {
 
 const STREAM: &str = "bench-stream";
 
-/// Publishes the stream with so many buffers of that size; returns the path of its node.
+/// Publishes the stream with this number of buffers of this size; returns the path of its node.
 pub fn publish_stream(buffers: usize, bytes: usize) -> Result<PathBuf> {
     tell(&format!("publish-stream {STREAM} {buffers} {bytes}"))?;
     device_of(&find(STREAM)?)
 }
 
-/// Has the stream, which is open, run.
+/// Starts the open stream.
 pub fn start_stream() -> Result<()> {
     Ok(std::fs::write(find(STREAM)?.join("state"), "running")?)
 }
@@ -95,7 +95,7 @@ fn device_of(folder: &Path) -> Result<PathBuf> {
     Ok(Path::new("/dev").join(file))
 }
 
-/// The sum of the numbers of so many entries.
+/// The sum of the numbers of the first `count` entries.
 pub fn sum_of(count: u64) -> u64 {
     (u128::from(count) * u128::from(count.saturating_sub(1)) / 2) as u64
 }

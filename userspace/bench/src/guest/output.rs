@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Kernel to user: how many entries a second.
+//! Kernel to user: the rate of entries.
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,12 +14,12 @@ use rustix::thread::sched_yield;
 use crate::bpf::{Bpf, Program, Work};
 use crate::node;
 
-/// What is moved, and how. The same for both sides.
+/// The entries and how they move; the same for both sides of a comparison.
 #[derive(Clone, Copy)]
 pub struct Flow {
     pub entry_bytes: u64,
     pub ring_bytes: u64,
-    /// Entries a publication or wake-up.
+    /// Entries of a publication or wake-up.
     pub batch: u64,
     /// The producer's processor; the consumer's is 1.
     pub producer_cpu: usize,
@@ -35,8 +35,8 @@ impl Flow {
     };
     const CONSUMER_CPU: usize = 1;
 
-    /// Entries a publication: no more than a quarter of the ring holds, or a side that waits for the
-    /// end of a batch would wait for ever.
+    /// Entries of a publication: at most those of a quarter of the ring, or a side that waits for
+    /// the end of a batch would never wake.
     fn whole_batch(self) -> u64 {
         let quarter = self.ring_bytes / 4 / (self.entry_bytes + 8);
         self.batch.min(quarter).max(1)
@@ -51,14 +51,14 @@ impl Flow {
 #[derive(Clone, Copy, Default)]
 struct Arrived {
     entries: u64,
-    /// Of the first words.
+    /// The sum of the first words.
     sum: u64,
-    /// Of all further words.
+    /// The sum of all further words.
     rest: u64,
 }
 
 impl Arrived {
-    /// Looks at the eight bytes of an entry that has no more.
+    /// Reads an entry of eight bytes.
     #[inline(always)]
     fn add_word(&mut self, entry: &[u8]) {
         if let Ok(word) = entry.try_into() {
@@ -67,7 +67,7 @@ impl Arrived {
         }
     }
 
-    /// Looks at every byte of an entry.
+    /// Reads every byte of an entry.
     #[inline(always)]
     fn add(&mut self, entry: &[u8]) {
         if let Some((first, rest)) = entry.split_first_chunk() {
@@ -79,22 +79,22 @@ impl Arrived {
         self.entries += 1;
     }
 
-    /// One load a word, for each of the contenders: an emulated processor is slow with vectors.
+    /// One load for each word, for every contender: an emulated processor is slow with vectors.
     #[inline(always)]
     fn add_rest(&mut self, rest: &[u8]) {
-        // SAFETY: Integers of any bytes.
+        // SAFETY: All bit patterns are valid integers.
         let (before, words, after) = unsafe { rest.align_to::<u64>() };
         assert!(before.is_empty() && after.is_empty(), "words are aligned");
         self.rest = words.iter().fold(self.rest, |sum, word| {
-            // SAFETY: A reference is valid.
+            // SAFETY: The reference is valid for reads.
             sum.wrapping_add(unsafe { std::ptr::from_ref(word).read_volatile() })
         });
     }
 
-    /// Whether it is what was sent.
+    /// Whether exactly the entries arrived that were sent.
     fn check(&self, count: u64, entry_bytes: u64) -> Result<()> {
         let sum = node::sum_of(count);
-        // Word `i` of an entry is its number and `i`.
+        // Word `i` of an entry is the entry's number plus `i`.
         let further = entry_bytes / 8 - 1;
         let places = (further * (further + 1) / 2).wrapping_mul(count);
         let good = self.entries == count
@@ -115,7 +115,7 @@ impl Arrived {
 pub fn ours(flow: Flow, count: u64) -> Result<Duration> {
     let session = node::open(flow.ring_bytes, 0)?;
     let mut consumer = session.consumer()?;
-    // To look again and again is of no use where the other side cannot run meanwhile.
+    // Spinning is useless on one processor, where the other side cannot run meanwhile.
     consumer.set_spin(if flow.one_processor() { 0 } else { SPIN });
     let spins = if flow.one_processor() { 0 } else { 20_000 };
     let command = format!(
@@ -136,7 +136,7 @@ pub fn ours(flow: Flow, count: u64) -> Result<Duration> {
         let begun = Instant::now();
         while arrived.entries < count {
             consumer.wait(Some(PATIENCE))?;
-            // The producer is to learn of the room now and then, also if there always is more.
+            // The producer must learn of the room from time to time even if entries keep coming.
             let mut sums = arrived;
             if flow.entry_bytes == WORD_BYTES {
                 consumer.drain(CONSUMER_BATCH, |entry| {
@@ -159,12 +159,12 @@ pub fn ours(flow: Flow, count: u64) -> Result<Duration> {
     Ok(time)
 }
 
-/// Ours: the time in which `count` entries came over so many queues, 64 of each in turn.
+/// Ours: the time in which `count` entries came through `queues` queues, 64 of each in turn.
 ///
 /// They are sessions of /dev/iostream, each with a source of its own, on one processor.
 pub fn ours_round_robin(queues: usize, count: u64) -> Result<Duration> {
     const RING_BYTES: u64 = 16384;
-    /// Entries of a queue before it is the next one's turn.
+    /// Entries taken from a queue before the next queue.
     const TURN: u64 = 64;
     pin_to(Flow::CONSUMER_CPU)?;
     let mut ends = Vec::new();
@@ -191,22 +191,22 @@ pub fn ours_round_robin(queues: usize, count: u64) -> Result<Duration> {
     Ok(time.mul_f64(count as f64 / arrived as f64))
 }
 
-/// Looks of a consumer before it sleeps.
+/// How often a consumer looks before it sleeps.
 pub const SPIN: u32 = 2000;
-/// Bytes of the shortest entries, which have a reader of their own, as they have a producer: with the loop
-/// over further words the compiler keeps their sum in memory.
+/// Bytes of the shortest entries, which have a reader and a producer of their own: with the loop
+/// over further words the compiler keeps the sum in memory.
 const WORD_BYTES: u64 = 8;
-/// Entries that our consumer takes before it tells of the room.
+/// Entries that our consumer takes before it publishes the room.
 const CONSUMER_BATCH: u64 = 500;
-/// Longer than anything takes: what does not come by then never will.
+/// Longer than anything takes: an entry that has not come by then will not come.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How libbpf is asked for entries.
+/// The libbpf call that reads entries.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Reader {
-    /// `ring_buffer__poll`: epoll_wait, then all there are.
+    /// `ring_buffer__poll`: epoll_wait, then all entries.
     Poll,
-    /// `ring_buffer__consume` again and again.
+    /// `ring_buffer__consume` in a loop.
     Consume,
 }
 
@@ -260,7 +260,7 @@ pub fn peer(flow: Flow, wake: u64, reader: Reader, count: u64) -> Result<Duratio
     Ok(time)
 }
 
-/// Runs the program until it has made all entries.
+/// Runs the program until it has produced all entries.
 fn produce(
     program: &Program,
     flow: Flow,

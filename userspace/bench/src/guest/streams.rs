@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! G-7: buffers of 64 KiB, of which the reader looks at one word a page.
+//! G-7: buffers of 64 KiB, of which the reader reads one word of each page.
 //!
-//! Ours: the driver writes the buffer's number into each page and sends the buffer, no byte of it
-//! is copied. A peer that copies is given as little as possible to do besides: what it reads from
-//! is there already, so that nobody fills it, takes turns with the reader or wakes it.
+//! Ours: the driver writes the buffer's number into each page and sends the buffer; no byte of it
+//! is copied. A peer that copies does as little as possible besides: its source is ready, so that
+//! nothing fills it, takes turns with the reader, or wakes it.
 //!
-//! - `/dev/zero` is a device that has nothing to do but fill the reader's memory.
-//! - A file in memory has contents, which are copied page by page.
-//! - The same stream, read by copy, is the peer that does the same work as ours, driver included.
+//! - `/dev/zero` is a device that only fills the reader's memory.
+//! - The contents of a file in memory are copied page by page.
+//! - The same stream, read by copy, does the same work as ours, driver included.
 //!
-//! The warm-up tries them, and the one at which the peer is fastest is compared.
+//! The warm-up tries them all; the one that makes the peer fastest is compared.
 
 use std::fs::File;
 use std::io::Read;
@@ -25,14 +25,14 @@ use rustix::fs::{memfd_create, MemfdFlags};
 use crate::node;
 use crate::output::{PATIENCE, SPIN};
 
-/// Bytes of a buffer, and how many there are: of ours, of the file, in flight in io_uring.
+/// The bytes of a buffer, and the number of buffers: ours, of the file, in flight in io_uring.
 pub const BUFFER_BYTES: usize = 64 << 10;
 pub const BUFFERS: usize = 32;
 const PAGE_BYTES: usize = 4096;
 const PAGES: u64 = (BUFFER_BYTES / PAGE_BYTES) as u64;
 const PRODUCER_CPU: usize = 0;
 pub const CONSUMER_CPU: usize = 1;
-/// Looks of the driver for a free buffer before it sleeps.
+/// How often the driver looks for a free buffer before it sleeps.
 const DRIVER_SPIN: u64 = 20_000;
 
 /// What arrived.
@@ -44,7 +44,7 @@ pub struct Arrived {
 }
 
 impl Arrived {
-    /// Looks at the first word of each page.
+    /// Reads the first word of each page.
     #[inline(always)]
     pub fn add(&mut self, buffer: &[u8]) {
         for page in buffer.chunks_exact(PAGE_BYTES) {
@@ -56,7 +56,8 @@ impl Arrived {
         self.buffers += 1;
     }
 
-    /// Whether the words of all pages of `count` buffers are there; `sum`: of one page of each.
+    /// Whether the words of all pages of `count` buffers arrived; `sum` is that of one page of
+    /// each.
     pub fn check(&self, count: u64, sum: u64) -> Result<()> {
         let expected = (count, count * PAGES, sum.wrapping_mul(PAGES));
         if (self.buffers, self.pages, self.sum) == expected {
@@ -77,7 +78,7 @@ pub fn ours(count: u64) -> Result<Duration> {
     stream.set_spin(SPIN);
     stream.start()?;
     let mut arrived = Arrived::default();
-    // The stream goes with the closure: a driver that waits for buffers then ends.
+    // The closure drops the stream, which ends a driver that waits for buffers.
     let time = beside_driver(count, move || {
         while arrived.buffers < count {
             let buffer = stream.dequeue_wait(Some(PATIENCE))?;
@@ -124,7 +125,7 @@ fn beside_driver(count: u64, receive: impl FnOnce() -> Result<Arrived>) -> Resul
     })
 }
 
-/// What a peer reads from.
+/// The source of a peer.
 #[derive(Clone, Copy)]
 pub enum Source {
     /// `/dev/zero`.
@@ -160,7 +161,7 @@ impl Source {
         }
     }
 
-    /// Where in the file the buffer of this number is.
+    /// The position in the file of the buffer with this number.
     pub fn offset(self, number: u64) -> u64 {
         match self {
             Self::Zero => 0,
@@ -180,7 +181,7 @@ impl Source {
     }
 }
 
-/// read(2), with a position: the time in which `count` buffers were copied into the same memory.
+/// pread(2): the time in which `count` buffers were copied into the same memory.
 pub fn read(source: Source, count: u64) -> Result<Duration> {
     pin_to(CONSUMER_CPU)?;
     let file = source.open()?;

@@ -12,12 +12,12 @@ use iostream_bench::{pin_to, Result};
 use crate::output::SPIN;
 use crate::streams::{Arrived, Source, BUFFERS, BUFFER_BYTES, CONSUMER_CPU};
 
-/// How requests get to the kernel.
+/// The way in which requests reach the kernel.
 #[derive(Clone, Copy)]
 pub enum Submission {
-    /// All that can be in one `io_uring_enter`, in this thread, with deferred task work.
+    /// As many as possible in one `io_uring_enter`, in this thread, with deferred task work.
     Batches,
-    /// A thread of the kernel's on the producer's processor takes them; no system calls.
+    /// A kernel thread on the producer's processor takes them, without system calls.
     Polled,
 }
 
@@ -32,7 +32,7 @@ impl Submission {
     }
 
     fn ring(self) -> Result<IoUring> {
-        /// How long the kernel's thread looks for requests before it sleeps.
+        /// Milliseconds that the kernel thread looks for requests before it sleeps.
         const IDLE_MS: u32 = 1000;
         const PRODUCER_CPU: u32 = 0;
         let mut builder = IoUring::builder();
@@ -41,17 +41,18 @@ impl Submission {
             Self::Batches => builder.setup_defer_taskrun(),
             Self::Polled => builder.setup_sqpoll(IDLE_MS).setup_sqpoll_cpu(PRODUCER_CPU),
         };
-        // Twice as many as are in flight: the thread says late what it has taken.
+        // Twice as many as are in flight: the thread reports late which requests it took.
         Ok(builder.build(2 * BUFFERS as u32)?)
     }
 }
 
-/// A ring with its buffers and its file registered.
+/// A ring with registered buffers and a registered file.
 struct Reads {
-    // Goes before the buffers that the kernel writes.
+    // Dropped before the buffers, which the kernel writes.
     ring: IoUring,
     buffers: Vec<Vec<u8>>,
-    /// Of each buffer: the number of what is read into it, and how many bytes are there.
+    /// For each buffer: the number of the contents that are read into it, and the bytes read so
+    /// far.
     state: Vec<(u64, usize)>,
     source: Source,
     _file: File,
@@ -69,7 +70,7 @@ impl Reads {
                 iov_len: buffer.len(),
             })
             .collect();
-        // SAFETY: The memory stays where it is until the ring is gone, which goes first.
+        // SAFETY: The memory does not move, and the ring is dropped before it.
         unsafe { ring.submitter().register_buffers(&vectors)? };
         ring.submitter().register_files(&[file.as_raw_fd()])?;
         Ok(Self {
@@ -81,7 +82,7 @@ impl Reads {
         })
     }
 
-    /// The request for what is still to be read into a buffer that no request in flight has.
+    /// The request for the rest of a buffer that no request in flight uses.
     fn request(&mut self, buffer: u16) -> squeue::Entry {
         let (number, done) = self.state[usize::from(buffer)];
         let rest = &mut self.buffers[usize::from(buffer)][done..];
@@ -91,14 +92,14 @@ impl Reads {
             .user_data(buffer.into())
     }
 
-    /// Asks for the contents of this number.
+    /// Requests the contents of this number.
     fn read(&mut self, number: u64, buffer: u16) -> Result<()> {
         self.state[usize::from(buffer)] = (number, 0);
         self.push(buffer)
     }
 
-    /// Takes down what came. Returns whether the buffer is whole; else the rest is asked for: a
-    /// read of a file in memory may end early.
+    /// Records a completion, and returns whether the buffer is complete. Otherwise it requests the
+    /// rest: a read of a file in memory may end early.
     fn complete(&mut self, buffer: u16, result: i32) -> Result<bool> {
         let came = usize::try_from(result).map_err(|_| format!("READ_FIXED returned {result}"))?;
         let (_, done) = &mut self.state[usize::from(buffer)];
@@ -112,12 +113,12 @@ impl Reads {
 
     fn push(&mut self, buffer: u16) -> Result<()> {
         let request = self.request(buffer);
-        // SAFETY: The memory is registered, and nothing looks at it until the request is complete.
+        // SAFETY: The memory is registered, and nothing reads it until the request is complete.
         unsafe { self.ring.submission().push(&request)? };
         Ok(())
     }
 
-    /// Shows the requests to the kernel, and waits until one is complete.
+    /// Submits the requests, and waits until one is complete.
     fn submit_and_wait(&mut self, submission: Submission) -> Result<()> {
         if matches!(submission, Submission::Polled) {
             self.ring.submit()?;
@@ -149,7 +150,7 @@ pub fn read(source: Source, submission: Submission, count: u64) -> Result<Durati
         reads.submit_and_wait(submission)?;
         complete.extend(reads.ring.completion());
         for entry in complete.drain(..) {
-            // It is what `request` was given.
+            // This is the number that `request` was given.
             let buffer = entry.user_data() as u16;
             if !reads.complete(buffer, entry.result())? {
                 continue;

@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use super::memory::RingMemory;
 
 const BYTES: usize = 65536;
-/// Eight entries fit; both go round the same number of bytes.
+/// Eight entries fit; the ring and memcpy go through the same number of bytes.
 const RING_BYTES: usize = 8 * (BYTES + 8);
 
 /// Through the ring.
 pub fn ring(count: u64) -> Duration {
     let memory = RingMemory::new(RING_BYTES).expect("memory");
-    // SAFETY: Once for this memory, which outlives both.
+    // SAFETY: The only call for this memory, which outlives both ends.
     let (mut producer, mut consumer) = unsafe { memory.ends::<iostream_ring::Framed>() };
     let (source, mut target) = (vec![1u8; BYTES], vec![0u8; BYTES]);
     let begun = Instant::now();
@@ -29,7 +29,7 @@ pub fn ring(count: u64) -> Duration {
     time
 }
 
-/// By memcpy alone, into as large a buffer and out of it.
+/// memcpy alone, into a buffer of the same size and out of it.
 pub fn memcpy(count: u64) -> Duration {
     let (source, mut target) = (vec![1u8; BYTES], vec![0u8; BYTES]);
     let mut buffer = vec![0u8; RING_BYTES];

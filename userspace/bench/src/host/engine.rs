@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Criterion measures; this asks it in turn for ours and the peers', and takes down what it found.
+//! Criterion measures ours and the peers in turn; this reads its estimates.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use criterion::{Criterion, SamplingMode};
 use iostream_bench::Result;
 
-/// Measures by criterion, each time under a name of its own.
+/// Measures with criterion, each time under another name.
 pub struct Engine {
     folder: PathBuf,
     measured: usize,
@@ -23,7 +23,8 @@ impl Engine {
         }
     }
 
-    /// Nanoseconds an iteration: `run` does as many as it is told, and says how long that took.
+    /// Nanoseconds of an iteration. `run` does the number of iterations that it is given, and
+    /// returns the time that they took.
     ///
     /// # Errors
     ///

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! N-4: instructions for one item in and out again, by callgrind.
+//! N-4: instructions for one item in and out again, counted with callgrind.
 //!
-//! The program runs itself under callgrind, which counts inside the named functions alone. Two runs
-//! of different length; what they differ in is the items.
+//! The program runs itself under callgrind, which counts only inside the named function. The
+//! difference between two runs of different length is due to the items.
 
 use std::hint::black_box;
 use std::process::Command;
@@ -17,12 +17,12 @@ use super::memory::RingMemory;
 const SHORT: u64 = 10_000;
 const LONG: u64 = 20_000;
 
-/// Of the ring, its entries of one length.
+/// The ring with entries of one length.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn bench_count_queue(count: u64) {
     let memory = RingMemory::new(65536).expect("memory");
-    // SAFETY: Once for this memory, which outlives both.
+    // SAFETY: The only call for this memory, which outlives both ends.
     let (mut producer, mut consumer) = unsafe { memory.ends::<Slots<8>>() };
     for item in 0..count {
         let bytes = black_box(item).to_ne_bytes();
@@ -32,7 +32,7 @@ extern "C" fn bench_count_queue(count: u64) {
     }
 }
 
-/// Of rtrb.
+/// rtrb.
 #[unsafe(no_mangle)]
 #[inline(never)]
 extern "C" fn bench_count_rtrb(count: u64) {
@@ -48,7 +48,7 @@ const FUNCTIONS: [(&str, extern "C" fn(u64)); 2] = [
     ("bench_count_rtrb", bench_count_rtrb),
 ];
 
-/// Runs a function, under callgrind.
+/// Runs a function by its name; the process runs under callgrind.
 pub fn run(name: &str, count: u64) -> Result<()> {
     let (_, function) = FUNCTIONS
         .into_iter()
@@ -58,7 +58,7 @@ pub fn run(name: &str, count: u64) -> Result<()> {
     Ok(())
 }
 
-/// Instructions an item.
+/// Instructions for one item.
 pub fn count(name: &str) -> Result<f64> {
     let more = collected(name, LONG)? - collected(name, SHORT)?;
     Ok(more as f64 / (LONG - SHORT) as f64)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The benchmarks that run on the host: the ring's source itself.
+//! The benchmarks that run on the host, with the ring's own source.
 //!
 //! Usage: bench-host FOLDER [IDS [PAIRS]]
 //!
@@ -37,7 +37,7 @@ fn main() -> Result<()> {
     counted(&harness)
 }
 
-/// Iterations a second.
+/// The rate of iterations a second.
 fn rate(engine: &RefCell<Engine>, run: impl Fn(u64) -> Duration) -> Result<f64> {
     Ok(1e9 / engine.borrow_mut().ns_per_iteration(run)?)
 }
@@ -47,8 +47,8 @@ fn threads(harness: &Harness, engine: &RefCell<Engine>) -> Result<()> {
         return Ok(());
     }
     type Run = fn(u64, u32) -> Duration;
-    /// Pauses of the processor between two looks of who waits: one, or so many that the other side is left
-    /// alone with its cache lines meanwhile. Which is faster depends on the contender.
+    /// Pauses of the processor between two looks of a waiting side: one, or so many that the other
+    /// side has its cache lines to itself meanwhile. Which is faster depends on the contender.
     const PAUSES: [u32; 2] = [1, 64];
     let best = |contender: Contender<'static>, ways: &[(&'static str, Run)]| {
         let mut best = contender;

@@ -15,7 +15,7 @@ const PAGE_BYTES: usize = 4096;
 ///
 /// # Invariants
 ///
-/// `[start, start + bytes)` is mapped so until drop.
+/// `[start, start + bytes)` has this mapping until drop.
 pub struct RingMemory {
     start: NonNull<u8>,
     bytes: usize,
@@ -23,7 +23,7 @@ pub struct RingMemory {
 }
 
 impl RingMemory {
-    /// A ring of so many bytes, a multiple of the page size.
+    /// A ring of `bytes` bytes, a multiple of the page size.
     pub fn new(data_bytes: usize) -> Result<Self> {
         let geometry = Geometry::with_capacity(data_bytes as u64, PAGE_BYTES as u64, u64::MAX)
             .map_err(|error| format!("{error:?}"))?;
@@ -32,7 +32,7 @@ impl RingMemory {
         let fd = memfd_create("ring", MemfdFlags::CLOEXEC)?;
         ftruncate(&fd, (head + data_bytes) as u64)?;
         let rights = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: No address is asked for; what is mapped over it afterwards lies in it.
+        // SAFETY: The kernel chooses the address; the later mappings lie inside this one.
         let start = unsafe {
             let start = mmap_anonymous(null_mut(), bytes, ProtFlags::empty(), MapFlags::PRIVATE)?;
             let flags = MapFlags::SHARED | MapFlags::FIXED | MapFlags::POPULATE;
@@ -42,7 +42,7 @@ impl RingMemory {
             start
         };
         let start = NonNull::new(start.cast()).ok_or("mapped at address zero")?;
-        // INVARIANT: Mapped right above.
+        // INVARIANT: The three mappings above cover the range.
         Ok(Self {
             start,
             bytes,
@@ -50,13 +50,13 @@ impl RingMemory {
         })
     }
 
-    /// The memory as the ring takes it.
+    /// The memory in the form that the ring takes.
     ///
     /// # Safety
     ///
-    /// The result is used in one role, and not after `self` is gone.
+    /// The result is used in one role, and not after `self` is dropped.
     pub unsafe fn mapped(&self) -> Mapped {
-        // SAFETY: By the invariant the areas are where they are said to be.
+        // SAFETY: By the invariant the areas lie at these addresses.
         unsafe {
             Mapped::new(
                 self.start.cast(),
@@ -66,13 +66,13 @@ impl RingMemory {
         }
     }
 
-    /// Both ends of a ring that loses nothing.
+    /// Both ends of a ring without overwriting.
     ///
     /// # Safety
     ///
-    /// Once for each memory, and they are not used after it is gone.
+    /// It is called once for each memory, and the ends are not used after `self` is dropped.
     pub unsafe fn ends<L: Layout>(&self) -> (Producer<Mapped, L>, Consumer<Mapped, L>) {
-        // SAFETY: The memory is zeroed; the rest is the caller's promise.
+        // SAFETY: The memory is zeroed, and by this function's contract each role exists once.
         unsafe {
             (
                 Producer::new_of(self.mapped(), self.geometry, false),
@@ -84,12 +84,12 @@ impl RingMemory {
 
 impl Drop for RingMemory {
     fn drop(&mut self) {
-        // SAFETY: By the invariant it is mapped, and ours.
+        // SAFETY: By the invariant the range is mapped, and it is ours.
         let _ = unsafe { munmap(self.start.as_ptr().cast(), self.bytes) };
     }
 }
 
 // SAFETY: A mapping is not tied to a thread.
 unsafe impl Send for RingMemory {}
-// SAFETY: It hands out pointers, whose uses are argued where they are.
+// SAFETY: `&self` only gives out pointers; each use of one has an argument of its own.
 unsafe impl Sync for RingMemory {}

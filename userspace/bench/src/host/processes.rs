@@ -16,7 +16,7 @@ use super::memory::RingMemory;
 
 /// Bytes of each ring.
 const RING_BYTES: usize = 512 * 1024;
-/// Records before a publication, where there is such a thing.
+/// Records of a publication, for queues that publish separately.
 const BATCH: u64 = 32;
 
 /// The lengths of the records: 16 to 256, in a fixed random order.
@@ -24,7 +24,7 @@ struct Lengths(u64);
 
 impl Lengths {
     fn new() -> Self {
-        // Any odd number.
+        // Any odd number will do.
         Self(0x9e37_79b9_7f4a_7c15)
     }
 
@@ -38,7 +38,7 @@ impl Lengths {
     }
 }
 
-/// What arrived: adds up the number that each record begins with, and its length.
+/// The sums of what arrived: the number at the start of each record, and the record's length.
 #[derive(Default)]
 struct Arrived(u64);
 
@@ -71,7 +71,7 @@ fn run(put: impl FnOnce(), take: impl FnOnce()) -> Duration {
     if child == 0 {
         let status = i32::from(pin_to(0).is_err());
         put();
-        // SAFETY: It ends the process, and nothing else.
+        // SAFETY: It only ends the process.
         unsafe { libc::_exit(status) };
     }
     let child = Pid::from_raw(child).expect("a second process");
@@ -87,7 +87,7 @@ fn run(put: impl FnOnce(), take: impl FnOnce()) -> Duration {
 /// The ring, over a memfd.
 pub fn ring(count: u64) -> Duration {
     let memory = RingMemory::new(RING_BYTES).expect("memory");
-    // SAFETY: Once for this memory; the child has one end and its own copy of the mapping.
+    // SAFETY: The only call for this memory; the child has one end and its own copy of the mapping.
     let (mut producer, mut consumer) = unsafe { memory.ends::<iostream_ring::Framed>() };
     let put = || {
         let (mut lengths, mut record) = (Lengths::new(), [0; 256]);
@@ -113,8 +113,8 @@ pub fn ring(count: u64) -> Duration {
                 spin_loop();
                 continue;
             };
-            // SAFETY: The ring has checked the entry; it is not released before the next line but
-            // one, and the producer does not write it until then.
+            // SAFETY: The ring checked the entry. It is released only after its use below, and the
+            // producer does not write it until then.
             let bytes = unsafe {
                 let start = consumer.memory().data_at(entry.offset());
                 std::slice::from_raw_parts(start.as_ptr(), entry.len())
@@ -136,7 +136,7 @@ pub fn bbqueue(count: u64) -> Duration {
     type Queue = Churrasco<RING_BYTES>;
     let bytes = size_of::<Queue>();
     let rights = ProtFlags::READ | ProtFlags::WRITE;
-    // SAFETY: No address is asked for.
+    // SAFETY: The kernel chooses the address: no existing mapping is replaced.
     let start = unsafe {
         mmap_anonymous(
             null_mut(),
@@ -148,8 +148,8 @@ pub fn bbqueue(count: u64) -> Duration {
     let start = NonNull::new(start.expect("memory"))
         .expect("memory")
         .cast::<Queue>();
-    // SAFETY: The mapping is as large, aligned to a page, and zeroed, which is a new queue's state
-    // but for the words that are written here; it is too large for the stack.
+    // SAFETY: The mapping has the size of a queue, is page-aligned and zeroed. That is the state of
+    // a new queue, except for the words that are written here. A queue is too large for the stack.
     let queue = unsafe {
         new_in_place(start);
         start.as_ref()
@@ -183,19 +183,19 @@ pub fn bbqueue(count: u64) -> Duration {
         arrived.check(count);
     };
     let time = run(put, take);
-    // SAFETY: Mapped above, and used no more.
+    // SAFETY: Mapped above, and not used afterwards.
     let _ = unsafe { rustix::mm::munmap(start.as_ptr().cast(), bytes) };
     time
 }
 
-/// Makes a queue where `place` points.
+/// Makes a queue at `place`.
 ///
 /// # Safety
 ///
 /// `place` is valid for writes of a queue.
 unsafe fn new_in_place(place: NonNull<Churrasco<RING_BYTES>>) {
     static NEW: Churrasco<RING_BYTES> = Churrasco::new();
-    // SAFETY: The caller's promise; a queue that nobody uses is plain memory.
+    // SAFETY: `place` is valid for writes, by this function's contract.
     unsafe { std::ptr::copy_nonoverlapping(&raw const NEW, place.as_ptr(), 1) };
 }
 

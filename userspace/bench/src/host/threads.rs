@@ -19,8 +19,8 @@ pub const ITEMS: usize = 32768;
 /// Items of a batch.
 pub const BATCH: usize = 500;
 
-/// Runs both sides on processors 0 and 1; the time until all items have arrived, which `take`
-/// adds up. Each owns its end of the ring, and its thread owns it: two ends beside each other would
+/// Runs both sides on processors 0 and 1: the time until all items have arrived, which `take` adds
+/// up. Each side owns its end of the ring and moves it into its thread: two neighbouring ends would
 /// share a cache line, which costs either side of the comparison up to six times its rate.
 fn run(count: u64, mut put: impl FnMut(u64) + Send, mut take: impl FnMut(u64) -> u64) -> Duration {
     let both = &Barrier::new(2);
@@ -43,10 +43,10 @@ fn run(count: u64, mut put: impl FnMut(u64) + Send, mut take: impl FnMut(u64) ->
     time
 }
 
-/// The ring as streams have it, one at a time.
+/// The ring with entries of one length, one at a time.
 pub fn queue(count: u64, pauses: u32) -> Duration {
     let memory = RingMemory::new(ITEMS * 8).expect("memory");
-    // SAFETY: Once for this memory, which outlives both.
+    // SAFETY: The only call for this memory, which outlives both ends.
     let (mut producer, mut consumer) = unsafe { memory.ends::<Slots<8>>() };
     run(
         count,
@@ -64,16 +64,16 @@ pub fn queue(count: u64, pauses: u32) -> Duration {
     )
 }
 
-/// The same, slices.
+/// The same ring, in slices.
 pub fn queue_batched(count: u64, pauses: u32) -> Duration {
     let memory = RingMemory::new(ITEMS * 8).expect("memory");
-    // SAFETY: Once for this memory, which outlives both.
+    // SAFETY: The only call for this memory, which outlives both ends.
     let (mut producer, mut consumer) = unsafe { memory.ends::<Slots<8>>() };
     run(
         count,
         move |count| {
             put_slices(count, pauses, |items| {
-                // SAFETY: Integers are bytes.
+                // SAFETY: Integers have no padding.
                 let (_, bytes, _) = unsafe { items.align_to() };
                 let put = producer.push_slice(bytes).unwrap_or(0);
                 producer.publish();
@@ -82,7 +82,7 @@ pub fn queue_batched(count: u64, pauses: u32) -> Duration {
         },
         move |count| {
             take_slices(count, pauses, |items| {
-                // SAFETY: Integers are bytes, and all bytes are right for them.
+                // SAFETY: Integers have no padding, and all bit patterns are valid.
                 let (_, bytes, _) = unsafe { items.align_to_mut() };
                 let taken = consumer.pop_slice(bytes).unwrap_or(0);
                 consumer.publish();
@@ -102,7 +102,7 @@ pub fn rtrb(count: u64, pauses: u32) -> Duration {
     )
 }
 
-/// rtrb, slices.
+/// rtrb, in slices.
 pub fn rtrb_batched(count: u64, pauses: u32) -> Duration {
     let (mut producer, mut consumer) = rtrb::RingBuffer::<u64>::new(ITEMS);
     run(
@@ -130,7 +130,7 @@ pub fn ringbuf(count: u64, pauses: u32) -> Duration {
     )
 }
 
-/// ringbuf, slices.
+/// ringbuf, in slices.
 pub fn ringbuf_batched(count: u64, pauses: u32) -> Duration {
     let (mut producer, mut consumer) = HeapRb::<u64>::new(ITEMS).split();
     run(
@@ -140,7 +140,7 @@ pub fn ringbuf_batched(count: u64, pauses: u32) -> Duration {
     )
 }
 
-/// crossbeam's bounded queue, which many may use: one at a time is all it has.
+/// crossbeam's bounded queue, which many threads may share; it has no batches.
 pub fn crossbeam(count: u64, pauses: u32) -> Duration {
     let queue = &ArrayQueue::<u64>::new(ITEMS);
     run(
@@ -150,7 +150,7 @@ pub fn crossbeam(count: u64, pauses: u32) -> Duration {
     )
 }
 
-/// Who found no room, or nothing, looks again after so many pauses.
+/// Waits this number of pauses before the next look for room or for an item.
 #[inline(always)]
 fn pause(pauses: u32) {
     for _ in 0..pauses {
@@ -158,7 +158,7 @@ fn pause(pauses: u32) {
     }
 }
 
-/// Makes items one by one; `put` says whether there was room.
+/// Makes items one by one; `put` returns whether there was room.
 #[inline(always)]
 fn put_each(count: u64, pauses: u32, mut put: impl FnMut(u64) -> bool) {
     for item in 0..count {
@@ -184,7 +184,7 @@ fn take_each(count: u64, pauses: u32, mut take: impl FnMut() -> Option<u64>) -> 
     sum
 }
 
-/// A batch, on whole cache lines: where the stack happens to be is not to decide.
+/// A batch on whole cache lines, so that its place on the stack does not matter.
 #[repr(align(64))]
 struct Batch([u64; BATCH]);
 
@@ -209,7 +209,7 @@ pub fn put_slices(count: u64, pauses: u32, mut put: impl FnMut(&[u64]) -> usize)
     }
 }
 
-/// Takes items in slices, and adds them up; `take` fills as much of a slice as there are.
+/// Takes items in slices, and adds them up; `take` fills as much of a slice as there are items.
 pub fn take_slices(count: u64, pauses: u32, mut take: impl FnMut(&mut [u64]) -> usize) -> u64 {
     let (mut batch, mut taken, mut sum) = (Batch([0; BATCH]), 0u64, 0u64);
     let slice = &mut batch.0;
