@@ -12,6 +12,7 @@
     reason = "this is where system calls and shared memory become safe types"
 )]
 
+pub(crate) mod calls;
 mod device;
 mod ends;
 mod info_page;
@@ -31,8 +32,3 @@ pub(crate) use queue::{QueueKind, QueueMemory, Role};
 #[cfg(feature = "tokio")]
 pub(crate) use reactor::watch;
 pub(crate) use stream_page::StreamPage;
-
-#[cfg(test)]
-pub(crate) mod loopback;
-#[cfg(test)]
-pub(crate) mod stream_loopback;

@@ -1,19 +1,25 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! Both ends against each other, over memory of this process.
+//!
+//! `loopback` and `stream_loopback` answer the system calls of a device in the kernel's place.
 
 mod adapters;
 mod consuming;
+mod loopback;
+mod memfd;
 mod overwriting;
 mod producing;
 mod state;
 mod stream_buffers;
 mod stream_hostile;
 mod stream_lifetime;
+pub(crate) mod stream_loopback;
 mod stream_waiting;
 
-use crate::sys::loopback::Loopback;
 use crate::{Consumer, Producer};
+
+use loopback::Loopback;
 
 /// A queue of one page.
 fn small() -> (Loopback, Producer, Consumer) {

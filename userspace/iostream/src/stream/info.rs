@@ -161,7 +161,7 @@ pub struct Discarded {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::stream_loopback::no_stream;
+    use crate::tests::stream_loopback::no_stream;
 
     #[test]
     fn words_and_format_are_read() {

@@ -2,15 +2,18 @@
 
 //! One open device: its ioctls and `poll`, typed and counted.
 
+use std::ffi::c_void;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use iostream_ring::uapi;
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
-use rustix::ioctl::{ioctl, Getter, IntegerSetter, Ioctl, Opcode, Setter, Updater};
+use rustix::ioctl::{Getter, IntegerSetter, Ioctl, Opcode, Setter, Updater};
 
+use super::calls::{Calls, Kernel};
 use crate::{Direction, Error};
 
 const VERSION: Opcode = uapi::IOSTREAM_IOC_VERSION as Opcode;
@@ -23,33 +26,36 @@ const RUN: Opcode = uapi::IOSTREAM_IOC_RUN as Opcode;
 const ENDPOINT: Opcode = uapi::IOSTREAM_IOC_ENDPOINT as Opcode;
 const WATERMARK: Opcode = uapi::IOSTREAM_IOC_WATERMARK as Opcode;
 
-/// The largest batch of `IOSTREAM_IOC_RUN`, as iostream.h has it.
+/// The largest batch of `IOSTREAM_IOC_RUN`, as iostream.h says.
 const MAX_BATCH: u64 = 65536;
 
-/// What `poll` said of a device.
+/// What `poll` reports for a device, apart from readiness.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ready {
     /// The driver is gone.
     pub(crate) hang_up: bool,
-    /// The kernel cannot go on with what this process wrote.
+    /// The kernel found the queue corrupt: it cannot use what this process wrote.
     pub(crate) error: bool,
 }
 
 /// An open device. Counts the system calls that go through it.
 pub(crate) struct Device {
     fd: OwnedFd,
-    calls: AtomicU64,
-    #[cfg(test)]
-    pub(super) loopback: Option<super::loopback::Seen>,
+    calls: Box<dyn Calls>,
+    count: AtomicU64,
 }
 
 impl Device {
     pub(crate) fn new(fd: OwnedFd) -> Self {
+        Self::with_calls(fd, Box::new(Kernel))
+    }
+
+    /// A device whose ioctls and mappings `calls` provides.
+    pub(crate) fn with_calls(fd: OwnedFd, calls: Box<dyn Calls>) -> Self {
         Self {
             fd,
-            calls: AtomicU64::new(0),
-            #[cfg(test)]
-            loopback: None,
+            calls,
+            count: AtomicU64::new(0),
         }
     }
 
@@ -57,33 +63,48 @@ impl Device {
         self.fd
     }
 
-    /// System calls so far.
+    /// The system calls made so far.
     pub(crate) fn calls(&self) -> u64 {
-        self.calls.load(Ordering::Relaxed)
+        self.count.load(Ordering::Relaxed)
     }
 
-    pub(super) fn count_call(&self) {
-        self.calls.fetch_add(1, Ordering::Relaxed);
+    fn count_call(&self) {
+        self.count.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Makes an ioctl.
+    ///
     /// # Safety
     ///
-    /// `request` is one of iostream.h with the argument that iostream.h gives it. (On a file that
-    /// is not iostream's, `_IOC` type 'j' and these sizes belong to nobody else; `version` is the
-    /// first call on each.)
-    pub(super) unsafe fn call<I: Ioctl>(&self, request: I) -> Result<I::Output, Errno> {
+    /// `request` is one of iostream.h, with the argument that iostream.h gives it.
+    pub(super) unsafe fn call<I: Ioctl>(&self, mut request: I) -> Result<I::Output, Errno> {
         self.count_call();
-        // SAFETY: The caller's promise.
-        unsafe { ioctl(&self.fd, request) }
+        let opcode = request.opcode();
+        let argument = request.as_ptr();
+        // SAFETY: The caller passes a request of iostream.h with its argument.
+        let output = unsafe { self.calls.ioctl(self.fd.as_fd(), opcode, argument) }?;
+        // SAFETY: The call has succeeded, and `argument` is still the request's own.
+        unsafe { I::output_from_ptr(output, argument) }
     }
 
-    /// `IOSTREAM_IOC_VERSION`. The errno is left to the caller, who knows the file's name.
+    /// Maps `bytes` bytes from `offset`.
+    pub(super) fn map(
+        &self,
+        offset: u64,
+        bytes: usize,
+        writable: bool,
+    ) -> Result<NonNull<c_void>, Errno> {
+        self.count_call();
+        self.calls.map(self.fd.as_fd(), offset, bytes, writable)
+    }
+
+    /// `IOSTREAM_IOC_VERSION`. Returns the errno: the caller knows the file's name.
     pub(crate) fn version(&self) -> Result<uapi::iostream_version, Errno> {
         // SAFETY: It writes one `iostream_version`, all of whose bit patterns are valid.
         unsafe { self.call(Getter::<VERSION, uapi::iostream_version>::new()) }
     }
 
-    /// `IOSTREAM_IOC_SETUP`. The errno is left to the caller, who knows what was asked for.
+    /// `IOSTREAM_IOC_SETUP`. Returns the errno: the caller knows what it asked for.
     pub(crate) fn set_up(&self, setup: uapi::iostream_setup) -> Result<(), Errno> {
         // SAFETY: It reads one `iostream_setup`.
         unsafe { self.call(Setter::<SETUP, _>::new(setup)) }
@@ -145,18 +166,12 @@ impl Device {
         self.notify_with(direction, 0)
     }
 
-    /// `IOSTREAM_IOC_NOTIFY` for any other reason: the driver is told below its watermark, too.
+    /// `IOSTREAM_IOC_NOTIFY` for any other reason: notifies the driver even below its watermark.
     pub(crate) fn notify_flushed(&self, direction: Direction) -> Result<(), Error> {
         self.notify_with(direction, uapi::IOSTREAM_NOTIFY_FLUSH)
     }
 
     fn notify_with(&self, direction: Direction, flags: u32) -> Result<(), Error> {
-        #[cfg(test)]
-        if let Some(seen) = &self.loopback {
-            self.count_call();
-            seen.notify(direction);
-            return Ok(());
-        }
         let argument = (direction.raw() | flags) as usize;
         // SAFETY: The argument is an integer.
         unsafe { self.call(IntegerSetter::<NOTIFY>::new_usize(argument)) }
@@ -165,19 +180,13 @@ impl Device {
 
     /// `IOSTREAM_IOC_RESET`.
     pub(crate) fn reset(&self, direction: Direction) -> Result<(), Error> {
-        #[cfg(test)]
-        if let Some(seen) = &self.loopback {
-            self.count_call();
-            seen.reset();
-            return Ok(());
-        }
-        // SAFETY: The argument is an integer. That no slice of the queue lives is the business of
-        // the ends, which call this with `&mut self`.
+        // SAFETY: The argument is an integer. The ends call this with `&mut self`, so no slice of
+        // the queue is alive.
         unsafe { self.call(IntegerSetter::<RESET>::new_usize(direction.raw() as usize)) }
             .map_err(|errno| Error::of_queue_call("IOSTREAM_IOC_RESET", errno, direction))
     }
 
-    /// `IOSTREAM_IOC_RUN`. Returns the entries that were moved, also if it failed.
+    /// `IOSTREAM_IOC_RUN`. Returns the number of entries moved, even if the call failed.
     pub(crate) fn run(
         &self,
         entries: u64,
@@ -209,10 +218,10 @@ impl Device {
             .map_err(|errno| Error::of_call("IOSTREAM_IOC_ENDPOINT", errno))
     }
 
-    /// Sleeps until the direction is ready, the driver is gone, `also` is readable, or the time is
-    /// over (`None`).
+    /// Sleeps until the direction is ready, the driver is gone, or `also` is readable. Returns
+    /// `None` if the time is over first.
     ///
-    /// A signal is no reason to return.
+    /// A signal does not end the wait.
     pub(crate) fn poll(
         &self,
         direction: Direction,
@@ -225,12 +234,12 @@ impl Device {
             Direction::Input => PollFlags::OUT,
         };
         loop {
-            // A time-out too long for the clock is none.
+            // A timeout that the clock cannot represent never ends.
             let left = end.map(|end| end.saturating_duration_since(std::time::Instant::now()));
             let left = left.and_then(|left| Timespec::try_from(left).ok());
             let mut fds = [
                 PollFd::new(&self.fd, events),
-                // Counted only if there is one.
+                // Passed to poll only if there is one.
                 PollFd::from_borrowed_fd(also.unwrap_or(self.fd.as_fd()), PollFlags::IN),
             ];
             let count = 1 + usize::from(also.is_some());

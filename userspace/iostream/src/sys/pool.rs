@@ -314,7 +314,7 @@ impl Drop for Lease {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::stream_loopback::no_stream;
+    use crate::tests::stream_loopback::no_stream;
 
     fn description() -> uapi::iostream_stream {
         uapi::iostream_stream {

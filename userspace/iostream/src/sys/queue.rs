@@ -133,30 +133,6 @@ impl QueueMemory {
         })
     }
 
-    /// # Safety
-    ///
-    /// As the type's invariant.
-    #[cfg(test)]
-    pub(super) unsafe fn from_regions(
-        info: InfoPage,
-        [producer, consumer, data]: [Region; 3],
-        geometry: Geometry,
-        (overwrite, slots): (bool, Option<u32>),
-        role: Role,
-    ) -> Self {
-        // INVARIANT: The caller's promise.
-        Self {
-            info,
-            producer,
-            consumer,
-            data,
-            geometry,
-            overwrite,
-            slots,
-            role,
-        }
-    }
-
     pub(crate) fn info(&self) -> &InfoPage {
         &self.info
     }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A stretch of mapped memory that unmaps itself.
+//! Mapped memory of a device that unmaps itself.
 
 use std::ffi::c_void;
-use std::ptr::{null_mut, NonNull};
+use std::ptr::NonNull;
 
 use rustix::io::Errno;
-use rustix::mm::{mmap, munmap, MapFlags, ProtFlags};
+use rustix::mm::munmap;
 
 use super::Device;
 
@@ -21,47 +21,19 @@ pub(super) struct Region {
 }
 
 impl Region {
-    /// Maps an area of a device. The place is the kernel's choice, so nothing is replaced.
+    /// Maps an area of a device, at an address that the kernel chooses.
     pub(super) fn map(
         device: &Device,
         offset: u64,
         bytes: usize,
         writable: bool,
     ) -> Result<Self, Errno> {
-        use std::os::fd::AsFd;
-        let rights = if writable {
-            ProtFlags::READ | ProtFlags::WRITE
-        } else {
-            ProtFlags::READ
-        };
-        device.count_call();
-        // SAFETY: No address is asked for, so no memory in use is touched.
-        let start = unsafe {
-            mmap(
-                null_mut(),
-                bytes,
-                rights,
-                MapFlags::SHARED,
-                device.as_fd(),
-                offset,
-            )
-        }?;
-        // INVARIANT: Just mapped.
-        NonNull::new(start)
-            .map(|start| Self { start, bytes })
-            .ok_or(Errno::FAULT)
+        let start = device.map(offset, bytes, writable)?;
+        // INVARIANT: Just mapped, and not in use by anyone else.
+        Ok(Self { start, bytes })
     }
 
-    /// # Safety
-    ///
-    /// As the type's invariant: the mapping becomes the value's own.
-    #[cfg(test)]
-    pub(super) unsafe fn from_raw(start: NonNull<c_void>, bytes: usize) -> Self {
-        // INVARIANT: The caller's promise.
-        Self { start, bytes }
-    }
-
-    /// Where it begins. Valid while the value lives.
+    /// The start of the mapping, valid while the value lives.
     pub(super) fn start<T>(&self) -> NonNull<T> {
         self.start.cast()
     }
@@ -69,12 +41,12 @@ impl Region {
 
 impl Drop for Region {
     fn drop(&mut self) {
-        // SAFETY: By the invariant it is mapped and ours; who borrowed from it borrowed `self`.
+        // SAFETY: By the invariant it is mapped and ours; whatever uses it borrows or owns `self`.
         // An error would mean that the invariant is broken, and there is nobody to tell.
         let _ = unsafe { munmap(self.start.as_ptr(), self.bytes) };
     }
 }
 
-// SAFETY: A mapping is not tied to a thread; `start` hands out a pointer, whose uses are argued
-// where they are.
+// SAFETY: A mapping is not tied to a thread. `start` returns a pointer; each use of it has an
+// argument of its own.
 unsafe impl Send for Region {}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-use crate::sys::loopback::Loopback;
+use super::loopback::Loopback;
 use crate::Error;
 
 #[test]

@@ -5,7 +5,7 @@
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::mode::{Input, InputOutput, Output};
-use crate::sys::stream_loopback::{StreamLoopback, CONTROL_BYTES, DATA_BYTES};
+use crate::tests::stream_loopback::{StreamLoopback, CONTROL_BYTES, DATA_BYTES};
 use crate::{uapi, Error, Wake};
 
 #[derive(Debug, PartialEq, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -194,7 +194,7 @@ fn added_buffers_are_mapped_when_asked_for() {
 
 #[test]
 fn added_buffers_of_an_input_stream_are_free() {
-    let (mut driver, mut stream) = StreamLoopback::new::<Input>(1, 2);
+    let (driver, mut stream) = StreamLoopback::new::<Input>(1, 2);
     let first = stream.buffer().unwrap();
     driver.add_buffer();
     assert_eq!(stream.refresh(), Ok(1));

@@ -3,7 +3,7 @@
 //! Descriptors that cannot be.
 
 use crate::mode::{Input, InputOutput, Output};
-use crate::sys::stream_loopback::{StreamLoopback, CONTROL_BYTES, DATA_BYTES};
+use crate::tests::stream_loopback::{StreamLoopback, CONTROL_BYTES, DATA_BYTES};
 use crate::uapi::iostream_descriptor;
 use crate::Error;
 

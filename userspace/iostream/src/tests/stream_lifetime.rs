@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::thread;
 
 use crate::mode::{Input, InputOutput, Output};
-use crate::sys::stream_loopback::{StreamLoopback, DATA_BYTES};
+use crate::tests::stream_loopback::{StreamLoopback, DATA_BYTES};
 use crate::{uapi, Error, Stop, StreamState};
 
 fn send_and_sync<T: Send + Sync>() {}

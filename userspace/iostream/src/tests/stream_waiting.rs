@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::mode::{Input, Output};
-use crate::sys::stream_loopback::StreamLoopback;
+use crate::tests::stream_loopback::StreamLoopback;
 use crate::{uapi, Error};
 
 const SHORT: Option<Duration> = Some(Duration::from_millis(5));

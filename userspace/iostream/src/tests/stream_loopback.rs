@@ -1,28 +1,45 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A stream inside one process, for tests: the driver's side is this file, without a kernel.
+//! A stream inside one process: the driver's side is this file, without a kernel.
 
+#![allow(
+    unsafe_code,
+    reason = "the tests answer system calls in the kernel's place"
+)]
+
+use std::ffi::c_void;
 use std::mem::offset_of;
-use std::sync::Arc;
+use std::os::fd::BorrowedFd;
+use std::ptr::NonNull;
+use std::sync::{Arc, Mutex};
 
 use iostream_ring::sync::Word;
-use iostream_ring::uapi::{self, iostream_descriptor, iostream_stream_info};
-use rustix::fs::{ftruncate, memfd_create, MemfdFlags};
+use iostream_ring::uapi::{self, iostream_descriptor, iostream_stream, iostream_stream_info};
+use rustix::io::Errno;
+use rustix::ioctl::{IoctlOutput, Opcode};
 
-use super::loopback::{page, store, Loopback, Seen};
-use super::region::Region;
-use super::Device;
+use super::loopback::Loopback;
+use super::memfd::{map, page, Memfd};
 use crate::mode::Mode;
 use crate::stream::Descriptors;
+use crate::sys::calls::Calls;
+use crate::sys::Device;
 use crate::{Consumer, Error, Producer, Stream, Wake};
 
 pub(crate) const DATA_BYTES: usize = 4000;
 pub(crate) const CONTROL_BYTES: usize = 64;
 const CONTROL_START: usize = 4096;
 
-/// What a device without any buffers would tell.
-pub(crate) const fn no_stream() -> uapi::iostream_stream {
-    uapi::iostream_stream {
+const STREAM: Opcode = uapi::IOSTREAM_IOC_STREAM as Opcode;
+const START: Opcode = uapi::IOSTREAM_IOC_START as Opcode;
+const SUSPEND: Opcode = uapi::IOSTREAM_IOC_SUSPEND as Opcode;
+const STOP: Opcode = uapi::IOSTREAM_IOC_STOP as Opcode;
+const INPUT: Opcode = uapi::IOSTREAM_IOC_INPUT as Opcode;
+const INPUT_SYNC: Opcode = uapi::IOSTREAM_IOC_INPUT_SYNC as Opcode;
+
+/// What a device without any buffers would describe.
+pub(crate) const fn no_stream() -> iostream_stream {
+    iostream_stream {
         mode: 0,
         state: 0,
         buffers: 0,
@@ -49,13 +66,65 @@ pub(crate) const fn no_stream() -> uapi::iostream_stream {
     }
 }
 
+/// The kernel's side of a stream: its info page, all buffers there can be, and the calls it got.
+struct Kernel {
+    memfd: Memfd,
+    /// What IOSTREAM_IOC_STREAM describes.
+    stream: Mutex<iostream_stream>,
+    /// The other calls, with their arguments.
+    calls: Mutex<Vec<(&'static str, u32)>>,
+}
+
+// SAFETY: `ioctl` writes what iostream.h says for STREAM, and an empty result for STOP; `map` maps
+// a memfd, at an address that is not in use.
+unsafe impl Calls for Arc<Kernel> {
+    unsafe fn ioctl(
+        &self,
+        _fd: BorrowedFd<'_>,
+        request: Opcode,
+        argument: *mut c_void,
+    ) -> Result<IoctlOutput, Errno> {
+        let number = argument as usize as u32;
+        let call = match request {
+            STREAM => {
+                // SAFETY: The caller passes the argument of this request.
+                unsafe { argument.cast::<iostream_stream>().write(*self.stream()) };
+                return Ok(0);
+            }
+            // SAFETY: The caller passes the argument of this request.
+            STOP => ("stop", unsafe {
+                (*argument.cast::<uapi::iostream_stop>()).flags
+            }),
+            START => ("start", 0),
+            SUSPEND => ("suspend", 0),
+            INPUT => ("input", number),
+            INPUT_SYNC => ("input_sync", number),
+            _ => return Err(Errno::NOTTY),
+        };
+        self.calls.lock().unwrap().push(call);
+        Ok(0)
+    }
+
+    fn map(
+        &self,
+        fd: BorrowedFd<'_>,
+        offset: u64,
+        bytes: usize,
+        writable: bool,
+    ) -> Result<NonNull<c_void>, Errno> {
+        map(fd, offset, bytes, writable)
+    }
+}
+
+impl Kernel {
+    fn stream(&self) -> std::sync::MutexGuard<'_, iostream_stream> {
+        self.stream.lock().unwrap()
+    }
+}
+
 /// The driver of a stream, and what the kernel would do for it.
 pub(crate) struct StreamLoopback {
-    device: Arc<Device>,
-    info: Region,
-    /// All buffers there can be, as the driver sees them.
-    buffers: Region,
-    stream: uapi::iostream_stream,
+    kernel: Arc<Kernel>,
     output: Loopback,
     input: Loopback,
     send: Producer<Descriptors>,
@@ -67,11 +136,7 @@ impl StreamLoopback {
     /// A stream of `buffers` buffers, of at most `max_buffers`, and the client's side of it.
     pub(crate) fn new<M: Mode>(buffers: u32, max_buffers: u32) -> (Self, Stream<M>) {
         let stride = 2 * page();
-        let fd = memfd_create("iostream-test", MemfdFlags::CLOEXEC).unwrap();
-        let bytes = stride * max_buffers as usize;
-        ftruncate(&fd, (page() + bytes) as u64).unwrap();
-        let mut device = Device::new(fd);
-        let stream = uapi::iostream_stream {
+        let stream = iostream_stream {
             mode: M::MODE.raw(),
             state: uapi::IOSTREAM_STATE_RUNNING,
             buffers,
@@ -85,7 +150,12 @@ impl StreamLoopback {
             control_start: CONTROL_START as u64,
             ..no_stream()
         };
-        device.loopback = Some(Seen::default());
+        let kernel = Arc::new(Kernel {
+            memfd: Memfd::new(page() + stride * max_buffers as usize),
+            stream: Mutex::new(stream),
+            calls: Mutex::default(),
+        });
+        let device = Device::with_calls(kernel.memfd.fd(), Box::new(kernel.clone()));
         let (output, input) = (
             Loopback::of_slots::<Descriptors>(8192),
             Loopback::of_slots::<Descriptors>(8192),
@@ -93,22 +163,17 @@ impl StreamLoopback {
         let (send, consumer) = output.pair();
         let (producer, receive) = input.pair();
         let loopback = Self {
-            info: Region::map(&device, 0, page(), true).unwrap(),
-            buffers: Region::map(&device, page() as u64, bytes, true).unwrap(),
-            device: Arc::new(device),
-            stream,
+            kernel,
             output,
             input,
             send,
             receive,
             sequence: 0,
         };
-        loopback.seen().set_stream(stream);
         loopback.set_info(offset_of!(iostream_stream_info, mode), M::MODE.raw().into());
         loopback.set_state(uapi::IOSTREAM_STATE_RUNNING);
         loopback.set_info(offset_of!(iostream_stream_info, generation), 1);
-        let device = loopback.device.clone();
-        let client = Stream::assemble(stream, producer, consumer, device).unwrap();
+        let client = Stream::assemble(stream, producer, consumer, Arc::new(device)).unwrap();
         (loopback, client)
     }
 
@@ -167,15 +232,16 @@ impl StreamLoopback {
     }
 
     /// Adds a buffer, as a driver does.
-    pub(crate) fn add_buffer(&mut self) {
-        self.stream.buffers += 1;
-        self.stream.generation += 1;
-        self.seen().set_stream(self.stream);
-        let generation = self.stream.generation;
+    pub(crate) fn add_buffer(&self) {
+        let mut stream = self.kernel.stream();
+        stream.buffers += 1;
+        stream.generation += 1;
+        let generation = stream.generation;
+        drop(stream);
         self.set_info(offset_of!(iostream_stream_info, generation), generation);
     }
 
-    /// Has a stop discard all that the client did not take.
+    /// Discards all that the client has not taken, as a stop does.
     pub(crate) fn discard(&self) {
         let pos = self.output.producer_pos();
         self.set_info(offset_of!(iostream_stream_info, discarded_pos), pos);
@@ -191,9 +257,9 @@ impl StreamLoopback {
         self.input.go();
     }
 
-    /// The calls of streams since the last look, but for IOSTREAM_IOC_STREAM.
+    /// The calls of streams since the last look, except IOSTREAM_IOC_STREAM.
     pub(crate) fn take_calls(&self) -> Vec<(&'static str, u32)> {
-        self.seen().take_calls()
+        std::mem::take(&mut self.kernel.calls.lock().unwrap())
     }
 
     /// How often the client called the kernel for its queues.
@@ -201,7 +267,7 @@ impl StreamLoopback {
         self.output.calls() + self.input.calls()
     }
 
-    /// Has the driver wait for input: the next send notifies it.
+    /// Arms as a driver that waits for input does: the next send notifies it.
     pub(crate) fn wait_for_input(&mut self) {
         assert_eq!(self.receive.arm(), Ok(false));
     }
@@ -211,24 +277,13 @@ impl StreamLoopback {
         self.input.notified().0
     }
 
-    fn seen(&self) -> &Seen {
-        self.device.loopback.as_ref().unwrap()
-    }
-
     fn set_info(&self, offset: usize, value: u64) {
-        store(&self.info, offset, value);
+        self.kernel.memfd.store(offset, value);
     }
 
     fn words(&self, id: u32, start: usize, len: usize) -> impl Iterator<Item = &Word> {
-        let start = id as usize * 2 * page() + start;
-        // SAFETY: Within the region, which holds words; tests read and write in turns.
-        (0..len.div_ceil(8)).map(move |i| unsafe {
-            self.buffers
-                .start::<u8>()
-                .add(start + 8 * i)
-                .cast()
-                .as_ref()
-        })
+        let start = (1 + 2 * id as usize) * page() + start;
+        (0..len.div_ceil(8)).map(move |i| self.kernel.memfd.word(start + 8 * i))
     }
 
     fn write(&self, id: u32, start: usize, bytes: &[u8]) {
