@@ -11,23 +11,28 @@ use std::time::Duration;
 use iostream_ring::{Framed, Layout};
 
 use crate::entry::{ConsumerBatch, Entry, Received};
-use crate::notify::DEFAULT_SPIN;
+use crate::handle::Handle;
 use crate::pace::Pace;
 use crate::sys::{ConsumerEnd, Device};
 use crate::{Counters, Direction, Error, Result};
 
 /// The consuming end of an output queue: entries from the kernel to this process.
 ///
-/// It may be sent to another thread, but not be shared: there is one consumer.
+/// A consumer can be sent to another thread but not shared between threads, since a queue has one
+/// consumer:
 ///
 /// ```compile_fail,E0277
 /// fn shared<T: Sync>() {}
 /// shared::<iostream::Consumer>();
 /// ```
 ///
-/// An operation fails with [`Error::Gone`] once the driver is gone and all that it had queued is
-/// consumed, with [`Error::Stale`] once the queue was reset behind its back (then see
-/// [`Self::renew`]), with [`Error::Corrupt`] if a position or header cannot be right.
+/// # Errors
+///
+/// Unless its documentation says otherwise, each method can fail with
+///
+/// - [`Error::Gone`] once the driver is gone and all entries that it had queued are consumed;
+/// - [`Error::Stale`] once someone else has reset the queue: see [`Self::renew`];
+/// - [`Error::Corrupt`] if the kernel's position or an entry's header is invalid.
 ///
 /// # Examples
 ///
@@ -36,57 +41,51 @@ use crate::{Counters, Direction, Error, Result};
 /// # let session = iostream::Setup::source(16, 64).rate(10).open()?;
 /// let mut consumer = session.consumer()?;
 /// loop {
-///     // In place, without a copy; it goes back to the kernel at the end of the turn.
+///     // In place, without a copy. The entry is released at the end of each iteration.
 ///     let entry = consumer.dequeue_wait(None)?;
 ///     println!("{} bytes, {} lost before", entry.len(), entry.lost_before());
 /// }
 /// # }
 /// ```
 pub struct Consumer<L: Layout = Framed> {
-    device: Arc<Device>,
-    end: ConsumerEnd<L>,
-    /// Of the queue when this handle was made or renewed.
-    generation: u64,
-    /// Entries were released and the other side was not told yet.
+    handle: Handle<ConsumerEnd<L>>,
+    /// Entries were released, and the kernel does not know of it yet.
     unpublished: bool,
-    spin: u32,
     pace: Pace,
-    /// Bytes of the next entry that `Read` has handed out.
+    /// Bytes of the next entry that `Read` has already returned.
     pub(crate) read_bytes: usize,
 }
 
 impl Consumer {
-    /// Looks at the next entry and leaves it where it is, until it is released.
+    /// Returns the next entry and leaves it in the queue until it is released.
     ///
     /// # Errors
     ///
-    /// [`Error::Empty`]. See also the type.
+    /// [`Error::Empty`] if no entry waits, or one of the [common errors](Self#errors).
     #[inline]
     pub fn peek(&mut self) -> Result<Entry<'_>> {
-        let entry = self.find()?;
-        Ok(Entry::new(self, false, entry.lost_before()))
+        Entry::find(self, false)
     }
 
-    /// Takes the next entry in place: it is released when the value is dropped.
+    /// Takes the next entry in place. It is released when the value is dropped.
     ///
     /// # Errors
     ///
-    /// [`Error::Empty`]. See also the type.
+    /// [`Error::Empty`] if no entry waits, or one of the [common errors](Self#errors).
     #[inline]
     pub fn dequeue(&mut self) -> Result<Received<'_>> {
-        let entry = self.find()?;
-        Ok(Received::new(self, false, entry.lost_before()))
+        Received::find(self, false)
     }
 
-    /// As [`Self::dequeue`], but waits for an entry, and for the watermark if there is one.
+    /// Waits for the next entry, and for the watermark if there is one, and takes it in place.
     ///
     /// # Errors
     ///
-    /// [`Error::TimedOut`]. See also the type.
+    /// [`Error::TimedOut`] if the time is over first, or one of the [common errors](Self#errors).
     #[inline]
     pub fn dequeue_wait(&mut self, timeout: Option<Duration>) -> Result<Received<'_>> {
         match self.find() {
-            Ok(entry) if self.end.info().watermark_bytes() == 0 => {
+            Ok(entry) if self.handle.info().watermark_bytes() == 0 => {
                 Ok(Received::new(self, false, entry.lost_before()))
             }
             Ok(_) | Err(Error::Empty) => {
@@ -97,49 +96,53 @@ impl Consumer {
         }
     }
 
-    /// As [`Self::dequeue`], with `None` if no entry waits: for `while let` loops.
+    /// Takes the next entry in place, or returns `None` if no entry waits.
+    ///
+    /// It is made for `while let` loops.
     ///
     /// # Errors
     ///
-    /// See the type.
+    /// One of the [common errors](Self#errors).
     #[expect(
         clippy::should_implement_trait,
         reason = "it lends, which Iterator cannot"
     )]
     #[inline]
     pub fn next(&mut self) -> Result<Option<Received<'_>>> {
-        match self.find() {
-            Ok(entry) => Ok(Some(Received::new(self, false, entry.lost_before()))),
-            Err(Error::Empty) => Ok(None),
-            Err(error) => Err(error),
-        }
+        Received::find_next(self, false)
     }
 
     /// Copies the next entry to the front of `buffer` and returns its length.
     ///
     /// # Errors
     ///
-    /// [`Error::Empty`]; [`Error::TooSmall`], and the entry stays. See also the type.
+    /// [`Error::Empty`] if no entry waits; [`Error::TooSmall`] if the entry is longer than
+    /// `buffer`, in which case it stays in the queue; or one of the [common errors](Self#errors).
     #[inline]
     pub fn dequeue_into(&mut self, buffer: &mut [u8]) -> Result<usize> {
         self.find()?;
-        let entry = self.end.pop(buffer)?;
+        let entry = self.handle.end.pop(buffer)?;
         self.read_bytes = 0;
         self.publish()?;
         Ok(entry.len())
     }
 
-    /// Takes up to `max` entries in place, one call of `take` for each; the kernel learns of the
-    /// room, and is woken, once, at the end. Returns how many it took; 0 if none waits. There may be
-    /// more than it took: it does not look for them after it has taken some.
+    /// Passes up to `max` entries to `take`, in place. Returns how many were removed; 0 if no entry
+    /// waits.
     ///
-    /// It is the fastest way to consume. `take` returns whether to remove the entry; `false` leaves
-    /// it and ends. If `take` panics, its entry stays in the queue, and what came before in that call may
-    /// come again.
+    /// This is the fastest way to consume. `take` returns whether to remove the entry; if it
+    /// returns `false`, the entry stays in the queue and the call ends. The kernel learns of the
+    /// room, and is woken, once at the end.
+    ///
+    /// More entries may wait than were removed: after it has removed some, the call does not look
+    /// for new ones.
+    ///
+    /// If `take` panics, the current entry stays in the queue, and the entries that this call had
+    /// already passed to `take` may be delivered again.
     ///
     /// # Errors
     ///
-    /// See the type.
+    /// One of the [common errors](Self#errors).
     ///
     /// # Examples
     ///
@@ -159,152 +162,152 @@ impl Consumer {
     /// ```
     #[inline]
     pub fn drain(&mut self, max: u64, take: impl FnMut(&[u8]) -> bool) -> Result<u64> {
-        self.check_generation()?;
-        let drained = self.end.drain(max, take);
+        self.handle.check_generation()?;
+        let drained = self.handle.end.drain(max, take);
         if drained.entries > 0 {
             self.read_bytes = 0;
             self.publish()?;
-            // An error is found again, and then reported.
+            // The next call meets an error again, and reports it.
             return Ok(drained.entries);
         }
         match drained.error {
             Some(error) => Err(error.into()),
             None => match self.find() {
-                // `take` left it, or it came this moment.
+                // `take` left the entry, or it arrived just now.
                 Ok(_) | Err(Error::Empty) => Ok(0),
                 Err(error) => Err(error),
             },
         }
     }
 
-    /// Starts a batch: the kernel learns of what is released in it, and is woken, once, at its end.
+    /// Starts a batch: the kernel learns of all entries released in it, and is woken, once at its
+    /// end.
     #[inline]
     pub fn batch(&mut self) -> ConsumerBatch<'_> {
         ConsumerBatch::new(self)
     }
 
-    /// Waits until an entry is there, or with a watermark until that is reached.
+    /// Waits until an entry is in the queue, or until the watermark is reached if there is one.
     ///
     /// # Errors
     ///
-    /// [`Error::TimedOut`]. See also the type.
+    /// [`Error::TimedOut`] if the time is over first, or one of the [common errors](Self#errors).
     pub fn wait(&mut self, timeout: Option<Duration>) -> Result<()> {
         self.wait_or(timeout, None, || None)
     }
 
-    /// Empties the queue and starts again. Entries that wait are lost.
+    /// Resets the queue. Entries that wait are lost.
     ///
     /// # Errors
     ///
-    /// [`Error::Gone`].
+    /// [`Error::Gone`] if the driver is gone.
     pub fn reset(&mut self) -> Result<()> {
-        self.device.reset(Direction::Output)?;
-        self.renew()
-    }
-
-    /// Goes on with a queue that was reset by someone else.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Corrupt`] if its positions cannot be right.
-    pub fn renew(&mut self) -> Result<()> {
-        let generation = self.end.info().generation();
-        self.end.restart()?;
-        self.unpublished = false;
-        self.read_bytes = 0;
-        self.generation = generation;
+        self.handle.reset()?;
+        self.forget_progress();
         Ok(())
     }
 
-    /// The longest entry.
-    pub fn max_entry_bytes(&self) -> usize {
-        self.end.ring().geometry().max_entry_bytes() as usize
+    /// Resumes with a queue that someone else has reset.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`] if a position of the queue is invalid.
+    pub fn renew(&mut self) -> Result<()> {
+        self.handle.renew()?;
+        self.forget_progress();
+        Ok(())
     }
 
-    /// The queue's generation when this handle was made or renewed.
+    fn forget_progress(&mut self) {
+        self.unpublished = false;
+        self.read_bytes = 0;
+    }
+
+    /// The length of the longest entry that the queue can hold, in bytes.
+    pub fn max_entry_bytes(&self) -> usize {
+        self.handle.max_entry_bytes()
+    }
+
+    /// The queue's generation when this consumer was taken or renewed.
     pub fn generation(&self) -> u64 {
-        self.generation
+        self.handle.generation()
     }
 }
 
-/// What streams need, too.
+/// What streams use as well.
 impl<L: Layout> Consumer<L> {
-    pub(crate) fn new(device: Arc<Device>, mut end: ConsumerEnd<L>) -> Result<Self> {
-        let generation = end.info().generation();
-        end.restart()?;
+    pub(crate) fn new(device: Arc<Device>, end: ConsumerEnd<L>) -> Result<Self> {
         Ok(Self {
-            device,
-            end,
-            generation,
+            handle: Handle::new(device, end)?,
             unpublished: false,
-            spin: DEFAULT_SPIN,
             pace: Pace::new(),
             read_bytes: 0,
         })
     }
 
-    /// Bytes that wait, overhead of entries included, without a system call.
+    /// How many bytes wait, including the overhead of entries. Makes no system call.
     ///
     /// # Errors
     ///
-    /// [`Error::Stale`], [`Error::Corrupt`]. A driver that is gone is no error here.
+    /// [`Error::Stale`] or [`Error::Corrupt`]. A driver that is gone is not an error here.
     #[inline]
     pub fn available_bytes(&mut self) -> Result<u64> {
-        self.check_generation()?;
-        self.end.available()
+        self.handle.check_generation()?;
+        self.handle.end.available()
     }
 
-    /// Whether an entry waits, without a system call.
+    /// Whether an entry waits. Makes no system call.
     ///
     /// # Errors
     ///
-    /// See the type.
+    /// [`Error::Stale`] or [`Error::Corrupt`]. A driver that is gone is not an error here.
     #[inline]
     pub fn is_ready(&mut self) -> Result<bool> {
         Ok(self.available_bytes()? != 0)
     }
 
-    /// Sets, replaces or removes the eventfd that is signalled when entries come.
+    /// Sets, replaces or removes the eventfd that is signalled when entries arrive.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidArgument`] if it is no eventfd; [`Error::Gone`].
+    /// [`Error::InvalidArgument`] if the descriptor is not an eventfd; [`Error::Gone`] if the driver
+    /// is gone.
     pub fn set_eventfd(&mut self, eventfd: Option<BorrowedFd<'_>>) -> Result<()> {
-        self.device.set_eventfd(Direction::Output, eventfd)
+        self.handle.set_eventfd(eventfd)
     }
 
-    /// Sets a watermark: from now on the queue counts as ready, for [`Self::wait`], for poll and for
-    /// the eventfd, when `bytes` wait, overhead of entries included; or when `latency` (zero: no timer)
-    /// has passed since an entry came that nobody was told of; or when the driver finds the queue full,
-    /// flushes it, or is gone. It then stays ready until all that waited is consumed.
+    /// Sets a watermark, which delays waking until there is enough to do.
     ///
-    /// With zero bytes the queue is ready when an entry waits, as at first. Whatever the watermark,
-    /// what does not wait takes what is there.
+    /// From then on [`Self::wait`], poll and the eventfd treat the queue as ready when
+    ///
+    /// - `bytes` bytes wait, including the overhead of entries;
+    /// - or `latency` has passed since an entry arrived that did not wake anyone (zero: no limit);
+    /// - or the driver finds the queue full, flushes it, or is gone.
+    ///
+    /// The queue then stays ready until everything that waited is consumed. Methods that do not
+    /// wait return what is in the queue, whatever the watermark.
+    ///
+    /// A watermark of zero bytes removes it: the queue is ready when an entry waits.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidArgument`]: more bytes than the queue has, a latency without bytes, or one that
-    /// is not between 50 microseconds and an hour; [`Error::Gone`].
+    /// [`Error::InvalidArgument`] if `bytes` is more than the queue holds, if there is a latency but
+    /// no watermark, or if the latency is not between 50 microseconds and an hour; [`Error::Gone`]
+    /// if the driver is gone.
     pub fn set_watermark(&mut self, bytes: u64, latency: Duration) -> Result<()> {
-        // Longer than the kernel takes, if it does not fit.
-        let latency_ns = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
-        self.device.set_watermark(bytes, latency_ns)
+        self.handle.set_watermark(bytes, latency)
     }
 
-    /// The watermark and its latency; zeros if there is none.
+    /// The watermark in bytes and its latency; zeros if there is none.
     pub fn watermark(&self) -> (u64, Duration) {
-        let info = self.end.info();
-        (
-            info.watermark_bytes(),
-            Duration::from_nanos(info.latency_ns()),
-        )
+        self.handle.watermark()
     }
 
-    /// Tells the kernel of all that a forgotten [`ConsumerBatch`] released.
+    /// Tells the kernel about entries released in a [`ConsumerBatch`] that was forgotten.
     ///
     /// # Errors
     ///
-    /// [`Error::Stale`].
+    /// [`Error::Stale`] if someone else has reset the queue.
     pub fn flush(&mut self) -> Result<()> {
         if self.unpublished {
             self.publish()?;
@@ -312,72 +315,73 @@ impl<L: Layout> Consumer<L> {
         Ok(())
     }
 
-    /// How often a wait looks before it sleeps. More saves system calls and costs processor time;
-    /// 0 sleeps at once.
+    /// Sets how often a wait looks at the queue before it sleeps.
+    ///
+    /// A larger number saves system calls and costs processor time. With 0 a wait sleeps at once.
     pub fn set_spin(&mut self, looks: u32) {
-        self.spin = looks;
+        self.handle.spin = looks;
     }
 
-    /// Bytes of the queue, overhead of entries included.
+    /// The capacity of the queue in bytes, including the overhead of entries.
     pub fn capacity_bytes(&self) -> u64 {
-        self.end.ring().geometry().data_bytes()
+        self.handle.capacity_bytes()
     }
 
-    /// What the kernel counts of this queue, without a system call.
+    /// The kernel's counters of this queue. Makes no system call.
     pub fn counters(&self) -> Counters {
-        self.end.info().counters()
+        self.handle.counters()
     }
 
-    /// The position of the next entry, or of the one that was found and not released.
+    /// The position of the next entry, or of the entry that was found and not released.
     pub(crate) fn position(&self) -> u64 {
-        self.end.ring().released_pos()
+        self.handle.end.ring().released_pos()
     }
 
     /// The bytes of the entry that was last found and not released.
     #[inline]
     pub(crate) fn found_bytes(&self) -> &[u8] {
-        self.end.bytes()
+        self.handle.end.bytes()
     }
 
-    /// Finds the next entry; [`Self::found_bytes`] then has it.
+    /// Finds the next entry; [`Self::found_bytes`] then returns its bytes.
     #[inline]
     pub(crate) fn find(&mut self) -> Result<iostream_ring::Entry> {
-        self.check_generation()?;
-        match self.end.peek() {
+        self.handle.check_generation()?;
+        match self.handle.end.peek() {
             Err(Error::Empty) => self.found_empty(),
             found => found,
         }
     }
 
-    /// As [`Self::find`]: a copy of an entry that has just `N` bytes.
+    /// Finds the next entry, which has exactly `N` bytes, and copies it.
     #[inline]
     pub(crate) fn find_array<const N: usize>(&mut self) -> Result<[u8; N]> {
         self.find()?;
-        self.end.peek_array()
+        self.handle.end.peek_array()
     }
 
-    /// Gives up the entry that was last found. The kernel learns of it now or with the batch.
+    /// Releases the entry that was last found. The kernel learns of it now, or with the batch.
     #[inline]
     pub(crate) fn release(&mut self, batched: bool) -> Result<()> {
-        // What stands in the page belongs to the new generation.
-        self.check_generation()?;
+        // After a reset the consumer's page belongs to the new generation.
+        self.handle.check_generation()?;
         self.read_bytes = 0;
-        self.unpublished |= self.end.release();
+        self.unpublished |= self.handle.end.release();
         if batched {
             return Ok(());
         }
         self.publish()
     }
 
-    /// Tells the kernel of all that was released, and wakes it if it waits for the room.
+    /// Tells the kernel about everything that was released, and wakes it if it waits for the room.
     #[inline]
     fn publish(&mut self) -> Result<()> {
-        self.check_generation()?;
-        self.end.publish();
+        self.handle.check_generation()?;
+        self.handle.end.publish();
         self.unpublished = false;
-        if self.end.must_wake() {
-            match self.device.notify(Direction::Output) {
-                // Nobody wants the room any more; what the driver had queued is still there.
+        if self.handle.end.must_wake() {
+            match self.handle.device.notify(Direction::Output) {
+                // Nobody needs the room any more. Entries that the driver had queued are still there.
                 Ok(()) | Err(Error::Gone) => {}
                 Err(error) => return Err(error),
             }
@@ -389,29 +393,21 @@ impl<L: Layout> Consumer<L> {
     fn found_empty(&mut self) -> Result<iostream_ring::Entry> {
         // A batch that drained the queue must not keep the kernel waiting for the room.
         self.flush()?;
-        if !self.end.info().gone() {
+        if !self.handle.info().gone() {
             return Err(Error::Empty);
         }
-        // What came before it went may have come after the first look.
-        match self.end.peek() {
+        // Between the first look and now the driver may have queued its last entries.
+        match self.handle.end.peek() {
             Err(Error::Empty) => Err(Error::Gone),
             found => found,
         }
     }
-
-    #[inline]
-    fn check_generation(&self) -> Result<()> {
-        if self.end.info().generation() != self.generation {
-            return Err(Error::Stale);
-        }
-        Ok(())
-    }
 }
 
 impl<L: Layout> AsFd for Consumer<L> {
-    /// The session's descriptor: readable in poll when entries wait.
+    /// The session's descriptor, which poll reports as readable when entries wait.
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.device.as_fd()
+        self.handle.as_fd()
     }
 }
 
@@ -423,10 +419,6 @@ impl<L: Layout> AsRawFd for Consumer<L> {
 
 impl<L: Layout> std::fmt::Debug for Consumer<L> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Consumer")
-            .field("fd", &self.as_raw_fd())
-            .field("capacity_bytes", &self.capacity_bytes())
-            .field("generation", &self.generation)
-            .finish_non_exhaustive()
+        self.handle.debug("Consumer", f)
     }
 }

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Entries that were received, in the queue's own memory.
+//! Received entries, in the queue's own memory.
 
 use std::ops::Deref;
 
 use crate::{Consumer, Error, Result};
 
-/// The next entry, looked at and not removed. Dropped or forgotten, it stays in the queue.
+/// The next entry of a queue, which stays there until it is [released](Self::release).
 ///
-/// There is one at a time:
+/// If the value is dropped or forgotten, the entry stays in the queue.
+///
+/// Only one entry can be borrowed at a time:
 ///
 /// ```compile_fail,E0499
 /// # fn main() -> iostream::Result<()> {
@@ -21,7 +23,7 @@ use crate::{Consumer, Error, Result};
 /// # }
 /// ```
 ///
-/// And once released it is out of reach:
+/// A released entry cannot be used any more:
 ///
 /// ```compile_fail,E0505
 /// # fn main() -> iostream::Result<()> {
@@ -42,25 +44,27 @@ pub struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
+    /// Finds the next entry. If `batched`, the kernel learns of its release with the batch.
     #[inline]
-    pub(crate) fn new(consumer: &'a mut Consumer, batched: bool, lost_before: u16) -> Self {
-        Self {
+    pub(crate) fn find(consumer: &'a mut Consumer, batched: bool) -> Result<Self> {
+        let lost_before = consumer.find()?.lost_before();
+        Ok(Self {
             consumer,
             batched,
             lost_before,
-        }
+        })
     }
 
-    /// Entries that were lost right before this one; 65535 stands for that many or more.
+    /// How many entries were lost right before this one. 65535 means that many or more.
     pub fn lost_before(&self) -> u16 {
         self.lost_before
     }
 
-    /// Removes the entry.
+    /// Removes the entry from the queue.
     ///
     /// # Errors
     ///
-    /// [`Error::Stale`].
+    /// [`Error::Stale`] if someone else has reset the queue.
     #[inline]
     pub fn release(self) -> Result<()> {
         self.consumer.release(self.batched)
@@ -78,7 +82,7 @@ impl Deref for Entry<'_> {
 
 /// An entry that is removed from the queue when the value is dropped.
 ///
-/// A value that is forgotten leaves the entry in the queue.
+/// If the value is forgotten, the entry stays in the queue.
 #[derive(Debug)]
 pub struct Received<'a> {
     consumer: &'a mut Consumer,
@@ -87,6 +91,7 @@ pub struct Received<'a> {
 }
 
 impl<'a> Received<'a> {
+    /// The entry that `consumer` has just found.
     #[inline]
     pub(crate) fn new(consumer: &'a mut Consumer, batched: bool, lost_before: u16) -> Self {
         Self {
@@ -96,7 +101,24 @@ impl<'a> Received<'a> {
         }
     }
 
-    /// Entries that were lost right before this one; 65535 stands for that many or more.
+    /// Finds the next entry. If `batched`, the kernel learns of its release with the batch.
+    #[inline]
+    pub(crate) fn find(consumer: &'a mut Consumer, batched: bool) -> Result<Self> {
+        let lost_before = consumer.find()?.lost_before();
+        Ok(Self::new(consumer, batched, lost_before))
+    }
+
+    /// Like [`Self::find`], but returns `None` if no entry waits.
+    #[inline]
+    pub(crate) fn find_next(consumer: &'a mut Consumer, batched: bool) -> Result<Option<Self>> {
+        match Self::find(consumer, batched) {
+            Ok(entry) => Ok(Some(entry)),
+            Err(Error::Empty) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// How many entries were lost right before this one. 65535 means that many or more.
     pub fn lost_before(&self) -> u16 {
         self.lost_before
     }
@@ -114,15 +136,15 @@ impl Deref for Received<'_> {
 impl Drop for Received<'_> {
     #[inline]
     fn drop(&mut self) {
-        // Whoever wants to know uses `peek` and `release`; the next operation meets the same error.
+        // `peek` and `release` report this error, and so does the next operation.
         let _ = self.consumer.release(self.batched);
     }
 }
 
-/// Many entries received, of which the kernel learns at once when the batch ends.
+/// A batch of received entries: the kernel learns of all their releases once, when the batch ends.
 ///
-/// A batch that finds the queue empty tells the kernel at once. One that is forgotten is told of
-/// with the next entry.
+/// A batch that finds the queue empty tells the kernel at once. If a batch is forgotten, the kernel
+/// learns of its releases with the next entry.
 ///
 /// # Examples
 ///
@@ -148,64 +170,54 @@ impl<'a> ConsumerBatch<'a> {
         Self { consumer }
     }
 
-    /// As [`Consumer::peek`].
+    /// Returns the next entry and leaves it in the queue until it is released.
     ///
     /// # Errors
     ///
-    /// As [`Consumer::peek`].
+    /// Those of [`Consumer::peek`].
     #[inline]
     pub fn peek(&mut self) -> Result<Entry<'_>> {
-        let entry = self.consumer.find()?;
-        Ok(Entry::new(self.consumer, true, entry.lost_before()))
+        Entry::find(self.consumer, true)
     }
 
-    /// As [`Consumer::dequeue`].
+    /// Takes the next entry in place. It is released when the value is dropped.
     ///
     /// # Errors
     ///
-    /// As [`Consumer::dequeue`].
+    /// Those of [`Consumer::dequeue`].
     #[inline]
     pub fn dequeue(&mut self) -> Result<Received<'_>> {
-        let entry = self.consumer.find()?;
-        Ok(Received::new(self.consumer, true, entry.lost_before()))
+        Received::find(self.consumer, true)
     }
 
-    /// As [`Consumer::next`].
+    /// Takes the next entry in place, or returns `None` if no entry waits.
     ///
     /// # Errors
     ///
-    /// As [`Consumer::next`].
+    /// Those of [`Consumer::next`].
     #[expect(
         clippy::should_implement_trait,
         reason = "it lends, which Iterator cannot"
     )]
     #[inline]
     pub fn next(&mut self) -> Result<Option<Received<'_>>> {
-        match self.consumer.find() {
-            Ok(entry) => Ok(Some(Received::new(
-                self.consumer,
-                true,
-                entry.lost_before(),
-            ))),
-            Err(Error::Empty) => Ok(None),
-            Err(error) => Err(error),
-        }
+        Received::find_next(self.consumer, true)
     }
 
-    /// Ends the batch. Dropping it does the same and keeps an error to itself.
+    /// Ends the batch. Dropping the batch does the same, but ignores an error.
     ///
     /// # Errors
     ///
-    /// [`Error::Stale`].
+    /// [`Error::Stale`] if someone else has reset the queue.
     pub fn finish(self) -> Result<()> {
         self.consumer.flush()
-        // The drop that follows finds nothing left to tell.
+        // The drop that follows has nothing left to publish.
     }
 }
 
 impl Drop for ConsumerBatch<'_> {
     fn drop(&mut self) {
-        // Whoever wants to know calls `finish`; the next operation meets the same error.
+        // `finish` reports this error, and so does the next operation.
         let _ = self.consumer.flush();
     }
 }

@@ -1,27 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Waiting, and how long.
+//! Waking the other side, and how long to wait for it.
 //!
-//! Each end waits in the same way. It looks a bounded number of times, since a side that is busy
-//! answers within that time and then no system call is needed. It arms: publishes the position at
-//! which it wants to be woken, and looks once more. Only then it sleeps in poll(2).
+//! All ends wait in the same way. First they look a bounded number of times: a busy other side
+//! answers within that time, and no system call is needed. Then they arm, that is, they publish the
+//! position at which they want to be woken, and look once more. Only then do they sleep in poll(2).
 
 use std::time::{Duration, Instant};
 
 use crate::{Error, Result};
 
-/// How often an end looks before it sleeps, unless told otherwise: some microseconds.
-pub(crate) const DEFAULT_SPIN: u32 = 256;
-
-/// What a publication does about a sleeping other side.
+/// Whether a publication wakes the other side of the queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Wake {
-    /// Wake it if it sleeps and waits for this.
+    /// Wake it if it sleeps and waits for this publication.
     #[default]
     Normal,
-    /// Leave it asleep. The next publication that is not suppressed wakes it for this one, too.
+    /// Let it sleep. The next publication that is not suppressed wakes it for this one as well.
     Suppress,
-    /// Notify it in any case, by a system call.
+    /// Notify it in any case, with a system call.
     Force,
 }
 
@@ -30,16 +27,16 @@ pub enum Wake {
 pub(crate) struct Deadline(Option<Instant>);
 
 impl Deadline {
-    /// After `timeout`; `None`, or more than the clock can count: never.
+    /// After `timeout`. Never, if it is `None` or more than the clock can represent.
     pub(crate) fn after(timeout: Option<Duration>) -> Self {
         Self(timeout.and_then(|timeout| Instant::now().checked_add(timeout)))
     }
 
-    /// The time that is left; `None`: for ever.
+    /// The time that is left, or `None` if there is no limit.
     ///
     /// # Errors
     ///
-    /// [`Error::TimedOut`] if none is.
+    /// [`Error::TimedOut`] if no time is left.
     pub(crate) fn left(self) -> Result<Option<Duration>> {
         let Some(end) = self.0 else {
             return Ok(None);
@@ -49,6 +46,13 @@ impl Deadline {
             _ => Err(Error::TimedOut),
         }
     }
+}
+
+/// A timeout as ioctls take it: nanoseconds, where 0 means no limit.
+pub(crate) fn timeout_ns(timeout: Option<Duration>) -> u64 {
+    timeout.map_or(0, |time| {
+        u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).max(1)
+    })
 }
 
 #[cfg(test)]

@@ -6,14 +6,24 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::notify::{Deadline, DEFAULT_SPIN};
+use crate::handle::Handle;
+use crate::notify::Deadline;
 use crate::sys::{Device, OverwriteEnd};
 use crate::{Counters, Direction, Error, Result};
 
-/// The reading end of an output queue whose producer waits for nobody.
+/// The reading end of an output queue whose producer never waits for room.
 ///
-/// An entry may be overwritten while it is read, so it is copied out and then checked: there is no
-/// slice here. What was lost is told with the next entry that is read.
+/// The producer may overwrite an entry while it is being read. So an entry is copied first and
+/// checked afterwards, and no method returns a slice of the queue. Each entry that is read reports
+/// what was lost before it.
+///
+/// # Errors
+///
+/// Unless its documentation says otherwise, each method can fail with
+///
+/// - [`Error::Gone`] once the driver is gone and all entries that it had queued are read;
+/// - [`Error::Stale`] once someone else has reset the queue: see [`Self::renew`];
+/// - [`Error::Corrupt`] if the kernel's position or an entry's header is invalid.
 ///
 /// # Examples
 ///
@@ -30,49 +40,40 @@ use crate::{Counters, Direction, Error, Result};
 /// # }
 /// ```
 pub struct OverwriteReader {
-    device: Arc<Device>,
-    end: OverwriteEnd,
-    /// Of the queue when this handle was made or renewed.
-    generation: u64,
-    spin: u32,
+    handle: Handle<OverwriteEnd>,
 }
 
-/// An entry that was copied out, and what was lost before it.
+/// An entry that [`OverwriteReader::read_into`] has copied, and what was lost before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct OverwriteRead {
-    /// Bytes of the entry, now at the front of the buffer.
+    /// The length of the entry, which is now at the front of the buffer, in bytes.
     pub len: usize,
-    /// Bytes of entries, overhead included, that were overwritten before they were read.
+    /// Bytes of entries, including their overhead, that were overwritten before they were read.
     pub gap_bytes: u64,
-    /// Entries that the driver had declared lost before this one, at most 65535.
+    /// Entries that the driver declared lost before this one, at most 65535.
     pub lost_before: u16,
 }
 
 impl OverwriteReader {
-    pub(crate) fn new(device: Arc<Device>, mut end: OverwriteEnd) -> Self {
-        let generation = end.info().generation();
-        end.restart();
-        Self {
-            device,
-            end,
-            generation,
-            spin: DEFAULT_SPIN,
-        }
+    pub(crate) fn new(device: Arc<Device>, end: OverwriteEnd) -> Result<Self> {
+        let handle = Handle::new(device, end)?;
+        Ok(Self { handle })
     }
 
     /// Copies the oldest entry that is left to the front of `buffer`.
     ///
     /// # Errors
     ///
-    /// [`Error::Empty`]; [`Error::TooSmall`], and the entry stays until it is overwritten;
-    /// [`Error::Gone`] once the driver is gone and all is read; [`Error::Stale`];
-    /// [`Error::Corrupt`].
+    /// [`Error::Empty`] if no entry waits; [`Error::TooSmall`] if the entry is longer than
+    /// `buffer`, in which case it stays until it is overwritten; or one of the
+    /// [common errors](Self#errors).
     #[inline]
     pub fn read_into(&mut self, buffer: &mut [u8]) -> Result<OverwriteRead> {
-        self.check_generation()?;
-        let read = match self.end.read(buffer) {
-            Err(Error::Empty) if self.end.info().gone() => match self.end.read(buffer) {
+        self.handle.check_generation()?;
+        let read = match self.handle.end.read(buffer) {
+            // Between the first look and now the driver may have queued its last entries.
+            Err(Error::Empty) if self.handle.info().gone() => match self.handle.end.read(buffer) {
                 Err(Error::Empty) => Err(Error::Gone),
                 read => read,
             },
@@ -85,32 +86,32 @@ impl OverwriteReader {
         })
     }
 
-    /// Whether an entry waits, without a system call.
+    /// Whether an entry waits. Makes no system call.
     ///
     /// # Errors
     ///
-    /// [`Error::Stale`], [`Error::Corrupt`].
+    /// [`Error::Stale`] or [`Error::Corrupt`]. A driver that is gone is not an error here.
     pub fn is_ready(&mut self) -> Result<bool> {
         Ok(self.available_bytes()? != 0)
     }
 
-    /// Bytes that wait, overhead of entries included, without a system call.
+    /// How many bytes wait, including the overhead of entries. Makes no system call.
     ///
     /// # Errors
     ///
-    /// [`Error::Stale`], [`Error::Corrupt`].
+    /// [`Error::Stale`] or [`Error::Corrupt`]. A driver that is gone is not an error here.
     pub fn available_bytes(&mut self) -> Result<u64> {
-        self.check_generation()?;
-        self.end.available()
+        self.handle.check_generation()?;
+        self.handle.end.available()
     }
 
-    /// Waits until an entry is there, or with a watermark until that is reached.
+    /// Waits until an entry is in the queue, or until the watermark is reached if there is one.
     ///
     /// # Errors
     ///
-    /// [`Error::TimedOut`], [`Error::Gone`], [`Error::Stale`], [`Error::Corrupt`].
+    /// [`Error::TimedOut`] if the time is over first, or one of the [common errors](Self#errors).
     pub fn wait(&mut self, timeout: Option<Duration>) -> Result<()> {
-        for _ in 0..self.spin {
+        for _ in 0..self.handle.spin {
             if self.is_due()? {
                 return Ok(());
             }
@@ -121,15 +122,13 @@ impl OverwriteReader {
             if self.arm()? {
                 return Ok(());
             }
-            let mut end = self.end.info().gone().then_some(Error::Gone);
+            let mut end = self.handle.info().gone().then_some(Error::Gone);
             if end.is_none() {
-                match self
-                    .device
-                    .poll(Direction::Output, None, deadline.left()?)?
-                {
+                let left = deadline.left()?;
+                match self.handle.device.poll(Direction::Output, None, left)? {
                     Some(ready) if ready.hang_up => end = Some(Error::Gone),
                     Some(ready) if ready.error => end = Some(Error::Corrupt),
-                    // The deadline knows whether the time is over.
+                    // If the time is over, the deadline reports it.
                     _ => {}
                 }
             }
@@ -142,117 +141,93 @@ impl OverwriteReader {
         }
     }
 
-    /// Asks to be woken, by the eventfd, when the next entry comes, or the watermark is reached; looks
-    /// once more.
-    ///
-    /// Returns whether it is so already.
+    /// Asks for a signal on the eventfd when the next entry arrives, or when the watermark is
+    /// reached. Returns whether the queue is ready already.
     ///
     /// # Errors
     ///
-    /// [`Error::Stale`], [`Error::Corrupt`].
+    /// [`Error::Stale`] or [`Error::Corrupt`].
     pub fn arm(&mut self) -> Result<bool> {
-        self.check_generation()?;
-        self.end.arm()
+        self.handle.check_generation()?;
+        self.handle.end.arm()
     }
 
-    /// Sets, replaces or removes the eventfd that is signalled when entries come.
+    /// Sets, replaces or removes the eventfd that is signalled when entries arrive.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidArgument`] if it is no eventfd; [`Error::Gone`].
+    /// [`Error::InvalidArgument`] if the descriptor is not an eventfd; [`Error::Gone`] if the driver
+    /// is gone.
     pub fn set_eventfd(&mut self, eventfd: Option<BorrowedFd<'_>>) -> Result<()> {
-        self.device.set_eventfd(Direction::Output, eventfd)
+        self.handle.set_eventfd(eventfd)
     }
 
-    /// Sets a watermark: from now on the queue counts as ready, for [`Self::wait`], for poll and for
-    /// the eventfd, when `bytes` wait, overhead of entries included; or when `latency` (zero: no timer)
-    /// has passed since an entry came that nobody was told of; or when the driver finds the queue full,
-    /// flushes it, or is gone. It then stays ready until all that waited is consumed.
-    ///
-    /// With zero bytes the queue is ready when an entry waits, as at first. Whatever the watermark,
-    /// what does not wait takes what is there.
+    /// Sets a watermark, which works as that of a [`Consumer`](crate::Consumer::set_watermark).
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidArgument`]: more bytes than the queue has, a latency without bytes, or one that
-    /// is not between 50 microseconds and an hour; [`Error::Gone`].
+    /// [`Error::InvalidArgument`] if `bytes` or `latency` is out of range; [`Error::Gone`] if the
+    /// driver is gone.
     pub fn set_watermark(&mut self, bytes: u64, latency: Duration) -> Result<()> {
-        // Longer than the kernel takes, if it does not fit.
-        let latency_ns = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
-        self.device.set_watermark(bytes, latency_ns)
+        self.handle.set_watermark(bytes, latency)
     }
 
-    /// The watermark and its latency; zeros if there is none.
+    /// The watermark in bytes and its latency; zeros if there is none.
     pub fn watermark(&self) -> (u64, Duration) {
-        let info = self.end.info();
-        (
-            info.watermark_bytes(),
-            Duration::from_nanos(info.latency_ns()),
-        )
+        self.handle.watermark()
     }
 
-    /// Empties the queue and starts again. Entries that wait are lost.
+    /// Resets the queue. Entries that wait are lost.
     ///
     /// # Errors
     ///
-    /// [`Error::Gone`].
+    /// [`Error::Gone`] if the driver is gone.
     pub fn reset(&mut self) -> Result<()> {
-        self.device.reset(Direction::Output)?;
-        self.renew();
-        Ok(())
+        self.handle.reset()
     }
 
-    /// Goes on with a queue that was reset by someone else.
+    /// Resumes with a queue that someone else has reset.
     pub fn renew(&mut self) {
-        let generation = self.end.info().generation();
-        self.end.restart();
-        self.generation = generation;
+        // An end that overwrites restarts without an error: see its `restart`.
+        let _ = self.handle.renew();
     }
 
-    /// How often a wait looks before it sleeps; 0 sleeps at once.
+    /// Sets how often a wait looks at the queue before it sleeps. With 0 it sleeps at once.
     pub fn set_spin(&mut self, looks: u32) {
-        self.spin = looks;
+        self.handle.spin = looks;
     }
 
-    /// Bytes of the queue, overhead of entries included.
+    /// The capacity of the queue in bytes, including the overhead of entries.
     pub fn capacity_bytes(&self) -> u64 {
-        self.end.ring().geometry().data_bytes()
+        self.handle.capacity_bytes()
     }
 
-    /// The longest entry.
+    /// The length of the longest entry that the queue can hold, in bytes.
     pub fn max_entry_bytes(&self) -> usize {
-        self.end.ring().geometry().max_entry_bytes() as usize
+        self.handle.max_entry_bytes()
     }
 
-    /// What the kernel counts of this queue, without a system call.
+    /// The kernel's counters of this queue. Makes no system call.
     pub fn counters(&self) -> Counters {
-        self.end.info().counters()
+        self.handle.counters()
     }
 
-    /// The queue's generation when this handle was made or renewed.
+    /// The queue's generation when this reader was taken or renewed.
     pub fn generation(&self) -> u64 {
-        self.generation
+        self.handle.generation()
     }
 
-    /// As [`Self::is_ready`], by the watermark if there is one.
+    /// Whether an entry waits; with a watermark, whether the queue counts as ready.
     fn is_due(&mut self) -> Result<bool> {
-        self.check_generation()?;
-        self.end.is_ready()
-    }
-
-    #[inline]
-    fn check_generation(&self) -> Result<()> {
-        if self.end.info().generation() != self.generation {
-            return Err(Error::Stale);
-        }
-        Ok(())
+        self.handle.check_generation()?;
+        self.handle.end.is_ready()
     }
 }
 
 impl AsFd for OverwriteReader {
-    /// The session's descriptor: readable in poll when entries wait.
+    /// The session's descriptor, which poll reports as readable when entries wait.
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.device.as_fd()
+        self.handle.as_fd()
     }
 }
 
@@ -264,10 +239,6 @@ impl AsRawFd for OverwriteReader {
 
 impl std::fmt::Debug for OverwriteReader {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("OverwriteReader")
-            .field("fd", &self.as_raw_fd())
-            .field("capacity_bytes", &self.capacity_bytes())
-            .field("generation", &self.generation)
-            .finish_non_exhaustive()
+        self.handle.debug("OverwriteReader", f)
     }
 }

@@ -8,26 +8,32 @@ use std::time::Duration;
 
 use iostream_ring::{Framed, Layout};
 
-use crate::notify::{Deadline, DEFAULT_SPIN};
+use crate::handle::Handle;
+use crate::notify::Deadline;
 use crate::reservation::{Batch, Reservation};
 use crate::sys::{Device, ProducerEnd};
 use crate::{Counters, Direction, Error, Result, Wake};
 
-/// How long a wait for a good deal of room lasts before any room that does is taken.
+/// How long a wait insists on a good deal of room before it accepts any room that suffices.
 const PATIENCE: Duration = Duration::from_millis(1);
 
 /// The producing end of an input queue: entries from this process to the kernel.
 ///
-/// It may be sent to another thread, but not be shared: there is one producer.
+/// A producer can be sent to another thread but not shared between threads, since a queue has one
+/// producer:
 ///
 /// ```compile_fail,E0277
 /// fn shared<T: Sync>() {}
 /// shared::<iostream::Producer>();
 /// ```
 ///
-/// An operation fails with [`Error::Gone`] once the driver is gone, with [`Error::Stale`] once
-/// the queue was reset behind its back (then see [`Self::renew`]), with [`Error::Corrupt`] if the
-/// kernel's position cannot be right.
+/// # Errors
+///
+/// Unless its documentation says otherwise, each method can fail with
+///
+/// - [`Error::Gone`] once the driver is gone;
+/// - [`Error::Stale`] once someone else has reset the queue: see [`Self::renew`];
+/// - [`Error::Corrupt`] if the kernel's position is invalid.
 ///
 /// # Examples
 ///
@@ -44,49 +50,47 @@ const PATIENCE: Duration = Duration::from_millis(1);
 /// # }
 /// ```
 pub struct Producer<L: Layout = Framed> {
-    device: Arc<Device>,
-    end: ProducerEnd<L>,
-    /// Of the queue when this handle was made or renewed.
-    generation: u64,
-    /// Entries were committed and not yet shown.
+    handle: Handle<ProducerEnd<L>>,
+    /// Entries were committed, and the kernel cannot see them yet.
     unpublished: bool,
-    spin: u32,
-    /// The room at which poll reports this end as writable when nobody waits here.
+    /// The room at which poll reports this end as writable while no wait is in progress.
     poll_room: u64,
 }
 
 impl Producer {
-    /// Appends one entry by copy and wakes the other side if it sleeps.
+    /// Copies `bytes` into the queue as one entry, and wakes the kernel if it sleeps.
     ///
     /// # Errors
     ///
-    /// [`Error::Full`], and nothing is written; [`Error::TooLarge`]. See also the type.
+    /// [`Error::Full`] if the entry does not fit now; [`Error::TooLarge`] if it can never fit; or
+    /// one of the [common errors](Self#errors). In each case nothing is written.
     #[inline]
     pub fn enqueue(&mut self, bytes: &[u8]) -> Result<()> {
         self.enqueue_with(bytes, Wake::Normal)
     }
 
-    /// As [`Self::enqueue`], with a say in whether the other side is woken.
+    /// Copies `bytes` into the queue as one entry; `wake` decides whether the kernel is woken.
     ///
-    /// If the queue is full, a sleeping other side is woken whatever `wake` says.
+    /// If the queue is full, the kernel is woken if it sleeps, whatever `wake` says.
     ///
     /// # Errors
     ///
-    /// As [`Self::enqueue`].
+    /// Those of [`Self::enqueue`].
     #[inline]
     pub fn enqueue_with(&mut self, bytes: &[u8], wake: Wake) -> Result<()> {
         self.push(bytes)?;
         self.publish(wake)
     }
 
-    /// As [`Self::enqueue`], but waits for room.
+    /// Waits for room if necessary, and copies `bytes` into the queue as one entry.
     ///
-    /// It does not wait for the last byte alone: for up to a millisecond it waits until a quarter
-    /// of the queue is free, so that the two sides do not wake each other for every entry.
+    /// For up to a millisecond it waits until a quarter of the queue is free, and only then for the
+    /// entry's own length. Otherwise the two sides would wake each other for every entry.
     ///
     /// # Errors
     ///
-    /// [`Error::TimedOut`], and nothing is written; [`Error::TooLarge`]. See also the type.
+    /// [`Error::TimedOut`] if the time is over first; [`Error::TooLarge`] if the entry can never
+    /// fit; or one of the [common errors](Self#errors). In each case nothing is written.
     pub fn enqueue_wait(&mut self, bytes: &[u8], timeout: Option<Duration>) -> Result<()> {
         match self.enqueue(bytes) {
             Err(Error::Full) => {}
@@ -103,29 +107,32 @@ impl Producer {
         }
     }
 
-    /// Makes room for an entry of `len` bytes, to be filled in place.
+    /// Reserves room for an entry of `len` bytes, to be filled in place.
     ///
-    /// The bytes may be those of earlier entries. Dropped or forgotten, the reservation changes
-    /// nothing.
+    /// The bytes are not zeroed: they may be those of earlier entries. A reservation that is
+    /// dropped or forgotten changes nothing.
     ///
     /// # Errors
     ///
-    /// [`Error::Full`], [`Error::TooLarge`]. See also the type.
+    /// [`Error::Full`] if the entry does not fit now; [`Error::TooLarge`] if it can never fit; or
+    /// one of the [common errors](Self#errors).
     #[inline]
     pub fn reserve(&mut self, len: usize) -> Result<Reservation<'_>> {
         self.make_reservation(len, false)
     }
 
-    /// Appends up to `count` entries of `len` bytes, each filled in place by a call of `fill`; they
-    /// are shown, and the other side is woken, once, at the end. Returns how many there was room
-    /// for.
+    /// Appends up to `count` entries of `len` bytes, each filled in place by a call of `fill`.
+    /// Returns how many it appended, which is as many as fit.
     ///
-    /// It is the fastest way to produce. The bytes may be those of earlier entries. What `fill`
-    /// panics at is not appended; what it filled before may be.
+    /// This is the fastest way to produce. The kernel sees the entries, and is woken, once at the
+    /// end. The bytes are not zeroed: they may be those of earlier entries.
+    ///
+    /// If `fill` panics, the current entry is not appended; earlier entries of this call may be.
     ///
     /// # Errors
     ///
-    /// [`Error::Full`] if there is room for none; [`Error::TooLarge`]. See also the type.
+    /// [`Error::Full`] if not even one entry fits now; [`Error::TooLarge`] if it can never fit; or
+    /// one of the [common errors](Self#errors).
     #[inline]
     pub fn enqueue_in_place(
         &mut self,
@@ -135,16 +142,16 @@ impl Producer {
     ) -> Result<u64> {
         self.check()?;
         let entry_bytes = self.entry_len(len)?;
-        match self.end.fill(count, entry_bytes, fill)? {
+        match self.handle.end.fill(count, entry_bytes, fill)? {
             0 if count > 0 => Err(self.found_full()),
-            made => {
+            appended => {
                 self.publish(Wake::Normal)?;
-                Ok(made)
+                Ok(appended)
             }
         }
     }
 
-    /// Starts a batch: its entries are shown, and the other side is woken, once, at its end.
+    /// Starts a batch: the kernel sees all its entries, and is woken, once at its end.
     #[inline]
     pub fn batch(&mut self) -> Batch<'_> {
         Batch::new(self)
@@ -154,65 +161,69 @@ impl Producer {
     ///
     /// # Errors
     ///
-    /// See the type.
+    /// One of the [common errors](Self#errors).
     pub fn can_enqueue(&mut self, len: usize, count: u64) -> Result<bool> {
         self.check()?;
         match u32::try_from(len) {
-            Ok(len) => self.end.can_push(len, count),
+            Ok(len) => self.handle.end.can_push(len, count),
             Err(_) => Ok(count == 0),
         }
     }
 
-    /// Free bytes, of which each entry takes its own length and 8 more, rounded up to 8.
+    /// How many bytes are free. Each entry takes its length plus 8, rounded up to a multiple of 8.
     ///
     /// # Errors
     ///
-    /// See the type.
+    /// One of the [common errors](Self#errors).
     #[inline]
     pub fn room_bytes(&mut self) -> Result<u64> {
         self.check()?;
-        self.end.room()
+        self.handle.end.room()
     }
 
-    /// Waits until so many bytes are free, overhead of entries included.
+    /// Waits until `bytes` bytes are free, including the overhead of entries.
     ///
     /// # Errors
     ///
-    /// [`Error::TimedOut`]; [`Error::TooLarge`] if the queue never has so many. See also the type.
+    /// [`Error::TimedOut`] if the time is over first; [`Error::TooLarge`] if the queue has fewer
+    /// bytes in all; or one of the [common errors](Self#errors).
     pub fn wait_room(&mut self, bytes: u64, timeout: Option<Duration>) -> Result<()> {
         self.wait_room_until(bytes, bytes, Deadline::after(timeout))
     }
 
-    /// Asks to be woken, by poll or eventfd, once so many bytes are free; looks once more.
+    /// Asks to be woken, through poll or the eventfd, once `bytes` bytes are free. Returns whether
+    /// they are free already.
     ///
-    /// Returns whether they are free already. It is for those who sleep elsewhere than in this
-    /// crate: on the eventfd alone, for which it is needed, or in an event loop, where it says
-    /// which room makes the descriptor writable.
+    /// This is for programs that sleep elsewhere than in this crate. Those that sleep on the
+    /// eventfd alone must call it. In an event loop it sets how much room makes the descriptor
+    /// writable.
     ///
     /// # Errors
     ///
-    /// [`Error::TooLarge`] if the queue never has so many. See also the type.
+    /// [`Error::TooLarge`] if the queue has fewer bytes in all, or one of the
+    /// [common errors](Self#errors).
     pub fn arm_room(&mut self, bytes: u64) -> Result<bool> {
         self.check()?;
         self.flush()?;
         self.poll_room = bytes;
-        self.end.arm_room(bytes)
+        self.handle.end.arm_room(bytes)
     }
 
     /// Sets, replaces or removes the eventfd that is signalled when there is room again.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidArgument`] if it is no eventfd; [`Error::Gone`].
+    /// [`Error::InvalidArgument`] if the descriptor is not an eventfd; [`Error::Gone`] if the driver
+    /// is gone.
     pub fn set_eventfd(&mut self, eventfd: Option<BorrowedFd<'_>>) -> Result<()> {
-        self.device.set_eventfd(Direction::Input, eventfd)
+        self.handle.set_eventfd(eventfd)
     }
 
-    /// Shows the other side all that a forgotten [`Batch`] left unseen.
+    /// Shows the kernel the entries of a [`Batch`] that was forgotten.
     ///
     /// # Errors
     ///
-    /// See the type.
+    /// One of the [common errors](Self#errors).
     pub fn flush(&mut self) -> Result<()> {
         if self.unpublished {
             self.publish(Wake::Normal)?;
@@ -220,51 +231,51 @@ impl Producer {
         Ok(())
     }
 
-    /// Empties the queue and starts again. Entries that the kernel has not taken are lost.
+    /// Resets the queue. Entries that the kernel has not taken are lost.
     ///
     /// # Errors
     ///
-    /// [`Error::Gone`].
+    /// [`Error::Gone`] if the driver is gone.
     pub fn reset(&mut self) -> Result<()> {
-        self.device.reset(Direction::Input)?;
-        self.renew()
-    }
-
-    /// Goes on with a queue that was reset by someone else.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Corrupt`] if its positions cannot be right.
-    pub fn renew(&mut self) -> Result<()> {
-        let generation = self.end.info().generation();
-        self.end.restart()?;
+        self.handle.reset()?;
         self.unpublished = false;
-        self.generation = generation;
         Ok(())
     }
 
-    /// How often a wait looks before it sleeps. More saves system calls and costs processor time;
-    /// 0 sleeps at once.
+    /// Resumes with a queue that someone else has reset.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`] if a position of the queue is invalid.
+    pub fn renew(&mut self) -> Result<()> {
+        self.handle.renew()?;
+        self.unpublished = false;
+        Ok(())
+    }
+
+    /// Sets how often a wait looks at the queue before it sleeps.
+    ///
+    /// A larger number saves system calls and costs processor time. With 0 a wait sleeps at once.
     pub fn set_spin(&mut self, looks: u32) {
-        self.spin = looks;
+        self.handle.spin = looks;
     }
 
-    /// The longest entry.
+    /// The length of the longest entry that the queue can hold, in bytes.
     pub fn max_entry_bytes(&self) -> usize {
-        self.end.ring().geometry().max_entry_bytes() as usize
+        self.handle.max_entry_bytes()
     }
 
-    /// The queue's generation when this handle was made or renewed.
+    /// The queue's generation when this producer was taken or renewed.
     pub fn generation(&self) -> u64 {
-        self.generation
+        self.handle.generation()
     }
 
     pub(crate) fn end(&self) -> &ProducerEnd {
-        &self.end
+        &self.handle.end
     }
 
     pub(crate) fn end_mut(&mut self) -> &mut ProducerEnd {
-        &mut self.end
+        &mut self.handle.end
     }
 
     #[inline]
@@ -275,29 +286,29 @@ impl Producer {
     ) -> Result<Reservation<'_>> {
         self.check()?;
         let len = self.entry_len(len)?;
-        match self.end.reserve(len) {
+        match self.handle.end.reserve(len) {
             Ok(()) => Ok(Reservation::new(self, batched)),
             Err(Error::Full) => Err(self.found_full()),
             Err(error) => Err(error),
         }
     }
 
-    /// Makes the first `len` reserved bytes an entry that is not shown yet.
+    /// Makes the first `len` reserved bytes an entry that the kernel cannot see yet.
     #[inline]
     pub(crate) fn commit(&mut self, len: usize) -> Result<()> {
         self.check()?;
-        self.end.commit(len)?;
+        self.handle.end.commit(len)?;
         self.unpublished = true;
         Ok(())
     }
 
-    /// Shows the other side all that was committed.
+    /// Shows the kernel everything that was committed, and wakes it as `wake` says.
     #[inline]
     pub(crate) fn publish(&mut self, wake: Wake) -> Result<()> {
         match (self.show(wake)?, wake) {
             (false, _) => Ok(()),
-            (true, Wake::Force) => self.device.notify_flushed(Direction::Input),
-            (true, _) => self.device.notify(Direction::Input),
+            (true, Wake::Force) => self.handle.device.notify_flushed(Direction::Input),
+            (true, _) => self.handle.device.notify(Direction::Input),
         }
     }
 
@@ -307,18 +318,18 @@ impl Producer {
         })
     }
 
-    /// Waits for `need` bytes of room, or with a little patience for `rather`.
+    /// Waits for `rather` bytes of room for as long as [`PATIENCE`] says, then for `need` bytes.
     fn wait_room_until(&mut self, need: u64, rather: u64, deadline: Deadline) -> Result<()> {
         self.check()?;
         self.flush()?;
-        for _ in 0..self.spin {
-            if self.end.room()? >= need {
+        for _ in 0..self.handle.spin {
+            if self.handle.end.room()? >= need {
                 return Ok(());
             }
             std::hint::spin_loop();
         }
         let result = self.sleep_for_room(need, rather.max(need), deadline);
-        self.end.set_poll_room(self.poll_room);
+        self.handle.end.set_poll_room(self.poll_room);
         result
     }
 
@@ -326,13 +337,13 @@ impl Producer {
         let mut target = rather;
         loop {
             self.check()?;
-            if self.end.arm_room(target)? || self.end.room()? >= need {
+            if self.handle.end.arm_room(target)? || self.handle.end.room()? >= need {
                 return Ok(());
             }
-            if self.end.must_wake_full() {
-                self.device.notify_flushed(Direction::Input)?;
-                // The other side may have taken entries within that call.
-                if self.end.room()? >= need {
+            if self.handle.end.must_wake_full() {
+                self.handle.device.notify_flushed(Direction::Input)?;
+                // The driver may have taken entries within that call.
+                if self.handle.end.room()? >= need {
                     return Ok(());
                 }
             }
@@ -340,9 +351,9 @@ impl Producer {
             if target > need {
                 time = Some(time.map_or(PATIENCE, |time| time.min(PATIENCE)));
             }
-            let ready = self.device.poll(Direction::Input, None, time)?;
+            let ready = self.handle.device.poll(Direction::Input, None, time)?;
             self.check()?;
-            if self.end.room()? >= need {
+            if self.handle.end.room()? >= need {
                 return Ok(());
             }
             match ready {
@@ -355,36 +366,31 @@ impl Producer {
     }
 }
 
-/// What streams need, too.
+/// What streams use as well.
 impl<L: Layout> Producer<L> {
-    pub(crate) fn new(device: Arc<Device>, mut end: ProducerEnd<L>) -> Result<Self> {
-        let generation = end.info().generation();
-        end.restart()?;
+    pub(crate) fn new(device: Arc<Device>, end: ProducerEnd<L>) -> Result<Self> {
         Ok(Self {
-            device,
-            end,
-            generation,
+            handle: Handle::new(device, end)?,
             unpublished: false,
-            spin: DEFAULT_SPIN,
             poll_room: 0,
         })
     }
 
-    /// Bytes of the queue, overhead of entries included.
+    /// The capacity of the queue in bytes, including the overhead of entries.
     pub fn capacity_bytes(&self) -> u64 {
-        self.end.ring().geometry().data_bytes()
+        self.handle.capacity_bytes()
     }
 
-    /// What the kernel counts of this queue, without a system call.
+    /// The kernel's counters of this queue. Makes no system call.
     pub fn counters(&self) -> Counters {
-        self.end.info().counters()
+        self.handle.counters()
     }
 
-    /// Appends an entry that is not shown yet.
+    /// Appends an entry that the kernel cannot see yet.
     #[inline]
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<()> {
         self.check()?;
-        match self.end.push(bytes) {
+        match self.handle.end.push(bytes) {
             Ok(()) => {
                 self.unpublished = true;
                 Ok(())
@@ -394,34 +400,34 @@ impl<L: Layout> Producer<L> {
         }
     }
 
-    /// As [`Self::publish`], but leaves it to the caller to notify the other side: returns whether.
+    /// Shows the kernel everything that was committed. Returns whether the caller must notify it.
     #[inline]
     pub(crate) fn show(&mut self, wake: Wake) -> Result<bool> {
-        // What stands in the page belongs to the new generation.
-        self.check_generation()?;
-        self.end.publish();
+        // After a reset the producer's page belongs to the new generation.
+        self.handle.check_generation()?;
+        self.handle.end.publish();
         self.unpublished = false;
         Ok(match wake {
-            Wake::Normal => self.end.must_wake(),
+            Wake::Normal => self.handle.end.must_wake(),
             Wake::Suppress => false,
             Wake::Force => {
-                self.end.must_wake();
+                self.handle.end.must_wake();
                 true
             }
         })
     }
 
     pub(crate) fn device(&self) -> Arc<Device> {
-        self.device.clone()
+        self.handle.device.clone()
     }
 
-    /// After a failed enqueue: wakes the other side if it sleeps. The error to be returned.
+    /// Wakes the kernel, if it sleeps, after an enqueue that failed. Returns the error to report.
     #[cold]
     fn found_full(&mut self) -> Error {
-        self.end.publish();
+        self.handle.end.publish();
         self.unpublished = false;
-        if self.end.must_wake_full() {
-            if let Err(error) = self.device.notify_flushed(Direction::Input) {
+        if self.handle.end.must_wake_full() {
+            if let Err(error) = self.handle.device.notify_flushed(Direction::Input) {
                 return error;
             }
         }
@@ -430,25 +436,17 @@ impl<L: Layout> Producer<L> {
 
     #[inline]
     fn check(&self) -> Result<()> {
-        if self.end.info().gone() {
+        if self.handle.info().gone() {
             return Err(Error::Gone);
         }
-        self.check_generation()
-    }
-
-    #[inline]
-    fn check_generation(&self) -> Result<()> {
-        if self.end.info().generation() != self.generation {
-            return Err(Error::Stale);
-        }
-        Ok(())
+        self.handle.check_generation()
     }
 }
 
 impl<L: Layout> AsFd for Producer<L> {
-    /// The session's descriptor: writable in poll when there is room.
+    /// The session's descriptor, which poll reports as writable when there is room.
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.device.as_fd()
+        self.handle.as_fd()
     }
 }
 
@@ -460,10 +458,6 @@ impl<L: Layout> AsRawFd for Producer<L> {
 
 impl<L: Layout> std::fmt::Debug for Producer<L> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Producer")
-            .field("fd", &self.as_raw_fd())
-            .field("capacity_bytes", &self.capacity_bytes())
-            .field("generation", &self.generation)
-            .finish_non_exhaustive()
+        self.handle.debug("Producer", f)
     }
 }

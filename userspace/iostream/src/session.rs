@@ -10,6 +10,7 @@ use std::time::Duration;
 use rustix::fs::{fstat, open, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::notify::timeout_ns;
 use crate::sys::{ConsumerEnd, Device, OverwriteEnd, ProducerEnd, QueueKind, QueueMemory, Role};
 use crate::{
     find_node, Consumer, DeviceInfo, Direction, EndpointStats, Error, OverwriteReader, Producer,
@@ -180,10 +181,7 @@ impl Session {
     /// As [`Self::producer`]; [`Error::InvalidArgument`] if the queue does not overwrite.
     pub fn overwrite_reader(&self) -> Result<OverwriteReader> {
         let memory = QueueMemory::map(&self.device, Role::Consumer, QueueKind::Overwriting)?;
-        Ok(OverwriteReader::new(
-            self.device.clone(),
-            OverwriteEnd::new(memory)?,
-        ))
+        OverwriteReader::new(self.device.clone(), OverwriteEnd::new(memory)?)
     }
 
     /// Geometry and counters of a queue, by a system call. The ends tell the same without one.
@@ -244,11 +242,7 @@ impl Session {
     ///
     /// As [`Self::run`]; [`Error::LimitExceeded`] for a larger batch.
     pub fn run_batched(&self, entries: u64, batch: u32, timeout: Option<Duration>) -> Run {
-        // Zero nanoseconds would mean "never".
-        let timeout_ns = timeout.map_or(0, |time| {
-            u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).max(1)
-        });
-        let (entries, result) = self.device.run(entries, timeout_ns, batch);
+        let (entries, result) = self.device.run(entries, timeout_ns(timeout), batch);
         Run { entries, result }
     }
 

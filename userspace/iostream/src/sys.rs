@@ -2,10 +2,10 @@
 
 //! System calls, mappings, and the ring on top of them: the only `unsafe` of this crate.
 //!
-//! What leaves this module is safe to use in every order, whatever stands in shared memory. The
-//! kernel's module is trusted in three things: it maps a queue's areas where it says, it maps each
-//! writable area once in a session, and it does not write an entry that a consumer has not
-//! released, nor a buffer that this process has.
+//! What this module exports is safe to use in any order, whatever shared memory contains. The
+//! kernel module is trusted in three things: it maps a queue's areas where it says, it maps each
+//! writable area once in a session, and it writes neither an entry that a consumer has not
+//! released nor a buffer that is with this process.
 
 #![allow(
     unsafe_code,
@@ -13,10 +13,13 @@
 )]
 
 pub(crate) mod calls;
+mod consumer_end;
 mod device;
-mod ends;
+mod end;
 mod info_page;
+mod overwrite_end;
 mod pool;
+mod producer_end;
 mod queue;
 #[cfg(feature = "tokio")]
 mod reactor;
@@ -24,10 +27,13 @@ mod region;
 mod stream_calls;
 mod stream_page;
 
+pub(crate) use consumer_end::ConsumerEnd;
 pub(crate) use device::Device;
-pub(crate) use ends::{ConsumerEnd, OverwriteEnd, ProducerEnd};
+pub(crate) use end::End;
 pub(crate) use info_page::InfoPage;
+pub(crate) use overwrite_end::OverwriteEnd;
 pub(crate) use pool::{Lease, Place, Pool};
+pub(crate) use producer_end::ProducerEnd;
 pub(crate) use queue::{QueueKind, QueueMemory, Role};
 #[cfg(feature = "tokio")]
 pub(crate) use reactor::watch;

@@ -12,8 +12,10 @@ use crate::notify::Deadline;
 use crate::{Direction, Error, Result};
 
 impl<L: Layout> Consumer<L> {
-    /// As [`Self::wait`], but `other`, asked before each sleep, can end it, and so can a
-    /// descriptor that becomes readable; then `other` is asked again.
+    /// Waits for an entry, or until `other` ends the wait.
+    ///
+    /// `other` is asked before each sleep. The sleep also ends when `also` becomes readable, and
+    /// then `other` is asked again.
     pub(crate) fn wait_or(
         &mut self,
         timeout: Option<Duration>,
@@ -21,13 +23,13 @@ impl<L: Layout> Consumer<L> {
         mut other: impl FnMut() -> Option<Result<()>>,
     ) -> Result<()> {
         self.flush()?;
-        if self.end.is_known_ready() {
-            return self.check_generation();
+        if self.handle.end.is_known_ready() {
+            return self.handle.check_generation();
         }
-        if self.spin > 0 && self.first_look()? {
+        if self.handle.spin > 0 && self.first_look()? {
             return Ok(());
         }
-        for _ in 1..self.spin {
+        for _ in 1..self.handle.spin {
             std::hint::spin_loop();
             if self.is_due()? {
                 return Ok(());
@@ -46,53 +48,53 @@ impl<L: Layout> Consumer<L> {
                 Some(Ok(())) => return Ok(()),
                 None => {}
             }
-            if self.end.info().gone() {
+            if self.handle.info().gone() {
                 return self.ready_or(Error::Gone);
             }
             let left = deadline.left()?;
-            let ready = self.device.poll(Direction::Output, also, left)?;
+            let ready = self.handle.device.poll(Direction::Output, also, left)?;
             if self.is_due()? {
                 return Ok(());
             }
             match ready {
                 Some(ready) if ready.hang_up => return self.ready_or(Error::Gone),
                 Some(ready) if ready.error => return self.ready_or(Error::Corrupt),
-                // Woken for something that is over, or the time is; the deadline knows.
+                // The reason for waking has passed, or the time is over, which the deadline reports.
                 _ => {}
             }
         }
     }
 
-    /// Asks to be woken, by the eventfd, when the next entry comes, or the watermark is reached; looks
-    /// once more.
+    /// Asks for a signal on the eventfd when the next entry arrives, or when the watermark is
+    /// reached. Returns whether the queue is ready already.
     ///
-    /// Returns whether it is so already. Only those need it who sleep on the eventfd alone: poll
-    /// and epoll arm by themselves.
+    /// Only a program that sleeps on the eventfd alone needs this: poll and epoll arm by
+    /// themselves.
     ///
     /// # Errors
     ///
-    /// [`Error::Stale`], [`Error::Corrupt`].
+    /// [`Error::Stale`] or [`Error::Corrupt`].
     pub fn arm(&mut self) -> Result<bool> {
         self.flush()?;
-        self.check_generation()?;
-        self.end.arm()
+        self.handle.check_generation()?;
+        self.handle.end.arm()
     }
 
     /// [`Self::is_due`], after a pause.
     fn first_look(&mut self) -> Result<bool> {
         self.pace.pause();
         let due = self.is_due();
-        self.pace.learn(self.end.ring().known_bytes());
+        self.pace.learn(self.handle.end.ring().known_bytes());
         due
     }
 
-    /// As [`Self::is_ready`], by the watermark if there is one.
+    /// Whether an entry waits; with a watermark, whether the queue counts as ready.
     fn is_due(&mut self) -> Result<bool> {
-        self.check_generation()?;
-        self.end.is_ready()
+        self.handle.check_generation()?;
+        self.handle.end.is_ready()
     }
 
-    /// Success if an entry waits after all.
+    /// Succeeds if an entry waits after all.
     fn ready_or(&mut self, error: Error) -> Result<()> {
         if self.is_ready()? {
             return Ok(());

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use iostream_ring::uapi;
 
+use crate::notify::timeout_ns;
 use crate::{Result, StreamMode};
 
 /// Whether a stream runs.
@@ -137,13 +138,7 @@ impl Stop {
     pub(crate) fn raw(self) -> (u32, u64) {
         match self {
             Self::Discard => (0, 0),
-            Self::Drain { timeout } => {
-                // Zero nanoseconds would mean "never".
-                let nanoseconds = timeout.map_or(0, |time| {
-                    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).max(1)
-                });
-                (uapi::IOSTREAM_STOP_DRAIN, nanoseconds)
-            }
+            Self::Drain { timeout } => (uapi::IOSTREAM_STOP_DRAIN, timeout_ns(timeout)),
         }
     }
 }

@@ -9,6 +9,7 @@ use iostream_ring::sync::Word;
 use iostream_ring::uapi::{self, iostream_counters, iostream_info};
 
 use super::region::Region;
+use crate::position::is_before;
 use crate::{Counters, Direction, Error};
 
 const WORDS: usize = size_of::<iostream_info>() / 8;
@@ -25,13 +26,13 @@ pub(crate) struct InfoPage {
 impl InfoPage {
     /// # Safety
     ///
-    /// As the type's invariant.
+    /// `region` is at least one `iostream_info`, readable.
     pub(super) unsafe fn new(region: Region) -> Self {
-        // INVARIANT: The caller's promise.
+        // INVARIANT: The caller passes such a region.
         Self { region }
     }
 
-    /// Refuses a page that does not describe the queue that the ioctl told of.
+    /// Refuses a page that does not describe the queue that the ioctl described.
     pub(super) fn check(
         &self,
         direction: Direction,
@@ -75,7 +76,7 @@ impl InfoPage {
         self.word(offset_of!(iostream_info, generation))
     }
 
-    /// Whether the driver is gone. What it had published before is there to be read.
+    /// Whether the driver is gone. All that it published before can still be read.
     #[inline]
     pub(crate) fn gone(&self) -> bool {
         // ORDERING: pairs with the kernel's release store of `gone`, after its last publication
@@ -89,18 +90,18 @@ impl InfoPage {
         self.word(offset_of!(iostream_info, watermark_bytes))
     }
 
-    /// How long an entry may wait below the watermark; 0: for ever.
+    /// How long an entry may wait below the watermark; 0: without limit.
     pub(crate) fn latency_ns(&self) -> u64 {
         self.word(offset_of!(iostream_info, latency_ns))
     }
 
-    /// Whether entries from `pos` on, of which some wait, are ready whatever the watermark.
+    /// Whether the entries that wait from `pos` on are ready whatever the watermark.
     pub(crate) fn is_ready_from(&self, pos: u64) -> bool {
         let ready_pos = self.word(offset_of!(iostream_info, ready_pos));
         is_before(pos, ready_pos) || self.gone()
     }
 
-    /// The kernel's counters. Each is whole; together they are no snapshot.
+    /// The kernel's counters. Each value is consistent; together they are not a snapshot.
     pub(crate) fn counters(&self) -> Counters {
         let base = offset_of!(iostream_info, counters);
         let load = |offset| self.word(base + offset);
@@ -125,17 +126,11 @@ impl InfoPage {
     #[inline]
     fn at(&self, offset: usize) -> &Word {
         let words: NonNull<[Word; WORDS]> = self.region.start();
-        // SAFETY: The page is mapped and readable while `self` lives, is aligned, and holds
-        // atomics for all that this process sees.
+        // SAFETY: The page is mapped and readable while `self` lives, it is aligned, and this
+        // process accesses it as atomics only.
         let words = unsafe { words.as_ref() };
         &words[offset / 8]
     }
-}
-
-/// Whether one position comes before another: positions run free.
-pub(super) const fn is_before(pos: u64, other: u64) -> bool {
-    let ahead = other.wrapping_sub(pos);
-    ahead != 0 && ahead <= u64::MAX / 2
 }
 
 const _: () = assert!(size_of::<iostream_info>() % 8 == 0);

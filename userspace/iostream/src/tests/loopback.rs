@@ -188,7 +188,7 @@ impl Loopback {
         let reader = OverwriteEnd::new(memory).unwrap();
         (
             OverwritingProducer::new(self.kernel.clone()),
-            OverwriteReader::new(self.device.clone(), reader),
+            OverwriteReader::new(self.device.clone(), reader).unwrap(),
         )
     }
 

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What the ends of all queues have in common.
+
+use std::fmt;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::sys::{Device, End, InfoPage};
+use crate::{Counters, Error, Result};
+
+/// How often an end looks before it sleeps, unless it is told otherwise: some microseconds.
+const DEFAULT_SPIN: u32 = 256;
+
+/// An end of a queue with its device, and the generation of the queue that it belongs to.
+pub(crate) struct Handle<E> {
+    pub(crate) device: Arc<Device>,
+    pub(crate) end: E,
+    /// The queue's generation when this handle was made or renewed.
+    generation: u64,
+    /// How often a wait looks before it sleeps.
+    pub(crate) spin: u32,
+}
+
+impl<E: End> Handle<E> {
+    pub(crate) fn new(device: Arc<Device>, end: E) -> Result<Self> {
+        let mut handle = Self {
+            device,
+            end,
+            generation: 0,
+            spin: DEFAULT_SPIN,
+        };
+        handle.renew()?;
+        Ok(handle)
+    }
+
+    /// Resumes with the queue as it is now.
+    pub(crate) fn renew(&mut self) -> Result<()> {
+        // Before the positions: a reset in between makes the handle stale, not wrong.
+        let generation = self.info().generation();
+        self.end.restart()?;
+        self.generation = generation;
+        Ok(())
+    }
+
+    /// Empties the queue and resumes with it.
+    pub(crate) fn reset(&mut self) -> Result<()> {
+        self.device.reset(E::DIRECTION)?;
+        self.renew()
+    }
+
+    #[inline]
+    pub(crate) fn info(&self) -> &InfoPage {
+        self.end.memory().info()
+    }
+
+    #[inline]
+    pub(crate) fn check_generation(&self) -> Result<()> {
+        if self.info().generation() != self.generation {
+            return Err(Error::Stale);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    pub(crate) fn capacity_bytes(&self) -> u64 {
+        self.end.memory().geometry().data_bytes()
+    }
+
+    pub(crate) fn max_entry_bytes(&self) -> usize {
+        self.end.memory().geometry().max_entry_bytes() as usize
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        self.info().counters()
+    }
+
+    pub(crate) fn set_eventfd(&self, eventfd: Option<BorrowedFd<'_>>) -> Result<()> {
+        self.device.set_eventfd(E::DIRECTION, eventfd)
+    }
+
+    pub(crate) fn set_watermark(&self, bytes: u64, latency: Duration) -> Result<()> {
+        // A latency that does not fit becomes one that the kernel refuses.
+        let latency_ns = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
+        self.device.set_watermark(bytes, latency_ns)
+    }
+
+    pub(crate) fn watermark(&self) -> (u64, Duration) {
+        let info = self.info();
+        let latency = Duration::from_nanos(info.latency_ns());
+        (info.watermark_bytes(), latency)
+    }
+
+    /// Writes the fields that the ends show when they are debugged.
+    pub(crate) fn debug(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(name)
+            .field("fd", &self.as_fd().as_raw_fd())
+            .field("capacity_bytes", &self.capacity_bytes())
+            .field("generation", &self.generation)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<E> AsFd for Handle<E> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.device.as_fd()
+    }
+}
