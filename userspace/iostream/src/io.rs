@@ -1,30 +1,25 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The ends as `std::io` knows readers and writers.
+//! The ends of queues as readers and writers of `std::io`.
 
 use std::io::{BufRead, Read, Result, Write};
 
 use crate::{Consumer, Error, Producer};
 
-/// A stream of bytes, over the boundaries of entries; it waits for entries without a time-out.
+/// Reads the bytes of entries, across their boundaries.
 ///
-/// What a read leaves of an entry, the next read gets. Entries of 0 bytes are skipped. The stream
-/// has no end: once the driver is gone and all is read, reads fail with [`Error::Gone`].
-/// [`Consumer::peek`] and the like see a half-read entry as a whole.
+/// It waits for entries without a timeout. A read returns bytes of one entry, and the next read
+/// continues there. Entries of 0 bytes are skipped. The bytes have no end: once the driver is gone
+/// and everything is read, a read fails with [`Error::Gone`].
+///
+/// Methods such as [`Consumer::peek`] return an entry as a whole even if it is half read.
 impl Read for Consumer {
     fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
-        if buffer.is_empty() {
-            return Ok(0);
-        }
-        let bytes = self.fill_buf()?;
-        let len = bytes.len().min(buffer.len());
-        buffer[..len].copy_from_slice(&bytes[..len]);
-        self.consume(len);
-        Ok(len)
+        read_buffered(self, buffer)
     }
 }
 
-/// The rest of one entry, in place.
+/// Returns the rest of the current entry, in place.
 impl BufRead for Consumer {
     fn fill_buf(&mut self) -> Result<&[u8]> {
         loop {
@@ -41,15 +36,16 @@ impl BufRead for Consumer {
 
     fn consume(&mut self, amount: usize) {
         self.read_bytes = self.read_bytes.saturating_add(amount);
-        // Released at once, so that the kernel has the room. Should that fail, `fill_buf` says so.
+        // Releases the entry at once, so that the kernel has the room. `fill_buf` reports an error.
         if amount > 0 && self.read_bytes >= self.found_bytes().len() {
             let _ = self.release(false);
         }
     }
 }
 
-/// Each write becomes one entry, of at most the longest that the queue takes; it waits for room
-/// without a time-out. A write of 0 bytes makes no entry.
+/// Writes one entry with each call, of at most [`Producer::max_entry_bytes`].
+///
+/// It waits for room without a timeout. A write of 0 bytes appends no entry.
 impl Write for Producer {
     fn write(&mut self, buffer: &[u8]) -> Result<usize> {
         let len = buffer.len().min(self.max_entry_bytes());
@@ -62,4 +58,16 @@ impl Write for Producer {
     fn flush(&mut self) -> Result<()> {
         Ok(Self::flush(self)?)
     }
+}
+
+/// Implements `Read::read` for a reader that buffers. It never waits to fill an empty `buffer`.
+pub(crate) fn read_buffered(reader: &mut impl BufRead, buffer: &mut [u8]) -> Result<usize> {
+    if buffer.is_empty() {
+        return Ok(0);
+    }
+    let bytes = reader.fill_buf()?;
+    let len = bytes.len().min(buffer.len());
+    buffer[..len].copy_from_slice(&bytes[..len]);
+    reader.consume(len);
+    Ok(len)
 }

@@ -65,6 +65,7 @@ mod handle;
 mod info;
 mod io;
 mod iter;
+mod lock;
 mod nodes;
 mod notify;
 mod overwrite;

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Streams: pools of buffers that travel between a driver and this process.
+//! Streams: pools of buffers that move between a driver and this process.
 
 mod buffer;
 mod control;
 mod core;
 mod descriptor;
-mod free;
 mod info;
 mod io;
 mod iter;
 pub mod mode;
 mod receiver;
 mod sender;
+mod unused;
 
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -46,18 +46,25 @@ pub type InputStream = Stream<Input>;
 /// A stream whose buffers both sides fill.
 pub type InputOutputStream = Stream<InputOutput>;
 
-/// A pool of buffers that travel between a driver and this process, without a copy.
+/// A pool of buffers that move between a driver and this process, without a copy.
 ///
-/// Opening maps the queues and all buffers; dropping it stops the stream and undoes that, except
-/// for buffers that are held. While both sides are busy no buffer costs a system call.
+/// Opening a stream maps its queues and all its buffers. Dropping it stops the stream and unmaps
+/// them, except for buffers that are still in use. While both sides are busy, moving a buffer needs
+/// no system call.
 ///
 /// | mode | this process | where its buffers come from |
 /// |---|---|---|
 /// | [`OutputStream`] | reads what the driver sent | [`dequeue`](Self::dequeue), [`next`](Self::next), iterating |
 /// | [`InputStream`] | fills buffers and sends them | [`buffer`](Self::buffer) |
-/// | [`InputOutputStream`] | reads, changes and sends back | as an output stream's |
+/// | [`InputOutputStream`] | reads, changes and sends back | the same as an output stream's |
 ///
-/// Errors are as [`Receiver`] says.
+/// # Errors
+///
+/// Unless its documentation says otherwise, each method that takes or awaits a buffer can fail with
+///
+/// - [`Error::Gone`] once the driver is gone and all buffers that it had sent are taken;
+/// - [`Error::BadDescriptor`] if the kernel sends an invalid descriptor. It is skipped: the next
+///   call goes on with the next buffer.
 ///
 /// # Examples
 ///
@@ -75,7 +82,7 @@ pub type InputOutputStream = Stream<InputOutput>;
 /// # }
 /// ```
 ///
-/// What a mode does not have, does not compile:
+/// The mode is part of the type, so an operation that a mode lacks does not compile:
 ///
 /// ```compile_fail,E0599
 /// # fn main() -> iostream::Result<()> {
@@ -91,23 +98,27 @@ pub struct Stream<M: Mode> {
 }
 
 impl<M: Mode> Stream<M> {
-    /// Opens the stream of a node, given by its name or by its path, and maps it.
+    /// Opens the stream of a node, which is given by its name or its path, and maps it.
     ///
     /// # Errors
     ///
-    /// [`Error::NotAStream`] if the node has none; [`Error::WrongMode`]; as [`Session::open`] and
-    /// [`Self::from_session`].
+    /// [`Error::NotAStream`] if the node has no stream; [`Error::WrongMode`] if the stream has
+    /// another mode; or an error of [`Session::open`] or [`Self::from_session`].
     pub fn open(node: impl AsRef<Path>) -> Result<Self> {
         Self::from_session(Session::open_named(node)?)
     }
 
-    /// Maps the stream of a session: once in a session. The mode can no longer be changed then.
+    /// Maps the stream of a session, which is possible once in a session.
+    ///
+    /// Afterwards the stream's mode can no longer be changed.
     ///
     /// # Errors
     ///
-    /// [`Error::NotAStream`], [`Error::WrongMode`]; [`Error::Busy`] if it, or one of its queues, was
-    /// mapped before; [`Error::OutOfMemory`], [`Error::Quota`], [`Error::Gone`],
-    /// [`Error::Mismatch`].
+    /// [`Error::NotAStream`] if the node has no stream; [`Error::WrongMode`] if the stream has
+    /// another mode; [`Error::Busy`] if the stream or one of its queues was mapped before;
+    /// [`Error::OutOfMemory`] or [`Error::Quota`] if there is not enough memory;
+    /// [`Error::Mismatch`] if the device describes the stream wrongly; [`Error::Gone`] if the driver
+    /// is gone.
     pub fn from_session(session: Session) -> Result<Self> {
         let device = session.into_device();
         let stream = device.stream().map_err(Error::of_stream_call)?;
@@ -152,185 +163,214 @@ impl<M: Mode> Stream<M> {
         })
     }
 
-    /// The half at which buffers arrive and the half from which they go, for two threads.
+    /// Splits the stream into the half at which buffers arrive and the half that sends them, so
+    /// that two threads can use them.
     pub fn split(self) -> (Receiver<M>, Sender<M>) {
         (self.receiver, self.sender)
     }
 
-    /// A handle with which other threads start, stop and ask.
+    /// A handle that controls the stream, also from other threads.
     pub fn control(&self) -> Control {
         self.sender.control.clone()
     }
 
-    /// As [`Control::start`].
+    /// Starts the stream, or resumes it if it is suspended.
     ///
     /// # Errors
     ///
-    /// As [`Control::start`].
+    /// [`Error::AlreadyInState`] if the stream runs; [`Error::Gone`] if the driver is gone; other
+    /// errors of the driver as [`Error::Os`].
     pub fn start(&self) -> Result<()> {
         self.sender.control.start()
     }
 
-    /// As [`Control::suspend`].
+    /// Suspends the stream: the driver pauses, and queued buffers stay queued.
     ///
     /// # Errors
     ///
-    /// As [`Control::suspend`].
+    /// [`Error::NotRunning`] if the stream is stopped; [`Error::AlreadyInState`] if it is suspended;
+    /// [`Error::Gone`] if the driver is gone; other errors of the driver as [`Error::Os`].
     pub fn suspend(&self) -> Result<()> {
         self.sender.control.suspend()
     }
 
-    /// As [`Control::stop`]; returns to the driver at once what was discarded.
+    /// Stops the stream. Returns how many queued buffers were discarded.
+    ///
+    /// Buffers that are with this process stay there. Discarded buffers of the output queue are
+    /// returned to the driver at once.
     ///
     /// # Errors
     ///
-    /// As [`Control::stop`].
+    /// [`Error::AlreadyInState`] if the stream is stopped; [`Error::Gone`] if the driver is gone.
+    /// With [`Stop::Drain`] also [`Error::TimedOut`] and [`Error::Interrupted`], after which the
+    /// stream keeps running.
     pub fn stop(&mut self, how: Stop) -> Result<Discarded> {
         let discarded = self.sender.control.stop(how)?;
         self.receiver.return_discarded()?;
         Ok(discarded)
     }
 
-    /// As [`Control::state`].
+    /// Whether the stream is running, suspended or stopped. Makes no system call.
     pub fn state(&self) -> StreamState {
         self.sender.control.state()
     }
 
-    /// Who fills the buffers.
+    /// The side that fills the buffers.
     pub fn mode(&self) -> StreamMode {
         M::MODE
     }
 
-    /// As [`Control::info`].
+    /// The stream's geometry, state and counters, by a system call.
     ///
     /// # Errors
     ///
-    /// As [`Control::info`].
+    /// [`Error::Gone`] if the driver is gone.
     pub fn info(&self) -> Result<StreamInfo> {
         self.sender.control.info()
     }
 
-    /// How many buffers there are.
+    /// How many buffers are mapped.
     pub fn buffer_count(&self) -> usize {
         self.sender.control.buffer_count()
     }
 
-    /// The size of each buffer's data area.
+    /// The size of each buffer's data area in bytes.
     pub fn data_bytes(&self) -> usize {
         self.sender.control.data_bytes()
     }
 
-    /// The size of each buffer's control area, which may be 0.
+    /// The size of each buffer's control area in bytes, which may be 0.
     pub fn control_bytes(&self) -> usize {
         self.sender.control.control_bytes()
     }
 
-    /// As [`Control::has_new_buffers`].
+    /// Whether the driver has added buffers since the last [`Self::refresh`]. Makes no system call.
+    ///
+    /// In an event loop the descriptor reports this as `EPOLLPRI`.
     pub fn has_new_buffers(&self) -> bool {
         self.sender.control.has_new_buffers()
     }
 
-    /// As [`Control::refresh`].
+    /// Maps the buffers that the driver has added. Returns how many.
     ///
     /// # Errors
     ///
-    /// As [`Control::refresh`].
+    /// [`Error::OutOfMemory`] or [`Error::Quota`] if there is not enough memory;
+    /// [`Error::Mismatch`] if the device describes the buffers wrongly; [`Error::Gone`] if the
+    /// driver is gone.
     pub fn refresh(&mut self) -> Result<usize> {
         self.sender.control.refresh()
     }
 
-    /// As [`Control::notify`].
+    /// Notifies the driver of what was sent with [`Wake::Suppress`](crate::Wake::Suppress), if it
+    /// waits for input. Returns whether it did.
+    ///
+    /// The driver's input callback then runs soon, with `token` as its argument. Buffers that are
+    /// sent without `Suppress` do this by themselves.
     ///
     /// # Errors
     ///
-    /// As [`Control::notify`].
+    /// [`Error::TooManyNotices`] if too many notices wait already; [`Error::Gone`] if the driver is
+    /// gone.
     pub fn notify(&self, token: u32) -> Result<bool> {
         self.sender.control.notify(token)
     }
 
-    /// As [`Control::force_notify`].
+    /// Notifies the driver whether it waits for input or not.
+    ///
+    /// The driver's input callback then runs soon, in a thread of the kernel, with `token` as its
+    /// argument.
     ///
     /// # Errors
     ///
-    /// As [`Control::force_notify`].
+    /// [`Error::TooManyNotices`] if too many notices wait already; [`Error::Gone`] if the driver is
+    /// gone.
     pub fn force_notify(&self, token: u32) -> Result<()> {
         self.sender.control.force_notify(token)
     }
 
-    /// As [`Control::notify_sync`].
+    /// Runs the driver's input callback in this thread, with `token` as its argument.
     ///
     /// # Errors
     ///
-    /// As [`Control::notify_sync`].
+    /// [`Error::NotOffered`] if the driver has no such callback; [`Error::Gone`] if the driver is
+    /// gone; an error of the callback as [`Error::Os`].
     pub fn notify_sync(&self, token: u32) -> Result<()> {
         self.sender.control.notify_sync(token)
     }
 
-    /// As [`Receiver::wait`].
+    /// Waits until a buffer can be taken.
     ///
     /// # Errors
     ///
-    /// As [`Receiver::wait`].
+    /// [`Error::NotRunning`] if no buffer is left and the stream is stopped; [`Error::TimedOut`] if
+    /// the time is over first; or one of the [common errors](Self#errors).
     pub fn wait(&mut self, timeout: Option<Duration>) -> Result<()> {
         self.receiver.wait(timeout)
     }
 
-    /// As [`Receiver::for_each`].
+    /// Passes each buffer to `f` as it arrives, until `f` breaks. Waits for each buffer.
     ///
     /// # Errors
     ///
-    /// As [`Receiver::for_each`].
+    /// [`Error::NotRunning`] once the stream is stopped and all buffers are taken, or one of the
+    /// [common errors](Self#errors).
     pub fn for_each<B>(&mut self, f: impl FnMut(Buffer<M>) -> ControlFlow<B>) -> Result<B> {
         self.receiver.for_each(f)
     }
 
-    /// The half at which buffers arrive, for what is rarely needed.
+    /// The half at which buffers arrive, for operations that are rarely needed.
     pub fn receiver(&mut self) -> &mut Receiver<M> {
         &mut self.receiver
     }
 
-    /// The half from which buffers go, for what is rarely needed.
+    /// The half that sends buffers, for operations that are rarely needed.
     pub fn sender(&self) -> &Sender<M> {
         &self.sender
     }
 
-    /// How often a wait looks before it sleeps, as [`Receiver::set_spin`].
+    /// Sets how often a wait looks at the queue before it sleeps.
+    ///
+    /// A larger number saves system calls and costs processor time. With 0 a wait sleeps at once.
     pub fn set_spin(&mut self, looks: u32) {
         self.receiver.set_spin(looks);
     }
 
-    /// System calls that this crate made for the session since it was opened.
+    /// How many system calls this crate has made for the session since it was opened.
     pub fn system_calls(&self) -> u64 {
         self.receiver.open.device.calls()
     }
 }
 
 impl<M: Receives> Stream<M> {
-    /// As [`Receiver::dequeue`].
+    /// Takes the next buffer that the driver sent.
     ///
     /// # Errors
     ///
-    /// As [`Receiver::dequeue`].
+    /// [`Error::Empty`] if no buffer waits, or one of the [common errors](Self#errors).
     #[inline]
     pub fn dequeue(&mut self) -> Result<Buffer<M>> {
         self.receiver.dequeue()
     }
 
-    /// As [`Receiver::dequeue_wait`].
+    /// Waits for the next buffer that the driver sends, and takes it.
     ///
     /// # Errors
     ///
-    /// As [`Receiver::dequeue_wait`].
+    /// [`Error::NotRunning`] if no buffer is left and the stream is stopped; [`Error::TimedOut`] if
+    /// the time is over first; or one of the [common errors](Self#errors).
     #[inline]
     pub fn dequeue_wait(&mut self, timeout: Option<Duration>) -> Result<Buffer<M>> {
         self.receiver.dequeue_wait(timeout)
     }
 
-    /// As [`Receiver::next`].
+    /// Takes the next buffer that the driver sent, or returns `None` if no buffer waits.
+    ///
+    /// It is made for `while let` loops.
     ///
     /// # Errors
     ///
-    /// As [`Receiver::next`].
+    /// One of the [common errors](Self#errors).
     #[expect(
         clippy::should_implement_trait,
         reason = "it does not wait, which Iterator would; see `into_iter`"
@@ -342,21 +382,23 @@ impl<M: Receives> Stream<M> {
 }
 
 impl Stream<Input> {
-    /// As [`Receiver::buffer`].
+    /// Takes an unused buffer, to be filled.
     ///
     /// # Errors
     ///
-    /// As [`Receiver::buffer`].
+    /// [`Error::Empty`] if all buffers are with the driver or in use in this process, or one of the
+    /// [common errors](Self#errors).
     #[inline]
     pub fn buffer(&mut self) -> Result<Buffer<Input>> {
         self.receiver.buffer()
     }
 
-    /// As [`Receiver::buffer_wait`].
+    /// Waits for an unused buffer, and takes it, to be filled.
     ///
     /// # Errors
     ///
-    /// As [`Receiver::buffer_wait`].
+    /// [`Error::NotRunning`] if no buffer is unused and the stream is stopped; [`Error::TimedOut`]
+    /// if the time is over first; or one of the [common errors](Self#errors).
     #[inline]
     pub fn buffer_wait(&mut self, timeout: Option<Duration>) -> Result<Buffer<Input>> {
         self.receiver.buffer_wait(timeout)
@@ -364,7 +406,7 @@ impl Stream<Input> {
 }
 
 impl<M: Mode> AsFd for Stream<M> {
-    /// The session's descriptor: readable in poll when buffers wait.
+    /// The session's descriptor, which poll reports as readable when buffers wait.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.receiver.as_fd()
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A buffer that this process has.
+//! A buffer that is with this process.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -15,23 +15,25 @@ use super::mode::{Mode, Writes};
 use crate::sys::Lease;
 use crate::{Error, Result, Wake};
 
-/// A buffer that this process has, until it is dropped or sent.
+/// A buffer that is with this process, until it is dropped or sent.
 ///
-/// It derefs to its bytes: to those that the driver sent, or, of an input stream, to the whole data
-/// area. Dropped, it goes back: to the driver, or, of an input stream, to those that
-/// [`Stream::buffer`](crate::Stream::buffer) hands out. Many may be held at once, and go back in
-/// any order and from any thread. A buffer that is forgotten is not seen again in its session.
+/// It dereferences to bytes: to those that the driver sent or, in an input stream, to the whole data
+/// area. When it is dropped, it goes back to the driver or, in an input stream, becomes unused, and
+/// [`Stream::buffer`](crate::Stream::buffer) returns it again.
 ///
-/// A buffer may outlive its stream: its bytes stay what they are, and it goes nowhere.
+/// A process can use many buffers at once. They can go back in any order and from any thread. A
+/// buffer that is forgotten does not come back in its session.
 ///
-/// What may only be read cannot be written:
+/// A buffer can outlive its stream. Its bytes then stay as they are, and it goes nowhere.
+///
+/// The buffers of an output stream can only be read:
 ///
 /// ```compile_fail,E0277
 /// fn writable<T: std::ops::DerefMut<Target = [u8]>>() {}
 /// writable::<iostream::Buffer<iostream::mode::Output>>();
 /// ```
 ///
-/// Nor is there a second use of a buffer, once it is gone:
+/// A buffer cannot be used any more once it is sent or dropped:
 ///
 /// ```compile_fail,E0382
 /// # fn main() -> iostream::Result<()> {
@@ -54,10 +56,10 @@ use crate::{Error, Result, Wake};
 /// # }
 /// ```
 pub struct Buffer<M: Mode> {
-    /// Gone only while the value itself goes.
+    /// `None` only while the value is being dropped or sent.
     lease: Option<Lease>,
     core: Arc<Core>,
-    /// What it derefs to, within the data area.
+    /// The bytes that it dereferences to, within the data area.
     data: Range<usize>,
     /// The control data, within the control area.
     control: Range<usize>,
@@ -67,7 +69,7 @@ pub struct Buffer<M: Mode> {
 }
 
 impl<M: Mode> Buffer<M> {
-    /// A buffer with nothing in it yet: all of it is there to be written.
+    /// A buffer without content: it dereferences to the whole data area, to be written.
     pub(crate) fn unused(core: Arc<Core>, lease: Lease) -> Self {
         Self {
             data: 0..core.pool.data_bytes(),
@@ -80,14 +82,14 @@ impl<M: Mode> Buffer<M> {
         }
     }
 
-    /// A buffer as a descriptor of the kernel's says, whose ranges are checked here.
+    /// A buffer that the driver sent. Checks the ranges of its descriptor.
     pub(crate) fn received(core: Arc<Core>, lease: Lease, descriptor: Descriptor) -> Result<Self> {
         let mut buffer = Self::unused(core, lease);
         let bad = |why| Error::BadDescriptor {
             buffer: descriptor.buffer,
             why,
         };
-        // A range that does not fit is not to be seen; the buffer goes back all the same.
+        // On an error the buffer is dropped, and so goes back.
         buffer
             .set_data(descriptor.data.clone())
             .map_err(|_| bad("has data beyond its data area"))?;
@@ -99,29 +101,31 @@ impl<M: Mode> Buffer<M> {
         Ok(buffer)
     }
 
-    /// What the driver said when it returned a buffer that it was sent.
+    /// Records what the driver says about a buffer that it returns.
     pub(crate) fn note_return(&mut self, descriptor: &Descriptor) {
         self.sequence = descriptor.sequence;
         self.discarded = descriptor.is_discarded();
     }
 
-    /// Its number among the stream's buffers, from 0.
+    /// The number of the buffer in its stream, from 0.
     pub fn id(&self) -> u32 {
         self.lease.as_ref().map_or(u32::MAX, Lease::id)
     }
 
-    /// The driver's number of this sending: 0, 1, 2 ... in a session. Of a fresh buffer of an input
-    /// stream, 0.
+    /// The sequence number that the driver gave this buffer when it sent it: 0, 1, 2 and so on in a
+    /// session.
+    ///
+    /// It is 0 if the buffer of an input stream has not been with the driver yet.
     pub fn sequence(&self) -> u64 {
         self.sequence
     }
 
-    /// Whether it came back from the driver unprocessed, because a stop discarded it.
+    /// Whether the driver returned the buffer unprocessed, because a stop discarded it.
     pub fn is_discarded(&self) -> bool {
         self.discarded
     }
 
-    /// Where in the data area the bytes are that it derefs to.
+    /// The range of the data area that the buffer dereferences to.
     pub fn data_range(&self) -> Range<usize> {
         self.data.clone()
     }
@@ -138,12 +142,12 @@ impl<M: Mode> Buffer<M> {
         area.get(self.control.clone()).unwrap_or(&[])
     }
 
-    /// The control data as a type for which all bit patterns are valid; it may be shorter than they.
+    /// The control data as a value of type `T`, which takes the first `size_of::<T>()` bytes.
     ///
     /// # Errors
     ///
-    /// [`Error::ControlSize`] if they are shorter than the type; [`Error::InvalidArgument`] if they
-    /// are not aligned for it.
+    /// [`Error::ControlSize`] if there are fewer control data than `T` needs;
+    /// [`Error::InvalidArgument`] if they are not aligned for `T`.
     ///
     /// # Examples
     ///
@@ -179,7 +183,7 @@ impl<M: Mode> Buffer<M> {
         }
     }
 
-    /// Whether it is of this stream.
+    /// Whether the buffer belongs to the stream of `core`.
     pub(crate) fn is_of(&self, core: &Arc<Core>) -> bool {
         Arc::ptr_eq(&self.core, core)
     }
@@ -194,7 +198,7 @@ impl<M: Mode> Buffer<M> {
         Ok(())
     }
 
-    /// Sends what its ranges say. If that fails, it goes where it goes when dropped.
+    /// Sends the bytes that its ranges select. If that fails, the buffer is given back.
     fn send_as_is(mut self, wake: Wake) -> Result<()> {
         let Some(lease) = self.lease.take() else {
             return Ok(());
@@ -216,34 +220,37 @@ impl<M: Writes> Buffer<M> {
         self.lease.as_mut().map_or(&mut [], Lease::data_mut)
     }
 
-    /// The whole control area, to be written. What of it is sent, [`Self::set_control_range`] says.
+    /// The whole control area, to be written. [`Self::set_control_range`] selects the part that is
+    /// sent.
     pub fn control_area_mut(&mut self) -> &mut [u8] {
         self.lease.as_mut().map_or(&mut [], Lease::control_mut)
     }
 
-    /// Chooses what of the data area the buffer derefs to.
+    /// Selects the range of the data area that the buffer dereferences to.
     ///
     /// # Errors
     ///
-    /// [`Error::OutOfRange`].
+    /// [`Error::OutOfRange`] if the range is not within the data area.
     pub fn set_data_range(&mut self, range: Range<usize>) -> Result<()> {
         self.set_data(range)
     }
 
-    /// Chooses what of the control area is sent: nothing of a fresh buffer, else what came.
+    /// Selects the range of the control area that is sent.
+    ///
+    /// By default, this is the control data that the driver sent: nothing in an input stream.
     ///
     /// # Errors
     ///
-    /// [`Error::OutOfRange`].
+    /// [`Error::OutOfRange`] if the range is not within the control area.
     pub fn set_control_range(&mut self, range: Range<usize>) -> Result<()> {
         self.set_control(range)
     }
 
-    /// Writes a value to the start of the control area, and has it sent.
+    /// Writes a value to the start of the control area, and selects it to be sent.
     ///
     /// # Errors
     ///
-    /// [`Error::ControlSize`] if it does not fit.
+    /// [`Error::ControlSize`] if the control area is too small.
     pub fn write_control<T: IntoBytes + Immutable>(&mut self, value: &T) -> Result<()> {
         let bytes = value.as_bytes();
         let area = self.control_area_mut();
@@ -258,22 +265,23 @@ impl<M: Writes> Buffer<M> {
         self.set_control(0..bytes.len())
     }
 
-    /// Sends `len` bytes of the data area, from the first that the buffer derefs to.
+    /// Sends `len` bytes of the data area, starting where the buffer's bytes start.
     ///
-    /// If it fails, the buffer goes where it goes when dropped.
+    /// If this fails, the buffer is given back, as if it were dropped.
     ///
     /// # Errors
     ///
-    /// [`Error::OutOfRange`] if there are not so many; [`Error::Gone`], [`Error::Closed`].
+    /// [`Error::OutOfRange`] if the data area has fewer bytes; [`Error::Gone`] if the driver is
+    /// gone; [`Error::Closed`] if the stream is closed.
     pub fn send(self, len: usize) -> Result<()> {
         self.send_with(len, Wake::Normal)
     }
 
-    /// As [`Self::send`], with a say in whether the driver is woken.
+    /// Sends `len` bytes of the data area; `wake` decides whether the driver is woken.
     ///
     /// # Errors
     ///
-    /// As [`Self::send`].
+    /// Those of [`Self::send`].
     pub fn send_with(mut self, len: usize, wake: Wake) -> Result<()> {
         let start = self.data.start;
         self.set_data(start..start.saturating_add(len))?;
@@ -282,18 +290,18 @@ impl<M: Writes> Buffer<M> {
 
     /// Sends a range of the data area.
     ///
-    /// If it fails, the buffer goes where it goes when dropped.
+    /// If this fails, the buffer is given back, as if it were dropped.
     ///
     /// # Errors
     ///
-    /// [`Error::OutOfRange`]; [`Error::Gone`], [`Error::Closed`].
+    /// Those of [`Self::send`].
     pub fn send_range(mut self, range: Range<usize>) -> Result<()> {
         self.set_data(range)?;
         self.send_as_is(Wake::Normal)
     }
 }
 
-/// The range, if it lies within so many bytes.
+/// Returns the range if it lies within `max` bytes.
 fn check(range: Range<usize>, max: usize) -> Result<Range<usize>> {
     if range.start <= range.end && range.end <= max {
         return Ok(range);

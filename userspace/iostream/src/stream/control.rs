@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Starting, stopping and asking, from any thread.
+//! The handle that starts, stops and inspects a stream.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
@@ -12,20 +12,21 @@ use crate::{
     Counters, Discarded, Error, Result, Stop, StreamCounters, StreamInfo, StreamMode, StreamState,
 };
 
-/// A handle with which a stream is started, stopped and asked, from any thread.
+/// A handle that starts, stops and inspects a stream, from any thread.
 ///
-/// Cheap to clone. The stream stays open while there is one.
+/// It is cheap to clone. The stream stays open as long as there is a handle.
 #[derive(Clone)]
 pub struct Control {
     pub(crate) open: Arc<Open>,
 }
 
 impl Control {
-    /// Starts the stream or, after a suspension, has it go on.
+    /// Starts the stream, or resumes it if it is suspended.
     ///
     /// # Errors
     ///
-    /// [`Error::AlreadyInState`]; [`Error::Gone`]; else the driver's own, as [`Error::Os`].
+    /// [`Error::AlreadyInState`] if the stream runs; [`Error::Gone`] if the driver is gone; other
+    /// errors of the driver as [`Error::Os`].
     pub fn start(&self) -> Result<()> {
         self.open.device.start().map_err(|errno| match errno {
             Errno::ALREADY => Error::AlreadyInState(StreamState::Running),
@@ -33,12 +34,12 @@ impl Control {
         })
     }
 
-    /// Has the driver pause. What is queued stays.
+    /// Suspends the stream: the driver pauses, and queued buffers stay queued.
     ///
     /// # Errors
     ///
-    /// [`Error::NotRunning`], [`Error::AlreadyInState`]; [`Error::Gone`]; else the driver's own, as
-    /// [`Error::Os`].
+    /// [`Error::NotRunning`] if the stream is stopped; [`Error::AlreadyInState`] if it is suspended;
+    /// [`Error::Gone`] if the driver is gone; other errors of the driver as [`Error::Os`].
     pub fn suspend(&self) -> Result<()> {
         self.open.device.suspend().map_err(|errno| match errno {
             Errno::BADFD => Error::NotRunning,
@@ -47,14 +48,15 @@ impl Control {
         })
     }
 
-    /// Stops the stream. Returns how many buffers that were queued it discarded.
+    /// Stops the stream. Returns how many queued buffers were discarded.
     ///
-    /// This process keeps the buffers that it has.
+    /// Buffers that are with this process stay there.
     ///
     /// # Errors
     ///
-    /// [`Error::AlreadyInState`]; with [`Stop::Drain`] [`Error::TimedOut`] and
-    /// [`Error::Interrupted`], and the stream goes on; [`Error::Gone`].
+    /// [`Error::AlreadyInState`] if the stream is stopped; [`Error::Gone`] if the driver is gone.
+    /// With [`Stop::Drain`] also [`Error::TimedOut`] and [`Error::Interrupted`], after which the
+    /// stream keeps running.
     pub fn stop(&self, how: Stop) -> Result<Discarded> {
         let (flags, timeout_ns) = how.raw();
         match self.open.device.stop(flags, timeout_ns) {
@@ -64,57 +66,58 @@ impl Control {
         }
     }
 
-    /// Whether it runs, without a system call.
+    /// Whether the stream is running, suspended or stopped. Makes no system call.
     pub fn state(&self) -> StreamState {
-        StreamState::from_raw(self.open.page.state())
+        self.open.state()
     }
 
-    /// Geometry, state and counters, by a system call.
+    /// The stream's geometry, state and counters, by a system call.
     ///
     /// # Errors
     ///
-    /// [`Error::Gone`].
+    /// [`Error::Gone`] if the driver is gone.
     pub fn info(&self) -> Result<StreamInfo> {
         let stream = self.open.device.stream().map_err(Error::of_stream_call)?;
         StreamInfo::new(&stream)
     }
 
-    /// What the kernel counts of the stream, without a system call.
+    /// The kernel's counters of the stream. Makes no system call.
     pub fn counters(&self) -> StreamCounters {
         self.open.page.counters()
     }
 
-    /// What the kernel counts of the input queue, without a system call.
+    /// The kernel's counters of the input queue. Makes no system call.
     pub fn input_counters(&self) -> Counters {
         self.open.core.input_counters().unwrap_or_default()
     }
 
-    /// Who fills the buffers.
+    /// The side that fills the buffers.
     ///
     /// # Errors
     ///
-    /// [`Error::Mismatch`].
+    /// [`Error::Mismatch`] if the device has a mode that this crate does not know.
     pub fn mode(&self) -> Result<StreamMode> {
         StreamMode::from_raw(u32::try_from(self.open.page.mode()).unwrap_or(u32::MAX))
     }
 
-    /// How many buffers there are, as far as they are mapped.
+    /// How many buffers are mapped.
     pub fn buffer_count(&self) -> usize {
         self.open.core.pool.count() as usize
     }
 
-    /// The size of each buffer's data area.
+    /// The size of each buffer's data area in bytes.
     pub fn data_bytes(&self) -> usize {
         self.open.core.pool.data_bytes()
     }
 
-    /// The size of each buffer's control area, which may be 0.
+    /// The size of each buffer's control area in bytes, which may be 0.
     pub fn control_bytes(&self) -> usize {
         self.open.core.pool.control_bytes()
     }
 
-    /// Whether the driver has added buffers since the last [`Self::refresh`], without a system call.
-    /// In an event loop the descriptor then says `EPOLLPRI`.
+    /// Whether the driver has added buffers since the last [`Self::refresh`]. Makes no system call.
+    ///
+    /// In an event loop the descriptor reports this as `EPOLLPRI`.
     pub fn has_new_buffers(&self) -> bool {
         self.open.has_new()
     }
@@ -123,20 +126,23 @@ impl Control {
     ///
     /// # Errors
     ///
-    /// [`Error::OutOfMemory`], [`Error::Quota`], [`Error::Gone`], [`Error::Mismatch`].
+    /// [`Error::OutOfMemory`] or [`Error::Quota`] if there is not enough memory;
+    /// [`Error::Mismatch`] if the device describes the buffers wrongly; [`Error::Gone`] if the
+    /// driver is gone.
     pub fn refresh(&self) -> Result<usize> {
         self.open.refresh()
     }
 
-    /// Has the driver's input callback run soon, with this token, if the driver waits for input.
-    /// Returns whether it did.
+    /// Notifies the driver of what was sent with [`Wake::Suppress`](crate::Wake::Suppress), if it
+    /// waits for input. Returns whether it did.
     ///
-    /// It does what sending a buffer does by itself; it is for buffers that were sent with
-    /// [`Wake::Suppress`](crate::Wake::Suppress).
+    /// The driver's input callback then runs soon, with `token` as its argument. Buffers that are
+    /// sent without `Suppress` do this by themselves.
     ///
     /// # Errors
     ///
-    /// As [`Self::force_notify`].
+    /// [`Error::TooManyNotices`] if too many notices wait already; [`Error::Gone`] if the driver is
+    /// gone.
     pub fn notify(&self, token: u32) -> Result<bool> {
         let wanted = self.open.core.must_wake()?;
         if wanted {
@@ -145,11 +151,15 @@ impl Control {
         Ok(wanted)
     }
 
-    /// Has the driver's input callback run soon, with this token, in a thread of the kernel.
+    /// Notifies the driver whether it waits for input or not.
+    ///
+    /// The driver's input callback then runs soon, in a thread of the kernel, with `token` as its
+    /// argument.
     ///
     /// # Errors
     ///
-    /// [`Error::TooManyNotices`] if too many wait already; [`Error::Gone`].
+    /// [`Error::TooManyNotices`] if too many notices wait already; [`Error::Gone`] if the driver is
+    /// gone.
     pub fn force_notify(&self, token: u32) -> Result<()> {
         self.open.device.input(token).map_err(|errno| match errno {
             Errno::AGAIN => Error::TooManyNotices,
@@ -157,12 +167,12 @@ impl Control {
         })
     }
 
-    /// Runs the driver's input callback with this token in this thread.
+    /// Runs the driver's input callback in this thread, with `token` as its argument.
     ///
     /// # Errors
     ///
-    /// [`Error::NotOffered`] if the driver has none; [`Error::Gone`]; else what the callback says,
-    /// as [`Error::Os`].
+    /// [`Error::NotOffered`] if the driver has no such callback; [`Error::Gone`] if the driver is
+    /// gone; an error of the callback as [`Error::Os`].
     pub fn notify_sync(&self, token: u32) -> Result<()> {
         let call = self.open.device.input_sync(token);
         call.map_err(|errno| match errno {

@@ -2,24 +2,27 @@
 
 //! What a stream and its buffers share.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::ops::Range;
+use std::sync::{Arc, Mutex};
 
 use iostream_ring::uapi;
 
 use super::descriptor::{Descriptor, Descriptors};
-use super::free::FreeList;
 use super::mode::StreamMode;
+use super::unused::UnusedBuffers;
+use super::StreamState;
+use crate::lock::lock;
 use crate::sys::{Device, Lease, Place, Pool, StreamPage};
 use crate::{Direction, Error, Producer, Result, Wake};
 
 /// The buffers of a stream, and the way back to the driver.
 ///
-/// Buffers go back from any thread, so the one producer of the input queue is behind a lock. It is
-/// held for the copy of one descriptor, never while the kernel is called, and nobody else wants it
-/// but another buffer that goes back at the same time.
+/// Buffers go back from any thread, so the one producer of the input queue is behind a lock. The
+/// lock is held while one descriptor is copied, and never during a system call. Only another buffer
+/// that goes back at the same time competes for it.
 pub(crate) struct Core {
     pub(crate) pool: Arc<Pool>,
-    pub(crate) free: FreeList,
+    pub(crate) unused: UnusedBuffers,
     mode: StreamMode,
     /// The input queue; `None` once the stream is closed.
     input: Mutex<Option<Input>>,
@@ -34,7 +37,7 @@ impl Core {
     pub(crate) fn new(pool: Pool, mode: StreamMode, producer: Producer<Descriptors>) -> Self {
         let core = Self {
             pool: Arc::new(pool),
-            free: FreeList::default(),
+            unused: UnusedBuffers::default(),
             mode,
             input: Mutex::new(Some(Input {
                 producer,
@@ -45,19 +48,20 @@ impl Core {
         core
     }
 
-    /// Buffers that were added are the process's where it fills them, else the driver's.
-    pub(crate) fn take_new(&self, added: std::ops::Range<u32>) {
+    /// Takes buffers that were added: those of an input stream start with the client, unused; those
+    /// of other streams start with the driver.
+    pub(crate) fn take_new(&self, added: Range<u32>) {
         if self.mode == StreamMode::Input {
-            for id in added.filter(|id| self.pool.free(*id)) {
-                self.free.put(id);
+            for id in added.filter(|id| self.pool.take_unused(*id)) {
+                self.unused.put(id);
             }
         }
     }
 
-    /// Sends a buffer to the driver. If that fails, the buffer is this process's and unused.
+    /// Sends a buffer to the driver. If that fails, the buffer stays with this process, unused.
     pub(crate) fn send(&self, lease: Lease, mut descriptor: Descriptor, wake: Wake) -> Result<()> {
         let id = lease.id();
-        let mut guard = self.lock();
+        let mut guard = lock(&self.input);
         let Some(input) = guard.as_mut() else {
             return Err(Error::Closed);
         };
@@ -67,13 +71,13 @@ impl Core {
             drop(lease);
             self.keep(id);
             return Err(match error {
-                // There is room for each buffer once, and nobody has one twice.
+                // The queue has room for every buffer, and no buffer is in it twice.
                 Error::Full => Error::Mismatch("the kernel's queue is shorter than it said"),
                 error => error,
             });
         }
         input.sequence += 1;
-        // Before the descriptor is shown: the buffer may be back before this thread goes on.
+        // Before the driver can see the descriptor: it may send the buffer back at once.
         lease.give_to_driver();
         let notify = input.producer.show(wake)?.then(|| input.producer.device());
         drop(guard);
@@ -83,7 +87,7 @@ impl Core {
         }
     }
 
-    /// Takes back what was lent: to the driver, or to the list of free ones.
+    /// Ends the use of a buffer: it goes back to the driver, or to the unused ones.
     pub(crate) fn give_back(&self, lease: Lease) {
         let flags = match self.mode {
             StreamMode::Output => 0,
@@ -95,7 +99,7 @@ impl Core {
             StreamMode::InputOutput => uapi::IOSTREAM_DESCRIPTOR_UNUSED,
         };
         let descriptor = Descriptor::empty(lease.id(), flags);
-        // Fails if the driver is gone or the stream is closed: then nobody wants it back.
+        // Fails if the driver is gone or the stream is closed: then nobody needs the buffer.
         let _ = self.send(lease, descriptor, Wake::Normal);
     }
 
@@ -109,32 +113,28 @@ impl Core {
         self.send(lease, descriptor, Wake::Normal)
     }
 
-    /// Shows what was sent with [`Wake::Suppress`]; whether the driver waits for it.
+    /// Shows the driver what was sent with [`Wake::Suppress`]. Returns whether it waits for it.
     pub(crate) fn must_wake(&self) -> Result<bool> {
-        match self.lock().as_mut() {
+        match lock(&self.input).as_mut() {
             Some(input) => input.producer.show(Wake::Normal),
             None => Err(Error::Closed),
         }
     }
 
-    /// How the other side of the input queue is counted.
+    /// The kernel's counters of the input queue; `None` once the stream is closed.
     pub(crate) fn input_counters(&self) -> Option<crate::Counters> {
-        self.lock().as_ref().map(|input| input.producer.counters())
+        let input = lock(&self.input);
+        input.as_ref().map(|input| input.producer.counters())
     }
 
     fn keep(&self, id: u32) {
         if self.mode == StreamMode::Input {
-            self.free.put(id);
+            self.unused.put(id);
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Input>> {
-        // Nothing of the user's runs under the lock.
-        self.input.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A stream that is open: its halves and handles share it. The last to go closes it.
+/// An open stream, shared by its halves and handles. The last of them closes it.
 pub(crate) struct Open {
     pub(crate) core: Arc<Core>,
     pub(crate) device: Arc<Device>,
@@ -144,10 +144,10 @@ pub(crate) struct Open {
 }
 
 impl Open {
-    /// Lends a buffer that came from the driver.
+    /// Takes a buffer that the driver sent.
     pub(crate) fn lend(&self, id: u32) -> Result<Lease> {
         if !self.core.pool.has(id) {
-            // Someone else with this session may have asked for new buffers first.
+            // Another handle of this session may have asked for new buffers.
             self.refresh()?;
         }
         let why = if self.core.pool.has(id) {
@@ -159,12 +159,17 @@ impl Open {
         lent.ok_or(Error::BadDescriptor { buffer: id, why })
     }
 
+    pub(crate) fn state(&self) -> StreamState {
+        StreamState::from_raw(self.page.state())
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.state() == StreamState::Stopped
+    }
+
     /// Maps the buffers that the driver has added. Returns how many.
     pub(crate) fn refresh(&self) -> Result<usize> {
-        let mut generation = self
-            .generation
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut generation = lock(&self.generation);
         let stream = self.device.stream().map_err(Error::of_stream_call)?;
         let added = self.core.pool.extend(&self.device, &stream)?;
         let count = added.len();
@@ -175,20 +180,16 @@ impl Open {
 
     /// Whether the driver has added buffers.
     pub(crate) fn has_new(&self) -> bool {
-        let generation = self
-            .generation
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        self.page.generation() != *generation
+        self.page.generation() != *lock(&self.generation)
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        // The end of the session would do the same, but a buffer that is still held puts it off.
+        // The end of the session stops the stream, too, but a buffer in use delays that.
         if self.page.state() != u64::from(uapi::IOSTREAM_STATE_STOPPED) {
             let _ = self.device.stop(0, 0);
         }
-        *self.core.lock() = None;
+        *lock(&self.core.input) = None;
     }
 }

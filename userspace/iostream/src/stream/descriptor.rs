@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Descriptors, as they stand in the queues.
+//! The descriptors in a stream's queues.
 
 use std::ops::Range;
 
 use iostream_ring::uapi::{self, iostream_descriptor};
 
-/// Bytes of a descriptor.
+/// The size of a descriptor.
 pub(crate) const DESCRIPTOR_BYTES: usize = size_of::<iostream_descriptor>();
-/// How they lie in a queue.
+/// The layout of a queue of descriptors.
 pub(crate) type Descriptors = iostream_ring::Slots<{ DESCRIPTOR_BYTES as u32 }>;
 
-/// Bytes of a queue that so many descriptors take.
+/// How many bytes of a queue `count` descriptors take.
 pub(crate) fn occupied(count: u32) -> u64 {
     u64::from(count) * DESCRIPTOR_BYTES as u64
 }
 
-/// What an entry of a stream's queue says.
+/// An entry of a stream's queue: a buffer, and which of its bytes matter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Descriptor {
     pub(crate) buffer: u32,
@@ -27,7 +27,7 @@ pub(crate) struct Descriptor {
 }
 
 impl Descriptor {
-    /// A buffer that goes back with nothing to be read in it.
+    /// A buffer that goes back without anything to be read in it.
     pub(crate) fn empty(buffer: u32, flags: u32) -> Self {
         Self {
             buffer,
@@ -36,14 +36,14 @@ impl Descriptor {
         }
     }
 
-    /// In the order of `iostream_descriptor`.
+    /// The bytes of an `iostream_descriptor`.
     #[inline]
     pub(crate) fn to_bytes(&self) -> [u8; DESCRIPTOR_BYTES] {
         let mut bytes = [0; DESCRIPTOR_BYTES];
         let words = [
             self.buffer,
             self.flags,
-            // Ranges were checked against areas whose sizes are of 32 bits.
+            // The ranges were checked against areas whose sizes have 32 bits.
             self.data.start as u32,
             self.data.len() as u32,
             self.control.start as u32,
@@ -60,7 +60,7 @@ impl Descriptor {
     pub(crate) fn from_bytes(bytes: [u8; DESCRIPTOR_BYTES]) -> Self {
         let word =
             |i: usize| u32::from_ne_bytes([bytes[i], bytes[i + 1], bytes[i + 2], bytes[i + 3]]);
-        // The sum of two words of 32 bits does not overflow one of 64.
+        // The sum of two numbers of 32 bits does not overflow one of 64.
         let range = |i: usize| {
             let start = word(i) as usize;
             start..start + word(i + 4) as usize

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What a device tells of its stream, and what stops it.
+//! What a device reports about its stream, and how a stream is stopped.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,16 +13,16 @@ use crate::{Result, StreamMode};
 /// Whether a stream runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StreamState {
-    /// It does not.
+    /// The stream does not run.
     Stopped,
-    /// It does.
+    /// The stream runs.
     Running,
-    /// The driver pauses; what is queued stays.
+    /// The driver pauses; queued buffers stay queued.
     Suspended,
 }
 
 impl StreamState {
-    /// Of a value of iostream.h; what is not known does not run.
+    /// The state of a value of iostream.h. A stream in an unknown state does not run.
     pub(crate) fn from_raw(raw: u64) -> Self {
         match u32::try_from(raw) {
             Ok(uapi::IOSTREAM_STATE_RUNNING) => Self::Running,
@@ -42,18 +42,18 @@ impl fmt::Display for StreamState {
     }
 }
 
-/// What the kernel counts of a stream in one session. Nothing that a process writes changes it.
+/// The kernel's counters of a stream in one session. Nothing that a process writes changes them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StreamCounters {
     /// Buffers that the driver sent.
     pub sent: u64,
-    /// Buffers that came from this process, returned ones included.
+    /// Buffers that came from this process, including those that it returned.
     pub received: u64,
     /// Descriptors that a stop discarded, in both directions.
     pub discarded: u64,
     /// Descriptors that named no buffer.
     pub rejected_id: u64,
-    /// Descriptors of a buffer that this process did not have.
+    /// Descriptors of a buffer that was not with this process.
     pub rejected_owner: u64,
     /// Descriptors with a range out of bounds.
     pub rejected_range: u64,
@@ -75,29 +75,29 @@ impl From<uapi::iostream_stream_counters> for StreamCounters {
     }
 }
 
-/// Geometry, state and counters of a stream, from the kernel's own record.
+/// The geometry, state and counters of a stream, as the kernel has recorded them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StreamInfo {
-    /// Who fills the buffers.
+    /// The side that fills the buffers.
     pub mode: StreamMode,
-    /// Whether it runs.
+    /// Whether the stream runs.
     pub state: StreamState,
-    /// Buffers that there are in this session.
+    /// How many buffers there are in this session.
     pub buffers: u32,
-    /// Buffers that there can be in this session.
+    /// How many buffers there can be in this session.
     pub max_buffers: u32,
-    /// The size of a buffer's data area.
+    /// The size of a buffer's data area in bytes.
     pub data_bytes: u32,
-    /// The size of a buffer's control area, which may be 0.
+    /// The size of a buffer's control area in bytes, which may be 0.
     pub control_bytes: u32,
-    /// The driver's format tag, four characters, if it gives one.
+    /// The driver's format tag, four characters, if it has one.
     pub format: Option<[u8; 4]>,
-    /// Raised when buffers are added; starts at 1.
+    /// Starts at 1, and is raised when buffers are added.
     pub generation: u64,
-    /// The driver's words about it.
+    /// The driver's description of the stream.
     pub description: String,
-    /// What the kernel counts.
+    /// The kernel's counters.
     pub counters: StreamCounters,
 }
 
@@ -111,7 +111,7 @@ impl StreamInfo {
             max_buffers: raw.max_buffers,
             data_bytes: raw.data_bytes,
             control_bytes: raw.control_bytes,
-            // The first character is the lowest byte, as V4L2 and DRM have it.
+            // The first character is the lowest byte, as in V4L2 and DRM.
             format: (raw.format != 0).then(|| raw.format.to_le_bytes()),
             generation: raw.generation,
             description: String::from_utf8_lossy(words.unwrap_or_default()).into_owned(),
@@ -120,21 +120,22 @@ impl StreamInfo {
     }
 }
 
-/// What becomes of what is queued when a stream is stopped.
+/// What a stop does with queued buffers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Stop {
-    /// It is discarded.
+    /// Discards them.
     #[default]
     Discard,
-    /// The driver first takes all that this process sent.
+    /// Waits until the driver has taken all buffers that this process sent.
     Drain {
-        /// For how long to wait for that; `None`: for ever. The stream goes on if it is over.
+        /// How long to wait, or `None` to wait without limit. If the time is over, the stream keeps
+        /// running.
         timeout: Option<Duration>,
     },
 }
 
 impl Stop {
-    /// Flags and nanoseconds, as iostream.h has them.
+    /// The flags and nanoseconds of iostream.h.
     pub(crate) fn raw(self) -> (u32, u64) {
         match self {
             Self::Discard => (0, 0),

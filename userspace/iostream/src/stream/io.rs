@@ -1,37 +1,41 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Streams as `std::io` knows readers and writers.
+//! Streams as readers and writers of `std::io`.
 
 use std::io::{self, BufRead, Read, Write};
 
 use super::buffer::Buffer;
 use super::mode::{Input, Receives};
 use super::Stream;
+use crate::io::read_buffered;
 use crate::Error;
 
-/// The bytes of a stream's buffers, one after the other; it waits for buffers without a time-out.
+/// Reads the bytes of a stream's buffers, one buffer after the other.
 ///
-/// It is at its end once the stream is stopped and all is read; a driver that is gone is an error.
+/// It waits for buffers without a timeout. The end of the bytes is reached once the stream is
+/// stopped and everything is read. A driver that is gone is an error.
 #[derive(Debug)]
 pub struct Reader<M: Receives> {
     stream: Stream<M>,
     current: Option<Buffer<M>>,
-    /// Bytes of `current` that were read.
+    /// How many bytes of `current` have been read.
     done: usize,
 }
 
-/// Fills a stream's buffers one after the other, and sends each when it is full or flushed. It
-/// waits for buffers without a time-out.
+/// Writes bytes into a stream's buffers, one buffer after the other.
 ///
-/// Dropped, it keeps to itself whether the last bytes could be sent: flush it.
+/// It sends a buffer when it is full or flushed, and waits for buffers without a timeout.
+///
+/// When it is dropped, it sends the last bytes but ignores an error: call
+/// [`flush`](std::io::Write::flush) first to see it.
 #[derive(Debug)]
 pub struct Writer {
-    // Dropped before the stream, which would refuse it.
+    // Declared first, and so dropped and sent before the stream is closed.
     partial: Partial,
     stream: Stream<Input>,
 }
 
-/// A buffer with its first bytes written.
+/// A buffer whose first bytes are written.
 #[derive(Debug, Default)]
 struct Partial {
     buffer: Option<Buffer<Input>>,
@@ -39,7 +43,7 @@ struct Partial {
 }
 
 impl<M: Receives> Stream<M> {
-    /// The stream as a reader of bytes.
+    /// Turns the stream into a reader of bytes.
     pub fn into_reader(self) -> Reader<M> {
         Reader {
             stream: self,
@@ -50,12 +54,12 @@ impl<M: Receives> Stream<M> {
 }
 
 impl<M: Receives> Reader<M> {
-    /// The stream; what is left of the buffer that was being read is given up.
+    /// Returns the stream. The rest of the buffer that was being read is lost.
     pub fn into_inner(self) -> Stream<M> {
         self.stream
     }
 
-    /// The stream, to be started, stopped and asked.
+    /// The stream, to start, stop or inspect it.
     pub fn get_mut(&mut self) -> &mut Stream<M> {
         &mut self.stream
     }
@@ -63,21 +67,14 @@ impl<M: Receives> Reader<M> {
 
 impl<M: Receives> Read for Reader<M> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if buffer.is_empty() {
-            return Ok(0);
-        }
-        let bytes = self.fill_buf()?;
-        let len = bytes.len().min(buffer.len());
-        buffer[..len].copy_from_slice(&bytes[..len]);
-        self.consume(len);
-        Ok(len)
+        read_buffered(self, buffer)
     }
 }
 
 impl<M: Receives> BufRead for Reader<M> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         while self.current.as_ref().is_none_or(|b| b.len() <= self.done) {
-            // Goes back before the next is waited for: there may be but one.
+            // Goes back before the wait for the next one: it may be the only one.
             self.current = None;
             self.done = 0;
             match self.stream.dequeue_wait(None) {
@@ -92,7 +89,7 @@ impl<M: Receives> BufRead for Reader<M> {
 
     fn consume(&mut self, amount: usize) {
         self.done = self.done.saturating_add(amount);
-        // At once, so that the driver has it.
+        // Goes back at once, so that the driver can use it.
         if self.current.as_ref().is_some_and(|b| b.len() <= self.done) {
             self.current = None;
             self.done = 0;
@@ -101,7 +98,7 @@ impl<M: Receives> BufRead for Reader<M> {
 }
 
 impl Stream<Input> {
-    /// The stream as a writer of bytes.
+    /// Turns the stream into a writer of bytes.
     pub fn into_writer(self) -> Writer {
         Writer {
             partial: Partial::default(),
@@ -111,17 +108,17 @@ impl Stream<Input> {
 }
 
 impl Writer {
-    /// Sends what is written, and gives the stream back.
+    /// Sends the bytes written so far, and returns the stream.
     ///
     /// # Errors
     ///
-    /// [`Error::Gone`].
+    /// [`Error::Gone`] if the driver is gone.
     pub fn into_inner(mut self) -> crate::Result<Stream<Input>> {
         self.partial.send()?;
         Ok(self.stream)
     }
 
-    /// The stream, to be started, stopped and asked.
+    /// The stream, to start, stop or inspect it.
     pub fn get_mut(&mut self) -> &mut Stream<Input> {
         &mut self.stream
     }
@@ -164,7 +161,7 @@ impl Partial {
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        // Whoever wants to know flushes.
+        // `flush` reports this error.
         let _ = self.send();
     }
 }

@@ -7,10 +7,10 @@ use super::mode::Receives;
 use super::{Receiver, Stream};
 use crate::{Error, Result};
 
-/// The buffers of a stream, as they come; the iterator waits for each.
+/// An iterator over the buffers of a stream, which waits for each of them.
 ///
-/// It ends once the stream is stopped, or the driver gone, and all that was sent is taken. After an
-/// error it may go on.
+/// It ends once the stream is stopped or the driver is gone, and all buffers that the driver sent are
+/// taken. After an error it may continue.
 #[derive(Debug)]
 pub struct Buffers<M: Receives> {
     receiver: Receiver<M>,

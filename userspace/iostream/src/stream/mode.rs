@@ -8,19 +8,19 @@ use iostream_ring::uapi;
 
 use crate::{Error, Result};
 
-/// Who fills the buffers of a stream.
+/// The side that fills the buffers of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StreamMode {
     /// The driver fills them, this process reads them.
     Output,
     /// This process fills them, the driver reads them.
     Input,
-    /// Both.
+    /// Both sides read and write them.
     InputOutput,
 }
 
 impl StreamMode {
-    /// The value as iostream.h has it.
+    /// The value of iostream.h.
     pub(crate) const fn raw(self) -> u32 {
         match self {
             Self::Output => uapi::IOSTREAM_MODE_OUTPUT,
@@ -34,7 +34,7 @@ impl StreamMode {
             uapi::IOSTREAM_MODE_OUTPUT => Ok(Self::Output),
             uapi::IOSTREAM_MODE_INPUT => Ok(Self::Input),
             uapi::IOSTREAM_MODE_INPUT_OUTPUT => Ok(Self::InputOutput),
-            _ => Err(Error::Mismatch("the device tells of an unknown mode")),
+            _ => Err(Error::Mismatch("the device has an unknown mode")),
         }
     }
 }
@@ -55,14 +55,14 @@ mod sealed {
 
 /// A mode, as the type of a [`Stream`](crate::Stream) and its [`Buffer`](crate::Buffer)s.
 pub trait Mode: sealed::Sealed + Send + Sync + Unpin + 'static {
-    /// The same as a value.
+    /// The mode as a value.
     const MODE: StreamMode;
 }
 
-/// A mode in which this process gets data: [`Output`] and [`InputOutput`].
+/// A mode in which this process receives data: [`Output`] and [`InputOutput`].
 pub trait Receives: Mode {}
 
-/// A mode in which this process may write the buffers it has: [`Input`] and [`InputOutput`].
+/// A mode in which this process may write to its buffers: [`Input`] and [`InputOutput`].
 pub trait Writes: Mode {}
 
 macro_rules! modes {
@@ -86,6 +86,6 @@ modes! {
     Output: Receives;
     /// This process fills buffers, the driver reads them.
     Input: Writes;
-    /// Both sides read and write the buffers they have.
+    /// Both sides read and write the buffers that are with them.
     InputOutput: Receives Writes;
 }

@@ -12,27 +12,37 @@ use rustix::event::{eventfd, EventfdFlags};
 use super::buffer::Buffer;
 use super::core::Open;
 use super::descriptor::{Descriptor, Descriptors};
-use super::free::Sleeper;
 use super::mode::{Input, Mode, Receives};
+use super::unused::Sleeper;
+use crate::notify::Deadline;
+use crate::position::is_before;
 use crate::sys::Place;
-use crate::{Consumer, Counters, Error, Result, StreamMode, StreamState};
+use crate::{Consumer, Counters, Error, Result, StreamMode};
 
 /// The half of a [`Stream`](crate::Stream) at which buffers arrive.
 ///
-/// An operation fails with [`Error::Gone`] once the driver is gone and all that it had sent is
-/// taken; with [`Error::BadDescriptor`] if the kernel sends a buffer that cannot be, which is then
-/// left out. What a stop discarded is returned to the driver unread, by the way.
-///
-/// It may be sent to another thread, but not be shared: there is one consumer.
+/// A receiver can be sent to another thread but not shared between threads, since the stream's
+/// output queue has one consumer:
 ///
 /// ```compile_fail,E0277
 /// fn shared<T: Sync>() {}
 /// shared::<iostream::Receiver<iostream::mode::Output>>();
 /// ```
+///
+/// Buffers that a stop discarded are returned to the driver, and never delivered.
+///
+/// # Errors
+///
+/// Unless its documentation says otherwise, each method can fail with
+///
+/// - [`Error::Gone`] once the driver is gone and all buffers that it had sent are taken;
+/// - [`Error::BadDescriptor`] if the kernel sends an invalid descriptor. It is skipped: the next
+///   call goes on with the next buffer.
 pub struct Receiver<M: Mode> {
     pub(crate) open: Arc<Open>,
     pub(crate) consumer: Consumer<Descriptors>,
-    /// What a thread sleeps on, besides the device, until a buffer is free. Made when needed.
+    /// The eventfd that a thread sleeps on, besides the device, until a buffer is unused. Made when
+    /// it is first needed.
     bell: Option<Arc<OwnedFd>>,
     mode: std::marker::PhantomData<M>,
 }
@@ -47,10 +57,10 @@ impl<M: Mode> Receiver<M> {
         }
     }
 
-    /// The next buffer that this process may use.
+    /// Takes the next buffer that this process may use.
     pub(crate) fn take(&mut self) -> Result<Buffer<M>> {
         if M::MODE == StreamMode::Input {
-            if let Some(buffer) = self.take_free() {
+            if let Some(buffer) = self.take_unused() {
                 return Ok(buffer);
             }
         }
@@ -65,9 +75,7 @@ impl<M: Mode> Receiver<M> {
                 buffer.note_return(&descriptor);
                 return Ok(buffer);
             }
-            // Positions run free: what is less than half the circle ahead comes later.
-            let ahead = position.wrapping_sub(self.open.page.discarded_pos());
-            if ahead >= 1 << 63 {
+            if is_before(position, self.open.page.discarded_pos()) {
                 core.return_unread(lease)?;
                 continue;
             }
@@ -75,17 +83,8 @@ impl<M: Mode> Receiver<M> {
         }
     }
 
-    /// As [`Self::take`], with `None` if there is none now.
-    pub(crate) fn try_take(&mut self) -> Result<Option<Buffer<M>>> {
-        match self.take() {
-            Ok(buffer) => Ok(Some(buffer)),
-            Err(Error::Empty) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
     pub(crate) fn take_wait(&mut self, timeout: Option<Duration>) -> Result<Buffer<M>> {
-        let deadline = crate::notify::Deadline::after(timeout);
+        let deadline = Deadline::after(timeout);
         if self.consumer.watermark().0 != 0 {
             self.wait(deadline.left()?)?;
         }
@@ -97,8 +96,8 @@ impl<M: Mode> Receiver<M> {
         }
     }
 
-    /// As [`Self::take`], for a task that then awaits the descriptor: it is woken, too, when a buffer
-    /// is free.
+    /// Takes the next buffer. If there is none, the task is woken when one becomes unused; for
+    /// buffers that the driver sends it must await the descriptor.
     #[cfg(feature = "tokio")]
     pub(crate) fn take_or_arm(&mut self, waker: &std::task::Waker) -> Result<Buffer<M>> {
         loop {
@@ -106,14 +105,14 @@ impl<M: Mode> Receiver<M> {
                 Err(Error::Empty) => {}
                 taken => return taken,
             }
-            let free = &self.open.core.free;
-            if M::MODE == StreamMode::Input && free.arm(Sleeper::Task(waker.clone())) {
+            let unused = &self.open.core.unused;
+            if M::MODE == StreamMode::Input && unused.arm(Sleeper::Task(waker.clone())) {
                 continue;
             }
-            if StreamState::from_raw(self.open.page.state()) != StreamState::Stopped {
+            if !self.open.is_stopped() {
                 return Err(Error::Empty);
             }
-            // What came before the stop may have come after the first look.
+            // Between the first look and the stop the driver may have sent its last buffers.
             return self.take().map_err(|error| match error {
                 Error::Empty => Error::NotRunning,
                 error => error,
@@ -121,40 +120,40 @@ impl<M: Mode> Receiver<M> {
         }
     }
 
-    fn take_free(&self) -> Option<Buffer<M>> {
+    fn take_unused(&self) -> Option<Buffer<M>> {
         let core = &self.open.core;
-        let id = core.free.take()?;
-        let lease = core.pool.lend(id, Place::Free)?;
+        let id = core.unused.take()?;
+        let lease = core.pool.lend(id, Place::Unused)?;
         Some(Buffer::unused(core.clone(), lease))
     }
 
-    /// Waits until a buffer is there.
+    /// Waits until a buffer can be taken.
     ///
     /// # Errors
     ///
-    /// [`Error::NotRunning`] if none is, and none will come, since the stream is stopped;
-    /// [`Error::TimedOut`]. See also the type.
+    /// [`Error::NotRunning`] if no buffer is left and the stream is stopped, so that none will
+    /// come; [`Error::TimedOut`] if the time is over first; or one of the
+    /// [common errors](Self#errors).
     pub fn wait(&mut self, timeout: Option<Duration>) -> Result<()> {
         let open = self.open.clone();
-        let stopped = || StreamState::from_raw(open.page.state()) == StreamState::Stopped;
         if M::MODE != StreamMode::Input {
-            let other = || stopped().then_some(Err(Error::NotRunning));
+            let other = || open.is_stopped().then_some(Err(Error::NotRunning));
             return self.consumer.wait_or(timeout, None, other);
         }
-        if !open.core.free.is_empty() {
+        if !open.core.unused.is_empty() {
             return Ok(());
         }
         let bell = self.bell()?;
         let other = || {
-            // What rang for an earlier wait is over.
+            // Clears a signal that was meant for an earlier wait.
             let _ = rustix::io::read(&*bell, &mut [0; 8]);
-            if open.core.free.arm(Sleeper::Thread(bell.clone())) {
+            if open.core.unused.arm(Sleeper::Thread(bell.clone())) {
                 return Some(Ok(()));
             }
-            stopped().then_some(Err(Error::NotRunning))
+            open.is_stopped().then_some(Err(Error::NotRunning))
         };
         let waited = self.consumer.wait_or(timeout, Some(bell.as_fd()), other);
-        open.core.free.disarm();
+        open.core.unused.disarm();
         waited
     }
 
@@ -167,7 +166,7 @@ impl<M: Mode> Receiver<M> {
         Ok(self.bell.insert(Arc::new(bell)).clone())
     }
 
-    /// Returns to the driver what a stop discarded; what came since stays.
+    /// Returns to the driver the buffers that a stop discarded. Later ones stay in the queue.
     pub(crate) fn return_discarded(&mut self) -> Result<()> {
         if M::MODE == StreamMode::Input {
             return Ok(());
@@ -178,11 +177,7 @@ impl<M: Mode> Receiver<M> {
                 Err(Error::Empty | Error::Gone) => return Ok(()),
                 Err(error) => return Err(error),
             };
-            let ahead = self
-                .consumer
-                .position()
-                .wrapping_sub(self.open.page.discarded_pos());
-            if ahead < 1 << 63 {
+            if !is_before(self.consumer.position(), self.open.page.discarded_pos()) {
                 return Ok(());
             }
             self.consumer.release(false)?;
@@ -191,11 +186,12 @@ impl<M: Mode> Receiver<M> {
         }
     }
 
-    /// Gives each buffer to `f` as it comes, until `f` breaks.
+    /// Passes each buffer to `f` as it arrives, until `f` breaks. Waits for each buffer.
     ///
     /// # Errors
     ///
-    /// [`Error::NotRunning`] once the stream is stopped and all is taken. See also the type.
+    /// [`Error::NotRunning`] once the stream is stopped and all buffers are taken, or one of the
+    /// [common errors](Self#errors).
     pub fn for_each<B>(&mut self, mut f: impl FnMut(Buffer<M>) -> ControlFlow<B>) -> Result<B> {
         loop {
             if let ControlFlow::Break(value) = f(self.take_wait(None)?) {
@@ -204,48 +200,59 @@ impl<M: Mode> Receiver<M> {
         }
     }
 
-    /// Sets, replaces or removes the eventfd that is signalled when buffers come. Who sleeps on it
-    /// alone calls [`Self::arm`] first.
+    /// Sets, replaces or removes the eventfd that is signalled when buffers arrive.
+    ///
+    /// A program that sleeps on the eventfd alone calls [`Self::arm`] first.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidArgument`] if it is no eventfd; [`Error::Gone`].
+    /// [`Error::InvalidArgument`] if the descriptor is not an eventfd; [`Error::Gone`] if the driver
+    /// is gone.
     pub fn set_eventfd(&mut self, eventfd: Option<BorrowedFd<'_>>) -> Result<()> {
         self.consumer.set_eventfd(eventfd)
     }
 
-    /// Has waits, poll and the eventfd wait until so many buffers are there; or until `latency`
-    /// (zero: no timer) has passed since one came; or until the driver flushes, or the stream is
-    /// stopped or gone. With 0 they wait for one, as at first.
+    /// Sets a watermark, which delays waking until there is enough to do.
     ///
-    /// A driver that has no more buffers to send does not flush by itself: ask for fewer than there
-    /// are, or give a latency.
+    /// From then on waits, poll and the eventfd treat the stream as ready when
+    ///
+    /// - `buffers` buffers wait;
+    /// - or `latency` has passed since a buffer arrived (zero: no limit);
+    /// - or the driver flushes the queue or is gone, or the stream is stopped.
+    ///
+    /// A watermark of 0 removes it: the stream is ready when a buffer waits.
+    ///
+    /// A driver that has run out of buffers to send does not flush by itself. So ask for fewer
+    /// buffers than the stream has, or give a latency.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidArgument`]: more buffers than there can be, a latency without buffers, or one
-    /// that is not between 50 microseconds and an hour; [`Error::Gone`].
+    /// [`Error::InvalidArgument`] if `buffers` is more than the stream can have, if there is a
+    /// latency but no watermark, or if the latency is not between 50 microseconds and an hour;
+    /// [`Error::Gone`] if the driver is gone.
     pub fn set_watermark(&mut self, buffers: u32, latency: Duration) -> Result<()> {
         let bytes = super::descriptor::occupied(buffers);
         self.consumer.set_watermark(bytes, latency)
     }
 
-    /// Asks to be woken, by the eventfd, when the next buffer comes; returns whether one waits.
+    /// Asks for a signal on the eventfd when the next buffer arrives. Returns whether a buffer
+    /// waits already.
     ///
     /// # Errors
     ///
-    /// See the type.
+    /// One of the [common errors](Self#errors).
     pub fn arm(&mut self) -> Result<bool> {
         self.consumer.arm()
     }
 
-    /// How often a wait looks before it sleeps. More saves system calls and costs processor time;
-    /// 0 sleeps at once.
+    /// Sets how often a wait looks at the queue before it sleeps.
+    ///
+    /// A larger number saves system calls and costs processor time. With 0 a wait sleeps at once.
     pub fn set_spin(&mut self, looks: u32) {
         self.consumer.set_spin(looks);
     }
 
-    /// What the kernel counts of the output queue, without a system call.
+    /// The kernel's counters of the output queue. Makes no system call.
     pub fn counters(&self) -> Counters {
         self.consumer.counters()
     }
@@ -256,53 +263,62 @@ impl<M: Receives> Receiver<M> {
     ///
     /// # Errors
     ///
-    /// [`Error::Empty`]. See also the type.
+    /// [`Error::Empty`] if no buffer waits, or one of the [common errors](Self#errors).
     #[inline]
     pub fn dequeue(&mut self) -> Result<Buffer<M>> {
         self.take()
     }
 
-    /// As [`Self::dequeue`], but waits for one.
+    /// Waits for the next buffer that the driver sends, and takes it.
     ///
     /// # Errors
     ///
-    /// [`Error::TimedOut`]; [`Error::NotRunning`] if the stream is stopped. See also the type.
+    /// [`Error::NotRunning`] if no buffer is left and the stream is stopped; [`Error::TimedOut`] if
+    /// the time is over first; or one of the [common errors](Self#errors).
     #[inline]
     pub fn dequeue_wait(&mut self, timeout: Option<Duration>) -> Result<Buffer<M>> {
         self.take_wait(timeout)
     }
 
-    /// As [`Self::dequeue`], with `None` if no buffer waits: for `while let` loops.
+    /// Takes the next buffer that the driver sent, or returns `None` if no buffer waits.
+    ///
+    /// It is made for `while let` loops.
     ///
     /// # Errors
     ///
-    /// See the type.
+    /// One of the [common errors](Self#errors).
     #[expect(
         clippy::should_implement_trait,
         reason = "it does not wait, which Iterator would; see `into_iter`"
     )]
     #[inline]
     pub fn next(&mut self) -> Result<Option<Buffer<M>>> {
-        self.try_take()
+        match self.take() {
+            Ok(buffer) => Ok(Some(buffer)),
+            Err(Error::Empty) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }
 
 impl Receiver<Input> {
-    /// A buffer that is free to be filled.
+    /// Takes an unused buffer, to be filled.
     ///
     /// # Errors
     ///
-    /// [`Error::Empty`] if the driver has them all, or others here. See also the type.
+    /// [`Error::Empty`] if all buffers are with the driver or in use in this process, or one of the
+    /// [common errors](Self#errors).
     #[inline]
     pub fn buffer(&mut self) -> Result<Buffer<Input>> {
         self.take()
     }
 
-    /// As [`Self::buffer`], but waits for one.
+    /// Waits for an unused buffer, and takes it, to be filled.
     ///
     /// # Errors
     ///
-    /// [`Error::TimedOut`]; [`Error::NotRunning`] if the stream is stopped. See also the type.
+    /// [`Error::NotRunning`] if no buffer is unused and the stream is stopped; [`Error::TimedOut`]
+    /// if the time is over first; or one of the [common errors](Self#errors).
     #[inline]
     pub fn buffer_wait(&mut self, timeout: Option<Duration>) -> Result<Buffer<Input>> {
         self.take_wait(timeout)
@@ -310,7 +326,7 @@ impl Receiver<Input> {
 }
 
 impl<M: Mode> AsFd for Receiver<M> {
-    /// The session's descriptor: readable in poll when buffers wait.
+    /// The session's descriptor, which poll reports as readable when buffers wait.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.open.device.as_fd()
     }

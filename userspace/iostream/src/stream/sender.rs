@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The half of a stream from which buffers go to the driver.
+//! The half of a stream that sends buffers to the driver.
 
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -11,10 +11,10 @@ use super::control::Control;
 use super::mode::{Mode, Writes};
 use crate::{Direction, Error, Result, Wake};
 
-/// The half of a [`Stream`](crate::Stream) from which buffers go to the driver.
+/// The half of a [`Stream`](crate::Stream) that sends buffers to the driver.
 ///
-/// Buffers go back by themselves, too, when dropped or [`sent`](Buffer::send), from any thread. A
-/// sender takes those of its own stream alone; it is cheap to clone.
+/// It is cheap to clone. It sends only buffers of its own stream. A buffer can also be
+/// [sent](Buffer::send) or dropped without it, from any thread.
 #[derive(Debug)]
 pub struct Sender<M: Mode> {
     pub(crate) control: Control,
@@ -29,22 +29,23 @@ impl<M: Mode> Sender<M> {
         }
     }
 
-    /// Returns a buffer, as dropping it does.
+    /// Gives a buffer back, which does the same as dropping it.
     pub fn give_back(&self, buffer: Buffer<M>) {
         drop(buffer);
     }
 
-    /// Starting, stopping and asking.
+    /// The handle that starts, stops and inspects the stream.
     pub fn control(&self) -> &Control {
         &self.control
     }
 
-    /// Sets, replaces or removes the eventfd that is signalled when the driver has taken what was
-    /// sent and its queue has room again.
+    /// Sets, replaces or removes the eventfd that is signalled when the driver has taken buffers and
+    /// the input queue has room again.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidArgument`] if it is no eventfd; [`Error::Gone`].
+    /// [`Error::InvalidArgument`] if the descriptor is not an eventfd; [`Error::Gone`] if the driver
+    /// is gone.
     pub fn set_eventfd(&self, eventfd: Option<BorrowedFd<'_>>) -> Result<()> {
         let device = &self.control.open.device;
         device.set_eventfd(Direction::Input, eventfd)
@@ -52,20 +53,21 @@ impl<M: Mode> Sender<M> {
 }
 
 impl<M: Writes> Sender<M> {
-    /// Sends `len` bytes of a buffer, as [`Buffer::send`] does.
+    /// Sends the first `len` bytes of a buffer.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidArgument`] if it is another stream's; else as [`Buffer::send`].
+    /// [`Error::InvalidArgument`] if the buffer belongs to another stream, or an error of
+    /// [`Buffer::send`].
     pub fn send(&self, buffer: Buffer<M>, len: usize) -> Result<()> {
         self.send_with(buffer, len, Wake::Normal)
     }
 
-    /// As [`Self::send`], with a say in whether the driver is woken.
+    /// Sends the first `len` bytes of a buffer; `wake` decides whether the driver is woken.
     ///
     /// # Errors
     ///
-    /// As [`Self::send`].
+    /// Those of [`Self::send`].
     pub fn send_with(&self, buffer: Buffer<M>, len: usize, wake: Wake) -> Result<()> {
         self.check(&buffer)?;
         buffer.send_with(len, wake)
@@ -75,7 +77,8 @@ impl<M: Writes> Sender<M> {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidArgument`] if it is another stream's; else as [`Buffer::send_range`].
+    /// [`Error::InvalidArgument`] if the buffer belongs to another stream, or an error of
+    /// [`Buffer::send_range`].
     pub fn send_range(&self, buffer: Buffer<M>, range: Range<usize>) -> Result<()> {
         self.check(&buffer)?;
         buffer.send_range(range)
@@ -85,7 +88,9 @@ impl<M: Writes> Sender<M> {
         if buffer.is_of(&self.control.open.core) {
             return Ok(());
         }
-        Err(Error::InvalidArgument("the buffer is of another stream"))
+        Err(Error::InvalidArgument(
+            "the buffer belongs to another stream",
+        ))
     }
 }
 

@@ -1,29 +1,30 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The buffers of a stream: where they are mapped, and who has each.
+//! The buffers of a stream: where they are mapped, and where each of them is.
 
 use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use iostream_ring::uapi;
 use rustix::io::Errno;
 
 use super::region::Region;
 use super::Device;
+use crate::lock::lock;
 use crate::Error;
 
-/// Who has a buffer.
+/// Where a buffer is, as far as this process knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Place {
-    /// The driver: nobody here may touch it.
+    /// With the driver, or queued on the way there or back. Nobody in this process may touch it.
     Driver,
-    /// This process, and nobody uses it.
-    Free,
-    /// This process: there is a [`Lease`] of it, or was one that was forgotten.
-    Lent,
+    /// With the client, and unused.
+    Unused,
+    /// With the client, and in use: there is a [`Lease`] of it, or one was forgotten.
+    InUse,
 }
 
 /// How the buffers lie in a device's mapping.
@@ -40,9 +41,10 @@ struct Layout {
 #[derive(Clone, Copy)]
 struct Start(NonNull<u8>);
 
-// SAFETY: A mapping is not tied to a thread; who may use the bytes is the lease's business.
+// SAFETY: A mapping is not tied to a thread, and the value is only an address: what uses the bytes
+// has a lease.
 unsafe impl Send for Start {}
-// SAFETY: As above: the value itself is but an address.
+// SAFETY: The value is only an address.
 unsafe impl Sync for Start {}
 
 struct Slot {
@@ -50,7 +52,7 @@ struct Slot {
     start: OnceLock<Start>,
 }
 
-/// What is mapped so far.
+/// The buffers mapped so far.
 struct Mapped {
     regions: Vec<Region>,
     count: u32,
@@ -60,11 +62,11 @@ struct Mapped {
 ///
 /// # Invariants
 ///
-/// - A slot's `start` is that of `stride` bytes that stay mapped while the pool lives, readable, and
-///   writable if `writable`; no other mapping of them in this process is used.
-/// - There is a [`Lease`] of a buffer only while its place is `Lent`, and one at most.
-/// - A buffer's place is `Driver` from before its descriptor is shown to the kernel until one of it
-///   comes back: else the kernel, which is trusted in this, does not write it.
+/// - A slot's `start` is the start of `stride` bytes that stay mapped while the pool lives. They are
+///   readable, and writable if `writable`. This process uses no other mapping of them.
+/// - There is at most one [`Lease`] of a buffer, and only while its place is `InUse`.
+/// - A buffer's place is `Driver` from before the kernel can see its descriptor until a descriptor
+///   of it comes back. At other times the kernel, which is trusted in this, does not write it.
 pub(crate) struct Pool {
     layout: Layout,
     writable: bool,
@@ -73,7 +75,7 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// Maps all buffers of a session. The driver has them all.
+    /// Maps all buffers of a session. All of them start with the driver.
     pub(crate) fn map(
         device: &Device,
         stream: &uapi::iostream_stream,
@@ -97,13 +99,13 @@ impl Pool {
         Ok(pool)
     }
 
-    /// Maps the buffers that were added. Returns their ids.
+    /// Maps the buffers that the driver has added. Returns their ids.
     pub(crate) fn extend(
         &self,
         device: &Device,
         stream: &uapi::iostream_stream,
     ) -> Result<Range<u32>, Error> {
-        let mut mapped = self.mapped.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut mapped = lock(&self.mapped);
         let added = mapped.count..stream.buffers;
         if added.is_empty() {
             return Ok(added);
@@ -131,10 +133,10 @@ impl Pool {
             })?;
         let start = region.start::<u8>();
         for (i, id) in added.clone().enumerate() {
-            // SAFETY: Within the region, which holds a stride for each.
+            // SAFETY: Within the region, which has `stride` bytes for each added buffer.
             let start = Start(unsafe { start.add(i * stride) });
-            // INVARIANT: Just mapped, and kept below; the kernel lets what is writable be mapped
-            // once. Nobody sets it twice, since the lock is held and the count grows.
+            // INVARIANT: Just mapped, and kept below. The kernel allows one writable mapping.
+            // Nobody sets a start twice: the lock is held, and the count grows.
             let _ = self.slots[id as usize].start.set(start);
         }
         mapped.regions.push(region);
@@ -142,10 +144,9 @@ impl Pool {
         Ok(added)
     }
 
-    /// Buffers that are mapped.
+    /// How many buffers are mapped.
     pub(crate) fn count(&self) -> u32 {
-        let mapped = self.mapped.lock().unwrap_or_else(PoisonError::into_inner);
-        mapped.count
+        lock(&self.mapped).count
     }
 
     pub(crate) fn data_bytes(&self) -> usize {
@@ -156,38 +157,38 @@ impl Pool {
         self.layout.control_bytes
     }
 
-    /// Whether there is such a buffer.
+    /// Whether a buffer with this id is mapped.
     pub(crate) fn has(&self, id: u32) -> bool {
         self.slot(id).is_some_and(|slot| slot.start.get().is_some())
     }
 
-    /// Lends a buffer that is at `from`; `None` if it is not.
+    /// Starts the use of a buffer whose place is `from`. Returns `None` if it is elsewhere.
     #[inline]
     pub(crate) fn lend(self: &Arc<Self>, id: u32, from: Place) -> Option<Lease> {
         let slot = self.slot(id)?;
         let start = slot.start.get()?;
-        // ORDERING: pairs with the release store in `Lease::drop`: who had the buffer before is done
-        // with its bytes (litmus: claim).
+        // ORDERING: pairs with the release store in `Lease::drop`: the previous lease no longer uses
+        // the bytes (litmus: claim).
         slot.place
             .compare_exchange(
                 from as u8,
-                Place::Lent as u8,
+                Place::InUse as u8,
                 Ordering::Acquire,
                 Ordering::Relaxed,
             )
             .ok()?;
-        // INVARIANT: The exchange succeeds for one caller.
+        // INVARIANT: The exchange succeeds for one caller alone.
         Some(Lease {
             pool: self.clone(),
             start: *start,
             id,
-            then: Place::Free,
+            then: Place::Unused,
         })
     }
 
-    /// Makes a buffer of the driver's this process's own, unused. Returns whether it was the driver's.
-    pub(crate) fn free(self: &Arc<Self>, id: u32) -> bool {
-        // The lease that is dropped leaves it free.
+    /// Takes a buffer from the driver without using it. Returns whether it was with the driver.
+    pub(crate) fn take_unused(self: &Arc<Self>, id: u32) -> bool {
+        // The lease is dropped at once, which leaves the buffer unused.
         self.lend(id, Place::Driver).is_some()
     }
 
@@ -197,7 +198,7 @@ impl Pool {
 }
 
 impl Layout {
-    /// Refuses what cannot be right.
+    /// Checks the device's description.
     fn new(stream: &uapi::iostream_stream, page_bytes: usize) -> Result<Self, Error> {
         let page = page_bytes as u64;
         let control_end = stream
@@ -208,7 +209,7 @@ impl Layout {
         let whole_pages = stream.buffer_stride % page == 0 && stream.buffers_offset % page == 0;
         if stream.data_bytes == 0 || !fits || !whole_pages || stream.buffers > stream.max_buffers {
             return Err(Error::Mismatch(
-                "the device tells of buffers that cannot be",
+                "the device describes its buffers wrongly: they overlap, or are not whole pages",
             ));
         }
         let bytes = |n: u64| {
@@ -224,12 +225,14 @@ impl Layout {
     }
 }
 
-/// The use of one buffer, by whoever has this value. Dropped, the buffer is free; forgotten, it
-/// stays lent for ever.
+/// The right to use one buffer.
+///
+/// When the lease is dropped, the buffer becomes unused. If it is forgotten, the buffer stays in use
+/// for the rest of the session.
 ///
 /// # Invariants
 ///
-/// As the pool's: there is no other of the same buffer, and the driver does not have it.
+/// The buffer's place is `InUse`, and there is no other lease of it.
 pub(crate) struct Lease {
     pool: Arc<Pool>,
     start: Start,
@@ -246,18 +249,19 @@ impl Lease {
     /// The whole data area.
     #[inline]
     pub(crate) fn data(&self) -> &[u8] {
-        // SAFETY: By the pool's invariant the data area is mapped and readable; pages were zeroed,
-        // so it is initialised. Nobody writes it while the lease lives but through `&mut self`.
+        // SAFETY: By the pool's invariant the data area is mapped and readable. Its pages were
+        // zeroed, so it is initialised. While the lease lives, only `&mut self` gives write access.
         unsafe { std::slice::from_raw_parts(self.start.0.as_ptr(), self.pool.layout.data_bytes) }
     }
 
-    /// The whole data area, to be written; nothing where the process may only read.
+    /// The whole data area, to be written; empty if this process may only read it.
     #[inline]
     pub(crate) fn data_mut(&mut self) -> &mut [u8] {
         if !self.pool.writable {
             return &mut [];
         }
-        // SAFETY: As in `data`, and writable; `&mut self` makes it the only slice.
+        // SAFETY: By the pool's invariant the data area is mapped, initialised and writable, and
+        // `&mut self` makes this the only slice of it.
         unsafe {
             std::slice::from_raw_parts_mut(self.start.0.as_ptr(), self.pool.layout.data_bytes)
         }
@@ -271,13 +275,14 @@ impl Lease {
             control_bytes,
             ..
         } = self.pool.layout;
-        // SAFETY: As in `data`: the layout's control area ends within the stride.
+        // SAFETY: By the pool's invariant the control area, which ends within the stride, is mapped
+        // and readable. While the lease lives, only `&mut self` gives write access.
         unsafe {
             std::slice::from_raw_parts(self.start.0.add(control_start).as_ptr(), control_bytes)
         }
     }
 
-    /// The whole control area, to be written; nothing where the process may only read.
+    /// The whole control area, to be written; empty if this process may only read it.
     #[inline]
     pub(crate) fn control_mut(&mut self) -> &mut [u8] {
         if !self.pool.writable {
@@ -288,13 +293,14 @@ impl Lease {
             control_bytes,
             ..
         } = self.pool.layout;
-        // SAFETY: As in `data_mut` and `control`; the two areas do not overlap.
+        // SAFETY: By the pool's invariant the control area is mapped, initialised and writable. It
+        // does not overlap the data area, and `&mut self` makes this the only slice of it.
         unsafe {
             std::slice::from_raw_parts_mut(self.start.0.add(control_start).as_ptr(), control_bytes)
         }
     }
 
-    /// Ends the lease: from here on the driver has the buffer.
+    /// Ends the lease: from here on the buffer is with the driver.
     #[inline]
     pub(crate) fn give_to_driver(mut self) {
         self.then = Place::Driver;

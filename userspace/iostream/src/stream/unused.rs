@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The buffers of an input stream that this process has and does not use.
+//! The buffers of an input stream that are with this process and unused.
 
 use std::os::fd::OwnedFd;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
-/// Who sleeps until a buffer is free.
+use crate::lock::lock;
+
+/// A thread or task that sleeps until a buffer is unused.
 pub(crate) enum Sleeper {
     /// A thread, in poll on this eventfd.
     Thread(Arc<OwnedFd>),
@@ -17,7 +19,7 @@ pub(crate) enum Sleeper {
 impl Sleeper {
     fn wake(self) {
         match self {
-            // An eventfd that is full wakes as well as one that is not.
+            // The write fails only if the eventfd is full, and then the thread is awake.
             Self::Thread(eventfd) => drop(rustix::io::write(&*eventfd, &1_u64.to_ne_bytes())),
             #[cfg(feature = "tokio")]
             Self::Task(waker) => waker.wake(),
@@ -25,9 +27,9 @@ impl Sleeper {
     }
 }
 
-/// A list of ids, and who waits for one.
+/// The ids of the unused buffers, and the sleeper that waits for one.
 #[derive(Default)]
-pub(crate) struct FreeList {
+pub(crate) struct UnusedBuffers {
     inner: Mutex<Inner>,
 }
 
@@ -37,9 +39,9 @@ struct Inner {
     sleeper: Option<Sleeper>,
 }
 
-impl FreeList {
+impl UnusedBuffers {
     pub(crate) fn put(&self, id: u32) {
-        let mut inner = self.lock();
+        let mut inner = lock(&self.inner);
         inner.ids.push(id);
         let sleeper = inner.sleeper.take();
         drop(inner);
@@ -49,27 +51,22 @@ impl FreeList {
     }
 
     pub(crate) fn take(&self) -> Option<u32> {
-        self.lock().ids.pop()
+        lock(&self.inner).ids.pop()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.lock().ids.is_empty()
+        lock(&self.inner).ids.is_empty()
     }
 
-    /// Has the next `put` wake this one, unless there is a buffer already: then returns true.
+    /// Lets the next `put` wake the sleeper. Returns whether there is a buffer already.
     pub(crate) fn arm(&self, sleeper: Sleeper) -> bool {
-        let mut inner = self.lock();
+        let mut inner = lock(&self.inner);
         inner.sleeper = Some(sleeper);
         !inner.ids.is_empty()
     }
 
-    /// Nobody waits any more.
+    /// Forgets the sleeper, which no longer waits.
     pub(crate) fn disarm(&self) {
-        self.lock().sleeper = None;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        // Nothing of the user's runs under the lock.
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner).sleeper = None;
     }
 }
