@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Waiting in an async program, on tokio's reactor; no thread of its own.
+//! Waiting in an async program, with tokio's reactor and without a thread.
 //!
-//! Who waits looks first, and awaits the descriptor only if there is nothing: epoll, edge-triggered,
-//! arms the kernel's side by itself, so that nothing is missed in between.
+//! A future looks first, and awaits the descriptor only if it finds nothing. No wake-up is missed
+//! in between: the reactor polls the descriptor, and poll arms the kernel's side by itself.
 
 mod queue;
 mod stream;
@@ -20,7 +20,7 @@ use crate::{Error, Result};
 pub use queue::{AsyncConsumer, AsyncProducer};
 pub use stream::AsyncReceiver;
 
-/// A session's descriptor, known to the reactor.
+/// A session's descriptor, registered with the reactor.
 ///
 /// It is a duplicate: the reactor takes each descriptor once, and the two ends of a session share
 /// theirs.
@@ -56,7 +56,7 @@ impl Reactor {
 }
 
 fn failed(call: &'static str, error: &std::io::Error) -> Error {
-    // The reactor has an error of its own, without a number, when its runtime shuts down.
+    // When its runtime shuts down, the reactor reports an error without a number.
     Error::Os {
         call,
         errno: error.raw_os_error().unwrap_or_default(),

@@ -270,8 +270,8 @@ impl<L: Layout> Consumer<L> {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidArgument`] if the descriptor is not an eventfd; [`Error::Gone`] if the driver
-    /// is gone.
+    /// [`Error::InvalidArgument`] if the descriptor is not an eventfd; [`Error::Gone`] if the
+    /// driver is gone.
     pub fn set_eventfd(&mut self, eventfd: Option<BorrowedFd<'_>>) -> Result<()> {
         self.handle.set_eventfd(eventfd)
     }
@@ -291,9 +291,9 @@ impl<L: Layout> Consumer<L> {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidArgument`] if `bytes` is more than the queue holds, if there is a latency but
-    /// no watermark, or if the latency is not between 50 microseconds and an hour; [`Error::Gone`]
-    /// if the driver is gone.
+    /// [`Error::InvalidArgument`] if `bytes` is more than the queue holds, if there is a latency
+    /// but no watermark, or if the latency is not between 50 microseconds and an hour;
+    /// [`Error::Gone`] if the driver is gone.
     pub fn set_watermark(&mut self, bytes: u64, latency: Duration) -> Result<()> {
         self.handle.set_watermark(bytes, latency)
     }
@@ -381,7 +381,8 @@ impl<L: Layout> Consumer<L> {
         self.unpublished = false;
         if self.handle.end.must_wake() {
             match self.handle.device.notify(Direction::Output) {
-                // Nobody needs the room any more. Entries that the driver had queued are still there.
+                // Nobody needs the room any more. Entries that the driver had queued are still
+                // there.
                 Ok(()) | Err(Error::Gone) => {}
                 Err(error) => return Err(error),
             }

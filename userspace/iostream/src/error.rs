@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What can go wrong, each its own variant.
+//! The errors of this crate.
 
 use std::io;
 use std::path::PathBuf;
@@ -9,51 +9,51 @@ use rustix::io::Errno;
 
 use crate::{Direction, StreamMode, StreamState};
 
-/// Why an operation did nothing.
+/// The reason why an operation failed.
 ///
-/// Each variant stands for one errno, told by [`Error::errno`], and converts into an
-/// [`io::Error`] whose source it stays.
+/// Each variant corresponds to one errno, which [`Error::errno`] returns. An error converts into an
+/// [`io::Error`] and stays its source.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// No entry waits (`ENODATA`).
     #[error("no entry waits")]
     Empty,
-    /// The entry does not fit until the other side releases others (`ENOSPC`).
+    /// The queue is full: the entry does not fit until the other side releases others (`ENOSPC`).
     #[error("the queue is full until the other side releases entries")]
     Full,
-    /// The buffer is shorter than the entry, which stays where it is (`ENOBUFS`).
+    /// The buffer is shorter than the entry, which stays in the queue (`ENOBUFS`).
     #[error("the next entry has {needed} bytes, more than the buffer holds")]
     TooSmall {
-        /// Bytes that the entry needs.
+        /// The length of the entry in bytes.
         needed: usize,
     },
     /// The entry can never fit (`EMSGSIZE`).
     #[error("the entry is too large: this queue takes up to {max} bytes")]
     TooLarge {
-        /// The longest entry of the queue in bytes.
+        /// The length of the longest entry that the queue can hold, in bytes.
         max: usize,
     },
-    /// An argument that makes no sense (`EINVAL`).
+    /// An argument is invalid (`EINVAL`).
     #[error("{0}")]
     InvalidArgument(&'static str),
-    /// The other side stored a position or a header that cannot be right (`EBADMSG`).
-    #[error("the queue is corrupt: a position or header cannot be right; reset it")]
+    /// The other side stored an invalid position or header (`EBADMSG`).
+    #[error("the queue is corrupt: a position or header is invalid; reset it")]
     Corrupt,
     /// The driver is gone (`ENODEV`).
     #[error("the device is gone: its driver was removed or its hardware unplugged")]
     Gone,
 
-    /// The queue was reset behind this handle's back (`ESTALE`).
+    /// Someone else has reset the queue (`ESTALE`).
     #[error("the queue was reset since this handle was made; renew the handle")]
     Stale,
-    /// The time given was over first (`ETIMEDOUT`).
+    /// The timeout was over first (`ETIMEDOUT`).
     #[error("nothing happened in the time given")]
     TimedOut,
     /// A signal came first (`EINTR`).
     #[error("interrupted by a signal")]
     Interrupted,
-    /// Someone else has what was asked for (`EBUSY`).
+    /// What was asked for is in use (`EBUSY`).
     #[error("{0}")]
     Busy(&'static str),
     /// The file is not an iostream device (`ENOTTY`).
@@ -62,100 +62,100 @@ pub enum Error {
         /// The file that was opened.
         path: PathBuf,
     },
-    /// There is no such device (`ENOENT`).
+    /// The device does not exist (`ENOENT`).
     #[error("{} does not exist: is the module loaded, the driver bound?", .path.display())]
     NotFound {
-        /// The file that was to be opened.
+        /// The file that could not be opened.
         path: PathBuf,
     },
-    /// The caller may not do this (`EACCES`).
+    /// The caller lacks permission (`EACCES`).
     #[error("no permission for {what}")]
     Permission {
         /// The file or the call.
         what: PathBuf,
     },
-    /// The session's queues were not set up yet (`EBADFD`).
+    /// The session's queues are not set up yet (`EBADFD`).
     #[error("the session has no queues yet: set it up first")]
     NotSetUp,
-    /// The session's queues were set up before (`EALREADY`).
+    /// The session's queues are set up already (`EALREADY`).
     #[error("the session is set up already: open the device once more for another")]
     AlreadySetUp,
     /// The session has no queue in this direction (`ENXIO`).
     #[error("the session has no {0} queue")]
     NoQueue(Direction),
-    /// The device has no such call (`ENOTTY`).
+    /// The device does not support this call (`ENOTTY`).
     #[error("this device has no {0}: only /dev/iostream has endpoints to set up and run")]
     Unsupported(&'static str),
-    /// More than is allowed: bytes of one queue, entries of one batch (`E2BIG`).
+    /// The bytes of a queue or the entries of a batch are above the limit (`E2BIG`).
     #[error("{asked} is above the limit of {limit}: ask for less")]
     LimitExceeded {
-        /// What was asked for: of several queues, the largest.
+        /// The number that was asked for; of several queues, that of the largest.
         asked: u64,
-        /// What is allowed.
+        /// The largest number that is allowed.
         limit: u64,
     },
-    /// All queues together would take more than the module allows (`EDQUOT`).
+    /// All queues together would take more memory than the module allows (`EDQUOT`).
     #[error("the limit for all queues together is used up: close other sessions")]
     Quota,
-    /// A capacity beyond what can be counted (`EOVERFLOW`).
+    /// The capacity does not fit in 64 bits (`EOVERFLOW`).
     #[error("the capacity overflows: ask for fewer or smaller entries")]
     Overflow,
-    /// The endpoint makes entries at no such rate (`ERANGE`).
+    /// The endpoint cannot make entries at this rate (`ERANGE`).
     #[error("the source has no such rate: ask for fewer entries a second")]
     RateTooHigh,
-    /// No memory, or none left in the control group (`ENOMEM`).
+    /// The machine or the control group is out of memory (`ENOMEM`).
     #[error("out of memory: free some, raise the control group's limit, or ask for less")]
     OutOfMemory,
 
     /// The device has no stream (`ENOTTY`).
     #[error("the device has queues of entries and no stream: open it as a session")]
     NotAStream,
-    /// The stream's mode is another than the program's (`EPROTOTYPE`).
+    /// The stream has another mode than the program asked for (`EPROTOTYPE`).
     #[error(
         "the stream's mode is {is}, not {wanted}: open it as what it is, or change its mode first"
     )]
     WrongMode {
-        /// The stream's.
+        /// The stream's mode.
         is: StreamMode,
-        /// The one that was to be opened.
+        /// The mode that the program asked for.
         wanted: StreamMode,
     },
-    /// The stream is in this state before (`EALREADY`).
+    /// The stream is in this state already (`EALREADY`).
     #[error("the stream is {0} already")]
     AlreadyInState(StreamState),
     /// The stream is stopped (`EBADFD`).
     #[error("the stream is stopped: start it first")]
     NotRunning,
-    /// The stream was dropped, and with it the way back of this buffer (`ESHUTDOWN`).
+    /// The stream of this buffer was dropped (`ESHUTDOWN`).
     #[error("the buffer's stream is closed")]
     Closed,
-    /// Bytes that are not in the buffer (`ERANGE`).
+    /// A range is not within the buffer (`ERANGE`).
     #[error("bytes {start} to {end} are out of range: there are {max}")]
     OutOfRange {
-        /// The first byte.
+        /// The first byte of the range.
         start: usize,
-        /// The byte after the last.
+        /// The byte after the last byte of the range.
         end: usize,
-        /// How many there are.
+        /// How many bytes there are.
         max: usize,
     },
-    /// The control data do not hold the type, or the type does not fit there (`EMSGSIZE`).
+    /// A type does not fit in the control data or in the control area (`EMSGSIZE`).
     #[error("the type takes {needed} bytes, the control data have {found}")]
     ControlSize {
-        /// Bytes of the type.
+        /// The size of the type in bytes.
         needed: usize,
-        /// Bytes of control data, or of the control area where it is written.
+        /// The size of the control data, or of the control area, in bytes.
         found: usize,
     },
-    /// The kernel sent a buffer that cannot be (`EPROTO`).
-    #[error("the kernel sent a descriptor that cannot be: buffer {buffer} {why}")]
+    /// The kernel sent an invalid descriptor (`EPROTO`).
+    #[error("the kernel sent an invalid descriptor: buffer {buffer} {why}")]
     BadDescriptor {
-        /// The id that it names.
+        /// The id of the buffer that the descriptor names.
         buffer: u32,
-        /// What is wrong with it.
+        /// What is wrong with the descriptor.
         why: &'static str,
     },
-    /// The driver has been told too often and did not come to it yet (`EAGAIN`).
+    /// Too many notices to the driver are waiting (`EAGAIN`).
     #[error("too many notices wait for the driver: try again later")]
     TooManyNotices,
     /// The driver does not offer this (`EOPNOTSUPP`).
@@ -170,24 +170,24 @@ pub enum Error {
         /// What this crate knows.
         known: u32,
     },
-    /// The device contradicts itself, or is of another kind than the call needs (`EPROTO`).
+    /// The device describes itself wrongly, or is not of the kind that the call needs (`EPROTO`).
     #[error("{0}")]
     Mismatch(&'static str),
-    /// A system call failed in a way that says no more.
+    /// A system call failed for another reason.
     #[error("{call} failed: {}", io::Error::from_raw_os_error(*.errno))]
     Os {
-        /// The system call or ioctl.
+        /// The name of the system call or ioctl.
         call: &'static str,
         /// Its errno.
         errno: i32,
     },
 }
 
-/// The result of this crate's calls.
+/// The result of an operation of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
-    /// The errno that stands for this error, as the kernel would have given it.
+    /// The errno that corresponds to this error.
     pub fn errno(&self) -> i32 {
         let errno = match self {
             Self::Empty => Errno::NODATA,
@@ -227,7 +227,7 @@ impl Error {
         errno.raw_os_error()
     }
 
-    /// What an errno of `call` means where nothing more is known.
+    /// The error for an errno of `call`, if nothing more is known.
     pub(crate) fn of_call(call: &'static str, errno: Errno) -> Self {
         match errno {
             Errno::NODEV => Self::Gone,
@@ -252,7 +252,7 @@ impl Error {
         }
     }
 
-    /// What the errno of a call means that the driver answers: most are the driver's own.
+    /// The error for an errno of a call that the driver answers. Most are the driver's own.
     pub(crate) fn of_driver(call: &'static str, errno: Errno) -> Self {
         match errno {
             Errno::NODEV => Self::Gone,
@@ -266,7 +266,7 @@ impl Error {
         }
     }
 
-    /// What the errno of `IOSTREAM_IOC_STREAM` means.
+    /// The error for an errno of `IOSTREAM_IOC_STREAM`.
     pub(crate) fn of_stream_call(errno: Errno) -> Self {
         match errno {
             Errno::NOTTY => Self::NotAStream,
@@ -274,7 +274,7 @@ impl Error {
         }
     }
 
-    /// As [`Self::of_call`], for a call that concerns one queue.
+    /// The error for an errno of a call on one queue.
     pub(crate) fn of_queue_call(call: &'static str, errno: Errno, direction: Direction) -> Self {
         match errno {
             Errno::NXIO => Self::NoQueue(direction),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What a device tells of itself, its queues and its endpoint.
+//! What a device reports about itself, its queues and its endpoint.
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use iostream_ring::uapi;
 
 use crate::{Error, Result};
 
-/// Which way entries travel.
+/// The direction in which entries move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// From the kernel to this process.
@@ -18,7 +18,7 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// The value as iostream.h has it.
+    /// The value of iostream.h.
     pub(crate) const fn raw(self) -> u32 {
         match self {
             Self::Output => uapi::IOSTREAM_OUTPUT,
@@ -36,26 +36,27 @@ impl fmt::Display for Direction {
     }
 }
 
-/// What the kernel counts of one queue since it was made. Nothing that a process writes changes it.
+/// The kernel's counters of one queue since it was made. Nothing that a process writes changes
+/// them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Entries that the kernel's end produced or consumed.
+    /// Entries that the kernel's end has produced or consumed.
     pub entries: u64,
-    /// Their bytes, without headers and padding.
+    /// The bytes of these entries, without headers and padding.
     pub bytes: u64,
-    /// Times that the process was woken, through poll or eventfd.
+    /// How often the process was woken, through poll or an eventfd.
     pub wakeups_sent: u64,
-    /// Publications at which nobody had to be woken.
+    /// Publications that did not have to wake anyone.
     pub wakeups_suppressed: u64,
-    /// Calls with which the process woke the kernel's end.
+    /// How often the process notified the kernel's end.
     pub notifications: u64,
-    /// Enqueues of the kernel's end that found no room.
+    /// How often the kernel's end found no room for an entry.
     pub full: u64,
-    /// Entries lost: declared so by the driver, or overwritten.
+    /// Entries that were lost: overwritten, or declared lost by the driver.
     pub lost: u64,
-    /// Positions or headers of the process that could not be right.
+    /// Invalid positions or headers that the process wrote.
     pub corrupt: u64,
-    /// The most bytes that were ever in the queue.
+    /// The largest number of bytes that were in the queue at once.
     pub high_water_bytes: u64,
 }
 
@@ -75,25 +76,25 @@ impl From<uapi::iostream_counters> for Counters {
     }
 }
 
-/// Geometry and counters of one queue, from the kernel's own record.
+/// The geometry and counters of one queue, as the kernel has recorded them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QueueInfo {
-    /// Which way it goes.
+    /// The direction in which its entries move.
     pub direction: Direction,
-    /// Whether a full queue loses its oldest entries.
+    /// Whether the queue overwrites its oldest entries when it is full.
     pub overwrite: bool,
-    /// Capacity, overhead of entries included, in whole pages.
+    /// The capacity in bytes, including the overhead of entries. It is a whole number of pages.
     pub data_bytes: u64,
-    /// The longest entry.
+    /// The length of the longest entry that the queue can hold, in bytes.
     pub max_entry_bytes: u32,
-    /// The size of a page.
+    /// The size of a page in bytes.
     pub page_bytes: u32,
-    /// Raised by each reset; starts at 1.
+    /// Starts at 1, and is raised by each reset.
     pub generation: u64,
-    /// Bits of what the queue can do beyond version 1.
+    /// Bits for what the queue supports beyond version 1.
     pub features: u64,
-    /// What the kernel counts.
+    /// The kernel's counters.
     pub counters: Counters,
 }
 
@@ -118,16 +119,16 @@ impl QueueInfo {
 pub struct DeviceInfo {
     /// The node's name.
     pub name: String,
-    /// Bits of what the device can do beyond version 1.
+    /// Bits for what the device supports beyond version 1.
     pub features: u64,
-    /// The largest queue, overhead of entries included.
+    /// The largest capacity of a queue in bytes, including the overhead of entries.
     pub max_queue_bytes: u64,
-    /// The largest sum of all queues.
+    /// The largest sum of the capacities of all queues in bytes.
     pub max_total_bytes: u64,
 }
 
 impl DeviceInfo {
-    /// Refuses a version that this crate does not know.
+    /// Fails if the device has a version that this crate does not know.
     pub(crate) fn new(raw: &uapi::iostream_version) -> Result<Self> {
         if raw.version != uapi::IOSTREAM_VERSION {
             return Err(Error::Version {
@@ -145,14 +146,14 @@ impl DeviceInfo {
     }
 }
 
-/// Who serves the kernel's side of a session of `/dev/iostream`.
+/// What serves the kernel's side of a session of `/dev/iostream`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Endpoint {
-    /// What comes in goes out.
+    /// Sends back the entries that come in.
     Echo,
-    /// Numbered, checksummed entries come out.
+    /// Makes entries, which have a number and a checksum.
     Source,
-    /// What comes in is checked and counted.
+    /// Checks and counts the entries that come in.
     Sink,
 }
 
@@ -172,21 +173,21 @@ impl Endpoint {
     }
 }
 
-/// What the endpoint of `/dev/iostream` has seen.
+/// The statistics of the endpoint of `/dev/iostream`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EndpointStats {
-    /// Which one it is.
+    /// The endpoint.
     pub endpoint: Endpoint,
-    /// Entries made, checked or echoed.
+    /// Entries that it made, checked or sent back.
     pub entries: u64,
-    /// Their bytes.
+    /// The bytes of these entries.
     pub bytes: u64,
-    /// Sink: entries whose record was wrong.
+    /// Of a sink: entries with a wrong record.
     pub bad: u64,
-    /// Sink: sequence numbers that did not come.
+    /// Of a sink: sequence numbers that are missing.
     pub missed: u64,
-    /// Source by timer: entries for which there was no room.
+    /// Of a source with a timer: entries that found no room.
     pub dropped: u64,
 }
 

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The consumer as an iterator and as a loop of callbacks.
+//! Iterating over entries, and calling a function for each.
 
 use std::ops::ControlFlow;
 
 use crate::{Consumer, Error, Received, Result};
 
-/// The entries of a queue as copies, as they come; the iterator waits for each.
+/// An iterator over copies of a queue's entries, which waits for each of them.
 ///
-/// It ends once the driver is gone and all that it had queued is taken. After another error it may
-/// go on. [`Consumer::next`] lends entries in place instead.
+/// It ends once the driver is gone and all entries that it had queued are taken. After another
+/// error it may continue. [`Consumer::next`] lends entries in place instead.
 #[derive(Debug)]
 pub struct Entries {
     consumer: Consumer,
 }
 
 impl Entries {
-    /// The consumer again.
+    /// Returns the consumer.
     pub fn into_inner(self) -> Consumer {
         self.consumer
     }
@@ -44,11 +44,11 @@ impl IntoIterator for Consumer {
 }
 
 impl Consumer {
-    /// Gives each entry to `f` as it comes, in place, until `f` breaks.
+    /// Passes each entry to `f` as it arrives, in place, until `f` breaks. Waits for each entry.
     ///
     /// # Errors
     ///
-    /// [`Error::Gone`]. See also the type.
+    /// One of the [common errors](Self#errors).
     ///
     /// # Examples
     ///

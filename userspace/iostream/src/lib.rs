@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Entries between drivers and programs, through lock-free shared memory.
+//! Moves entries between drivers and programs, through lock-free shared memory.
 //!
-//! This is the user's side of `iostream.ko`. A driver publishes a device that has either
+//! This crate is the user's side of `iostream.ko`. A driver publishes a device that has either
 //!
-//! - queues of entries: a program opens a [`Session`], takes the [`Producer`] of its input queue, the
-//!   [`Consumer`] of its output queue, or both, and moves entries of any size; or
-//! - a [`Stream`]: a pool of large buffers, which travel to and fro.
+//! - queues of entries: a program opens a [`Session`], takes the [`Producer`] of its input queue,
+//!   the [`Consumer`] of its output queue, or both, and moves entries of any size; or
+//! - a [`Stream`]: a pool of large buffers, which move back and forth.
 //!
 //! Both move data without a copy and, while both sides are busy, without a system call.
 //!
-//! # The first programs
+//! # First programs
 //!
 //! ```no_run
 #![doc = include_str!("../examples/first.rs")]
@@ -25,34 +25,36 @@
 //! | type | what it is |
 //! |---|---|
 //! | [`Session`] | one open of a device, and its queues |
-//! | [`Setup`] | what to ask of the built-in `/dev/iostream` |
-//! | [`Producer`] | the writing end of the input queue: copy, [`Reservation`], [`Batch`] |
-//! | [`Consumer`] | the reading end of the output queue: [`Entry`], [`Received`], [`ConsumerBatch`] |
-//! | [`OverwriteReader`] | the reading end of an output queue that loses its oldest entries |
+//! | [`Setup`] | the queues and the endpoint to ask of the built-in `/dev/iostream` |
+//! | [`Producer`] | the producing end of the input queue, with [`Reservation`] and [`Batch`] |
+//! | [`Consumer`] | the consuming end of the output queue, with [`Received`] and [`ConsumerBatch`] |
+//! | [`OverwriteReader`] | the reading end of an output queue that overwrites its oldest entries |
 //! | [`Stream`] | one open of a device with a pool of buffers; its mode is part of its type |
-//! | [`Buffer`] | a buffer that this process has; it goes back when dropped or sent |
-//! | [`Receiver`], [`Sender`] | the halves of a stream, for two threads; [`Control`] starts and stops |
-//! | [`Error`] | what can go wrong, each its own variant and errno |
+//! | [`Buffer`] | a buffer that is with this process until it is dropped or sent |
+//! | [`Receiver`], [`Sender`] | the halves of a stream, for two threads |
+//! | [`Control`] | a handle that starts and stops a stream, from any thread |
+//! | [`Error`] | what can go wrong: a variant and an errno for each case |
 //!
-//! Producer and consumer of a session are two values: give each a thread of its own, or use both
-//! in one loop. Their descriptor ([`AsFd`](std::os::fd::AsFd)) works in every event loop. What
-//! receives is an iterator, too, and a loop of callbacks; bytes are read and written with
-//! [`std::io`]; with the feature `tokio` there are `AsyncConsumer`, `AsyncProducer` and
-//! `AsyncReceiver`.
+//! The producer and the consumer of a session are two values: give each its own thread, or use both
+//! in one loop. Their descriptor ([`AsFd`](std::os::fd::AsFd)) works in every event loop. The
+//! receiving ends are also iterators, and call a function for each entry or buffer if you prefer.
+//! [`std::io`] reads and writes bytes. The feature `tokio` adds `AsyncConsumer`, `AsyncProducer`
+//! and `AsyncReceiver`.
 //!
 //! # Waiting
 //!
-//! Every `wait` looks a bounded number of times (`set_spin`), then arms and sleeps in poll(2). The
-//! driver's going wakes it with [`Error::Gone`], after what was queued has been consumed. A signal
-//! does not end it; use a time-out to look around.
+//! Every `wait` looks at the queue a bounded number of times (see `set_spin`), then arms and sleeps
+//! in poll(2). If the driver goes away, the wait fails with [`Error::Gone`], once everything that
+//! was queued is consumed. A signal does not end a wait; use a timeout to check for other work.
 //!
 //! # Safety
 //!
-//! A program that uses this crate needs no `unsafe`, and cannot make it unsound whatever it forgets,
-//! clones or sends to other threads, whatever stands in shared memory. The kernel is trusted to
-//! map a queue's writable areas once in a session, to refuse read(2) and write(2) on a queue whose
-//! end is mapped, and not to write an entry that was not released or a buffer that this process
-//! has.
+//! A program that uses this crate needs no `unsafe`. It cannot cause undefined behavior, whatever
+//! it forgets, clones or sends to other threads, and whatever shared memory contains.
+//!
+//! The crate trusts the kernel to map a queue's writable areas once in a session, to refuse read(2)
+//! and write(2) on a queue whose end is mapped, and not to write an entry that was not released or
+//! a buffer that is with this process.
 
 #![deny(missing_docs, unsafe_code)]
 

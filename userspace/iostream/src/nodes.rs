@@ -6,9 +6,10 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The path of the node of this name, if there is one.
+/// Returns the path of the node with this name, or `None` if there is no such node.
 ///
-/// Names are what `name` says in sysfs. What is no bare name (it has a `/`) names no node.
+/// Drivers choose the names, and sysfs shows them in each node's file `name`. A name that contains
+/// a `/` belongs to no node.
 pub fn find_node(name: impl AsRef<Path>) -> Option<PathBuf> {
     let root = Path::new("/");
     find_below(root, name.as_ref()).map(|file| root.join("dev").join(file))
@@ -19,7 +20,7 @@ fn find_below(root: &Path, name: &Path) -> Option<OsString> {
         return None;
     }
     for entry in fs::read_dir(root.join("sys/class/iostream")).ok()? {
-        // A node may go while we look.
+        // A node may go away during the search.
         let Ok(entry) = entry else { continue };
         let Ok(found) = fs::read_to_string(entry.path().join("name")) else {
             continue;
@@ -31,7 +32,7 @@ fn find_below(root: &Path, name: &Path) -> Option<OsString> {
     None
 }
 
-/// The file below /dev, as the kernel tells udev.
+/// The file name in /dev, which the kernel reports to udev.
 fn device_name(directory: &Path) -> Option<OsString> {
     let uevent = fs::read_to_string(directory.join("uevent")).ok()?;
     let name = uevent

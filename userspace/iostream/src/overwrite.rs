@@ -156,8 +156,8 @@ impl OverwriteReader {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidArgument`] if the descriptor is not an eventfd; [`Error::Gone`] if the driver
-    /// is gone.
+    /// [`Error::InvalidArgument`] if the descriptor is not an eventfd; [`Error::Gone`] if the
+    /// driver is gone.
     pub fn set_eventfd(&mut self, eventfd: Option<BorrowedFd<'_>>) -> Result<()> {
         self.handle.set_eventfd(eventfd)
     }

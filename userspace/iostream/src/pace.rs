@@ -1,25 +1,25 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! How long who keeps up with the other side leaves it alone.
+//! How long a consumer that keeps up with its producer pauses before it looks again.
 
 /// Pauses of the processor before the first look of a wait.
 ///
-/// A consumer as fast as its producer finds one entry with each look, and for each takes two cache lines from it:
-/// that of the position, and that which the producer is writing. So while looks find something, but little, it
-/// pauses longer before the next. Where entries come one by one, the look after a single pause finds none, and
-/// nobody waits longer for them.
+/// A consumer that is as fast as its producer finds one entry with each look. Each look takes two
+/// cache lines from the producer: that of its position, and the one that it is writing. So while
+/// looks find a little, the consumer pauses longer before the next one. Where entries come one by
+/// one, the look after a single pause finds nothing, and no entry is delayed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Pace {
     pauses: u32,
 }
 
 impl Pace {
-    /// A microsecond or two.
+    /// The longest pause: a microsecond or two.
     const MOST_PAUSES: u32 = 64;
-    /// A look that finds as much was late enough: 64 lines.
+    /// A look that finds this much was late enough: 64 cache lines.
     const ENOUGH_BYTES: u64 = 4096;
 
-    /// One pause.
+    /// Starts with one pause.
     pub(crate) const fn new() -> Self {
         Self { pauses: 1 }
     }
@@ -31,12 +31,12 @@ impl Pace {
         }
     }
 
-    /// Learns from what the look after it found.
+    /// Adapts the next pause to what the look after this one found.
     pub(crate) fn learn(&mut self, found_bytes: u64) {
         self.pauses = match found_bytes {
             0 => 1,
             1..Self::ENOUGH_BYTES => self.pauses.saturating_mul(2).min(Self::MOST_PAUSES),
-            // Perhaps it need not be so late.
+            // A shorter pause may do.
             _ => (self.pauses / 2).max(1),
         };
     }

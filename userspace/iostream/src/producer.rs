@@ -213,8 +213,8 @@ impl Producer {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidArgument`] if the descriptor is not an eventfd; [`Error::Gone`] if the driver
-    /// is gone.
+    /// [`Error::InvalidArgument`] if the descriptor is not an eventfd; [`Error::Gone`] if the
+    /// driver is gone.
     pub fn set_eventfd(&mut self, eventfd: Option<BorrowedFd<'_>>) -> Result<()> {
         self.handle.set_eventfd(eventfd)
     }

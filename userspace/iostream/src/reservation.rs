@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Entries in the making: reserved in place, and in batches.
+//! Entries that are written in place, and batches of entries.
 
 use std::ops::{Deref, DerefMut};
 
+#[cfg(doc)]
+use crate::Error;
 use crate::{Producer, Result, Wake};
 
 /// Room for one entry in the queue's own memory, to be filled and committed.
 ///
-/// Dropped, discarded or forgotten, it changes nothing. It borrows the producer, so there is one
-/// at a time, and it does not leave the producer's scope:
+/// A reservation that is dropped, discarded or forgotten changes nothing. It borrows the producer,
+/// so there is one at a time, and it cannot outlive the producer:
 ///
 /// ```compile_fail,E0499
 /// # fn main() -> iostream::Result<()> {
@@ -44,34 +46,35 @@ impl<'a> Reservation<'a> {
         Self { producer, batched }
     }
 
-    /// Appends the entry as it is.
+    /// Appends the whole reservation as an entry.
     ///
     /// # Errors
     ///
-    /// [`Error::Gone`](crate::Error::Gone), [`Error::Stale`](crate::Error::Stale).
+    /// [`Error::Gone`] if the driver is gone; [`Error::Stale`] if someone else has reset the queue.
     #[inline]
     pub fn commit(self) -> Result<()> {
         let len = self.len();
         self.commit_len_with(len, Wake::Normal)
     }
 
-    /// Appends an entry of the first `len` bytes.
+    /// Appends the first `len` bytes as an entry.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidArgument`](crate::Error::InvalidArgument) if more than was reserved;
-    /// [`Error::Gone`](crate::Error::Gone), [`Error::Stale`](crate::Error::Stale).
+    /// [`Error::InvalidArgument`] if the reservation is shorter; [`Error::Gone`] if the driver is
+    /// gone; [`Error::Stale`] if someone else has reset the queue.
     #[inline]
     pub fn commit_len(self, len: usize) -> Result<()> {
         self.commit_len_with(len, Wake::Normal)
     }
 
-    /// As [`Self::commit_len`], with a say in whether the other side is woken. In a batch, it is
-    /// the batch that has the say.
+    /// Appends the first `len` bytes as an entry; `wake` decides whether the kernel is woken.
+    ///
+    /// In a batch `wake` has no effect, since the batch wakes the kernel at its end.
     ///
     /// # Errors
     ///
-    /// As [`Self::commit_len`].
+    /// Those of [`Self::commit_len`].
     #[inline]
     pub fn commit_len_with(self, len: usize, wake: Wake) -> Result<()> {
         self.producer.commit(len)?;
@@ -81,7 +84,7 @@ impl<'a> Reservation<'a> {
         self.producer.publish(wake)
     }
 
-    /// Gives the room up.
+    /// Gives up the room. Dropping the reservation does the same.
     pub fn discard(self) {}
 }
 
@@ -101,10 +104,10 @@ impl DerefMut for Reservation<'_> {
     }
 }
 
-/// Many entries, shown to the other side at once when the batch ends.
+/// A batch of entries: the kernel sees all of them, and is woken, once when the batch ends.
 ///
-/// If the queue is found full, what is there is shown at once and a sleeping other side is woken.
-/// A batch that is forgotten is shown with the next entry.
+/// If the queue is full, the kernel sees the entries at once, and is woken if it sleeps. If a batch
+/// is forgotten, the kernel sees its entries with the next one.
 ///
 /// # Examples
 ///
@@ -130,49 +133,49 @@ impl<'a> Batch<'a> {
         Self { producer }
     }
 
-    /// As [`Producer::enqueue`].
+    /// Copies `bytes` into the queue as one entry.
     ///
     /// # Errors
     ///
-    /// As [`Producer::enqueue`].
+    /// Those of [`Producer::enqueue`].
     #[inline]
     pub fn enqueue(&mut self, bytes: &[u8]) -> Result<()> {
         self.producer.push(bytes)
     }
 
-    /// As [`Producer::reserve`].
+    /// Reserves room for an entry of `len` bytes, to be filled in place.
     ///
     /// # Errors
     ///
-    /// As [`Producer::reserve`].
+    /// Those of [`Producer::reserve`].
     #[inline]
     pub fn reserve(&mut self, len: usize) -> Result<Reservation<'_>> {
         self.producer.make_reservation(len, true)
     }
 
-    /// Free bytes, as [`Producer::room_bytes`].
+    /// How many bytes are free, counted as by [`Producer::room_bytes`].
     ///
     /// # Errors
     ///
-    /// As [`Producer::room_bytes`].
+    /// Those of [`Producer::room_bytes`].
     pub fn room_bytes(&mut self) -> Result<u64> {
         self.producer.room_bytes()
     }
 
-    /// Ends the batch. Dropping it does the same and keeps an error to itself.
+    /// Ends the batch. Dropping the batch does the same, but ignores an error.
     ///
     /// # Errors
     ///
-    /// [`Error::Gone`](crate::Error::Gone), [`Error::Stale`](crate::Error::Stale).
+    /// [`Error::Gone`] if the driver is gone; [`Error::Stale`] if someone else has reset the queue.
     pub fn finish(self) -> Result<()> {
         self.producer.flush()
-        // The drop that follows finds nothing left to show.
+        // The drop that follows has nothing left to publish.
     }
 }
 
 impl Drop for Batch<'_> {
     fn drop(&mut self) {
-        // Whoever wants to know calls `finish`; the next operation meets the same error.
+        // `finish` reports this error, and so does the next operation.
         let _ = self.producer.flush();
     }
 }

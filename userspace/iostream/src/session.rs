@@ -19,8 +19,8 @@ use crate::{
 
 /// One open of a device, with its queues.
 ///
-/// It is cheap to clone; all clones and all ends taken from it are the same session, which lasts
-/// until the last of them is gone.
+/// A session is cheap to clone. All clones, and all ends taken from them, belong to the same
+/// session, which lasts until the last of them is dropped.
 ///
 /// # Examples
 ///
@@ -46,22 +46,25 @@ pub struct Session {
 #[derive(Debug)]
 #[must_use]
 pub struct Run {
-    /// Entries that were moved, also if it ended in an error.
+    /// How many entries were moved, even if the run ended with an error.
     pub entries: u64,
-    /// How it ended.
+    /// How the run ended.
     pub result: Result<()>,
 }
 
 impl Session {
-    /// The built-in device, whose kernel side is an endpoint of the opener's choice.
+    /// The path of the built-in device, which lets the program choose the endpoint on the kernel's
+    /// side.
     pub const BUILT_IN: &'static str = "/dev/iostream";
 
     /// Opens a device for reading and writing.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`], [`Error::Permission`], [`Error::Busy`], [`Error::NotADevice`],
-    /// [`Error::Version`], [`Error::Os`].
+    /// [`Error::NotFound`] if the device does not exist; [`Error::Permission`] if the program may
+    /// not open it; [`Error::Busy`] if another program has it open; [`Error::NotADevice`] if it is
+    /// not an iostream device; [`Error::Version`] if it has another version of the protocol;
+    /// otherwise [`Error::Os`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOCTTY;
@@ -81,11 +84,11 @@ impl Session {
         Self::with_fd(fd, path)
     }
 
-    /// As [`Self::open`], of a node that may also be given by its name.
+    /// Opens a device that is given by its node's name or by its path.
     ///
     /// # Errors
     ///
-    /// As [`Self::open`].
+    /// Those of [`Self::open`].
     pub fn open_named(node: impl AsRef<Path>) -> Result<Self> {
         let node = node.as_ref();
         match find_node(node) {
@@ -94,11 +97,12 @@ impl Session {
         }
     }
 
-    /// A session over a descriptor that someone else opened for reading and writing.
+    /// Makes a session of a descriptor that is open for reading and writing.
     ///
     /// # Errors
     ///
-    /// [`Error::NotADevice`], [`Error::Version`].
+    /// [`Error::NotADevice`] if it is not an iostream device; [`Error::Version`] if it has another
+    /// version of the protocol.
     pub fn from_fd(fd: OwnedFd) -> Result<Self> {
         let path = format!("descriptor {}", fd.as_raw_fd());
         Self::with_fd(fd, Path::new(&path))
@@ -108,7 +112,7 @@ impl Session {
         let not_a_device = || Error::NotADevice {
             path: path.to_owned(),
         };
-        // A number that other files take for something else is asked of devices only.
+        // For other files the ioctl's number might mean something else.
         let stat = fstat(&fd).map_err(|errno| Error::of_call("fstat", errno))?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::CharacterDevice {
             return Err(not_a_device());
@@ -121,7 +125,7 @@ impl Session {
         })
     }
 
-    /// The descriptor of this session: the one it has, if nobody shares it, or a duplicate.
+    /// Returns the session's descriptor, or a duplicate if other values still use the session.
     ///
     /// # Errors
     ///
@@ -134,18 +138,20 @@ impl Session {
         }
     }
 
-    /// Name, features and limits of the device.
+    /// The name, features and limits of the device.
     pub fn device_info(&self) -> &DeviceInfo {
         &self.info
     }
 
-    /// Makes the queues of a session of `/dev/iostream`, once.
+    /// Makes the queues of a session of `/dev/iostream`, which is possible once in a session.
     ///
     /// # Errors
     ///
-    /// [`Error::AlreadySetUp`], [`Error::InvalidArgument`], [`Error::Overflow`],
-    /// [`Error::LimitExceeded`], [`Error::Quota`], [`Error::RateTooHigh`],
-    /// [`Error::OutOfMemory`], [`Error::Unsupported`] on other devices.
+    /// [`Error::AlreadySetUp`] if the session has queues; [`Error::InvalidArgument`] if the request
+    /// contradicts itself; [`Error::Overflow`], [`Error::LimitExceeded`] or [`Error::Quota`] if it
+    /// asks for too much capacity; [`Error::RateTooHigh`] if it asks for too high a rate;
+    /// [`Error::OutOfMemory`] if there is not enough memory; [`Error::Unsupported`] on other
+    /// devices.
     pub fn set_up(&self, setup: &Setup) -> Result<()> {
         let request = setup.request()?;
         self.device
@@ -153,63 +159,74 @@ impl Session {
             .map_err(|errno| setup.explain(errno, self.info.max_queue_bytes))
     }
 
-    /// Takes the producing end of the input queue. It can be taken once in a session.
+    /// Takes the producing end of the input queue, which is possible once in a session.
     ///
     /// # Errors
     ///
-    /// [`Error::Busy`] if it was taken before, also if it was dropped since; [`Error::NoQueue`],
-    /// [`Error::NotSetUp`], [`Error::Gone`], [`Error::OutOfMemory`], [`Error::Mismatch`].
+    /// [`Error::Busy`] if the end was taken before, even if it was dropped since;
+    /// [`Error::NoQueue`] if the session has no input queue; [`Error::NotSetUp`] if it has no
+    /// queues yet; [`Error::InvalidArgument`] if the queue belongs to a stream;
+    /// [`Error::OutOfMemory`] if there is not enough memory; [`Error::Mismatch`] if the device
+    /// describes the queue wrongly; [`Error::Gone`] if the driver is gone.
     pub fn producer(&self) -> Result<Producer> {
         let memory = QueueMemory::map(&self.device, Role::Producer, QueueKind::Lossless)?;
         Producer::new(self.device.clone(), ProducerEnd::new(memory)?)
     }
 
-    /// Takes the consuming end of the output queue. It can be taken once in a session.
+    /// Takes the consuming end of the output queue, which is possible once in a session.
     ///
     /// # Errors
     ///
-    /// As [`Self::producer`]; [`Error::InvalidArgument`] if the queue overwrites.
+    /// Those of [`Self::producer`], for the output queue; [`Error::InvalidArgument`] also if the
+    /// queue overwrites.
     pub fn consumer(&self) -> Result<Consumer> {
         let memory = QueueMemory::map(&self.device, Role::Consumer, QueueKind::Lossless)?;
         Consumer::new(self.device.clone(), ConsumerEnd::new(memory)?)
     }
 
-    /// Takes the reading end of an output queue that overwrites. It can be taken once in a session.
+    /// Takes the reading end of an output queue that overwrites, which is possible once in a
+    /// session.
     ///
     /// # Errors
     ///
-    /// As [`Self::producer`]; [`Error::InvalidArgument`] if the queue does not overwrite.
+    /// Those of [`Self::producer`], for the output queue; [`Error::InvalidArgument`] also if the
+    /// queue does not overwrite.
     pub fn overwrite_reader(&self) -> Result<OverwriteReader> {
         let memory = QueueMemory::map(&self.device, Role::Consumer, QueueKind::Overwriting)?;
         OverwriteReader::new(self.device.clone(), OverwriteEnd::new(memory)?)
     }
 
-    /// Geometry and counters of a queue, by a system call. The ends tell the same without one.
+    /// The geometry and counters of a queue, by a system call.
+    ///
+    /// The ends of the queue report their counters without one.
     ///
     /// # Errors
     ///
-    /// [`Error::NoQueue`], [`Error::NotSetUp`], [`Error::Gone`].
+    /// [`Error::NoQueue`] if the session has no such queue; [`Error::NotSetUp`] if it has no queues
+    /// yet; [`Error::Gone`] if the driver is gone.
     pub fn queue_info(&self, direction: Direction) -> Result<QueueInfo> {
         Ok(QueueInfo::new(direction, &self.device.queue(direction)?))
     }
 
-    /// Geometry, state and counters of the node's stream, by a system call.
+    /// The geometry, state and counters of the node's stream, by a system call.
     ///
     /// # Errors
     ///
-    /// [`Error::NotAStream`], [`Error::Gone`].
+    /// [`Error::NotAStream`] if the node has no stream; [`Error::Gone`] if the driver is gone.
     pub fn stream_info(&self) -> Result<StreamInfo> {
         StreamInfo::new(&self.device.stream().map_err(Error::of_stream_call)?)
     }
 
-    /// Changes the mode of the node's stream until the end of the session, before it is taken with
+    /// Changes the mode of the node's stream until the end of the session.
+    ///
+    /// This is possible until the stream is mapped with
     /// [`Stream::from_session`](crate::Stream::from_session).
     ///
     /// # Errors
     ///
-    /// [`Error::NotOffered`] if the driver changes none; [`Error::Busy`] if the stream was started,
-    /// or something of it is mapped; [`Error::NotAStream`], [`Error::Gone`]; else the driver's own,
-    /// as [`Error::Os`].
+    /// [`Error::NotOffered`] if the driver does not support this; [`Error::Busy`] if the stream was
+    /// started or a part of it is mapped; [`Error::NotAStream`] if the node has no stream;
+    /// [`Error::Gone`] if the driver is gone; other errors of the driver as [`Error::Os`].
     pub fn set_stream_mode(&self, mode: StreamMode) -> Result<()> {
         let call = self.device.set_mode(mode.raw());
         call.map_err(|errno| match errno {
@@ -223,39 +240,44 @@ impl Session {
         self.device
     }
 
-    /// Has the endpoint of `/dev/iostream` work flat out in this thread.
+    /// Runs the endpoint of `/dev/iostream` in this thread, without pauses.
     ///
-    /// It ends after `entries` entries (0: never), or when nothing moved for `timeout` (`None`:
-    /// never). A signal ends it, too. The other ends may be used in other threads meanwhile.
+    /// The run ends after `entries` entries (0: no limit), or when no entry has moved for `timeout`
+    /// (`None`: no limit). A signal ends it as well. Other threads can use the session's ends
+    /// meanwhile.
     ///
     /// # Errors
     ///
-    /// In [`Run::result`]: [`Error::TimedOut`], [`Error::Interrupted`], [`Error::Busy`],
-    /// [`Error::Corrupt`], [`Error::Unsupported`], [`Error::NotSetUp`], [`Error::Gone`].
+    /// [`Run::result`] is [`Error::TimedOut`] or [`Error::Interrupted`] if the run ended early;
+    /// [`Error::Busy`] if another thread or a timer runs the endpoint; [`Error::Corrupt`] if this
+    /// process wrote an invalid position or header; [`Error::Unsupported`] on other devices;
+    /// [`Error::NotSetUp`] if the session has no queues yet; [`Error::Gone`] if the device is gone.
     pub fn run(&self, entries: u64, timeout: Option<Duration>) -> Run {
         self.run_batched(entries, 1, timeout)
     }
 
-    /// As [`Self::run`], where the source publishes `batch` entries at once, up to 65536.
+    /// Runs the endpoint like [`Self::run`]; a source publishes `batch` entries at once, up to
+    /// 65536.
     ///
     /// # Errors
     ///
-    /// As [`Self::run`]; [`Error::LimitExceeded`] for a larger batch.
+    /// Those of [`Self::run`]; [`Error::LimitExceeded`] if `batch` is too large.
     pub fn run_batched(&self, entries: u64, batch: u32, timeout: Option<Duration>) -> Run {
         let (entries, result) = self.device.run(entries, timeout_ns(timeout), batch);
         Run { entries, result }
     }
 
-    /// What the endpoint of `/dev/iostream` has seen.
+    /// The statistics of the endpoint of `/dev/iostream`.
     ///
     /// # Errors
     ///
-    /// [`Error::Unsupported`], [`Error::NotSetUp`], [`Error::Gone`].
+    /// [`Error::Unsupported`] on other devices; [`Error::NotSetUp`] if the session has no queues
+    /// yet; [`Error::Gone`] if the device is gone.
     pub fn endpoint_stats(&self) -> Result<EndpointStats> {
         EndpointStats::new(&self.device.endpoint()?)
     }
 
-    /// System calls that this crate made for the session since it was opened.
+    /// How many system calls this crate has made for the session since it was opened.
     pub fn system_calls(&self) -> u64 {
         self.device.calls()
     }

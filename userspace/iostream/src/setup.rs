@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What to ask of `/dev/iostream`.
+//! The queues and the endpoint to ask of `/dev/iostream`.
 
 use std::path::Path;
 
@@ -9,10 +9,10 @@ use rustix::io::Errno;
 
 use crate::{Endpoint, Error, Result, Session};
 
-/// Bytes of a queue of the ready-made set-ups.
+/// The capacity of each queue of the predefined set-ups.
 const DEFAULT_BYTES: u64 = 256 * 1024;
 
-/// A capacity as it was asked for.
+/// A capacity, in the unit in which it was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Capacity {
     Bytes(u64),
@@ -20,7 +20,7 @@ enum Capacity {
 }
 
 impl Capacity {
-    /// Bytes, overhead of entries included.
+    /// The capacity in bytes, including the overhead of entries.
     fn bytes(self) -> Result<u64> {
         match self {
             Self::Bytes(bytes) => Ok(bytes),
@@ -31,7 +31,7 @@ impl Capacity {
     }
 }
 
-/// The queues and the endpoint that a session of `/dev/iostream` is to have.
+/// The queues and the endpoint to ask of `/dev/iostream` for a session.
 ///
 /// # Examples
 ///
@@ -39,7 +39,7 @@ impl Capacity {
 /// use iostream::Setup;
 ///
 /// # fn main() -> iostream::Result<()> {
-/// // A thousand entries of 64 to 1500 bytes a second, in a queue for a hundred of the longest.
+/// // A thousand entries of 64 to 1500 bytes a second, in a queue that holds a hundred of them.
 /// let session = Setup::source(64, 1500)
 ///     .rate(1000)
 ///     .output_entries(100, 1500)
@@ -59,7 +59,7 @@ pub struct Setup {
 }
 
 impl Setup {
-    /// A set-up with no queue yet: a queue is asked for by naming its capacity.
+    /// A set-up without queues. Setting the capacity of a queue adds it.
     pub fn new(endpoint: Endpoint) -> Self {
         Self {
             endpoint,
@@ -72,63 +72,65 @@ impl Setup {
         }
     }
 
-    /// The kernel sends back what comes in. Two queues of 256 KiB.
+    /// A set-up in which the kernel sends back what comes in, with two queues of 256 KiB.
     pub fn echo() -> Self {
         Self::new(Endpoint::Echo)
             .output_bytes(DEFAULT_BYTES)
             .input_bytes(DEFAULT_BYTES)
     }
 
-    /// The kernel makes numbered, checksummed entries of `min` to `max` bytes. A queue of 256 KiB.
+    /// A set-up in which the kernel makes entries of `min_bytes` to `max_bytes` bytes, with a queue
+    /// of 256 KiB. Each entry has a number and a checksum.
     pub fn source(min_bytes: u32, max_bytes: u32) -> Self {
         Self::new(Endpoint::Source)
             .output_bytes(DEFAULT_BYTES)
             .source_sizes(min_bytes, max_bytes)
     }
 
-    /// The kernel checks and counts what comes in. A queue of 256 KiB.
+    /// A set-up in which the kernel checks and counts what comes in, with a queue of 256 KiB.
     pub fn sink() -> Self {
         Self::new(Endpoint::Sink).input_bytes(DEFAULT_BYTES)
     }
 
-    /// Asks for an output queue of this capacity, overhead of entries included.
+    /// Asks for an output queue of `bytes` bytes, including the overhead of entries.
     pub fn output_bytes(mut self, bytes: u64) -> Self {
         self.output = Some(Capacity::Bytes(bytes));
         self
     }
 
-    /// Asks for an output queue in which `entries` entries of `size` bytes fit at once.
+    /// Asks for an output queue that holds `entries` entries of `size` bytes.
     pub fn output_entries(mut self, entries: u64, size: u32) -> Self {
         self.output = Some(Capacity::Entries(entries, size));
         self
     }
 
-    /// Asks for an input queue of this capacity, overhead of entries included.
+    /// Asks for an input queue of `bytes` bytes, including the overhead of entries.
     pub fn input_bytes(mut self, bytes: u64) -> Self {
         self.input = Some(Capacity::Bytes(bytes));
         self
     }
 
-    /// Asks for an input queue in which `entries` entries of `size` bytes fit at once.
+    /// Asks for an input queue that holds `entries` entries of `size` bytes.
     pub fn input_entries(mut self, entries: u64, size: u32) -> Self {
         self.input = Some(Capacity::Entries(entries, size));
         self
     }
 
-    /// Whether a full output queue loses its oldest entries.
+    /// Sets whether the output queue overwrites its oldest entries when it is full.
     pub fn overwrite(mut self, overwrite: bool) -> Self {
         self.overwrite = overwrite;
         self
     }
 
-    /// The shortest and the longest entry of the source.
+    /// Sets the lengths of the shortest and the longest entry that the source makes, in bytes.
     pub fn source_sizes(mut self, min_bytes: u32, max_bytes: u32) -> Self {
         self.source_min_bytes = min_bytes;
         self.source_max_bytes = max_bytes;
         self
     }
 
-    /// Entries a second that the source makes by timer; 0: only in [`Session::run`].
+    /// Sets how many entries the source makes in a second, with a timer. With 0 it makes entries
+    /// only in [`Session::run`].
     pub fn rate(mut self, entries_per_second: u64) -> Self {
         self.source_rate = entries_per_second;
         self
@@ -138,23 +140,24 @@ impl Setup {
     ///
     /// # Errors
     ///
-    /// As [`Session::open`] and [`Session::set_up`].
+    /// Those of [`Session::open`] and [`Session::set_up`].
     pub fn open(&self) -> Result<Session> {
         self.open_at(Session::BUILT_IN)
     }
 
-    /// As [`Self::open`], where the node has another path.
+    /// Opens the built-in device at another path and sets it up.
     ///
     /// # Errors
     ///
-    /// As [`Session::open`] and [`Session::set_up`].
+    /// Those of [`Session::open`] and [`Session::set_up`].
     pub fn open_at(&self, path: impl AsRef<Path>) -> Result<Session> {
         let session = Session::open(path)?;
         session.set_up(self)?;
         Ok(session)
     }
 
-    /// The argument of `IOSTREAM_IOC_SETUP`. The kernel is the judge of all but an overflow.
+    /// The argument of `IOSTREAM_IOC_SETUP`. Only an overflow is an error here; the kernel checks
+    /// the rest.
     pub(crate) fn request(&self) -> Result<uapi::iostream_setup> {
         let mut flags = 0;
         if self.output.is_some() {
@@ -178,7 +181,7 @@ impl Setup {
         })
     }
 
-    /// What the errno of `IOSTREAM_IOC_SETUP` means for this request.
+    /// The error for an errno of `IOSTREAM_IOC_SETUP` with this request.
     pub(crate) fn explain(&self, errno: Errno, limit: u64) -> Error {
         match errno {
             Errno::INVAL => Error::InvalidArgument(self.reason()),
@@ -200,7 +203,7 @@ impl Setup {
         bytes(self.output) < bytes(self.input)
     }
 
-    /// Why the kernel may have called the request invalid.
+    /// The likely reason why the kernel refused the request as invalid.
     fn reason(&self) -> &'static str {
         let zero = |capacity: Option<Capacity>| capacity.is_some_and(|c| c.bytes() == Ok(0));
         let (output, input) = (self.output.is_some(), self.input.is_some());

@@ -117,8 +117,8 @@ impl<M: Mode> Stream<M> {
     /// [`Error::NotAStream`] if the node has no stream; [`Error::WrongMode`] if the stream has
     /// another mode; [`Error::Busy`] if the stream or one of its queues was mapped before;
     /// [`Error::OutOfMemory`] or [`Error::Quota`] if there is not enough memory;
-    /// [`Error::Mismatch`] if the device describes the stream wrongly; [`Error::Gone`] if the driver
-    /// is gone.
+    /// [`Error::Mismatch`] if the device describes the stream wrongly; [`Error::Gone`] if the
+    /// driver is gone.
     pub fn from_session(session: Session) -> Result<Self> {
         let device = session.into_device();
         let stream = device.stream().map_err(Error::of_stream_call)?;
@@ -188,8 +188,9 @@ impl<M: Mode> Stream<M> {
     ///
     /// # Errors
     ///
-    /// [`Error::NotRunning`] if the stream is stopped; [`Error::AlreadyInState`] if it is suspended;
-    /// [`Error::Gone`] if the driver is gone; other errors of the driver as [`Error::Os`].
+    /// [`Error::NotRunning`] if the stream is stopped; [`Error::AlreadyInState`] if it is
+    /// suspended; [`Error::Gone`] if the driver is gone; other errors of the driver as
+    /// [`Error::Os`].
     pub fn suspend(&self) -> Result<()> {
         self.sender.control.suspend()
     }

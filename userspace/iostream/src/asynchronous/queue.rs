@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The ends of queues.
+//! The ends of queues, in an async program.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -13,8 +13,8 @@ use crate::{Consumer, Error, Producer, Received, Result};
 
 /// The consuming end of an output queue in an async program.
 ///
-/// As a [`futures_core::Stream`] it gives copies of the entries, and ends once the driver is gone;
-/// [`Self::dequeue`] lends them in place.
+/// [`Self::dequeue`] lends entries in place. As a [`futures_core::Stream`] it returns copies of the
+/// entries, and ends once the driver is gone and all entries that it had queued are taken.
 ///
 /// # Examples
 ///
@@ -35,7 +35,7 @@ pub struct AsyncConsumer {
 }
 
 impl Consumer {
-    /// The consumer for an async program, within tokio's runtime.
+    /// Prepares the consumer for an async program.
     ///
     /// # Errors
     ///
@@ -43,7 +43,7 @@ impl Consumer {
     ///
     /// # Panics
     ///
-    /// Outside a runtime, or in one whose reactor is not enabled.
+    /// Panics if it is called outside a tokio runtime whose reactor is enabled.
     pub fn into_async(self) -> Result<AsyncConsumer> {
         Ok(AsyncConsumer {
             reactor: Reactor::new(&self, Interest::READABLE)?,
@@ -53,31 +53,32 @@ impl Consumer {
 }
 
 impl AsyncConsumer {
-    /// Takes the next entry in place, once there is one. Cancelled, it takes none.
+    /// Waits for the next entry, and takes it in place. If the future is dropped, no entry is
+    /// taken.
     ///
     /// # Errors
     ///
-    /// As [`Consumer::dequeue`], but for [`Error::Empty`].
+    /// Those of [`Consumer::dequeue`], except [`Error::Empty`].
     pub async fn dequeue(&mut self) -> Result<Received<'_>> {
         self.wait().await?;
         self.consumer.dequeue()
     }
 
-    /// Waits until an entry is there.
+    /// Waits until an entry is in the queue.
     ///
     /// # Errors
     ///
-    /// As [`Consumer::wait`], but for [`Error::TimedOut`].
+    /// Those of [`Consumer::wait`], except [`Error::TimedOut`].
     pub async fn wait(&mut self) -> Result<()> {
         poll_fn(|context| self.poll_entry(context)).await
     }
 
-    /// The consumer, for all that does not wait.
+    /// The consumer, for operations that do not wait.
     pub fn get_mut(&mut self) -> &mut Consumer {
         &mut self.consumer
     }
 
-    /// The consumer again.
+    /// Returns the consumer.
     pub fn into_inner(self) -> Consumer {
         self.consumer
     }
@@ -120,7 +121,7 @@ pub struct AsyncProducer {
 }
 
 impl Producer {
-    /// The producer for an async program, within tokio's runtime.
+    /// Prepares the producer for an async program.
     ///
     /// # Errors
     ///
@@ -128,7 +129,7 @@ impl Producer {
     ///
     /// # Panics
     ///
-    /// Outside a runtime, or in one whose reactor is not enabled.
+    /// Panics if it is called outside a tokio runtime whose reactor is enabled.
     pub fn into_async(self) -> Result<AsyncProducer> {
         Ok(AsyncProducer {
             reactor: Reactor::new(&self, Interest::WRITABLE)?,
@@ -138,21 +139,22 @@ impl Producer {
 }
 
 impl AsyncProducer {
-    /// Appends one entry by copy, once there is room. Cancelled, it appends none.
+    /// Waits for room, and copies `bytes` into the queue as one entry. If the future is dropped,
+    /// nothing is written.
     ///
     /// # Errors
     ///
-    /// As [`Producer::enqueue`], but for [`Error::Full`].
+    /// Those of [`Producer::enqueue`], except [`Error::Full`].
     pub async fn enqueue(&mut self, bytes: &[u8]) -> Result<()> {
         poll_fn(|context| self.poll_enqueue(context, bytes)).await
     }
 
-    /// The producer, for all that does not wait.
+    /// The producer, for operations that do not wait.
     pub fn get_mut(&mut self) -> &mut Producer {
         &mut self.producer
     }
 
-    /// The producer again.
+    /// Returns the producer.
     pub fn into_inner(self) -> Producer {
         self.producer
     }
@@ -163,14 +165,14 @@ impl AsyncProducer {
                 Err(Error::Full) => {}
                 done => return Poll::Ready(done),
             }
-            // The length was right, or there would have been another error.
+            // The length is valid, since `enqueue` returned no other error.
             let need =
                 iostream_ring::occupied_bytes(u32::try_from(bytes.len()).unwrap_or(u32::MAX));
             if self.producer.arm_room(need)? {
                 continue;
             }
             let mut guard = ready!(self.reactor.poll_writable(context))?;
-            // Once more after arming, so that never both sides sleep: a full queue wakes the other.
+            // Tries again after arming: a full queue wakes the kernel, so that one side is awake.
             match self.producer.enqueue(bytes) {
                 Err(Error::Full) => guard.clear_ready(),
                 done => return Poll::Ready(done),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Streams.
+//! Streams, in an async program.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -14,9 +14,10 @@ use crate::{Buffer, Error, Receiver, Result, Sender, Stream};
 
 /// The half of a stream at which buffers arrive, in an async program.
 ///
-/// As a [`futures_core::Stream`] it gives the buffers as they come, and ends once the stream is
-/// stopped or the driver gone, and all is taken. Buffers are the same as ever: they go back when
-/// dropped or sent, which never waits.
+/// As a [`futures_core::Stream`] it returns the buffers as they arrive, and ends once the stream is
+/// stopped or the driver is gone, and all buffers that the driver sent are taken.
+///
+/// Buffers go back when they are dropped or sent, which never waits.
 ///
 /// # Examples
 ///
@@ -39,7 +40,7 @@ pub struct AsyncReceiver<M: Mode> {
 }
 
 impl<M: Mode> Stream<M> {
-    /// The halves of the stream for an async program, within tokio's runtime.
+    /// Splits the stream, and prepares the receiving half for an async program.
     ///
     /// # Errors
     ///
@@ -47,7 +48,7 @@ impl<M: Mode> Stream<M> {
     ///
     /// # Panics
     ///
-    /// Outside a runtime, or in one whose reactor is not enabled.
+    /// Panics if it is called outside a tokio runtime whose reactor is enabled.
     pub fn into_async(self) -> Result<(AsyncReceiver<M>, Sender<M>)> {
         let (receiver, sender) = self.split();
         Ok((receiver.into_async()?, sender))
@@ -55,7 +56,7 @@ impl<M: Mode> Stream<M> {
 }
 
 impl<M: Mode> Receiver<M> {
-    /// This half for an async program, within tokio's runtime.
+    /// Prepares the receiver for an async program.
     ///
     /// # Errors
     ///
@@ -63,7 +64,7 @@ impl<M: Mode> Receiver<M> {
     ///
     /// # Panics
     ///
-    /// Outside a runtime, or in one whose reactor is not enabled.
+    /// Panics if it is called outside a tokio runtime whose reactor is enabled.
     pub fn into_async(self) -> Result<AsyncReceiver<M>> {
         Ok(AsyncReceiver {
             reactor: Reactor::new(&self, Interest::READABLE)?,
@@ -73,12 +74,12 @@ impl<M: Mode> Receiver<M> {
 }
 
 impl<M: Mode> AsyncReceiver<M> {
-    /// The half, for all that does not wait.
+    /// The receiver, for operations that do not wait.
     pub fn get_mut(&mut self) -> &mut Receiver<M> {
         &mut self.receiver
     }
 
-    /// The half again.
+    /// Returns the receiver.
     pub fn into_inner(self) -> Receiver<M> {
         self.receiver
     }
@@ -99,22 +100,24 @@ impl<M: Mode> AsyncReceiver<M> {
 }
 
 impl<M: Receives> AsyncReceiver<M> {
-    /// Takes the next buffer that the driver sent, once there is one. Cancelled, it takes none.
+    /// Waits for the next buffer that the driver sends, and takes it. If the future is dropped, no
+    /// buffer is taken.
     ///
     /// # Errors
     ///
-    /// As [`Receiver::dequeue_wait`], but for [`Error::TimedOut`].
+    /// Those of [`Receiver::dequeue_wait`], except [`Error::TimedOut`].
     pub async fn dequeue(&mut self) -> Result<Buffer<M>> {
         poll_fn(|context| self.poll_take(context)).await
     }
 }
 
 impl AsyncReceiver<Input> {
-    /// A buffer that is free to be filled, once there is one. Cancelled, it takes none.
+    /// Waits for an unused buffer, and takes it, to be filled. If the future is dropped, no buffer
+    /// is taken.
     ///
     /// # Errors
     ///
-    /// As [`Receiver::buffer_wait`], but for [`Error::TimedOut`].
+    /// Those of [`Receiver::buffer_wait`], except [`Error::TimedOut`].
     pub async fn buffer(&mut self) -> Result<Buffer<Input>> {
         poll_fn(|context| self.poll_take(context)).await
     }

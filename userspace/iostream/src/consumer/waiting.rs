@@ -59,7 +59,8 @@ impl<L: Layout> Consumer<L> {
             match ready {
                 Some(ready) if ready.hang_up => return self.ready_or(Error::Gone),
                 Some(ready) if ready.error => return self.ready_or(Error::Corrupt),
-                // The reason for waking has passed, or the time is over, which the deadline reports.
+                // The reason for waking has passed, or the time is over, which the deadline
+                // reports.
                 _ => {}
             }
         }

@@ -17,9 +17,9 @@ use crate::{Error, Result, Wake};
 
 /// A buffer that is with this process, until it is dropped or sent.
 ///
-/// It dereferences to bytes: to those that the driver sent or, in an input stream, to the whole data
-/// area. When it is dropped, it goes back to the driver or, in an input stream, becomes unused, and
-/// [`Stream::buffer`](crate::Stream::buffer) returns it again.
+/// It dereferences to bytes: to those that the driver sent or, in an input stream, to the whole
+/// data area. When it is dropped, it goes back to the driver or, in an input stream, becomes
+/// unused, and [`Stream::buffer`](crate::Stream::buffer) returns it again.
 ///
 /// A process can use many buffers at once. They can go back in any order and from any thread. A
 /// buffer that is forgotten does not come back in its session.

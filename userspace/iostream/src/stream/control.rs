@@ -38,8 +38,9 @@ impl Control {
     ///
     /// # Errors
     ///
-    /// [`Error::NotRunning`] if the stream is stopped; [`Error::AlreadyInState`] if it is suspended;
-    /// [`Error::Gone`] if the driver is gone; other errors of the driver as [`Error::Os`].
+    /// [`Error::NotRunning`] if the stream is stopped; [`Error::AlreadyInState`] if it is
+    /// suspended; [`Error::Gone`] if the driver is gone; other errors of the driver as
+    /// [`Error::Os`].
     pub fn suspend(&self) -> Result<()> {
         self.open.device.suspend().map_err(|errno| match errno {
             Errno::BADFD => Error::NotRunning,

@@ -9,8 +9,8 @@ use crate::{Error, Result};
 
 /// An iterator over the buffers of a stream, which waits for each of them.
 ///
-/// It ends once the stream is stopped or the driver is gone, and all buffers that the driver sent are
-/// taken. After an error it may continue.
+/// It ends once the stream is stopped or the driver is gone, and all buffers that the driver sent
+/// are taken. After an error it may continue.
 #[derive(Debug)]
 pub struct Buffers<M: Receives> {
     receiver: Receiver<M>,

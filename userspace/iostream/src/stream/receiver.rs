@@ -206,8 +206,8 @@ impl<M: Mode> Receiver<M> {
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidArgument`] if the descriptor is not an eventfd; [`Error::Gone`] if the driver
-    /// is gone.
+    /// [`Error::InvalidArgument`] if the descriptor is not an eventfd; [`Error::Gone`] if the
+    /// driver is gone.
     pub fn set_eventfd(&mut self, eventfd: Option<BorrowedFd<'_>>) -> Result<()> {
         self.consumer.set_eventfd(eventfd)
     }

@@ -39,13 +39,13 @@ impl<M: Mode> Sender<M> {
         &self.control
     }
 
-    /// Sets, replaces or removes the eventfd that is signalled when the driver has taken buffers and
-    /// the input queue has room again.
+    /// Sets, replaces or removes the eventfd that is signalled when the driver has taken buffers
+    /// and the input queue has room again.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidArgument`] if the descriptor is not an eventfd; [`Error::Gone`] if the driver
-    /// is gone.
+    /// [`Error::InvalidArgument`] if the descriptor is not an eventfd; [`Error::Gone`] if the
+    /// driver is gone.
     pub fn set_eventfd(&self, eventfd: Option<BorrowedFd<'_>>) -> Result<()> {
         let device = &self.control.open.device;
         device.set_eventfd(Direction::Input, eventfd)

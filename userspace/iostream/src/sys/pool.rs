@@ -62,8 +62,8 @@ struct Mapped {
 ///
 /// # Invariants
 ///
-/// - A slot's `start` is the start of `stride` bytes that stay mapped while the pool lives. They are
-///   readable, and writable if `writable`. This process uses no other mapping of them.
+/// - A slot's `start` is the start of `stride` bytes that stay mapped while the pool lives. They
+///   are readable, and writable if `writable`. This process uses no other mapping of them.
 /// - There is at most one [`Lease`] of a buffer, and only while its place is `InUse`.
 /// - A buffer's place is `Driver` from before the kernel can see its descriptor until a descriptor
 ///   of it comes back. At other times the kernel, which is trusted in this, does not write it.
@@ -167,8 +167,8 @@ impl Pool {
     pub(crate) fn lend(self: &Arc<Self>, id: u32, from: Place) -> Option<Lease> {
         let slot = self.slot(id)?;
         let start = slot.start.get()?;
-        // ORDERING: pairs with the release store in `Lease::drop`: the previous lease no longer uses
-        // the bytes (litmus: claim).
+        // ORDERING: pairs with the release store in `Lease::drop`: the previous lease no longer
+        // uses the bytes (litmus: claim).
         slot.place
             .compare_exchange(
                 from as u8,
@@ -227,8 +227,8 @@ impl Layout {
 
 /// The right to use one buffer.
 ///
-/// When the lease is dropped, the buffer becomes unused. If it is forgotten, the buffer stays in use
-/// for the rest of the session.
+/// When the lease is dropped, the buffer becomes unused. If it is forgotten, the buffer stays in
+/// use for the rest of the session.
 ///
 /// # Invariants
 ///

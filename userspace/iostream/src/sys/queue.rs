@@ -10,12 +10,12 @@ use super::region::Region;
 use super::Device;
 use crate::{Direction, Error};
 
-/// What this process does on a queue, and so what it writes.
+/// The role of this process on a queue, which decides what it writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
-    /// Writes the producer's page and the data, of an input queue.
+    /// Writes the producer's page and the data of an input queue.
     Producer,
-    /// Writes the consumer's page, of an output queue.
+    /// Writes the consumer's page of an output queue.
     Consumer,
 }
 
@@ -28,14 +28,14 @@ impl Role {
     }
 }
 
-/// What is in a queue, and what becomes of it when it is full.
+/// What a queue contains, and what happens when it is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum QueueKind {
-    /// Entries with headers, none of which is lost.
+    /// Entries with headers. A full queue refuses new entries.
     Lossless,
-    /// Entries with headers, the oldest of which may go.
+    /// Entries with headers. A full queue overwrites the oldest.
     Overwriting,
-    /// Entries that all have one length: a stream's descriptors.
+    /// Entries of one length without headers: a stream's descriptors.
     Slots,
 }
 
@@ -55,8 +55,9 @@ impl QueueKind {
 ///
 /// # Invariants
 ///
-/// The areas are those of one queue of `geometry`; what `role` writes is writable. There is no
-/// other value with the same role on the same queue: its writable areas can be mapped once.
+/// The areas are those of one queue with this geometry, and those that `role` writes are writable.
+/// There is no other value with the same role on the same queue: the kernel allows one mapping of
+/// the writable areas.
 pub(crate) struct QueueMemory {
     info: InfoPage,
     producer: Region,
@@ -70,10 +71,10 @@ pub(crate) struct QueueMemory {
 }
 
 impl QueueMemory {
-    /// Asks the kernel for a queue's geometry, and maps it if it is of the kind that is wanted.
+    /// Asks the kernel for the geometry of the role's queue, and maps it if it is of this kind.
     pub(crate) fn map(device: &Device, role: Role, kind: QueueKind) -> Result<Self, Error> {
         let queue = device.queue(role.direction())?;
-        // Before anything is mapped, which cannot be done again.
+        // Checked before anything is mapped, since mapping is possible only once.
         let is = QueueKind::of(&queue);
         if is != kind {
             return Err(Error::InvalidArgument(match is {
@@ -98,12 +99,12 @@ impl QueueMemory {
                 errno => Error::of_queue_call("mmap", errno, role.direction()),
             })
         };
-        // What can fail for other reasons comes first: a writable area is mapped once, for ever.
+        // The writable areas come last: if a step before them fails, they can still be mapped.
         let info = map(queue.info_offset, page, false)?;
         // SAFETY: A page is larger than `iostream_info`, and it was just mapped for reading.
         let info = unsafe { InfoPage::new(info) };
         info.check(role.direction(), &queue)?;
-        // `check_description` bounds it: no overflow on any machine that can map it.
+        // Does not overflow: `check_description` has bounded it.
         let twice = usize::try_from(2 * geometry.data_bytes())
             .map_err(|_| Error::Mismatch("the queue is larger than this process can map"))?;
         let (producer, consumer, data);
@@ -119,8 +120,8 @@ impl QueueMemory {
                 consumer = map(queue.consumer_offset, page, true)?;
             }
         }
-        // INVARIANT: Mapped from one queue's offsets with the role's rights; the kernel lets the
-        // writable ones be mapped once.
+        // INVARIANT: Mapped at one queue's offsets with the role's rights. The kernel allows one
+        // mapping of the writable areas.
         Ok(Self {
             info,
             producer,
@@ -154,15 +155,15 @@ impl QueueMemory {
         self.role
     }
 
-    /// The memory as the ring takes it.
+    /// The memory in the form that the ring uses.
     ///
     /// # Safety
     ///
-    /// The result is used in the value's role alone, by one owner at a time, and not after the
-    /// value is gone.
+    /// The result is used in the role of `self` only, by one owner at a time, and not after `self`
+    /// is dropped.
     pub(super) unsafe fn mapped(&self) -> Mapped {
-        // SAFETY: By the invariant the areas are one queue's, with the role's rights; how long
-        // and by whom they are used is the caller's promise.
+        // SAFETY: By the invariant the areas are one queue's, with the role's rights. The caller
+        // uses them in this role, by one owner at a time, and not after `self` is dropped.
         unsafe {
             Mapped::new(
                 self.producer.start(),
@@ -173,7 +174,7 @@ impl QueueMemory {
     }
 }
 
-/// Refuses a geometry that cannot be right.
+/// Checks the geometry that the device describes.
 fn check_description(queue: &uapi::iostream_queue, page_bytes: usize) -> Result<Geometry, Error> {
     let page = page_bytes as u64;
     if u64::from(queue.page_bytes) != page {
@@ -187,7 +188,7 @@ fn check_description(queue: &uapi::iostream_queue, page_bytes: usize) -> Result<
     ];
     if offsets.iter().any(|offset| offset % page != 0) || queue.data_bytes % page != 0 {
         return Err(Error::Mismatch(
-            "the device tells of areas that are not whole pages",
+            "the device describes areas that are not whole pages",
         ));
     }
     let geometry = match QueueKind::of(queue) {
@@ -195,7 +196,7 @@ fn check_description(queue: &uapi::iostream_queue, page_bytes: usize) -> Result<
         _ => Geometry::from_description(queue.data_bytes, queue.max_entry_bytes),
     };
     geometry.ok_or(Error::Mismatch(
-        "the device tells of a queue that cannot be",
+        "the device describes a queue with an invalid geometry",
     ))
 }
 

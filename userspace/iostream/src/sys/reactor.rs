@@ -9,14 +9,14 @@ use tokio::io::Interest;
 
 use crate::Error;
 
-/// Has the reactor watch a descriptor.
+/// Registers a descriptor with the reactor.
 ///
 /// # Panics
 ///
-/// Outside a runtime of tokio's, or in one without a reactor.
+/// Panics if it is called outside a tokio runtime whose reactor is enabled.
 pub(crate) fn watch(fd: OwnedFd, interest: Interest) -> Result<AsyncFd<OwnedFd>, Error> {
-    // SAFETY: An `OwnedFd` gives the same open descriptor until it is dropped, and the `AsyncFd`
-    // drops it after it has taken it out of the reactor.
+    // SAFETY: An `OwnedFd` returns the same open descriptor until it is dropped, and `AsyncFd`
+    // deregisters the descriptor before it drops it.
     let watched = unsafe { AsyncFd::register_with_interest(fd, interest) };
     watched.map_err(|error| {
         let (_, error) = error.into_parts();

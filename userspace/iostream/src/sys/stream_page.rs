@@ -18,18 +18,18 @@ const WORDS: usize = size_of::<iostream_stream_info>() / 8;
 ///
 /// # Invariants
 ///
-/// The region is a page, readable.
+/// The region is a readable page.
 pub(crate) struct StreamPage {
     region: Region,
 }
 
 impl StreamPage {
-    /// Maps it, and refuses it if it is not that of the stream that the ioctl told of.
+    /// Maps the page, and refuses it if it does not describe the stream that the ioctl described.
     pub(crate) fn map(device: &Device, stream: &iostream_stream) -> Result<Self, Error> {
         let page = rustix::param::page_size();
         if stream.info_offset % page as u64 != 0 {
             return Err(Error::Mismatch(
-                "the device tells of an info page that is not a page",
+                "the device describes an info page that is not a whole page",
             ));
         }
         let region = Region::map(device, stream.info_offset, page, false)
@@ -57,13 +57,13 @@ impl StreamPage {
         self.word(offset_of!(iostream_stream_info, generation))
     }
 
-    /// What begins before this position of the output queue is to be returned unread.
+    /// Buffers before this position of the output queue were discarded: they go back unread.
     #[inline]
     pub(crate) fn discarded_pos(&self) -> u64 {
         self.word(offset_of!(iostream_stream_info, discarded_pos))
     }
 
-    /// The kernel's counters. Each is whole; together they are no snapshot.
+    /// The kernel's counters. Each value is consistent; together they are not a snapshot.
     pub(crate) fn counters(&self) -> StreamCounters {
         let base = offset_of!(iostream_stream_info, counters);
         let load = |offset| self.word(base + offset);
@@ -82,14 +82,14 @@ impl StreamPage {
     #[inline]
     fn word(&self, offset: usize) -> u64 {
         let words: NonNull<[Word; WORDS]> = self.region.start();
-        // SAFETY: The page is mapped and readable while `self` lives, is aligned, and holds
-        // atomics for all that this process sees.
+        // SAFETY: The page is mapped and readable while `self` lives, it is aligned, and this
+        // process accesses it as atomics only.
         let words = unsafe { words.as_ref() };
         words[offset / 8].load_relaxed()
     }
 }
 
-// SAFETY: The page holds nothing but atomics that this process only loads from.
+// SAFETY: This process only loads from the page, and atomically.
 unsafe impl Sync for StreamPage {}
 
 const _: () = assert!(size_of::<iostream_stream_info>() % 8 == 0);

@@ -131,7 +131,8 @@ unsafe impl Calls for Arc<Kernel> {
     }
 }
 
-/// A queue whose other side is this process. Its `poll` always says "ready", as that of a file does.
+/// A queue whose other side is this process. Its `poll` always says "ready", as that of a file
+/// does.
 pub(crate) struct Loopback {
     kernel: Arc<Kernel>,
     device: Arc<Device>,
@@ -147,7 +148,7 @@ impl Loopback {
         Self::over(Kernel::new(flags, data_bytes, data_bytes as u32 - 8))
     }
 
-    /// As [`Self::new`], of entries without headers.
+    /// A queue of entries without headers.
     pub(crate) fn of_slots<L: Layout>(data_bytes: u64) -> Self {
         let entry_bytes = L::FIXED.unwrap();
         Self::over(Kernel::new(
@@ -202,7 +203,7 @@ impl Loopback {
         memfd.store(at, memfd.load(at) + 1);
     }
 
-    /// What the driver's going does.
+    /// Goes away, as a driver that is removed does.
     pub(crate) fn go(&self) {
         self.kernel.memfd.store(offset_of!(iostream_info, gone), 1);
     }
@@ -230,7 +231,7 @@ impl Loopback {
     }
 }
 
-/// The producing side of a queue that overwrites, which only the kernel has in life.
+/// The producing side of a queue that overwrites. In production only the kernel has it.
 pub(crate) struct OverwritingProducer {
     ring: iostream_ring::Producer<Mapped>,
     kernel: Arc<Kernel>,

@@ -23,7 +23,7 @@ fn handles_from_before_a_reset_fail_until_renewed() {
     assert_eq!(consumer.peek().unwrap_err(), Error::Stale);
     assert_eq!(consumer.is_ready(), Err(Error::Stale));
     assert_eq!(consumer.wait(None), Err(Error::Stale));
-    // Nothing of the old generation came to stand in the new one.
+    // Nothing of the old generation is in the new one.
     consumer.renew().unwrap();
     assert_eq!(consumer.available_bytes(), Ok(0));
     producer.renew().unwrap();
@@ -76,7 +76,7 @@ fn a_position_that_cannot_be_is_told_of() {
         assert_eq!(consumer.peek().unwrap_err(), Error::Corrupt, "{wrong}");
         assert_eq!(consumer.wait(None), Err(Error::Corrupt), "{wrong}");
     }
-    // A header that cannot be: the page is zero, so take one beyond the end from the data.
+    // With the right position the queue is empty again.
     loopback.spoil_producer_pos(0);
     assert_eq!(consumer.peek().unwrap_err(), Error::Empty);
 }

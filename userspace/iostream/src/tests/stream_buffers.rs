@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Buffers that come and go.
+//! Taking, filling, sending and adding buffers.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -71,7 +71,7 @@ fn control_data_are_typed_by_the_user() {
         Err(Error::ControlSize { needed, found })
     );
     drop(buffer);
-    // An offset that is right, and not aligned for the type.
+    // An offset that is valid but not aligned for the type.
     let mut descriptor = driver.descriptor(0, 0, 16);
     descriptor.control_offset = 4;
     driver.send_raw(&descriptor);
@@ -85,7 +85,7 @@ fn the_client_has_all_buffers_of_an_input_stream() {
     let (mut driver, mut stream) = StreamLoopback::new::<Input>(3, 3);
     let mut held: Vec<_> = (0..3).map(|_| stream.buffer().unwrap()).collect();
     assert_eq!(stream.buffer().unwrap_err(), Error::Empty);
-    // Unsent, it is there again, and the driver knows nothing.
+    // A dropped buffer is unused again, and the driver does not learn of it.
     let id = held.pop().unwrap().id();
     let mut buffer = stream.buffer().unwrap();
     assert_eq!((buffer.id(), buffer.len()), (id, DATA_BYTES));
@@ -99,7 +99,7 @@ fn the_client_has_all_buffers_of_an_input_stream() {
     assert_eq!(driver.data(id, 4), b"data");
     assert_eq!(driver.control(id, 8), 9_u64.to_ne_bytes());
 
-    // Back from the driver it is as good as new.
+    // A buffer that the driver returns can be used like a new one.
     driver.send(id, b"", b"");
     let buffer = stream.buffer().unwrap();
     assert_eq!((buffer.id(), buffer.control().len()), (id, 0));
@@ -150,14 +150,14 @@ fn an_input_output_buffer_is_changed_and_sent_on() {
     buffer.send(9).unwrap();
     assert_eq!(driver.data(1, 11), b"........ABC");
     assert_eq!(driver.receive().unwrap().data_len, 9);
-    // Within the range that came.
+    // A length counts from the start of the range that the driver sent.
     driver.send_raw(&descriptor);
     let buffer = stream.dequeue().unwrap();
     assert_eq!(&*buffer, b"ABC");
     buffer.send(2).unwrap();
     let sent = driver.receive().unwrap();
     assert_eq!((sent.data_offset, sent.data_len), (8, 2));
-    // One that comes empty is for the client to fill.
+    // A buffer that arrives empty is filled by the client.
     driver.send(0, b"", b"");
     let mut buffer = stream.dequeue().unwrap();
     assert!(buffer.is_empty());
@@ -167,7 +167,7 @@ fn an_input_output_buffer_is_changed_and_sent_on() {
     assert_eq!(driver.data(0, 6)[4..], *b"yz");
     let sent = driver.receive().unwrap();
     assert_eq!((sent.data_offset, sent.data_len), (4, 2));
-    // Unsent, it goes back as unused.
+    // A dropped buffer goes back as unused.
     driver.send_raw(&descriptor);
     drop(stream.dequeue().unwrap());
     let back = driver.receive().unwrap();
@@ -185,7 +185,7 @@ fn added_buffers_are_mapped_when_asked_for() {
     assert!(!stream.has_new_buffers());
     driver.send(1, b"new", b"");
     assert_eq!(&*stream.dequeue().unwrap(), b"new");
-    // Or when one of them comes.
+    // They are also mapped when one of them arrives.
     driver.add_buffer();
     driver.send(2, b"newer", b"");
     assert_eq!(&*stream.dequeue().unwrap(), b"newer");
@@ -226,7 +226,7 @@ fn a_driver_that_waits_is_notified_and_one_that_does_not_is_not() {
     stream.buffer().unwrap().send(1).unwrap();
     assert_eq!(driver.notified(), 1);
     assert!(driver.receive().is_some());
-    // With a token, once for all that was sent quietly.
+    // `notify` notifies once for everything that was sent with `Suppress`.
     driver.wait_for_input();
     let buffer = stream.buffer().unwrap();
     buffer.send_with(1, Wake::Suppress).unwrap();

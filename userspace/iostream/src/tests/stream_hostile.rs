@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Descriptors that cannot be.
+//! Invalid descriptors.
 
 use crate::mode::{Input, InputOutput, Output};
 use crate::tests::stream_loopback::{StreamLoopback, CONTROL_BYTES, DATA_BYTES};

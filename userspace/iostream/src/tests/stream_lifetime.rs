@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Who lives how long.
+//! How long streams, buffers and handles live.
 
 use std::io::{Read, Write};
 use std::thread;

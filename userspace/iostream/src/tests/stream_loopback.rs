@@ -185,7 +185,7 @@ impl StreamLoopback {
         self.send_raw(&descriptor);
     }
 
-    /// The descriptor of a buffer with so many bytes in it.
+    /// The descriptor of a buffer with data and control data of these lengths.
     pub(crate) fn descriptor(
         &mut self,
         buffer: u32,
@@ -221,12 +221,12 @@ impl StreamLoopback {
         Some(unsafe { std::mem::transmute::<[u8; 32], iostream_descriptor>(bytes) })
     }
 
-    /// What is in a buffer.
+    /// The first bytes of a buffer's data area.
     pub(crate) fn data(&self, id: u32, len: usize) -> Vec<u8> {
         self.read(id, 0, len)
     }
 
-    /// What is in a buffer's control area.
+    /// The first bytes of a buffer's control area.
     pub(crate) fn control(&self, id: u32, len: usize) -> Vec<u8> {
         self.read(id, CONTROL_START, len)
     }
@@ -251,7 +251,7 @@ impl StreamLoopback {
         self.set_info(offset_of!(iostream_stream_info, state), state.into());
     }
 
-    /// What the driver's going does.
+    /// Goes away, as a driver that is removed does.
     pub(crate) fn go(&self) {
         self.output.go();
         self.input.go();
