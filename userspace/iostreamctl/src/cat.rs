@@ -15,17 +15,16 @@ use crate::failure::{Failure, OnDevice, Result};
 use crate::files;
 use crate::moving::first_cause;
 use crate::progress::Progress;
-use crate::report::write_json;
+use crate::report::{print, Output, Transfer};
 use crate::stop::{Patience, Stop, SLICE};
 use crate::sysfs::System;
-use crate::units::{human_bytes, per_second};
 
-/// What came.
+/// What was received.
 #[derive(Default)]
 struct Got {
     buffers: u64,
     bytes: u64,
-    /// Sequence numbers that did not come.
+    /// Sequence numbers that are missing.
     missed: u64,
     next: u64,
 }
@@ -44,24 +43,25 @@ pub fn run(cli: &Cli, arguments: &Cat, stop: &Stop) -> Result<()> {
         }
         writer.write_all(data)
     });
-    // What came before a failure is written all the same.
+    // Data received before a failure is written in any case.
     let flushed = writer
         .flush()
         .map_err(|error| Failure::of_file(&name, error));
     let calls = stream.system_calls();
     match stream.stop(How::Discard) {
-        // Stopped by someone else, or nothing is left to be stopped.
+        // Someone else has stopped the stream, or the driver is gone.
         Ok(_) | Err(Error::AlreadyInState(_) | Error::Gone) => {}
         Err(error) => return Err(error).on(&path),
     }
     let result = first_cause([took, flushed]);
     if result.is_ok() || got.buffers > 0 {
-        report(cli, arguments, &path, &got, start, calls).map_err(Failure::of_stdout)?;
+        report(cli, arguments, &path, &got, start, calls)?;
     }
     result
 }
 
-/// Takes buffers until it is enough, and gives their data to `put`; nothing, when none waits.
+/// Takes buffers until there are enough, and passes their data to `put`. When no buffer waits, it
+/// passes nothing, so that `put` flushes.
 fn take(
     cli: &Cli,
     arguments: &Cat,
@@ -96,11 +96,11 @@ fn take(
                 patience.renew();
             }
             Err(Error::TimedOut) => {
-                // Whoever reads our output need not wait for what is here already.
+                // The reader of our output must not wait for data that is here already.
                 put(&[]).map_err(Failure::of_output)?;
                 patience.check()?;
             }
-            // Someone stopped it, through sysfs or as its driver: that is the end.
+            // Stopped through sysfs or by the driver: the stream is at its end.
             Err(Error::NotRunning) => return Ok(()),
             Err(error) => return Err(error).on(path),
         }
@@ -114,31 +114,27 @@ fn report(
     got: &Got,
     start: Instant,
     calls: u64,
-) -> io::Result<()> {
-    let elapsed = start.elapsed();
-    let rate = per_second(got.bytes, elapsed);
-    // Standard output is for the data, if they go there.
-    let to_stdout = files::is_standard(&arguments.output);
-    if cli.json {
-        let value = json!({
-            "device": path, "buffers": got.buffers, "bytes": got.bytes, "missed": got.missed,
-            "system_calls": calls, "seconds": elapsed.as_secs_f64(), "bytes_per_second": rate,
-        });
-        return if to_stdout {
-            write_json(&mut io::stderr(), &value)
-        } else {
-            write_json(&mut io::stdout(), &value)
-        };
-    }
-    if to_stdout {
-        return Ok(());
-    }
-    writeln!(
-        io::stdout(),
-        "{} bytes in {} buffers, {}/s; {} missed",
-        got.bytes,
-        got.buffers,
-        human_bytes(rate),
-        got.missed
-    )
+) -> Result<()> {
+    let transfer = Transfer {
+        device: path,
+        bytes: got.bytes,
+        elapsed: start.elapsed(),
+    };
+    let output = files::report_output(&arguments.output);
+    let json = || {
+        transfer.json(json!({
+            "buffers": got.buffers, "missed": got.missed, "system_calls": calls,
+        }))
+    };
+    print(cli, output, json, |out| {
+        if output == Output::CarriesData {
+            return Ok(());
+        }
+        let Got { buffers, bytes, .. } = got;
+        let (rate, missed) = (transfer.rate(), got.missed);
+        writeln!(
+            out,
+            "{bytes} bytes in {buffers} buffers, {rate}; {missed} missed"
+        )
+    })
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Opening what `--device` names.
+//! Opening the device that `--device` names.
 
 use std::path::{Path, PathBuf};
 
@@ -9,23 +9,23 @@ use iostream::{Error, Session, Setup};
 use crate::failure::{OnDevice, Result};
 use crate::sysfs::System;
 
-/// A session, and what was opened for it.
+/// An open session.
 pub struct Opened {
     /// The session.
     pub session: Session,
     /// The path of its node.
     pub path: PathBuf,
-    /// It is `/dev/iostream`, and was set up.
+    /// Whether the node is `/dev/iostream`, and so was set up.
     pub built_in: bool,
 }
 
-/// Opens a device, and sets it up if it is one that wants to be.
+/// Opens a device, and sets it up if it is `/dev/iostream`.
 pub fn open(device: &Path, setup: &Setup) -> Result<Opened> {
     let path = resolve(device, &System::real());
     let session = Session::open(&path).on(&path)?;
     let built_in = match session.set_up(setup) {
         Ok(()) => true,
-        // A driver's node has its queues from the driver.
+        // On a driver's node the driver has set up the queues.
         Err(Error::Unsupported(_)) => false,
         Err(error) => return Err(error).on(&path),
     };
@@ -36,7 +36,7 @@ pub fn open(device: &Path, setup: &Setup) -> Result<Opened> {
     })
 }
 
-/// The path of a device that may be given as a path, a file of /dev, or a node's name.
+/// The path of a device, which is given as a path, a file in /dev, or a node's name.
 pub fn resolve(device: &Path, system: &System) -> PathBuf {
     if device.components().count() != 1 || device.is_absolute() {
         return device.to_owned();

@@ -16,16 +16,15 @@ use crate::device::{open, Opened};
 use crate::failure::{Failure, OnDevice, Result};
 use crate::files::{self, Made};
 use crate::framing::{Cutter, Framing};
-use crate::moving::{first_cause, run_endpoint, wakeups, Sender, Sent};
+use crate::moving::{first_cause, join, run_endpoint, wakeups, Sender, Sent};
 use crate::progress::Progress;
-use crate::report::{write_json, Table};
+use crate::report::{print, Output, Table, Transfer};
 use crate::stop::{Patience, Stop, SLICE};
-use crate::units::{human_bytes, per_second};
 
-/// Until the sender knows how many bytes there are.
+/// The total before the sender knows how many bytes there are.
 const UNKNOWN: u64 = u64::MAX;
 
-/// What came of it.
+/// What was sent and received, and how it ended.
 struct Outcome {
     sent: Sent,
     received: Sent,
@@ -41,7 +40,7 @@ pub fn run(cli: &Cli, arguments: &Echo, stop: &Stop) -> Result<()> {
             echo(cli, arguments, stop, input, &name, size)
         }
         (None, bytes) => {
-            // clap asks for one of the two.
+            // clap requires one of the two.
             let bytes = bytes.unwrap_or(0);
             echo(
                 cli,
@@ -89,11 +88,11 @@ fn echo(
     };
     let calls = session.system_calls();
     let outcome = transfer(cli, arguments, stop, &opened, cutter, output, size)?;
-    // Ends are taken and mapped within, with a dozen calls; they belong to it.
+    // Includes the dozen calls that take and map the ends.
     let calls = session.system_calls() - calls;
-    // A table of zeros would only hide what went wrong.
+    // A table of zeros would only distract from the failure.
     if outcome.result.is_ok() || outcome.sent.entries > 0 {
-        report(cli, arguments, &opened, name, &outcome, calls).map_err(Failure::of_stdout)?;
+        report(cli, arguments, &opened, name, &outcome, calls)?;
     }
     let Outcome { sent, received, .. } = outcome;
     outcome.result?;
@@ -142,7 +141,7 @@ fn transfer<R: Read + Send>(
                 Ok(()) => total.store(sent.bytes, Ordering::Release),
                 Err(_) => stop.fail(),
             }
-            // The end is given up only with the session: the queue is still in use.
+            // Returns the sender: its end must live as long as the queue is in use.
             (sent, result, sender)
         });
         let mut receiving = Receiving {
@@ -164,11 +163,7 @@ fn transfer<R: Read + Send>(
             Ok((sent, result, _sender)) => (sent, result),
             Err(panic) => std::panic::resume_unwind(panic),
         };
-        let running = match runner.map(thread::ScopedJoinHandle::join) {
-            Some(Ok(result)) => result,
-            Some(Err(panic)) => std::panic::resume_unwind(panic),
-            None => Ok(()),
-        };
+        let running = join(runner);
         Ok(Outcome {
             sent,
             received,
@@ -178,7 +173,7 @@ fn transfer<R: Read + Send>(
     })
 }
 
-/// The way back.
+/// The receiving side.
 struct Receiving<'a> {
     consumer: Consumer,
     device: &'a Path,
@@ -190,7 +185,7 @@ struct Receiving<'a> {
 }
 
 impl Receiving<'_> {
-    /// Receives until as many bytes came as `total` says. Returns what came, and how it ended.
+    /// Receives until `total` bytes have arrived. Returns what was received, and how it ended.
     fn receive_all(&mut self, total: &AtomicU64) -> (Sent, Result<()>) {
         let mut received = Sent::default();
         let mut crc = crc32fast::Hasher::new();
@@ -237,52 +232,43 @@ fn report(
     name: &str,
     outcome: &Outcome,
     calls: u64,
-) -> io::Result<()> {
-    // Standard output is for the bytes, if they go there.
-    let taken = arguments.output.as_deref().is_some_and(files::is_standard);
-    let mut out: Box<dyn Write> = if taken {
-        Box::new(io::stderr())
-    } else {
-        Box::new(io::stdout())
+) -> Result<()> {
+    let output = match &arguments.output {
+        Some(path) => files::report_output(path),
+        None => Output::Free,
     };
     let Outcome { sent, received, .. } = outcome;
     let wakeups = wakeups(&opened.session);
-    let rate = per_second(received.bytes, outcome.elapsed);
-    if cli.json {
-        let value = json!({
-            "file": name, "device": opened.path, "bytes": received.bytes,
-            "entries": received.entries, "wakeups": wakeups, "system_calls": calls,
-            "seconds": outcome.elapsed.as_secs_f64(), "bytes_per_second": rate,
+    let transfer = Transfer {
+        device: &opened.path,
+        bytes: received.bytes,
+        elapsed: outcome.elapsed,
+    };
+    let json = || {
+        transfer.json(json!({
+            "file": name, "entries": received.entries, "wakeups": wakeups, "system_calls": calls,
             "crc32_sent": format!("{:08x}", sent.crc),
             "crc32_received": format!("{:08x}", received.crc),
             "equal": outcome.result.is_ok() && sent == received,
-        });
-        return write_json(&mut out, &value);
-    }
-    let mut table = Table::new([
-        "FILE",
-        "BYTES",
-        "ENTRIES",
-        "WAKE-UPS",
-        "SYSTEM CALLS",
-        "RATE",
-        "CRC",
-    ]);
-    let crc = if outcome.result.is_err() {
-        "incomplete".to_owned()
-    } else if sent == received {
-        format!("0x{:08x} equal", sent.crc)
-    } else {
-        format!("0x{:08x} sent, 0x{:08x} received", sent.crc, received.crc)
+        }))
     };
-    table.row([
-        name.to_owned(),
-        received.bytes.to_string(),
-        received.entries.to_string(),
-        wakeups.to_string(),
-        calls.to_string(),
-        format!("{}/s", human_bytes(rate)),
-        crc,
-    ]);
-    table.write(&mut out)
+    print(cli, output, json, |out| {
+        let crc = if outcome.result.is_err() {
+            "incomplete".to_owned()
+        } else if sent == received {
+            format!("0x{:08x} equal", sent.crc)
+        } else {
+            format!("0x{:08x} sent, 0x{:08x} received", sent.crc, received.crc)
+        };
+        let table = Table::of_row([
+            ("FILE", name.to_owned()),
+            ("BYTES", received.bytes.to_string()),
+            ("ENTRIES", received.entries.to_string()),
+            ("WAKE-UPS", wakeups.to_string()),
+            ("SYSTEM CALLS", calls.to_string()),
+            ("RATE", transfer.rate()),
+            ("CRC", crc),
+        ]);
+        table.write(out)
+    })
 }

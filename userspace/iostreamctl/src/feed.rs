@@ -2,7 +2,7 @@
 
 //! `iostreamctl feed`.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::Path;
 use std::time::Instant;
 
@@ -14,10 +14,9 @@ use crate::device::resolve;
 use crate::failure::{Failure, OnDevice, Result};
 use crate::files;
 use crate::progress::Progress;
-use crate::report::write_json;
+use crate::report::{print, Output, Transfer};
 use crate::stop::{Patience, Stop, SLICE};
 use crate::sysfs::System;
-use crate::units::{human_bytes, per_second};
 
 /// What was sent.
 #[derive(Default)]
@@ -26,7 +25,7 @@ struct Sent {
     bytes: u64,
 }
 
-/// Fills a stream's buffers from a file or standard input, where the driver reads them.
+/// Fills a stream's buffers from a file or standard input, and sends them to the driver.
 pub fn run(cli: &Cli, arguments: &Feed, stop: &Stop) -> Result<()> {
     let path = resolve(&arguments.node, &System::real());
     let (mut reader, name, size) = files::input(&arguments.file, stop)?;
@@ -49,10 +48,10 @@ pub fn run(cli: &Cli, arguments: &Feed, stop: &Stop) -> Result<()> {
     }
     drain(&mut stream, arguments, &path, stop)?;
     drop(progress);
-    report(cli, &path, &sent, start, stream.system_calls()).map_err(Failure::of_stdout)
+    report(cli, &path, &sent, start, stream.system_calls())
 }
 
-/// Waits for a free buffer.
+/// Waits for an unused buffer.
 fn wait(
     stream: &mut InputStream,
     arguments: &Feed,
@@ -69,7 +68,7 @@ fn wait(
     }
 }
 
-/// Reads once, or until the buffer is full or the input at its end.
+/// Reads once or, if `full`, until the buffer is full or the input ends.
 fn fill(reader: &mut impl Read, buffer: &mut [u8], full: bool) -> io::Result<usize> {
     let mut len = 0;
     while len < buffer.len() {
@@ -84,7 +83,7 @@ fn fill(reader: &mut impl Read, buffer: &mut [u8], full: bool) -> io::Result<usi
     Ok(len)
 }
 
-/// Stops the stream once the driver has taken everything.
+/// Stops the stream once the driver has taken all buffers.
 fn drain(stream: &mut InputStream, arguments: &Feed, path: &Path, stop: &Stop) -> Result<()> {
     let patience = Patience::new(arguments.timeout);
     let slice = How::Drain {
@@ -101,23 +100,21 @@ fn drain(stream: &mut InputStream, arguments: &Feed, path: &Path, stop: &Stop) -
     }
 }
 
-fn report(cli: &Cli, path: &Path, sent: &Sent, start: Instant, calls: u64) -> io::Result<()> {
-    let elapsed = start.elapsed();
-    let rate = per_second(sent.bytes, elapsed);
-    if cli.json {
-        let value = json!({
-            "device": path, "buffers": sent.buffers, "bytes": sent.bytes, "system_calls": calls,
-            "seconds": elapsed.as_secs_f64(), "bytes_per_second": rate,
-        });
-        return write_json(&mut io::stdout(), &value);
-    }
-    writeln!(
-        io::stdout(),
-        "{} bytes in {} buffers, {}/s",
-        sent.bytes,
-        sent.buffers,
-        human_bytes(rate)
-    )
+fn report(cli: &Cli, path: &Path, sent: &Sent, start: Instant, calls: u64) -> Result<()> {
+    let transfer = Transfer {
+        device: path,
+        bytes: sent.bytes,
+        elapsed: start.elapsed(),
+    };
+    let Sent { buffers, bytes } = sent;
+    let json = || transfer.json(json!({ "buffers": buffers, "system_calls": calls }));
+    print(cli, Output::Free, json, |out| {
+        writeln!(
+            out,
+            "{bytes} bytes in {buffers} buffers, {}",
+            transfer.rate()
+        )
+    })
 }
 
 #[cfg(test)]

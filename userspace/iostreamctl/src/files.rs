@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Files and pipes to read from and to write to; `-` is the standard one.
+//! The files and pipes that commands read and write. `-` means standard input or output.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
@@ -10,20 +10,30 @@ use std::path::Path;
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 
 use crate::failure::{Failure, Result};
+use crate::report::Output;
 use crate::stop::{Stop, SLICE};
 
 /// Whether a path means standard input or output.
-pub fn is_standard(path: &Path) -> bool {
+fn is_standard(path: &Path) -> bool {
     path == Path::new("-")
 }
 
-/// A reader that Ctrl-C ends, also while it waits.
+/// Where a report goes if the data go to `path`.
+pub fn report_output(path: &Path) -> Output {
+    if is_standard(path) {
+        Output::CarriesData
+    } else {
+        Output::Free
+    }
+}
+
+/// A reader that Ctrl-C interrupts, even while it waits.
 pub struct Input {
     file: File,
     stop: Stop,
 }
 
-/// Opens a file to read from. Returns also how to call it and, if known, its size.
+/// Opens a file to read. Returns the file, its name for messages and, if known, its size.
 pub fn input(path: &Path, stop: &Stop) -> Result<(Input, String, Option<u64>)> {
     let (file, name) = if is_standard(path) {
         let name = "standard input".to_owned();
@@ -64,7 +74,7 @@ impl Read for Input {
     }
 }
 
-/// Makes or empties a file to write to. Returns also how to call it.
+/// Creates or empties a file to write. Returns the file and its name for messages.
 pub fn output(path: &Path) -> Result<(BufWriter<Box<dyn Write>>, String)> {
     let (writer, name): (Box<dyn Write>, _) = if is_standard(path) {
         // Not `Stdout`, which would look for newlines.
@@ -79,14 +89,14 @@ pub fn output(path: &Path) -> Result<(BufWriter<Box<dyn Write>>, String)> {
     Ok((BufWriter::with_capacity(256 * 1024, writer), name))
 }
 
-/// Made-up bytes, the same each time.
+/// Generates bytes, the same ones each time.
 pub struct Made {
     left: u64,
     next: u64,
 }
 
 impl Made {
-    /// So many of them.
+    /// Generates `bytes` bytes.
     pub fn new(bytes: u64) -> Self {
         Self {
             left: bytes,

@@ -9,15 +9,17 @@ use iostream::{DeviceInfo, Direction, Error, QueueInfo, Session};
 use serde_json::{json, Value};
 
 use crate::cli::{Cli, Info};
+use crate::counters::Counters;
 use crate::device::resolve;
 use crate::failure::{Failure, OnDevice, Result};
-use crate::report::{write_json, Table};
+use crate::report::{print, Output, Table};
+use crate::sessions::Session as OpenSession;
 use crate::stop::Stop;
 use crate::streams::StreamNode;
-use crate::sysfs::{counter_text, Counters, Node, System, COUNTERS};
+use crate::sysfs::{Node, System, COUNTERS};
 use crate::units::human_bytes;
 
-/// What opening the device tells, unless someone else has it.
+/// What an open descriptor of the device reports. Nothing, if another program has it open.
 struct Told {
     info: Option<DeviceInfo>,
     queues: Vec<QueueInfo>,
@@ -34,7 +36,7 @@ pub fn run(cli: &Cli, arguments: &Info, stop: &Stop) -> Result<()> {
     let mut times = 0;
     loop {
         if !cli.json && io::stdout().is_terminal() {
-            // Home, and clear to the end.
+            // Moves the cursor home, and clears the screen.
             write!(io::stdout(), "\x1b[H\x1b[J").map_err(Failure::of_stdout)?;
         }
         show(cli, &system, &path, &told)?;
@@ -46,11 +48,11 @@ pub fn run(cli: &Cli, arguments: &Info, stop: &Stop) -> Result<()> {
     }
 }
 
-/// Opens the device for a moment, since some things only an open file tells.
+/// Opens the device for a moment, since only an open descriptor reports limits and queues.
 fn ask(path: &Path) -> iostream::Result<Told> {
     let session = match Session::open(path) {
         Ok(session) => session,
-        // Counters can be seen from outside all the same.
+        // Counters can be read from sysfs and fdinfo in any case.
         Err(Error::Busy(_)) => {
             return Ok(Told {
                 info: None,
@@ -73,7 +75,7 @@ fn ask(path: &Path) -> iostream::Result<Told> {
     })
 }
 
-/// One queue as it is shown: whose, which, and its numbers.
+/// A row of the table of queues.
 struct Row {
     owner: String,
     direction: String,
@@ -92,11 +94,10 @@ fn show(cli: &Cli, system: &System, path: &Path, told: &Told) -> Result<()> {
         (None, None) => None,
     };
     let mut sessions = system.sessions(name);
-    // Ourselves, if the descriptor of `ask` were still open.
+    // This process, if the descriptor of `ask` were still open.
     sessions.retain(|session| session.pid != std::process::id());
-    let out = &mut io::stdout().lock();
-    if cli.json {
-        let value = json!({
+    let json = || {
+        json!({
             "device": path,
             "name": name,
             "limits": told.info.as_ref().map(|info| json!({
@@ -106,12 +107,19 @@ fn show(cli: &Cli, system: &System, path: &Path, told: &Told) -> Result<()> {
             })),
             "node": node.as_ref().map(Node::json),
             "queues": told.queues.iter().map(queue_json).collect::<Vec<_>>(),
-            "sessions": sessions.iter().map(|session| session.json()).collect::<Vec<_>>(),
-        });
-        return write_json(out, &value).map_err(Failure::of_stdout);
-    }
+            "sessions": sessions.iter().map(OpenSession::json).collect::<Vec<_>>(),
+        })
+    };
+    print(cli, Output::Free, json, |out| {
+        let rows = rows(&sessions, node.as_ref());
+        write_text(out, path, name, node.as_ref(), told, &rows)
+    })
+}
+
+/// The queues of all sessions; if there are none, those of the node.
+fn rows(sessions: &[OpenSession], node: Option<&Node>) -> Vec<Row> {
     let mut rows = Vec::new();
-    for session in &sessions {
+    for session in sessions {
         for (direction, counters) in &session.queues {
             rows.push(Row {
                 owner: format!("{} ({}) fd {}", session.command, session.pid, session.fd),
@@ -120,7 +128,7 @@ fn show(cli: &Cli, system: &System, path: &Path, told: &Told) -> Result<()> {
             });
         }
     }
-    if let (true, Some(node)) = (rows.is_empty(), &node) {
+    if let (true, Some(node)) = (rows.is_empty(), node) {
         for (direction, counters) in &node.queues {
             rows.push(Row {
                 owner: "-".to_owned(),
@@ -129,11 +137,11 @@ fn show(cli: &Cli, system: &System, path: &Path, told: &Told) -> Result<()> {
             });
         }
     }
-    write_text(out, path, name, node.as_ref(), told, &rows).map_err(Failure::of_stdout)
+    rows
 }
 
 fn write_text(
-    out: &mut impl Write,
+    out: &mut dyn Write,
     path: &Path,
     name: Option<&str>,
     node: Option<&Node>,
@@ -204,8 +212,8 @@ fn write_text(
         "LATENCY-NS",
     ]);
     for row in rows {
-        let [e, b, w, s, n, f, l, c, h] = COUNTERS.map(|name| counter_text(&row.counters, name));
-        let capacity = counter_text(&row.counters, "data_bytes");
+        let [e, b, w, s, n, f, l, c, h] = COUNTERS.map(|name| row.counters.text(name));
+        let capacity = row.counters.text("data_bytes");
         let direction = row.direction.clone();
         table.row([
             row.owner.clone(),
@@ -220,14 +228,14 @@ fn write_text(
             l,
             c,
             h,
-            counter_text(&row.counters, "watermark_bytes"),
-            counter_text(&row.counters, "latency_ns"),
+            row.counters.text("watermark_bytes"),
+            row.counters.text("latency_ns"),
         ]);
     }
     table.write(out)
 }
 
-fn write_stream(out: &mut impl Write, stream: &StreamNode) -> io::Result<()> {
+fn write_stream(out: &mut dyn Write, stream: &StreamNode) -> io::Result<()> {
     writeln!(out, "stream    {}, {}", stream.mode, stream.state)?;
     if !stream.description.is_empty() {
         writeln!(out, "what      {}", stream.description)?;
@@ -241,10 +249,10 @@ fn write_stream(out: &mut impl Write, stream: &StreamNode) -> io::Result<()> {
         writeln!(
             out,
             "where     {} with the client, {} with the driver, {} free: {}",
-            places.client, places.working, places.free, stream.buffers_where
+            places.client, places.held, places.free, stream.buffers_where
         )?;
     }
-    for (name, count) in &stream.counters {
+    for (name, count) in stream.counters.iter() {
         writeln!(out, "{name:<16}{count}")?;
     }
     Ok(())

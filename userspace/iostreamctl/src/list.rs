@@ -2,15 +2,14 @@
 
 //! `iostreamctl list`.
 
-use std::io::{self, Write};
-
 use iostream::Error;
 use serde_json::json;
 
 use crate::cli::Cli;
 use crate::failure::{Failure, OnDevice, Result};
-use crate::report::{write_json, Table};
-use crate::sysfs::{counter_text, System};
+use crate::report::{print, Output, Table};
+use crate::sessions::Session;
+use crate::sysfs::{Node, System};
 
 /// Lists devices and the sessions that are open on them.
 pub fn run(cli: &Cli) -> Result<()> {
@@ -23,16 +22,26 @@ pub fn run(cli: &Cli) -> Result<()> {
         .nodes()
         .map_err(|error| Failure::of_file("/sys/class/iostream", error))?;
     let sessions = system.sessions(None);
-    let out = &mut io::stdout().lock();
-    if cli.json {
-        let value = json!({
-            "nodes": nodes.iter().map(|node| node.json()).collect::<Vec<_>>(),
-            "sessions": sessions.iter().map(|session| session.json()).collect::<Vec<_>>(),
-        });
-        return write_json(out, &value).map_err(Failure::of_stdout);
-    }
+    let json = || {
+        json!({
+            "nodes": nodes.iter().map(Node::json).collect::<Vec<_>>(),
+            "sessions": sessions.iter().map(Session::json).collect::<Vec<_>>(),
+        })
+    };
+    print(cli, Output::Free, json, |out| {
+        node_table(&nodes).write(out)?;
+        let open = session_table(&sessions);
+        if open.is_empty() {
+            return Ok(());
+        }
+        writeln!(out)?;
+        open.write(out)
+    })
+}
+
+fn node_table(nodes: &[Node]) -> Table {
     let mut table = Table::new(["DEVICE", "NAME", "SESSIONS", "KIND", "STATE", "BUFFERS"]);
-    for node in &nodes {
+    for node in nodes {
         let none = || "-".to_owned();
         let stream = node.stream.as_ref();
         table.row([
@@ -44,17 +53,20 @@ pub fn run(cli: &Cli) -> Result<()> {
             stream.map_or_else(none, |stream| stream.shape()),
         ]);
     }
+    table
+}
+
+fn session_table(sessions: &[Session]) -> Table {
     let mut open = Table::new([
         "PID", "COMMAND", "FD", "NAME", "QUEUE", "CAPACITY", "ENTRIES",
     ]);
-    for session in &sessions {
-        let who = [
+    for session in sessions {
+        let [pid, command, fd, name] = [
             session.pid.to_string(),
             session.command.clone(),
             session.fd.to_string(),
             session.node.clone(),
         ];
-        let [pid, command, fd, name] = who;
         if session.queues.is_empty() {
             let none = || "-".to_owned();
             open.row([pid, command, fd, name, none(), none(), none()]);
@@ -67,19 +79,10 @@ pub fn run(cli: &Cli) -> Result<()> {
                 fd.clone(),
                 name.clone(),
                 (*direction).to_owned(),
-                counter_text(counters, "data_bytes"),
-                counter_text(counters, "entries"),
+                counters.text("data_bytes"),
+                counters.text("entries"),
             ]);
         }
     }
-    table
-        .write(out)
-        .and_then(|()| {
-            if open.is_empty() {
-                return Ok(());
-            }
-            writeln!(out)?;
-            open.write(out)
-        })
-        .map_err(Failure::of_stdout)
+    open
 }

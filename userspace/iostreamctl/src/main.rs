@@ -4,8 +4,10 @@
 
 #![forbid(unsafe_code)]
 
+mod attribute;
 mod cat;
 mod cli;
+mod counters;
 mod device;
 mod echo;
 mod failure;
@@ -44,9 +46,9 @@ fn main() -> ExitCode {
     match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // Who closed the pipe, or pressed Ctrl-C, knows.
+            // A user that closed the pipe or pressed Ctrl-C knows the reason.
             if !matches!(failure, Failure::BrokenPipe | Failure::Interrupted) {
-                // Nobody is left to be told if this fails, too.
+                // If this fails as well, the message is lost.
                 use std::io::Write;
                 let _ = writeln!(std::io::stderr(), "iostreamctl: {failure}");
             }

@@ -1,51 +1,54 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What the commands that move entries have in common.
+//! What all commands that move entries share.
 
 use std::io::Read;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
-use iostream::{Direction, Error, Producer, Session};
+use iostream::{Direction, Error, Producer, Session, Setup};
 
+use crate::cli::{Queue, SourceQueue};
 use crate::failure::{Failure, OnDevice, Result};
 use crate::framing::Cutter;
 use crate::stop::{Patience, Stop, SLICE};
 
-/// How long the endpoint may find nothing to do before its thread looks around.
+/// How long the endpoint may be idle before its thread checks whether to stop.
 const RUN_SLICE: Duration = Duration::from_millis(50);
 
-/// Entries that a source publishes at once, as far as they are there.
+/// How many entries a source publishes at once.
 const RUN_BATCH: u32 = 64;
 
 /// What was sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sent {
-    /// Entries.
+    /// How many entries.
     pub entries: u64,
-    /// Their bytes.
+    /// The bytes of these entries.
     pub bytes: u64,
-    /// CRC-32 of all bytes in a row.
+    /// The CRC-32 of all their bytes in order.
     pub crc: u32,
 }
 
-/// Sends what a cutter finds.
+/// Sends the entries of a cutter.
 pub struct Sender<'a> {
-    /// The writing end.
+    /// The producing end.
     pub producer: Producer,
     /// Its device.
     pub device: &'a Path,
-    /// Ends it early.
+    /// Ends the sending early.
     pub stop: &'a Stop,
-    /// Entries that are published at once.
+    /// How many entries are published at once.
     pub batch: u32,
     /// How long to wait for room.
     pub timeout: Option<Duration>,
 }
 
 impl Sender<'_> {
-    /// Sends all; `seen` is told of each entry. Returns what was sent, and how it ended.
+    /// Sends all entries, and passes the length of each to `seen`. Returns what was sent, and how the
+    /// sending ended.
     pub fn send_all<R: Read>(
         &mut self,
         cutter: &mut Cutter<R>,
@@ -81,7 +84,7 @@ impl Sender<'_> {
         let mut left_over = false;
         let mut more = true;
         for i in 0..self.batch {
-            // What is there already must not wait for a slow reader.
+            // Entries that are in the batch must not wait for a slow reader.
             if i > 0 && !cutter.has_buffered() {
                 break;
             }
@@ -106,7 +109,7 @@ impl Sender<'_> {
         Ok(more)
     }
 
-    /// Sends one entry once there is room.
+    /// Waits for room, and sends one entry.
     fn send_waiting(&mut self, entry: &[u8]) -> Result<()> {
         let patience = Patience::new(self.timeout);
         loop {
@@ -140,7 +143,7 @@ impl Sender<'_> {
     }
 }
 
-/// Has the endpoint work until `done`, or until it made `count` entries (0: no limit).
+/// Runs the endpoint until `done`, or until it has made `count` entries (0: no limit).
 pub fn run_endpoint(
     session: &Session,
     device: &Path,
@@ -156,7 +159,7 @@ pub fn run_endpoint(
         match run.result {
             Ok(()) | Err(Error::TimedOut | Error::Interrupted) => {}
             Err(error) => {
-                // The others would wait for what does not come.
+                // Otherwise the other threads would wait for entries that never arrive.
                 stop.fail();
                 return Err(error).on(device);
             }
@@ -165,7 +168,27 @@ pub fn run_endpoint(
     Ok(())
 }
 
-/// Times that this process was woken, in both directions.
+/// Waits for a thread that runs the endpoint, if there is one. Returns how it ended.
+pub fn join(runner: Option<ScopedJoinHandle<'_, Result<()>>>) -> Result<()> {
+    match runner.map(ScopedJoinHandle::join) {
+        Some(Ok(result)) => result,
+        Some(Err(panic)) => std::panic::resume_unwind(panic),
+        None => Ok(()),
+    }
+}
+
+/// The set-up of a source, as the arguments ask for it.
+pub fn source_setup(source: &SourceQueue, queue: &Queue) -> Setup {
+    let setup = Setup::source(source.entry_size.min, source.entry_size.max)
+        .rate(source.rate)
+        .overwrite(source.overwrite);
+    match queue.queue_bytes {
+        Some(bytes) => setup.output_bytes(bytes),
+        None => setup,
+    }
+}
+
+/// How often this process was woken, in both directions.
 pub fn wakeups(session: &Session) -> u64 {
     [Direction::Output, Direction::Input]
         .into_iter()
@@ -174,7 +197,7 @@ pub fn wakeups(session: &Session) -> u64 {
         .sum()
 }
 
-/// The failure that explains the others: Ctrl-C is what is left when no thread knows better.
+/// The first failure that is not an interruption, since an interruption may be its consequence.
 pub fn first_cause(results: impl IntoIterator<Item = Result<()>>) -> Result<()> {
     let mut interrupted = false;
     for result in results {

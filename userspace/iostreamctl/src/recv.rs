@@ -2,12 +2,11 @@
 
 //! `iostreamctl recv`.
 
-use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Instant;
 
-use iostream::{Error, Setup};
+use iostream::Error;
 use serde_json::json;
 
 use crate::cli::{Cli, Recv};
@@ -15,12 +14,11 @@ use crate::device::{open, Opened};
 use crate::failure::{Failure, OnDevice, Result};
 use crate::files;
 use crate::framing::Joiner;
-use crate::moving::{first_cause, run_endpoint, wakeups};
+use crate::moving::{first_cause, join, run_endpoint, source_setup, wakeups};
 use crate::progress::Progress;
 use crate::receiver::Receiver;
-use crate::report::write_json;
+use crate::report::{print, Output, Transfer};
 use crate::stop::{Patience, Stop, SLICE};
-use crate::units::{human_bytes, per_second};
 
 /// What was received.
 #[derive(Default)]
@@ -47,13 +45,7 @@ impl From<Error> for Ended {
 /// Receives an output queue's entries into a file or standard output.
 pub fn run(cli: &Cli, arguments: &Recv, stop: &Stop) -> Result<()> {
     let source = &arguments.source;
-    let mut setup = Setup::source(source.entry_size.min, source.entry_size.max)
-        .rate(source.rate)
-        .overwrite(source.overwrite);
-    if let Some(bytes) = arguments.queue.queue_bytes {
-        setup = setup.output_bytes(bytes);
-    }
-    let opened = open(&cli.device, &setup)?;
+    let opened = open(&cli.device, &source_setup(source, &arguments.queue))?;
     let mut receiver = Receiver::new(&opened.session, arguments.queue.spin).on(&opened.path)?;
     if let Some(bytes) = arguments.watermark {
         let latency = arguments.latency.unwrap_or_default();
@@ -75,16 +67,12 @@ pub fn run(cli: &Cli, arguments: &Recv, stop: &Stop) -> Result<()> {
         });
         let received = receive(cli, arguments, stop, &opened, receiver, &ran, &mut got);
         done.store(true, Ordering::Relaxed);
-        let ran = match runner.map(thread::ScopedJoinHandle::join) {
-            Some(Ok(result)) => result,
-            Some(Err(panic)) => std::panic::resume_unwind(panic),
-            None => Ok(()),
-        };
+        let ran = join(runner);
         first_cause([received, ran])
     });
-    // A line of zeros would only hide what went wrong.
+    // A line of zeros would only distract from the failure.
     if result.is_ok() || got.entries > 0 {
-        report(cli, arguments, &opened, &got, start).map_err(Failure::of_stdout)?;
+        report(cli, arguments, &opened, &got, start)?;
     }
     result
 }
@@ -129,7 +117,7 @@ fn receive(
             patience.renew();
             continue;
         }
-        // Whoever reads our output need not wait for what is here already.
+        // The reader of our output must not wait for data that is here already.
         if let Err(failure) = joiner.flush() {
             break Err(failure);
         }
@@ -140,7 +128,7 @@ fn receive(
                     if let Err(failure) = patience.check().and_then(|()| stop.check()) {
                         break Err(failure);
                     }
-                    // Nothing more comes, so what is below the watermark is all.
+                    // The endpoint has ended: the entries below the watermark are the last.
                     if ran.load(Ordering::Acquire) {
                         break Ok(());
                     }
@@ -153,45 +141,36 @@ fn receive(
         }
     };
     got.missed = joiner.missed;
-    // What came before a failure is written all the same.
+    // Data received before a failure is written in any case.
     first_cause([result, joiner.flush()])
 }
 
-fn report(
-    cli: &Cli,
-    arguments: &Recv,
-    opened: &Opened,
-    got: &Got,
-    start: Instant,
-) -> io::Result<()> {
-    let elapsed = start.elapsed();
-    let rate = per_second(got.bytes, elapsed);
-    // Standard output is for the entries, if they go there.
-    let to_stdout = files::is_standard(&arguments.file);
-    if cli.json {
-        let value = json!({
-            "device": opened.path, "bytes": got.bytes, "entries": got.entries, "lost": got.lost,
-            "gap_bytes": got.gap_bytes, "missed": got.missed,
-            "wakeups": wakeups(&opened.session), "system_calls": opened.session.system_calls(),
-            "seconds": elapsed.as_secs_f64(), "bytes_per_second": rate,
-        });
-        return if to_stdout {
-            write_json(&mut io::stderr(), &value)
-        } else {
-            write_json(&mut io::stdout(), &value)
-        };
-    }
-    if to_stdout {
-        return Ok(());
-    }
-    use io::Write;
-    writeln!(
-        io::stdout(),
-        "{} bytes in {} entries, {}/s; {} entries and {} bytes lost before they were read",
-        got.bytes,
-        got.entries,
-        human_bytes(rate),
-        got.lost + got.missed,
-        got.gap_bytes
-    )
+fn report(cli: &Cli, arguments: &Recv, opened: &Opened, got: &Got, start: Instant) -> Result<()> {
+    let transfer = Transfer {
+        device: &opened.path,
+        bytes: got.bytes,
+        elapsed: start.elapsed(),
+    };
+    let output = files::report_output(&arguments.file);
+    let json = || {
+        transfer.json(json!({
+            "entries": got.entries, "lost": got.lost, "gap_bytes": got.gap_bytes,
+            "missed": got.missed, "wakeups": wakeups(&opened.session),
+            "system_calls": opened.session.system_calls(),
+        }))
+    };
+    print(cli, output, json, |out| {
+        if output == Output::CarriesData {
+            return Ok(());
+        }
+        writeln!(
+            out,
+            "{} bytes in {} entries, {}; {} entries and {} bytes lost before they were read",
+            got.bytes,
+            got.entries,
+            transfer.rate(),
+            got.lost + got.missed,
+            got.gap_bytes
+        )
+    })
 }

@@ -1,23 +1,95 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Tables for people and JSON for scripts.
+//! Reports: text and tables for people, JSON for scripts.
 
 use std::io::{self, Write};
+use std::path::Path;
+use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{json, Value};
 
-/// A table whose columns are as wide as need be. Numbers stand on the right.
+use crate::cli::Cli;
+use crate::failure::{Failure, Result};
+use crate::units::{human_bytes, per_second};
+
+/// The output that a report may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Standard output.
+    Free,
+    /// Standard error, because standard output carries the command's data.
+    CarriesData,
+}
+
+/// Prints a report: as JSON if that was asked for, as text otherwise.
+pub fn print(
+    cli: &Cli,
+    output: Output,
+    json: impl FnOnce() -> Value,
+    text: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<()> {
+    let mut out: Box<dyn Write> = match output {
+        Output::Free => Box::new(io::stdout().lock()),
+        Output::CarriesData => Box::new(io::stderr()),
+    };
+    let printed = if cli.json {
+        write_json(&mut out, &json())
+    } else {
+        text(&mut out)
+    };
+    printed.map_err(Failure::of_stdout)
+}
+
+/// What all commands that move data report.
+pub struct Transfer<'a> {
+    /// The device.
+    pub device: &'a Path,
+    /// How many bytes were moved.
+    pub bytes: u64,
+    /// How long that took.
+    pub elapsed: Duration,
+}
+
+impl Transfer<'_> {
+    /// Bytes a second, for people.
+    pub fn rate(&self) -> String {
+        format!("{}/s", human_bytes(per_second(self.bytes, self.elapsed)))
+    }
+
+    /// The report as a JSON object, to which a command adds its own fields.
+    pub fn json(&self, own: Value) -> Value {
+        let mut report = json!({
+            "device": self.device,
+            "bytes": self.bytes,
+            "seconds": self.elapsed.as_secs_f64(),
+            "bytes_per_second": per_second(self.bytes, self.elapsed),
+        });
+        if let (Some(report), Value::Object(own)) = (report.as_object_mut(), own) {
+            report.extend(own);
+        }
+        report
+    }
+}
+
+/// A table whose columns are as wide as necessary. Columns of numbers are aligned to the right.
 #[derive(Debug, Default)]
 pub struct Table {
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// With these heads of columns.
+    /// A table with these column heads.
     pub fn new<const N: usize>(heads: [&str; N]) -> Self {
         Self {
             rows: vec![heads.map(str::to_owned).to_vec()],
         }
+    }
+
+    /// A table with one row, given as the head and the cell of each column.
+    pub fn of_row<const N: usize>(columns: [(&str, String); N]) -> Self {
+        let mut table = Self::new(columns.each_ref().map(|(head, _)| *head));
+        table.row(columns.map(|(_, cell)| cell));
+        table
     }
 
     /// Adds a row.
@@ -25,13 +97,13 @@ impl Table {
         self.rows.push(cells.to_vec());
     }
 
-    /// Whether there is nothing but heads.
+    /// Whether the table has no rows.
     pub fn is_empty(&self) -> bool {
         self.rows.len() < 2
     }
 
-    /// Writes it.
-    pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
+    /// Writes the table.
+    pub fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         let columns = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let cells = |column: usize| self.rows.iter().filter_map(move |row| row.get(column));
         let width = |column| cells(column).map(|c| c.chars().count()).max().unwrap_or(0);
@@ -60,7 +132,7 @@ impl Table {
 }
 
 /// Writes a value as indented JSON.
-pub fn write_json(out: &mut impl Write, value: &Value) -> io::Result<()> {
+fn write_json(out: &mut dyn Write, value: &Value) -> io::Result<()> {
     serde_json::to_writer_pretty(&mut *out, value)?;
     writeln!(out)
 }

@@ -2,7 +2,6 @@
 
 //! `iostreamctl send`.
 
-use std::io;
 use std::time::Instant;
 
 use iostream::{Direction, Setup};
@@ -15,9 +14,8 @@ use crate::files;
 use crate::framing::{Cutter, Framing};
 use crate::moving::{wakeups, Sender, Sent};
 use crate::progress::Progress;
-use crate::report::{write_json, Table};
+use crate::report::{print, Output, Table, Transfer};
 use crate::stop::Stop;
-use crate::units::{human_bytes, per_second};
 
 /// Entries that are published at once, if the reader is fast enough.
 const BATCH: u32 = 64;
@@ -40,7 +38,7 @@ pub fn run(cli: &Cli, arguments: &Send, stop: &Stop) -> Result<()> {
         .queue_info(Direction::Input)
         .on(&opened.path)?;
     let max = queue.max_entry_bytes as usize;
-    // Before the end is taken, so that nothing was done if this fails.
+    // Before the end is taken, so that a failure here leaves the session unused.
     let mut cutter = Cutter::new(input, &name, framing, arguments.entry_size, max)?;
     let mut producer = opened.session.producer().on(&opened.path)?;
     if let Some(spin) = arguments.queue.spin {
@@ -58,11 +56,11 @@ pub fn run(cli: &Cli, arguments: &Send, stop: &Stop) -> Result<()> {
     let mut progress = Progress::new(size, cli.quiet);
     let (sent, mut result) = sender.send_all(&mut cutter, |bytes| progress.add(bytes));
     if result.is_ok() {
-        // The queue ends with the session: what nobody took would be lost.
+        // The queue ends with the session: entries that nobody has taken would be lost.
         result = sender.drain();
     }
     drop(progress);
-    // A table of zeros would only hide what went wrong.
+    // A table of zeros would only distract from the failure.
     if sent.entries == 0 && result.is_err() {
         return result;
     }
@@ -72,41 +70,31 @@ pub fn run(cli: &Cli, arguments: &Send, stop: &Stop) -> Result<()> {
     let wakeups = wakeups(&opened.session);
     let checked = endpoint.filter(|_| framing == Framing::Record);
 
-    let out = &mut io::stdout().lock();
     let Sent { entries, bytes, .. } = sent;
-    let rate = per_second(bytes, elapsed);
-    if cli.json {
-        write_json(
-            out,
-            &json!({
-                "file": name, "device": opened.path, "bytes": bytes, "entries": entries,
-                "wakeups": wakeups, "system_calls": calls, "seconds": elapsed.as_secs_f64(),
-                "bytes_per_second": rate,
-                "checked": checked.map(|sink| json!({
-                    "entries": sink.entries, "bad": sink.bad, "missed": sink.missed,
-                })),
-            }),
-        )
-    } else {
-        let mut table = Table::new([
-            "FILE",
-            "BYTES",
-            "ENTRIES",
-            "WAKE-UPS",
-            "SYSTEM CALLS",
-            "RATE",
-        ]);
-        table.row([
-            name,
-            bytes.to_string(),
-            entries.to_string(),
-            wakeups.to_string(),
-            calls.to_string(),
-            format!("{}/s", human_bytes(rate)),
+    let transfer = Transfer {
+        device: &opened.path,
+        bytes,
+        elapsed,
+    };
+    let json = || {
+        transfer.json(json!({
+            "file": name, "entries": entries, "wakeups": wakeups, "system_calls": calls,
+            "checked": checked.map(|sink| json!({
+                "entries": sink.entries, "bad": sink.bad, "missed": sink.missed,
+            })),
+        }))
+    };
+    print(cli, Output::Free, json, |out| {
+        let table = Table::of_row([
+            ("FILE", name.clone()),
+            ("BYTES", bytes.to_string()),
+            ("ENTRIES", entries.to_string()),
+            ("WAKE-UPS", wakeups.to_string()),
+            ("SYSTEM CALLS", calls.to_string()),
+            ("RATE", transfer.rate()),
         ]);
         table.write(out)
-    }
-    .map_err(Failure::of_stdout)?;
+    })?;
     result?;
     match checked {
         Some(sink) if sink.bad + sink.missed > 0 || sink.entries != entries => {

@@ -1,31 +1,32 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Who has devices open, from `/proc/PID/fdinfo`.
+//! The sessions that are open on devices, from `/proc/PID/fdinfo`.
 
 use std::fs;
 use std::path::Path;
 
 use serde_json::{json, Value};
 
-use crate::sysfs::{counters_json, Counters, System};
+use crate::counters::Counters;
+use crate::sysfs::System;
 
 /// One open descriptor of a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
-    /// The process.
+    /// The id of the process.
     pub pid: u32,
-    /// Its command.
+    /// The command of the process.
     pub command: String,
     /// The descriptor.
     pub fd: u32,
     /// The node's name.
     pub node: String,
-    /// By direction, `data_bytes` and the counters of its queues.
+    /// `data_bytes` and the counters of its queues, by direction.
     pub queues: Vec<(&'static str, Counters)>,
 }
 
 impl Session {
-    /// As JSON.
+    /// The session as JSON.
     pub fn json(&self) -> Value {
         let mut session = json!({
             "pid": self.pid,
@@ -34,17 +35,17 @@ impl Session {
             "node": self.node,
         });
         for (direction, counters) in &self.queues {
-            session[*direction] = counters_json(counters);
+            session[*direction] = counters.json();
         }
         session
     }
 }
 
 impl System {
-    /// All descriptors that this user may see, of one node or of all.
+    /// All sessions that this user may see, of one node or of all.
     pub fn sessions(&self, node: Option<&str>) -> Vec<Session> {
         let mut sessions = Vec::new();
-        // Processes come and go, and others' are closed to us: what cannot be read is passed over.
+        // Skips what cannot be read: processes come and go, and those of other users are hidden.
         for (pid, process) in numbered(&self.path("proc")) {
             for (fd, file) in numbered(&process.join("fdinfo")) {
                 let Ok(text) = fs::read_to_string(file) else {
@@ -79,7 +80,7 @@ fn numbered(directory: &Path) -> Vec<(u32, std::path::PathBuf)> {
         .collect()
 }
 
-/// The node's name and the queues, if it is the fdinfo of a device of ours.
+/// The node's name and the queues, if it is the fdinfo of an iostream device.
 fn parse(fdinfo: &str) -> Option<(String, Vec<(&'static str, Counters)>)> {
     let value = |key: &str| {
         fdinfo
@@ -112,7 +113,8 @@ mod tests {
         let (name, queues) = parse(FDINFO).unwrap();
         assert_eq!(name, "ticks");
         let expected = [("data_bytes", 4096), ("entries", 3), ("bytes", 24)];
-        let expected = expected.map(|(name, n)| (name.to_owned(), n)).to_vec();
+        let expected = expected.map(|(name, n)| (name.to_owned(), n));
+        let expected = expected.into_iter().collect();
         assert_eq!(queues, [("output", expected)]);
         assert_eq!(parse("pos:\t0\n"), None);
     }

@@ -2,27 +2,26 @@
 
 //! `iostreamctl source`.
 
-use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use iostream::{Error, Setup};
+use iostream::Error;
 use serde_json::json;
 
 use crate::cli::{Cli, Source};
 use crate::device::{open, Opened};
 use crate::failure::{Failure, OnDevice, Result};
-use crate::moving::{first_cause, run_endpoint, wakeups};
+use crate::moving::{first_cause, join, run_endpoint, source_setup, wakeups};
 use crate::progress::Progress;
 use crate::receiver::{Arrived, Receiver};
 use crate::record;
-use crate::report::{write_json, Table};
+use crate::report::{print, Output, Table, Transfer};
 use crate::stop::{Patience, Stop, SLICE};
-use crate::units::{human_bytes, per_second};
+use crate::units::per_second;
 
-/// Entries, if neither their number nor a time is given.
+/// How many entries to ask for, if neither their number nor a time is given.
 const DEFAULT_COUNT: u64 = 100_000;
 
 /// What was received.
@@ -30,9 +29,9 @@ const DEFAULT_COUNT: u64 = 100_000;
 struct Seen {
     entries: u64,
     bytes: u64,
-    /// Whose checksum, length or order was wrong.
+    /// Entries with a wrong checksum, length or order.
     bad: u64,
-    /// Numbers that did not come.
+    /// Sequence numbers that are missing.
     missed: u64,
     lost: u64,
     gap_bytes: u64,
@@ -54,13 +53,13 @@ impl Seen {
         }
     }
 
-    /// Whether the last entry that was asked for is here or was lost on the way.
+    /// Whether the last of `count` entries has arrived, or was lost.
     fn is_complete(&self, count: u64) -> bool {
         self.next_sequence >= count || self.entries >= count
     }
 }
 
-/// Has the kernel make entries, and checks each.
+/// Lets the kernel make entries, and checks each of them.
 pub fn run(cli: &Cli, arguments: &Source, stop: &Stop) -> Result<()> {
     let wanted = &arguments.source;
     let count = match (arguments.count, arguments.seconds) {
@@ -68,13 +67,7 @@ pub fn run(cli: &Cli, arguments: &Source, stop: &Stop) -> Result<()> {
         (None, Some(_)) => None,
         (None, None) => Some(DEFAULT_COUNT),
     };
-    let mut setup = Setup::source(wanted.entry_size.min, wanted.entry_size.max)
-        .rate(wanted.rate)
-        .overwrite(wanted.overwrite);
-    if let Some(bytes) = arguments.queue.queue_bytes {
-        setup = setup.output_bytes(bytes);
-    }
-    let opened = open(&cli.device, &setup)?;
+    let opened = open(&cli.device, &source_setup(wanted, &arguments.queue))?;
     if !opened.built_in {
         return Err(Error::Unsupported("source")).on(&opened.path);
     }
@@ -105,21 +98,17 @@ pub fn run(cli: &Cli, arguments: &Source, stop: &Stop) -> Result<()> {
         };
         let received = receiving.receive(&mut seen, count, end);
         done.store(true, Ordering::Relaxed);
-        let ran = match runner.map(thread::ScopedJoinHandle::join) {
-            Some(Ok(result)) => result,
-            Some(Err(panic)) => std::panic::resume_unwind(panic),
-            None => Ok(()),
-        };
+        let ran = join(runner);
         first_cause([received, ran])
     });
     let elapsed = start.elapsed();
     let calls = opened.session.system_calls() - calls;
-    // A table of zeros would only hide what went wrong.
+    // A table of zeros would only distract from the failure.
     if result.is_ok() || seen.entries > 0 {
-        report(cli, &opened, &seen, elapsed, calls).map_err(Failure::of_stdout)?;
+        report(cli, &opened, &seen, elapsed, calls)?;
     }
     result?;
-    // Where the kernel waits for room, nothing may be missing.
+    // A source that waits for room loses no entry.
     let lossless = wanted.rate == 0 && !wanted.overwrite;
     if seen.bad > 0 || (lossless && seen.missed > 0) {
         return Err(Failure::Mismatch(format!(
@@ -164,53 +153,39 @@ impl Receiving<'_> {
     }
 }
 
-fn report(
-    cli: &Cli,
-    opened: &Opened,
-    seen: &Seen,
-    elapsed: Duration,
-    calls: u64,
-) -> io::Result<()> {
-    let out = &mut io::stdout().lock();
+fn report(cli: &Cli, opened: &Opened, seen: &Seen, elapsed: Duration, calls: u64) -> Result<()> {
     let wakeups = wakeups(&opened.session);
     let dropped = opened
         .session
         .endpoint_stats()
         .map_or(0, |stats| stats.dropped);
     let rate = per_second(seen.entries, elapsed);
-    if cli.json {
-        let value = json!({
-            "device": opened.path, "entries": seen.entries, "bytes": seen.bytes, "bad": seen.bad,
-            "missed": seen.missed, "lost": seen.lost, "gap_bytes": seen.gap_bytes,
-            "dropped": dropped, "wakeups": wakeups, "system_calls": calls,
-            "seconds": elapsed.as_secs_f64(), "entries_per_second": rate,
-            "bytes_per_second": per_second(seen.bytes, elapsed),
-        });
-        return write_json(out, &value);
-    }
-    let mut table = Table::new([
-        "ENTRIES",
-        "BYTES",
-        "BAD",
-        "MISSED",
-        "DROPPED",
-        "WAKE-UPS",
-        "SYSTEM CALLS",
-        "ENTRIES/S",
-        "RATE",
-    ]);
-    table.row([
-        seen.entries.to_string(),
-        seen.bytes.to_string(),
-        seen.bad.to_string(),
-        seen.missed.to_string(),
-        dropped.to_string(),
-        wakeups.to_string(),
-        calls.to_string(),
-        rate.to_string(),
-        format!("{}/s", human_bytes(per_second(seen.bytes, elapsed))),
-    ]);
-    table.write(out)
+    let transfer = Transfer {
+        device: &opened.path,
+        bytes: seen.bytes,
+        elapsed,
+    };
+    let json = || {
+        transfer.json(json!({
+            "entries": seen.entries, "bad": seen.bad, "missed": seen.missed, "lost": seen.lost,
+            "gap_bytes": seen.gap_bytes, "dropped": dropped, "wakeups": wakeups,
+            "system_calls": calls, "entries_per_second": rate,
+        }))
+    };
+    print(cli, Output::Free, json, |out| {
+        let table = Table::of_row([
+            ("ENTRIES", seen.entries.to_string()),
+            ("BYTES", seen.bytes.to_string()),
+            ("BAD", seen.bad.to_string()),
+            ("MISSED", seen.missed.to_string()),
+            ("DROPPED", dropped.to_string()),
+            ("WAKE-UPS", wakeups.to_string()),
+            ("SYSTEM CALLS", calls.to_string()),
+            ("ENTRIES/S", rate.to_string()),
+            ("RATE", transfer.rate()),
+        ]);
+        table.write(out)
+    })
 }
 
 #[cfg(test)]

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Streams, as sysfs shows them.
+//! The streams in sysfs.
 
 use std::path::Path;
 
 use serde_json::{json, Value};
 
-use crate::sysfs::{counters_json, number, text, Counters};
+use crate::attribute::{number, text};
+use crate::counters::Counters;
 use crate::units::human_bytes;
 
-/// Names of the counters of a stream.
+/// The names of a stream's counters, in the kernel's order.
 const COUNTERS: [&str; 7] = [
     "sent",
     "received",
@@ -27,40 +28,38 @@ pub struct StreamNode {
     pub mode: String,
     /// `stopped`, `running`, or `suspended`.
     pub state: String,
-    /// How many buffers there are.
+    /// The number of buffers.
     pub buffers: u64,
-    /// A letter for each buffer of the session that is open: see [`Places`].
+    /// A letter for each buffer of the open session, which says where it is: see [`Places`].
     pub buffers_where: String,
-    /// The size of a buffer's data area.
+    /// The size of a buffer's data area in bytes.
     pub data_bytes: u64,
-    /// The size of a buffer's control area.
+    /// The size of a buffer's control area in bytes.
     pub control_bytes: u64,
-    /// The driver's words.
+    /// The driver's description of the stream.
     pub description: String,
-    /// The driver's tag.
+    /// The driver's format tag.
     pub format: String,
-    /// The counters of the session that is open.
+    /// The counters of the open session.
     pub counters: Counters,
 }
 
-/// How many buffers are where.
+/// How many buffers are free, held by the driver, and with the client.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Places {
-    /// The driver has it free.
+    /// Free: the driver can take them.
     pub free: u64,
-    /// The driver works on it, or it is on its way to the driver's work.
-    pub working: u64,
-    /// The client has it, or it is on its way there.
+    /// Held by the driver, or queued for it.
+    pub held: u64,
+    /// With the client, or queued for it.
     pub client: u64,
 }
 
 impl StreamNode {
-    /// Of a node's folder; `None` if it has no stream.
+    /// Reads a node's folder; `None` if the node has no stream.
     pub fn read(directory: &Path) -> Option<Self> {
         let read = |name: &str| text(&directory.join(name));
         let count = |name: &str| number(&directory.join(name)).unwrap_or_default();
-        let group = directory.join("stream");
-        let counter = |name: &&str| Some(((*name).to_owned(), number(&group.join(name))?));
         Some(Self {
             mode: read("mode")?,
             state: read("state")?,
@@ -70,17 +69,17 @@ impl StreamNode {
             control_bytes: count("control_bytes"),
             description: read("description").unwrap_or_default(),
             format: read("format").unwrap_or_default(),
-            counters: COUNTERS.iter().filter_map(counter).collect(),
+            counters: Counters::read(&directory.join("stream"), &COUNTERS),
         })
     }
 
-    /// How many buffers are where, in the session that is open.
+    /// Where the buffers of the open session are.
     pub fn places(&self) -> Places {
         let mut places = Places::default();
         for letter in self.buffers_where.chars() {
             match letter {
                 'd' => places.free += 1,
-                't' => places.working += 1,
+                't' => places.held += 1,
                 'c' => places.client += 1,
                 _ => {}
             }
@@ -88,19 +87,14 @@ impl StreamNode {
         places
     }
 
-    /// One of its counters; 0 if there is none.
-    pub fn counter(&self, name: &str) -> u64 {
-        let found = self.counters.iter().find(|(counter, _)| counter == name);
-        found.map_or(0, |(_, n)| *n)
-    }
-
-    /// Descriptors that the kernel did not take.
+    /// How many descriptors the kernel has rejected.
     pub fn rejected(&self) -> u64 {
-        let rejected = |(name, _): &&(String, u64)| name.starts_with("rejected_");
-        self.counters.iter().filter(rejected).map(|(_, n)| n).sum()
+        let counters = self.counters.iter();
+        let rejected = counters.filter(|(name, _)| name.starts_with("rejected_"));
+        rejected.map(|(_, n)| n).sum()
     }
 
-    /// Number and size of the buffers.
+    /// The number and size of the buffers.
     pub fn shape(&self) -> String {
         let data = human_bytes(self.data_bytes);
         if self.control_bytes == 0 {
@@ -109,7 +103,7 @@ impl StreamNode {
         format!("{} x {data} + {} B", self.buffers, self.control_bytes)
     }
 
-    /// As JSON.
+    /// The stream as JSON.
     pub fn json(&self) -> Value {
         json!({
             "mode": self.mode,
@@ -120,7 +114,7 @@ impl StreamNode {
             "control_bytes": self.control_bytes,
             "description": self.description,
             "format": self.format,
-            "counters": counters_json(&self.counters),
+            "counters": self.counters.json(),
         })
     }
 }
@@ -153,11 +147,11 @@ mod tests {
         let stream = StreamNode::read(&system.path(folder)).unwrap();
         let places = Places {
             free: 2,
-            working: 1,
+            held: 1,
             client: 2,
         };
         assert_eq!((stream.places(), stream.buffers), (places, 5));
-        assert_eq!((stream.counter("sent"), stream.rejected()), (7, 3));
+        assert_eq!((stream.counters.get("sent"), stream.rejected()), (7, 3));
         assert_eq!(stream.shape(), format!("5 x {} + 32 B", human_bytes(65536)));
         assert_eq!(stream.json()["counters"]["sent"], 7);
         assert_eq!(

@@ -1,25 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Nodes, as sysfs shows them.
+//! The nodes in sysfs.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use serde_json::{json, Map, Value};
+use serde_json::{json, Value};
 
+use crate::attribute::{number, text};
+use crate::counters::Counters;
 use crate::streams::StreamNode;
 
-/// Where sysfs, procfs and devices are: real ones, or a test's.
+/// The root below which sysfs, procfs and devices are: the real one, or a test's.
 #[derive(Clone, Debug)]
 pub struct System {
     root: PathBuf,
 }
 
-/// The counters of one queue, in the kernel's order and by the kernel's names.
-pub type Counters = Vec<(String, u64)>;
-
-/// Names of the counters that tables show.
+/// The names of a queue's counters, in the kernel's order.
 pub const COUNTERS: [&str; 9] = [
     "entries",
     "bytes",
@@ -35,17 +34,17 @@ pub const COUNTERS: [&str; 9] = [
 /// One device.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Node {
-    /// Its name, as its driver gave it.
+    /// The name that its driver gave it.
     pub name: String,
-    /// Its file.
+    /// Its file in /dev.
     pub path: PathBuf,
-    /// How many have it open.
+    /// How many sessions are open on it.
     pub sessions: Option<u64>,
-    /// Pages that all queues together take; of `/dev/iostream` alone.
+    /// How many pages all queues together take; only of `/dev/iostream`.
     pub pages: Option<u64>,
-    /// Entries refused because nobody had it open; of drivers' nodes alone.
+    /// How many entries were refused because nobody had it open; only of drivers' nodes.
     pub unopened: Option<u64>,
-    /// By direction, the counters of the open session's queues; of drivers' nodes alone.
+    /// The counters of the open session's queues by direction; only of drivers' nodes.
     pub queues: Vec<(&'static str, Counters)>,
     /// Its stream, if it has one.
     pub stream: Option<StreamNode>,
@@ -54,29 +53,29 @@ pub struct Node {
 }
 
 impl System {
-    /// This machine's.
+    /// The root of this machine.
     pub fn real() -> Self {
         Self::at(Path::new("/"))
     }
 
-    /// A copy elsewhere.
+    /// Another root.
     pub fn at(root: &Path) -> Self {
         Self {
             root: root.to_owned(),
         }
     }
 
-    /// A path below it.
+    /// A path below the root.
     pub fn path(&self, path: &str) -> PathBuf {
         self.root.join(path)
     }
 
-    /// Whether the module is there.
+    /// Whether the module is loaded.
     pub fn is_loaded(&self) -> bool {
         self.path("sys/class/iostream").is_dir()
     }
 
-    /// All nodes, by their files' names.
+    /// All nodes, sorted by path.
     pub fn nodes(&self) -> io::Result<Vec<Node>> {
         let mut nodes = Vec::new();
         for entry in fs::read_dir(self.path("sys/class/iostream"))? {
@@ -94,7 +93,10 @@ impl System {
                 unopened: number(&directory.join("unopened")),
                 queues: ["output", "input"]
                     .into_iter()
-                    .map(|direction| (direction, counters(&directory.join(direction))))
+                    .map(|direction| {
+                        let folder = directory.join(direction);
+                        (direction, Counters::read(&folder, &COUNTERS))
+                    })
                     .filter(|(_, counters)| !counters.is_empty())
                     .collect(),
                 stream: StreamNode::read(&directory),
@@ -107,14 +109,14 @@ impl System {
 }
 
 impl Node {
-    /// The counters of the queue of a direction; none if there is no such queue.
+    /// The counters of a direction's queue; empty if there is no such queue.
     pub fn queue(&self, direction: &str) -> &Counters {
         const NONE: &Counters = &Counters::new();
         let found = self.queues.iter().find(|(name, _)| *name == direction);
         found.map_or(NONE, |(_, counters)| counters)
     }
 
-    /// What it has: a stream and its mode, or queues.
+    /// Whether it has a stream, of which mode, or queues.
     pub fn kind(&self) -> String {
         match &self.stream {
             Some(stream) => format!("{} stream", stream.mode),
@@ -122,7 +124,7 @@ impl Node {
         }
     }
 
-    /// As JSON.
+    /// The node as JSON.
     pub fn json(&self) -> Value {
         let mut node = json!({
             "name": self.name,
@@ -136,7 +138,7 @@ impl Node {
             node["unopened"] = unopened.into();
         }
         for (direction, counters) in &self.queues {
-            node[*direction] = counters_json(counters);
+            node[*direction] = counters.json();
         }
         if let Some(stream) = &self.stream {
             node["stream"] = stream.json();
@@ -145,19 +147,7 @@ impl Node {
     }
 }
 
-/// Counters as a JSON object.
-pub fn counters_json(counters: &Counters) -> Value {
-    let pairs = counters.iter().map(|(name, n)| (name.clone(), (*n).into()));
-    Value::Object(pairs.collect::<Map<_, _>>())
-}
-
-/// One counter; `-` where there is none.
-pub fn counter_text(counters: &Counters, name: &str) -> String {
-    let found = counters.iter().find(|(counter, _)| counter == name);
-    found.map_or("-".to_owned(), |(_, n)| n.to_string())
-}
-
-/// The file below /dev, as the kernel tells udev.
+/// The file name in /dev, which the kernel reports to udev.
 fn device_name(directory: &Path) -> Option<std::ffi::OsString> {
     let uevent = fs::read_to_string(directory.join("uevent")).ok()?;
     let name = uevent
@@ -166,26 +156,11 @@ fn device_name(directory: &Path) -> Option<std::ffi::OsString> {
     name.map(Into::into)
 }
 
-fn counters(directory: &Path) -> Counters {
-    let read = |name: &&str| Some(((*name).to_owned(), number(&directory.join(name))?));
-    COUNTERS.iter().filter_map(read).collect()
-}
-
-/// What a file says, without the last line's end.
-pub fn text(path: &Path) -> Option<String> {
-    Some(fs::read_to_string(path).ok()?.trim_end().to_owned())
-}
-
-/// The number that a file says.
-pub fn number(path: &Path) -> Option<u64> {
-    text(path)?.parse().ok()
-}
-
 #[cfg(test)]
 pub mod tests {
     use super::*;
 
-    /// A copy of what a machine shows, in a folder of its own.
+    /// Makes a folder of its own with these files.
     pub fn fake(test: &str, files: &[(&str, &str)]) -> System {
         let folder = format!("iostreamctl-{}-{test}", std::process::id());
         let root = std::env::temp_dir().join(folder);
@@ -198,7 +173,7 @@ pub mod tests {
     }
 
     impl System {
-        /// Takes the copy away.
+        /// Removes the folder.
         pub fn remove(self) {
             fs::remove_dir_all(self.root).unwrap();
         }
@@ -225,10 +200,10 @@ pub mod tests {
         assert_eq!((nodes[0].sessions, nodes[0].pages), (Some(2), Some(70)));
         assert_eq!(nodes[1].name, "ticks");
         assert_eq!(nodes[1].path, system.path("dev/iostream0"));
-        let entries = vec![("entries".to_owned(), 7)];
-        assert_eq!(nodes[1].queues, [("output", entries.clone())]);
-        assert_eq!(counter_text(&entries, "entries"), "7");
-        assert_eq!(counter_text(&entries, "bytes"), "-");
+        let entries: Counters = [("entries".to_owned(), 7)].into_iter().collect();
+        assert_eq!(entries.text("entries"), "7");
+        assert_eq!(entries.text("bytes"), "-");
+        assert_eq!(nodes[1].queues, [("output", entries)]);
         assert_eq!(nodes[1].json()["output"]["entries"], 7);
         assert_eq!(
             crate::device::resolve(Path::new("ticks"), &system),

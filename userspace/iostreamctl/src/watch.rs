@@ -2,21 +2,22 @@
 
 //! `iostreamctl watch`: what moves, again and again.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use serde_json::{json, Value};
 
 use crate::cli::{Cli, Watch};
+use crate::counters::Counters;
 use crate::device::resolve;
 use crate::failure::{Failure, Result};
-use crate::report::{write_json, Table};
+use crate::report::{print, Output, Table};
 use crate::stop::Stop;
-use crate::sysfs::{Counters, Node, System};
+use crate::sysfs::{Node, System};
 use crate::units::{human_bytes, per_second};
 
-/// Shows rates, occupancy, losses and wake-ups of all nodes, or of those that are named.
+/// Shows rates, occupancy, losses and wake-ups of all nodes, or of the named ones.
 pub fn run(cli: &Cli, arguments: &Watch, stop: &Stop) -> Result<()> {
     let system = System::real();
     let only: Vec<PathBuf> = arguments
@@ -30,7 +31,7 @@ pub fn run(cli: &Cli, arguments: &Watch, stop: &Stop) -> Result<()> {
         stop.sleep(arguments.interval)?;
         let now = Looked::now(&system, &only)?;
         let rows = rows(&before, &now);
-        show(cli, &rows).map_err(Failure::of_stdout)?;
+        show(cli, &rows)?;
         before = now;
         times += 1;
         if Some(times) == arguments.times {
@@ -65,14 +66,15 @@ struct Row {
     state: String,
     /// Buffers or entries a second.
     moved: u64,
-    /// Bytes a second; of queues alone.
+    /// Bytes a second; only of queues.
     bytes: Option<u64>,
-    /// Where a stream's buffers are, or the most that was ever in a queue.
+    /// Where a stream's buffers are, or the most bytes that were in a queue at once.
     occupancy: String,
-    /// Lost, discarded and rejected since the session began.
+    /// What was lost, discarded or rejected since the session began.
     lost: u64,
-    /// Wake-ups a second of the process, and of the kernel.
+    /// How often the process was woken in a second.
     woken: u64,
+    /// How often the kernel was notified in a second.
     notified: u64,
 }
 
@@ -93,7 +95,7 @@ fn rows(before: &Looked, now: &Looked) -> Vec<Row> {
     rows
 }
 
-/// How much a counter grew, a second. Where it shrank, a new session began.
+/// How much a counter has grown in a second. If it has shrunk, a new session has begun.
 fn rate(now: u64, before: Option<u64>, elapsed: Duration) -> u64 {
     match before {
         Some(before) if before <= now => per_second(now - before, elapsed),
@@ -105,13 +107,13 @@ fn stream_row(node: &Node, earlier: Option<&Node>, elapsed: Duration) -> Option<
     let stream = node.stream.as_ref()?;
     let old = earlier.and_then(|old| old.stream.as_ref());
     let moved = |name: &str| {
-        let before = old.map(|old| old.counter(name));
-        rate(stream.counter(name), before, elapsed)
+        let before = old.map(|old| old.counters.get(name));
+        rate(stream.counters.get(name), before, elapsed)
     };
     let both = |name: &str| {
         let sum = |node: &Node| -> u64 {
             let queues = node.queues.iter();
-            queues.map(|(_, counters)| counter(counters, name)).sum()
+            queues.map(|(_, counters)| counters.get(name)).sum()
         };
         rate(sum(node), earlier.map(sum), elapsed)
     };
@@ -120,7 +122,7 @@ fn stream_row(node: &Node, earlier: Option<&Node>, elapsed: Duration) -> Option<
         name: node.name.clone(),
         what: format!("{} stream", stream.mode),
         state: stream.state.clone(),
-        // Each buffer goes to and fro: what the data take is the way that counts.
+        // Each buffer moves in both directions. Counts the direction in which the data move.
         moved: match stream.mode.as_str() {
             "input" => moved("received"),
             _ => moved("sent"),
@@ -131,10 +133,10 @@ fn stream_row(node: &Node, earlier: Option<&Node>, elapsed: Duration) -> Option<
         } else {
             format!(
                 "client {} driver {} free {}",
-                places.client, places.working, places.free
+                places.client, places.held, places.free
             )
         },
-        lost: stream.counter("discarded") + stream.rejected(),
+        lost: stream.counters.get("discarded") + stream.rejected(),
         woken: both("wakeups_sent"),
         notified: both("notifications"),
     })
@@ -148,8 +150,8 @@ fn queue_row(
     elapsed: Duration,
 ) -> Row {
     let grown = |name: &str| {
-        let before = old.map(|old| counter(old, name));
-        rate(counter(counters, name), before, elapsed)
+        let before = old.map(|old| old.get(name));
+        rate(counters.get(name), before, elapsed)
     };
     Row {
         name: node.name.clone(),
@@ -160,19 +162,11 @@ fn queue_row(
         },
         moved: grown("entries"),
         bytes: Some(grown("bytes")),
-        occupancy: format!(
-            "at most {}",
-            human_bytes(counter(counters, "high_water_bytes"))
-        ),
-        lost: counter(counters, "lost"),
+        occupancy: format!("at most {}", human_bytes(counters.get("high_water_bytes"))),
+        lost: counters.get("lost"),
         woken: grown("wakeups_sent"),
         notified: grown("notifications"),
     }
-}
-
-fn counter(counters: &Counters, name: &str) -> u64 {
-    let found = counters.iter().find(|(counter, _)| counter == name);
-    found.map_or(0, |(_, n)| *n)
 }
 
 impl Row {
@@ -191,16 +185,24 @@ impl Row {
     }
 }
 
-fn show(cli: &Cli, rows: &[Row]) -> io::Result<()> {
-    let out = &mut io::stdout().lock();
-    if cli.json {
-        let rows: Vec<Value> = rows.iter().map(Row::json).collect();
-        return write_json(out, &Value::Array(rows));
-    }
-    if out.is_terminal() {
-        // Home, and clear to the end.
-        write!(out, "\x1b[H\x1b[J")?;
-    }
+fn show(cli: &Cli, rows: &[Row]) -> Result<()> {
+    let json = || rows.iter().map(Row::json).collect();
+    print(cli, Output::Free, json, |out| {
+        // On a terminal each table is drawn over the last one; elsewhere a line separates them.
+        let redraws = io::stdout().is_terminal();
+        if redraws {
+            // Moves the cursor home, and clears the screen.
+            write!(out, "\x1b[H\x1b[J")?;
+        }
+        table(rows).write(out)?;
+        if !redraws {
+            writeln!(out)?;
+        }
+        out.flush()
+    })
+}
+
+fn table(rows: &[Row]) -> Table {
     let mut table = Table::new([
         "NAME",
         "WHAT",
@@ -225,12 +227,7 @@ fn show(cli: &Cli, rows: &[Row]) -> io::Result<()> {
             row.notified.to_string(),
         ]);
     }
-    table.write(out)?;
-    // One table ends where the next begins, where it is not drawn over.
-    if !out.is_terminal() {
-        writeln!(out)?;
-    }
-    out.flush()
+    table
 }
 
 #[cfg(test)]
