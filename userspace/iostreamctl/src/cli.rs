@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The command line, as clap reads it.
+//! The command line, as clap parses it.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,21 +12,21 @@ use crate::units::{parse_bytes, parse_milliseconds, parse_seconds, parse_sizes, 
 
 const EXAMPLES: &str = "\
 Examples:
-  iostreamctl list                          devices, and who has them open
-  iostreamctl info --watch                  counters, every second
-  iostreamctl echo Cargo.lock               a file into the kernel and back, compared
+  iostreamctl list                          devices and open sessions
+  iostreamctl info --watch                  counters, once a second
+  iostreamctl echo Cargo.lock               a file to the kernel and back, compared
   iostreamctl echo --generate 1G --entry-size 1-4K --flat-out
-  iostreamctl source --count 100000         entries made by the kernel, checked here
+  iostreamctl source --count 100000         entries made by the kernel, checked
   iostreamctl send -d iostream0 data.bin    a file to a driver's input queue
   journalctl -f | iostreamctl send -d iostream0 --framing lines
   iostreamctl recv -d iostream0 --count 10 --framing lines | head
-  iostreamctl cat pattern --count 30 -o frames.raw    buffers of a stream into a file
-  iostreamctl feed sink song.raw            a file into the buffers of a stream
-  iostreamctl suspend pattern               whoever has it open
-  iostreamctl watch                         all that moves, every second
+  iostreamctl cat pattern --count 30 -o frames.raw    buffers of a stream to a file
+  iostreamctl feed sink song.raw            a file to the buffers of a stream
+  iostreamctl suspend pattern               a stream that any program has open
+  iostreamctl watch                         the rates of all nodes, once a second
 
 Exit codes:
-  0 done             5 busy: someone else has it         9 nothing came in time
+  0 success          5 busy: another program has it      9 timed out
   1 other failures   6 the device is gone              130 interrupted by Ctrl-C
   2 wrong usage      7 data corrupt or different       141 the reader of a pipe is gone
   3 no such device   8 a limit, or out of memory
@@ -36,47 +36,48 @@ Exit codes:
 #[derive(Debug, Parser)]
 #[command(name = "iostreamctl", version, after_help = EXAMPLES)]
 pub struct Cli {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
-    /// Device: a path, or a node's name.
+    /// Device, as a path or a node's name.
     #[arg(short, long, global = true, default_value = "/dev/iostream")]
     pub device: PathBuf,
-    /// Results as JSON.
+    /// Print results as JSON.
     #[arg(long, global = true)]
     pub json: bool,
-    /// No progress line.
+    /// Show no progress line.
     #[arg(short, long, global = true)]
     pub quiet: bool,
 }
 
-/// One subcommand each.
+/// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// List devices and the sessions that are open on them.
     List,
     /// Show a device's limits, queues and counters.
     #[command(after_help = "\
-Counters of /dev/iostream belong to its sessions: those of other users' processes are seen by root.")]
+Counters of /dev/iostream belong to its sessions. Only root sees those of other users' processes.")]
     Info(Info),
-    /// Send a file or standard input into an input queue.
+    /// Send a file or standard input to an input queue.
     #[command(after_help = "\
-On /dev/iostream a sink checks what comes in. It knows records, so --framing record is the default
-there: each entry then starts with a number and a checksum.")]
+On /dev/iostream a sink checks the entries. It expects records, so the default there is --framing
+record: each entry starts with a number and a checksum.")]
     Send(Send),
-    /// Receive an output queue's entries into a file or standard output.
+    /// Write the entries of an output queue to a file or standard output.
     #[command(after_help = "\
-On /dev/iostream a source makes records: --framing record checks each and writes what follows its
-head. It ends after --count entries, when nothing comes for --timeout, or with Ctrl-C.")]
+On /dev/iostream a source makes records. --framing record checks each of them, and writes its bytes
+without the head. The command ends after --count entries, if nothing arrives for --timeout, or with
+Ctrl-C.")]
     Recv(Recv),
-    /// Send a file through the kernel and back, and compare.
+    /// Send a file to the kernel and back, and compare.
     #[command(after_help = "\
 Examples:
   iostreamctl echo /etc/services
   iostreamctl echo --generate 1G --entry-size 1-4K --flat-out
   iostreamctl echo picture.png --output copy.png")]
     Echo(Echo),
-    /// Have the kernel make entries, and check each.
+    /// Let the kernel make entries, and check each of them.
     #[command(after_help = "\
 Examples:
   iostreamctl source --count 1M --entry-size 64-1500
@@ -85,20 +86,20 @@ Examples:
     Source(Source),
     /// Write the data of an output stream's buffers to standard output or a file.
     #[command(after_help = "\
-It opens the stream, starts it, and ends after --count buffers, after --duration, when someone stops
-the stream, or with Ctrl-C.")]
+The command opens the stream and starts it. It ends after --count buffers, after --duration, when the
+stream is stopped, or with Ctrl-C.")]
     Cat(Cat),
     /// Fill an input stream's buffers from a file or standard input.
     #[command(after_help = "\
-It opens the stream, starts it, and stops it once the driver has taken everything.")]
+The command opens the stream and starts it. It stops the stream once the driver has taken everything.")]
     Feed(Feed),
-    /// Start a stream that someone has open, or have it go on.
+    /// Start or resume a stream that another program has open.
     Start(OneNode),
-    /// Stop a stream that someone has open. What is queued is discarded.
+    /// Stop a stream that another program has open. Queued buffers are discarded.
     Stop(StopNode),
-    /// Have a stream that someone has open pause. What is queued stays.
+    /// Suspend a stream that another program has open. Queued buffers stay queued.
     Suspend(OneNode),
-    /// Show rates, occupancy, losses and wake-ups of all nodes, again and again.
+    /// Show rates, occupancy, losses and wake-ups of all nodes repeatedly.
     Watch(Watch),
     /// Print completions for a shell.
     #[command(after_help = "\
@@ -106,16 +107,16 @@ Examples:
   iostreamctl completions bash > /usr/share/bash-completion/completions/iostreamctl
   iostreamctl completions zsh > ~/.zfunc/_iostreamctl")]
     Completions {
-        /// Which shell.
+        /// The shell.
         shell: clap_complete::Shell,
     },
-    /// Print the manual page, or that of one command.
+    /// Print the manual page of iostreamctl or of one command.
     #[command(after_help = "\
 Examples:
   iostreamctl man | man -l -
   iostreamctl man cat > /usr/local/share/man/man1/iostreamctl-cat.1")]
     Man {
-        /// Which command.
+        /// The command.
         command: Option<String>,
     },
 }
@@ -123,16 +124,16 @@ Examples:
 /// Arguments of `start` and `suspend`.
 #[derive(Debug, Args)]
 pub struct OneNode {
-    /// The stream: a node's name, or a path.
+    /// The stream, as a node's name or a path.
     pub node: PathBuf,
 }
 
 /// Arguments of `stop`.
 #[derive(Debug, Args)]
 pub struct StopNode {
-    /// The stream: a node's name, or a path.
+    /// The stream, as a node's name or a path.
     pub node: PathBuf,
-    /// First wait until the driver has taken all that was sent; discard nothing.
+    /// Wait until the driver has taken everything that was sent, instead of discarding it.
     #[arg(long)]
     pub drain: bool,
 }
@@ -140,18 +141,18 @@ pub struct StopNode {
 /// Arguments of `cat`.
 #[derive(Debug, Args)]
 pub struct Cat {
-    /// The stream: a node's name, or a path.
+    /// The stream, as a node's name or a path.
     pub node: PathBuf,
-    /// Where to put the data; `-` is standard output.
+    /// File to write; `-` is standard output.
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     pub output: PathBuf,
-    /// Stop after so many buffers.
+    /// Stop after this many buffers.
     #[arg(long, value_name = "N", value_parser = parse_bytes)]
     pub count: Option<u64>,
-    /// Stop after so long.
+    /// Stop after this time.
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     pub duration: Option<Duration>,
-    /// Fail if nothing comes for so long.
+    /// Fail if nothing arrives for this time.
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     pub timeout: Option<Duration>,
 }
@@ -159,15 +160,15 @@ pub struct Cat {
 /// Arguments of `feed`.
 #[derive(Debug, Args)]
 pub struct Feed {
-    /// The stream: a node's name, or a path.
+    /// The stream, as a node's name or a path.
     pub node: PathBuf,
-    /// What to send; `-` is standard input.
+    /// File to send; `-` is standard input.
     #[arg(default_value = "-")]
     pub file: PathBuf,
-    /// Fill each buffer before it is sent; without it, each holds what one read gave.
+    /// Fill each buffer before it is sent. By default a buffer holds what one read returned.
     #[arg(long)]
     pub full: bool,
-    /// Fail if the driver takes nothing for so long.
+    /// Fail if the driver takes nothing for this time.
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     pub timeout: Option<Duration>,
 }
@@ -177,10 +178,10 @@ pub struct Feed {
 pub struct Watch {
     /// Nodes, by name or path [default: all].
     pub nodes: Vec<PathBuf>,
-    /// Seconds in between.
+    /// Time between two tables.
     #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = parse_seconds)]
     pub interval: Duration,
-    /// Stop after so many times.
+    /// Stop after this many tables.
     #[arg(long, value_name = "N")]
     pub times: Option<u64>,
 }
@@ -188,25 +189,25 @@ pub struct Watch {
 /// Arguments of `info`.
 #[derive(Debug, Args)]
 pub struct Info {
-    /// Show it again and again; seconds in between.
+    /// Show it repeatedly, with this time in between.
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_missing_value = "1",
           value_parser = parse_seconds)]
     pub watch: Option<Duration>,
-    /// Stop watching after so many times.
+    /// Stop watching after this many times.
     #[arg(long, value_name = "N", requires = "watch")]
     pub times: Option<u64>,
 }
 
-/// How queues are made on /dev/iostream, and how ends wait.
+/// How to make queues on /dev/iostream, and how to wait.
 #[derive(Debug, Args)]
 pub struct Queue {
-    /// Capacity of each queue, on /dev/iostream (K, M, G: powers of 1024).
+    /// Capacity of each queue of /dev/iostream (K, M, G: powers of 1024).
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     pub queue_bytes: Option<u64>,
-    /// Looks before a wait sleeps: more saves system calls and costs processor time.
+    /// Number of looks before a wait sleeps. More save system calls and cost processor time.
     #[arg(long, value_name = "LOOKS")]
     pub spin: Option<u32>,
-    /// Fail if nothing moves for so long.
+    /// Fail if nothing moves for this time.
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     pub timeout: Option<Duration>,
 }
@@ -214,13 +215,13 @@ pub struct Queue {
 /// Arguments of `send`.
 #[derive(Debug, Args)]
 pub struct Send {
-    /// What to send; `-` is standard input.
+    /// File to send; `-` is standard input.
     #[arg(default_value = "-")]
     pub file: PathBuf,
-    /// How bytes become entries [default: record on /dev/iostream, else none].
+    /// How to cut bytes into entries [default: record on /dev/iostream, otherwise none].
     #[arg(long, value_enum)]
     pub framing: Option<Framing>,
-    /// Bytes of each entry, or a range to choose from, where the framing does not tell.
+    /// Bytes of each entry, or a range to choose from, if the framing does not decide.
     #[arg(long, value_name = "BYTES", default_value = "4K", value_parser = parse_sizes)]
     pub entry_size: Sizes,
     #[command(flatten)]
@@ -230,19 +231,19 @@ pub struct Send {
 /// Arguments of `recv`.
 #[derive(Debug, Args)]
 pub struct Recv {
-    /// Where to put it; `-` is standard output.
+    /// File to write; `-` is standard output.
     #[arg(default_value = "-")]
     pub file: PathBuf,
-    /// How entries become bytes.
+    /// How to join entries into bytes.
     #[arg(long, value_enum, default_value = "none")]
     pub framing: Framing,
-    /// Stop after so many entries.
+    /// Stop after this many entries.
     #[arg(long, value_name = "N", value_parser = parse_bytes)]
     pub count: Option<u64>,
-    /// Sleep until so many bytes wait, overhead included, or the queue is full.
+    /// Sleep until this many bytes wait, including overhead, or the queue is full.
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     pub watermark: Option<u64>,
-    /// Wake up so long after an entry came, be it below the watermark.
+    /// Wake up this long after an entry has arrived, even below the watermark.
     #[arg(long, value_name = "MILLISECONDS", requires = "watermark", value_parser = parse_milliseconds)]
     pub latency: Option<Duration>,
     #[command(flatten)]
@@ -251,16 +252,16 @@ pub struct Recv {
     pub queue: Queue,
 }
 
-/// What the source of /dev/iostream is asked for.
+/// What to ask of the source of /dev/iostream.
 #[derive(Debug, Args)]
 pub struct SourceQueue {
     /// Bytes of the entries that /dev/iostream makes, or a range to choose from.
     #[arg(long, value_name = "BYTES", default_value = "64-1500", value_parser = parse_sizes)]
     pub entry_size: Sizes,
-    /// Entries a second that /dev/iostream makes by timer; 0: as fast as it can.
+    /// Entries that /dev/iostream makes in a second; 0: as many as it can.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub rate: u64,
-    /// A full queue of /dev/iostream loses its oldest entries.
+    /// Let a full queue of /dev/iostream overwrite its oldest entries.
     #[arg(long)]
     pub overwrite: bool,
 }
@@ -268,23 +269,23 @@ pub struct SourceQueue {
 /// Arguments of `echo`.
 #[derive(Debug, Args)]
 pub struct Echo {
-    /// What to send; `-` is standard input.
+    /// File to send; `-` is standard input.
     #[arg(required_unless_present = "generate")]
     pub file: Option<PathBuf>,
-    /// Send so many made-up bytes instead of a file.
+    /// Send this many generated bytes instead of a file.
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes, conflicts_with = "file")]
     pub generate: Option<u64>,
-    /// Where to put what comes back; `-` is standard output.
+    /// File to write what comes back to; `-` is standard output.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Bytes of each entry, or a range to choose from.
     #[arg(long, value_name = "BYTES", default_value = "4K", value_parser = parse_sizes)]
     pub entry_size: Sizes,
-    /// Entries that are published, or released, at once.
+    /// Entries to publish, or to release, at once.
     #[arg(long, value_name = "N", default_value_t = 16,
           value_parser = clap::value_parser!(u32).range(1..))]
     pub batch: u32,
-    /// Give the kernel's side a thread of its own, so that nobody has to be woken.
+    /// Run the kernel's side in a thread of its own, so that nobody has to be woken.
     #[arg(long)]
     pub flat_out: bool,
     #[command(flatten)]
@@ -294,10 +295,10 @@ pub struct Echo {
 /// Arguments of `source`.
 #[derive(Debug, Args)]
 pub struct Source {
-    /// Stop after so many entries (K, M, G: powers of 1024) [default: 100000 without --seconds].
+    /// Stop after this many entries (K, M, G: powers of 1024) [default: 100000 without --seconds].
     #[arg(long, value_name = "N", value_parser = parse_bytes)]
     pub count: Option<u64>,
-    /// Stop after so long.
+    /// Stop after this time.
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     pub seconds: Option<Duration>,
     #[command(flatten)]

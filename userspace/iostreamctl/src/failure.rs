@@ -1,56 +1,56 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! How the command fails: one sentence, and an exit code that a script can use.
+//! How the command fails: with one sentence, and an exit code for scripts.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 use iostream::{Error, Session};
 
-/// Why the command did not do what it was asked for.
+/// The reason why the command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// Of the device.
+    /// The device reported an error.
     #[error("{}", explain(device, source))]
     Device {
-        /// Which.
+        /// The path of the device.
         device: PathBuf,
-        /// What it said.
+        /// The error.
         source: Error,
     },
-    /// Of a file.
+    /// A file could not be used.
     #[error("{what}: {source}")]
     File {
-        /// Which.
+        /// The name of the file.
         what: String,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
     /// The request makes no sense for this device or this file.
     #[error("{0}")]
     Usage(String),
-    /// What came is not what was sent.
+    /// The data that arrived differ from those that were sent.
     #[error("{0}")]
     Mismatch(String),
-    /// Nothing moved for too long.
+    /// No data moved for the time given.
     #[error("nothing moved for {0:.1} seconds: see `iostreamctl info`, or raise --timeout")]
     TimedOut(f64),
     /// Nobody has the stream open.
     #[error("nobody has {} open: a stream runs while someone does, such as `iostreamctl cat`", .0.display())]
     NotOpen(PathBuf),
-    /// The other end of a pipe is gone.
+    /// The reader of a pipe is gone.
     #[error("the reader of the output is gone")]
     BrokenPipe,
-    /// Ctrl-C.
+    /// The user pressed Ctrl-C.
     #[error("interrupted")]
     Interrupted,
 }
 
-/// The result of the command's functions.
+/// The result of a function of the command.
 pub type Result<T, E = Failure> = std::result::Result<T, E>;
 
 impl Failure {
-    /// The code to exit with, as the help lists them.
+    /// The exit code, as `--help` lists it.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Device { source, .. } => match source {
@@ -82,7 +82,7 @@ impl Failure {
         }
     }
 
-    /// A failure of a file: a broken pipe is one of its own, and so is Ctrl-C.
+    /// The failure for an error of a file. A broken pipe and Ctrl-C have failures of their own.
     pub fn of_file(what: &str, source: io::Error) -> Self {
         let inner = source.get_ref().and_then(|inner| inner.downcast_ref());
         if let Some(Self::Interrupted) = inner {
@@ -97,20 +97,20 @@ impl Failure {
         }
     }
 
-    /// A failure of the file that was asked for as output.
+    /// The failure for an error of the output file.
     pub fn of_output(source: io::Error) -> Self {
         Self::of_file("output", source)
     }
 
-    /// A failure of standard output.
+    /// The failure for an error of standard output.
     pub fn of_stdout(source: io::Error) -> Self {
         Self::of_file("standard output", source)
     }
 }
 
-/// Puts the device's name to what it said.
+/// Adds the device to an error.
 pub trait OnDevice<T> {
-    /// A [`Failure::Device`].
+    /// Turns an error into a [`Failure::Device`].
     fn on(self, device: &Path) -> Result<T>;
 }
 
@@ -123,7 +123,7 @@ impl<T> OnDevice<T> for iostream::Result<T> {
     }
 }
 
-/// One sentence: what was wrong, and what to do.
+/// One sentence that says what is wrong and what to do.
 fn explain(device: &Path, error: &Error) -> String {
     let name = device.display();
     let built_in = device == Path::new(Session::BUILT_IN);

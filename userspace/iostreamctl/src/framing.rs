@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! How a stream of bytes becomes entries, and entries a stream of bytes.
+//! Cutting a stream of bytes into entries, and joining entries into a stream of bytes.
 
 use std::io::{BufRead, BufReader, Read, Write};
 
@@ -10,16 +10,16 @@ use crate::failure::{Failure, Result};
 use crate::record::{self, HEAD_BYTES};
 use crate::units::Sizes;
 
-/// Where one entry ends and the next begins.
+/// How entries are marked in a stream of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Framing {
-    /// Nowhere: entries of --entry-size, joined again on the way out.
+    /// Entries of --entry-size bytes, joined without marks.
     None,
     /// A line is an entry, without its newline.
     Lines,
-    /// Each entry has its length before it: 32 bits, little-endian.
+    /// Each entry follows its length: 32 bits, little-endian.
     Length,
-    /// As none, and each entry starts with a number and a checksum.
+    /// Like none, but each entry starts with a number and a checksum.
     Record,
 }
 
@@ -36,7 +36,8 @@ pub struct Cutter<R> {
 }
 
 impl<R: Read> Cutter<R> {
-    /// Entries of `sizes`, or as the framing tells, of at most `max_entry_bytes`.
+    /// Cuts `reader` into entries of at most `max_entry_bytes` bytes: as the framing says or, if it
+    /// says nothing, of `sizes` bytes.
     pub fn new(
         reader: R,
         name: &str,
@@ -76,19 +77,19 @@ impl<R: Read> Cutter<R> {
         })
     }
 
-    /// Whether the next entry can be had, at least in part, without waiting for the reader.
+    /// Whether a part of the next entry is here without a wait for the reader.
     pub fn has_buffered(&self) -> bool {
         !self.reader.buffer().is_empty()
     }
 
-    /// Finds the next entry; [`Self::entry`] then has it. `false` at the end.
+    /// Finds the next entry, which [`Self::entry`] then returns. Returns `false` at the end.
     pub fn advance(&mut self) -> Result<bool> {
         match self.framing {
             Framing::None => self.read_chunk(0),
             Framing::Record => {
                 let found = self.read_chunk(HEAD_BYTES)?;
                 if let Some((place, rest)) = self.entry.split_first_chunk_mut::<HEAD_BYTES>() {
-                    // `new` and `read_chunk` bound its length.
+                    // Always `Some`: `new` and `read_chunk` bound the length.
                     if let Some(head) = record::head(self.sequence, rest) {
                         *place = head;
                         self.sequence += 1;
@@ -106,7 +107,7 @@ impl<R: Read> Cutter<R> {
         &self.entry
     }
 
-    /// Fills an entry after `head` bytes, which are zero.
+    /// Reads an entry that starts with `head` bytes of zeros.
     fn read_chunk(&mut self, head: usize) -> Result<bool> {
         let size = self.dice.choose(self.sizes) as usize;
         self.entry.clear();
@@ -123,7 +124,7 @@ impl<R: Read> Cutter<R> {
 
     fn read_line(&mut self) -> Result<bool> {
         self.entry.clear();
-        // One byte for the newline and one to see that there is too much.
+        // The extra byte is the newline, or shows that the line is too long.
         let mut part = (&mut self.reader).take(self.max_entry_bytes as u64 + 1);
         let got = part
             .read_until(b'\n', &mut self.entry)
@@ -181,18 +182,18 @@ impl<R: Read> Cutter<R> {
     }
 }
 
-/// Joins entries to a stream of bytes.
+/// Joins entries into a stream of bytes.
 pub struct Joiner<W> {
     writer: W,
     name: String,
     framing: Framing,
     next_sequence: Option<u64>,
-    /// Records whose numbers did not follow each other.
+    /// How many records are missing, by their numbers.
     pub missed: u64,
 }
 
 impl<W: Write> Joiner<W> {
-    /// Writes to `writer`.
+    /// Joins the entries into `writer`.
     pub fn new(writer: W, name: &str, framing: Framing) -> Self {
         Self {
             writer,
@@ -212,7 +213,7 @@ impl<W: Write> Joiner<W> {
                 .write_all(entry)
                 .and_then(|()| self.writer.write_all(b"\n")),
             Framing::Length => {
-                // Lengths of entries are 32 bits.
+                // The length of an entry has 32 bits.
                 let len = u32::try_from(entry.len()).unwrap_or(u32::MAX);
                 self.writer
                     .write_all(&len.to_le_bytes())
@@ -237,7 +238,7 @@ impl<W: Write> Joiner<W> {
         written.map_err(|error| Failure::of_file(&self.name, error))
     }
 
-    /// Writes what is held back.
+    /// Writes what is still buffered.
     pub fn flush(&mut self) -> Result<()> {
         self.writer
             .flush()
@@ -245,7 +246,7 @@ impl<W: Write> Joiner<W> {
     }
 }
 
-/// Sizes that look random and are the same each time (xorshift64, Marsaglia 2003).
+/// Sizes that look random but are the same each time (xorshift64, Marsaglia 2003).
 struct Dice(u64);
 
 impl Dice {
@@ -261,7 +262,7 @@ impl Dice {
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
         let span = u64::from(sizes.max - sizes.min) + 1;
-        // Below 2^32 by construction.
+        // The remainder is below 2^32, since the span is.
         sizes.min + (self.0 % span) as u32
     }
 }

@@ -10,14 +10,14 @@ use clap_complete::Shell;
 use crate::cli::Cli;
 use crate::failure::{Failure, Result};
 
-/// Prints what makes a shell complete the command's words.
+/// Prints the completions for a shell.
 pub fn completions(shell: Shell) -> Result<()> {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "iostreamctl", &mut text);
     print(&text)
 }
 
-/// Prints the manual page of the command, or of one of its commands.
+/// Prints the manual page of iostreamctl, or of one of its commands.
 pub fn page(command: Option<&str>) -> Result<()> {
     print(&render(command)?)
 }
@@ -43,7 +43,7 @@ fn render(command: Option<&str>) -> Result<Vec<u8>> {
     Ok(text)
 }
 
-/// At once, so that a reader that goes away early is seen.
+/// Writes at once, so that a reader that has gone away is noticed.
 fn print(text: &[u8]) -> Result<()> {
     io::stdout().write_all(text).map_err(Failure::of_stdout)
 }

@@ -47,8 +47,8 @@ pub struct Sender<'a> {
 }
 
 impl Sender<'_> {
-    /// Sends all entries, and passes the length of each to `seen`. Returns what was sent, and how the
-    /// sending ended.
+    /// Sends all entries, and passes the length of each to `seen`. Returns what was sent, and how
+    /// the sending ended.
     pub fn send_all<R: Read>(
         &mut self,
         cutter: &mut Cutter<R>,

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A line that shows how far it is and how fast it goes, on a terminal alone.
+//! A line that shows progress and speed. It appears only on a terminal.
 
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Bytes between two looks at the clock.
+/// How many bytes are moved between two updates.
 const STEP_BYTES: u64 = 64 * 1024;
 
 /// The progress of moving bytes.
@@ -17,12 +17,12 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Towards `total` bytes, if that is known. Nothing is shown if `quiet` or if standard error is
-    /// no terminal.
+    /// Starts a line, of `total` bytes if that is known. It stays hidden if `quiet`, or if standard
+    /// error is not a terminal.
     pub fn new(total: Option<u64>, quiet: bool) -> Self {
         let bar = match (quiet, total) {
             (true, _) => ProgressBar::hidden(),
-            // It is drawn to standard error, and not at all where that is no terminal.
+            // Drawn to standard error, and only if that is a terminal.
             (false, Some(total)) => ProgressBar::new(total),
             (false, None) => ProgressBar::no_length(),
         };
@@ -44,7 +44,7 @@ impl Progress {
         }
     }
 
-    /// So many bytes more were moved.
+    /// Counts bytes that were moved.
     pub fn add(&mut self, bytes: usize) {
         self.bytes += bytes as u64;
         if self.bytes - self.shown >= STEP_BYTES {

@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The reading end of a device, whether its queue overwrites or not.
+//! The reading end of an output queue, whether it overwrites or not.
 
 use std::time::Duration;
 
 use iostream::{Consumer, Direction, Error, OverwriteReader, Session};
 
-/// Entries that are taken before the other side learns of it.
+/// How many entries are taken before the kernel learns of it.
 const BATCH: usize = 64;
 
 /// An entry that was received.
 pub struct Arrived<'a> {
-    /// Its bytes.
+    /// The bytes of the entry.
     pub bytes: &'a [u8],
-    /// Entries that the driver declared lost before it.
+    /// How many entries the driver declared lost before this one.
     pub lost: u64,
-    /// Bytes that were overwritten before it.
+    /// How many bytes were overwritten before this entry.
     pub gap_bytes: u64,
 }
 
-/// The reading end.
+/// The reading end of an output queue.
 pub enum Receiver {
-    /// Of a queue that loses nothing.
+    /// The queue loses nothing.
     Plain(Consumer),
-    /// Of a queue that overwrites, with room for its longest entry.
+    /// The queue overwrites. The buffer holds its longest entry.
     Overwriting(OverwriteReader, Vec<u8>),
 }
 
@@ -45,7 +45,7 @@ impl Receiver {
         Ok(Self::Plain(consumer))
     }
 
-    /// Sets the watermark by which [`Self::wait`] goes.
+    /// Sets the watermark of the queue.
     pub fn set_watermark(&mut self, bytes: u64, latency: Duration) -> iostream::Result<()> {
         match self {
             Self::Plain(consumer) => consumer.set_watermark(bytes, latency),
@@ -53,7 +53,7 @@ impl Receiver {
         }
     }
 
-    /// Waits until an entry is there, or the watermark is reached.
+    /// Waits until an entry is in the queue, or until the watermark is reached if there is one.
     pub fn wait(&mut self, timeout: Duration) -> iostream::Result<()> {
         match self {
             Self::Plain(consumer) => consumer.wait(Some(timeout)),
@@ -61,9 +61,8 @@ impl Receiver {
         }
     }
 
-    /// Gives `f` some of the entries that wait, until it says `false` or fails.
-    ///
-    /// Returns whether `f` wants more.
+    /// Passes some of the entries that wait to `f`, until it returns `false` or fails. Returns
+    /// whether `f` wants more.
     pub fn take<E: From<Error>>(
         &mut self,
         mut f: impl FnMut(Arrived<'_>) -> Result<bool, E>,

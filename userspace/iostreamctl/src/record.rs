@@ -4,19 +4,19 @@
 
 use iostream::uapi::iostream_record;
 
-/// Bytes of a record's head.
+/// The size of a record's head.
 pub const HEAD_BYTES: usize = size_of::<iostream_record>();
 
 /// What is wrong with a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wrong {
-    /// Shorter than a head, or of another length than it says.
+    /// It is shorter than a head, or its length differs from the one in its head.
     Length,
-    /// The checksum does not fit.
+    /// The checksum is wrong.
     Check,
 }
 
-/// The head of a record with these bytes after it; `None` if it would be too long.
+/// The head of a record that continues with `rest`; `None` if the record would be too long.
 pub fn head(sequence: u64, rest: &[u8]) -> Option<[u8; HEAD_BYTES]> {
     let len = u32::try_from(HEAD_BYTES.checked_add(rest.len())?).ok()?;
     let check = checksum(sequence, len, rest);
@@ -27,7 +27,7 @@ pub fn head(sequence: u64, rest: &[u8]) -> Option<[u8; HEAD_BYTES]> {
     Some(head)
 }
 
-/// Checks a record: its sequence number, and the bytes after the head.
+/// Checks a record. Returns its sequence number, and the bytes after its head.
 pub fn check(entry: &[u8]) -> Result<(u64, &[u8]), Wrong> {
     let (head, rest) = entry
         .split_first_chunk::<HEAD_BYTES>()
@@ -44,7 +44,7 @@ pub fn check(entry: &[u8]) -> Result<(u64, &[u8]), Wrong> {
     Ok((sequence, rest))
 }
 
-/// FNV-1a, 32 bits (offset basis and prime of its authors).
+/// FNV-1a of 32 bits, with the offset basis and prime of its authors.
 fn checksum(sequence: u64, len: u32, rest: &[u8]) -> u32 {
     let parts: [&[u8]; 3] = [&sequence.to_ne_bytes(), &len.to_ne_bytes(), rest];
     let mut hash = 0x811c_9dc5_u32;
@@ -80,8 +80,8 @@ mod tests {
 
     #[test]
     fn the_checksum_is_fnv() {
-        // The empty hash and that of "foobar" stand in the authors' test vectors; ours always has
-        // twelve bytes in front, so check the step instead.
+        // The authors' test vectors do not apply: our input always starts with twelve other bytes.
+        // So this checks a single step.
         let once = (0x811c_9dc5_u32 ^ 0x61).wrapping_mul(0x0100_0193);
         assert_eq!(once, 0xe40c_292c);
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `iostreamctl start`, `stop` and `suspend`: of a stream that someone has open.
+//! `iostreamctl start`, `stop` and `suspend`, for a stream that another program has open.
 
 use std::fs;
 use std::io;
@@ -13,7 +13,7 @@ use crate::device::resolve;
 use crate::failure::{Failure, OnDevice, Result};
 use crate::sysfs::{Node, System};
 
-/// Puts a node's stream into a state: one of the words that the kernel takes.
+/// Changes the state of a node's stream. `word` is one that the kernel accepts.
 pub fn set(node: &Path, word: &str) -> Result<()> {
     let system = System::real();
     let path = resolve(node, &system);
@@ -34,7 +34,7 @@ fn write(node: &Node, word: &str) -> Result<()> {
     }
 }
 
-/// What the kernel means.
+/// The failure for an error of the kernel.
 fn explain(node: &Node, word: &str, error: io::Error) -> Failure {
     let device = |source| Failure::Device {
         device: node.path.clone(),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Ctrl-C: the first asks to stop, the second kills.
+//! Ctrl-C: the first one asks the command to stop, the second one kills it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use signal_hook::flag;
 
 use crate::failure::{Failure, Result};
 
-/// How long to wait before looking around for Ctrl-C.
+/// How long to wait before checking for Ctrl-C again.
 pub const SLICE: Duration = Duration::from_millis(20);
 
-/// Whether to stop: asked for by a signal, or by another thread that failed.
+/// Whether to stop, because of a signal or because another thread has failed.
 #[derive(Clone, Debug, Default)]
 pub struct Stop {
     signal: Arc<AtomicBool>,
@@ -22,7 +22,7 @@ pub struct Stop {
 }
 
 impl Stop {
-    /// One that SIGINT and SIGTERM set.
+    /// A flag that SIGINT and SIGTERM set.
     pub fn on_signals() -> Result<Self> {
         let stop = Self::default();
         for signal in [SIGINT, SIGTERM] {
@@ -52,7 +52,7 @@ impl Stop {
         self.failed.store(true, Ordering::Relaxed);
     }
 
-    /// Sleeps, or fails when it is time to stop.
+    /// Sleeps. Fails once it is time to stop.
     pub fn sleep(&self, time: Duration) -> Result<()> {
         let end = Instant::now() + time;
         loop {
@@ -66,14 +66,14 @@ impl Stop {
     }
 }
 
-/// Fails when nothing has moved for too long.
+/// Fails if nothing has moved for too long.
 pub struct Patience {
     limit: Option<Duration>,
     moved: Instant,
 }
 
 impl Patience {
-    /// Of this long; `None`: endless.
+    /// Starts with a limit, or without one if it is `None`.
     pub fn new(limit: Option<Duration>) -> Self {
         Self {
             limit,
@@ -81,14 +81,14 @@ impl Patience {
         }
     }
 
-    /// Something moved.
+    /// Starts again, because something has moved.
     pub fn renew(&mut self) {
         if self.limit.is_some() {
             self.moved = Instant::now();
         }
     }
 
-    /// Fails if it is over.
+    /// Fails if the limit is reached.
     pub fn check(&self) -> Result<()> {
         match self.limit {
             Some(limit) if self.moved.elapsed() >= limit => {

@@ -45,7 +45,7 @@ pub fn parse_sizes(text: &str) -> Result<Sizes, String> {
     Ok(Sizes { min, max })
 }
 
-/// Reads seconds, with a fraction if need be.
+/// Reads seconds, which may have a fraction.
 pub fn parse_seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text
         .parse()
@@ -56,7 +56,7 @@ pub fn parse_seconds(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Reads milliseconds, with a fraction if need be.
+/// Reads milliseconds, which may have a fraction.
 pub fn parse_milliseconds(text: &str) -> Result<Duration, String> {
     let wrong = "milliseconds above zero are expected, such as 10 or 0.5";
     let milliseconds: f64 = text.parse().map_err(|_| wrong.to_owned())?;
@@ -66,7 +66,7 @@ pub fn parse_milliseconds(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Bytes for people: `17 B`, `1.2 KiB`.
+/// Bytes in a form for people: `17 B`, `1.2 KiB`.
 pub fn human_bytes(bytes: u64) -> String {
     let units = ["KiB", "MiB", "GiB", "TiB"];
     if bytes < 1024 {
@@ -81,7 +81,7 @@ pub fn human_bytes(bytes: u64) -> String {
     format!("{value:.1} {}", units[unit])
 }
 
-/// Something a second; 0 if no time has passed.
+/// A count per second; 0 if no time has passed.
 pub fn per_second(count: u64, elapsed: Duration) -> u64 {
     let seconds = elapsed.as_secs_f64();
     if seconds == 0.0 {
