@@ -2,20 +2,17 @@
 
 //! The producing end of an input queue.
 
+mod waiting;
+
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
-use std::time::Duration;
 
 use iostream_ring::{Framed, Layout};
 
 use crate::handle::Handle;
-use crate::notify::Deadline;
 use crate::reservation::{Batch, Reservation};
 use crate::sys::{Device, ProducerEnd};
 use crate::{Counters, Direction, Error, Result, Wake};
-
-/// How long a wait insists on a good deal of room before it accepts any room that suffices.
-const PATIENCE: Duration = Duration::from_millis(1);
 
 /// The producing end of an input queue: entries from this process to the kernel.
 ///
@@ -80,31 +77,6 @@ impl Producer {
     pub fn enqueue_with(&mut self, bytes: &[u8], wake: Wake) -> Result<()> {
         self.push(bytes)?;
         self.publish(wake)
-    }
-
-    /// Waits for room if necessary, and copies `bytes` into the queue as one entry.
-    ///
-    /// For up to a millisecond it waits until a quarter of the queue is free, and only then for the
-    /// entry's own length. Otherwise the two sides would wake each other for every entry.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::TimedOut`] if the time is over first; [`Error::TooLarge`] if the entry can never
-    /// fit; or one of the [common errors](Self#errors). In each case nothing is written.
-    pub fn enqueue_wait(&mut self, bytes: &[u8], timeout: Option<Duration>) -> Result<()> {
-        match self.enqueue(bytes) {
-            Err(Error::Full) => {}
-            done => return done,
-        }
-        let need = iostream_ring::occupied_bytes(self.entry_len(bytes.len())?);
-        let deadline = Deadline::after(timeout);
-        loop {
-            self.wait_room_until(need, self.capacity_bytes() / 4, deadline)?;
-            match self.enqueue(bytes) {
-                Err(Error::Full) => {}
-                done => return done,
-            }
-        }
     }
 
     /// Reserves room for an entry of `len` bytes, to be filled in place.
@@ -179,34 +151,6 @@ impl Producer {
     pub fn room_bytes(&mut self) -> Result<u64> {
         self.check()?;
         self.handle.end.room()
-    }
-
-    /// Waits until `bytes` bytes are free, including the overhead of entries.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::TimedOut`] if the time is over first; [`Error::TooLarge`] if the queue has fewer
-    /// bytes in all; or one of the [common errors](Self#errors).
-    pub fn wait_room(&mut self, bytes: u64, timeout: Option<Duration>) -> Result<()> {
-        self.wait_room_until(bytes, bytes, Deadline::after(timeout))
-    }
-
-    /// Asks to be woken, through poll or the eventfd, once `bytes` bytes are free. Returns whether
-    /// they are free already.
-    ///
-    /// This is for programs that sleep elsewhere than in this crate. Those that sleep on the
-    /// eventfd alone must call it. In an event loop it sets how much room makes the descriptor
-    /// writable.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::TooLarge`] if the queue has fewer bytes in all, or one of the
-    /// [common errors](Self#errors).
-    pub fn arm_room(&mut self, bytes: u64) -> Result<bool> {
-        self.check()?;
-        self.flush()?;
-        self.poll_room = bytes;
-        self.handle.end.arm_room(bytes)
     }
 
     /// Sets, replaces or removes the eventfd that is signalled when there is room again.
@@ -316,53 +260,6 @@ impl Producer {
         u32::try_from(len).map_err(|_| Error::TooLarge {
             max: self.max_entry_bytes(),
         })
-    }
-
-    /// Waits for `rather` bytes of room for as long as [`PATIENCE`] says, then for `need` bytes.
-    fn wait_room_until(&mut self, need: u64, rather: u64, deadline: Deadline) -> Result<()> {
-        self.check()?;
-        self.flush()?;
-        for _ in 0..self.handle.spin {
-            if self.handle.end.room()? >= need {
-                return Ok(());
-            }
-            std::hint::spin_loop();
-        }
-        let result = self.sleep_for_room(need, rather.max(need), deadline);
-        self.handle.end.set_poll_room(self.poll_room);
-        result
-    }
-
-    fn sleep_for_room(&mut self, need: u64, rather: u64, deadline: Deadline) -> Result<()> {
-        let mut target = rather;
-        loop {
-            self.check()?;
-            if self.handle.end.arm_room(target)? || self.handle.end.room()? >= need {
-                return Ok(());
-            }
-            if self.handle.end.must_wake_full() {
-                self.handle.device.notify_flushed(Direction::Input)?;
-                // The driver may have taken entries within that call.
-                if self.handle.end.room()? >= need {
-                    return Ok(());
-                }
-            }
-            let mut time = deadline.left()?;
-            if target > need {
-                time = Some(time.map_or(PATIENCE, |time| time.min(PATIENCE)));
-            }
-            let ready = self.handle.device.poll(Direction::Input, None, time)?;
-            self.check()?;
-            if self.handle.end.room()? >= need {
-                return Ok(());
-            }
-            match ready {
-                Some(ready) if ready.hang_up => return Err(Error::Gone),
-                Some(ready) if ready.error => return Err(Error::Corrupt),
-                Some(_) => {}
-                None => target = need,
-            }
-        }
     }
 }
 
