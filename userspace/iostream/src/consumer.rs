@@ -317,7 +317,7 @@ impl<L: Layout> Consumer<L> {
 
     /// Sets how often a wait looks at the queue before it sleeps.
     ///
-    /// A larger number saves system calls and costs processor time. With 0 a wait sleeps at once.
+    /// A larger number saves system calls and costs processor time. With 0 a wait sleeps immediately.
     pub fn set_spin(&mut self, looks: u32) {
         self.handle.spin = looks;
     }

@@ -143,7 +143,7 @@ impl Drop for Received<'_> {
 
 /// A batch of received entries: the kernel learns of all their releases once, when the batch ends.
 ///
-/// A batch that finds the queue empty tells the kernel at once. If a batch is forgotten, the kernel
+/// A batch that finds the queue empty tells the kernel immediately. If a batch is forgotten, the kernel
 /// learns of its releases with the next entry.
 ///
 /// # Examples

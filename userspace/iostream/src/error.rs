@@ -48,7 +48,7 @@ pub enum Error {
     #[error("the queue was reset since this handle was made; renew the handle")]
     Stale,
     /// The timeout was over first (`ETIMEDOUT`).
-    #[error("nothing happened in the time given")]
+    #[error("nothing happened in the given time")]
     TimedOut,
     /// A signal came first (`EINTR`).
     #[error("interrupted by a signal")]
@@ -78,7 +78,7 @@ pub enum Error {
     #[error("the session has no queues yet: set it up first")]
     NotSetUp,
     /// The session's queues are set up already (`EALREADY`).
-    #[error("the session is set up already: open the device once more for another")]
+    #[error("the session is set up already: open the device again for another one")]
     AlreadySetUp,
     /// The session has no queue in this direction (`ENXIO`).
     #[error("the session has no {0} queue")]
@@ -112,7 +112,7 @@ pub enum Error {
     NotAStream,
     /// The stream has another mode than the program asked for (`EPROTOTYPE`).
     #[error(
-        "the stream's mode is {is}, not {wanted}: open it as what it is, or change its mode first"
+        "the stream's mode is {is}, not {wanted}: open it with that mode, or change its mode first"
     )]
     WrongMode {
         /// The stream's mode.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::sys::{Device, End, InfoPage};
 use crate::{Counters, Error, Result};
 
-/// How often an end looks before it sleeps, unless it is told otherwise: some microseconds.
+/// How often an end looks before it sleeps, unless the program sets it: some microseconds.
 const DEFAULT_SPIN: u32 = 256;
 
 /// An end of a queue with its device, and the generation of the queue that it belongs to.

@@ -56,7 +56,7 @@ pub struct Counters {
     pub lost: u64,
     /// Invalid positions or headers that the process wrote.
     pub corrupt: u64,
-    /// The largest number of bytes that were in the queue at once.
+    /// The largest number of bytes that were ever in the queue.
     pub high_water_bytes: u64,
 }
 

@@ -36,7 +36,7 @@ impl BufRead for Consumer {
 
     fn consume(&mut self, amount: usize) {
         self.read_bytes = self.read_bytes.saturating_add(amount);
-        // Releases the entry at once, so that the kernel has the room. `fill_buf` reports an error.
+        // Releases the entry immediately, so that the kernel has the room. `fill_buf` reports an error.
         if amount > 0 && self.read_bytes >= self.found_bytes().len() {
             let _ = self.release(false);
         }

@@ -192,7 +192,7 @@ impl OverwriteReader {
         let _ = self.handle.renew();
     }
 
-    /// Sets how often a wait looks at the queue before it sleeps. With 0 it sleeps at once.
+    /// Sets how often a wait looks at the queue before it sleeps. With 0 it sleeps immediately.
     pub fn set_spin(&mut self, looks: u32) {
         self.handle.spin = looks;
     }

@@ -199,7 +199,7 @@ impl Producer {
 
     /// Sets how often a wait looks at the queue before it sleeps.
     ///
-    /// A larger number saves system calls and costs processor time. With 0 a wait sleeps at once.
+    /// A larger number saves system calls and costs processor time. With 0 a wait sleeps immediately.
     pub fn set_spin(&mut self, looks: u32) {
         self.handle.spin = looks;
     }

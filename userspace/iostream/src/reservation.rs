@@ -106,7 +106,7 @@ impl DerefMut for Reservation<'_> {
 
 /// A batch of entries: the kernel sees all of them, and is woken, once when the batch ends.
 ///
-/// If the queue is full, the kernel sees the entries at once, and is woken if it sleeps. If a batch
+/// If the queue is full, the kernel sees the entries immediately, and is woken if it sleeps. If a batch
 /// is forgotten, the kernel sees its entries with the next one.
 ///
 /// # Examples

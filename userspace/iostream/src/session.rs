@@ -231,7 +231,7 @@ impl Session {
         let call = self.device.set_mode(mode.raw());
         call.map_err(|errno| match errno {
             Errno::BUSY => Error::Busy("the stream was started or mapped: its mode stays"),
-            Errno::OPNOTSUPP => Error::NotOffered("such mode"),
+            Errno::OPNOTSUPP => Error::NotOffered("support for changing the mode"),
             errno => Error::of_driver("IOSTREAM_IOC_MODE", errno),
         })
     }
@@ -256,7 +256,7 @@ impl Session {
         self.run_batched(entries, 1, timeout)
     }
 
-    /// Runs the endpoint like [`Self::run`]; a source publishes `batch` entries at once, up to
+    /// Runs the endpoint like [`Self::run`]; a source publishes `batch` entries together, up to
     /// 65536.
     ///
     /// # Errors

@@ -64,7 +64,7 @@ pub type InputOutputStream = Stream<InputOutput>;
 ///
 /// - [`Error::Gone`] once the driver is gone and all buffers that it had sent are taken;
 /// - [`Error::BadDescriptor`] if the kernel sends an invalid descriptor. It is skipped: the next
-///   call goes on with the next buffer.
+///   call continues with the next buffer.
 ///
 /// # Examples
 ///
@@ -198,7 +198,7 @@ impl<M: Mode> Stream<M> {
     /// Stops the stream. Returns how many queued buffers were discarded.
     ///
     /// Buffers that are with this process stay there. Discarded buffers of the output queue are
-    /// returned to the driver at once.
+    /// returned to the driver immediately.
     ///
     /// # Errors
     ///
@@ -332,7 +332,7 @@ impl<M: Mode> Stream<M> {
 
     /// Sets how often a wait looks at the queue before it sleeps.
     ///
-    /// A larger number saves system calls and costs processor time. With 0 a wait sleeps at once.
+    /// A larger number saves system calls and costs processor time. With 0 a wait sleeps immediately.
     pub fn set_spin(&mut self, looks: u32) {
         self.receiver.set_spin(looks);
     }

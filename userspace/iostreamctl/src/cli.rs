@@ -281,7 +281,7 @@ pub struct Echo {
     /// Bytes of each entry, or a range to choose from.
     #[arg(long, value_name = "BYTES", default_value = "4K", value_parser = parse_sizes)]
     pub entry_size: Sizes,
-    /// Entries to publish, or to release, at once.
+    /// Entries to publish, or to release, together.
     #[arg(long, value_name = "N", default_value_t = 16,
           value_parser = clap::value_parser!(u32).range(1..))]
     pub batch: u32,

@@ -32,11 +32,14 @@ pub enum Failure {
     /// The data that arrived differ from those that were sent.
     #[error("{0}")]
     Mismatch(String),
-    /// No data moved for the time given.
+    /// No data moved in the given time.
     #[error("nothing moved for {0:.1} seconds: see `iostreamctl info`, or raise --timeout")]
     TimedOut(f64),
     /// Nobody has the stream open.
-    #[error("nobody has {} open: a stream runs while someone does, such as `iostreamctl cat`", .0.display())]
+    #[error(
+        "nobody has {} open: a stream runs only while a program such as `iostreamctl cat` has it open",
+        .0.display()
+    )]
     NotOpen(PathBuf),
     /// The reader of a pipe is gone.
     #[error("the reader of the output is gone")]

@@ -222,7 +222,7 @@ impl<W: Write> Joiner<W> {
             Framing::Record => {
                 let (sequence, rest) = record::check(entry).map_err(|wrong| {
                     Failure::Mismatch(format!(
-                        "an entry is no record ({}): is it sent with --framing record?",
+                        "an entry is not a record ({}): was it sent with --framing record?",
                         match wrong {
                             record::Wrong::Length => "its length is wrong",
                             record::Wrong::Check => "its checksum is wrong",

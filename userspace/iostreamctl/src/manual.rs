@@ -43,7 +43,7 @@ fn render(command: Option<&str>) -> Result<Vec<u8>> {
     Ok(text)
 }
 
-/// Writes at once, so that a reader that has gone away is noticed.
+/// Writes without a buffer, so that a reader that has gone away is noticed.
 fn print(text: &[u8]) -> Result<()> {
     io::stdout().write_all(text).map_err(Failure::of_stdout)
 }

@@ -18,7 +18,7 @@ use crate::stop::{Patience, Stop, SLICE};
 /// How long the endpoint may be idle before its thread checks whether to stop.
 const RUN_SLICE: Duration = Duration::from_millis(50);
 
-/// How many entries a source publishes at once.
+/// How many entries a source publishes together.
 const RUN_BATCH: u32 = 64;
 
 /// What was sent.
@@ -40,7 +40,7 @@ pub struct Sender<'a> {
     pub device: &'a Path,
     /// Ends the sending early.
     pub stop: &'a Stop,
-    /// How many entries are published at once.
+    /// How many entries are published together.
     pub batch: u32,
     /// How long to wait for room.
     pub timeout: Option<Duration>,

@@ -17,7 +17,7 @@ use crate::progress::Progress;
 use crate::report::{print, Output, Table, Transfer};
 use crate::stop::Stop;
 
-/// Entries that are published at once, if the reader is fast enough.
+/// How many entries are published together, if the reader is fast enough.
 const BATCH: u32 = 64;
 
 /// Sends a file or standard input into an input queue.

@@ -33,7 +33,7 @@ pub fn parse_bytes(text: &str) -> Result<u64, String> {
 pub fn parse_sizes(text: &str) -> Result<Sizes, String> {
     let (min, max) = text.split_once('-').unwrap_or((text, text));
     let size = |text| {
-        u32::try_from(parse_bytes(text)?).map_err(|_| "an entry is less than 4G long".to_owned())
+        u32::try_from(parse_bytes(text)?).map_err(|_| "an entry must be shorter than 4G".to_owned())
     };
     let (min, max) = (size(min)?, size(max)?);
     if min == 0 {

@@ -68,7 +68,7 @@ struct Row {
     moved: u64,
     /// Bytes a second; only of queues.
     bytes: Option<u64>,
-    /// Where a stream's buffers are, or the most bytes that were in a queue at once.
+    /// Where a stream's buffers are, or the most bytes that were ever in a queue.
     occupancy: String,
     /// What was lost, discarded or rejected since the session began.
     lost: u64,

@@ -21,7 +21,7 @@ use crate::{Error, Result, Wake};
 /// data area. When it is dropped, it goes back to the driver or, in an input stream, becomes
 /// unused, and [`Stream::buffer`](crate::Stream::buffer) returns it again.
 ///
-/// A process can use many buffers at once. They can go back in any order and from any thread. A
+/// A process can use many buffers at the same time. They can go back in any order and from any thread. A
 /// buffer that is forgotten does not come back in its session.
 ///
 /// A buffer can outlive its stream. Its bytes then stay as they are, and it goes nowhere.
@@ -40,7 +40,7 @@ use crate::{Error, Result, Wake};
 /// # let mut stream = iostream::InputStream::open("sink")?;
 /// let buffer = stream.buffer()?;
 /// buffer.send(10)?;
-/// println!("{}", buffer[0]); // the driver has it
+/// println!("{}", buffer[0]); // it is with the driver
 /// # Ok(())
 /// # }
 /// ```

@@ -177,7 +177,7 @@ impl Control {
     pub fn notify_sync(&self, token: u32) -> Result<()> {
         let call = self.open.device.input_sync(token);
         call.map_err(|errno| match errno {
-            Errno::OPNOTSUPP => Error::NotOffered("an input callback to wait for"),
+            Errno::OPNOTSUPP => Error::NotOffered("input callback to wait for"),
             errno => Error::of_driver("IOSTREAM_IOC_INPUT_SYNC", errno),
         })
     }

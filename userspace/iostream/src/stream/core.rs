@@ -77,7 +77,7 @@ impl Core {
             });
         }
         input.sequence += 1;
-        // Before the driver can see the descriptor: it may send the buffer back at once.
+        // Before the driver can see the descriptor: it may send the buffer back immediately.
         lease.give_to_driver();
         let notify = input.producer.show(wake)?.then(|| input.producer.device());
         drop(guard);

@@ -89,7 +89,7 @@ impl<M: Receives> BufRead for Reader<M> {
 
     fn consume(&mut self, amount: usize) {
         self.done = self.done.saturating_add(amount);
-        // Goes back at once, so that the driver can use it.
+        // Goes back immediately, so that the driver can use it.
         if self.current.as_ref().is_some_and(|b| b.len() <= self.done) {
             self.current = None;
             self.done = 0;

@@ -37,7 +37,7 @@ use crate::{Consumer, Counters, Error, Result, StreamMode};
 ///
 /// - [`Error::Gone`] once the driver is gone and all buffers that it had sent are taken;
 /// - [`Error::BadDescriptor`] if the kernel sends an invalid descriptor. It is skipped: the next
-///   call goes on with the next buffer.
+///   call continues with the next buffer.
 pub struct Receiver<M: Mode> {
     pub(crate) open: Arc<Open>,
     pub(crate) consumer: Consumer<Descriptors>,
@@ -247,7 +247,7 @@ impl<M: Mode> Receiver<M> {
 
     /// Sets how often a wait looks at the queue before it sleeps.
     ///
-    /// A larger number saves system calls and costs processor time. With 0 a wait sleeps at once.
+    /// A larger number saves system calls and costs processor time. With 0 a wait sleeps immediately.
     pub fn set_spin(&mut self, looks: u32) {
         self.consumer.set_spin(looks);
     }

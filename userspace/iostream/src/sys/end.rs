@@ -18,7 +18,7 @@ pub(crate) trait End {
     /// The memory that the end works on.
     fn memory(&self) -> &QueueMemory;
 
-    /// Takes the positions anew after a reset. What was reserved or looked at is forgotten.
+    /// Reads the positions again after a reset. Forgets what was reserved or looked at.
     fn restart(&mut self) -> Result<(), Error>;
 }
 

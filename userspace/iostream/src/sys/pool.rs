@@ -188,7 +188,7 @@ impl Pool {
 
     /// Takes a buffer from the driver without using it. Returns whether it was with the driver.
     pub(crate) fn take_unused(self: &Arc<Self>, id: u32) -> bool {
-        // The lease is dropped at once, which leaves the buffer unused.
+        // The lease is dropped immediately, which leaves the buffer unused.
         self.lend(id, Place::Driver).is_some()
     }
 
