@@ -72,7 +72,6 @@ mod nodes;
 mod notify;
 mod overwrite;
 mod pace;
-mod position;
 mod producer;
 mod reservation;
 mod session;

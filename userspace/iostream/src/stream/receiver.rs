@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
+use iostream_ring::is_before;
 use rustix::event::{eventfd, EventfdFlags};
 
 use super::buffer::Buffer;
@@ -15,7 +16,6 @@ use super::descriptor::{Descriptor, Descriptors};
 use super::mode::{Input, Mode, Receives};
 use super::unused::Sleeper;
 use crate::notify::Deadline;
-use crate::position::is_before;
 use crate::sys::Place;
 use crate::{Consumer, Counters, Error, Result, StreamMode};
 

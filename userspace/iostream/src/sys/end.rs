@@ -6,8 +6,9 @@
 //! and there is one producer and one consumer. Slices borrow the end: while one lives, nothing can
 //! be committed, released or reset.
 
+use iostream_ring::is_before;
+
 use super::{InfoPage, QueueMemory};
-use crate::position::is_before;
 use crate::{Direction, Error};
 
 /// An end of a queue.

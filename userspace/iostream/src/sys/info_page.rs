@@ -5,11 +5,11 @@
 use std::mem::offset_of;
 use std::ptr::NonNull;
 
+use iostream_ring::is_before;
 use iostream_ring::sync::Word;
 use iostream_ring::uapi::{self, iostream_counters, iostream_info};
 
 use super::region::Region;
-use crate::position::is_before;
 use crate::{Counters, Direction, Error};
 
 const WORDS: usize = size_of::<iostream_info>() / 8;
