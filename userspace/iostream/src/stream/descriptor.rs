@@ -5,11 +5,7 @@
 use std::ops::Range;
 
 use iostream_ring::uapi::{self, iostream_descriptor};
-
-/// The size of a descriptor.
-pub(crate) const DESCRIPTOR_BYTES: usize = size_of::<iostream_descriptor>();
-/// The layout of a queue of descriptors.
-pub(crate) type Descriptors = iostream_ring::Slots<{ DESCRIPTOR_BYTES as u32 }>;
+pub(crate) use iostream_ring::{Descriptors, DESCRIPTOR_BYTES};
 
 /// How many bytes of a queue `count` descriptors take.
 pub(crate) fn occupied(count: u32) -> u64 {
@@ -39,40 +35,31 @@ impl Descriptor {
     /// The bytes of an `iostream_descriptor`.
     #[inline]
     pub(crate) fn to_bytes(&self) -> [u8; DESCRIPTOR_BYTES] {
-        let mut bytes = [0; DESCRIPTOR_BYTES];
-        let words = [
-            self.buffer,
-            self.flags,
-            // The ranges were checked against areas whose sizes have 32 bits.
-            self.data.start as u32,
-            self.data.len() as u32,
-            self.control.start as u32,
-            self.control.len() as u32,
-        ];
-        for (to, word) in bytes.chunks_exact_mut(4).zip(words) {
-            to.copy_from_slice(&word.to_ne_bytes());
-        }
-        bytes[24..].copy_from_slice(&self.sequence.to_ne_bytes());
-        bytes
+        // The areas whose ranges these are have sizes of 32 bits.
+        let raw = iostream_descriptor {
+            buffer: self.buffer,
+            flags: self.flags,
+            data_offset: self.data.start as u32,
+            data_len: self.data.len() as u32,
+            control_offset: self.control.start as u32,
+            control_len: self.control.len() as u32,
+            sequence: self.sequence,
+        };
+        raw.to_bytes()
     }
 
+    /// The descriptor that the bytes of an `iostream_descriptor` say.
     #[inline]
     pub(crate) fn from_bytes(bytes: [u8; DESCRIPTOR_BYTES]) -> Self {
-        let word =
-            |i: usize| u32::from_ne_bytes([bytes[i], bytes[i + 1], bytes[i + 2], bytes[i + 3]]);
-        // The sum of two numbers of 32 bits does not overflow one of 64.
-        let range = |i: usize| {
-            let start = word(i) as usize;
-            start..start + word(i + 4) as usize
-        };
-        let mut sequence = [0; 8];
-        sequence.copy_from_slice(&bytes[24..]);
+        let raw = iostream_descriptor::from_bytes(bytes);
+        // The sum of two words of 32 bits does not overflow one of 64.
+        let range = |offset: u32, len: u32| offset as usize..offset as usize + len as usize;
         Self {
-            buffer: word(0),
-            flags: word(4),
-            data: range(8),
-            control: range(16),
-            sequence: u64::from_ne_bytes(sequence),
+            buffer: raw.buffer,
+            flags: raw.flags,
+            data: range(raw.data_offset, raw.data_len),
+            control: range(raw.control_offset, raw.control_len),
+            sequence: raw.sequence,
         }
     }
 
@@ -81,17 +68,7 @@ impl Descriptor {
     }
 }
 
-const _: () = {
-    use std::mem::offset_of;
-    assert!(DESCRIPTOR_BYTES == 32 && size_of::<usize>() == 8);
-    assert!(offset_of!(iostream_descriptor, buffer) == 0);
-    assert!(offset_of!(iostream_descriptor, flags) == 4);
-    assert!(offset_of!(iostream_descriptor, data_offset) == 8);
-    assert!(offset_of!(iostream_descriptor, data_len) == 12);
-    assert!(offset_of!(iostream_descriptor, control_offset) == 16);
-    assert!(offset_of!(iostream_descriptor, control_len) == 20);
-    assert!(offset_of!(iostream_descriptor, sequence) == 24);
-};
+const _: () = assert!(size_of::<usize>() == 8);
 
 #[cfg(test)]
 mod tests {
