@@ -5,7 +5,7 @@
 use iostream_ring::uapi::*;
 use rustix::io::Errno;
 
-use super::b05::wait_for_no_pages;
+use crate::rows::queue::memory_limits::wait_for_no_pages;
 use crate::clause::{count, Clause};
 use crate::driver::{entry, Driver};
 use crate::raw::stream::{info, numbers};
@@ -204,7 +204,7 @@ fn destroys_the_queues() {
     let driver = Driver::stream("input 8 65536 control=100");
     for _ in 0..count(500) {
         let stream = driver.open_stream();
-        assert!(super::b05::pages() >= 8 * 17);
+        assert!(crate::rows::queue::memory_limits::pages() >= 8 * 17);
         drop(stream);
     }
     wait_for_no_pages();
@@ -260,7 +260,7 @@ fn buffer_of_an_ended_session() {
     driver.does("produce 2 1");
     assert_eq!(stream.take_all().len(), 2);
     wait_until("the old pages are given back", || {
-        super::b05::pages() == 2 * 4 + 1 + 2
+        crate::rows::queue::memory_limits::pages() == 2 * 4 + 1 + 2
     });
 }
 

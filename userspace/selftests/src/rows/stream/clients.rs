@@ -130,8 +130,8 @@ fn place_free_again() {
 
 /// Pages of queues and buffers are there while a session is, and neither before nor after.
 fn queues_made_at_open() {
-    let pages = super::b05::pages;
-    super::b05::wait_for_no_pages();
+    let pages = crate::rows::queue::memory_limits::pages;
+    crate::rows::queue::memory_limits::wait_for_no_pages();
     let driver = Driver::stream("output 4 8192 control=64");
     assert_eq!(pages(), 0);
     driver.fails("take", Errno::NOTCONN);
@@ -141,5 +141,5 @@ fn queues_made_at_open() {
     // Two queues of three pages and one, the info page, four buffers of three.
     assert_eq!(pages(), 2 * 4 + 1 + 4 * 3);
     drop(session);
-    super::b05::wait_for_no_pages();
+    crate::rows::queue::memory_limits::wait_for_no_pages();
 }

@@ -59,7 +59,7 @@ fn removed_while_running() {
     assert_eq!(stream.session.stop(), Err(Errno::NODEV));
     stream.buffers.write(0, &[1; 100]);
     drop(stream);
-    super::b05::wait_for_no_pages();
+    crate::rows::queue::memory_limits::wait_for_no_pages();
 }
 
 fn removed_from_under_all() {
@@ -81,7 +81,7 @@ fn removed_from_under_all() {
             .contains(PollFlags::HUP));
     }
     drop(streams);
-    super::b05::wait_for_no_pages();
+    crate::rows::queue::memory_limits::wait_for_no_pages();
     ran("insmod", "/lib/modules/iostream/iostream_test.ko");
     Driver::loaded("stin").open_stream();
 }

@@ -7,7 +7,7 @@ use std::sync::mpsc::channel;
 use iostream::{Error, InputOutputStream, InputStream, OutputStream};
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
-use super::q16::Calls;
+use crate::rows::queue::available::Calls;
 use crate::clause::{count, Clause};
 use crate::driver::{entry, Driver};
 

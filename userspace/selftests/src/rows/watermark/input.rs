@@ -8,7 +8,7 @@ use iostream::Wake;
 use iostream_ring::uapi::IOSTREAM_LATENCY_MAX_NS;
 use rustix::io::Errno;
 
-use super::MS;
+use super::output::MS;
 use crate::clause::{count, Clause, Random};
 use crate::driver::Driver;
 use crate::raw::{Input, Session, INPUT};

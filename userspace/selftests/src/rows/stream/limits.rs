@@ -4,7 +4,7 @@
 
 use rustix::io::Errno;
 
-use super::b05::{pages, wait_for_no_pages, Group};
+use crate::rows::queue::memory_limits::{pages, wait_for_no_pages, Group};
 use crate::clause::{count, Clause};
 use crate::driver::Driver;
 use crate::raw::Prot;

@@ -82,7 +82,7 @@ fn eventful() -> (Session, Input, Output) {
 fn info_page() {
     let (session, _input, _output) = eventful();
     for direction in [OUTPUT, INPUT] {
-        let page = super::q10::info(&session.map(direction, Area::Info)).counters;
+        let page = crate::rows::queue::geometry::info(&session.map(direction, Area::Info)).counters;
         assert_eq!(named(&page), named(&session.counters(direction)));
     }
     let counters = session.counters(OUTPUT);

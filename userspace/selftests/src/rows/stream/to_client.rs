@@ -4,7 +4,7 @@
 
 use rustix::io::Errno;
 
-use super::q16::Calls;
+use crate::rows::queue::available::Calls;
 use crate::clause::{count, Clause};
 use crate::driver::{entry, Driver};
 use crate::raw::stream::numbers;

@@ -4,7 +4,7 @@
 
 use rustix::io::Errno;
 
-use super::kernel_counters::named;
+use crate::rows::driver::counters::named;
 use crate::clause::Clause;
 use crate::driver::Driver;
 use crate::raw::{echo, Session, INPUT, OUTPUT};

@@ -31,7 +31,7 @@ fn while_mapped() {
     let info = session.map(OUTPUT, Area::Info);
     driver.tell("enqueue 100").unwrap();
     driver.tell("unpublish").unwrap();
-    assert_eq!(super::q10::info(&info).gone, 1);
+    assert_eq!(crate::rows::queue::geometry::info(&info).gone, 1);
     // Every byte of every mapping can still be touched.
     for map in [&input.data, &input.producer, &output.consumer] {
         for offset in (0..map.len()).step_by(8) {

@@ -4,7 +4,7 @@
 
 use rustix::io::Errno;
 
-use super::b05::{pages, wait_for_no_pages};
+use crate::rows::queue::memory_limits::{pages, wait_for_no_pages};
 use crate::clause::Clause;
 use crate::driver::Driver;
 use crate::raw::{Area, INPUT, OUTPUT};

@@ -9,7 +9,7 @@ use crate::card::{device, pci, unload, Card};
 use crate::clause::{count, skip, Clause, Random};
 use crate::monitor::Monitor;
 use crate::raw::{Area, INPUT, OUTPUT};
-use crate::rows::s19::{round_trip, PLUG};
+use crate::rows::stream::card::{round_trip, PLUG};
 use crate::waiting::{wait_until, woken_by};
 
 pub const CLAUSES: &[Clause] = &[

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use iostream_ring::uapi::iostream_counters;
 use rustix::io::Errno;
 
-use super::q10::info;
+use crate::rows::queue::geometry::info;
 use crate::clause::Clause;
 use crate::driver::Driver;
 use crate::raw::{producer, Area, Input, Output, Session, INPUT, OUTPUT};

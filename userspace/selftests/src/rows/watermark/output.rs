@@ -4,11 +4,6 @@
 //!
 //! Entries of 24 bytes take 32. A watermark of 96 is reached by the third.
 
-pub mod input;
-pub mod settings;
-pub mod stream;
-pub mod waiting;
-
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::atomic::{fence, Ordering::*};
 use std::time::{Duration, Instant};
@@ -42,23 +37,23 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("B-02/overwriting-queue", overwriting_queue),
 ];
 
-const MS: u64 = 1_000_000;
-const NONE: PollFlags = PollFlags::empty();
+pub const MS: u64 = 1_000_000;
+pub const NONE: PollFlags = PollFlags::empty();
 
 /// A driver's node with an output queue of a page, and a session with a watermark.
-fn watched(bytes: u64, latency_ns: u64) -> (Driver, Session) {
+pub fn watched(bytes: u64, latency_ns: u64) -> (Driver, Session) {
     let driver = Driver::new(4096, 0);
     let session = driver.open();
     session.watermark(bytes, latency_ns).unwrap();
     (driver, session)
 }
 
-fn wakeups(session: &Session) -> u64 {
+pub fn wakeups(session: &Session) -> u64 {
     session.counters(OUTPUT).wakeups_sent
 }
 
 /// Sleeps in poll until `wake` has woken it.
-fn polled(session: &Session, wake: impl FnOnce()) -> PollFlags {
+pub fn polled(session: &Session, wake: impl FnOnce()) -> PollFlags {
     woken_by(libc::SYS_ppoll, || session.poll(PollFlags::IN, -1), wake)
 }
 

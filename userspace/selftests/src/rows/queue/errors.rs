@@ -9,7 +9,7 @@ use iostream::{Error, Setup};
 use iostream_ring::uapi::{self, *};
 use rustix::io::Errno;
 
-use super::u10::ended_by_signal;
+use crate::rows::queue::read_write::ended_by_signal;
 use crate::clause::Clause;
 use crate::driver::Driver;
 use crate::raw::{consumer, echo, ioctl, sink, source, Area, Output, Session, INPUT, OUTPUT};

@@ -12,7 +12,7 @@ use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, EventFlags};
 use rustix::event::{eventfd, EventfdFlags, PollFlags, Timespec};
 
-use super::{watched, MS};
+use super::output::{watched, MS};
 use crate::clause::{count, Clause, Random};
 use crate::driver::Driver;
 use crate::raw::{check_record, source, wait_for, Output, Session};

@@ -177,13 +177,13 @@ fn opener_refused() {
 }
 
 fn refused_keeps_nothing() {
-    super::b05::wait_for_no_pages();
+    crate::rows::queue::memory_limits::wait_for_no_pages();
     let driver = Driver::stream("output 16 65536");
     driver.does("refuse 1");
     for _ in 0..20 {
         assert_eq!(driver.try_open().err(), Some(Errno::PERM));
     }
-    super::b05::wait_for_no_pages();
+    crate::rows::queue::memory_limits::wait_for_no_pages();
     assert_eq!(driver.attribute("sessions"), 0);
     let closes = driver.log("closes");
     driver.does("refuse 0");

@@ -9,7 +9,7 @@ use iostream_ring::uapi::*;
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 
-use super::{polled, wakeups, watched, MS, NONE};
+use super::output::{polled, wakeups, watched, MS, NONE};
 use crate::clause::Clause;
 use crate::raw::{ioctl, sink, Area, Output, Session, INPUT, OUTPUT};
 

@@ -5,7 +5,7 @@
 use iostream_ring::uapi::{iostream_stop, IOSTREAM_STOP_DRAIN};
 use rustix::event::PollFlags;
 
-use super::{polled, MS, NONE};
+use super::output::{polled, MS, NONE};
 use crate::clause::Clause;
 use crate::driver::Driver;
 use crate::raw::Stream;

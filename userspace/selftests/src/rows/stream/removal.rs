@@ -9,7 +9,7 @@ use rustix::event::PollFlags;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use super::b05::wait_for_no_pages;
+use crate::rows::queue::memory_limits::wait_for_no_pages;
 use crate::clause::{count, Clause};
 use crate::driver::{entry, Driver};
 use crate::raw::{Descriptor, Map, Prot, Session, Stream, INPUT, OUTPUT};
