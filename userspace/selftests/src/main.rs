@@ -3,17 +3,12 @@
 //! The programs that run in the VM against the real iostream.ko: one process for each clause of the
 //! contract, named `ROW/clause`.
 
-mod calls;
-mod card;
 mod child;
 mod clause;
-mod driver;
 mod kernel_log;
-mod module;
-mod monitor;
 mod raw;
 mod rows;
-mod waiting;
+mod support;
 
 use std::process::ExitCode;
 use std::time::Instant;

@@ -8,9 +8,9 @@ use std::pin::Pin;
 use iostream::{Error, InputStream, OutputStream, Session, Setup, Stop};
 
 use crate::clause::{count, Clause};
-use crate::driver::{entry, Driver};
 use crate::raw::{check_record, make_record};
-use crate::waiting::{wait_until, woken_by};
+use crate::support::driver::{entry, Driver};
+use crate::support::waiting::{wait_until, woken_by};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("U-05/async-dequeue", async_dequeue),

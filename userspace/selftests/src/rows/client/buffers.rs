@@ -7,9 +7,9 @@ use std::sync::mpsc::channel;
 use iostream::{Error, InputOutputStream, InputStream, OutputStream};
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
-use crate::rows::queue::available::Calls;
 use crate::clause::{count, Clause};
-use crate::driver::{entry, Driver};
+use crate::support::driver::{entry, Driver};
+use crate::support::system_calls::SystemCalls;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("U-03/derefs-to-its-bytes", derefs_to_its_bytes),
@@ -218,7 +218,7 @@ fn busy_sides_make_no_call() {
             let pump = scope.spawn(|| driver.count(&format!("pump {total} 64")));
             let first = stream.dequeue_wait(None).unwrap();
             drop(first);
-            let calls = Calls::of_this_thread();
+            let calls = SystemCalls::of_this_thread();
             for _ in 1..total {
                 drop(stream.dequeue_wait(None).unwrap());
             }

@@ -9,8 +9,8 @@ use iostream::{
 };
 
 use crate::clause::Clause;
-use crate::driver::{entry, Driver};
-use crate::waiting::{wait_until, woken_by};
+use crate::support::driver::{entry, Driver};
+use crate::support::waiting::{wait_until, woken_by};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("U-07/states", states),

@@ -10,8 +10,8 @@ use rustix::buffer::spare_capacity;
 use rustix::event::{epoll, eventfd, poll, EventfdFlags, PollFd, PollFlags, Timespec};
 
 use crate::clause::Clause;
-use crate::driver::Driver;
-use crate::waiting::woken_by;
+use crate::support::driver::Driver;
+use crate::support::waiting::woken_by;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("U-04/one-descriptor", one_descriptor),

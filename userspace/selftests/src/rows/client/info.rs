@@ -6,7 +6,7 @@ use iostream::{InputStream, OutputStream, Session, StreamMode, StreamState};
 use rustix::event::{poll, PollFd, PollFlags};
 
 use crate::clause::Clause;
-use crate::driver::{entry, Driver};
+use crate::support::driver::{entry, Driver};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("U-02/count-and-lengths", count_and_lengths),

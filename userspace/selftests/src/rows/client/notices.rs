@@ -5,7 +5,7 @@
 use iostream::{Error, InputStream, Wake};
 
 use crate::clause::Clause;
-use crate::driver::Driver;
+use crate::support::driver::Driver;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("U-06/when-needed", when_needed),

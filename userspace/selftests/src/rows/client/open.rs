@@ -7,8 +7,8 @@ use std::fs::read_to_string;
 use iostream::{Error, InputOutputStream, InputStream, OutputStream, Session, Stop, StreamMode};
 
 use crate::clause::Clause;
-use crate::driver::{entry, Driver};
-use crate::waiting::{wait_until, woken_by};
+use crate::support::driver::{entry, Driver};
+use crate::support::waiting::{wait_until, woken_by};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("U-01/maps-all-buffers", maps_all_buffers),

@@ -8,8 +8,8 @@ use std::ops::ControlFlow;
 use iostream::{Error, InputOutputStream, InputStream, OutputStream, Session, Setup, Stop};
 
 use crate::clause::Clause;
-use crate::driver::{entry, Driver};
 use crate::raw::check_record;
+use crate::support::driver::{entry, Driver};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("U-05/next", next),
@@ -49,7 +49,7 @@ fn iterator_ends_when_stopped() {
     for i in 0..3 {
         assert_eq!(buffers.next().unwrap().unwrap().sequence(), i);
     }
-    let last = crate::waiting::woken_by(
+    let last = crate::support::waiting::woken_by(
         libc::SYS_ppoll,
         || buffers.next().is_none(),
         || assert!(control.stop(Stop::Discard).is_ok()),
@@ -62,7 +62,7 @@ fn iterator_ends_when_gone() {
     let stream = OutputStream::open("selftest").unwrap();
     stream.start().unwrap();
     let mut buffers = stream.into_iter();
-    let last = crate::waiting::woken_by(
+    let last = crate::support::waiting::woken_by(
         libc::SYS_ppoll,
         || buffers.next().is_none(),
         || driver.does("unpublish"),

@@ -12,8 +12,8 @@ use iostream::{Error, InputOutputStream, InputStream, OutputStream, Session};
 use rustix::io::Errno;
 
 use crate::clause::{count, Clause};
-use crate::driver::{entry, Driver};
-use crate::waiting::wait_until;
+use crate::support::driver::{entry, Driver};
+use crate::support::waiting::wait_until;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("U-08/forgotten-buffers", forgotten_buffers),

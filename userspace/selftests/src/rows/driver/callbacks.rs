@@ -3,8 +3,8 @@
 //! a driver's callbacks disabled, enabled and cancelled.
 
 use crate::clause::{count, Clause};
-use crate::driver::Driver;
 use crate::raw::{Session, INPUT};
+use crate::support::driver::Driver;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-21/disabled-none-is-called", disabled_none_is_called),

@@ -7,9 +7,9 @@ use std::sync::atomic::Ordering::*;
 use rustix::io::Errno;
 
 use crate::clause::Clause;
-use crate::driver::Driver;
 use crate::raw::{producer, Input, Session, INPUT};
-use crate::waiting::woken_by;
+use crate::support::driver::Driver;
+use crate::support::waiting::woken_by;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-06/kernel-drain", drain),

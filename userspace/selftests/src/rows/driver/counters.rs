@@ -9,10 +9,10 @@ use std::sync::atomic::Ordering::Relaxed;
 use iostream_ring::uapi::iostream_counters;
 use rustix::io::Errno;
 
-use crate::rows::queue::geometry::info;
 use crate::clause::Clause;
-use crate::driver::Driver;
 use crate::raw::{producer, Area, Input, Output, Session, INPUT, OUTPUT};
+use crate::support::counters::{info, named};
+use crate::support::driver::Driver;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("B-01/driver-counters-agree", counters_agree),
@@ -20,21 +20,6 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("B-01/driver-wakeups", wakeups),
     Clause::new("B-01/driver-sysfs-without-session", sysfs_without_session),
 ];
-
-/// All counters, by name.
-pub fn named(counters: &iostream_counters) -> [(&'static str, u64); 9] {
-    [
-        ("entries", counters.entries),
-        ("bytes", counters.bytes),
-        ("wakeups_sent", counters.wakeups_sent),
-        ("wakeups_suppressed", counters.wakeups_suppressed),
-        ("notifications", counters.notifications),
-        ("full", counters.full),
-        ("lost", counters.lost),
-        ("corrupt", counters.corrupt),
-        ("high_water_bytes", counters.high_water_bytes),
-    ]
-}
 
 /// What `/proc/self/fdinfo` says of a queue's counter.
 fn fdinfo(session: &Session, direction: &str, name: &str) -> u64 {

@@ -10,9 +10,9 @@ use rustix::event::PollFlags;
 use rustix::io::Errno;
 
 use crate::clause::Clause;
-use crate::driver::{node_called, Driver};
 use crate::raw::{Area, Input, Output, Session, INPUT, OUTPUT};
-use crate::waiting::woken_by;
+use crate::support::driver::{node_called, Driver};
+use crate::support::waiting::woken_by;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-20/removal-while-open", removal_while_open),

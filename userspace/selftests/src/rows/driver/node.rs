@@ -9,8 +9,8 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use crate::clause::{skip, Clause};
-use crate::driver::{node_called, Driver};
 use crate::raw::{Session, INPUT, OUTPUT};
+use crate::support::driver::{node_called, Driver};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-20/module-of-its-own", module_of_its_own),

@@ -4,10 +4,10 @@
 
 use rustix::io::Errno;
 
-use crate::rows::driver::counters::named;
 use crate::clause::Clause;
-use crate::driver::Driver;
 use crate::raw::{echo, Session, INPUT, OUTPUT};
+use crate::support::counters::named;
+use crate::support::driver::Driver;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-01/driver-capacity", driver_capacity),

@@ -12,9 +12,9 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use crate::clause::{count, Clause};
-use crate::driver::Driver;
 use crate::raw::{consumer, wait_for, Area, Input, Output, Session, INPUT, OUTPUT};
-use crate::waiting::{wait_until, woken_by};
+use crate::support::driver::Driver;
+use crate::support::waiting::{wait_until, woken_by};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-09/valid-after-driver-removal", valid_after_removal),

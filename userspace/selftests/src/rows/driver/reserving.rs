@@ -5,9 +5,9 @@
 use rustix::io::{Errno, Result};
 
 use crate::clause::Clause;
-use crate::driver::{self, Driver};
 use crate::raw::{Output, Session, INPUT, OUTPUT};
-use crate::waiting::wait_until;
+use crate::support::driver::{self, Driver};
+use crate::support::waiting::wait_until;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-04/kernel-held-then-published", held_then_published),

@@ -12,9 +12,9 @@ use rustix::io::Errno;
 use rustix::process::{kill_process, Pid, Signal};
 
 use crate::clause::Clause;
-use crate::driver::{self, Driver};
 use crate::raw::{wait_for, Output, Session, INPUT, OUTPUT};
-use crate::waiting::{wait_asleep, wait_until, woken_by};
+use crate::support::driver::{self, Driver};
+use crate::support::waiting::{wait_asleep, wait_until, woken_by};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-14/driver-flush", driver_flush),

@@ -2,15 +2,14 @@
 
 //! what waits and what is free, without a system call.
 
-use std::fs::{create_dir, read_to_string, remove_dir, write, File, OpenOptions};
-use std::io::Write;
 use std::time::Duration;
 
 use iostream::{Error, Setup, Wake};
 
 use crate::clause::{count, Clause};
-use crate::driver::Driver;
 use crate::raw::Input;
+use crate::support::driver::Driver;
+use crate::support::system_calls::SystemCalls;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-16/user-looks", user_looks),
@@ -55,55 +54,10 @@ fn driver_looks() {
     assert_eq!(driver.count("available"), 0);
 }
 
-/// System calls of one thread, counted by the kernel's own tracepoint.
-pub struct Calls {
-    dir: &'static str,
-    switch: File,
-}
-
-impl Calls {
-    pub fn of_this_thread() -> Self {
-        let dir = "/sys/kernel/tracing/instances/selftests";
-        // Of a run that was killed.
-        let _ = remove_dir(dir);
-        create_dir(dir).expect("an instance of the tracer");
-        let switch = OpenOptions::new()
-            .write(true)
-            .open(format!("{dir}/tracing_on"));
-        let mut calls = Self {
-            dir,
-            switch: switch.unwrap(),
-        };
-        calls.switch.write_all(b"0").unwrap();
-        let id = rustix::thread::gettid().as_raw_nonzero();
-        let event = format!("{dir}/events/raw_syscalls/sys_enter");
-        write(format!("{event}/filter"), format!("common_pid == {id}")).expect("filter");
-        write(format!("{event}/enable"), "1").expect("enable");
-        calls.switch.write_all(b"1").unwrap();
-        calls
-    }
-
-    /// What the thread has made since then.
-    pub fn count(mut self) -> usize {
-        self.switch.write_all(b"0").unwrap();
-        let text = read_to_string(format!("{}/trace", self.dir)).unwrap();
-        let lines = text.lines().filter(|line| line.contains("sys_enter:"));
-        // The last one has stopped the count.
-        lines.count() - 1
-    }
-}
-
-impl Drop for Calls {
-    fn drop(&mut self) {
-        let _ = write(format!("{}/events/enable", self.dir), "0");
-        // While `switch` is open, the instance is in use: the next one removes it.
-    }
-}
-
 fn looks_make_no_call() {
     let session = Setup::echo().open().unwrap();
     let (mut producer, mut consumer) = (session.producer().unwrap(), session.consumer().unwrap());
-    let calls = Calls::of_this_thread();
+    let calls = SystemCalls::of_this_thread();
     for _ in 0..1000 {
         producer.room_bytes().unwrap();
         producer.can_enqueue(10, 10).unwrap();
@@ -113,7 +67,7 @@ fn looks_make_no_call() {
     }
     assert_eq!(calls.count(), 0);
     // The count can count.
-    let calls = Calls::of_this_thread();
+    let calls = SystemCalls::of_this_thread();
     for _ in 0..10 {
         session.queue_info(iostream::Direction::Input).unwrap();
     }
@@ -126,7 +80,7 @@ fn full_queue_drains_without_call() {
     let filled = (1 << 20) / 24;
     let run = session.run(filled, None);
     assert_eq!((run.entries, run.result), (filled, Ok(())));
-    let calls = Calls::of_this_thread();
+    let calls = SystemCalls::of_this_thread();
     for _ in 0..filled {
         drop(consumer.dequeue().unwrap());
     }
@@ -160,7 +114,7 @@ fn calls_of_busy_sides() -> usize {
         // The other side is at work before the count begins.
         while producer.enqueue_with(&[0; 40], Wake::Suppress).is_ok() {}
         producer.wait_room(1 << 19, None).unwrap();
-        let calls = Calls::of_this_thread();
+        let calls = SystemCalls::of_this_thread();
         for i in 0..total {
             producer.enqueue_wait(&[i as u8; 40], None).unwrap();
         }

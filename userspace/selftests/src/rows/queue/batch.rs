@@ -10,8 +10,8 @@ use rustix::event::{eventfd, EventfdFlags, PollFlags};
 use rustix::io::Errno;
 
 use crate::clause::Clause;
-use crate::driver::Driver;
 use crate::raw::{source, wait_for, Output, Session, OUTPUT};
+use crate::support::driver::Driver;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-14/batch-is-one-publication", batch_is_one_publication),

@@ -9,11 +9,11 @@ use rustix::event::PollFlags;
 use rustix::io::Errno;
 
 use crate::clause::{count, Clause, Random};
-use crate::driver::Driver;
 use crate::raw::{
     check_record, consumer, echo, make_record, producer, sink, source, Area, Input, Map, Output,
     Session, INPUT, OUTPUT,
 };
+use crate::support::driver::Driver;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-19/consumer-position", consumer_position),

@@ -6,13 +6,15 @@ use std::collections::BTreeMap;
 use std::fs::read_to_string;
 use std::os::fd::{AsFd, AsRawFd};
 
-use iostream_ring::uapi::iostream_counters;
 use rustix::event::PollFlags;
 
 use crate::clause::{count, Clause};
-use crate::driver::Driver;
-use crate::raw::{check_record, sink, source, stuck_echo, wait_for, Area, Input, Output, Session};
-use crate::raw::{make_record, INPUT, OUTPUT};
+use crate::raw::{
+    check_record, make_record, sink, source, stuck_echo, wait_for, Area, Input, Output, Session,
+    INPUT, OUTPUT,
+};
+use crate::support::counters::named;
+use crate::support::driver::Driver;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("B-01/counted-as-done", counted_as_done),
@@ -24,21 +26,6 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("B-01/losses-and-gaps", losses_and_gaps),
     Clause::new("B-01/no-store-changes-them", no_store_changes_them),
 ];
-
-/// Each counter by its name.
-fn named(counters: &iostream_counters) -> [(&'static str, u64); 9] {
-    [
-        ("entries", counters.entries),
-        ("bytes", counters.bytes),
-        ("wakeups_sent", counters.wakeups_sent),
-        ("wakeups_suppressed", counters.wakeups_suppressed),
-        ("notifications", counters.notifications),
-        ("full", counters.full),
-        ("lost", counters.lost),
-        ("corrupt", counters.corrupt),
-        ("high_water_bytes", counters.high_water_bytes),
-    ]
-}
 
 fn counted_as_done() {
     let session = Session::new(source(8192, 16, 300, 0));
@@ -82,7 +69,7 @@ fn eventful() -> (Session, Input, Output) {
 fn info_page() {
     let (session, _input, _output) = eventful();
     for direction in [OUTPUT, INPUT] {
-        let page = crate::rows::queue::geometry::info(&session.map(direction, Area::Info)).counters;
+        let page = crate::support::counters::info(&session.map(direction, Area::Info)).counters;
         assert_eq!(named(&page), named(&session.counters(direction)));
     }
     let counters = session.counters(OUTPUT);

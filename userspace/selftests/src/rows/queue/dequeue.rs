@@ -7,8 +7,8 @@ use rustix::io::Errno;
 use iostream::{Error, Setup};
 
 use crate::clause::Clause;
-use crate::driver::Driver;
 use crate::raw::{echo, Input, Session};
+use crate::support::driver::Driver;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-05/read-copies-one", read_copies_one),

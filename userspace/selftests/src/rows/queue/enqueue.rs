@@ -7,10 +7,10 @@ use rustix::event::PollFlags;
 use rustix::io::Errno;
 
 use crate::clause::{count, Clause};
-use crate::driver::{self, Driver};
 use crate::raw::{
     check_record, echo, source, wait_for, Area, Input, Output, Session, INPUT, OUTPUT,
 };
+use crate::support::driver::{self, Driver};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-03/each-size-by-copy", each_size_by_copy),

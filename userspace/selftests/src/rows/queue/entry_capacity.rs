@@ -5,8 +5,8 @@
 use iostream::{Error, Setup};
 
 use crate::clause::Clause;
-use crate::driver::Driver;
 use crate::raw::{Output, OUTPUT};
+use crate::support::driver::Driver;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-02/entries-fit-at-once", entries_fit_at_once),

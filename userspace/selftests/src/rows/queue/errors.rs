@@ -9,10 +9,10 @@ use iostream::{Error, Setup};
 use iostream_ring::uapi::{self, *};
 use rustix::io::Errno;
 
-use crate::rows::queue::read_write::ended_by_signal;
 use crate::clause::Clause;
-use crate::driver::Driver;
 use crate::raw::{consumer, echo, ioctl, sink, source, Area, Output, Session, INPUT, OUTPUT};
+use crate::support::driver::Driver;
+use crate::support::signals::ended_by_signal;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-18/seven-errnos", seven_errnos),

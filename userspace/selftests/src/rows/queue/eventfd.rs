@@ -13,7 +13,7 @@ use crate::raw::{
     check_record, echo, make_record, sink, source, stuck_echo, wait_for, Input, Output, Session,
     INPUT, OUTPUT,
 };
-use crate::waiting::wait_until;
+use crate::support::waiting::wait_until;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-11/output-signals", output_signals),

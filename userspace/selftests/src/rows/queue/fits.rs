@@ -5,8 +5,8 @@
 use iostream::Setup;
 
 use crate::clause::Clause;
-use crate::driver::Driver;
 use crate::raw::Output;
+use crate::support::driver::Driver;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-15/user", user),

@@ -4,25 +4,19 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use iostream_ring::uapi::{self, iostream_info};
+use iostream_ring::uapi::{self};
 use rustix::io::Errno;
 use rustix::mm::{mprotect, MprotectFlags};
 
 use crate::clause::Clause;
-use crate::raw::{echo, source, Area, Map, Prot, Session, INPUT, OUTPUT};
+use crate::raw::{echo, source, Area, Prot, Session, INPUT, OUTPUT};
+use crate::support::counters::info;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-10/info-page-agrees", info_page_agrees),
     Clause::new("Q-10/info-page-is-read-only", info_page_is_read_only),
     Clause::new("Q-10/no-store-changes-it", no_store_changes_it),
 ];
-
-/// A copy of the info page.
-pub fn info(map: &Map) -> iostream_info {
-    let bytes = map.read(0, size_of::<iostream_info>());
-    // SAFETY: Plain integers of exactly this size.
-    unsafe { bytes.as_ptr().cast::<iostream_info>().read_unaligned() }
-}
 
 fn info_page_agrees() {
     let overwriting = uapi::iostream_setup {

@@ -9,8 +9,8 @@ use iostream_ring::uapi::{iostream_setup, IOSTREAM_SETUP_OVERWRITE};
 use rustix::io::Errno;
 
 use crate::clause::{count, Clause};
-use crate::driver::{self, Driver};
 use crate::raw::{check_record, producer, source, Area, Output, Session, OUTPUT};
+use crate::support::driver::{self, Driver};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("B-03/fails-by-default", fails_by_default),

@@ -8,8 +8,8 @@ use iostream::Setup;
 use rustix::io::Errno;
 
 use crate::clause::{count, Clause};
-use crate::driver::Driver;
 use crate::raw::{Input, INPUT};
+use crate::support::driver::Driver;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-06/slice-in-place", slice_in_place),

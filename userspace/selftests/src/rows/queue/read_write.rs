@@ -10,8 +10,9 @@ use rustix::fs::OFlags;
 use rustix::io::{Errno, IoSlice, IoSliceMut};
 
 use crate::clause::{count, Clause, Random};
-use crate::driver::Driver;
 use crate::raw::{check_record, echo, source, stuck_echo, Session};
+use crate::support::driver::Driver;
+use crate::support::signals::ended_by_signal;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("U-10/one-entry-a-call", one_entry_a_call),
@@ -87,39 +88,6 @@ fn write_blocks() {
             assert_eq!(check_record(&session.read_entry()), i);
         }
     });
-}
-
-extern "C" fn ignore(_: libc::c_int) {}
-
-/// A handler without SA_RESTART, so that the call is seen to end.
-fn catch_signal() {
-    // SAFETY: The handler does nothing.
-    unsafe {
-        let mut action: libc::sigaction = std::mem::zeroed();
-        action.sa_sigaction = ignore as extern "C" fn(libc::c_int) as usize;
-        libc::sigaction(libc::SIGUSR1, &action, std::ptr::null_mut());
-    }
-}
-
-/// What a call returns that does not end by itself.
-pub(super) fn ended_by_signal<T: Send>(call: impl FnOnce() -> T + Send) -> T {
-    catch_signal();
-    std::thread::scope(|scope| {
-        let (tell, told) = std::sync::mpsc::channel();
-        let caller = scope.spawn(move || {
-            // SAFETY: No preconditions.
-            tell.send(unsafe { libc::pthread_self() }).unwrap();
-            call()
-        });
-        let thread = told.recv().unwrap();
-        // Until it is in the call when the signal comes: before that, it does nothing.
-        while !caller.is_finished() {
-            // SAFETY: The thread is not joined yet.
-            unsafe { libc::pthread_kill(thread, libc::SIGUSR1) };
-            std::thread::yield_now();
-        }
-        caller.join().unwrap()
-    })
 }
 
 fn signal_ends_it() {
@@ -233,7 +201,10 @@ fn overwriting_by_read() {
         driver.tell("enqueue 100").unwrap();
     }
     for sequence in 100 - 4096 / 112..100 {
-        assert_eq!(session.read_entry(), crate::driver::entry(sequence, 100));
+        assert_eq!(
+            session.read_entry(),
+            crate::support::driver::entry(sequence, 100)
+        );
     }
     assert_eq!(session.read(&mut [0; 100]), Err(Errno::AGAIN));
 }

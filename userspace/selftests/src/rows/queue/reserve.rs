@@ -6,8 +6,8 @@ use iostream::Setup;
 use rustix::io::Errno;
 
 use crate::clause::Clause;
-use crate::driver::{self, Driver};
 use crate::raw::{Output, OUTPUT};
+use crate::support::driver::{self, Driver};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-04/commit", commit),

@@ -8,8 +8,8 @@ use rustix::event::{eventfd, EventfdFlags, PollFlags};
 use rustix::io::Errno;
 
 use crate::clause::Clause;
-use crate::driver::Driver;
 use crate::raw::{stuck_echo, wait_for, Output, INPUT, OUTPUT};
+use crate::support::driver::Driver;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-13/user-by-poll", user_by_poll),

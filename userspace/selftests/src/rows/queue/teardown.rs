@@ -8,9 +8,9 @@ use rustix::event::PollFlags;
 use rustix::io::Errno;
 
 use crate::clause::{count, Clause};
-use crate::driver::Driver;
 use crate::raw::{echo, Area, Input, Output, Session, INPUT, OUTPUT};
-use crate::waiting::wait_until;
+use crate::support::driver::Driver;
+use crate::support::waiting::wait_until;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-17/while-mapped", while_mapped),
@@ -31,7 +31,7 @@ fn while_mapped() {
     let info = session.map(OUTPUT, Area::Info);
     driver.tell("enqueue 100").unwrap();
     driver.tell("unpublish").unwrap();
-    assert_eq!(crate::rows::queue::geometry::info(&info).gone, 1);
+    assert_eq!(crate::support::counters::info(&info).gone, 1);
     // Every byte of every mapping can still be touched.
     for map in [&input.data, &input.producer, &output.consumer] {
         for offset in (0..map.len()).step_by(8) {
@@ -136,7 +136,7 @@ fn while_copying() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !done.load(Relaxed) {
-                let path = crate::driver::node_called("selftest");
+                let path = crate::support::driver::node_called("selftest");
                 let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NONBLOCK;
                 let Some(Ok(session)) = path.map(|path| Session::open(path, flags)) else {
                     continue;
@@ -199,7 +199,7 @@ fn while_all_at_once() {
     let driver = Driver::new(4096, 4096);
     let done = AtomicBool::new(false);
     let open = || {
-        let path = crate::driver::node_called("selftest")?;
+        let path = crate::support::driver::node_called("selftest")?;
         let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NONBLOCK;
         Session::open(path, flags).ok()
     };

@@ -8,10 +8,10 @@ use rustix::event::{epoll, PollFlags};
 use rustix::io::Errno;
 
 use crate::clause::Clause;
-use crate::driver::{entry, Driver};
 use crate::raw::stream::info;
 use crate::raw::{Prot, Stream};
-use crate::waiting::woken_by;
+use crate::support::driver::{entry, Driver};
+use crate::support::waiting::woken_by;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("S-03/at-the-end-while-closed", at_the_end_while_closed),

@@ -5,8 +5,8 @@
 use rustix::io::Errno;
 
 use crate::clause::Clause;
-use crate::driver::{entry, Driver};
 use crate::raw::Prot;
+use crate::support::driver::{entry, Driver};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("S-02/ids", ids),

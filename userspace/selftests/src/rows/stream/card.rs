@@ -4,12 +4,12 @@
 
 use std::fs::read_to_string;
 
-use crate::calls::Calls;
-use crate::card::{device, pci, physical, unload, Card, PAGE};
 use crate::clause::{long, skip, Clause, Random};
-use crate::monitor::Monitor;
 use crate::raw::Stream;
-use crate::waiting::wait_until;
+use crate::support::card::{device, pci, physical, unload, Card, PAGE};
+use crate::support::kprobes::FunctionCalls;
+use crate::support::monitor::Monitor;
+use crate::support::waiting::wait_until;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("S-19/through-the-card", through_the_card),
@@ -104,7 +104,7 @@ fn interrupts_counted() {
 /// For the device when the driver gets a buffer, for the processor when the client does.
 fn synchronised_each_change() {
     let card = Card::new();
-    let calls = Calls::count(&[SYNC_FOR_DEVICE, SYNC_FOR_CPU]);
+    let calls = FunctionCalls::count(&[SYNC_FOR_DEVICE, SYNC_FOR_CPU]);
     let synchronised = || (calls.of(SYNC_FOR_DEVICE), calls.of(SYNC_FOR_CPU));
     let mut stream = card.open();
     let (device, cpu) = synchronised();
@@ -123,7 +123,7 @@ fn synchronised_each_change() {
 /// All that was mapped; the process keeps its memory.
 fn unmapped_at_unbind() {
     let card = Card::new();
-    let calls = Calls::count(&[MAP, UNMAP]);
+    let calls = FunctionCalls::count(&[MAP, UNMAP]);
     let mut stream = card.open();
     let buffer = stream.start_empty()[0];
     let bytes = stream.send_random(&mut Random::seeded(), buffer, 0, PAGE);
@@ -155,7 +155,7 @@ fn unmapped_at_unbind() {
 /// What is mapped for one session is so for no other.
 fn unmapped_at_session_end() {
     let card = Card::new();
-    let calls = Calls::count(&[MAP, UNMAP]);
+    let calls = FunctionCalls::count(&[MAP, UNMAP]);
     for sessions in 1..4 {
         drop(card.open());
         wait_until("the session's buffers are unmapped", || {

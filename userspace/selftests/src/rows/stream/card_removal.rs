@@ -5,12 +5,12 @@
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 
-use crate::card::{device, pci, unload, Card};
 use crate::clause::{count, skip, Clause, Random};
-use crate::monitor::Monitor;
 use crate::raw::{Area, INPUT, OUTPUT};
 use crate::rows::stream::card::{round_trip, PLUG};
-use crate::waiting::{wait_until, woken_by};
+use crate::support::card::{device, pci, unload, Card};
+use crate::support::monitor::Monitor;
+use crate::support::waiting::{wait_until, woken_by};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("S-18/edu-remove-while-streaming", removed_by_sysfs),

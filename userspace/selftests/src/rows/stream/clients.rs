@@ -5,8 +5,8 @@
 use rustix::io::Errno;
 
 use crate::clause::Clause;
-use crate::driver::{entry, Driver};
 use crate::raw::Stream;
+use crate::support::driver::{entry, Driver};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("S-08/second-open-busy", second_open_busy),
@@ -130,8 +130,8 @@ fn place_free_again() {
 
 /// Pages of queues and buffers are there while a session is, and neither before nor after.
 fn queues_made_at_open() {
-    let pages = crate::rows::queue::memory_limits::pages;
-    crate::rows::queue::memory_limits::wait_for_no_pages();
+    let pages = crate::support::memory::pages;
+    crate::support::memory::wait_for_no_pages();
     let driver = Driver::stream("output 4 8192 control=64");
     assert_eq!(pages(), 0);
     driver.fails("take", Errno::NOTCONN);
@@ -141,5 +141,5 @@ fn queues_made_at_open() {
     // Two queues of three pages and one, the info page, four buffers of three.
     assert_eq!(pages(), 2 * 4 + 1 + 4 * 3);
     drop(session);
-    crate::rows::queue::memory_limits::wait_for_no_pages();
+    crate::support::memory::wait_for_no_pages();
 }

@@ -9,8 +9,8 @@ use iostream_ring::uapi::*;
 use rustix::io::Errno;
 
 use crate::clause::Clause;
-use crate::driver::{entry, node_called, Driver};
 use crate::raw::{Prot, Stream, INPUT, OUTPUT};
+use crate::support::driver::{entry, node_called, Driver};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("S-01/declared-is-reported", declared_is_reported),

@@ -6,11 +6,11 @@ use rustix::event::PollFlags;
 use rustix::io::Errno;
 
 use crate::clause::{count, long, Clause};
-use crate::driver::node_called;
-use crate::module::{insert, is_loaded, open_node, remove, Module};
 use crate::raw::stream::Descriptor;
 use crate::raw::Stream;
-use crate::waiting::woken_by;
+use crate::support::driver::node_called;
+use crate::support::module::{insert, is_loaded, open_node, remove, Module};
+use crate::support::waiting::woken_by;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("S-20/pattern-flat-out", pattern_flat_out),

@@ -10,9 +10,9 @@ use iostream_ring::uapi::*;
 use rustix::io::Errno;
 
 use crate::clause::{count, Clause};
-use crate::driver::Driver;
 use crate::raw::stream::{numbers, to_bytes};
 use crate::raw::{consumer, producer, Descriptor, Stream, INPUT, OUTPUT};
+use crate::support::driver::Driver;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("S-13/what-was-said-arrives", what_was_said_arrives),

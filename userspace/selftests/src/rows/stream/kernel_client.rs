@@ -5,7 +5,7 @@
 use rustix::io::Errno;
 
 use crate::clause::{count, Clause};
-use crate::driver::Driver;
+use crate::support::driver::Driver;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("S-21/open-by-name", open_by_name),

@@ -4,10 +4,10 @@
 
 use rustix::io::Errno;
 
-use crate::rows::queue::memory_limits::{pages, wait_for_no_pages, Group};
 use crate::clause::{count, Clause};
-use crate::driver::Driver;
 use crate::raw::Prot;
+use crate::support::driver::Driver;
+use crate::support::memory::{pages, wait_for_no_pages, Group};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("B-05/stream-charged-to-the-opener", charged_to_the_opener),

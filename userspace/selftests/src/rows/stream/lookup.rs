@@ -5,8 +5,8 @@
 use rustix::io::Errno;
 
 use crate::clause::Clause;
-use crate::driver::Driver;
 use crate::raw::{Map, Prot};
+use crate::support::driver::Driver;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("S-05/count-on-both-sides", count_on_both_sides),

@@ -9,8 +9,8 @@ use rustix::io::Errno;
 use rustix::mm::{mprotect, mremap, munmap, MapFlags, MprotectFlags, MremapFlags};
 
 use crate::clause::Clause;
-use crate::driver::{entry, Driver};
 use crate::raw::{Map, Prot, Session};
+use crate::support::driver::{entry, Driver};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("S-22/read-only-in-output", read_only_in_output),

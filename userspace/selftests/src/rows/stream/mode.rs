@@ -6,9 +6,9 @@ use iostream_ring::uapi::*;
 use rustix::io::Errno;
 
 use crate::clause::Clause;
-use crate::driver::{entry, Driver};
 use crate::raw::stream::info;
 use crate::raw::{Area, Prot, Session, Stream, INPUT, OUTPUT};
+use crate::support::driver::{entry, Driver};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("S-06/reported", reported),

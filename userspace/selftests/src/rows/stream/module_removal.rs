@@ -8,8 +8,8 @@ use rustix::event::PollFlags;
 use rustix::io::Errno;
 
 use crate::clause::Clause;
-use crate::driver::{entry, node_called, Driver};
-use crate::waiting::woken_by;
+use crate::support::driver::{entry, node_called, Driver};
+use crate::support::waiting::woken_by;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new(
@@ -59,7 +59,7 @@ fn removed_while_running() {
     assert_eq!(stream.session.stop(), Err(Errno::NODEV));
     stream.buffers.write(0, &[1; 100]);
     drop(stream);
-    crate::rows::queue::memory_limits::wait_for_no_pages();
+    crate::support::memory::wait_for_no_pages();
 }
 
 fn removed_from_under_all() {
@@ -81,7 +81,7 @@ fn removed_from_under_all() {
             .contains(PollFlags::HUP));
     }
     drop(streams);
-    crate::rows::queue::memory_limits::wait_for_no_pages();
+    crate::support::memory::wait_for_no_pages();
     ran("insmod", "/lib/modules/iostream/iostream_test.ko");
     Driver::loaded("stin").open_stream();
 }

@@ -5,8 +5,8 @@
 use rustix::io::Errno;
 
 use crate::clause::Clause;
-use crate::driver::Driver;
 use crate::raw::ioctl;
+use crate::support::driver::Driver;
 use iostream_ring::uapi::{IOSTREAM_IOC_INPUT, IOSTREAM_IOC_INPUT_SYNC};
 
 pub const CLAUSES: &[Clause] = &[

@@ -11,9 +11,9 @@ use rustix::event::{epoll, eventfd, EventfdFlags, PollFlags};
 use rustix::io::Errno;
 
 use crate::clause::Clause;
-use crate::driver::Driver;
 use crate::raw::{wait_for, Session, OUTPUT};
-use crate::waiting::woken_by;
+use crate::support::driver::Driver;
+use crate::support::waiting::woken_by;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("S-14/poll", by_poll),
@@ -177,13 +177,13 @@ fn opener_refused() {
 }
 
 fn refused_keeps_nothing() {
-    crate::rows::queue::memory_limits::wait_for_no_pages();
+    crate::support::memory::wait_for_no_pages();
     let driver = Driver::stream("output 16 65536");
     driver.does("refuse 1");
     for _ in 0..20 {
         assert_eq!(driver.try_open().err(), Some(Errno::PERM));
     }
-    crate::rows::queue::memory_limits::wait_for_no_pages();
+    crate::support::memory::wait_for_no_pages();
     assert_eq!(driver.attribute("sessions"), 0);
     let closes = driver.log("closes");
     driver.does("refuse 0");

@@ -5,8 +5,8 @@
 use rustix::io::Errno;
 
 use crate::clause::{count, Clause, Random};
-use crate::driver::Driver;
 use crate::raw::Stream;
+use crate::support::driver::Driver;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("S-22/open-output", || opened("output", "dddd")),

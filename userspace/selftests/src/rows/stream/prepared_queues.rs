@@ -4,10 +4,10 @@
 
 use rustix::io::Errno;
 
-use crate::rows::queue::memory_limits::{pages, wait_for_no_pages};
 use crate::clause::Clause;
-use crate::driver::Driver;
 use crate::raw::{Area, INPUT, OUTPUT};
+use crate::support::driver::Driver;
+use crate::support::memory::{pages, wait_for_no_pages};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("S-10/created-without-a-client", created_without_a_client),

@@ -6,9 +6,9 @@ use rustix::event::PollFlags;
 use rustix::io::Errno;
 
 use crate::clause::Clause;
-use crate::driver::{entry, Driver};
 use crate::raw::{Session, Stream};
-use crate::waiting::woken_by;
+use crate::support::driver::{entry, Driver};
+use crate::support::waiting::woken_by;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("U-10/stream-read", read),

@@ -9,11 +9,11 @@ use rustix::event::PollFlags;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use crate::rows::queue::memory_limits::wait_for_no_pages;
 use crate::clause::{count, Clause};
-use crate::driver::{entry, Driver};
 use crate::raw::{Descriptor, Map, Prot, Session, Stream, INPUT, OUTPUT};
-use crate::waiting::{wait_until, woken_by};
+use crate::support::driver::{entry, Driver};
+use crate::support::memory::wait_for_no_pages;
+use crate::support::waiting::{wait_until, woken_by};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("S-18/stream-calls-say-gone", calls_say_gone),

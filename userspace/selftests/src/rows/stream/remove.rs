@@ -5,8 +5,8 @@
 use rustix::io::Errno;
 
 use crate::clause::Clause;
-use crate::driver::Driver;
 use crate::raw::Prot;
+use crate::support::driver::Driver;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("S-04/by-id", by_id),

@@ -5,12 +5,12 @@
 use iostream_ring::uapi::*;
 use rustix::io::Errno;
 
-use crate::rows::queue::memory_limits::wait_for_no_pages;
 use crate::clause::{count, Clause};
-use crate::driver::{entry, Driver};
 use crate::raw::stream::{info, numbers};
 use crate::raw::Prot;
-use crate::waiting::wait_until;
+use crate::support::driver::{entry, Driver};
+use crate::support::memory::wait_for_no_pages;
+use crate::support::waiting::wait_until;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("S-09/close-stops", close_stops),
@@ -128,7 +128,7 @@ fn kill_in_a_call() {
         unsafe { libc::_exit(1) };
     }
     let task = std::path::PathBuf::from(format!("/proc/{child}"));
-    crate::waiting::wait_asleep(&task, libc::SYS_ioctl);
+    crate::support::waiting::wait_asleep(&task, libc::SYS_ioctl);
     let mut status = 0;
     // SAFETY: The child is this process's.
     unsafe {
@@ -204,7 +204,7 @@ fn destroys_the_queues() {
     let driver = Driver::stream("input 8 65536 control=100");
     for _ in 0..count(500) {
         let stream = driver.open_stream();
-        assert!(crate::rows::queue::memory_limits::pages() >= 8 * 17);
+        assert!(crate::support::memory::pages() >= 8 * 17);
         drop(stream);
     }
     wait_for_no_pages();
@@ -260,7 +260,7 @@ fn buffer_of_an_ended_session() {
     driver.does("produce 2 1");
     assert_eq!(stream.take_all().len(), 2);
     wait_until("the old pages are given back", || {
-        crate::rows::queue::memory_limits::pages() == 2 * 4 + 1 + 2
+        crate::support::memory::pages() == 2 * 4 + 1 + 2
     });
 }
 

@@ -9,8 +9,8 @@ use iostream_ring::uapi::*;
 use rustix::io::Errno;
 
 use crate::clause::{count, Clause};
-use crate::driver::Driver;
-use crate::waiting::{wait_until, woken_by};
+use crate::support::driver::Driver;
+use crate::support::waiting::{wait_until, woken_by};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("S-07/sysfs-shows-the-state", shows_the_state),

@@ -7,9 +7,9 @@ use rustix::event::PollFlags;
 use rustix::io::Errno;
 
 use crate::clause::Clause;
-use crate::driver::{entry, Driver};
 use crate::raw::stream::info;
 use crate::raw::Session;
+use crate::support::driver::{entry, Driver};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("S-07/start-calls-the-driver", start_calls_the_driver),

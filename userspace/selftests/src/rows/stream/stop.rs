@@ -7,10 +7,10 @@ use rustix::event::PollFlags;
 use rustix::io::Errno;
 
 use crate::clause::Clause;
-use crate::driver::Driver;
 use crate::raw::stream::info;
 use crate::raw::{Descriptor, Stream};
-use crate::waiting::{this_thread, wait_asleep, woken_by};
+use crate::support::driver::Driver;
+use crate::support::waiting::{this_thread, wait_asleep, woken_by};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("S-07/stop-discards-output", discards_output),
@@ -72,7 +72,7 @@ fn leaves_what_was_taken() {
     let mine = [stream.take().unwrap(), stream.take().unwrap()];
     assert_eq!(stream.session.stop(), Ok((2, 0)));
     assert_eq!(driver.shown("buffers_where"), "cccc");
-    assert_eq!(stream.data(&mine[1]), crate::driver::entry(1, 10));
+    assert_eq!(stream.data(&mine[1]), crate::support::driver::entry(1, 10));
     stream.give_back(mine[0].buffer);
     stream.session.start().unwrap();
     driver.does("take");
@@ -294,5 +294,5 @@ fn drain_leaves_output() {
     assert_eq!(stream.word(info::DISCARDED), 0);
     let taken: Vec<Descriptor> = stream.take_all();
     assert_eq!(taken.len(), 3);
-    assert_eq!(stream.data(&taken[2]), crate::driver::entry(2, 10));
+    assert_eq!(stream.data(&taken[2]), crate::support::driver::entry(2, 10));
 }

@@ -4,11 +4,11 @@
 
 use rustix::io::Errno;
 
-use crate::rows::queue::available::Calls;
 use crate::clause::{count, Clause};
-use crate::driver::{entry, Driver};
 use crate::raw::stream::numbers;
 use crate::raw::{Descriptor, OUTPUT};
+use crate::support::driver::{entry, Driver};
+use crate::support::system_calls::SystemCalls;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("S-12/what-was-said-arrives", what_was_said_arrives),
@@ -219,7 +219,7 @@ fn no_system_call_while_busy() {
         while stream.output.available() == 0 {
             std::hint::spin_loop();
         }
-        let calls = Calls::of_this_thread();
+        let calls = SystemCalls::of_this_thread();
         for number in 1..=total {
             let descriptor = loop {
                 match stream.take() {

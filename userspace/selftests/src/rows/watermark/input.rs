@@ -8,11 +8,11 @@ use iostream::Wake;
 use iostream_ring::uapi::IOSTREAM_LATENCY_MAX_NS;
 use rustix::io::Errno;
 
-use super::output::MS;
 use crate::clause::{count, Clause, Random};
-use crate::driver::Driver;
 use crate::raw::{Input, Session, INPUT};
-use crate::waiting::{wait_until, woken_by};
+use crate::support::driver::Driver;
+use crate::support::waiting::{wait_until, woken_by};
+use crate::support::watermark::MS;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("B-02/input-watermark-callback", watermark_callback),

@@ -5,7 +5,8 @@
 //! Entries of 24 bytes take 32. A watermark of 96 is reached by the third.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::sync::atomic::{fence, Ordering::*};
+use std::sync::atomic::fence;
+use std::sync::atomic::Ordering::*;
 use std::time::{Duration, Instant};
 
 use iostream_ring::uapi::iostream_info;
@@ -13,9 +14,10 @@ use rustix::event::{eventfd, EventfdFlags, PollFlags};
 use rustix::io::Errno;
 
 use crate::clause::Clause;
-use crate::driver::{entry, Driver};
-use crate::raw::{consumer, Area, Output, Session, OUTPUT};
-use crate::waiting::woken_by;
+use crate::raw::{consumer, Area, Output, OUTPUT};
+use crate::support::driver::{entry, Driver};
+use crate::support::waiting::woken_by;
+use crate::support::watermark::{polled, wakeups, watched, MS, NONE};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("B-02/watermark-reached", watermark_reached),
@@ -36,26 +38,6 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("B-02/nonblocking-read-takes", nonblocking_read_takes),
     Clause::new("B-02/overwriting-queue", overwriting_queue),
 ];
-
-pub const MS: u64 = 1_000_000;
-pub const NONE: PollFlags = PollFlags::empty();
-
-/// A driver's node with an output queue of a page, and a session with a watermark.
-pub fn watched(bytes: u64, latency_ns: u64) -> (Driver, Session) {
-    let driver = Driver::new(4096, 0);
-    let session = driver.open();
-    session.watermark(bytes, latency_ns).unwrap();
-    (driver, session)
-}
-
-pub fn wakeups(session: &Session) -> u64 {
-    session.counters(OUTPUT).wakeups_sent
-}
-
-/// Sleeps in poll until `wake` has woken it.
-pub fn polled(session: &Session, wake: impl FnOnce()) -> PollFlags {
-    woken_by(libc::SYS_ppoll, || session.poll(PollFlags::IN, -1), wake)
-}
 
 fn watermark_reached() {
     let (driver, session) = watched(96, 0);
@@ -145,7 +127,9 @@ fn timer_for_each_entry() {
         let ready = before.word(std::mem::offset_of!(iostream_info, ready_pos));
         let told = ready.load(Relaxed);
         driver.does("enqueue 24");
-        crate::waiting::wait_until("it is made ready", || ready.load(Relaxed) == told + 32);
+        crate::support::waiting::wait_until("it is made ready", || {
+            ready.load(Relaxed) == told + 32
+        });
     }
 }
 
@@ -278,7 +262,7 @@ fn eventfd_armed_by_hand() {
         .word(consumer::WAKE)
         .store(output.pos + 96, Relaxed);
     driver.does("enqueue 24");
-    crate::waiting::wait_until("the timer", || signals(&event) == 1);
+    crate::support::waiting::wait_until("the timer", || signals(&event) == 1);
 }
 
 fn eventfd_set_when_ready() {

@@ -9,9 +9,9 @@ use iostream_ring::uapi::*;
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 
-use super::output::{polled, wakeups, watched, MS, NONE};
 use crate::clause::Clause;
 use crate::raw::{ioctl, sink, Area, Output, Session, INPUT, OUTPUT};
+use crate::support::watermark::{polled, wakeups, watched, MS, NONE};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("B-02/out-of-range-refused", out_of_range_refused),

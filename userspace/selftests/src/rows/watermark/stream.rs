@@ -5,10 +5,10 @@
 use iostream_ring::uapi::{iostream_stop, IOSTREAM_STOP_DRAIN};
 use rustix::event::PollFlags;
 
-use super::output::{polled, MS, NONE};
 use crate::clause::Clause;
-use crate::driver::Driver;
 use crate::raw::Stream;
+use crate::support::driver::Driver;
+use crate::support::watermark::{polled, MS, NONE};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("B-02/stream-watermark-reached", watermark_reached),

@@ -12,11 +12,11 @@ use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, EventFlags};
 use rustix::event::{eventfd, EventfdFlags, PollFlags, Timespec};
 
-use super::output::{watched, MS};
 use crate::clause::{count, Clause, Random};
-use crate::driver::Driver;
 use crate::raw::{check_record, source, wait_for, Output, Session};
-use crate::waiting::woken_by;
+use crate::support::driver::Driver;
+use crate::support::waiting::woken_by;
+use crate::support::watermark::{watched, MS};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("B-02/epoll-level", epoll_level),

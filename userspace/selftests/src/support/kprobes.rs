@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! How often a function of the kernel's is called, counted by a kprobe.
+//! How often functions of iostream.ko are called, counted by kprobes.
 
 use std::fs::{read_to_string, OpenOptions};
 use std::io::Write;
@@ -19,9 +19,9 @@ fn append(file: &str, text: &str) {
 }
 
 /// Counts calls of functions of iostream.ko until dropped.
-pub struct Calls(Vec<&'static str>);
+pub struct FunctionCalls(Vec<&'static str>);
 
-impl Calls {
+impl FunctionCalls {
     /// Skips the clause where the kernel has no kprobes.
     pub fn count(functions: &[&'static str]) -> Self {
         if !Path::new(TRACING).join("kprobe_events").exists() {
@@ -39,7 +39,7 @@ impl Calls {
         calls
     }
 
-    /// Calls so far; none was missed.
+    /// FunctionCalls so far; none was missed.
     pub fn of(&self, function: &str) -> u64 {
         let profile = read_to_string(Path::new(TRACING).join("kprobe_profile")).expect("profile");
         let mut lines = profile.lines().map(|line| line.split_whitespace());
@@ -51,7 +51,7 @@ impl Calls {
     }
 }
 
-impl Drop for Calls {
+impl Drop for FunctionCalls {
     fn drop(&mut self) {
         for function in &self.0 {
             append(&format!("events/{GROUP}/{function}/enable"), "0");

@@ -10,10 +10,10 @@ use rustix::event::PollFlags;
 use rustix::fs::OFlags;
 
 use crate::clause::{skip, Random};
-use crate::driver::node_called;
 use crate::raw::stream::Descriptor;
 use crate::raw::{Session, Stream};
-use crate::waiting::wait_until;
+use crate::support::driver::node_called;
+use crate::support::waiting::wait_until;
 
 const MODULE: &str = "iostream_edu";
 const PCI: &str = "/sys/bus/pci";

@@ -7,8 +7,8 @@ use std::process::{Command, Output};
 
 use rustix::fs::OFlags;
 
-use crate::driver::node_called;
 use crate::raw::Session;
+use crate::support::driver::node_called;
 
 /// Runs `insmod` for one of ours, with parameters.
 pub fn insert(name: &str, parameters: &[&str]) -> Output {

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What sessions cost: pages, and what a cgroup is charged.
+
+use std::fs::{create_dir, read_to_string, remove_dir, write};
+use std::path::{Path, PathBuf};
+
+use crate::clause::skip;
+
+/// A cgroup of its own for this process.
+pub struct Group(PathBuf);
+
+impl Group {
+    pub fn enter() -> Self {
+        let root = Path::new("/sys/fs/cgroup");
+        let controllers = read_to_string(root.join("cgroup.subtree_control"));
+        if !controllers.is_ok_and(|text| text.contains("memory")) {
+            skip("no memory controller");
+        }
+        let group = Self(root.join(format!("selftests-{}", std::process::id())));
+        create_dir(&group.0).unwrap();
+        write(group.0.join("cgroup.procs"), "0").unwrap();
+        group
+    }
+
+    pub fn current(&self) -> u64 {
+        let text = read_to_string(self.0.join("memory.current")).unwrap();
+        text.trim().parse().unwrap()
+    }
+
+    pub fn limit(&self, bytes: u64) {
+        write(self.0.join("memory.max"), bytes.to_string()).unwrap();
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        write("/sys/fs/cgroup/cgroup.procs", "0").unwrap();
+        // It may be busy for a while: what was charged is given back later.
+        let _ = remove_dir(&self.0);
+    }
+}
+
+/// The pages that all queues together take.
+pub fn pages() -> u64 {
+    let text = read_to_string("/sys/class/iostream/iostream/pages").unwrap();
+    text.trim().parse().unwrap()
+}
+
+/// Waits until all sessions that ended have given theirs back: a worker does, after a grace period.
+pub fn wait_for_no_pages() {
+    while pages() > 0 {
+        std::thread::yield_now();
+    }
+}
