@@ -20,7 +20,6 @@ macro_rules! rows {
 rows! {
     queue {
         capacity,
-        entry_capacity,
         enqueue,
         reserve,
         dequeue,
@@ -34,11 +33,11 @@ rows! {
         poll,
         room,
         batch,
-        fits,
         available,
         teardown,
         errors,
         corrupt_peer,
+        reset,
         overwrite,
         read_write,
         counters,
@@ -53,21 +52,15 @@ rows! {
     }
     driver {
         node,
-        opening,
         module,
         callbacks,
         removal,
         waiting,
-        consuming,
-        reserving,
-        counters,
     }
     stream {
         declare,
         buffers,
-        lookup,
         add_remove,
-        remove,
         mode,
         states,
         state_attribute,
@@ -84,9 +77,7 @@ rows! {
         read_write,
         limits,
         removal,
-        module_removal,
         card,
-        card_removal,
         kernel_client,
         drivers,
     }

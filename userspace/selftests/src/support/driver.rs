@@ -7,9 +7,10 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use rustix::fs::OFlags;
-use rustix::io::Errno;
+use rustix::io::{Errno, Result};
 
 use crate::raw::{Session, Stream};
+use crate::support::waiting::wait_until;
 
 /// A node that does what it is told. The tests' own, until it is dropped.
 pub struct Driver {
@@ -65,6 +66,12 @@ impl Driver {
         self.tell(&command).expect("publish");
     }
 
+    /// Removes the node, which must work.
+    #[track_caller]
+    pub fn unpublish(&self) {
+        self.does("unpublish");
+    }
+
     /// The spare stream, not published.
     pub fn no_stream() -> Self {
         let driver = Self {
@@ -115,7 +122,7 @@ impl Driver {
     }
 
     /// Does a command, in the kernel, in this thread.
-    pub fn tell(&self, command: &str) -> Result<(), Errno> {
+    pub fn tell(&self, command: &str) -> Result<()> {
         let mut file = std::fs::OpenOptions::new()
             .write(true)
             .open(&self.control)
@@ -190,7 +197,7 @@ impl Driver {
         self.shown(name).parse().expect(name)
     }
 
-    pub fn try_open(&self) -> Result<Session, Errno> {
+    pub fn try_open(&self) -> Result<Session> {
         Session::open(self.path(), OFlags::RDWR)
     }
 
@@ -223,4 +230,15 @@ pub fn node_called(name: &str) -> Option<PathBuf> {
 /// Entry number `sequence` of `len` bytes, as the test driver makes it.
 pub fn entry(sequence: u64, len: usize) -> Vec<u8> {
     (0..len as u64).map(|i| (sequence + i) as u8).collect()
+}
+
+/// Has the driver hold a command half-way while `meanwhile` runs. Returns what the command did.
+pub fn held(driver: &Driver, command: &str, meanwhile: impl FnOnce()) -> Result<()> {
+    std::thread::scope(|scope| {
+        let holder = scope.spawn(|| driver.tell(command));
+        wait_until("held", || driver.log("held") == 1 || holder.is_finished());
+        meanwhile();
+        driver.does("go");
+        holder.join().expect("the thread that holds")
+    })
 }

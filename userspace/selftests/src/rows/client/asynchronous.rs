@@ -126,7 +126,7 @@ fn async_gone() {
             receiver.dequeue().await.map(drop)
         })
     };
-    let woken = woken_by(libc::SYS_epoll_wait, wait, || driver.does("unpublish"));
+    let woken = woken_by(libc::SYS_epoll_wait, wait, || driver.unpublish());
     assert_eq!(woken, Err(Error::Gone));
 }
 

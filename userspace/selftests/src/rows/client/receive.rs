@@ -65,7 +65,7 @@ fn iterator_ends_when_gone() {
     let last = crate::support::waiting::woken_by(
         libc::SYS_ppoll,
         || buffers.next().is_none(),
-        || driver.does("unpublish"),
+        || driver.unpublish(),
     );
     assert!(last);
 }
@@ -165,7 +165,7 @@ fn queue_iterator() {
     let consumer = session.consumer().unwrap();
     driver.does("enqueue 3");
     driver.does("enqueue 4");
-    driver.does("unpublish");
+    driver.unpublish();
     let lengths: Vec<_> = consumer
         .into_iter()
         .map(|entry| entry.unwrap().len())

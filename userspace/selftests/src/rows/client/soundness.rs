@@ -85,7 +85,7 @@ fn held_after_removal() {
     stream.start().unwrap();
     driver.does("produce 2 8");
     let mut held = stream.dequeue().unwrap();
-    driver.does("unpublish");
+    driver.unpublish();
     // What was sent before it went is there, and what is held stays.
     let second = stream.dequeue_wait(None).unwrap();
     assert_eq!(stream.dequeue_wait(None).unwrap_err(), Error::Gone);

@@ -2,9 +2,12 @@
 
 //! a driver's callbacks disabled, enabled and cancelled.
 
+use rustix::io::Errno;
+
 use crate::clause::{count, Clause};
-use crate::raw::{Session, INPUT};
+use crate::raw::{Input, Session, INPUT};
 use crate::support::driver::Driver;
+use crate::support::waiting::woken_by;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-21/disabled-none-is-called", disabled_none_is_called),
@@ -13,6 +16,8 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-21/removal-waits-for-it", || waits_for_it("unpublish")),
     Clause::new("Q-21/cancelled-for-ever", cancelled_for_ever),
     Clause::slow("Q-21/toggled-while-called", 60, toggled_while_called),
+    Clause::new("Q-13/kernel-data-callback", data_callback),
+    Clause::new("Q-21/disabled-ends-still-move", disabled_ends_still_move),
 ];
 
 fn disabled_none_is_called() {
@@ -99,4 +104,40 @@ fn toggled_while_called() {
     let before = driver.log("data_callbacks");
     session.notify(INPUT).unwrap();
     assert_eq!(driver.log("data_callbacks"), before + 1);
+}
+
+/// The driver is told of entries only if it found the queue empty.
+fn data_callback() {
+    let driver = Driver::new(0, 4096);
+    let before = driver.log("data_callbacks");
+    let calls = || driver.log("data_callbacks") - before;
+    let session = driver.open();
+    let mut input = Input::new(&session);
+    for round in 1..=5 {
+        assert!(input.push(&session, b"first"));
+        assert_eq!(calls(), round, "armed from the start");
+        for _ in 0..3 {
+            assert!(input.push(&session, b"more"));
+        }
+        assert_eq!(calls(), round, "it knows");
+        driver.does("drain 10");
+        assert_eq!(driver.log("count"), 4);
+        driver.fails("dequeue 10", Errno::NODATA);
+    }
+    assert_eq!(session.counters(INPUT).notifications, 5);
+}
+
+/// Entries move, and who sleeps is woken, without callbacks.
+fn disabled_ends_still_move() {
+    let driver = Driver::new(4096, 4096);
+    let session = driver.open();
+    driver.does("disable");
+    driver.does("enqueue 7");
+    assert_eq!(session.read_entry().len(), 7);
+    let done = woken_by(
+        libc::SYS_write,
+        || driver.tell("dequeue-wait 10 60000"),
+        || session.write_entry(b"0123456789"),
+    );
+    assert_eq!((done, driver.log("len")), (Ok(()), 10));
 }

@@ -8,8 +8,9 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
-use crate::clause::{skip, Clause};
-use crate::raw::{Session, INPUT, OUTPUT};
+use crate::clause::Clause;
+use crate::raw::{echo, Session, INPUT, OUTPUT};
+use crate::support::counters::named;
 use crate::support::driver::{node_called, Driver};
 
 pub const CLAUSES: &[Clause] = &[
@@ -17,15 +18,18 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-20/output-input-both", output_input_both),
     Clause::new("Q-20/capacities-refused", capacities_refused),
     Clause::new("Q-20/not-open-is-its-own-error", not_open_is_its_own_error),
-    Clause::new("Q-20/named", named),
+    Clause::new("Q-20/named", found_by_name),
     Clause::new("Q-20/name-taken", name_taken),
     Clause::new("Q-20/mode-and-group", mode_and_group),
     Clause::new("Q-20/no-permission", no_permission),
     Clause::new("Q-20/opener-refused", opener_refused),
     Clause::new("Q-20/one-client-at-a-time", one_client_at_a_time),
     Clause::new("Q-20/told-of-open-and-close", told_of_open_and_close),
-    Clause::new("Q-20/removed-while-open", removed_while_open),
     Clause::new("Q-20/mapping-holds-the-session", mapping_holds_the_session),
+    Clause::new("Q-20/not-open-for-each-call", not_open_for_each_call),
+    Clause::new("Q-20/mode-is-enforced", mode_is_enforced),
+    Clause::new("Q-20/no-set-up", no_set_up),
+    Clause::new("Q-20/next-open-starts-clean", next_open_starts_clean),
 ];
 
 fn module_of_its_own() {
@@ -110,7 +114,7 @@ fn not_open_is_its_own_error() {
     assert_eq!(session.read(&mut [0; 100]), Err(Errno::AGAIN));
 }
 
-fn named() {
+fn found_by_name() {
     let driver = Driver::new(4096, 0);
     let path = driver.path();
     let name = path.file_name().unwrap().to_str().unwrap();
@@ -223,31 +227,6 @@ fn told_of_open_and_close() {
     }
 }
 
-/// The node goes from /dev and sysfs at once; the client's calls say so, and a new open finds none.
-fn removed_while_open() {
-    let driver = Driver::new(4096, 4096);
-    let session = driver.open();
-    let path = driver.path();
-    driver.tell("enqueue 10").unwrap();
-    driver.tell("unpublish").unwrap();
-    assert_eq!(node_called("selftest"), None);
-    assert!(Session::open(&path, OFlags::RDWR).is_err());
-    assert_eq!(session.try_queue(OUTPUT).err(), Some(Errno::NODEV));
-    assert_eq!(session.notify(INPUT), Err(Errno::NODEV));
-    assert_eq!(session.write(&[0; 8]), Err(Errno::NODEV));
-    assert_eq!(
-        session.read(&mut [0; 100]),
-        Ok(10),
-        "what waited is still read"
-    );
-    assert_eq!(session.read(&mut [0; 100]), Err(Errno::NODEV));
-    assert!(session.version().is_ok());
-    if !path.exists() {
-        return;
-    }
-    skip("another node has taken the number");
-}
-
 /// The session ends with its last mapping, not with its last descriptor.
 fn mapping_holds_the_session() {
     let driver = Driver::new(4096, 0);
@@ -259,4 +238,92 @@ fn mapping_holds_the_session() {
     assert_eq!(map.read(8, 3), [0, 1, 2]);
     drop(map);
     assert!(driver.try_open().is_ok());
+}
+
+fn not_open_for_each_call() {
+    let driver = Driver::new(4096, 4096);
+    for command in [
+        "enqueue 8",
+        "enqueue 8 softirq",
+        "enqueue 8 hardirq",
+        "enqueue-wait 8",
+        "reserve 8 commit",
+        "batch 2 8",
+        "can 8 1",
+        "lost 1",
+        "flush",
+        "dequeue 8",
+        "dequeue-wait 8 10",
+        "peek",
+        "drain 1",
+        "available",
+    ] {
+        driver.fails(command, Errno::NOTCONN);
+    }
+    let session = driver.open();
+    driver.does("enqueue 8");
+    assert_eq!(
+        session.counters(OUTPUT).entries,
+        1,
+        "nothing was kept for it"
+    );
+    drop(session);
+    driver.fails("enqueue 8", Errno::NOTCONN);
+}
+
+/// A process without privileges, of a group.
+fn may_open(driver: &Driver, group: u32) -> bool {
+    use std::os::unix::process::CommandExt;
+    let script = format!("exec 3<>{}", driver.path().display());
+    let mut shell = std::process::Command::new("/bin/sh");
+    shell.args(["-c", &script]).uid(1000).gid(group);
+    shell.stderr(std::process::Stdio::null());
+    shell.status().unwrap().success()
+}
+
+fn mode_is_enforced() {
+    for (mode, group, others) in [
+        ("600", false, false),
+        ("660", true, false),
+        ("666", true, true),
+        ("606", false, true),
+    ] {
+        let driver = Driver::unpublished();
+        driver.does(&format!("publish-mode selftest {mode} 1000"));
+        assert_eq!(may_open(&driver, 1000), group, "{mode}, group");
+        assert_eq!(may_open(&driver, 7), others, "{mode}, others");
+    }
+}
+
+fn no_set_up() {
+    let driver = Driver::new(4096, 4096);
+    let session = driver.open();
+    assert_eq!(session.setup(echo(4096)), Err(Errno::NOTTY));
+    assert_eq!(session.run(1), (0, Err(Errno::NOTTY)));
+    assert_eq!(session.endpoint().err(), Some(Errno::NOTTY));
+    driver.does("enqueue 8");
+    assert_eq!(session.read_entry().len(), 8, "it goes on");
+}
+
+/// Nothing of one client is left for the next.
+fn next_open_starts_clean() {
+    let driver = Driver::new(4096, 4096);
+    let session = driver.open();
+    driver.does("fill 100");
+    driver.does("lost 5");
+    session.write_entry(&[7; 500]);
+    drop(session);
+    let session = driver.open_nonblocking();
+    assert_eq!(session.read(&mut [0; 500]), Err(Errno::AGAIN));
+    driver.fails("peek", Errno::NODATA);
+    for direction in [OUTPUT, INPUT] {
+        let counters = named(&session.counters(direction));
+        assert!(counters.iter().all(|(_, value)| *value == 0));
+        assert_eq!(session.queue(direction).generation, 1);
+        let data = session.map(direction, crate::raw::Area::Data);
+        assert!(data.read(0, 8192).iter().all(|byte| *byte == 0));
+    }
+    driver.does("enqueue 8");
+    let mut output = crate::raw::Output::new(&session);
+    assert_eq!(output.take().unwrap().lost, 0);
 }

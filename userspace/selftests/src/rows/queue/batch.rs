@@ -2,7 +2,7 @@
 
 //! batches, suppressed and forced wake-ups; a full queue wakes in any case.
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use iostream::{Setup, Wake};
 use iostream_ring::uapi::iostream_run;
@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use crate::clause::Clause;
 use crate::raw::{source, wait_for, Output, Session, OUTPUT};
 use crate::support::driver::Driver;
+use crate::support::waiting::woken_by;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-14/batch-is-one-publication", batch_is_one_publication),
@@ -25,6 +26,8 @@ pub const CLAUSES: &[Clause] = &[
         crate_suppresses_and_forces,
     ),
     Clause::new("Q-14/crate-consumer-batch", crate_consumer_batch),
+    Clause::new("Q-14/driver-flush", driver_flush),
+    Clause::new("Q-14/full-batch-is-shown", full_batch_is_shown),
 ];
 
 /// Sent and suppressed wake-ups of an output queue.
@@ -205,4 +208,56 @@ fn crate_consumer_batch() {
     for _ in 0..10 {
         assert_eq!(driver.tell("enqueue 100"), Ok(()));
     }
+}
+
+/// An eventfd for the output queue, armed by being set.
+fn listener(session: &Session) -> OwnedFd {
+    let fd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).unwrap();
+    session.eventfd(OUTPUT, fd.as_fd().as_raw_fd()).unwrap();
+    assert_eq!(signals(&fd), 0);
+    fd
+}
+
+/// How often an eventfd was signalled since the last time.
+fn signals(fd: &OwnedFd) -> u64 {
+    let mut value = [0; 8];
+    match rustix::io::read(fd, &mut value) {
+        Ok(8) => u64::from_ne_bytes(value),
+        Err(Errno::AGAIN) => 0,
+        other => panic!("read of an eventfd: {other:?}"),
+    }
+}
+
+fn wakeups_sent(session: &Session) -> u64 {
+    session.counters(OUTPUT).wakeups_sent
+}
+
+fn driver_flush() {
+    let driver = Driver::new(4096, 0);
+    let session = driver.open();
+    let woken = woken_by(
+        libc::SYS_ppoll,
+        || session.poll(PollFlags::IN, -1),
+        || {
+            driver.does("enqueue 8 task suppress");
+            assert_eq!(wakeups_sent(&session), 0);
+            driver.does("flush");
+        },
+    );
+    assert_eq!((woken, wakeups_sent(&session)), (PollFlags::IN, 1));
+    assert_eq!(session.counters(OUTPUT).entries, 1);
+}
+
+/// A batch that does not fit shows what does, and wakes, or nobody would ever make room.
+fn full_batch_is_shown() {
+    let driver = Driver::new(4096, 0);
+    let session = driver.open();
+    let mut output = Output::new(&session);
+    let fd = listener(&session);
+    driver.does("batch 1000 248");
+    assert_eq!((driver.log("count"), signals(&fd)), (16, 1));
+    assert_eq!(output.available(), 4096);
+    while output.take().is_some() {}
+    driver.does("batch 3 248");
+    assert_eq!(output.available(), 3 * 256);
 }

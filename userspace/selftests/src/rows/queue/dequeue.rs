@@ -2,13 +2,13 @@
 
 //! dequeue by copy.
 
-use rustix::io::Errno;
-
 use iostream::{Error, Setup};
+use rustix::io::Errno;
 
 use crate::clause::Clause;
 use crate::raw::{echo, Input, Session};
 use crate::support::driver::Driver;
+use crate::support::waiting::woken_by;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-05/read-copies-one", read_copies_one),
@@ -16,6 +16,7 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-05/read-empty", read_empty),
     Clause::new("Q-05/crate", by_crate),
     Clause::new("Q-05/driver", by_driver),
+    Clause::new("Q-05/kernel-wait", driver_waits),
 ];
 
 fn read_copies_one() {
@@ -89,4 +90,17 @@ fn by_driver() {
     assert_eq!((driver.log("len"), driver.log("sum")), (50, 150));
     assert_eq!(driver.tell("dequeue 100"), Err(Errno::NODATA));
     assert_eq!(input.room(), 4096, "released and published");
+}
+
+/// The driver sleeps until a process sends.
+fn driver_waits() {
+    let driver = Driver::new(0, 4096);
+    let session = driver.open();
+    driver.fails("dequeue-wait 100 20", Errno::TIMEDOUT);
+    let done = woken_by(
+        libc::SYS_write,
+        || driver.tell("dequeue-wait 100 60000"),
+        || session.write_entry(&[2; 9]),
+    );
+    assert_eq!((done, driver.log("sum")), (Ok(()), 18));
 }

@@ -2,8 +2,9 @@
 
 //! an eventfd for each direction.
 
-use std::os::fd::{AsRawFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::*;
 
 use rustix::event::{eventfd, EventfdFlags, PollFlags};
 use rustix::io::Errno;
@@ -13,7 +14,8 @@ use crate::raw::{
     check_record, echo, make_record, sink, source, stuck_echo, wait_for, Input, Output, Session,
     INPUT, OUTPUT,
 };
-use crate::support::waiting::wait_until;
+use crate::support::driver::Driver;
+use crate::support::waiting::{wait_until, woken_by};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-11/output-signals", output_signals),
@@ -28,6 +30,7 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-11/closed-eventfd", closed_eventfd),
     Clause::new("Q-11/replaced-is-freed", replaced_is_freed),
     Clause::new("Q-11/freed-with-its-queue", freed_with_its_queue),
+    Clause::new("Q-11/hang-up-signals-eventfd", hang_up_eventfd),
 ];
 
 fn new_eventfd() -> OwnedFd {
@@ -296,4 +299,23 @@ fn freed_with_its_queue() {
         let session = Session::new(source(4096, 16, 16, 0));
         session.eventfd(OUTPUT, event.as_raw_fd()).unwrap();
     });
+}
+
+fn hang_up_eventfd() {
+    let driver = Driver::new(4096, 4096);
+    let session = driver.open();
+    let fds = [OUTPUT, INPUT].map(|direction| {
+        let fd = eventfd(0, EventfdFlags::CLOEXEC).unwrap();
+        let input = direction == INPUT;
+        session.eventfd(direction, fd.as_fd().as_raw_fd()).unwrap();
+        if input {
+            // Room is there: signalled at once.
+            rustix::io::read(&fd, &mut [0; 8]).unwrap();
+        }
+        assert_eq!(wait_for(&fd, PollFlags::IN, 0), PollFlags::empty());
+        fd
+    });
+    let read = || rustix::io::read(&fds[0], &mut [0; 8]);
+    assert_eq!(woken_by(libc::SYS_read, read, || driver.unpublish()), Ok(8));
+    assert_eq!(wait_for(&fds[1], PollFlags::IN, -1), PollFlags::IN);
 }

@@ -3,11 +3,14 @@
 //! the queue's memory in the process.
 
 use std::io::Read;
+use std::sync::atomic::Ordering::*;
 
+use iostream_ring::uapi::iostream_info;
 use rustix::pipe::{pipe, vmsplice, IoSliceRaw, SpliceFlags};
 
 use crate::clause::{count, Clause};
-use crate::raw::{echo, sink, Area, Input, Output, Session, INPUT, OUTPUT};
+use crate::raw::{consumer, echo, sink, Area, Input, Output, Session, INPUT, OUTPUT};
+use crate::support::driver::Driver;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-09/data-twice-in-a-row", data_twice_in_a_row),
@@ -17,6 +20,7 @@ pub const CLAUSES: &[Clause] = &[
         "Q-09/pinned-pages-are-not-handed-on",
         pinned_pages_are_not_handed_on,
     ),
+    Clause::new("Q-09/valid-after-driver-removal", valid_after_removal),
 ];
 
 fn data_twice_in_a_row() {
@@ -121,4 +125,42 @@ fn leave_secrets_and_pin(session: &Session, pipe: &rustix::fd::OwnedFd) {
         vmsplice(pipe, &[IoSliceRaw::from_slice(bytes)], SpliceFlags::empty())
     };
     assert_eq!(spliced, Ok(4096));
+}
+
+fn info_gone(info: &crate::raw::Map) -> u64 {
+    info.word(std::mem::offset_of!(iostream_info, gone))
+        .load(Acquire)
+}
+
+fn valid_after_removal() {
+    let driver = Driver::new(8192, 8192);
+    let session = driver.open();
+    let (mut input, mut output) = (Input::new(&session), Output::new(&session));
+    let info = session.map(OUTPUT, Area::Info);
+    driver.does("enqueue 100");
+    assert_eq!(info_gone(&info), 0);
+    driver.unpublish();
+    assert_eq!(info_gone(&info), 1);
+    // With the descriptor, and without.
+    let mut session = Some(session);
+    for _ in 0..2 {
+        output.data.read(0, output.data.len());
+        output.consumer.word(consumer::WAKE).store(77, Relaxed);
+        assert_eq!(output.consumer.word(consumer::WAKE).load(Relaxed), 77);
+        input.data.write(8192 + 5, b"still mapped");
+        assert_eq!(input.data.read(5, 12), b"still mapped");
+        assert!(input.put(&[1; 10]));
+        input.publish();
+        session = None;
+    }
+    drop(session);
+    assert_eq!(output.take().unwrap().bytes.len(), 100);
+    assert_eq!(output.take(), None);
+    // The name is free, the memory nobody else's.
+    let next = Driver::new(8192, 8192);
+    let fresh = Output::new(&next.open());
+    next.does("enqueue 100");
+    assert_eq!((fresh.available(), output.available()), (112, 0));
+    drop((info, input, output));
+    assert_eq!(fresh.available(), 112);
 }

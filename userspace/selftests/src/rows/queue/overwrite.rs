@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use iostream::{Error, OverwriteReader, Setup};
 use iostream_ring::uapi::{iostream_setup, IOSTREAM_SETUP_OVERWRITE};
+use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use crate::clause::{count, Clause};
@@ -18,9 +19,7 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("B-03/gap-has-a-size", gap_has_a_size),
     Clause::slow("B-03/overwritten-while-read", 60, overwritten_while_read),
     Clause::new("B-03/no-slice-of-what-may-go", no_slice_of_what_may_go),
-    Clause::new("B-03/driver-waits-for-room", driver_waits_for_room),
-    Clause::new("B-03/driver-wait-times-out", driver_wait_times_out),
-    Clause::new("B-03/driver-wait-is-killable", driver_wait_is_killable),
+    Clause::new("B-03/driver-overwrite", driver_overwrite),
 ];
 
 fn overwriting(bytes: u64, min: u32, max: u32, rate: u64) -> iostream_setup {
@@ -129,62 +128,31 @@ fn no_slice_of_what_may_go() {
     assert!(matches!(refused, Some(Error::InvalidArgument(_))));
 }
 
-fn driver_waits_for_room() {
-    let driver = Driver::new(4096, 0);
+/// A driver's queue that gives up its oldest entries is never full.
+fn driver_overwrite() {
+    let driver = Driver::overwriting(4096);
     let session = driver.open();
-    let mut output = Output::new(&session);
-    driver.count("fill 100");
-    std::thread::scope(|scope| {
-        let waiter = scope.spawn(|| driver.tell("enqueue-wait 3000"));
-        let mut taken = 0;
-        // It is woken when the room it asked for is there, not by the first byte.
-        while output.available() > 0 && !waiter.is_finished() {
-            if output.take_and_notify(&session).unwrap().bytes.len() == 3000 {
-                break;
-            }
-            taken += 1;
-        }
-        assert_eq!(waiter.join().unwrap(), Ok(()));
-        assert!(taken >= 27, "{taken}");
-    });
-}
-
-fn driver_wait_times_out() {
-    let driver = Driver::new(4096, 0);
-    let _session = driver.open();
-    driver.count("fill 100");
-    assert_eq!(driver.tell("enqueue-wait 100 50"), Err(Errno::TIMEDOUT));
-    assert_eq!(driver.tell("enqueue-wait 4089 50"), Err(Errno::MSGSIZE));
-}
-
-/// The thread that waits in the kernel can be killed, and what it would have written is not there.
-fn driver_wait_is_killable() {
-    let driver = Driver::new(4096, 0);
-    let session = driver.open();
-    driver.count("fill 100");
-    let control = "/sys/kernel/debug/iostream_test/spare";
-    let mut child = std::process::Command::new("sh")
-        .args([
-            "-c",
-            &format!("echo ready; exec echo enqueue-wait 100 > {control}"),
-        ])
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut ready = [0; 6];
-    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut ready).unwrap();
-    // Until it sleeps in the kernel.
-    let stat = format!("/proc/{}/wchan", child.id());
-    while !std::fs::read_to_string(&stat).is_ok_and(|place| place.contains("iostream")) {
-        if !matches!(child.try_wait(), Ok(None)) {
-            panic!("it did not wait");
-        }
-        std::thread::yield_now();
+    for _ in 0..100 {
+        driver.does("enqueue 248");
     }
-    child.kill().unwrap();
-    assert!(!child.wait().unwrap().success());
-    assert_eq!(session.counters(OUTPUT).entries, 36);
-    let mut output = Output::new(&session);
-    while output.take().is_some() {}
-    assert_eq!(driver.tell("enqueue 100"), Ok(()));
+    let counters = session.counters(OUTPUT);
+    assert_eq!((counters.entries, counters.full), (100, 0));
+    let mut left = Vec::new();
+    let reader = driver.path();
+    drop(session);
+    let session = Session::open(reader, OFlags::RDWR | OFlags::NONBLOCK).unwrap();
+    driver.does("sequence 0");
+    for _ in 0..100 {
+        driver.does("enqueue 248");
+    }
+    let mut buffer = [0; 4096];
+    while let Ok(len) = session.read(&mut buffer) {
+        left.push(buffer[..len].to_vec());
+    }
+    let first = 100 - left.len() as u64;
+    assert!((8..=16).contains(&left.len()), "{} left", left.len());
+    for (number, bytes) in (first..).zip(&left) {
+        assert_eq!(*bytes, driver::entry(number, 248));
+    }
+    assert_eq!(session.counters(OUTPUT).lost, first);
 }

@@ -2,7 +2,8 @@
 
 //! look at an entry, then remove it, without copying.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::*;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 
 use iostream::Setup;
 use rustix::io::Errno;
@@ -16,6 +17,7 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-06/release-without-copy", release_without_copy),
     Clause::new("Q-06/driver-view", driver_view),
     Clause::new("Q-06/driver-view-rewritten", driver_view_rewritten),
+    Clause::new("Q-06/kernel-drain", drain),
 ];
 
 /// The slice lies in the mapping itself, and peeking again gives the same.
@@ -125,4 +127,19 @@ fn driver_view_rewritten() {
     });
     println!("{good} looks were good, {bad} found it corrupt");
     assert!(bad > 0);
+}
+
+fn drain() {
+    let driver = Driver::new(0, 4096);
+    let session = driver.open();
+    for i in 0..10 {
+        session.write_entry(&[i; 20]);
+    }
+    driver.does("drain 4");
+    assert_eq!((driver.log("count"), driver.log("len")), (4, 80));
+    assert_eq!(driver.log("sum"), 1 + 2 + 3);
+    driver.does("drain 100");
+    assert_eq!((driver.log("count"), driver.log("len")), (6, 120));
+    driver.does("drain 100");
+    assert_eq!(driver.log("count"), 0);
 }

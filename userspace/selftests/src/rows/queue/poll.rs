@@ -3,18 +3,19 @@
 //! poll, select and epoll.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::Ordering::*;
 
 use iostream_ring::uapi::iostream_run;
 use rustix::buffer::spare_capacity;
-use rustix::event::epoll;
-use rustix::event::{PollFlags, Timespec};
+use rustix::event::{epoll, PollFlags, Timespec};
 
 use crate::clause::{count, Clause};
 use crate::raw::{
     check_record, echo, make_record, producer, sink, source, stuck_echo, wait_for, Input, Output,
     Session, OUTPUT,
 };
+use crate::support::driver::Driver;
+use crate::support::waiting::woken_by;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-12/poll-readable", poll_readable),
@@ -33,6 +34,14 @@ pub const CLAUSES: &[Clause] = &[
         poll_for_room_never_loses,
     ),
     Clause::new("Q-12/epoll-in-epoll", epoll_in_epoll),
+    Clause::new("Q-12/hang-up-poll", hang_up_poll),
+    Clause::new("Q-12/hang-up-epoll", || {
+        hang_up_epoll(epoll::EventFlags::empty())
+    }),
+    Clause::new("Q-12/hang-up-epoll-edge", || {
+        hang_up_epoll(epoll::EventFlags::ET)
+    }),
+    Clause::new("Q-12/hang-up-not-asked-for", hang_up_not_asked_for),
 ];
 
 const READABLE: PollFlags = PollFlags::IN.union(PollFlags::RDNORM);
@@ -279,4 +288,37 @@ fn epoll_in_epoll() {
     session.run(1).1.unwrap();
     assert_eq!(events(&outer, true), Some(epoll::EventFlags::IN));
     assert_eq!(wait_for(&inner, PollFlags::IN, 0), PollFlags::IN);
+}
+
+fn hang_up_poll() {
+    let driver = Driver::new(4096, 0);
+    let session = driver.open();
+    let poll = || session.poll(PollFlags::IN, -1);
+    let said = woken_by(libc::SYS_ppoll, poll, || driver.unpublish());
+    assert_eq!(said, PollFlags::HUP | PollFlags::ERR);
+    assert_eq!(poll(), said, "and each time after that");
+}
+
+fn hang_up_epoll(flags: epoll::EventFlags) {
+    let driver = Driver::new(4096, 0);
+    let session = driver.open();
+    let epoll = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
+    let data = epoll::EventData::new_u64(1);
+    epoll::add(&epoll, &session, data, flags | epoll::EventFlags::IN).unwrap();
+    let wait = || {
+        let mut found: Vec<epoll::Event> = Vec::with_capacity(4);
+        epoll::wait(&epoll, spare_capacity(&mut found), None).unwrap();
+        found[0].flags
+    };
+    let said = woken_by(libc::SYS_epoll_pwait, wait, || driver.unpublish());
+    assert_eq!(said, epoll::EventFlags::HUP | epoll::EventFlags::ERR);
+}
+
+/// A poll that asks for nothing learns of it as well.
+fn hang_up_not_asked_for() {
+    let driver = Driver::new(4096, 4096);
+    let session = driver.open();
+    let poll = || session.poll(PollFlags::empty(), -1);
+    let said = woken_by(libc::SYS_ppoll, poll, || driver.unpublish());
+    assert_eq!(said, PollFlags::HUP | PollFlags::ERR);
 }

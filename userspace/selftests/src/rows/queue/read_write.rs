@@ -10,9 +10,10 @@ use rustix::fs::OFlags;
 use rustix::io::{Errno, IoSlice, IoSliceMut};
 
 use crate::clause::{count, Clause, Random};
-use crate::raw::{check_record, echo, source, stuck_echo, Session};
-use crate::support::driver::Driver;
+use crate::raw::{check_record, echo, source, stuck_echo, wait_for, Session, INPUT};
+use crate::support::driver::{self, Driver};
 use crate::support::signals::ended_by_signal;
+use crate::support::waiting::woken_by;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("U-10/one-entry-a-call", one_entry_a_call),
@@ -30,6 +31,10 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("U-10/many-readers", many_readers),
     Clause::new("U-10/overwriting-by-read", overwriting_by_read),
     Clause::new("U-10/cat-and-dd", cat_and_dd),
+    Clause::new("U-10/driver-node-read", node_read),
+    Clause::new("U-10/driver-node-write", node_write),
+    Clause::new("U-10/driver-node-nonblocking", node_nonblocking),
+    Clause::new("U-10/driver-node-one-way", node_one_way),
 ];
 
 fn one_entry_a_call() {
@@ -229,4 +234,69 @@ fn cat_and_dd() {
     assert_eq!(with("dd bs=100 count=1", true), b"by cat\n");
     with("printf 'one entry a block' | dd bs=5", false);
     assert_eq!(with("dd bs=4096 count=4", true), b"one entry a block");
+}
+
+fn node_read() {
+    let driver = Driver::new(4096, 4096);
+    let session = driver.open();
+    for number in 0..100 {
+        let len = (number * 41) % 256;
+        let context = ["task", "softirq", "hardirq"][number as usize % 3];
+        let read = woken_by(
+            libc::SYS_read,
+            || session.read_entry(),
+            || driver.does(&format!("enqueue {len} {context}")),
+        );
+        assert_eq!(read, driver::entry(number, len as usize));
+    }
+    driver.does("enqueue 100");
+    assert_eq!(session.read(&mut [0; 99]), Err(Errno::NOBUFS));
+    assert_eq!(session.read_entry().len(), 100, "it stays");
+}
+
+fn node_write() {
+    let driver = Driver::new(4096, 4096);
+    let session = driver.open();
+    woken_by(
+        libc::SYS_write,
+        || (0..20).for_each(|_| session.write_entry(&[1; 248])),
+        || {
+            // 16 fit.
+            for _ in 0..20 {
+                driver.does("dequeue-wait 248 10000");
+                assert_eq!(driver.log("sum"), 248);
+            }
+        },
+    );
+    assert_eq!(session.write(&[1; 4089]), Err(Errno::MSGSIZE));
+    assert_eq!(session.counters(INPUT).entries, 20);
+}
+
+fn node_nonblocking() {
+    let driver = Driver::new(4096, 4096);
+    let session = driver.open_nonblocking();
+    assert_eq!(session.read(&mut [0; 100]), Err(Errno::AGAIN));
+    for _ in 0..16 {
+        session.write_entry(&[1; 248]);
+    }
+    assert_eq!(session.write(&[1; 248]), Err(Errno::AGAIN));
+    driver.does("release");
+    assert_eq!(wait_for(&session, PollFlags::OUT, -1), PollFlags::OUT);
+    session.write_entry(&[1; 248]);
+    driver.does("enqueue 5");
+    assert_eq!(wait_for(&session, PollFlags::IN, -1), PollFlags::IN);
+    assert_eq!(session.read(&mut [0; 100]), Ok(5));
+}
+
+fn node_one_way() {
+    let driver = Driver::new(4096, 0);
+    assert_eq!(driver.open().write(b"x"), Err(Errno::NXIO));
+    drop(driver);
+    let driver = Driver::new(0, 4096);
+    let session = driver.open();
+    assert_eq!(session.read(&mut [0; 10]), Err(Errno::NXIO));
+    assert_eq!(
+        wait_for(&session, PollFlags::IN | PollFlags::OUT, -1),
+        PollFlags::OUT
+    );
 }

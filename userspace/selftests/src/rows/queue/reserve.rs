@@ -7,7 +7,7 @@ use rustix::io::Errno;
 
 use crate::clause::Clause;
 use crate::raw::{Output, OUTPUT};
-use crate::support::driver::{self, Driver};
+use crate::support::driver::{self, held, Driver};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-04/commit", commit),
@@ -22,6 +22,9 @@ pub const CLAUSES: &[Clause] = &[
         "Q-04/driver-reservation-across-reset",
         driver_reservation_across_reset,
     ),
+    Clause::new("Q-04/kernel-held-then-published", held_then_published),
+    Clause::new("Q-04/kernel-held-across-close", held_across_close),
+    Clause::new("Q-04/kernel-held-across-removal", held_across_removal),
 ];
 
 fn commit() {
@@ -124,4 +127,46 @@ fn driver_reservation_across_reset() {
             }
         });
     }
+}
+
+fn held_then_published() {
+    let driver = Driver::new(4096, 0);
+    let session = driver.open();
+    let mut output = Output::new(&session);
+    let done = held(&driver, "reserve 50 hold", || {
+        assert_eq!(output.available(), 0, "not yet");
+    });
+    assert_eq!(done, Ok(()));
+    assert_eq!(output.take().unwrap().bytes, driver::entry(0, 50));
+}
+
+/// The next client gets nothing of what was meant for the last one.
+fn held_across_close() {
+    let driver = Driver::new(4096, 0);
+    let mut session = Some(driver.open());
+    let mut next = None;
+    let done = held(&driver, "reserve 50 hold", || {
+        session = None;
+        next = Some(driver.open());
+    });
+    assert_eq!(done, Err(Errno::STALE));
+    let next = next.unwrap();
+    let mut output = Output::new(&next);
+    assert_eq!(output.available(), 0);
+    assert!(output.data.read(0, 8192).iter().all(|byte| *byte == 0));
+    assert_eq!(next.counters(OUTPUT).entries, 0);
+    driver.does("enqueue 9");
+    assert_eq!(output.take().unwrap().bytes, driver::entry(1, 9));
+    // And with nobody there.
+    let done = held(&driver, "reserve 50 hold", || drop((next, output)));
+    assert_eq!(done, Err(Errno::NOTCONN));
+}
+
+fn held_across_removal() {
+    let driver = Driver::new(4096, 0);
+    let session = driver.open();
+    let output = Output::new(&session);
+    let done = held(&driver, "reserve 50 hold", || driver.unpublish());
+    assert_eq!(done, Err(Errno::NODEV));
+    assert_eq!(output.available(), 0);
 }

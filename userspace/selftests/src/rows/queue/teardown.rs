@@ -265,7 +265,7 @@ fn all_is_freed() {
         for _ in 0..times {
             driver.publish(4096, 4096);
             drop(driver.open());
-            driver.does("unpublish");
+            driver.unpublish();
         }
     };
     come_and_go(10);

@@ -2,6 +2,9 @@
 
 //! S-08: one client at a time, or several, each with queues and buffers of its own.
 
+use std::fs::metadata;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
 use rustix::io::Errno;
 
 use crate::clause::Clause;
@@ -17,6 +20,10 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("S-08/more-than-allowed-busy", more_than_allowed_busy),
     Clause::new("S-08/place-free-again", place_free_again),
     Clause::new("S-08/queues-made-at-open", queues_made_at_open),
+    Clause::new("S-17/opener-refused", opener_refused),
+    Clause::new("S-17/refused-keeps-nothing", refused_keeps_nothing),
+    Clause::new("S-17/mode-and-group", mode_and_group),
+    Clause::new("S-17/root-alone-unless-told", root_alone),
 ];
 
 fn second_open_busy() {
@@ -142,4 +149,52 @@ fn queues_made_at_open() {
     assert_eq!(pages(), 2 * 4 + 1 + 4 * 3);
     drop(session);
     crate::support::memory::wait_for_no_pages();
+}
+
+fn opener_refused() {
+    let driver = Driver::stream("output 1 64");
+    for (errno, error) in [
+        (1, Errno::PERM),
+        (13, Errno::ACCESS),
+        (121, Errno::REMOTEIO),
+    ] {
+        driver.does(&format!("refuse {errno}"));
+        assert_eq!(driver.try_open().err(), Some(error));
+        driver.fails("take", Errno::NOTCONN);
+    }
+    driver.does("refuse 0");
+    driver.open();
+}
+
+fn refused_keeps_nothing() {
+    crate::support::memory::wait_for_no_pages();
+    let driver = Driver::stream("output 16 65536");
+    driver.does("refuse 1");
+    for _ in 0..20 {
+        assert_eq!(driver.try_open().err(), Some(Errno::PERM));
+    }
+    crate::support::memory::wait_for_no_pages();
+    assert_eq!(driver.attribute("sessions"), 0);
+    let closes = driver.log("closes");
+    driver.does("refuse 0");
+    drop(driver.open());
+    assert_eq!(driver.log("closes"), closes + 1);
+}
+
+fn mode_and_group() {
+    for (mode, gid) in [("640", 1000), ("666", 0)] {
+        let driver = Driver::stream(&format!("output 1 64 mode={mode} gid={gid}"));
+        let data = metadata(driver.path()).unwrap();
+        assert_eq!(format!("{:o}", data.permissions().mode() & 0o7777), mode);
+        assert_eq!(data.gid(), gid);
+    }
+}
+
+fn root_alone() {
+    let driver = Driver::stream("input 1 64");
+    let data = metadata(driver.path()).unwrap();
+    assert_eq!(
+        (data.permissions().mode() & 0o7777, data.uid(), data.gid()),
+        (0o600, 0, 0)
+    );
 }

@@ -72,7 +72,7 @@ fn no_such_stream() {
     client.fails("open it2way", Errno::NOTTY);
     client.fails("open iostream", Errno::NOTTY);
     let driver = Driver::stream("output 4 4096");
-    driver.does("unpublish");
+    driver.unpublish();
     client.fails(OPEN, Errno::NOENT);
 }
 
@@ -223,7 +223,7 @@ fn callback() {
         client.does("receive");
     }
     let before = client.log("calls");
-    driver.does("unpublish");
+    driver.unpublish();
     client.wait_for("calls", |calls| calls > before);
 }
 
@@ -289,7 +289,7 @@ fn buffer_outlives() {
     client.does("start");
     send(&driver, 1, 10);
     client.does("receive");
-    driver.does("unpublish");
+    driver.unpublish();
     client.fails("send", Errno::NODEV);
     client.does("close");
     client.fails("drop", Errno::NXIO);
@@ -299,7 +299,7 @@ fn driver_removed() {
     let (driver, client) = opened("output 2 64");
     client.does("start");
     send(&driver, 1, 10);
-    driver.does("unpublish");
+    driver.unpublish();
     // What waits is still received.
     client.does("receive");
     assert_eq!(client.log("sum"), sum(1, 10));

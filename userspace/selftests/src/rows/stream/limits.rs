@@ -81,7 +81,7 @@ fn total_limit() {
     assert_eq!(driver.try_open().err(), Some(Errno::DQUOT));
     assert_eq!(driver.count("running"), 0);
     wait_for_no_pages();
-    driver.does("unpublish");
+    driver.unpublish();
     driver.does("publish selftest output 2 64");
     driver.open();
 }

@@ -150,7 +150,7 @@ fn gone() {
     session.notice(1).unwrap();
     driver.wait_for("in_callback", |running| running == 1);
     // Waits for the callback that runs.
-    driver.does("unpublish");
+    driver.unpublish();
     assert_eq!(driver.log("in_callback"), 0);
     assert_eq!(session.notice(2), Err(Errno::NODEV));
 }
@@ -194,6 +194,6 @@ fn own_thread() {
 fn gone_sync() {
     let driver = Driver::stream("input 4 4096");
     let session = driver.open();
-    driver.does("unpublish");
+    driver.unpublish();
     assert_eq!(session.notice_sync(1), Err(Errno::NODEV));
 }

@@ -2,9 +2,7 @@
 
 //! S-14: the client is told of buffers; S-17: who may open.
 
-use std::fs::metadata;
 use std::os::fd::{AsFd, AsRawFd};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::{epoll, eventfd, EventfdFlags, PollFlags};
@@ -24,10 +22,6 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("S-14/on-demand", on_demand),
     Clause::new("S-14/busy-client-not-told", busy_client_not_told),
     Clause::new("S-14/buffer-to-fill", buffer_to_fill),
-    Clause::new("S-17/opener-refused", opener_refused),
-    Clause::new("S-17/refused-keeps-nothing", refused_keeps_nothing),
-    Clause::new("S-17/mode-and-group", mode_and_group),
-    Clause::new("S-17/root-alone-unless-told", root_alone),
 ];
 
 fn by_poll() {
@@ -159,52 +153,4 @@ fn buffer_to_fill() {
     assert_eq!(woken_by(libc::SYS_ppoll, poll, gave_back), PollFlags::OUT);
     assert_eq!(stream.take().unwrap().buffer, 1);
     assert_eq!(stream.session.poll(PollFlags::OUT, 0), PollFlags::empty());
-}
-
-fn opener_refused() {
-    let driver = Driver::stream("output 1 64");
-    for (errno, error) in [
-        (1, Errno::PERM),
-        (13, Errno::ACCESS),
-        (121, Errno::REMOTEIO),
-    ] {
-        driver.does(&format!("refuse {errno}"));
-        assert_eq!(driver.try_open().err(), Some(error));
-        driver.fails("take", Errno::NOTCONN);
-    }
-    driver.does("refuse 0");
-    driver.open();
-}
-
-fn refused_keeps_nothing() {
-    crate::support::memory::wait_for_no_pages();
-    let driver = Driver::stream("output 16 65536");
-    driver.does("refuse 1");
-    for _ in 0..20 {
-        assert_eq!(driver.try_open().err(), Some(Errno::PERM));
-    }
-    crate::support::memory::wait_for_no_pages();
-    assert_eq!(driver.attribute("sessions"), 0);
-    let closes = driver.log("closes");
-    driver.does("refuse 0");
-    drop(driver.open());
-    assert_eq!(driver.log("closes"), closes + 1);
-}
-
-fn mode_and_group() {
-    for (mode, gid) in [("640", 1000), ("666", 0)] {
-        let driver = Driver::stream(&format!("output 1 64 mode={mode} gid={gid}"));
-        let data = metadata(driver.path()).unwrap();
-        assert_eq!(format!("{:o}", data.permissions().mode() & 0o7777), mode);
-        assert_eq!(data.gid(), gid);
-    }
-}
-
-fn root_alone() {
-    let driver = Driver::stream("input 1 64");
-    let data = metadata(driver.path()).unwrap();
-    assert_eq!(
-        (data.permissions().mode() & 0o7777, data.uid(), data.gid()),
-        (0o600, 0, 0)
-    );
 }

@@ -115,7 +115,7 @@ fn go_with_the_driver() {
     wait_for_no_pages();
     let driver = Driver::stream("output 4 64");
     driver.does("create-queues");
-    driver.does("unpublish");
+    driver.unpublish();
     // The driver's ends go with the next node's.
     driver.does("publish selftest output 4 64");
     wait_for_no_pages();

@@ -333,12 +333,12 @@ fn gone() {
     send(&driver, 1, 10);
     reads(&session, 64, &entry(1, 10));
     let read = || session.read(&mut [0; 10]);
-    let said = woken_by(libc::SYS_read, read, || driver.does("unpublish"));
+    let said = woken_by(libc::SYS_read, read, || driver.unpublish());
     assert_eq!(said, Err(Errno::NODEV));
     let driver = Driver::stream("input 1 64");
     let session = driver.open();
     session.write_entry(b"x");
     let write = || session.write(b"y");
-    let said = woken_by(libc::SYS_write, write, || driver.does("unpublish"));
+    let said = woken_by(libc::SYS_write, write, || driver.unpublish());
     assert_eq!(said, Err(Errno::NODEV));
 }

@@ -2,7 +2,9 @@
 
 //! S-18: the driver goes, whatever its clients are at.
 
-use std::sync::atomic::{AtomicBool, Ordering::*};
+use std::process::Command;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::*;
 
 use iostream_ring::uapi::*;
 use rustix::event::PollFlags;
@@ -11,7 +13,7 @@ use rustix::io::Errno;
 
 use crate::clause::{count, Clause};
 use crate::raw::{Descriptor, Map, Prot, Session, Stream, INPUT, OUTPUT};
-use crate::support::driver::{entry, Driver};
+use crate::support::driver::{entry, node_called, Driver};
 use crate::support::memory::wait_for_no_pages;
 use crate::support::waiting::{wait_until, woken_by};
 
@@ -31,9 +33,15 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("S-18/stream-all-clients", all_clients),
     Clause::new("S-18/stream-published-again", published_again),
     Clause::slow("S-18/stream-removals-under-load", 1200, removals_under_load),
+    Clause::new(
+        "S-18/stream-module-removed-while-running",
+        removed_while_running,
+    ),
+    Clause::new(
+        "S-18/stream-module-removed-from-under-all",
+        removed_from_under_all,
+    ),
 ];
-
-const GONE: &str = "unpublish";
 
 fn running(plan: &str) -> (Driver, Stream) {
     let driver = Driver::stream(plan);
@@ -44,7 +52,7 @@ fn running(plan: &str) -> (Driver, Stream) {
 
 fn calls_say_gone() {
     let (driver, stream) = running("input-output 2 64");
-    driver.does(GONE);
+    driver.unpublish();
     let session = &stream.session;
     assert_eq!(session.try_stream().err(), Some(Errno::NODEV));
     assert_eq!(session.start(), Err(Errno::NODEV));
@@ -67,7 +75,7 @@ fn mappings_say_gone() {
     let driver = Driver::stream("input 2 64");
     let session = driver.open();
     let stream = session.stream();
-    driver.does(GONE);
+    driver.unpublish();
     for offset in [stream.info_offset, stream.buffers_offset] {
         let flags = rustix::mm::MapFlags::SHARED;
         let map = Map::try_new(&session, offset, 4096, Prot::READ, flags);
@@ -78,7 +86,7 @@ fn mappings_say_gone() {
 fn poller_wakes() {
     let (driver, stream) = running("output 2 64");
     let poll = || stream.session.poll(PollFlags::IN, -1);
-    let said = woken_by(libc::SYS_ppoll, poll, || driver.does(GONE));
+    let said = woken_by(libc::SYS_ppoll, poll, || driver.unpublish());
     assert!(said.contains(PollFlags::HUP | PollFlags::ERR), "{said:?}");
     let again = poll();
     assert!(
@@ -96,14 +104,14 @@ fn eventfd_signalled() {
         .eventfd(OUTPUT, fd.as_fd().as_raw_fd())
         .unwrap();
     let read = || rustix::io::read(&fd, &mut [0; 8]);
-    assert_eq!(woken_by(libc::SYS_read, read, || driver.does(GONE)), Ok(8));
+    assert_eq!(woken_by(libc::SYS_read, read, || driver.unpublish()), Ok(8));
 }
 
 fn drain_wakes() {
     let (driver, mut stream) = running("input 2 64");
     stream.send_buffer(0, 1);
     let drain = || stream.session.drain(0);
-    let drained = woken_by(libc::SYS_ioctl, drain, || driver.does(GONE));
+    let drained = woken_by(libc::SYS_ioctl, drain, || driver.unpublish());
     assert_eq!(drained, Err(Errno::NODEV));
 }
 
@@ -116,7 +124,7 @@ fn waits_for_start() {
     std::thread::scope(|scope| {
         let started = scope.spawn(|| session.start());
         driver.wait_for("in_callback", |running| running == 1);
-        driver.does(GONE);
+        driver.unpublish();
         assert_eq!(driver.log("in_callback"), 0, "nothing runs any more");
         assert!(matches!(
             started.join().unwrap(),
@@ -131,7 +139,7 @@ fn memory_stays() {
     let (driver, mut stream) = running("input-output 4 8192 control=64");
     driver.does("produce 2 8192");
     let taken = stream.take().unwrap();
-    driver.does(GONE);
+    driver.unpublish();
     assert!(stream.data(&taken) == entry(0, 8192));
     let waiting = stream.take().expect("what was sent is there");
     assert!(stream.data(&waiting) == entry(1, 8192));
@@ -160,7 +168,7 @@ fn memory_stays() {
 fn is_stopped() {
     let (driver, stream) = running("output 2 64");
     driver.does("behave");
-    driver.does(GONE);
+    driver.unpublish();
     assert_eq!(
         driver.text("order").replace('R', ""),
         "x",
@@ -175,7 +183,7 @@ fn is_stopped() {
 
 fn nothing_called_after() {
     let (driver, mut stream) = running("input 2 64");
-    driver.does(GONE);
+    driver.unpublish();
     driver.does("behave");
     assert_eq!(stream.try_send(Descriptor::default()), Err(Errno::NODEV));
     drop(stream);
@@ -187,7 +195,7 @@ fn nothing_called_after() {
 fn buffer_at_the_driver() {
     let (driver, stream) = running("output 2 4096");
     driver.does("take");
-    driver.does(GONE);
+    driver.unpublish();
     drop(stream);
     driver.does("fill 0 3 0 4096");
     driver.does("range 0 0 1");
@@ -215,7 +223,7 @@ fn buffers_waiting() {
     driver.does("produce 3 1");
     let one = stream.take().unwrap();
     stream.send_buffer(one.buffer, 1);
-    driver.does(GONE);
+    driver.unpublish();
     drop(stream);
     wait_for_no_pages();
 }
@@ -224,7 +232,7 @@ fn never_started() {
     let driver = Driver::stream("output 2 64");
     let stream = driver.open_stream();
     driver.does("behave");
-    driver.does(GONE);
+    driver.unpublish();
     assert_eq!(driver.text("order"), "", "nothing to stop");
     drop(stream);
     wait_for_no_pages();
@@ -236,7 +244,7 @@ fn all_clients() {
     streams[0].session.start().unwrap();
     streams[2].session.start().unwrap();
     driver.does("behave");
-    driver.does(GONE);
+    driver.unpublish();
     assert_eq!(driver.text("order").replace('R', ""), "xx");
     for stream in &streams {
         assert_eq!(stream.session.start(), Err(Errno::NODEV));
@@ -247,7 +255,7 @@ fn all_clients() {
 fn published_again() {
     let (driver, mut old) = running("output 2 64");
     driver.does("produce 1 5");
-    driver.does(GONE);
+    driver.unpublish();
     driver.does("publish selftest output 2 64");
     let mut new = driver.open_stream();
     new.session.start().unwrap();
@@ -274,7 +282,7 @@ fn removals_under_load() {
             wait_until("buffers move", || {
                 driver.log("data_callbacks") >= before + 4
             });
-            driver.does(GONE);
+            driver.unpublish();
             done.store(true, Relaxed);
             clients
                 .map(|client| client.join().unwrap())
@@ -324,4 +332,68 @@ fn client(path: &std::path::Path, done: &AtomicBool) -> u64 {
         }
     }
     moved
+}
+
+fn ran(program: &str, argument: &str) {
+    let done = Command::new(program).arg(argument).output().expect(program);
+    assert!(done.status.success(), "{program}: {done:?}");
+}
+
+/// Brings the driver's module back, however the clause ends.
+struct BackAgain;
+
+impl Drop for BackAgain {
+    fn drop(&mut self) {
+        if !std::path::Path::new("/sys/module/iostream_test").exists() {
+            ran("insmod", "/lib/modules/iostream/iostream_test.ko");
+        }
+    }
+}
+
+/// With buffers everywhere, and a client that sleeps in poll.
+fn removed_while_running() {
+    let _back = BackAgain;
+    let driver = Driver::stream("input-output 6 4096");
+    let mut stream = driver.open_stream();
+    stream.session.start().unwrap();
+    driver.does("produce 3 10");
+    let mine = stream.take().unwrap();
+    let sent = stream.take().unwrap();
+    stream.send_buffer(sent.buffer, 1);
+    driver.does("take");
+    let poll = || stream.session.poll(PollFlags::PRI, -1);
+    let said = woken_by(libc::SYS_ppoll, poll, || ran("rmmod", "iostream_test"));
+    assert!(said.contains(PollFlags::HUP), "{said:?}");
+    assert_eq!(node_called("selftest"), None);
+    assert_eq!(stream.data(&mine), entry(0, 10));
+    let waiting = stream.take().expect("what was sent is there");
+    assert_eq!(stream.data(&waiting), entry(2, 10));
+    assert_eq!(stream.session.stop(), Err(Errno::NODEV));
+    stream.buffers.write(0, &[1; 100]);
+    drop(stream);
+    crate::support::memory::wait_for_no_pages();
+}
+
+fn removed_from_under_all() {
+    let _back = BackAgain;
+    let streams: Vec<_> = ["stout", "stin", "stinout", "stmulti", "stmulti"]
+        .iter()
+        .map(|name| {
+            let stream = Driver::loaded(name).open_stream();
+            stream.session.start().unwrap();
+            stream
+        })
+        .collect();
+    ran("rmmod", "iostream_test");
+    for stream in &streams {
+        assert_eq!(stream.session.start(), Err(Errno::NODEV));
+        assert!(stream
+            .session
+            .poll(PollFlags::IN, 0)
+            .contains(PollFlags::HUP));
+    }
+    drop(streams);
+    crate::support::memory::wait_for_no_pages();
+    ran("insmod", "/lib/modules/iostream/iostream_test.ko");
+    Driver::loaded("stin").open_stream();
 }

@@ -136,7 +136,7 @@ fn drain_and_removal() {
     stream.session.start().unwrap();
     stream.send_buffer(0, 1);
     let drain = || set(&driver, "drained");
-    let removed = || driver.does("unpublish");
+    let removed = || driver.unpublish();
     assert_eq!(woken_by(libc::SYS_write, drain, removed), Err(Errno::NODEV));
 }
 

@@ -267,7 +267,7 @@ fn close_with_timer_running() {
         let mut input = Input::new(&session);
         assert!(input.push(&session, &[1; 24]));
         if i % 2 == 0 {
-            sink.driver.does("unpublish");
+            sink.driver.unpublish();
         }
         drop((input, session));
     }

@@ -201,7 +201,7 @@ fn gone_wakes() {
     let (driver, session) = watched(96, 0);
     let mut output = Output::new(&session);
     driver.does("enqueue 24");
-    let woken = polled(&session, || driver.does("unpublish"));
+    let woken = polled(&session, || driver.unpublish());
     assert_eq!(woken, PollFlags::IN | PollFlags::HUP | PollFlags::ERR);
     output.take().unwrap();
     let left = session.poll(PollFlags::IN, 0);

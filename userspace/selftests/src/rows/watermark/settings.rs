@@ -165,7 +165,7 @@ fn close_with_timer_running() {
         let (driver, session) = watched(4096, latency);
         driver.does("enqueue 24");
         if i % 2 == 0 {
-            driver.does("unpublish");
+            driver.unpublish();
         }
         drop(session);
     }

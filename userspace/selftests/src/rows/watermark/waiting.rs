@@ -206,7 +206,7 @@ fn crate_wait_ends_when_gone() {
     let received = woken_by(
         libc::SYS_ppoll,
         || consumer.dequeue_wait(None).map(|entry| entry.len()),
-        || driver.does("unpublish"),
+        || driver.unpublish(),
     );
     assert_eq!(received, Ok(24));
     assert_eq!(consumer.dequeue_wait(None).err(), Some(Error::Gone));
