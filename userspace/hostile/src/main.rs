@@ -5,11 +5,7 @@
 //! repeated, but for what two threads do at one moment.
 
 mod classes;
-mod device;
 mod driver;
-mod kernel_log;
-mod random;
-mod record;
 mod scribbler;
 mod soak;
 mod sys;
@@ -20,9 +16,9 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
 use std::time::Instant;
 
+use iostream_raw::{KernelLog, Random};
+
 use classes::{Class, Round};
-use kernel_log::KernelLog;
-use random::Random;
 
 const USAGE: &str = "\
 usage: hostile [--class LETTERS] [--divide N] [--seed N [--rounds N]]
@@ -102,7 +98,7 @@ fn campaign(options: &Options) -> ExitCode {
             too_long as extern "C" fn(libc::c_int) as libc::sighandler_t,
         );
     }
-    let log = KernelLog::open();
+    let log = KernelLog::open().expect("/dev/kmsg");
     let victim = victim::Victim::new();
     for class in classes::ALL {
         if options
@@ -122,7 +118,7 @@ fn run_class(class: &Class, options: &Options, log: &KernelLog, victim: &victim:
     let start = Instant::now();
     let (mut cases, mut rounds) = (0, 0);
     log.mark(&format!(
-        "class {} from seed {}",
+        "hostile: class {} from seed {}",
         class.letter, options.seed
     ));
     LETTER.store(class.letter.into(), Relaxed);
@@ -144,8 +140,8 @@ fn run_class(class: &Class, options: &Options, log: &KernelLog, victim: &victim:
         (class.round)(&mut round);
         cases += round.cases;
         rounds += 1;
-        if let Some(splat) = log.splat() {
-            fail(&format!("the kernel complains: {splat}"));
+        if let Some(complaint) = log.complaints().first() {
+            fail(&format!("the kernel complains: {complaint}"));
         }
     }
     // SAFETY: As above.

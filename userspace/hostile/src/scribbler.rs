@@ -5,8 +5,8 @@
 
 use std::sync::atomic::{AtomicBool, Ordering::*};
 
-use crate::device::Ring;
-use crate::random::Random;
+use iostream_raw::Random;
+use iostream_raw::Ring;
 
 /// Runs `work` while another thread scribbles over all of these rings.
 pub fn with_scribbler<R>(seed: u64, rings: &[&Ring], work: impl FnOnce() -> R) -> R {
@@ -36,7 +36,7 @@ fn scribble(random: &mut Random, rings: &[&Ring], stop: &AtomicBool) {
             // Any word of any writable page: headers and bytes as well.
             0..2 => {
                 let map = random.pick(&ring.writable());
-                let offset = random.below(map.bytes as u64 / 8) as usize * 8;
+                let offset = random.below(map.len() as u64 / 8) as usize * 8;
                 let value = random.boundary(near, ring.size);
                 map.word(offset).store(value, Relaxed);
             }

@@ -2,15 +2,21 @@
 
 //! System calls, with any arguments: what the kernel makes of them is what is tried.
 
-use std::ffi::{c_void, CString};
-use std::sync::atomic::AtomicU64;
+use std::ffi::CString;
+use std::os::fd::{FromRawFd, OwnedFd};
 
+use iostream_raw::{Map, Prot, Session, PAGE};
+use rustix::io::Errno;
+pub use rustix::io::Result;
+use rustix::mm::MapFlags;
+
+/// A descriptor, or a number that is none.
 pub type Fd = libc::c_int;
-/// The errno of a call that failed.
-pub type Result<T> = std::result::Result<T, i32>;
 
-pub fn errno() -> i32 {
-    std::io::Error::last_os_error().raw_os_error().unwrap_or(0)
+/// Why the last call failed.
+pub fn errno() -> Errno {
+    let error = std::io::Error::last_os_error();
+    Errno::from_io_error(&error).expect("an error of the kernel's")
 }
 
 fn result(value: i64) -> Result<i64> {
@@ -35,6 +41,45 @@ pub fn close(fd: Fd) {
 pub fn dup(fd: Fd) -> Result<Fd> {
     // SAFETY: No memory is involved.
     result(unsafe { libc::dup(fd) }.into()).map(|fd| fd as Fd)
+}
+
+/// A session that owns a descriptor.
+///
+/// # Panics
+///
+/// If the number is no descriptor's.
+pub fn session(fd: Fd) -> Session {
+    assert!(fd >= 0, "a descriptor");
+    // SAFETY: Callers pass a descriptor that was made or received for the session alone.
+    Session::from_fd(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The session by a second descriptor.
+pub fn duplicate(session: &Session) -> Session {
+    self::session(dup(session.raw_fd()).expect("dup"))
+}
+
+/// A page that children share, zeroed.
+pub fn shared_page() -> Map {
+    let prot = Prot::READ | Prot::WRITE;
+    Map::anonymous(PAGE as usize, prot, MapFlags::SHARED).expect("memory")
+}
+
+/// Private memory, zeroed.
+pub fn memory(bytes: usize, prot: Prot) -> Map {
+    Map::anonymous(bytes, prot, MapFlags::PRIVATE).expect("memory")
+}
+
+/// Maps a part of a session's file, shared.
+pub fn map(session: &Session, offset: u64, bytes: u64, writable: bool) -> Result<Map> {
+    let write = if writable { Prot::WRITE } else { Prot::empty() };
+    Map::try_new(
+        session,
+        offset,
+        bytes as usize,
+        Prot::READ | write,
+        MapFlags::SHARED,
+    )
 }
 
 /// ioctl(2), whatever number and argument.
@@ -82,48 +127,6 @@ pub fn call(number: libc::c_long, args: &[usize]) -> Result<i64> {
     result(unsafe { libc::syscall(number, a, b, c, d, e, f) })
 }
 
-/// A mapping, until dropped.
-pub struct Map {
-    pub address: usize,
-    pub bytes: usize,
-}
-
-impl Drop for Map {
-    fn drop(&mut self) {
-        // SAFETY: Nobody borrows what is mapped.
-        unsafe { libc::munmap(self.address as *mut c_void, self.bytes) };
-    }
-}
-
-impl Map {
-    pub fn new(fd: Fd, offset: u64, bytes: usize, prot: i32, flags: i32) -> Result<Self> {
-        // SAFETY: A new mapping, where the kernel likes.
-        let address = unsafe {
-            let nowhere = std::ptr::null_mut();
-            libc::mmap(nowhere, bytes, prot, flags, fd, offset as libc::off_t)
-        };
-        if address == libc::MAP_FAILED {
-            return Err(errno());
-        }
-        Ok(Self {
-            address: address as usize,
-            bytes,
-        })
-    }
-
-    /// The word at `offset`.
-    pub fn word(&self, offset: usize) -> &AtomicU64 {
-        assert!(offset % 8 == 0 && offset + 8 <= self.bytes);
-        // SAFETY: In bounds and aligned.
-        unsafe { &*((self.address + offset) as *const AtomicU64) }
-    }
-
-    /// All words.
-    pub fn words(&self) -> impl Iterator<Item = &AtomicU64> {
-        (0..self.bytes / 8).map(|i| self.word(i * 8))
-    }
-}
-
 /// Runs `child` in a process of its own, and gives its id. It ends when `child` returns.
 pub fn fork(child: impl FnOnce()) -> libc::pid_t {
     // SAFETY: The program has one thread where it forks; what the child runs takes no lock that
@@ -157,7 +160,7 @@ pub fn wait(pid: libc::pid_t) -> i32 {
         if waited == pid {
             return status;
         }
-        assert_eq!(errno(), libc::EINTR, "waitpid");
+        assert_eq!(errno(), Errno::INTR, "waitpid");
     }
 }
 

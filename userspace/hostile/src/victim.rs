@@ -4,8 +4,8 @@
 
 use std::cell::Cell;
 
-use crate::device::{echo, Session};
 use crate::sys;
+use iostream_raw::{echo, Session};
 
 pub struct Victim {
     session: Session,
@@ -15,20 +15,20 @@ pub struct Victim {
 impl Victim {
     pub fn new() -> Self {
         Self {
-            session: Session::new(echo(4096)),
+            session: Session::nonblocking(echo(4096)),
             number: Cell::new(0),
         }
     }
 
     /// Sends an entry through the kernel and back.
     #[track_caller]
-    pub fn lives(&self) {
+    pub fn check(&self) {
         let number = self.number.get() + 1;
         self.number.set(number);
         let entry = [number; 32].map(u64::to_le_bytes).concat();
-        assert_eq!(sys::write(self.session.fd, &entry), Ok(entry.len()));
+        assert_eq!(sys::write(self.session.raw_fd(), &entry), Ok(entry.len()));
         let mut back = vec![0; 2 * entry.len()];
-        assert_eq!(sys::read(self.session.fd, &mut back), Ok(entry.len()));
+        assert_eq!(sys::read(self.session.raw_fd(), &mut back), Ok(entry.len()));
         assert_eq!(back[..entry.len()], entry, "bytes of a third party");
     }
 }

@@ -56,30 +56,3 @@ pub fn patience() -> u32 {
     let given = std::env::var("PATIENCE").unwrap_or_default();
     given.parse().unwrap_or(1).max(1)
 }
-
-/// A seeded generator: xorshift64*, by Vigna.
-pub struct Random(u64);
-
-impl Random {
-    /// From `SEED` in the environment, else from the clock; printed, so that a run can be repeated.
-    pub fn seeded() -> Self {
-        let seed = match std::env::var("SEED") {
-            Ok(text) if !text.is_empty() => text.parse().expect("SEED is a number"),
-            _ => std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64,
-        };
-        println!("SEED={seed}");
-        Self(seed | 1)
-    }
-
-    pub fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    /// A number below `bound`.
-    pub fn below(&mut self, bound: u64) -> u64 {
-        (self.next() >> 33) % bound
-    }
-}

@@ -5,6 +5,7 @@
 pub mod card;
 pub mod counters;
 pub mod driver;
+pub mod echo;
 pub mod kprobes;
 pub mod memory;
 pub mod module;

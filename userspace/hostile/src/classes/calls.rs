@@ -4,14 +4,16 @@
 
 use std::mem::size_of;
 
+use iostream_raw::{echo, sink, source, Map, Prot, Session, DEVICE, OUTPUT, PAGE};
 use iostream_ring::uapi::*;
-use libc::{MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE};
+use rustix::io::Errno;
 
 use super::Round;
-use crate::device::{echo, sink, source, Session, DEVICE, OUTPUT, PAGE};
-use crate::sys::{self, Map};
+use crate::driver;
+use crate::sys::{self};
 
 const BATCH: u64 = 256;
+
 const CALLS: [u32; 16] = [
     IOSTREAM_IOC_VERSION,
     IOSTREAM_IOC_SETUP,
@@ -31,27 +33,30 @@ const CALLS: [u32; 16] = [
     IOSTREAM_IOC_INPUT,
     IOSTREAM_IOC_INPUT_SYNC,
 ];
+
 /// All that the header says of any of them.
-const ERRNOS: &[i32] = &[
-    libc::EFAULT,
-    libc::EINVAL,
-    libc::EBADFD,
-    libc::ENXIO,
-    libc::EALREADY,
-    libc::EOVERFLOW,
-    libc::E2BIG,
-    libc::EDQUOT,
-    libc::ERANGE,
-    libc::ENOMEM,
-    libc::EBADF,
-    libc::EBUSY,
-    libc::EINTR,
-    libc::ETIMEDOUT,
-    libc::EBADMSG,
-    libc::ENOTTY,
+const ERRNOS: &[Errno] = &[
+    Errno::FAULT,
+    Errno::INVAL,
+    Errno::BADFD,
+    Errno::NXIO,
+    Errno::ALREADY,
+    Errno::OVERFLOW,
+    Errno::TOOBIG,
+    Errno::DQUOT,
+    Errno::RANGE,
+    Errno::NOMEM,
+    Errno::BADF,
+    Errno::BUSY,
+    Errno::INTR,
+    Errno::TIMEDOUT,
+    Errno::BADMSG,
+    Errno::NOTTY,
 ];
+
 /// The shortest latency that can be had.
 const IOSTREAM_LATENCY: u64 = 50_000;
+
 /// More than the largest struct.
 const ARGUMENT: usize = 256;
 
@@ -63,28 +68,19 @@ struct Arena {
 
 impl Arena {
     fn new() -> Self {
-        let pages = |n: u64, prot| {
-            let map = Map::new(
-                -1,
-                0,
-                (n * PAGE) as usize,
-                prot,
-                MAP_PRIVATE | MAP_ANONYMOUS,
-            );
-            map.expect("memory")
-        };
-        let map = pages(2, PROT_READ | PROT_WRITE);
-        let second = map.address + PAGE as usize;
+        let pages = |n: u64, prot| sys::memory((n * PAGE) as usize, prot);
+        let map = pages(2, Prot::READ | Prot::WRITE);
+        let second = map.address() + PAGE as usize;
         sys::call(libc::SYS_mprotect, &[second, PAGE as usize, 0]).expect("mprotect");
         Self {
             map,
-            read_only: pages(1, PROT_READ),
+            read_only: pages(1, Prot::READ),
         }
     }
 
     /// The first address that is not good.
     fn end(&self) -> usize {
-        self.map.address + PAGE as usize
+        self.map.address() + PAGE as usize
     }
 
     /// An address that is good for `bytes`.
@@ -124,15 +120,15 @@ pub fn round(round: &mut Round<'_>) {
         }
         round.cases += 1;
     }
-    round.victim.lives();
+    round.victim.check();
 }
 
 fn some_session(round: &mut Round<'_>) -> Session {
     match round.random.below(4) {
-        0 => Session::open(DEVICE).expect("open"),
-        1 => Session::new(echo(PAGE)),
-        2 => Session::new(source(PAGE, 64, 0)),
-        _ => Session::new(sink(2 * PAGE)),
+        0 => driver::try_open(DEVICE).expect("open"),
+        1 => Session::nonblocking(echo(PAGE)),
+        2 => Session::nonblocking(source(PAGE, 64, 64, 0)),
+        _ => Session::nonblocking(sink(2 * PAGE)),
     }
 }
 
@@ -149,8 +145,8 @@ fn number(round: &mut Round<'_>, session: &Session, arena: &Arena) {
     if CALLS.contains(&number) || (number >> 8) & 0xff != u32::from(b'j') {
         return;
     }
-    let result = sys::ioctl(session.fd, number, arena.good(ARGUMENT));
-    assert_eq!(result, Err(libc::ENOTTY), "number {number:#x}");
+    let result = sys::ioctl(session.raw_fd(), number, arena.good(ARGUMENT));
+    assert_eq!(result, Err(Errno::NOTTY), "number {number:#x}");
 }
 
 /// A call that is right, with memory that is not there.
@@ -165,14 +161,14 @@ fn pointer(round: &mut Round<'_>, session: &Session, arena: &Arena) {
     ]);
     let reads = call != IOSTREAM_IOC_VERSION && call != IOSTREAM_IOC_ENDPOINT;
     let result = if round.random.chance(4) && !reads {
-        sys::ioctl(session.fd, call, arena.read_only.address)
+        sys::ioctl(session.raw_fd(), call, arena.read_only.address())
     } else {
-        sys::ioctl(session.fd, call, arena.bad(round))
+        sys::ioctl(session.raw_fd(), call, arena.bad(round))
     };
     // Which is found first, that there is no queue or no memory, does not matter.
     let error = result.expect_err("memory that is not there");
     assert!(
-        [libc::EFAULT, libc::EBADFD, libc::ENOTTY, libc::EALREADY].contains(&error),
+        [Errno::FAULT, Errno::BADFD, Errno::NOTTY, Errno::ALREADY].contains(&error),
         "call {call:#x}: errno {error}"
     );
 }
@@ -199,9 +195,17 @@ fn fields(round: &mut Round<'_>, session: &Session, arena: &Arena) {
         IOSTREAM_IOC_RUN => arena.put(run(round, session)),
         IOSTREAM_IOC_EVENTFD => arena.put(iostream_eventfd {
             direction: small(round),
-            fd: round
-                .random
-                .pick(&[-1, -2, 0, 1, 2, 1 << 20, i32::MAX, i32::MIN, session.fd]),
+            fd: round.random.pick(&[
+                -1,
+                -2,
+                0,
+                1,
+                2,
+                1 << 20,
+                i32::MAX,
+                i32::MIN,
+                session.raw_fd(),
+            ]),
         }),
         _ => arena.put(iostream_queue {
             direction: small(round),
@@ -210,7 +214,7 @@ fn fields(round: &mut Round<'_>, session: &Session, arena: &Arena) {
             ..Default::default()
         }),
     };
-    match sys::ioctl(session.fd, call, argument) {
+    match sys::ioctl(session.raw_fd(), call, argument) {
         Ok(()) if call == IOSTREAM_IOC_NOTIFY || call == IOSTREAM_IOC_RESET => {
             let flags = if call == IOSTREAM_IOC_NOTIFY {
                 IOSTREAM_NOTIFY_FLUSH as usize
@@ -245,7 +249,7 @@ fn set_up(round: &mut Round<'_>) -> iostream_setup {
     // What a good one would be, with one or two fields that are not.
     let mut setup = match round.random.below(3) {
         0 => echo(PAGE),
-        1 => source(PAGE, 64, 0),
+        1 => source(PAGE, 64, 64, 0),
         _ => sink(PAGE),
     };
     for _ in 0..1 + round.random.below(2) {
@@ -268,7 +272,7 @@ fn set_up(round: &mut Round<'_>) -> iostream_setup {
 
 fn run(round: &mut Round<'_>, session: &Session) -> iostream_run {
     // A source that overwrites is never stuck, and would run until it is killed.
-    let output = session.queue(OUTPUT);
+    let output = session.try_queue(OUTPUT);
     let endless = output.is_ok_and(|q| q.flags & IOSTREAM_QUEUE_OVERWRITE != 0);
     let mut run = iostream_run {
         entries: 1,

@@ -9,10 +9,10 @@ use std::sync::atomic::Ordering::*;
 use iostream_ring::uapi::*;
 
 use super::Round;
-use crate::device::{Ring, Session, INPUT, OUTPUT};
 use crate::driver::{self, Driver};
 use crate::scribbler::with_scribbler;
 use crate::sys;
+use iostream_raw::{Ring, Session, INPUT, OUTPUT};
 
 const BATCH: u64 = 256;
 const BUFFERS: u64 = 4;
@@ -43,7 +43,7 @@ impl Stream {
         let publish = format!("publish hostile input {BUFFERS} {DATA} control={CONTROL}");
         driver.tell(&publish).expect("publish");
         let session = driver::open(&driver::path().expect("the node"));
-        sys::ioctl(session.fd, IOSTREAM_IOC_START, 0).expect("start");
+        sys::ioctl(session.raw_fd(), IOSTREAM_IOC_START, 0).expect("start");
         Self {
             input: Ring::new(&session, INPUT).expect("the input queue"),
             output: Ring::new(&session, OUTPUT).expect("the output queue"),
@@ -54,12 +54,16 @@ impl Stream {
 
     fn counters(&self) -> iostream_stream_counters {
         let mut stream = iostream_stream::default();
-        sys::ioctl_with(self.session.fd, IOSTREAM_IOC_STREAM, &mut stream).expect("stream");
+        sys::ioctl_with(self.session.raw_fd(), IOSTREAM_IOC_STREAM, &mut stream).expect("stream");
         stream.counters
     }
 
     fn corrupt(&self) -> u64 {
-        self.session.queue(INPUT).expect("queue").counters.corrupt
+        self.session
+            .try_queue(INPUT)
+            .expect("queue")
+            .counters
+            .corrupt
     }
 
     /// Lets go of all that came back.
@@ -93,7 +97,7 @@ pub fn round(round: &mut Round<'_>) {
         one_by_one(round, &stream);
     }
     drop(stream);
-    round.victim.lives();
+    round.victim.check();
 }
 
 /// What the kernel has to say of a descriptor.
@@ -216,7 +220,7 @@ fn rewritten(round: &mut Round<'_>, stream: &Stream) {
         for _ in 0..BATCH {
             let (descriptor, bytes) = descriptor(round);
             stream.send(&descriptor, bytes);
-            let fd = stream.session.fd;
+            let fd = stream.session.raw_fd();
             match round.random.below(16) {
                 0 => {
                     let _ = sys::ioctl(fd, IOSTREAM_IOC_SUSPEND, 0);
@@ -248,7 +252,12 @@ fn rewritten(round: &mut Round<'_>, stream: &Stream) {
         }
     });
     let mut stream_now = iostream_stream::default();
-    sys::ioctl_with(stream.session.fd, IOSTREAM_IOC_STREAM, &mut stream_now).expect("stream");
+    sys::ioctl_with(
+        stream.session.raw_fd(),
+        IOSTREAM_IOC_STREAM,
+        &mut stream_now,
+    )
+    .expect("stream");
     let geometry = (
         stream_now.buffers,
         stream_now.data_bytes,
@@ -259,9 +268,7 @@ fn rewritten(round: &mut Round<'_>, stream: &Stream) {
         (BUFFERS as u32, DATA as u32, CONTROL as u32),
         "the geometry"
     );
-    let info = stream
-        .session
-        .map(stream_now.info_offset, 4096, false)
-        .expect("the info page");
+    let info =
+        sys::map(&stream.session, stream_now.info_offset, 4096, false).expect("the info page");
     info.word(DISCARDED).load(Relaxed);
 }

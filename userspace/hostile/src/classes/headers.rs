@@ -5,9 +5,9 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 
 use super::Round;
-use crate::device::{echo, occupied, Ring, Session, INPUT, OUTPUT, PAGE};
 use crate::driver::{self, Driver};
 use crate::scribbler::StopWhenDropped;
+use iostream_raw::{echo, occupied, Ring, Session, INPUT, OUTPUT, PAGE};
 
 const BATCH: u64 = 256;
 
@@ -26,7 +26,7 @@ pub fn round(round: &mut Round<'_>) {
         }
     }
     drop(taker);
-    round.victim.lives();
+    round.victim.check();
 }
 
 /// Who takes the entries: a driver one by one, or the echo many in a row.
@@ -56,7 +56,7 @@ fn length(header: u64) -> u64 {
 
 impl Taker {
     fn echo(size: u64) -> Self {
-        let session = Session::new(echo(size));
+        let session = Session::nonblocking(echo(size));
         Self {
             input: Ring::new(&session, INPUT).expect("the input queue"),
             by: By::Echo(Ring::new(&session, OUTPUT).expect("the output queue")),
@@ -115,7 +115,11 @@ impl Taker {
     }
 
     fn corrupt(&self) -> u64 {
-        self.session.queue(INPUT).expect("queue").counters.corrupt
+        self.session
+            .try_queue(INPUT)
+            .expect("queue")
+            .counters
+            .corrupt
     }
 
     /// Some good entries, a header, and a position that covers some bytes after it.

@@ -5,13 +5,14 @@
 use std::mem::offset_of;
 use std::sync::atomic::Ordering::*;
 
+use iostream_raw::{echo, sink, source, Map, Ring, Session, DEVICE, INPUT, OUTPUT, PAGE};
 use iostream_ring::uapi::iostream_info;
-use libc::{pid_t, MAP_ANONYMOUS, MAP_SHARED, PROT_READ, PROT_WRITE, SIGKILL};
+use libc::{pid_t, SIGKILL};
+use rustix::io::Errno;
 
 use super::Round;
-use crate::device::{echo, sink, source, Ring, Session, DEVICE, INPUT, OUTPUT, PAGE};
 use crate::driver::{self, Driver};
-use crate::sys::{self, Fd, Map};
+use crate::sys::{self, Fd};
 
 const BATCH: u64 = 8;
 
@@ -29,13 +30,7 @@ pub fn round(round: &mut Round<'_>) {
         }
         round.cases += 1;
     }
-    round.victim.lives();
-}
-
-/// A word that a child and its parent both see.
-fn shared_word() -> Map {
-    let flags = MAP_SHARED | MAP_ANONYMOUS;
-    Map::new(-1, 0, PAGE as usize, PROT_READ | PROT_WRITE, flags).expect("memory")
+    round.victim.check();
 }
 
 /// Waits until a child says so, or ends, which its status then tells.
@@ -68,7 +63,7 @@ fn both(session: &Session) -> (Ring, Ring) {
 
 /// The descriptor goes first, the mappings later, in any order.
 fn closed_while_mapped(round: &mut Round<'_>) {
-    let session = Session::new(echo(PAGE));
+    let session = Session::nonblocking(echo(PAGE));
     let (input, output) = both(&session);
     drop(session);
     let mut maps = vec![
@@ -99,20 +94,20 @@ fn passed_on(round: &mut Round<'_>) {
         let Some(fd) = receive(pair[1]) else {
             sys::exit_now(2);
         };
-        let session = Session { fd };
+        let session = sys::session(fd);
         // A second mapping of what the sender has mapped is refused; everything else works.
         let ok = match Ring::new(&session, INPUT) {
             Ok(ring) => {
                 ring.producer_pos().store(u64::MAX, Release);
                 session.notify(INPUT).is_ok()
             }
-            Err(error) => mapped_first && error == libc::EBUSY,
+            Err(error) => mapped_first && error == Errno::BUSY,
         };
         sys::exit_now(i32::from(!ok));
     });
-    let session = Session::new(sink(PAGE));
+    let session = Session::nonblocking(sink(PAGE));
     let ring = mapped_first.then(|| Ring::new(&session, INPUT));
-    send(pair[0], session.fd);
+    send(pair[0], session.raw_fd());
     drop(session);
     if round.random.chance(2) {
         drop(ring);
@@ -178,27 +173,25 @@ fn receive(socket: Fd) -> Option<Fd> {
 }
 
 fn duplicated(round: &mut Round<'_>) {
-    let session = Session::new(echo(PAGE));
+    let session = Session::nonblocking(echo(PAGE));
     let mut all: Vec<_> = (0..1 + round.random.below(8))
-        .map(|_| Session {
-            fd: sys::dup(session.fd).expect("dup"),
-        })
+        .map(|_| sys::duplicate(&session))
         .collect();
     drop(session);
     while let Some(one) = all.pop() {
-        assert_eq!(sys::write(one.fd, &[1; 16]), Ok(16));
-        assert_eq!(sys::read(one.fd, &mut [0; 16]), Ok(16));
+        assert_eq!(sys::write(one.raw_fd(), &[1; 16]), Ok(16));
+        assert_eq!(sys::read(one.raw_fd(), &mut [0; 16]), Ok(16));
     }
 }
 
 /// The next program has the descriptor, and no mapping of the last one's.
 fn across_exec(round: &mut Round<'_>) {
-    let session = Session::new(echo(PAGE));
+    let session = Session::nonblocking(echo(PAGE));
     let mapped = round.random.chance(2);
     let pid = sys::fork(|| {
         let rings = mapped.then(|| both(&session));
         // Not closed at exec.
-        let fd = sys::dup(session.fd).expect("dup");
+        let fd = sys::dup(session.raw_fd()).expect("dup");
         let fd = std::ffi::CString::new(fd.to_string()).expect("digits");
         let args = [
             c"hostile".as_ptr(),
@@ -220,7 +213,7 @@ fn across_exec(round: &mut Round<'_>) {
 /// What `hostile --use FD` does: the descriptor works in a new program, mappings included; but for
 /// what the last program has mapped, which is once in a session.
 pub fn used_after_exec(fd: Fd) -> bool {
-    let session = Session { fd };
+    let session = sys::session(fd);
     match sys::write(fd, &[1; 16]) {
         Ok(16) => {
             let read = sys::read(fd, &mut [0; 16]) == Ok(16);
@@ -228,7 +221,7 @@ pub fn used_after_exec(fd: Fd) -> bool {
                 .iter()
                 .all(|d| Ring::new(&session, *d).is_ok())
         }
-        Err(libc::EBUSY) => Ring::new(&session, INPUT).err() == Some(libc::EBUSY),
+        Err(Errno::BUSY) => Ring::new(&session, INPUT).err() == Some(Errno::BUSY),
         _ => false,
     }
 }
@@ -236,15 +229,15 @@ pub fn used_after_exec(fd: Fd) -> bool {
 /// SIGKILL in the middle of something that sleeps, or does not.
 fn killed(round: &mut Round<'_>) {
     let what = round.random.below(6);
-    let word = shared_word();
+    let word = sys::shared_page();
     let pid = sys::fork(|| {
         let setup = match what {
             0..3 => echo(PAGE),
-            3 => source(PAGE, 64, 1000),
-            4 => source(PAGE, 64, 0),
+            3 => source(PAGE, 64, 64, 1000),
+            4 => source(PAGE, 64, 64, 0),
             _ => sink(PAGE),
         };
-        let session = Session::new(setup);
+        let session = Session::nonblocking(setup);
         let rings: Vec<_> = [OUTPUT, INPUT]
             .map(|d| Ring::new(&session, d))
             .into_iter()
@@ -253,11 +246,11 @@ fn killed(round: &mut Round<'_>) {
         loop {
             match what {
                 0 => {
-                    sys::poll(session.fd, libc::POLLIN, -1);
+                    sys::poll(session.raw_fd(), libc::POLLIN, -1);
                 }
                 1 => {
                     let epoll = sys::epoll();
-                    let _ = sys::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, session.fd, 1);
+                    let _ = sys::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, session.raw_fd(), 1);
                     sys::epoll_wait(epoll, -1);
                 }
                 2 => {
@@ -267,7 +260,7 @@ fn killed(round: &mut Round<'_>) {
                     let _ = session.notify(INPUT);
                 }
                 3 => {
-                    sys::poll(session.fd, libc::POLLIN, -1);
+                    sys::poll(session.raw_fd(), libc::POLLIN, -1);
                     for ring in rings.iter().flatten() {
                         let head = ring.producer_pos().load(Acquire);
                         ring.consumer_pos().store(head, Release);
@@ -275,7 +268,7 @@ fn killed(round: &mut Round<'_>) {
                 }
                 // Until room, or an entry, comes: never.
                 _ => {
-                    let _ = session.run(0, 0);
+                    let _ = session.run_for(0, 0);
                 }
             }
         }
@@ -290,15 +283,15 @@ fn killed(round: &mut Round<'_>) {
 
 /// Two processes with one session; either may end first. The child has no mapping.
 fn forked(round: &mut Round<'_>) {
-    let session = Session::new(echo(PAGE));
+    let session = Session::nonblocking(echo(PAGE));
     let rings = both(&session);
-    let at = rings.0.data.address;
-    let word = shared_word();
+    let at = rings.0.data.address();
+    let word = sys::shared_page();
     let pid = sys::fork(|| {
         word.word(0).store(1, Release);
-        let copied = sys::call(libc::SYS_mincore, &[at, PAGE as usize, word.address + 8]);
+        let copied = sys::call(libc::SYS_mincore, &[at, PAGE as usize, word.address() + 8]);
         // Nothing is mapped there.
-        if copied != Err(libc::ENOMEM) {
+        if copied != Err(Errno::NOMEM) {
             sys::exit_now(5);
         }
         sys::exit_now(i32::from(session.notify(INPUT).is_err()));
@@ -320,7 +313,7 @@ fn removed(round: &mut Round<'_>) {
     let _ = driver.unpublish();
     driver.publish().expect("publish");
     let path = driver::path().expect("the node");
-    let word = shared_word();
+    let word = sys::shared_page();
     let what = round.random.below(4);
     let pid = sys::fork(|| {
         let session = driver::open(&path);
@@ -328,19 +321,19 @@ fn removed(round: &mut Round<'_>) {
         word.word(0).store(1, Release);
         match what {
             0 => {
-                sys::poll(session.fd, 0, -1);
+                sys::poll(session.raw_fd(), 0, -1);
             }
             1 => {
                 let mut bytes = [0; 64];
-                while sys::read(session.fd, &mut bytes) != Err(libc::ENODEV) {
-                    sys::poll(session.fd, libc::POLLIN, -1);
+                while sys::read(session.raw_fd(), &mut bytes) != Err(Errno::NODEV) {
+                    sys::poll(session.raw_fd(), libc::POLLIN, -1);
                 }
             }
-            2 => while session.notify(INPUT) != Err(libc::ENODEV) {},
+            2 => while session.notify(INPUT) != Err(Errno::NODEV) {},
             _ => {
                 let event = sys::eventfd(0);
                 let _ = session.eventfd(OUTPUT, event);
-                while session.queue(OUTPUT).is_ok() {
+                while session.try_queue(OUTPUT).is_ok() {
                     sys::poll(event, libc::POLLIN, 1);
                 }
             }
@@ -358,10 +351,10 @@ fn removed(round: &mut Round<'_>) {
                 sys::exit_now(4);
             }
         }
-        let gone = Session::open(&path).err();
+        let gone = driver::try_open(&path).err();
         sys::exit_now(i32::from(!matches!(
             gone,
-            Some(libc::ENODEV | libc::ENXIO | libc::ENOENT)
+            Some(Errno::NODEV | Errno::NXIO | Errno::NOENT)
         )));
     });
     wait_for(&word, pid);
@@ -378,12 +371,12 @@ fn two_openers(round: &mut Round<'_>) {
     let path = driver::path().expect("the node");
     let first = driver::open(&path);
     let ring = round.random.chance(2).then(|| Ring::new(&first, OUTPUT));
-    assert_eq!(Session::open(&path).err(), Some(libc::EBUSY));
+    assert_eq!(driver::try_open(&path).err(), Some(Errno::BUSY));
     drop(first);
     if ring.is_some() {
         assert_eq!(
-            Session::open(&path).err(),
-            Some(libc::EBUSY),
+            driver::try_open(&path).err(),
+            Some(Errno::BUSY),
             "mapped is open"
         );
     }
@@ -395,6 +388,6 @@ fn two_openers(round: &mut Round<'_>) {
         Some(0),
         "clean"
     );
-    drop((ring, next, Session::open(DEVICE)));
+    drop((ring, next, driver::try_open(DEVICE)));
     driver.unpublish().expect("unpublish");
 }

@@ -5,15 +5,17 @@
 use std::ffi::c_void;
 use std::sync::atomic::Ordering::*;
 
+use iostream_raw::{echo, Map, Prot, Session, INPUT, OUTPUT, PAGE};
 use iostream_ring::uapi::iostream_queue;
 use libc::{
     MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, MAP_SHARED, MREMAP_FIXED, MREMAP_MAYMOVE, PROT_EXEC,
     PROT_READ, PROT_WRITE,
 };
+use rustix::io::Errno;
+use rustix::mm::MapFlags;
 
 use super::Round;
-use crate::device::{echo, Session, INPUT, OUTPUT, PAGE};
-use crate::sys::{self, Map};
+use crate::sys::{self};
 
 const BATCH: u64 = 64;
 const SIZE: u64 = 2 * PAGE;
@@ -45,7 +47,7 @@ struct Area {
 fn areas(session: &Session) -> Vec<Area> {
     let mut areas = Vec::new();
     for direction in [OUTPUT, INPUT] {
-        let q: iostream_queue = session.queue(direction).expect("queue");
+        let q: iostream_queue = session.try_queue(direction).expect("queue");
         let input = direction == INPUT;
         let mut area = |offset, bytes, ours| {
             areas.push(Area {
@@ -63,7 +65,7 @@ fn areas(session: &Session) -> Vec<Area> {
 }
 
 pub fn round(round: &mut Round<'_>) {
-    let mut session = Session::new(echo(SIZE));
+    let mut session = Session::nonblocking(echo(SIZE));
     fresh_is_zero(&session);
     for _ in 0..BATCH {
         let area = round.random.pick(&areas(&session));
@@ -72,19 +74,19 @@ pub fn round(round: &mut Round<'_>) {
             _ => {
                 if changed(round, &session, area) {
                     // An area that is written can be mapped once: a new session for the next.
-                    session = Session::new(echo(SIZE));
+                    session = Session::nonblocking(echo(SIZE));
                 }
             }
         }
         round.cases += 1;
     }
-    round.victim.lives();
+    round.victim.check();
 }
 
 /// Not a byte of whoever had the pages before.
 fn fresh_is_zero(session: &Session) {
     for area in areas(session) {
-        let map = session.map(area.offset, area.bytes, false).expect("mmap");
+        let map = sys::map(session, area.offset, area.bytes, false).expect("mmap");
         // The info page describes the queue; what is beyond the description is zero as well.
         let from = if area.offset & 0xffff_ffff == 0 {
             256
@@ -126,7 +128,11 @@ fn refused(round: &mut Round<'_>, session: &Session, area: Area) {
     if (offset, bytes, prot, flags) == (area.offset, area.bytes, PROT_READ, MAP_SHARED) {
         return;
     }
-    let map = Map::new(session.fd, offset, bytes as usize, prot, flags);
+    let (rights, kind) = (
+        Prot::from_bits_retain(prot as u32),
+        MapFlags::from_bits_retain(flags as u32),
+    );
+    let map = Map::try_new(session, offset, bytes as usize, rights, kind);
     assert!(
         map.is_err(),
         "offset {offset:#x}, {bytes} bytes, rights {prot}, flags {flags:#x}"
@@ -136,13 +142,13 @@ fn refused(round: &mut Round<'_>, session: &Session, area: Area) {
 /// Maps an area and tries things on it. Returns whether a writable claim was used up.
 fn changed(round: &mut Round<'_>, session: &Session, area: Area) -> bool {
     let write = area.ours && round.random.chance(2);
-    let map = match session.map(area.offset, area.bytes, write) {
+    let map = match sys::map(session, area.offset, area.bytes, write) {
         Ok(map) => map,
-        Err(libc::EBUSY) if write => return true,
-        Err(error) => panic!("mmap: errno {error}"),
+        Err(Errno::BUSY) if write => return true,
+        Err(error) => panic!("mmap: {error}"),
     };
-    let bytes = map.bytes;
-    let at = map.address;
+    let bytes = map.len();
+    let at = map.address();
     // Whether all pages are still there.
     let mut whole = true;
     for _ in 0..1 + round.random.below(4) {
@@ -157,7 +163,7 @@ fn changed(round: &mut Round<'_>, session: &Session, area: Area) -> bool {
             }
             1 => {
                 let result = sys::call(libc::SYS_mprotect, &[at, part, PROT_EXEC as usize]);
-                assert_eq!(result, Err(libc::EACCES), "executable by mprotect");
+                assert_eq!(result, Err(Errno::ACCESS), "executable by mprotect");
             }
             2 => {
                 let size = part + PAGE as usize * round.random.below(4) as usize;
@@ -178,17 +184,15 @@ fn changed(round: &mut Round<'_>, session: &Session, area: Area) -> bool {
                 // A second mapping of the same by an old size of zero, which shared ones allow.
                 let flags = MREMAP_MAYMOVE as usize;
                 if let Ok(second) = sys::call(libc::SYS_mremap, &[at, 0, bytes, flags]) {
-                    drop(Map {
-                        address: second as usize,
-                        bytes,
-                    });
+                    // SAFETY: mremap has just made it, and nobody else knows of it.
+                    drop(unsafe { Map::from_raw(second as usize, bytes) });
                 }
             }
             5 => {
                 let advice = round.random.pick(&ADVICE);
                 let result = sys::call(libc::SYS_madvise, &[at, part, advice as usize]);
                 if advice == libc::MADV_DOFORK {
-                    assert_eq!(result, Err(libc::EINVAL), "copied by fork");
+                    assert_eq!(result, Err(Errno::INVAL), "copied by fork");
                 }
                 whole &= result.is_err();
             }
@@ -198,9 +202,9 @@ fn changed(round: &mut Round<'_>, session: &Session, area: Area) -> bool {
             }
             7 => {
                 let punch = (libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE) as usize;
-                let hole = [session.fd as usize, punch, area.offset as usize, part];
+                let hole = [session.raw_fd() as usize, punch, area.offset as usize, part];
                 assert!(sys::call(libc::SYS_fallocate, &hole).is_err(), "a hole");
-                let cut = [session.fd as usize, 0];
+                let cut = [session.raw_fd() as usize, 0];
                 assert!(sys::call(libc::SYS_ftruncate, &cut).is_err(), "cut short");
             }
             8 => write_through_kernel(round, at, part, write, whole),
@@ -217,10 +221,12 @@ fn changed(round: &mut Round<'_>, session: &Session, area: Area) -> bool {
                 return write;
             }
             _ => {
-                let spare = Map::new(-1, 0, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS);
-                let spare = spare.expect("memory");
+                let spare = sys::memory(bytes, Prot::READ);
                 let flags = (MREMAP_MAYMOVE | MREMAP_FIXED) as usize;
-                let moved = sys::call(libc::SYS_mremap, &[at, bytes, bytes, flags, spare.address]);
+                let moved = sys::call(
+                    libc::SYS_mremap,
+                    &[at, bytes, bytes, flags, spare.address()],
+                );
                 if moved.is_ok() {
                     // What was at the old address is gone; the new one goes with `spare`.
                     std::mem::forget(map);

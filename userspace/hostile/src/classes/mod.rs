@@ -12,7 +12,9 @@ mod notification;
 mod positions;
 mod races;
 
-use crate::random::Random;
+use iostream_raw::Random;
+use rustix::io::{Errno, Result};
+
 use crate::victim::Victim;
 
 pub use lifetime::used_after_exec;
@@ -96,9 +98,9 @@ pub const ALL: &[Class] = &[
 impl Round<'_> {
     /// Fails with what the case was, unless `allowed` has the errno of `result`.
     #[track_caller]
-    pub fn expect<T>(&self, result: Result<T, i32>, allowed: &[i32]) {
+    pub fn expect<T>(&self, result: Result<T>, allowed: &[Errno]) {
         if let Err(error) = result {
-            assert!(allowed.contains(&error), "errno {error} is not expected");
+            assert!(allowed.contains(&error), "{error} is not expected");
         }
     }
 }

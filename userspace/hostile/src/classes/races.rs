@@ -8,10 +8,10 @@ use std::sync::Mutex;
 use iostream_ring::uapi::*;
 
 use super::Round;
-use crate::device::{Session, INPUT, OUTPUT, PAGE};
 use crate::driver::{self, Driver};
-use crate::random::Random;
 use crate::sys::{self, Fd};
+use iostream_raw::Random;
+use iostream_raw::{INPUT, OUTPUT, PAGE};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Op {
@@ -112,7 +112,7 @@ pub fn round(round: &mut Round<'_>) {
     shared.unmap_all();
     sys::close(shared.fd.swap(-1, AcqRel));
     driver.unpublish().expect("unpublish");
-    round.victim.lives();
+    round.victim.check();
 }
 
 /// Waits until the other side is at the same loop.
@@ -136,9 +136,8 @@ impl Shared {
 
     /// Opens the node if nobody has it open; leaves it if it is busy or gone.
     fn reopen(&self) {
-        if let Ok(session) = Session::open(&self.path) {
-            let fd = session.fd;
-            std::mem::forget(session);
+        if let Ok(session) = driver::try_open(&self.path) {
+            let fd = session.into_raw_fd();
             let other = self.fd.swap(fd, AcqRel);
             if other >= 0 {
                 sys::close(other);

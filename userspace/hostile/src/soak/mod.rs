@@ -12,10 +12,10 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering::*;
 use std::time::{Duration, Instant};
 
-use libc::{MAP_ANONYMOUS, MAP_SHARED, PROT_READ, PROT_WRITE, SIGKILL};
+use iostream_raw::Map;
+use libc::SIGKILL;
 
-use crate::device::PAGE;
-use crate::sys::{self, Map};
+use crate::sys;
 use process_sleeps::Means;
 
 /// After this long without progress a wake-up counts as lost.
@@ -75,9 +75,7 @@ pub struct Progress(Map);
 
 impl Progress {
     fn new() -> Self {
-        let flags = MAP_SHARED | MAP_ANONYMOUS;
-        let map = Map::new(-1, 0, PAGE as usize, PROT_READ | PROT_WRITE, flags);
-        Self(map.expect("memory"))
+        Self(sys::shared_page())
     }
 
     /// Entries that arrived.

@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::*};
 
-use crate::random::Random;
+use iostream_raw::Random;
 
 /// Keeps the calling thread on one processor.
 pub fn pin(processor: usize) {

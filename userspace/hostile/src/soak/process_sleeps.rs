@@ -2,15 +2,14 @@
 
 //! The process sleeps, and the kernel wakes it: at the next entry, or when there is room again.
 
-use std::sync::atomic::{fence, AtomicBool, AtomicU64, Ordering::*};
+use std::sync::atomic::Ordering::*;
+use std::sync::atomic::{fence, AtomicBool, AtomicU64};
 
+use iostream_raw::{occupied, producer, sink, source, Random, Ring, Session, INPUT, OUTPUT, PAGE};
 use libc::{EPOLLET, EPOLLIN, EPOLLOUT, EPOLL_CTL_ADD, POLLIN, POLLOUT};
 
 use super::pace::{pin, spin_until, waker_pause, Aim, Meeting};
 use super::Progress;
-use crate::device::{occupied, sink, source, Ring, Session, INPUT, OUTPUT, PAGE, PRODUCER_WORDS};
-use crate::random::Random;
-use crate::record;
 use crate::scribbler::StopWhenDropped;
 use crate::sys::{self, Fd};
 
@@ -47,7 +46,7 @@ impl Sleeper {
                     0
                 };
                 let epoll = sys::epoll();
-                let added = sys::epoll_ctl(epoll, EPOLL_CTL_ADD, session.fd, events | edge);
+                let added = sys::epoll_ctl(epoll, EPOLL_CTL_ADD, session.raw_fd(), events | edge);
                 added.expect("epoll_ctl");
                 epoll
             }
@@ -61,7 +60,7 @@ impl Sleeper {
         };
         Self {
             means,
-            session: session.fd,
+            session: session.raw_fd(),
             other,
             input,
         }
@@ -89,7 +88,7 @@ impl Sleeper {
 
 /// The process consumes, and sleeps when the queue is empty.
 pub fn for_entries(progress: &Progress, wakeups: u64, means: Means) {
-    let session = Session::new(source(PAGE, LEN as u32, 0));
+    let session = Session::nonblocking(source(PAGE, LEN as u32, LEN as u32, 0));
     let ring = Ring::new(&session, OUTPUT).expect("the queue");
     let sleeper = Sleeper::new(&session, OUTPUT, means);
     // Entries that the waker is through with.
@@ -104,7 +103,7 @@ pub fn for_entries(progress: &Progress, wakeups: u64, means: Means) {
                     || ring.consumer_pos().load(Acquire) == ring.producer_pos().load(Relaxed);
                 spin_until(|| empty() || stop.load(Relaxed));
                 waker_pause(&mut random, done.load(Relaxed));
-                session.run(1, 0).1.expect("IOSTREAM_IOC_RUN");
+                session.run_for(1, 0).1.expect("IOSTREAM_IOC_RUN");
                 done.store(ring.producer_pos().load(Relaxed) / occupied(LEN), Release);
             }
         });
@@ -126,8 +125,7 @@ pub fn for_entries(progress: &Progress, wakeups: u64, means: Means) {
             }
             // Edge-triggered: all there is, until the position that was seen last.
             while ring.producer_pos().load(Acquire) != pos {
-                assert_eq!(ring.data_word(pos).load(Relaxed), LEN, "the header");
-                record::check(&ring, pos, sequence, LEN);
+                ring.expect_record(pos, sequence, LEN);
                 aim.learn(sequence, &done, ring.info.word(WAKEUPS_SENT));
                 sequence += 1;
                 pos += occupied(LEN);
@@ -141,10 +139,9 @@ pub fn for_entries(progress: &Progress, wakeups: u64, means: Means) {
 
 /// The process produces, and sleeps until the queue is empty again, which is the room it asks for.
 pub fn for_room(progress: &Progress, wakeups: u64, means: Means) {
-    let session = Session::new(sink(PAGE));
+    let session = Session::nonblocking(sink(PAGE));
     let ring = Ring::new(&session, INPUT).expect("the queue");
-    let [.., room] = PRODUCER_WORDS;
-    ring.producer.word(room).store(ring.size, Release);
+    ring.producer.word(producer::ROOM).store(ring.size, Release);
     let sleeper = Sleeper::new(&session, INPUT, means);
     // Entries that the waker is through with.
     let (stop, done) = (AtomicBool::new(false), AtomicU64::new(0));
@@ -160,7 +157,7 @@ pub fn for_room(progress: &Progress, wakeups: u64, means: Means) {
                     break;
                 }
                 waker_pause(&mut random, done.load(Relaxed));
-                session.run(1, 0).1.expect("IOSTREAM_IOC_RUN");
+                session.run_for(1, 0).1.expect("IOSTREAM_IOC_RUN");
                 // The end of a run takes what has come by then, too, and does not say so.
                 done.store(ring.consumer_pos().load(Relaxed) / occupied(LEN), Release);
             }
@@ -170,7 +167,7 @@ pub fn for_room(progress: &Progress, wakeups: u64, means: Means) {
         let mut aim = Aim::new(6);
         let (mut pos, mut sequence) = (0_u64, 0);
         while progress.wakeups() < wakeups {
-            record::make(&ring, pos, sequence, LEN);
+            ring.put_record(pos, sequence, LEN);
             pos += occupied(LEN);
             ring.producer_pos().store(pos, Release);
             let taken = || ring.consumer_pos().load(Acquire) == pos;

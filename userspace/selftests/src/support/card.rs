@@ -6,13 +6,10 @@ use std::fs::{read_dir, read_to_string};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use rustix::event::PollFlags;
+use iostream_raw::{node_called, Descriptor, Random, Session, Stream};
 use rustix::fs::OFlags;
 
-use crate::clause::{skip, Random};
-use crate::raw::stream::Descriptor;
-use crate::raw::{Session, Stream};
-use crate::support::driver::node_called;
+use crate::clause::skip;
 use crate::support::waiting::wait_until;
 
 const MODULE: &str = "iostream_edu";
@@ -170,48 +167,30 @@ pub fn physical(address: usize) -> u64 {
     frame * PAGE as u64 + (address % PAGE) as u64
 }
 
-impl Stream {
-    /// Where the data of a buffer are in this process.
-    pub fn address(&self, buffer: u32, offset: usize) -> usize {
-        self.buffers.as_ptr().addr() + buffer as usize * self.stride + offset
-    }
+/// Starts a stream and returns the empty buffers that the driver sends.
+pub fn start_empty(stream: &mut Stream) -> Vec<u32> {
+    stream.session.start().expect("start");
+    let empty = stream.take_all();
+    assert_eq!(empty.len() as u32, stream.count - 1);
+    assert!(empty.iter().all(|descriptor| descriptor.data_len == 0));
+    empty.iter().map(|descriptor| descriptor.buffer).collect()
+}
 
-    /// The next descriptor from the driver, slept for.
-    pub fn wait(&mut self) -> Descriptor {
-        loop {
-            if let Some(descriptor) = self.take() {
-                return descriptor;
-            }
-            let ready = self.session.poll(PollFlags::IN, 20_000);
-            assert_eq!(ready, PollFlags::IN, "nothing comes from the card");
-        }
-    }
-
-    /// Starts, and returns the empty buffers that the driver gives out.
-    pub fn start_empty(&mut self) -> Vec<u32> {
-        self.session.start().expect("start");
-        let empty = self.take_all();
-        assert_eq!(empty.len() as u32, self.count - 1);
-        assert!(empty.iter().all(|descriptor| descriptor.data_len == 0));
-        empty.iter().map(|descriptor| descriptor.buffer).collect()
-    }
-
-    /// Sends random bytes in a buffer, and returns them.
-    pub fn send_random(
-        &mut self,
-        random: &mut Random,
-        buffer: u32,
-        offset: usize,
-        len: usize,
-    ) -> Vec<u8> {
-        let bytes: Vec<u8> = (0..len).map(|_| random.next() as u8).collect();
-        self.write(buffer, offset, &bytes);
-        self.send(Descriptor {
-            buffer,
-            data_offset: offset as u32,
-            data_len: len as u32,
-            ..Default::default()
-        });
-        bytes
-    }
+/// Sends random bytes in a buffer, and returns them.
+pub fn send_random(
+    stream: &mut Stream,
+    random: &mut Random,
+    buffer: u32,
+    offset: usize,
+    len: usize,
+) -> Vec<u8> {
+    let bytes: Vec<u8> = (0..len).map(|_| random.next() as u8).collect();
+    stream.write(buffer, offset, &bytes);
+    stream.send(Descriptor {
+        buffer,
+        data_offset: offset as u32,
+        data_len: len as u32,
+        ..Default::default()
+    });
+    bytes
 }

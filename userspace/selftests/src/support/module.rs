@@ -5,10 +5,8 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use iostream_raw::{node_called, Session};
 use rustix::fs::OFlags;
-
-use crate::raw::Session;
-use crate::support::driver::node_called;
 
 /// Runs `insmod` for one of ours, with parameters.
 pub fn insert(name: &str, parameters: &[&str]) -> Output {

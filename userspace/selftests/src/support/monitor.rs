@@ -6,9 +6,8 @@
 use std::fs::{read_dir, read_to_string, File, OpenOptions};
 use std::io::{Read, Write};
 
+use iostream_raw::wait_for;
 use rustix::event::PollFlags;
-
-use crate::raw::wait_for;
 
 /// The name of the virtio port that is the monitor.
 const PORT: &str = "iostream.monitor";
@@ -50,7 +49,7 @@ impl Monitor {
 
     /// As [`Self::ask`], for what has to succeed.
     #[track_caller]
-    pub fn does(&mut self, command: &str) {
+    pub fn command(&mut self, command: &str) {
         let answer = self.ask(command);
         assert!(answer.contains(r#""return""#), "{command}: {answer}");
     }
@@ -76,7 +75,7 @@ impl Monitor {
 
     /// Pulls a device out, and waits until it is out.
     pub fn unplug(&mut self, id: &str) {
-        self.does(&format!(r#""device_del", "arguments": {{"id": "{id}"}}"#));
+        self.command(&format!(r#""device_del", "arguments": {{"id": "{id}"}}"#));
         self.wait_line("DEVICE_DELETED");
     }
 }

@@ -2,9 +2,9 @@
 
 //! Sessions with a watermark.
 
+use iostream_raw::{Session, OUTPUT};
 use rustix::event::PollFlags;
 
-use crate::raw::{Session, OUTPUT};
 use crate::support::driver::Driver;
 use crate::support::waiting::woken_by;
 

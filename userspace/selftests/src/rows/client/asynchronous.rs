@@ -6,9 +6,9 @@ use std::future::{poll_fn, Future};
 use std::pin::Pin;
 
 use iostream::{Error, InputStream, OutputStream, Session, Setup, Stop};
+use iostream_raw::{check_record, make_record};
 
 use crate::clause::{count, Clause};
-use crate::raw::{check_record, make_record};
 use crate::support::driver::{entry, Driver};
 use crate::support::waiting::{wait_until, woken_by};
 
@@ -67,7 +67,7 @@ fn async_stream_ends() {
             .into_async()
             .unwrap();
         sender.control().start().unwrap();
-        driver.does("produce 2 8");
+        driver.command("produce 2 8");
         for i in 0..2 {
             assert_eq!(&*next(&mut receiver).await.unwrap().unwrap(), entry(i, 8));
         }
@@ -77,14 +77,14 @@ fn async_stream_ends() {
         stopping.await.unwrap();
         // And begins again.
         sender.control().start().unwrap();
-        driver.does("produce 1 8");
+        driver.command("produce 1 8");
         assert!(next(&mut receiver).await.is_some());
     });
 }
 
 fn async_buffer() {
     let driver = Driver::stream("input 2 64");
-    driver.does("auto consume");
+    driver.command("auto consume");
     let total = count(2000);
     let moved = driver.log("moved");
     block_on(async {
@@ -144,7 +144,7 @@ fn async_cancelled() {
             let once = poll_fn(|context| std::task::Poll::Ready(waiting.as_mut().poll(context)));
             assert!(once.await.is_pending());
         }
-        driver.does("produce 2 8");
+        driver.command("produce 2 8");
         assert_eq!(receiver.dequeue().await.unwrap().sequence(), 0);
         assert_eq!(receiver.dequeue().await.unwrap().sequence(), 1);
     });
@@ -199,7 +199,7 @@ fn async_no_thread() {
             .into_async()
             .unwrap();
         sender.control().start().unwrap();
-        driver.does("produce 1 8");
+        driver.command("produce 1 8");
         drop(receiver.dequeue().await.unwrap());
         let session = Session::open("/dev/iostream").unwrap();
         session.set_up(&Setup::echo()).unwrap();

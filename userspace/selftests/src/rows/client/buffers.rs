@@ -28,11 +28,11 @@ fn derefs_to_its_bytes() {
     let driver = Driver::stream("output 2 10000");
     let mut stream = OutputStream::open("selftest").unwrap();
     stream.start().unwrap();
-    driver.does("take");
+    driver.command("take");
     let id = driver.log("id");
-    driver.does(&format!("fill {id} 5 100 9000"));
-    driver.does(&format!("range {id} 100 9000"));
-    driver.does(&format!("send {id}"));
+    driver.command(&format!("fill {id} 5 100 9000"));
+    driver.command(&format!("range {id} 100 9000"));
+    driver.command(&format!("send {id}"));
     let buffer = stream.dequeue().unwrap();
     assert_eq!(
         (u64::from(buffer.id()), buffer.data_range()),
@@ -53,10 +53,10 @@ fn control_data_typed() {
     let driver = Driver::stream("output 1 64 control=32");
     let mut stream = OutputStream::open("selftest").unwrap();
     stream.start().unwrap();
-    driver.does("take");
-    driver.does("fill-control 0 1 8 8");
-    driver.does("control-range 0 8 8");
-    driver.does("send 0");
+    driver.command("take");
+    driver.command("fill-control 0 1 8 8");
+    driver.command("control-range 0 8 8");
+    driver.command("send 0");
     let buffer = stream.dequeue().unwrap();
     assert_eq!(buffer.control(), entry(1, 8));
     let expected = Control {
@@ -74,7 +74,7 @@ fn back_when_dropped() {
     let mut stream = OutputStream::open("selftest").unwrap();
     stream.start().unwrap();
     for _ in 0..100 {
-        driver.does("produce 1 8");
+        driver.command("produce 1 8");
         let buffer = stream.dequeue().unwrap();
         assert_eq!(driver.shown("buffers_where"), "c");
         drop(buffer);
@@ -89,7 +89,7 @@ fn many_in_any_order() {
     let mut stream = OutputStream::open("selftest").unwrap();
     stream.start().unwrap();
     for round in 0..10_u64 {
-        driver.does("produce 64 8");
+        driver.command("produce 64 8");
         let mut held: Vec<_> = (0..64).map(|_| stream.dequeue().unwrap()).collect();
         for (i, buffer) in held.iter().enumerate() {
             assert_eq!(&**buffer, entry(i as u64, 8));
@@ -109,17 +109,17 @@ fn sent() {
         buffer.write_control(&[2_u8; 5]).unwrap();
         let id = u64::from(buffer.id());
         buffer.send(10).unwrap();
-        driver.does("receive");
+        driver.command("receive");
         let told = |key| driver.log(key);
         assert_eq!((told("id"), told("sum"), told("control_sum")), (id, 30, 10));
         assert_eq!(told("sequence"), i);
-        driver.does(&format!("release {id}"));
+        driver.command(&format!("release {id}"));
         driver.fails("receive", rustix::io::Errno::NODATA);
     }
     let mut buffer = stream.buffer().unwrap();
     buffer[100..104].copy_from_slice(&[1; 4]);
     buffer.send_range(100..104).unwrap();
-    driver.does("receive");
+    driver.command("receive");
     assert_eq!(driver.log("sum"), 4);
 }
 
@@ -149,15 +149,15 @@ fn out_of_range() {
     driver.fails("receive", rustix::io::Errno::NODATA);
     assert_eq!(stream.control().counters().rejected_range, 0);
     stream.buffer().unwrap().send(64).unwrap();
-    driver.does("receive");
+    driver.command("receive");
 }
 
 fn input_output() {
     let driver = Driver::stream("input-output 2 1000");
-    driver.does("auto echo");
+    driver.command("auto echo");
     let mut stream = InputOutputStream::open("selftest").unwrap();
     stream.start().unwrap();
-    driver.does("produce 1 4");
+    driver.command("produce 1 4");
     let mut buffer = stream.dequeue_wait(None).unwrap();
     assert_eq!(&*buffer, entry(0, 4));
     for round in 0..100_u8 {
@@ -174,7 +174,7 @@ fn input_output() {
 
 fn from_any_thread() {
     let driver = Driver::stream("output 32 64");
-    driver.does("auto produce 64");
+    driver.command("auto produce 64");
     let mut stream = OutputStream::open("selftest").unwrap();
     let total = count(20_000);
     stream.start().unwrap();

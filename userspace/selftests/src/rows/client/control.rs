@@ -55,12 +55,12 @@ fn states() {
 fn drivers_error() {
     let driver = Driver::stream("output 2 64");
     let stream = OutputStream::open("selftest").unwrap();
-    driver.does(&format!("fail start {}", libc::EXDEV));
+    driver.command(&format!("fail start {}", libc::EXDEV));
     assert_eq!(stream.start().unwrap_err().errno(), libc::EXDEV);
     assert_eq!(stream.state(), StreamState::Stopped);
-    driver.does("fail start 0");
+    driver.command("fail start 0");
     stream.start().unwrap();
-    driver.does(&format!("fail suspend {}", libc::EXDEV));
+    driver.command(&format!("fail suspend {}", libc::EXDEV));
     assert_eq!(stream.suspend().unwrap_err().errno(), libc::EXDEV);
     assert_eq!(stream.state(), StreamState::Running);
 }
@@ -69,7 +69,7 @@ fn discard() {
     let driver = Driver::stream("output 4 64");
     let mut stream = OutputStream::open("selftest").unwrap();
     stream.start().unwrap();
-    driver.does("produce 4 8");
+    driver.command("produce 4 8");
     let held = stream.dequeue().unwrap();
     let discarded = stream.stop(Stop::Discard).unwrap();
     assert_eq!((discarded.output, discarded.input), (3, 0));
@@ -77,11 +77,11 @@ fn discard() {
     assert_eq!(stream.dequeue_wait(None).unwrap_err(), Error::NotRunning);
     // The driver has them all again, but for the one that is held.
     stream.start().unwrap();
-    driver.does("produce 3 8");
+    driver.command("produce 3 8");
     driver.fails("take", rustix::io::Errno::NOSPC);
     assert_eq!(stream.dequeue().unwrap().sequence(), 4);
     drop(held);
-    driver.does("take");
+    driver.command("take");
 }
 
 fn discarded_input() {
@@ -107,7 +107,7 @@ fn drain() {
         stream.buffer().unwrap().send(8).unwrap();
     }
     let stop = || stream.stop(Stop::Drain { timeout: None });
-    let stopped = woken_by(libc::SYS_ioctl, stop, || driver.does("consume 5"));
+    let stopped = woken_by(libc::SYS_ioctl, stop, || driver.command("consume 5"));
     assert_eq!(stopped.map(|discarded| discarded.input), Ok(0));
     assert_eq!(stream.state(), StreamState::Stopped);
 }
@@ -129,7 +129,7 @@ fn suspended_keeps() {
     let driver = Driver::stream("output 2 64");
     let mut stream = OutputStream::open("selftest").unwrap();
     stream.start().unwrap();
-    driver.does("produce 2 8");
+    driver.command("produce 2 8");
     stream.suspend().unwrap();
     assert_eq!(&*stream.dequeue().unwrap(), entry(0, 8));
     stream.start().unwrap();
@@ -176,7 +176,7 @@ fn mode() {
         session.set_stream_mode(mode).unwrap();
         assert_eq!(session.stream_info().unwrap().mode, mode);
     }
-    driver.does(&format!("fail mode {}", libc::EXDEV));
+    driver.command(&format!("fail mode {}", libc::EXDEV));
     let error = session.set_stream_mode(StreamMode::Output).unwrap_err();
     assert_eq!(error.errno(), libc::EXDEV);
     let mut stream = InputStream::from_session(session).unwrap();

@@ -43,7 +43,7 @@ fn polls() {
         let mut fds = [PollFd::new(&control, PollFlags::IN)];
         poll(&mut fds, None).map(|_| fds[0].revents())
     };
-    let seen = woken_by(libc::SYS_ppoll, wait, || driver.does("produce 1 8"));
+    let seen = woken_by(libc::SYS_ppoll, wait, || driver.command("produce 1 8"));
     assert_eq!(seen, Ok(PollFlags::IN));
     assert!(stream.next().unwrap().is_some());
 }
@@ -57,7 +57,7 @@ fn epoll_edge() {
     let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
     epoll::add(&set, &stream, epoll::EventData::new_u64(7), flags).unwrap();
     for _ in 0..100 {
-        driver.does("produce 1 8");
+        driver.command("produce 1 8");
         let mut events = Vec::with_capacity(4);
         epoll::wait(&set, spare_capacity(&mut events), None).unwrap();
         let data = events[0].data;
@@ -76,7 +76,7 @@ fn eventfd_output() {
     for _ in 0..100 {
         assert_eq!(stream.receiver().arm(), Ok(false));
         let wait = || rustix::io::read(&bell, &mut [0; 8]);
-        let read = woken_by(libc::SYS_read, wait, || driver.does("produce 1 8"));
+        let read = woken_by(libc::SYS_read, wait, || driver.command("produce 1 8"));
         assert_eq!(read, Ok(8));
         assert!(stream.next().unwrap().is_some());
     }
@@ -93,7 +93,7 @@ fn eventfd_input() {
     assert_eq!(rustix::io::read(&bell, &mut [0; 8]), Ok(8));
     stream.sender().set_eventfd(None).unwrap();
     stream.buffer().unwrap().send(1).unwrap();
-    driver.does("receive");
+    driver.command("receive");
     assert_eq!(
         rustix::io::read(&bell, &mut [0; 8]),
         Err(rustix::io::Errno::AGAIN)
@@ -107,19 +107,19 @@ fn watermark() {
     stream.start().unwrap();
     let receiver = stream.receiver();
     receiver.set_watermark(2, Duration::ZERO).unwrap();
-    driver.does("produce 1 8");
+    driver.command("produce 1 8");
     assert_eq!(stream.wait(Some(Duration::ZERO)), Err(Error::TimedOut));
     let zero = Timespec::default();
     let ready = |stream: &OutputStream| {
         poll(&mut [PollFd::new(stream, PollFlags::IN)], Some(&zero)).unwrap()
     };
     assert_eq!(ready(&stream), 0);
-    driver.does("produce 1 8");
+    driver.command("produce 1 8");
     assert_eq!(ready(&stream), 1);
     assert_eq!(stream.wait(None), Ok(()));
     // Stopped, it is ready whatever the watermark.
     let _held = [stream.dequeue().unwrap(), stream.dequeue().unwrap()];
-    driver.does("produce 1 8");
+    driver.command("produce 1 8");
     stream.receiver().set_watermark(3, Duration::ZERO).unwrap();
     stream
         .control()

@@ -61,7 +61,7 @@ fn counters_without_a_call() {
     let driver = Driver::stream("output 3 64");
     let mut stream = OutputStream::open("selftest").unwrap();
     stream.start().unwrap();
-    driver.does("produce 3 8");
+    driver.command("produce 3 8");
     drop(stream.dequeue().unwrap());
     let control = stream.control();
     let calls = stream.system_calls();
@@ -79,13 +79,13 @@ fn added_buffers() {
     let mut stream = OutputStream::open("selftest").unwrap();
     stream.start().unwrap();
     assert!(!stream.has_new_buffers());
-    driver.does("add 2");
+    driver.command("add 2");
     assert!(stream.has_new_buffers());
     let mut fds = [PollFd::new(&stream, PollFlags::PRI)];
     assert_eq!(poll(&mut fds, None), Ok(1));
     assert_eq!((stream.refresh(), stream.buffer_count()), (Ok(2), 3));
     assert!(!stream.has_new_buffers());
-    driver.does("produce 3 20");
+    driver.command("produce 3 20");
     let all: Vec<_> = (0..3).map(|_| stream.dequeue().unwrap()).collect();
     for (i, buffer) in all.iter().enumerate() {
         assert_eq!(&**buffer, entry(i as u64, 20));
@@ -97,11 +97,11 @@ fn added_input_buffers() {
     let mut stream = InputStream::open("selftest").unwrap();
     stream.start().unwrap();
     let _first = stream.buffer().unwrap();
-    driver.does("add 1");
+    driver.command("add 1");
     assert_eq!(stream.refresh(), Ok(1));
     let mut second = stream.buffer().unwrap();
     second[..4].copy_from_slice(&[1; 4]);
     second.send(4).unwrap();
-    driver.does("receive");
+    driver.command("receive");
     assert_eq!((driver.log("id"), driver.log("sum")), (1, 4));
 }

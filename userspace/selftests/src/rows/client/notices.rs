@@ -67,7 +67,7 @@ fn forced() {
 fn synchronous() {
     let (driver, stream) = waiting();
     let syncs = driver.log("syncs");
-    driver.does("slow 20");
+    driver.command("slow 20");
     stream.notify_sync(99).unwrap();
     // Done when the call returns.
     assert_eq!(
@@ -78,7 +78,7 @@ fn synchronous() {
 
 fn synchronous_error() {
     let (driver, stream) = waiting();
-    driver.does(&format!("fail sync {}", libc::EXDEV));
+    driver.command(&format!("fail sync {}", libc::EXDEV));
     let error = stream.notify_sync(1).unwrap_err();
     assert_eq!(error.errno(), libc::EXDEV);
     assert!(matches!(error, Error::Os { .. }), "{error}");
@@ -87,12 +87,12 @@ fn synchronous_error() {
 fn too_many() {
     let (driver, stream) = waiting();
     let inputs = driver.log("inputs");
-    driver.does("disable");
+    driver.command("disable");
     let sent = (0..1000).take_while(|token| stream.force_notify(*token).is_ok());
     let sent = sent.count() as u64;
     assert!(sent < 1000);
     assert_eq!(stream.force_notify(0), Err(Error::TooManyNotices));
-    driver.does("enable");
+    driver.command("enable");
     driver.wait_for("inputs", |now| now >= inputs + sent);
     stream.force_notify(0).unwrap();
 }

@@ -26,7 +26,7 @@ fn maps_all_buffers() {
     let driver = Driver::stream("output 5 10000 control=40");
     let mut stream = OutputStream::open(driver.path()).unwrap();
     stream.start().unwrap();
-    driver.does("produce 5 10000");
+    driver.command("produce 5 10000");
     for i in 0..5 {
         assert_eq!(&*stream.dequeue().unwrap(), entry(i, 10000));
     }
@@ -48,7 +48,7 @@ fn wakes() {
     stream.set_spin(0);
     stream.start().unwrap();
     let wait = || stream.dequeue_wait(None).map(|buffer| buffer.to_vec());
-    let came = woken_by(libc::SYS_ppoll, wait, || driver.does("produce 1 3"));
+    let came = woken_by(libc::SYS_ppoll, wait, || driver.command("produce 1 3"));
     assert_eq!(came, Ok(entry(0, 3)));
 }
 
@@ -76,7 +76,7 @@ fn drop_undoes_it() {
     // From the start, with memory of its own.
     let mut stream = OutputStream::open("selftest").unwrap();
     stream.start().unwrap();
-    driver.does("produce 4 8");
+    driver.command("produce 4 8");
     assert_eq!(stream.dequeue().unwrap().sequence(), 0);
 }
 
@@ -84,7 +84,7 @@ fn drop_stops_it() {
     let driver = Driver::stream("output 2 64");
     let mut stream = OutputStream::open("selftest").unwrap();
     stream.start().unwrap();
-    driver.does("produce 2 8");
+    driver.command("produce 2 8");
     let held = stream.dequeue().unwrap();
     let before = driver.log("stops_discard");
     drop(stream);

@@ -6,9 +6,9 @@ use std::io::{BufRead, Read, Write};
 use std::ops::ControlFlow;
 
 use iostream::{Error, InputOutputStream, InputStream, OutputStream, Session, Setup, Stop};
+use iostream_raw::check_record;
 
 use crate::clause::Clause;
-use crate::raw::check_record;
 use crate::support::driver::{entry, Driver};
 
 pub const CLAUSES: &[Clause] = &[
@@ -30,7 +30,7 @@ fn next() {
     let driver = Driver::stream("output 3 64");
     let mut stream = OutputStream::open("selftest").unwrap();
     stream.start().unwrap();
-    driver.does("produce 3 8");
+    driver.command("produce 3 8");
     let mut seen = 0;
     while let Some(buffer) = stream.next().unwrap() {
         assert_eq!(buffer.sequence(), seen);
@@ -44,7 +44,7 @@ fn iterator_ends_when_stopped() {
     let stream = OutputStream::open("selftest").unwrap();
     let control = stream.control();
     stream.start().unwrap();
-    driver.does("produce 3 8");
+    driver.command("produce 3 8");
     let mut buffers = stream.into_iter();
     for i in 0..3 {
         assert_eq!(buffers.next().unwrap().unwrap().sequence(), i);
@@ -72,7 +72,7 @@ fn iterator_ends_when_gone() {
 
 fn callback_loop() {
     let driver = Driver::stream("output 4 64");
-    driver.does("auto produce 8");
+    driver.command("auto produce 8");
     let mut stream = OutputStream::open("selftest").unwrap();
     stream.start().unwrap();
     let mut seen = 0;
@@ -92,7 +92,7 @@ fn read() {
     let stream = OutputStream::open("selftest").unwrap();
     let control = stream.control();
     stream.start().unwrap();
-    driver.does("produce 4 100");
+    driver.command("produce 4 100");
     // What is queued is read after a stop that leaves it.
     control.stop(Stop::Drain { timeout: None }).unwrap();
     let mut reader = stream.into_reader();
@@ -105,7 +105,7 @@ fn read() {
     reader.read_to_end(&mut rest).unwrap();
     assert_eq!(rest, all[150..]);
     reader.get_mut().start().unwrap();
-    driver.does("produce 1 5");
+    driver.command("produce 1 5");
     let mut more = [0; 5];
     reader.read_exact(&mut more).unwrap();
     assert_eq!(more, *entry(0, 5));
@@ -117,17 +117,17 @@ fn write() {
     stream.start().unwrap();
     let mut writer = stream.into_writer();
     writer.write_all(&[1; 150]).unwrap();
-    driver.does("receive");
+    driver.command("receive");
     assert_eq!(driver.log("sum"), 100);
-    driver.does("release-all");
+    driver.command("release-all");
     driver.fails("receive", rustix::io::Errno::NODATA);
     writer.flush().unwrap();
-    driver.does("receive");
+    driver.command("receive");
     assert_eq!(driver.log("sum"), 50);
-    driver.does("release-all");
+    driver.command("release-all");
     // There are but two buffers: it waits for those that come back.
     driver.fails("receive", rustix::io::Errno::NODATA);
-    driver.does("auto consume");
+    driver.command("auto consume");
     let moved = driver.log("moved");
     writer.write_all(&[1; 100 * 100]).unwrap();
     writer.flush().unwrap();
@@ -139,11 +139,11 @@ fn write() {
 /// One thread receives, another sends on.
 fn split() {
     let driver = Driver::stream("input-output 8 64");
-    driver.does("auto echo");
+    driver.command("auto echo");
     let stream = InputOutputStream::open("selftest").unwrap();
     let (mut receiver, sender) = stream.split();
     sender.control().start().unwrap();
-    driver.does("produce 8 8");
+    driver.command("produce 8 8");
     std::thread::scope(|scope| {
         let (give, take) = std::sync::mpsc::channel();
         scope.spawn(move || {
@@ -163,8 +163,8 @@ fn queue_iterator() {
     let driver = Driver::new(4096, 0);
     let session = Session::open(driver.path()).unwrap();
     let consumer = session.consumer().unwrap();
-    driver.does("enqueue 3");
-    driver.does("enqueue 4");
+    driver.command("enqueue 3");
+    driver.command("enqueue 4");
     driver.unpublish();
     let lengths: Vec<_> = consumer
         .into_iter()

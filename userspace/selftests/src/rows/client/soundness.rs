@@ -29,7 +29,7 @@ fn forgotten_buffers() {
     let driver = Driver::stream("input-output 3 64");
     let mut stream = InputOutputStream::open("selftest").unwrap();
     stream.start().unwrap();
-    driver.does("produce 3 8");
+    driver.command("produce 3 8");
     for _ in 0..2 {
         std::mem::forget(stream.dequeue().unwrap());
     }
@@ -39,12 +39,12 @@ fn forgotten_buffers() {
     let looks = || driver.fails("receive", Errno::NODATA);
     for _ in 0..10 {
         looks();
-        driver.does("produce 1 8");
+        driver.command("produce 1 8");
         ids.insert(stream.dequeue().unwrap().id());
     }
     assert_eq!(ids.len(), 1);
     looks();
-    driver.does("take");
+    driver.command("take");
     driver.fails("take", Errno::NOSPC);
 }
 
@@ -63,7 +63,7 @@ fn held_after_drop() {
     let driver = Driver::stream("input-output 2 64");
     let mut stream = InputOutputStream::open("selftest").unwrap();
     stream.start().unwrap();
-    driver.does("produce 2 8");
+    driver.command("produce 2 8");
     let mut held = stream.dequeue().unwrap();
     let sent = stream.dequeue().unwrap();
     drop(stream);
@@ -83,7 +83,7 @@ fn held_after_removal() {
     let driver = Driver::stream("input-output 2 64");
     let mut stream = InputOutputStream::open("selftest").unwrap();
     stream.start().unwrap();
-    driver.does("produce 2 8");
+    driver.command("produce 2 8");
     let mut held = stream.dequeue().unwrap();
     driver.unpublish();
     // What was sent before it went is there, and what is held stays.
@@ -101,9 +101,9 @@ fn cloned_descriptor() {
     let driver = Driver::stream("input-output 2 64");
     let mut stream = InputOutputStream::open("selftest").unwrap();
     stream.start().unwrap();
-    driver.does("produce 1 8");
+    driver.command("produce 1 8");
     let buffer = stream.dequeue().unwrap();
-    driver.does("produce 1 8");
+    driver.command("produce 1 8");
     let copy = stream.as_fd().try_clone_to_owned().unwrap();
     let mut file = File::from(copy.try_clone().unwrap());
     let error = file.read(&mut [0; 64]).unwrap_err();
@@ -122,10 +122,10 @@ fn cloned_descriptor() {
 /// However buffers are taken and given back, each value is the only one of its buffer.
 fn no_two_of_one() {
     let driver = Driver::stream("input 8 64");
-    driver.does("auto consume");
+    driver.command("auto consume");
     let mut stream = InputStream::open("selftest").unwrap();
     stream.start().unwrap();
-    let mut random = crate::clause::Random::seeded();
+    let mut random = iostream_raw::Random::seeded();
     let mut held: Vec<iostream::Buffer<_>> = Vec::new();
     for _ in 0..count(20_000) {
         match random.below(3) {
@@ -149,7 +149,7 @@ fn no_two_of_one() {
 /// Buffers come, go back in other threads, and are discarded by stops, all at once.
 fn threads_and_stops() {
     let driver = Driver::stream("output 16 64");
-    driver.does("auto produce 64");
+    driver.command("auto produce 64");
     let mut stream = OutputStream::open("selftest").unwrap();
     stream.start().unwrap();
     let control = stream.control();

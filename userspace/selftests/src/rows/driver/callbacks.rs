@@ -2,10 +2,10 @@
 
 //! a driver's callbacks disabled, enabled and cancelled.
 
+use iostream_raw::{Input, Session, INPUT};
 use rustix::io::Errno;
 
 use crate::clause::{count, Clause};
-use crate::raw::{Input, Session, INPUT};
 use crate::support::driver::Driver;
 use crate::support::waiting::woken_by;
 
@@ -120,7 +120,7 @@ fn data_callback() {
             assert!(input.push(&session, b"more"));
         }
         assert_eq!(calls(), round, "it knows");
-        driver.does("drain 10");
+        driver.command("drain 10");
         assert_eq!(driver.log("count"), 4);
         driver.fails("dequeue 10", Errno::NODATA);
     }
@@ -131,8 +131,8 @@ fn data_callback() {
 fn disabled_ends_still_move() {
     let driver = Driver::new(4096, 4096);
     let session = driver.open();
-    driver.does("disable");
-    driver.does("enqueue 7");
+    driver.command("disable");
+    driver.command("enqueue 7");
     assert_eq!(session.read_entry().len(), 7);
     let done = woken_by(
         libc::SYS_write,

@@ -6,12 +6,12 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output as Ran};
 
+use iostream_raw::{node_called, Area, Input, Output, Session, INPUT, OUTPUT};
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 
 use crate::clause::Clause;
-use crate::raw::{Area, Input, Output, Session, INPUT, OUTPUT};
-use crate::support::driver::{node_called, Driver};
+use crate::support::driver::Driver;
 use crate::support::waiting::woken_by;
 
 pub const CLAUSES: &[Clause] = &[
@@ -72,9 +72,9 @@ fn removal_while_open() {
     let session = driver.open();
     let (mut input, mut output) = (Input::new(&session), Output::new(&session));
     let info = session.map(OUTPUT, Area::Info);
-    driver.does("enqueue 100");
+    driver.command("enqueue 100");
     assert_eq!(output.take().unwrap().bytes.len(), 100);
-    driver.does("enqueue 200 task suppress");
+    driver.command("enqueue 200 task suppress");
     let path = driver.path();
     let said = woken_by(libc::SYS_ppoll, || session.poll(PollFlags::PRI, -1), remove);
     assert_eq!(said, PollFlags::HUP | PollFlags::ERR);
@@ -129,7 +129,7 @@ fn removed_and_loaded_again() {
             let driver = Driver::loaded("it2way");
             session = driver.open();
             maps = (Input::new(&session), Output::new(&session));
-            driver.does("fill 1000");
+            driver.command("fill 1000");
             assert!(session.counters(OUTPUT).entries > 60, "round {round}");
         }
         remove();

@@ -5,13 +5,13 @@
 use std::fs::{metadata, read_to_string};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 
+use iostream_raw::{echo, node_called, Session, INPUT, OUTPUT};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use crate::clause::Clause;
-use crate::raw::{echo, Session, INPUT, OUTPUT};
 use crate::support::counters::named;
-use crate::support::driver::{node_called, Driver};
+use crate::support::driver::Driver;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-20/module-of-its-own", module_of_its_own),
@@ -160,7 +160,7 @@ fn mode_and_group() {
     let driver = Driver::new(4096, 0);
     let mode = |driver: &Driver| metadata(driver.path()).unwrap().permissions().mode() & 0o7777;
     assert_eq!(mode(&driver), 0o600, "unless told otherwise");
-    let built_in = metadata(crate::raw::DEVICE).unwrap();
+    let built_in = metadata(iostream_raw::DEVICE).unwrap();
     assert_eq!(built_in.permissions().mode() & 0o7777, 0o600);
     for (asked, gid) in [(0o640, 1000), (0o666, 0), (0o400, 65534)] {
         driver.tell("unpublish").unwrap();
@@ -231,7 +231,7 @@ fn told_of_open_and_close() {
 fn mapping_holds_the_session() {
     let driver = Driver::new(4096, 0);
     let session = driver.open();
-    let map = session.map(OUTPUT, crate::raw::Area::Data);
+    let map = session.map(OUTPUT, iostream_raw::Area::Data);
     drop(session);
     assert_eq!(driver.try_open().err(), Some(Errno::BUSY));
     assert_eq!(driver.tell("enqueue 10"), Ok(()));
@@ -261,7 +261,7 @@ fn not_open_for_each_call() {
         driver.fails(command, Errno::NOTCONN);
     }
     let session = driver.open();
-    driver.does("enqueue 8");
+    driver.command("enqueue 8");
     assert_eq!(
         session.counters(OUTPUT).entries,
         1,
@@ -289,7 +289,7 @@ fn mode_is_enforced() {
         ("606", false, true),
     ] {
         let driver = Driver::unpublished();
-        driver.does(&format!("publish-mode selftest {mode} 1000"));
+        driver.command(&format!("publish-mode selftest {mode} 1000"));
         assert_eq!(may_open(&driver, 1000), group, "{mode}, group");
         assert_eq!(may_open(&driver, 7), others, "{mode}, others");
     }
@@ -301,7 +301,7 @@ fn no_set_up() {
     assert_eq!(session.setup(echo(4096)), Err(Errno::NOTTY));
     assert_eq!(session.run(1), (0, Err(Errno::NOTTY)));
     assert_eq!(session.endpoint().err(), Some(Errno::NOTTY));
-    driver.does("enqueue 8");
+    driver.command("enqueue 8");
     assert_eq!(session.read_entry().len(), 8, "it goes on");
 }
 
@@ -309,8 +309,8 @@ fn no_set_up() {
 fn next_open_starts_clean() {
     let driver = Driver::new(4096, 4096);
     let session = driver.open();
-    driver.does("fill 100");
-    driver.does("lost 5");
+    driver.command("fill 100");
+    driver.command("lost 5");
     session.write_entry(&[7; 500]);
     drop(session);
     let session = driver.open_nonblocking();
@@ -320,10 +320,10 @@ fn next_open_starts_clean() {
         let counters = named(&session.counters(direction));
         assert!(counters.iter().all(|(_, value)| *value == 0));
         assert_eq!(session.queue(direction).generation, 1);
-        let data = session.map(direction, crate::raw::Area::Data);
+        let data = session.map(direction, iostream_raw::Area::Data);
         assert!(data.read(0, 8192).iter().all(|byte| *byte == 0));
     }
-    driver.does("enqueue 8");
-    let mut output = crate::raw::Output::new(&session);
+    driver.command("enqueue 8");
+    let mut output = iostream_raw::Output::new(&session);
     assert_eq!(output.take().unwrap().lost, 0);
 }

@@ -5,13 +5,13 @@
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::*;
 
+use iostream_raw::{node_called, Area, Input, Output, Session, INPUT, OUTPUT};
 use iostream_ring::uapi::iostream_run;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use crate::clause::{count, skip, Clause};
-use crate::raw::{Area, Input, Output, Session, INPUT, OUTPUT};
-use crate::support::driver::{node_called, Driver};
+use crate::support::driver::Driver;
 use crate::support::waiting::wait_until;
 
 pub const CLAUSES: &[Clause] = &[
@@ -89,7 +89,7 @@ fn close_while_producing() {
     });
     let sessions = std::path::Path::new("/sys/class/iostream/iostream/sessions");
     for _ in 0..count(200) {
-        let session = Session::new(crate::raw::source(4096, 16, 100, 100_000));
+        let session = Session::new(iostream_raw::source(4096, 16, 100, 100_000));
         while session.counters(OUTPUT).entries == 0 {
             std::thread::yield_now();
         }
@@ -112,8 +112,9 @@ fn gone() {
         assert_eq!(session.try_queue(direction).err(), Some(Errno::NODEV));
         let arg = Area::Info;
         let mapped = rustix::mm::MapFlags::SHARED;
-        let offset = arg.offset(&Session::new(crate::raw::echo(4096)).queue(direction));
-        let map = crate::raw::Map::try_new(&session, offset, 4096, crate::raw::Prot::READ, mapped);
+        let offset = arg.offset(&Session::new(iostream_raw::echo(4096)).queue(direction));
+        let map =
+            iostream_raw::Map::try_new(&session, offset, 4096, iostream_raw::Prot::READ, mapped);
         assert_eq!(map.err(), Some(Errno::NODEV));
     }
     assert_eq!(session.version().unwrap().version, 1, "works after removal");

@@ -5,11 +5,11 @@
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+use iostream_raw::{Output, OUTPUT};
 use rustix::io::Errno;
 use rustix::process::{kill_process, Pid, Signal};
 
 use crate::clause::Clause;
-use crate::raw::{Output, OUTPUT};
 use crate::support::driver::Driver;
 use crate::support::waiting::{wait_asleep, wait_until, woken_by};
 
@@ -31,7 +31,7 @@ fn enqueue_wait_blocks() {
     let session = driver.open();
     let mut output = Output::new(&session);
     for round in 0..20 {
-        driver.does("fill 248");
+        driver.command("fill 248");
         let done = woken_by(
             libc::SYS_write,
             || driver.tell("enqueue-wait 100"),
@@ -48,13 +48,13 @@ fn enqueue_wait_blocks() {
         assert!(session.counters(OUTPUT).full > round);
     }
     // With room it does not.
-    driver.does("enqueue-wait 100 0");
+    driver.command("enqueue-wait 100 0");
 }
 
 fn enqueue_wait_times_out() {
     let driver = Driver::new(4096, 0);
     let session = driver.open();
-    driver.does("fill 248");
+    driver.command("fill 248");
     let start = std::time::Instant::now();
     driver.fails("enqueue-wait 100 200", Errno::TIMEDOUT);
     let waited = start.elapsed().as_millis();
@@ -85,7 +85,7 @@ fn child_id(pid: Pid) -> i32 {
 fn enqueue_wait_killable() {
     let driver = Driver::new(4096, 0);
     let session = driver.open();
-    driver.does("fill 248");
+    driver.command("fill 248");
     let (mut child, pid, proc) = commander("enqueue-wait 100");
     wait_asleep(&proc, libc::SYS_write);
     // A signal that the process catches does not end it: it stays pending.
@@ -101,14 +101,14 @@ fn enqueue_wait_killable() {
     // The producer is there for the next one.
     let mut output = Output::new(&session);
     while output.take().is_some() {}
-    driver.does("enqueue-wait 100");
+    driver.command("enqueue-wait 100");
     assert_eq!(output.take().unwrap().bytes.len(), 100);
 }
 
 fn enqueue_wait_ends_with_session() {
     let driver = Driver::new(4096, 0);
     let mut session = Some(driver.open());
-    driver.does("fill 248");
+    driver.command("fill 248");
     let done = woken_by(
         libc::SYS_write,
         || driver.tell("enqueue-wait 100"),

@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use iostream::{Error, Setup, Wake};
+use iostream_raw::{Input, Output};
 
 use crate::clause::{count, Clause};
-use crate::raw::{Input, Output};
 use crate::support::driver::Driver;
 use crate::support::system_calls::SystemCalls;
 

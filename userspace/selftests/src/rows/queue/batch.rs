@@ -5,12 +5,12 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use iostream::{Setup, Wake};
+use iostream_raw::{source, wait_for, Output, Session, OUTPUT};
 use iostream_ring::uapi::iostream_run;
 use rustix::event::{eventfd, EventfdFlags, PollFlags};
 use rustix::io::Errno;
 
 use crate::clause::Clause;
-use crate::raw::{source, wait_for, Output, Session, OUTPUT};
 use crate::support::driver::Driver;
 use crate::support::waiting::woken_by;
 
@@ -239,9 +239,9 @@ fn driver_flush() {
         libc::SYS_ppoll,
         || session.poll(PollFlags::IN, -1),
         || {
-            driver.does("enqueue 8 task suppress");
+            driver.command("enqueue 8 task suppress");
             assert_eq!(wakeups_sent(&session), 0);
-            driver.does("flush");
+            driver.command("flush");
         },
     );
     assert_eq!((woken, wakeups_sent(&session)), (PollFlags::IN, 1));
@@ -254,10 +254,10 @@ fn full_batch_is_shown() {
     let session = driver.open();
     let mut output = Output::new(&session);
     let fd = listener(&session);
-    driver.does("batch 1000 248");
+    driver.command("batch 1000 248");
     assert_eq!((driver.log("count"), signals(&fd)), (16, 1));
     assert_eq!(output.available(), 4096);
     while output.take().is_some() {}
-    driver.does("batch 3 248");
+    driver.command("batch 3 248");
     assert_eq!(output.available(), 3 * 256);
 }

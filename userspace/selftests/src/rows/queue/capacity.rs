@@ -3,11 +3,11 @@
 //! queues of a byte capacity.
 
 use iostream::{Error, Setup};
+use iostream_raw::{echo, sink, source, Output, Session, INPUT, OUTPUT};
 use iostream_ring::uapi::iostream_setup;
 use rustix::io::Errno;
 
 use crate::clause::Clause;
-use crate::raw::{echo, sink, source, Output, Session, INPUT, OUTPUT};
 use crate::support::driver::Driver;
 
 pub const CLAUSES: &[Clause] = &[

@@ -5,14 +5,14 @@
 use std::sync::atomic::Ordering::*;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
+use iostream_raw::{
+    check_record, consumer, echo, producer, sink, source, Area, Input, Map, Output, Random,
+    Session, INPUT, OUTPUT,
+};
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 
-use crate::clause::{count, Clause, Random};
-use crate::raw::{
-    check_record, consumer, echo, producer, sink, source, Area, Input, Map, Output, Session, INPUT,
-    OUTPUT,
-};
+use crate::clause::{count, Clause};
 use crate::support::driver::Driver;
 
 pub const CLAUSES: &[Clause] = &[
@@ -380,12 +380,12 @@ fn header_reported_once() {
         }
     }
     input.data.word(0).store(40, Relaxed);
-    driver.does("dequeue 100");
+    driver.command("dequeue 100");
     assert_eq!(driver.log("sum"), 360);
     // What comes before it in a batch is taken.
     assert!(input.push(&session, &[1; 8]) && input.push(&session, &[1; 8]));
     input.data.word(48 + 16).store(4000, Relaxed);
-    driver.does("drain 10");
+    driver.command("drain 10");
     assert_eq!(driver.log("count"), 1);
     driver.fails("drain 10", Errno::BADMSG);
     assert_eq!(session.counters(INPUT).corrupt, 5);

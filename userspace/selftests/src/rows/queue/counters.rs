@@ -8,17 +8,18 @@ use std::fs::read_to_string;
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::atomic::Ordering::Relaxed;
 
+use iostream_raw::{
+    check_record, make_record, producer, sink, source, wait_for, Area, Input, Output, Session,
+    INPUT, OUTPUT,
+};
 use iostream_ring::uapi::iostream_counters;
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 
 use crate::clause::{count, Clause};
-use crate::raw::{
-    check_record, make_record, producer, sink, source, stuck_echo, wait_for, Area, Input, Output,
-    Session, INPUT, OUTPUT,
-};
-use crate::support::counters::{info, named};
+use crate::support::counters::named;
 use crate::support::driver::Driver;
+use crate::support::echo::stuck_echo;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("B-01/counted-as-done", counted_as_done),
@@ -77,7 +78,7 @@ fn eventful() -> (Session, Input, Output) {
 fn info_page() {
     let (session, _input, _output) = eventful();
     for direction in [OUTPUT, INPUT] {
-        let page = crate::support::counters::info(&session.map(direction, Area::Info)).counters;
+        let page = session.map(direction, Area::Info).queue_info().counters;
         assert_eq!(named(&page), named(&session.counters(direction)));
     }
     let counters = session.counters(OUTPUT);
@@ -221,7 +222,7 @@ fn fdinfo_counter(session: &Session, direction: &str, name: &str) -> u64 {
 fn agree(driver: &Driver, session: &Session) -> [iostream_counters; 2] {
     [(OUTPUT, "output"), (INPUT, "input")].map(|(direction, directory)| {
         let counters = session.counters(direction);
-        let page = info(&session.map(direction, Area::Info)).counters;
+        let page = session.map(direction, Area::Info).queue_info().counters;
         assert_eq!(named(&page), named(&counters));
         for (name, value) in named(&counters) {
             assert_eq!(
@@ -244,17 +245,17 @@ fn counters_agree() {
     let mut input = Input::new(&session);
     let mut output = Output::new(&session);
 
-    driver.does("fill 248");
+    driver.command("fill 248");
     driver.fails("enqueue 248", Errno::NOSPC);
-    driver.does("lost 7");
+    driver.command("lost 7");
     output.take_and_notify(&session).unwrap();
-    driver.does("enqueue 100 hardirq");
+    driver.command("enqueue 100 hardirq");
     for len in [5, 0, 11] {
         assert!(input.push(&session, &vec![1; len]));
     }
-    driver.does("drain 2");
+    driver.command("drain 2");
     input.producer.word(producer::POS).store(3, Relaxed);
-    driver.does("dequeue 100");
+    driver.command("dequeue 100");
     driver.fails("peek", Errno::BADMSG);
 
     let [out, r#in] = agree(&driver, &session);
@@ -272,11 +273,11 @@ fn driver_high_water() {
     let mut output = Output::new(&session);
     let high = || session.counters(OUTPUT).high_water_bytes;
     for (command, bytes) in [("enqueue 8", 16), ("batch 3 8", 64), ("enqueue 200", 272)] {
-        driver.does(command);
+        driver.command(command);
         assert_eq!(high(), bytes, "{command}");
     }
     while output.take().is_some() {}
-    driver.does("enqueue 8");
+    driver.command("enqueue 8");
     assert_eq!(high(), 272, "the most there ever was");
 }
 
@@ -286,8 +287,8 @@ fn driver_wakeups() {
     let mut output = Output::new(&session);
     for round in 1..=5 {
         output.arm();
-        driver.does("enqueue 8");
-        driver.does("enqueue 8");
+        driver.command("enqueue 8");
+        driver.command("enqueue 8");
         let counters = session.counters(OUTPUT);
         assert_eq!(
             (counters.wakeups_sent, counters.wakeups_suppressed),
@@ -306,7 +307,7 @@ fn sysfs_without_session() {
         }
     }
     let session = driver.open();
-    driver.does("enqueue 8");
+    driver.command("enqueue 8");
     assert_eq!(
         (
             driver.attribute("sessions"),

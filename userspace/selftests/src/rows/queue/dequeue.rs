@@ -3,10 +3,10 @@
 //! dequeue by copy.
 
 use iostream::{Error, Setup};
+use iostream_raw::{echo, Input, Session};
 use rustix::io::Errno;
 
 use crate::clause::Clause;
-use crate::raw::{echo, Input, Session};
 use crate::support::driver::Driver;
 use crate::support::waiting::woken_by;
 

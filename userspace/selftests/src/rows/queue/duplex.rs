@@ -2,8 +2,11 @@
 
 //! both directions, and both at once.
 
-use crate::clause::{count, Clause, Random};
-use crate::raw::{check_record, echo, make_record, sink, source, Input, Output, Session, INPUT};
+use iostream_raw::{
+    check_record, echo, make_record, sink, source, Input, Output, Random, Session, INPUT,
+};
+
+use crate::clause::{count, Clause};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-07/kernel-to-user", kernel_to_user),
@@ -44,11 +47,11 @@ fn user_to_kernel() {
         let record = make_record(i, 16 + random.below(1000) as usize);
         bytes += record.len() as u64;
         while !input.push(&session, &record) {
-            session.notify(crate::raw::INPUT).unwrap();
+            session.notify(iostream_raw::INPUT).unwrap();
         }
     }
     while input.room() < input.size {
-        session.notify(crate::raw::INPUT).unwrap();
+        session.notify(iostream_raw::INPUT).unwrap();
     }
     let seen = session.endpoint().unwrap();
     assert_eq!((seen.entries, seen.bytes), (total, bytes));
@@ -59,7 +62,7 @@ fn user_to_kernel() {
     assert!(input.push(&session, &wrong));
     assert!(input.push(&session, &make_record(total + 3, 100)));
     while input.room() < input.size {
-        session.notify(crate::raw::INPUT).unwrap();
+        session.notify(iostream_raw::INPUT).unwrap();
     }
     let seen = session.endpoint().unwrap();
     assert_eq!((seen.bad, seen.missed), (1, 3));

@@ -3,13 +3,13 @@
 //! enqueue by copy.
 
 use iostream::Error;
+use iostream_raw::{
+    check_record, echo, source, wait_for, Area, Input, Output, Session, INPUT, OUTPUT,
+};
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 
 use crate::clause::{count, Clause};
-use crate::raw::{
-    check_record, echo, source, wait_for, Area, Input, Output, Session, INPUT, OUTPUT,
-};
 use crate::support::driver::{self, Driver};
 
 pub const CLAUSES: &[Clause] = &[

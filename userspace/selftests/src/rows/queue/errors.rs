@@ -6,11 +6,11 @@ use std::ffi::c_void;
 use std::sync::atomic::Ordering::Relaxed;
 
 use iostream::{Error, Setup};
+use iostream_raw::{consumer, echo, ioctl, sink, source, Area, Output, Session, INPUT, OUTPUT};
 use iostream_ring::uapi::{self, *};
 use rustix::io::Errno;
 
 use crate::clause::Clause;
-use crate::raw::{consumer, echo, ioctl, sink, source, Area, Output, Session, INPUT, OUTPUT};
 use crate::support::driver::Driver;
 use crate::support::signals::ended_by_signal;
 

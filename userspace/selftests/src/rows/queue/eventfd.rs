@@ -6,15 +6,15 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::*;
 
+use iostream_raw::{
+    check_record, echo, make_record, sink, source, wait_for, Input, Output, Session, INPUT, OUTPUT,
+};
 use rustix::event::{eventfd, EventfdFlags, PollFlags};
 use rustix::io::Errno;
 
 use crate::clause::{count, Clause};
-use crate::raw::{
-    check_record, echo, make_record, sink, source, stuck_echo, wait_for, Input, Output, Session,
-    INPUT, OUTPUT,
-};
 use crate::support::driver::Driver;
+use crate::support::echo::stuck_echo;
 use crate::support::waiting::{wait_until, woken_by};
 
 pub const CLAUSES: &[Clause] = &[

@@ -4,13 +4,12 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use iostream_raw::{echo, source, Area, Prot, Session, INPUT, OUTPUT};
 use iostream_ring::uapi::{self};
 use rustix::io::Errno;
 use rustix::mm::{mprotect, MprotectFlags};
 
 use crate::clause::Clause;
-use crate::raw::{echo, source, Area, Prot, Session, INPUT, OUTPUT};
-use crate::support::counters::info;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-10/info-page-agrees", info_page_agrees),
@@ -29,7 +28,7 @@ fn info_page_agrees() {
             let Ok(queue) = session.try_queue(direction) else {
                 continue;
             };
-            let info = info(&session.map(direction, Area::Info));
+            let info = session.map(direction, Area::Info).queue_info();
             assert_eq!(info.magic_low, uapi::IOSTREAM_MAGIC_LOW);
             assert_eq!(info.magic_high, uapi::IOSTREAM_MAGIC_HIGH);
             assert_eq!(info.version, uapi::IOSTREAM_VERSION);
@@ -87,7 +86,7 @@ fn no_store_changes_it() {
         }
         for direction in [OUTPUT, INPUT] {
             let _ = session.notify(direction);
-            let info = info(&session.map(direction, Area::Info));
+            let info = session.map(direction, Area::Info).queue_info();
             assert_eq!((info.data_bytes, info.generation), (8192, 1));
         }
         assert_eq!((record(OUTPUT), record(INPUT)), before);

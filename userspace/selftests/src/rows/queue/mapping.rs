@@ -5,11 +5,11 @@
 use std::io::Read;
 use std::sync::atomic::Ordering::*;
 
+use iostream_raw::{consumer, echo, sink, Area, Input, Output, Session, INPUT, OUTPUT};
 use iostream_ring::uapi::iostream_info;
 use rustix::pipe::{pipe, vmsplice, IoSliceRaw, SpliceFlags};
 
 use crate::clause::{count, Clause};
-use crate::raw::{consumer, echo, sink, Area, Input, Output, Session, INPUT, OUTPUT};
 use crate::support::driver::Driver;
 
 pub const CLAUSES: &[Clause] = &[
@@ -54,7 +54,7 @@ fn assert_zero(session: &Session) {
             // The kernel's end of an input queue is armed from the start.
             let armed = direction == INPUT && area == Area::Consumer;
             let from = if armed {
-                crate::raw::consumer::WAKE + 8
+                iostream_raw::consumer::WAKE + 8
             } else {
                 0
             };
@@ -127,7 +127,7 @@ fn leave_secrets_and_pin(session: &Session, pipe: &rustix::fd::OwnedFd) {
     assert_eq!(spliced, Ok(4096));
 }
 
-fn info_gone(info: &crate::raw::Map) -> u64 {
+fn info_gone(info: &iostream_raw::Map) -> u64 {
     info.word(std::mem::offset_of!(iostream_info, gone))
         .load(Acquire)
 }
@@ -137,7 +137,7 @@ fn valid_after_removal() {
     let session = driver.open();
     let (mut input, mut output) = (Input::new(&session), Output::new(&session));
     let info = session.map(OUTPUT, Area::Info);
-    driver.does("enqueue 100");
+    driver.command("enqueue 100");
     assert_eq!(info_gone(&info), 0);
     driver.unpublish();
     assert_eq!(info_gone(&info), 1);
@@ -159,7 +159,7 @@ fn valid_after_removal() {
     // The name is free, the memory nobody else's.
     let next = Driver::new(8192, 8192);
     let fresh = Output::new(&next.open());
-    next.does("enqueue 100");
+    next.command("enqueue 100");
     assert_eq!((fresh.available(), output.available()), (112, 0));
     drop((info, input, output));
     assert_eq!(fresh.available(), 112);

@@ -8,6 +8,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
+use iostream_raw::{echo, Area, Map, Prot, Session, DEVICE, INPUT, OUTPUT};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::mm::{madvise, mprotect, mremap, munmap, Advice, MapFlags, MprotectFlags, MremapFlags};
@@ -17,7 +18,6 @@ use rustix::net::{
 };
 
 use crate::clause::Clause;
-use crate::raw::{echo, Area, Map, Prot, Session, DEVICE, INPUT, OUTPUT};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("B-04/rights-follow-roles", rights_follow_roles),

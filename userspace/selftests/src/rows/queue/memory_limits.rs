@@ -4,10 +4,10 @@
 
 use std::fs::{read_to_string, remove_dir};
 
+use iostream_raw::{echo, sink, Session};
 use rustix::io::Errno;
 
 use crate::clause::{count, Clause};
-use crate::raw::{echo, sink, Session};
 use crate::support::memory::{pages, Group};
 use crate::support::waiting::wait_until;
 
@@ -34,7 +34,7 @@ fn charged_to_the_opener() {
     assert!(after >= before + 15 * MIB, "{before} before, {after} after");
     assert!(after < before + 18 * MIB, "{before} before, {after} after");
     // At the first touch nothing more is taken: the pages are there.
-    let data = session.map_writable(crate::raw::INPUT, crate::raw::Area::Data);
+    let data = session.map_writable(iostream_raw::INPUT, iostream_raw::Area::Data);
     for offset in (0..data.len()).step_by(4096) {
         data.write(offset, &[1]);
     }
@@ -75,7 +75,7 @@ fn given_back() {
     }
     for _ in 0..count(2000) {
         let session = Session::new(echo(256 * 1024));
-        session.map_writable(crate::raw::INPUT, crate::raw::Area::Data);
+        session.map_writable(iostream_raw::INPUT, iostream_raw::Area::Data);
         assert!(pages() >= 2 * 64);
     }
     while pages() > 0 {

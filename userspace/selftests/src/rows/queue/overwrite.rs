@@ -5,12 +5,12 @@
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use iostream::{Error, OverwriteReader, Setup};
+use iostream_raw::{check_record, producer, source, Area, Output, Session, OUTPUT};
 use iostream_ring::uapi::{iostream_setup, IOSTREAM_SETUP_OVERWRITE};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use crate::clause::{count, Clause};
-use crate::raw::{check_record, producer, source, Area, Output, Session, OUTPUT};
 use crate::support::driver::{self, Driver};
 
 pub const CLAUSES: &[Clause] = &[
@@ -133,7 +133,7 @@ fn driver_overwrite() {
     let driver = Driver::overwriting(4096);
     let session = driver.open();
     for _ in 0..100 {
-        driver.does("enqueue 248");
+        driver.command("enqueue 248");
     }
     let counters = session.counters(OUTPUT);
     assert_eq!((counters.entries, counters.full), (100, 0));
@@ -141,9 +141,9 @@ fn driver_overwrite() {
     let reader = driver.path();
     drop(session);
     let session = Session::open(reader, OFlags::RDWR | OFlags::NONBLOCK).unwrap();
-    driver.does("sequence 0");
+    driver.command("sequence 0");
     for _ in 0..100 {
-        driver.does("enqueue 248");
+        driver.command("enqueue 248");
     }
     let mut buffer = [0; 4096];
     while let Ok(len) = session.read(&mut buffer) {

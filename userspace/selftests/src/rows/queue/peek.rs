@@ -6,10 +6,10 @@ use std::sync::atomic::Ordering::*;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 
 use iostream::Setup;
+use iostream_raw::{Input, INPUT};
 use rustix::io::Errno;
 
 use crate::clause::{count, Clause};
-use crate::raw::{Input, INPUT};
 use crate::support::driver::Driver;
 
 pub const CLAUSES: &[Clause] = &[
@@ -84,7 +84,7 @@ fn driver_view() {
     // An entry without bytes has no first one, though the next entry lies right behind it.
     assert!(input.push(&session, &[]));
     assert!(input.push(&session, &[5; 20]));
-    driver.does("drain 2");
+    driver.command("drain 2");
     assert_eq!((driver.log("count"), driver.log("sum")), (2, 5));
 }
 
@@ -135,11 +135,11 @@ fn drain() {
     for i in 0..10 {
         session.write_entry(&[i; 20]);
     }
-    driver.does("drain 4");
+    driver.command("drain 4");
     assert_eq!((driver.log("count"), driver.log("len")), (4, 80));
     assert_eq!(driver.log("sum"), 1 + 2 + 3);
-    driver.does("drain 100");
+    driver.command("drain 100");
     assert_eq!((driver.log("count"), driver.log("len")), (6, 120));
-    driver.does("drain 100");
+    driver.command("drain 100");
     assert_eq!(driver.log("count"), 0);
 }

@@ -5,16 +5,17 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::atomic::Ordering::*;
 
+use iostream_raw::{
+    check_record, echo, make_record, producer, sink, source, wait_for, Input, Output, Session,
+    OUTPUT,
+};
 use iostream_ring::uapi::iostream_run;
 use rustix::buffer::spare_capacity;
 use rustix::event::{epoll, PollFlags, Timespec};
 
 use crate::clause::{count, Clause};
-use crate::raw::{
-    check_record, echo, make_record, producer, sink, source, stuck_echo, wait_for, Input, Output,
-    Session, OUTPUT,
-};
 use crate::support::driver::Driver;
+use crate::support::echo::stuck_echo;
 use crate::support::waiting::woken_by;
 
 pub const CLAUSES: &[Clause] = &[

@@ -5,13 +5,14 @@
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::process::{Command, Stdio};
 
+use iostream_raw::{check_record, echo, source, wait_for, Random, Session, INPUT};
 use rustix::event::PollFlags;
 use rustix::fs::OFlags;
 use rustix::io::{Errno, IoSlice, IoSliceMut};
 
-use crate::clause::{count, Clause, Random};
-use crate::raw::{check_record, echo, source, stuck_echo, wait_for, Session, INPUT};
+use crate::clause::{count, Clause};
 use crate::support::driver::{self, Driver};
+use crate::support::echo::stuck_echo;
 use crate::support::signals::ended_by_signal;
 use crate::support::waiting::woken_by;
 
@@ -86,7 +87,7 @@ fn write_blocks() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for i in 0..total {
-                session.write_entry(&crate::raw::make_record(i, 16 + (i % 300) as usize));
+                session.write_entry(&iostream_raw::make_record(i, 16 + (i % 300) as usize));
             }
         });
         for i in 0..total {
@@ -104,7 +105,7 @@ fn signal_ends_it() {
         session.write(&[0; 100])?;
     });
     assert_eq!(written, Err(Errno::INTR));
-    session.queue(crate::raw::OUTPUT);
+    session.queue(iostream_raw::OUTPUT);
 }
 
 /// Its bytes are not even looked at: a process cannot have the kernel copy what it then refuses.
@@ -162,8 +163,8 @@ fn mapped_end_is_refused() {
     session.write_entry(b"call");
     assert_eq!(session.read_entry(), b"call");
     let _maps = (
-        crate::raw::Input::new(&session),
-        crate::raw::Output::new(&session),
+        iostream_raw::Input::new(&session),
+        iostream_raw::Output::new(&session),
     );
     assert_eq!(session.read(&mut [0; 100]), Err(Errno::BUSY));
 }
@@ -245,11 +246,11 @@ fn node_read() {
         let read = woken_by(
             libc::SYS_read,
             || session.read_entry(),
-            || driver.does(&format!("enqueue {len} {context}")),
+            || driver.command(&format!("enqueue {len} {context}")),
         );
         assert_eq!(read, driver::entry(number, len as usize));
     }
-    driver.does("enqueue 100");
+    driver.command("enqueue 100");
     assert_eq!(session.read(&mut [0; 99]), Err(Errno::NOBUFS));
     assert_eq!(session.read_entry().len(), 100, "it stays");
 }
@@ -263,7 +264,7 @@ fn node_write() {
         || {
             // 16 fit.
             for _ in 0..20 {
-                driver.does("dequeue-wait 248 10000");
+                driver.command("dequeue-wait 248 10000");
                 assert_eq!(driver.log("sum"), 248);
             }
         },
@@ -280,10 +281,10 @@ fn node_nonblocking() {
         session.write_entry(&[1; 248]);
     }
     assert_eq!(session.write(&[1; 248]), Err(Errno::AGAIN));
-    driver.does("release");
+    driver.command("release");
     assert_eq!(wait_for(&session, PollFlags::OUT, -1), PollFlags::OUT);
     session.write_entry(&[1; 248]);
-    driver.does("enqueue 5");
+    driver.command("enqueue 5");
     assert_eq!(wait_for(&session, PollFlags::IN, -1), PollFlags::IN);
     assert_eq!(session.read(&mut [0; 100]), Ok(5));
 }

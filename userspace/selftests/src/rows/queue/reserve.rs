@@ -3,11 +3,11 @@
 //! reserve in place, fill, commit or discard.
 
 use iostream::Setup;
+use iostream_raw::{Output, OUTPUT};
 use rustix::io::Errno;
 
 use crate::clause::Clause;
-use crate::raw::{Output, OUTPUT};
-use crate::support::driver::{self, held, Driver};
+use crate::support::driver::{self, Driver};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-04/commit", commit),
@@ -133,7 +133,7 @@ fn held_then_published() {
     let driver = Driver::new(4096, 0);
     let session = driver.open();
     let mut output = Output::new(&session);
-    let done = held(&driver, "reserve 50 hold", || {
+    let done = driver.held("reserve 50 hold", || {
         assert_eq!(output.available(), 0, "not yet");
     });
     assert_eq!(done, Ok(()));
@@ -145,7 +145,7 @@ fn held_across_close() {
     let driver = Driver::new(4096, 0);
     let mut session = Some(driver.open());
     let mut next = None;
-    let done = held(&driver, "reserve 50 hold", || {
+    let done = driver.held("reserve 50 hold", || {
         session = None;
         next = Some(driver.open());
     });
@@ -155,10 +155,10 @@ fn held_across_close() {
     assert_eq!(output.available(), 0);
     assert!(output.data.read(0, 8192).iter().all(|byte| *byte == 0));
     assert_eq!(next.counters(OUTPUT).entries, 0);
-    driver.does("enqueue 9");
+    driver.command("enqueue 9");
     assert_eq!(output.take().unwrap().bytes, driver::entry(1, 9));
     // And with nobody there.
-    let done = held(&driver, "reserve 50 hold", || drop((next, output)));
+    let done = driver.held("reserve 50 hold", || drop((next, output)));
     assert_eq!(done, Err(Errno::NOTCONN));
 }
 
@@ -166,7 +166,7 @@ fn held_across_removal() {
     let driver = Driver::new(4096, 0);
     let session = driver.open();
     let output = Output::new(&session);
-    let done = held(&driver, "reserve 50 hold", || driver.unpublish());
+    let done = driver.held("reserve 50 hold", || driver.unpublish());
     assert_eq!(done, Err(Errno::NODEV));
     assert_eq!(output.available(), 0);
 }

@@ -6,11 +6,11 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::*;
 
 use iostream::{Direction, Error, Setup};
+use iostream_raw::{consumer, echo, make_record, producer, sink, Input, Session, INPUT, OUTPUT};
 use rustix::io::Errno;
 
 use crate::clause::{count, Clause};
-use crate::raw::{consumer, echo, make_record, producer, sink, Input, Session, INPUT, OUTPUT};
-use crate::support::driver::{held, Driver};
+use crate::support::driver::Driver;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-19/reset", reset),
@@ -102,14 +102,14 @@ fn handles_fail() {
     let driver = Driver::new(0, 4096);
     let session: Session = driver.open();
     session.write_entry(b"old");
-    let done = held(&driver, "release hold", || {
+    let done = driver.held("release hold", || {
         session.reset(INPUT).unwrap();
         session.write_entry(b"fresh");
     });
     assert_eq!(done, Err(Errno::STALE));
-    driver.does("peek");
+    driver.command("peek");
     assert_eq!(driver.log("len"), 5, "it is still there");
-    let done = held(&driver, "release hold", || {
+    let done = driver.held("release hold", || {
         assert_eq!(session.queue(INPUT).generation, 2);
     });
     assert_eq!(done, Ok(()));
@@ -124,15 +124,15 @@ fn goes_on_after_reset() {
         input.producer.word(producer::POS).store(12, Release);
         driver.fails("peek", Errno::BADMSG);
         // The other direction has nothing to do with it.
-        driver.does("enqueue 10");
+        driver.command("enqueue 10");
         assert_eq!(session.read_entry().len(), 10);
         session.reset(INPUT).unwrap();
         assert_eq!(session.counters(INPUT).corrupt, round);
         assert_eq!(session.queue(INPUT).generation, 1 + round);
-        assert_eq!(session.queue(crate::raw::OUTPUT).generation, 1);
+        assert_eq!(session.queue(iostream_raw::OUTPUT).generation, 1);
         input.pos = 0;
         assert!(input.push(&session, &[3; 5]));
-        driver.does("dequeue 5");
+        driver.command("dequeue 5");
         assert_eq!(driver.log("sum"), 15);
     }
 }

@@ -4,12 +4,13 @@
 
 use std::os::fd::AsRawFd;
 
+use iostream_raw::{wait_for, Output, INPUT, OUTPUT};
 use rustix::event::{eventfd, EventfdFlags, PollFlags};
 use rustix::io::Errno;
 
 use crate::clause::Clause;
-use crate::raw::{stuck_echo, wait_for, Output, INPUT, OUTPUT};
 use crate::support::driver::Driver;
+use crate::support::echo::stuck_echo;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-13/user-by-poll", user_by_poll),

@@ -2,8 +2,9 @@
 
 //! entries of different sizes, through many wraps.
 
-use crate::clause::{count, long, Clause, Random};
-use crate::raw::{echo, Input, Output, Session};
+use iostream_raw::{echo, Input, Output, Random, Session};
+
+use crate::clause::{count, long, Clause};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::slow("Q-08/every-size", 60, every_size),

@@ -2,13 +2,14 @@
 
 //! destroying a queue that is mapped, waited on, or being copied from.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
+use iostream_raw::{echo, Area, Input, Output, Session, INPUT, OUTPUT};
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 
 use crate::clause::{count, Clause};
-use crate::raw::{echo, Area, Input, Output, Session, INPUT, OUTPUT};
 use crate::support::driver::Driver;
 use crate::support::waiting::wait_until;
 
@@ -31,7 +32,7 @@ fn while_mapped() {
     let info = session.map(OUTPUT, Area::Info);
     driver.tell("enqueue 100").unwrap();
     driver.tell("unpublish").unwrap();
-    assert_eq!(crate::support::counters::info(&info).gone, 1);
+    assert_eq!(info.queue_info().gone, 1);
     // Every byte of every mapping can still be touched.
     for map in [&input.data, &input.producer, &output.consumer] {
         for offset in (0..map.len()).step_by(8) {
@@ -136,7 +137,7 @@ fn while_copying() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !done.load(Relaxed) {
-                let path = crate::support::driver::node_called("selftest");
+                let path = iostream_raw::node_called("selftest");
                 let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NONBLOCK;
                 let Some(Ok(session)) = path.map(|path| Session::open(path, flags)) else {
                     continue;
@@ -199,7 +200,7 @@ fn while_all_at_once() {
     let driver = Driver::new(4096, 4096);
     let done = AtomicBool::new(false);
     let open = || {
-        let path = crate::support::driver::node_called("selftest")?;
+        let path = iostream_raw::node_called("selftest")?;
         let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NONBLOCK;
         Session::open(path, flags).ok()
     };
@@ -223,7 +224,7 @@ fn while_all_at_once() {
                     let Some(session) = open() else { continue };
                     std::thread::scope(|scope| {
                         scope.spawn(|| {
-                            drop(session.try_map(OUTPUT, Area::Data, crate::raw::Prot::READ))
+                            drop(session.try_map(OUTPUT, Area::Data, iostream_raw::Prot::READ))
                         });
                         scope.spawn(|| {
                             let _ = session.notify(OUTPUT);

@@ -2,14 +2,14 @@
 
 //! S-03: buffers are added at any time.
 
+use iostream_raw::stream::info;
+use iostream_raw::{Prot, Stream};
 use iostream_ring::uapi::*;
 use rustix::buffer::spare_capacity;
 use rustix::event::{epoll, PollFlags};
 use rustix::io::Errno;
 
 use crate::clause::Clause;
-use crate::raw::stream::info;
-use crate::raw::{Prot, Stream};
 use crate::support::driver::{entry, Driver};
 use crate::support::waiting::woken_by;
 
@@ -40,7 +40,7 @@ pub const CLAUSES: &[Clause] = &[
 
 fn at_the_end_while_closed() {
     let driver = Driver::stream("output 2 64");
-    driver.does("add 3");
+    driver.command("add 3");
     assert_eq!(driver.count("count"), 5);
     let stream = driver.open().stream();
     assert_eq!((stream.buffers, stream.max_buffers), (5, 5));
@@ -48,11 +48,11 @@ fn at_the_end_while_closed() {
 
 fn others_keep_their_id() {
     let driver = Driver::stream("output 2 64 queue=4");
-    driver.does("set-value 0 10");
-    driver.does("set-value 1 11");
-    driver.does("add 1");
+    driver.command("set-value 0 10");
+    driver.command("set-value 1 11");
+    driver.command("add 1");
     let _session = driver.open();
-    driver.does("add 1");
+    driver.command("add 1");
     let values: Vec<u64> = (0..4)
         .map(|id| driver.count(&format!("value {id}")))
         .collect();
@@ -62,10 +62,10 @@ fn others_keep_their_id() {
 fn while_open() {
     let driver = Driver::stream("output 2 64 queue=4");
     let session = driver.open();
-    driver.does("add 2");
+    driver.command("add 2");
     assert_eq!(session.stream().buffers, 4);
     for _ in 0..4 {
-        driver.does("take");
+        driver.command("take");
     }
     driver.fails("take", Errno::NOSPC);
 }
@@ -75,21 +75,21 @@ fn not_there_before_joining() {
     let driver = Driver::stream("input 1 64 queue=2");
     let mut stream = driver.open_stream();
     stream.session.start().unwrap();
-    driver.does("add 1");
+    driver.command("add 1");
     assert_eq!(driver.count("buffers"), 1);
     stream.send_buffer(1, 1);
     driver.fails("receive", Errno::NODATA);
     assert_eq!(stream.counters().rejected_id, 1);
     assert_eq!(driver.count("buffers"), 2, "`counters` made it join");
     stream.send_buffer(1, 1);
-    driver.does("receive");
+    driver.command("receive");
 }
 
 fn wakes_with_pri() {
     let driver = Driver::stream("output 1 64 queue=2");
     let session = driver.open();
     let poll = || session.poll(PollFlags::PRI, -1);
-    let said = woken_by(libc::SYS_ppoll, poll, || driver.does("add 1"));
+    let said = woken_by(libc::SYS_ppoll, poll, || driver.command("add 1"));
     assert_eq!(said, PollFlags::PRI);
 }
 
@@ -105,7 +105,7 @@ fn pri_by_edge() {
         found[0].flags
     };
     for buffers in [2, 3] {
-        let said = woken_by(libc::SYS_epoll_pwait, wait, || driver.does("add 1"));
+        let said = woken_by(libc::SYS_epoll_pwait, wait, || driver.command("add 1"));
         assert_eq!(said, epoll::EventFlags::PRI);
         assert_eq!(session.stream().buffers, buffers);
     }
@@ -116,7 +116,7 @@ fn pri_ends_when_joined() {
     let session = driver.open();
     let pri = || session.poll(PollFlags::PRI, 0) == PollFlags::PRI;
     assert!(!pri());
-    driver.does("add 1");
+    driver.command("add 1");
     assert!(pri());
     assert!(pri(), "until it is asked for");
     session.stream();
@@ -132,9 +132,9 @@ fn generation() {
             .load(std::sync::atomic::Ordering::Relaxed)
     };
     assert_eq!((shown(), session.stream().generation), (1, 1));
-    driver.does("add 2");
+    driver.command("add 2");
     assert_eq!(shown(), 2, "without a system call");
-    driver.does("add 1");
+    driver.command("add 1");
     assert_eq!((shown(), session.stream().generation), (3, 3));
     drop((page, session));
     // The number is the stream's, not the session's.
@@ -145,13 +145,13 @@ fn mapped_after_joining() {
     let driver = Driver::stream("output 2 64 queue=4");
     let session = driver.open();
     let before = session.try_map_buffers(0..2, Prot::READ).unwrap();
-    driver.does("add 2");
+    driver.command("add 2");
     let stride = session.stream().buffer_stride as usize;
     let added = session.try_map_buffers(2..4, Prot::READ).unwrap();
     let all = session.try_map_buffers(0..4, Prot::READ).unwrap();
     for id in 0..4 {
-        driver.does("take");
-        driver.does(&format!("fill {id} {id} 0 64"));
+        driver.command("take");
+        driver.command(&format!("fill {id} {id} 0 64"));
     }
     for id in 0..4_usize {
         let expected = entry(id as u64, 64);
@@ -164,12 +164,12 @@ fn mapped_after_joining() {
 fn client_has_them_in_input() {
     let driver = Driver::stream("input 1 64 queue=2");
     let session = driver.open();
-    driver.does("add 1");
+    driver.command("add 1");
     let mut stream = Stream::new(session);
     assert_eq!(stream.count, 2);
     stream.session.start().unwrap();
     stream.send_buffer(1, 5);
-    driver.does("receive");
+    driver.command("receive");
     assert_eq!(driver.log("id"), 1);
 }
 
@@ -178,10 +178,10 @@ fn while_running() {
     let driver = Driver::stream("output 2 64 queue=4");
     let mut stream = driver.open_stream();
     stream.session.start().unwrap();
-    driver.does("produce 1 10");
-    driver.does("add 2");
+    driver.command("produce 1 10");
+    driver.command("add 2");
     assert_eq!(stream.session.stream().buffers, 4);
-    driver.does("produce 3 10");
+    driver.command("produce 3 10");
     let ids: Vec<u32> = stream
         .take_all()
         .iter()
@@ -196,11 +196,11 @@ fn beyond_room_refused() {
     let session = driver.open();
     driver.fails("add 2", Errno::BUSY);
     assert_eq!(driver.count("count"), 2, "none of them");
-    driver.does("add 1");
+    driver.command("add 1");
     driver.fails("add 1", Errno::BUSY);
     assert_eq!(session.stream().buffers, 3);
     drop(session);
-    driver.does("add 1");
+    driver.command("add 1");
     assert_eq!(driver.open().stream().buffers, 4);
 }
 
@@ -209,11 +209,11 @@ fn room_for_all() {
     for buffers in [102, 103] {
         let driver = Driver::stream(&format!("output 1 64 queue={buffers}"));
         let mut stream = driver.open_stream();
-        driver.does(&format!("add {}", buffers - 1));
+        driver.command(&format!("add {}", buffers - 1));
         stream.session.stream();
         stream.session.start().unwrap();
         for _ in 0..3 {
-            driver.does(&format!("produce {buffers} 1"));
+            driver.command(&format!("produce {buffers} 1"));
             let taken = stream.take_all();
             assert_eq!(taken.len(), buffers);
             for descriptor in taken {
@@ -228,9 +228,9 @@ fn too_many_refused() {
     driver.fails("add 16384", Errno::TOOBIG);
     driver.fails("add 4294967295", Errno::TOOBIG);
     assert_eq!(driver.count("count"), 1);
-    driver.does("add 16383");
+    driver.command("add 16383");
     driver.fails("add 1", Errno::TOOBIG);
-    driver.does("add 0");
+    driver.command("add 0");
     assert_eq!(driver.count("count"), 16384);
 }
 
@@ -238,7 +238,7 @@ fn too_many_refused() {
 fn numbered(buffers: u64) -> Driver {
     let driver = Driver::stream(&format!("output {buffers} 64"));
     for id in 0..buffers {
-        driver.does(&format!("set-value {id} {}", 10 + id));
+        driver.command(&format!("set-value {id} {}", 10 + id));
     }
     driver
 }
@@ -253,41 +253,41 @@ fn values(driver: &Driver) -> Vec<u64> {
 /// Those after it move up: ids stay 0 to count - 1.
 fn by_id() {
     let driver = numbered(5);
-    driver.does("remove 1");
+    driver.command("remove 1");
     assert_eq!(values(&driver), [10, 12, 13, 14]);
-    driver.does("remove 3");
+    driver.command("remove 3");
     assert_eq!(values(&driver), [10, 12, 13]);
-    driver.does("remove 0");
+    driver.command("remove 0");
     assert_eq!(values(&driver), [12, 13]);
     assert_eq!(driver.open().stream().buffers, 2);
 }
 
 fn by_object() {
     let driver = numbered(4);
-    driver.does("keep-record 2");
+    driver.command("keep-record 2");
     // It is the object that goes, whatever its number is by then.
-    driver.does("remove 0");
-    driver.does("remove-kept");
+    driver.command("remove 0");
+    driver.command("remove-kept");
     assert_eq!(values(&driver), [11, 13]);
     driver.fails("remove-kept", Errno::INVAL);
 }
 
 fn all() {
     let driver = numbered(4);
-    driver.does("remove-all");
+    driver.command("remove-all");
     assert_eq!(driver.count("count"), 0);
     let session = driver.open();
     assert_eq!(session.stream().buffers, 0);
     session.start().unwrap();
     driver.fails("take", Errno::NOSPC);
     drop(session);
-    driver.does("add 2");
+    driver.command("add 2");
     assert_eq!(driver.open().stream().buffers, 2);
 }
 
 fn while_open_refused() {
     let driver = numbered(3);
-    driver.does("keep-record 1");
+    driver.command("keep-record 1");
     let session = driver.open();
     for command in ["remove 0", "remove-kept", "remove-all"] {
         driver.fails(command, Errno::BUSY);
@@ -304,7 +304,7 @@ fn while_mapped_refused() {
     drop(session);
     driver.fails("remove 0", Errno::BUSY);
     drop(map);
-    driver.does("remove 0");
+    driver.command("remove 0");
 }
 
 fn after_close() {
@@ -313,7 +313,7 @@ fn after_close() {
         let session = driver.open();
         driver.fails("remove 0", Errno::BUSY);
         drop(session);
-        driver.does("remove 0");
+        driver.command("remove 0");
         let stream = driver.open().stream();
         assert_eq!((stream.buffers, stream.max_buffers), (left, left));
     }
@@ -330,9 +330,9 @@ fn bad_id() {
 /// A record of another stream, or of a buffer that was removed, is none of this one's.
 fn foreign_object() {
     let driver = numbered(3);
-    driver.does("keep-record 1");
+    driver.command("keep-record 1");
     driver.unpublish();
-    driver.does("publish selftest output 3 64");
+    driver.command("publish selftest output 3 64");
     driver.fails("remove-kept", Errno::INVAL);
     assert_eq!(driver.count("count"), 3);
 }

@@ -2,10 +2,10 @@
 
 //! S-02: what a buffer has.
 
+use iostream_raw::{Map, Prot};
 use rustix::io::Errno;
 
 use crate::clause::Clause;
-use crate::raw::{Map, Prot};
 use crate::support::driver::{entry, Driver};
 
 pub const CLAUSES: &[Clause] = &[
@@ -30,7 +30,7 @@ fn ids() {
     let _session = driver.open();
     let mut ids: Vec<u64> = (0..5)
         .map(|_| {
-            driver.does("take");
+            driver.command("take");
             driver.log("id")
         })
         .collect();
@@ -44,15 +44,15 @@ fn data_area() {
     let driver = Driver::stream("input-output 3 5000");
     let mut stream = driver.open_stream();
     stream.session.start().unwrap();
-    driver.does("take");
-    driver.does("fill 0 7 100 4900");
-    driver.does("range 0 100 4900");
-    driver.does("send 0");
+    driver.command("take");
+    driver.command("fill 0 7 100 4900");
+    driver.command("range 0 100 4900");
+    driver.command("send 0");
     let descriptor = stream.take().unwrap();
     assert_eq!(stream.data(&descriptor), entry(7, 4900));
     stream.write(0, 0, &[3; 5000]);
     stream.send_buffer(0, 5000);
-    driver.does("receive");
+    driver.command("receive");
     assert_eq!(driver.log("sum"), 3 * 5000);
 }
 
@@ -60,17 +60,17 @@ fn control_area() {
     let driver = Driver::stream("input-output 2 4096 control=100");
     let mut stream = driver.open_stream();
     stream.session.start().unwrap();
-    driver.does("take");
-    driver.does("fill-control 0 9 10 90");
-    driver.does("control-range 0 10 90");
-    driver.does("send 0");
+    driver.command("take");
+    driver.command("fill-control 0 9 10 90");
+    driver.command("control-range 0 10 90");
+    driver.command("send 0");
     let mut descriptor = stream.take().unwrap();
     assert_eq!(stream.control(&descriptor), entry(9, 90));
     assert_eq!(descriptor.data_len, 0);
     stream.write_control(0, 0, &[5; 100]);
     (descriptor.control_offset, descriptor.control_len) = (0, 100);
     stream.send(descriptor);
-    driver.does("receive");
+    driver.command("receive");
     assert_eq!(driver.log("control_sum"), 5 * 100);
     assert_eq!(driver.log("len"), 0);
 }
@@ -81,9 +81,9 @@ fn no_control_area() {
     let stream = session.stream();
     assert_eq!(stream.control_bytes, 0);
     assert_eq!((stream.control_start, stream.buffer_stride), (4096, 4096));
-    driver.does("take");
+    driver.command("take");
     driver.fails("control-range 0 0 1", Errno::INVAL);
-    driver.does("control-range 0 0 0");
+    driver.command("control-range 0 0 0");
     driver.fails("fill-control 0 1 0 1", Errno::INVAL);
 }
 
@@ -92,12 +92,12 @@ fn areas_are_apart() {
     let driver = Driver::stream("input-output 4 4096 control=4096");
     let stream = driver.open_stream();
     for id in 0..4 {
-        driver.does("take");
+        driver.command("take");
         assert_eq!(driver.log("id"), id);
     }
     for id in 0..4 {
-        driver.does(&format!("fill {id} {} 0 4096", 10 * id));
-        driver.does(&format!("fill-control {id} {} 0 4096", 10 * id + 100));
+        driver.command(&format!("fill {id} {} 0 4096", 10 * id));
+        driver.command(&format!("fill-control {id} {} 0 4096", 10 * id + 100));
     }
     for id in 0..4 {
         let at = id as usize * stream.stride;
@@ -123,7 +123,7 @@ fn value_kept() {
     let driver = Driver::stream("output 3 64");
     for id in 0..3 {
         assert_eq!(driver.count(&format!("value {id}")), 0, "at first");
-        driver.does(&format!("set-value {id} {}", u64::MAX - id));
+        driver.command(&format!("set-value {id} {}", u64::MAX - id));
     }
     for _ in 0..2 {
         let session = driver.open();
@@ -141,16 +141,16 @@ fn references() {
     stream.session.start().unwrap();
     let count = || [0, 1].map(|id| driver.count(&format!("references {id}")));
     assert_eq!(count(), [0, 0]);
-    driver.does("take");
+    driver.command("take");
     assert_eq!(count(), [0, 0], "the driver's");
-    driver.does("send 0");
+    driver.command("send 0");
     assert_eq!(count(), [1, 0], "on its way");
     stream.take().unwrap();
     assert_eq!(count(), [1, 0], "the process's");
     stream.give_back(0);
     assert_eq!(count(), [1, 0], "on its way back");
-    driver.does("take");
-    driver.does("take");
+    driver.command("take");
+    driver.command("take");
     driver.fails("take", Errno::NOSPC);
     assert_eq!(count(), [0, 0]);
 }
@@ -172,7 +172,7 @@ fn count_on_both_sides() {
 
 fn by_id_for_the_driver() {
     let driver = Driver::stream("output 3 64");
-    driver.does("set-value 2 77");
+    driver.command("set-value 2 77");
     assert_eq!(driver.count("value 2"), 77);
     assert_eq!(driver.count("value 1"), 0);
 }
@@ -182,7 +182,7 @@ fn bad_id_for_the_driver() {
     for id in [3, 4, u32::MAX] {
         driver.fails(&format!("value {id}"), Errno::INVAL);
     }
-    driver.does("remove-all");
+    driver.command("remove-all");
     driver.fails("value 0", Errno::INVAL);
 }
 
@@ -191,8 +191,8 @@ fn by_id_for_the_client() {
     let driver = Driver::stream("output 3 5000");
     let session = driver.open();
     for id in 0..3 {
-        driver.does("take");
-        driver.does(&format!("fill {id} {} 0 1", 50 + id));
+        driver.command("take");
+        driver.command(&format!("fill {id} {} 0 1", 50 + id));
         let map = session.try_map_buffers(id..id + 1, Prot::READ).unwrap();
         assert_eq!(u32::from(map.read(0, 1)[0]), 50 + id);
     }

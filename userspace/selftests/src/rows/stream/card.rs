@@ -4,13 +4,12 @@
 
 use std::fs::read_to_string;
 
+use iostream_raw::{Area, Random, Stream, INPUT, OUTPUT};
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 
-use crate::clause::{count, long, skip, Clause, Random};
-use crate::raw::{Area, Stream, INPUT, OUTPUT};
-
-use crate::support::card::{device, pci, physical, unload, Card, PAGE};
+use crate::clause::{count, long, skip, Clause};
+use crate::support::card::{device, pci, physical, send_random, start_empty, unload, Card, PAGE};
 use crate::support::kprobes::FunctionCalls;
 use crate::support::monitor::Monitor;
 use crate::support::waiting::{wait_until, woken_by};
@@ -45,12 +44,12 @@ fn through_the_card() {
     let card = Card::new();
     let mut random = Random::seeded();
     let mut stream = card.open();
-    let empty = stream.start_empty();
+    let empty = start_empty(&mut stream);
     let sent: Vec<_> = [PAGE, 1, 5000]
         .into_iter()
         .zip(&empty)
         .map(|(len, buffer)| {
-            let bytes = stream.send_random(&mut random, *buffer, 3 * len % 64, len);
+            let bytes = send_random(&mut stream, &mut random, *buffer, 3 * len % 64, len);
             (*buffer, 3 * len % 64, bytes)
         })
         .collect();
@@ -71,8 +70,8 @@ fn no_copy_by_cpu() {
     let card = Card::new();
     let mut random = Random::seeded();
     let mut stream = card.open();
-    let buffer = stream.start_empty()[0];
-    let bytes = stream.send_random(&mut random, buffer, 100, 3 * PAGE);
+    let buffer = start_empty(&mut stream)[0];
+    let bytes = send_random(&mut stream, &mut random, buffer, 100, 3 * PAGE);
     let back = stream.wait();
     assert!(stream.data(&back) == bytes, "other bytes");
     let transfers = card.transfers();
@@ -99,10 +98,10 @@ fn interrupts() -> u64 {
 fn interrupts_counted() {
     let card = Card::new();
     let mut stream = card.open();
-    let buffer = stream.start_empty()[0];
+    let buffer = start_empty(&mut stream)[0];
     let before = interrupts();
     assert_eq!(card.counter("interrupts"), before);
-    stream.send_random(&mut Random::seeded(), buffer, 0, 2 * PAGE);
+    send_random(&mut stream, &mut Random::seeded(), buffer, 0, 2 * PAGE);
     stream.wait();
     assert_eq!(interrupts() - before, 4);
     assert_eq!(card.counter("interrupts") - before, 4);
@@ -118,9 +117,9 @@ fn synchronised_each_change() {
     let mut stream = card.open();
     let (device, cpu) = synchronised();
     assert_eq!(cpu, 0);
-    let empty = stream.start_empty();
+    let empty = start_empty(&mut stream);
     assert_eq!(synchronised(), (device, cpu + 15), "given out");
-    stream.send_random(&mut Random::seeded(), empty[0], 0, 8);
+    send_random(&mut stream, &mut Random::seeded(), empty[0], 0, 8);
     stream.wait();
     assert_eq!(synchronised(), (device + 1, cpu + 16), "there and back");
     // Returned unused: the driver gives it out again.
@@ -134,8 +133,8 @@ fn unmapped_at_unbind() {
     let card = Card::new();
     let calls = FunctionCalls::count(&[MAP, UNMAP]);
     let mut stream = card.open();
-    let buffer = stream.start_empty()[0];
-    let bytes = stream.send_random(&mut Random::seeded(), buffer, 0, PAGE);
+    let buffer = start_empty(&mut stream)[0];
+    let bytes = send_random(&mut stream, &mut Random::seeded(), buffer, 0, PAGE);
     let back = stream.wait();
     assert_eq!((calls.of(MAP), calls.of(UNMAP)), (16, 0));
     let page = physical(stream.address(back.buffer, 0));
@@ -176,8 +175,8 @@ fn unmapped_at_session_end() {
 /// A session of its own, and one page there and back.
 pub fn round_trip(card: &Card) {
     let mut stream = card.open();
-    let buffer = stream.start_empty()[0];
-    let bytes = stream.send_random(&mut Random::seeded(), buffer, 0, PAGE);
+    let buffer = start_empty(&mut stream)[0];
+    let bytes = send_random(&mut stream, &mut Random::seeded(), buffer, 0, PAGE);
     let back = stream.wait();
     assert!(stream.data(&back) == bytes, "other bytes");
 }
@@ -190,7 +189,7 @@ fn sixteen_buffers() {
     let mut stream = card.open();
     let info = stream.session.stream();
     assert_eq!((info.buffers, info.data_bytes), (16, 65536));
-    let empty = stream.start_empty();
+    let empty = start_empty(&mut stream);
     let mut sent = Vec::new();
     for buffer in &empty {
         let (offset, len) = if sent.is_empty() || long() {
@@ -198,7 +197,7 @@ fn sixteen_buffers() {
         } else {
             (random.below(61440) as usize, PAGE)
         };
-        sent.push(stream.send_random(&mut random, *buffer, offset, len));
+        sent.push(send_random(&mut stream, &mut random, *buffer, offset, len));
     }
     let mut seen = std::collections::BTreeSet::new();
     for (sequence, bytes) in sent.iter().enumerate() {
@@ -228,7 +227,8 @@ fn out_of_reach() {
     monitor.unplug("edu0");
     assert_eq!(device(), None);
     // With QEMU's default of 28 bits.
-    monitor.does(r#""device_add", "arguments": {"driver": "edu", "id": "edu0", "bus": "slot0"}"#);
+    monitor
+        .command(r#""device_add", "arguments": {"driver": "edu", "id": "edu0", "bus": "slot0"}"#);
     wait_until("the card is found", || device().is_some());
     card.insert_module();
     let name = device().unwrap().file_name().unwrap().to_owned();
@@ -240,7 +240,7 @@ fn out_of_reach() {
     // First, that the next clause has a card that is as it should be.
     unload();
     monitor.unplug("edu0");
-    monitor.does(PLUG);
+    monitor.command(PLUG);
     wait_until("the card is found", || device().is_some());
     assert_eq!(bound.unwrap_err().raw_os_error(), Some(libc::EIO));
     assert_eq!(node, None);
@@ -257,9 +257,9 @@ pub const PLUG: &str = r#""device_add", "arguments": {"driver": "edu", "id": "ed
 fn stop_leaves_card_quiet() {
     let card = Card::new();
     let mut stream = card.open();
-    let empty = stream.start_empty();
-    stream.send_random(&mut Random::seeded(), empty[0], 0, 65536);
-    stream.send_random(&mut Random::seeded(), empty[1], 0, 65536);
+    let empty = start_empty(&mut stream);
+    send_random(&mut stream, &mut Random::seeded(), empty[0], 0, 65536);
+    send_random(&mut stream, &mut Random::seeded(), empty[1], 0, 65536);
     wait_until("the card is at work", || card.counter("interrupts") >= 2);
     // The first is being worked at, so only the second was not taken.
     assert_eq!(stream.session.stop(), Ok((0, 1)));
@@ -271,7 +271,7 @@ fn stop_leaves_card_quiet() {
     stream.session.start().unwrap();
     let again = stream.take_all();
     assert_eq!(again.len(), 2);
-    let bytes = stream.send_random(&mut Random::seeded(), again[0].buffer, 0, PAGE);
+    let bytes = send_random(&mut stream, &mut Random::seeded(), again[0].buffer, 0, PAGE);
     let back = stream.wait();
     assert!(stream.data(&back) == bytes, "other bytes");
     assert_eq!(card.transfers().len(), told + 2);
@@ -281,8 +281,8 @@ fn stop_leaves_card_quiet() {
 fn drain_brings_all_back() {
     let card = Card::new();
     let mut stream = card.open();
-    let buffer = stream.start_empty()[0];
-    let bytes = stream.send_random(&mut Random::seeded(), buffer, 0, 2 * PAGE);
+    let buffer = start_empty(&mut stream)[0];
+    let bytes = send_random(&mut stream, &mut Random::seeded(), buffer, 0, 2 * PAGE);
     assert_eq!(stream.session.drain(0), Ok((0, 0)));
     let back = stream.take().expect("it is there");
     assert!(stream.data(&back) == bytes, "other bytes");
@@ -292,8 +292,8 @@ fn drain_brings_all_back() {
 fn suspend_and_go_on() {
     let card = Card::new();
     let mut stream: Stream = card.open();
-    let buffer = stream.start_empty()[0];
-    let bytes = stream.send_random(&mut Random::seeded(), buffer, 0, 3 * PAGE);
+    let buffer = start_empty(&mut stream)[0];
+    let bytes = send_random(&mut stream, &mut Random::seeded(), buffer, 0, 3 * PAGE);
     wait_until("the card is at work", || card.counter("interrupts") >= 1);
     stream.session.suspend().unwrap();
     let told = card.transfers().len() as u64;
@@ -311,8 +311,8 @@ fn suspend_and_go_on() {
 fn gone_while_streaming(card: &Card, go: impl FnOnce()) {
     let mut stream = card.open();
     let info = stream.session.map(OUTPUT, Area::Info);
-    let empty = stream.start_empty();
-    let bytes = stream.send_random(&mut Random::seeded(), empty[0], 0, 65536);
+    let empty = start_empty(&mut stream);
+    let bytes = send_random(&mut stream, &mut Random::seeded(), empty[0], 0, 65536);
     wait_until("the card is at work", || card.counter("interrupts") >= 1);
     let said = woken_by(
         libc::SYS_ppoll,
@@ -380,7 +380,7 @@ fn unplugged() {
         wait_until("the card's node is gone", || card.node().is_none());
     });
     assert_eq!(device(), None);
-    monitor.does(PLUG);
+    monitor.command(PLUG);
     card.wait_node();
     round_trip(&card);
 }
@@ -391,9 +391,9 @@ fn again_and_again() {
     let mut random = Random::seeded();
     for _ in 0..count(100) {
         let mut stream = card.open();
-        let empty = stream.start_empty();
+        let empty = start_empty(&mut stream);
         for buffer in &empty[..3] {
-            stream.send_random(&mut random, *buffer, 0, 65536);
+            send_random(&mut stream, &mut random, *buffer, 0, 65536);
         }
         let wanted = random.below(3);
         wait_until("the card is at work", || {

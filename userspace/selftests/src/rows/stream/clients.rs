@@ -5,10 +5,10 @@
 use std::fs::metadata;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
+use iostream_raw::Stream;
 use rustix::io::Errno;
 
 use crate::clause::Clause;
-use crate::raw::Stream;
 use crate::support::driver::{entry, Driver};
 
 pub const CLAUSES: &[Clause] = &[
@@ -45,7 +45,7 @@ fn second_open_harms_nobody() {
         assert_eq!(driver.try_open().err(), Some(Errno::BUSY));
     }
     assert_eq!(driver.log("opens"), opens, "the driver is not asked");
-    driver.does("produce 2 10");
+    driver.command("produce 2 10");
     assert_eq!(stream.take_all().len(), 2);
     assert_eq!(driver.attribute("sessions"), 1);
 }
@@ -56,8 +56,8 @@ fn several_clients() {
     assert_eq!(driver.attribute("sessions"), 3);
     for (number, stream) in streams.iter_mut().enumerate() {
         stream.session.start().unwrap();
-        driver.does(&format!("client {number}"));
-        driver.does(&format!("produce {} 64", number % 2 + 1));
+        driver.command(&format!("client {number}"));
+        driver.command(&format!("produce {} 64", number % 2 + 1));
     }
     for (number, stream) in streams.iter_mut().enumerate() {
         assert_eq!(stream.take_all().len(), number % 2 + 1);
@@ -70,13 +70,13 @@ fn clients_are_apart() {
     let (mut one, mut other) = (driver.open_stream(), driver.open_stream());
     let fill = |number: usize, stream: &mut Stream| {
         stream.session.start().unwrap();
-        driver.does(&format!("client {number}"));
+        driver.command(&format!("client {number}"));
         for _ in 0..2 {
-            driver.does("take");
+            driver.command("take");
             let id = driver.log("id");
-            driver.does(&format!("fill {id} {} 0 64", 100 * number));
-            driver.does(&format!("range {id} 0 64"));
-            driver.does(&format!("send {id}"));
+            driver.command(&format!("fill {id} {} 0 64", 100 * number));
+            driver.command(&format!("range {id} 0 64"));
+            driver.command(&format!("send {id}"));
         }
     };
     fill(0, &mut one);
@@ -93,10 +93,10 @@ fn clients_are_apart() {
         assert!(stream.take().is_none());
     }
     one.send_buffer(0, 1);
-    driver.does("client 1");
+    driver.command("client 1");
     driver.fails("receive", Errno::NODATA);
-    driver.does("client 0");
-    driver.does("receive");
+    driver.command("client 0");
+    driver.command("receive");
     assert_eq!(other.counters().received, 0);
 }
 
@@ -104,14 +104,14 @@ fn state_of_ones_own() {
     let driver = Driver::stream("output 2 64 clients=2");
     let (one, other) = (driver.open_stream(), driver.open_stream());
     one.session.start().unwrap();
-    driver.does("client 0");
+    driver.command("client 0");
     assert_eq!(driver.count("running"), 1);
-    driver.does("client 1");
+    driver.command("client 1");
     assert_eq!(driver.count("running"), 0);
     driver.fails("produce 1 1", Errno::SHUTDOWN);
     other.session.start().unwrap();
     one.session.stop().unwrap();
-    driver.does("produce 1 1");
+    driver.command("produce 1 1");
 }
 
 fn more_than_allowed_busy() {
@@ -129,9 +129,9 @@ fn place_free_again() {
     let third = driver.open();
     // It is served by the end that has become free.
     third.start().unwrap();
-    driver.does("client 0");
-    driver.does("produce 1 1");
-    assert_eq!(third.counters(crate::raw::OUTPUT).entries, 1);
+    driver.command("client 0");
+    driver.command("produce 1 1");
+    assert_eq!(third.counters(iostream_raw::OUTPUT).entries, 1);
     assert_eq!(driver.try_open().err(), Some(Errno::BUSY));
 }
 
@@ -158,25 +158,25 @@ fn opener_refused() {
         (13, Errno::ACCESS),
         (121, Errno::REMOTEIO),
     ] {
-        driver.does(&format!("refuse {errno}"));
+        driver.command(&format!("refuse {errno}"));
         assert_eq!(driver.try_open().err(), Some(error));
         driver.fails("take", Errno::NOTCONN);
     }
-    driver.does("refuse 0");
+    driver.command("refuse 0");
     driver.open();
 }
 
 fn refused_keeps_nothing() {
     crate::support::memory::wait_for_no_pages();
     let driver = Driver::stream("output 16 65536");
-    driver.does("refuse 1");
+    driver.command("refuse 1");
     for _ in 0..20 {
         assert_eq!(driver.try_open().err(), Some(Errno::PERM));
     }
     crate::support::memory::wait_for_no_pages();
     assert_eq!(driver.attribute("sessions"), 0);
     let closes = driver.log("closes");
-    driver.does("refuse 0");
+    driver.command("refuse 0");
     drop(driver.open());
     assert_eq!(driver.log("closes"), closes + 1);
 }

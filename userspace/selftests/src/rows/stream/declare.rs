@@ -5,12 +5,12 @@
 use std::fs::metadata;
 use std::os::unix::fs::FileTypeExt;
 
+use iostream_raw::{node_called, Prot, Stream, INPUT, OUTPUT};
 use iostream_ring::uapi::*;
 use rustix::io::Errno;
 
 use crate::clause::Clause;
-use crate::raw::{Prot, Stream, INPUT, OUTPUT};
-use crate::support::driver::{entry, node_called, Driver};
+use crate::support::driver::{entry, Driver};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("S-01/declared-is-reported", declared_is_reported),
@@ -72,7 +72,7 @@ fn declared_is_reported() {
         assert_eq!((stream.data_bytes, stream.control_bytes), (8192, 128));
         assert_eq!(stream.reserved, 0);
         assert_eq!(stream.generation, 1);
-        assert_eq!(crate::raw::stream::numbers(&stream.counters), [0; 7]);
+        assert_eq!(iostream_raw::stream::numbers(&stream.counters), [0; 7]);
         assert_eq!(driver.shown("mode"), mode);
         assert_eq!(driver.attribute("buffers"), 3);
         assert_eq!(driver.attribute("data_bytes"), 8192);
@@ -156,14 +156,14 @@ fn odd_sizes() {
 }
 
 fn refused(plan: &str, error: Errno) {
-    let driver = Driver::no_stream();
+    let driver = Driver::unpublished_stream();
     driver.fails(&format!("publish selftest {plan}"), error);
     assert_eq!(node_called("selftest"), None);
-    driver.does("publish selftest output 1 64");
+    driver.command("publish selftest output 1 64");
 }
 
 fn name_taken() {
-    let driver = Driver::no_stream();
+    let driver = Driver::unpublished_stream();
     driver.fails("publish itout output 1 64", Errno::EXIST);
 }
 
@@ -173,7 +173,7 @@ fn moves(count: u32, bytes: u32) {
     let mut stream = driver.open_stream();
     stream.session.start().unwrap();
     for _ in 0..2 {
-        driver.does(&format!("produce {count} {bytes}"));
+        driver.command(&format!("produce {count} {bytes}"));
         driver.fails("take", Errno::NOSPC);
         let descriptors = stream.take_all();
         assert_eq!(descriptors.len() as u32, count);
@@ -189,12 +189,12 @@ fn moves(count: u32, bytes: u32) {
 }
 
 fn many_streams() {
-    let driver = Driver::no_stream();
-    driver.does("many 64 selftest output 2 4096");
+    let driver = Driver::unpublished_stream();
+    driver.command("many 64 selftest output 2 4096");
     let mut streams: Vec<Stream> = (0..64)
         .map(|number| {
             let path = node_called(&format!("selftest-{number}")).expect("a node");
-            let session = crate::raw::Session::open(path, rustix::fs::OFlags::RDWR);
+            let session = iostream_raw::Session::open(path, rustix::fs::OFlags::RDWR);
             let stream = Stream::new(session.expect("open"));
             stream.session.start().unwrap();
             stream

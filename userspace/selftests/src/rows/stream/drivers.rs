@@ -2,13 +2,11 @@
 
 //! The drivers of streams, each an example of its kind.
 
+use iostream_raw::{node_called, Descriptor, Stream};
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 
 use crate::clause::{count, long, Clause};
-use crate::raw::stream::Descriptor;
-use crate::raw::Stream;
-use crate::support::driver::node_called;
 use crate::support::module::{insert, is_loaded, open_node, remove, Module};
 use crate::support::waiting::woken_by;
 
@@ -287,7 +285,7 @@ fn sink_sync_notice() {
     for sequence in 0..5 {
         let frame = write_frame(&stream, sequence as u32, sequence, 100);
         // Without telling the driver of it.
-        stream.input.put(&crate::raw::stream::to_bytes(&frame));
+        stream.input.put(&iostream_raw::stream::to_bytes(&frame));
         stream.input.publish();
     }
     assert_eq!(sink.count("frames"), 0);

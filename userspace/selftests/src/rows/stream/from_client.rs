@@ -3,15 +3,16 @@
 //! S-13: what the client sends, right or wrong.
 
 use std::mem::offset_of;
-use std::sync::atomic::{AtomicBool, Ordering::*};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::*;
 use std::sync::Mutex;
 
+use iostream_raw::stream::{numbers, to_bytes};
+use iostream_raw::{consumer, producer, Descriptor, Stream, INPUT, OUTPUT};
 use iostream_ring::uapi::*;
 use rustix::io::Errno;
 
 use crate::clause::{count, Clause};
-use crate::raw::stream::{numbers, to_bytes};
-use crate::raw::{consumer, producer, Descriptor, Stream, INPUT, OUTPUT};
 use crate::support::driver::Driver;
 
 pub const CLAUSES: &[Clause] = &[
@@ -63,7 +64,7 @@ fn what_was_said_arrives() {
             sequence: u64::MAX - 7,
             ..Default::default()
         });
-        driver.does("receive");
+        driver.command("receive");
         assert_eq!(driver.log("id"), 2);
         assert_eq!(
             (driver.log("offset"), driver.log("len")),
@@ -74,7 +75,7 @@ fn what_was_said_arrives() {
         assert_eq!(driver.log("sum"), u64::from(data.1));
         assert_eq!(driver.log("control_sum"), 2 * u64::from(control.1));
         assert_eq!(driver.log("sequence"), u64::MAX - 7);
-        driver.does("release 2");
+        driver.command("release 2");
         driver.fails("receive", Errno::NODATA);
         assert_eq!(stream.take().unwrap().buffer, 2);
     }
@@ -88,10 +89,10 @@ fn rejected(plan: &str, which: usize, descriptors: &[Descriptor]) {
     for (number, descriptor) in descriptors.iter().enumerate() {
         stream.send(*descriptor);
         stream.send_buffer(1, 3);
-        driver.does("receive");
+        driver.command("receive");
         assert_eq!((driver.log("id"), driver.log("len")), (1, 3));
         driver.fails("receive", Errno::NODATA);
-        driver.does("release-all");
+        driver.command("release-all");
         driver.fails("receive", Errno::NODATA);
         assert_eq!(stream.take().unwrap().buffer, 1);
         let counters = numbers(&stream.counters());
@@ -132,13 +133,13 @@ fn not_owned() {
     driver.fails("receive", Errno::NODATA);
     assert_eq!(stream.counters().rejected_owner, 3);
     // Nor may it send one that the driver has in its hands.
-    driver.does("take");
+    driver.command("take");
     stream.send_buffer(0, 1);
     driver.fails("receive", Errno::NODATA);
     assert_eq!(stream.counters().rejected_owner, 4);
-    driver.does("send 0");
+    driver.command("send 0");
     stream.send_buffer(0, 1);
-    driver.does("receive");
+    driver.command("receive");
     assert_eq!(driver.shown("buffers_where"), "tdd");
 }
 
@@ -147,14 +148,14 @@ fn sent_twice() {
     for len in [1, 2, 3] {
         stream.send_buffer(0, len);
     }
-    driver.does("receive");
+    driver.command("receive");
     assert_eq!(driver.log("len"), 1, "the first");
     driver.fails("receive", Errno::NODATA);
     assert_eq!(stream.counters().rejected_owner, 2);
     // Also once the driver has let go of it, until it is back.
-    driver.does("release 0");
+    driver.command("release 0");
     stream.send_buffer(0, 4);
-    driver.does("receive");
+    driver.command("receive");
     assert_eq!(driver.log("len"), 4, "`receive` has returned it first");
 }
 
@@ -229,7 +230,7 @@ fn between_descriptors() {
     }
     word(&stream, 0);
     stream.send_buffer(0, 1);
-    driver.does("receive");
+    driver.command("receive");
     assert_eq!(stream.session.queue(INPUT).flags, IOSTREAM_QUEUE_SLOTS);
     assert_eq!(stream.session.queue(INPUT).max_entry_bytes, 32);
 }
@@ -264,13 +265,13 @@ fn refused_keeps_the_buffer() {
     driver.fails("receive", Errno::NODATA);
     assert_eq!(driver.shown("buffers_where"), "c");
     stream.send_buffer(0, 64);
-    driver.does("receive");
+    driver.command("receive");
 }
 
 /// There is nothing in them: no driver is shown one.
 fn returned_in_output_mode() {
     let (driver, mut stream) = running("shared-output 2 64");
-    driver.does("produce 2 1");
+    driver.command("produce 2 1");
     stream.take_all();
     stream.send_buffer(0, 10);
     stream.give_back(1);
@@ -289,12 +290,12 @@ fn unused_comes_back() {
     }
     // Else there is nobody left who could do anything.
     stream.send_buffer(0, 1);
-    driver.does("receive");
+    driver.command("receive");
 }
 
 fn dropped_comes_back() {
     let (driver, mut stream) = running("input 2 64");
-    driver.does("auto consume");
+    driver.command("auto consume");
     for _ in 0..10 {
         stream.send_buffer(0, 5);
         stream.send_buffer(1, 5);
@@ -335,7 +336,7 @@ fn rewritten_after_sending() {
                 Ok(()) => {
                     assert_eq!((driver.log("id"), driver.log("len")), (3, 4096));
                     assert_eq!(driver.log("sum"), 4096);
-                    driver.does("release 3");
+                    driver.command("release 3");
                     driver.fails("receive", Errno::NODATA);
                     assert_eq!(stream.take().unwrap().buffer, 3);
                     good += 1;
@@ -377,7 +378,7 @@ fn flood_of_nonsense() {
     });
     while driver.tell("receive") == Err(Errno::BADMSG) {}
     stream.send_buffer(0, 5);
-    driver.does("receive");
+    driver.command("receive");
 }
 
 /// Nor by one that sends each buffer back unused as soon as it comes; and it is told again.
@@ -400,7 +401,7 @@ fn flood_of_unused() {
         driver.wait_for("data_callbacks", |now| now > told);
         done.store(true, Relaxed);
     });
-    driver.does("auto consume");
+    driver.command("auto consume");
     let moved = driver.log("moved");
     stream.session.notify(INPUT).unwrap();
     let back = loop {
@@ -421,11 +422,11 @@ fn others_go_on() {
     for _ in 0..50 {
         bad.send_buffer(77, 0);
         good.send_buffer(1, 2);
-        driver.does("client 0");
+        driver.command("client 0");
         driver.fails("receive", Errno::NODATA);
-        driver.does("client 1");
-        driver.does("receive");
-        driver.does("release 1");
+        driver.command("client 1");
+        driver.command("receive");
+        driver.command("release 1");
         driver.fails("receive", Errno::NODATA);
         assert_eq!(good.take().unwrap().buffer, 1);
     }
@@ -451,7 +452,7 @@ fn corrupt_input_position() {
 
 fn corrupt_output_position() {
     let (driver, stream) = running("output 200 64");
-    driver.does("produce 200 1");
+    driver.command("produce 200 1");
     for pos in [200 * 32 + 32, u64::MAX, 4, 16] {
         stream
             .output
@@ -462,14 +463,14 @@ fn corrupt_output_position() {
     }
     assert_eq!(stream.session.counters(OUTPUT).corrupt, 4, "once each");
     stream.output.consumer.word(consumer::POS).store(0, Relaxed);
-    driver.does("queued");
+    driver.command("queued");
     assert_eq!(driver.log("queued_output"), 200);
 }
 
 /// A stream's queue that is emptied would have lost its buffers.
 fn no_reset() {
     let (driver, mut stream) = running("output 2 64");
-    driver.does("produce 2 1");
+    driver.command("produce 2 1");
     for direction in [OUTPUT, INPUT] {
         assert_eq!(stream.session.reset(direction), Err(Errno::OPNOTSUPP));
     }

@@ -34,16 +34,16 @@ const OPEN: &str = "open selftest";
 /// A driver, and a client that has its stream open.
 fn opened(plan: &str) -> (Driver, Driver) {
     let pair = (Driver::stream(plan), Driver::client());
-    pair.1.does(OPEN);
+    pair.1.command(OPEN);
     pair
 }
 
 fn send(driver: &Driver, seed: u64, len: u64) {
-    driver.does("take");
+    driver.command("take");
     let id = driver.log("id");
-    driver.does(&format!("fill {id} {seed} 0 {len}"));
-    driver.does(&format!("range {id} 0 {len}"));
-    driver.does(&format!("send {id}"));
+    driver.command(&format!("fill {id} {seed} 0 {len}"));
+    driver.command(&format!("range {id} 0 {len}"));
+    driver.command(&format!("send {id}"));
 }
 
 fn sum(seed: u64, len: u64) -> u64 {
@@ -54,15 +54,15 @@ fn open_by_name() {
     let driver = Driver::stream("output 4 4096");
     let client = Driver::client();
     let (opens, closes) = (driver.log("opens"), driver.log("closes"));
-    client.does(OPEN);
+    client.command(OPEN);
     assert_eq!(driver.log("opens"), opens + 1);
     assert_eq!(driver.attribute("sessions"), 1);
-    client.does("close");
+    client.command("close");
     assert_eq!(driver.log("closes"), closes + 1);
     assert_eq!(driver.attribute("sessions"), 0);
     for _ in 0..count(500) {
-        client.does(OPEN);
-        client.does("close");
+        client.command(OPEN);
+        client.command("close");
     }
 }
 
@@ -80,45 +80,45 @@ fn no_such_stream() {
 fn one_client() {
     let (driver, client) = opened("output 4 4096");
     assert_eq!(driver.try_open().err(), Some(Errno::BUSY));
-    client.does("close");
+    client.command("close");
     let session = driver.open();
     client.fails(OPEN, Errno::BUSY);
     drop(session);
-    client.does(OPEN);
+    client.command(OPEN);
 }
 
 fn driver_refuses() {
     let driver = Driver::stream("output 4 4096");
     let client = Driver::client();
-    driver.does("fail open 71");
+    driver.command("fail open 71");
     client.fails(OPEN, Errno::PROTO);
-    driver.does("fail open 0");
-    client.does(OPEN);
+    driver.command("fail open 0");
+    client.command(OPEN);
 }
 
 fn receives() {
     let (driver, client) = opened("output 4 4096 control=8");
     client.fails("receive", Errno::NODATA);
-    client.does("start");
+    client.command("start");
     for round in 0..50 {
         send(&driver, round, 100 + round);
-        client.does("receive");
+        client.command("receive");
         assert_eq!(client.log("len"), 100 + round);
         assert_eq!(client.log("sum"), sum(round, 100 + round));
         assert_eq!(client.log("sequence"), round);
-        client.does("send");
+        client.command("send");
     }
 }
 
 /// Those in the client's hands are not the driver's; the others are, once it receives again.
 fn dropped_goes_back() {
     let (driver, client) = opened("output 4 64");
-    client.does("start");
+    client.command("start");
     (0..4).for_each(|seed| send(&driver, seed, 10));
-    (0..4).for_each(|_| client.does("receive"));
+    (0..4).for_each(|_| client.command("receive"));
     driver.fails("take", Errno::NOSPC);
-    client.does("drop");
-    client.does("drop");
+    client.command("drop");
+    client.command("drop");
     client.fails("receive", Errno::NODATA);
     (0..2).for_each(|seed| send(&driver, seed, 10));
     driver.fails("take", Errno::NOSPC);
@@ -126,31 +126,31 @@ fn dropped_goes_back() {
 
 fn sends() {
     let (driver, client) = opened("input 3 64");
-    client.does("start");
+    client.command("start");
     for round in 0..50 {
         for _ in 0..3 {
-            client.does("take");
-            client.does(&format!("fill {round} 40"));
+            client.command("take");
+            client.command(&format!("fill {round} 40"));
         }
         client.fails("take", Errno::NODATA);
-        (0..3).for_each(|_| client.does("send"));
+        (0..3).for_each(|_| client.command("send"));
         for _ in 0..3 {
-            driver.does("receive");
+            driver.command("receive");
             assert_eq!(driver.log("sum"), sum(round, 40));
         }
-        driver.does("release-all");
+        driver.command("release-all");
         driver.fails("receive", Errno::NODATA);
     }
 }
 
 fn sends_control() {
     let (driver, client) = opened("input 2 64 control=16");
-    client.does("start");
-    client.does("take");
-    client.does("fill 3 40");
-    client.does("fill-control 200 16");
-    client.does("send");
-    driver.does("receive");
+    client.command("start");
+    client.command("take");
+    client.command("fill 3 40");
+    client.command("fill-control 200 16");
+    client.command("send");
+    driver.command("receive");
     assert_eq!(driver.log("sum"), sum(3, 40));
     assert_eq!(driver.log("control_len"), 16);
     assert_eq!(driver.log("control_sum"), sum(200, 16));
@@ -158,34 +158,34 @@ fn sends_control() {
 
 fn both_ways() {
     let (driver, client) = opened("input-output 2 64");
-    client.does("start");
-    driver.does("take");
-    driver.does(&format!("send {}", driver.log("id")));
-    driver.does("auto echo");
-    client.does("take");
+    client.command("start");
+    driver.command("take");
+    driver.command(&format!("send {}", driver.log("id")));
+    driver.command("auto echo");
+    client.command("take");
     assert_eq!(client.log("len"), 0, "a buffer to fill");
     for round in 0..50 {
-        client.does(&format!("fill {round} 40"));
-        client.does("send");
+        client.command(&format!("fill {round} 40"));
+        client.command("send");
         // The driver answered in that call.
-        client.does("receive");
+        client.command("receive");
         assert_eq!(client.log("sum"), 255 * 40 - sum(round, 40));
     }
 }
 
 fn only_reads() {
     let (driver, client) = opened("output 2 64 control=16");
-    client.does("start");
+    client.command("start");
     client.fails("take", Errno::INVAL);
     send(&driver, 1, 10);
-    client.does("receive");
+    client.command("receive");
     client.fails("fill 1 10", Errno::ACCESS);
     client.fails("fill-control 1 10", Errno::ACCESS);
 }
 
 fn wait() {
     let (driver, client) = opened("output 2 64");
-    client.does("start");
+    client.command("start");
     client.fails("wait 10", Errno::TIMEDOUT);
     for seed in 0..20 {
         std::thread::scope(|scope| {
@@ -193,8 +193,8 @@ fn wait() {
             send(&driver, seed, 10);
             assert_eq!(waiter.join().unwrap(), Ok(()));
         });
-        client.does("receive");
-        client.does("send");
+        client.command("receive");
+        client.command("send");
     }
     // The stop of somebody else's ends it.
     std::thread::scope(|scope| {
@@ -207,20 +207,20 @@ fn wait() {
 
 fn callback() {
     let (driver, client) = opened("output 2 64");
-    client.does("start");
+    client.command("start");
     let before = client.log("calls");
-    client.does("watch");
+    client.command("watch");
     client.wait_for("calls", |calls| calls == before + 1);
     // Only who found nothing is told.
     send(&driver, 1, 10);
-    client.does("receive");
+    client.command("receive");
     assert_eq!(client.log("calls"), before + 1);
     for round in 2..20 {
         client.fails("receive", Errno::NODATA);
-        client.does("send");
+        client.command("send");
         send(&driver, round, 10);
         client.wait_for("calls", |calls| calls == before + round);
-        client.does("receive");
+        client.command("receive");
     }
     let before = client.log("calls");
     driver.unpublish();
@@ -230,55 +230,55 @@ fn callback() {
 fn suspend_and_stop() {
     let (driver, client) = opened("output 4 64");
     client.fails("suspend", Errno::BADFD);
-    client.does("start");
+    client.command("start");
     client.fails("start", Errno::ALREADY);
     send(&driver, 1, 10);
-    client.does("suspend");
-    client.does("receive");
-    client.does("start");
+    client.command("suspend");
+    client.command("receive");
+    client.command("start");
     send(&driver, 2, 10);
     send(&driver, 3, 10);
-    client.does("stop");
+    client.command("stop");
     assert_eq!(client.log("count"), 2, "discarded");
     client.fails("receive", Errno::SHUTDOWN);
-    client.does("start");
+    client.command("start");
     send(&driver, 4, 10);
-    client.does("receive");
+    client.command("receive");
     assert_eq!(client.log("sum"), sum(4, 10));
-    client.does("drain 1000");
+    client.command("drain 1000");
 }
 
 fn mode() {
     let (_driver, client) = opened("shared-output 2 64");
-    client.does("mode 1");
-    client.does("take");
-    client.does("fill 1 10");
+    client.command("mode 1");
+    client.command("take");
+    client.command("fill 1 10");
     client.fails("mode 0", Errno::BUSY);
-    client.does("close");
+    client.command("close");
     let (_driver, client) = opened("output 2 64");
     client.fails("mode 1", Errno::OPNOTSUPP);
 }
 
 fn notices() {
     let (driver, client) = opened("input 2 64");
-    client.does("notice 77");
+    client.command("notice 77");
     driver.wait_for("last_token", |token| token == 77);
-    driver.does("fail sync 71");
+    driver.command("fail sync 71");
     client.fails("sync 78", Errno::PROTO);
     assert_eq!(driver.log("last_token"), 78);
 }
 
 fn buffers_added() {
     let (driver, client) = opened("input 2 64 queue=5");
-    client.does("start");
-    (0..2).for_each(|_| client.does("take"));
+    client.command("start");
+    (0..2).for_each(|_| client.command("take"));
     client.fails("take", Errno::NODATA);
-    driver.does("add 3");
-    client.does("buffers");
+    driver.command("add 3");
+    client.command("buffers");
     assert_eq!(client.log("count"), 5);
     for _ in 0..3 {
-        client.does("take");
-        client.does("fill 1 64");
+        client.command("take");
+        client.command("fill 1 64");
     }
     client.fails("take", Errno::NODATA);
 }
@@ -286,22 +286,22 @@ fn buffers_added() {
 /// Its memory stays; it cannot be sent in the next session.
 fn buffer_outlives() {
     let (driver, client) = opened("output 2 64");
-    client.does("start");
+    client.command("start");
     send(&driver, 1, 10);
-    client.does("receive");
+    client.command("receive");
     driver.unpublish();
     client.fails("send", Errno::NODEV);
-    client.does("close");
+    client.command("close");
     client.fails("drop", Errno::NXIO);
 }
 
 fn driver_removed() {
     let (driver, client) = opened("output 2 64");
-    client.does("start");
+    client.command("start");
     send(&driver, 1, 10);
     driver.unpublish();
     // What waits is still received.
-    client.does("receive");
+    client.command("receive");
     assert_eq!(client.log("sum"), sum(1, 10));
     for (command, errno) in [
         ("receive", Errno::NODEV),
@@ -322,16 +322,16 @@ fn driver_removed() {
 
 fn next_starts_clean() {
     let (driver, client) = opened("input 2 64");
-    client.does("start");
-    client.does("take");
-    client.does("fill 1 64");
-    client.does("send");
-    client.does("close");
-    client.does(OPEN);
+    client.command("start");
+    client.command("take");
+    client.command("fill 1 64");
+    client.command("send");
+    client.command("close");
+    client.command(OPEN);
     driver.fails("receive", Errno::NODATA);
-    client.does("start");
+    client.command("start");
     for _ in 0..2 {
-        client.does("take");
+        client.command("take");
         assert_eq!((client.log("len"), client.log("sum")), (0, 0));
     }
     client.fails("take", Errno::NODATA);

@@ -2,10 +2,10 @@
 
 //! B-05: the memory of streams is charged to the opener's cgroup, and limited.
 
+use iostream_raw::Prot;
 use rustix::io::Errno;
 
 use crate::clause::{count, Clause};
-use crate::raw::Prot;
 use crate::support::driver::Driver;
 use crate::support::memory::{pages, wait_for_no_pages, Group};
 
@@ -42,7 +42,7 @@ fn added_charged() {
     let group = Group::enter();
     let session = driver.open();
     let before = group.current();
-    driver.does("add 15");
+    driver.command("add 15");
     assert!(group.current() < before + MIB);
     assert_eq!(session.stream().buffers, 16);
     // Less what was charged ahead.
@@ -71,7 +71,7 @@ fn cgroup_limit() {
     let mut stream = driver.open_stream();
     stream.session.start().unwrap();
     stream.send_buffer(47, 1);
-    driver.does("receive");
+    driver.command("receive");
 }
 
 /// 17 of 64 MiB are more than the module may have in all.
@@ -82,7 +82,7 @@ fn total_limit() {
     assert_eq!(driver.count("running"), 0);
     wait_for_no_pages();
     driver.unpublish();
-    driver.does("publish selftest output 2 64");
+    driver.command("publish selftest output 2 64");
     driver.open();
 }
 
@@ -108,10 +108,10 @@ fn no_memory_for_added() {
         let group = Group::enter();
         let mut stream = driver.open_stream();
         stream.session.start().unwrap();
-        driver.does("add 47");
+        driver.command("add 47");
         group.limit(group.current() + 16 * MIB);
         assert_eq!(stream.session.try_stream().err(), Some(Errno::NOMEM));
-        driver.does("produce 1 1");
+        driver.command("produce 1 1");
         assert!(stream.take().is_some());
         group.limit(256 * MIB);
         assert_eq!(stream.session.stream().buffers, 48);

@@ -4,12 +4,12 @@
 
 use std::os::fd::AsFd;
 
+use iostream_raw::{Map, Prot, Session};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::mm::{mprotect, mremap, munmap, MapFlags, MprotectFlags, MremapFlags};
 
 use crate::clause::Clause;
-use crate::raw::{Map, Prot, Session};
 use crate::support::driver::{entry, Driver};
 
 pub const CLAUSES: &[Clause] = &[
@@ -156,14 +156,14 @@ fn writable_in_parts() {
     let driver = Driver::stream("input-output 4 5000");
     let session = driver.open();
     for id in [2, 0, 3, 1] {
-        driver.does("take");
+        driver.command("take");
         let map = session.try_map_buffers(id..id + 1, RW).unwrap();
         map.write(17, &[id as u8; 4]);
         assert_eq!(map.read(17, 4), [id as u8; 4]);
     }
     for id in 0..4 {
-        driver.does(&format!("range {id} 17 4"));
-        driver.does(&format!("look {id}"));
+        driver.command(&format!("range {id} 17 4"));
+        driver.command(&format!("look {id}"));
         assert_eq!(driver.log("sum"), 4 * id);
     }
 }
@@ -174,8 +174,8 @@ fn read_only_any_number() {
     let maps: Vec<Map> = (0..50)
         .map(|_| session.try_map_buffers(0..2, Prot::READ).unwrap())
         .collect();
-    driver.does("take");
-    driver.does("fill 0 5 0 64");
+    driver.command("take");
+    driver.command("fill 0 5 0 64");
     for map in &maps {
         assert_eq!(map.read(0, 64), entry(5, 64));
     }
@@ -279,10 +279,10 @@ fn partial_munmap() {
     for at in [0, 8192] {
         assert_eq!(map.read(at, 4096), [1; 4096]);
     }
-    driver.does("take");
-    driver.does("fill 0 9 0 4096");
+    driver.command("take");
+    driver.command("fill 0 9 0 4096");
     assert_eq!(map.read(0, 4096), entry(9, 4096));
-    driver.does("release-all");
+    driver.command("release-all");
     drop(map);
     driver.open();
 }

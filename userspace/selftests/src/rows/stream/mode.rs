@@ -2,12 +2,12 @@
 
 //! S-06: the mode of a stream, and its change.
 
+use iostream_raw::stream::info;
+use iostream_raw::{Area, Prot, Session, Stream, INPUT, OUTPUT};
 use iostream_ring::uapi::*;
 use rustix::io::Errno;
 
 use crate::clause::Clause;
-use crate::raw::stream::info;
-use crate::raw::{Area, Prot, Session, Stream, INPUT, OUTPUT};
 use crate::support::driver::{entry, Driver};
 
 pub const CLAUSES: &[Clause] = &[
@@ -35,6 +35,7 @@ const MODES: [(&str, u32); 3] = [
     ("input", IOSTREAM_MODE_INPUT),
     ("input-output", IOSTREAM_MODE_INPUT_OUTPUT),
 ];
+
 const NAMES: [&str; 3] = ["output", "input", "input-output"];
 
 fn reported() {
@@ -52,7 +53,7 @@ fn reported() {
 fn works(driver: &Driver, mut stream: Stream, mode: u32) {
     stream.session.start().unwrap();
     if mode != IOSTREAM_MODE_INPUT {
-        driver.does("produce 2 10");
+        driver.command("produce 2 10");
         let taken = stream.take_all();
         assert_eq!(stream.data(&taken[1]), entry(1, 10));
         stream.give_back(0);
@@ -60,7 +61,7 @@ fn works(driver: &Driver, mut stream: Stream, mode: u32) {
     if mode != IOSTREAM_MODE_OUTPUT {
         stream.write(1, 0, &[1; 8]);
         stream.send_buffer(1, 8);
-        driver.does("receive");
+        driver.command("receive");
         assert_eq!((driver.log("id"), driver.log("sum")), (1, 8));
     }
 }
@@ -97,7 +98,7 @@ fn refused_by_the_driver() {
     let driver = Driver::stream("input 2 64");
     let session = driver.open();
     for (errno, error) in [(95, Errno::OPNOTSUPP), (5, Errno::IO)] {
-        driver.does(&format!("fail mode {errno}"));
+        driver.command(&format!("fail mode {errno}"));
         assert_eq!(session.set_mode(IOSTREAM_MODE_OUTPUT), Err(error));
         assert_eq!(session.stream().mode, IOSTREAM_MODE_INPUT);
     }
@@ -180,9 +181,9 @@ fn unmapped_again_refused() {
 fn driver_holds_one_refused() {
     let driver = Driver::stream("input-output 2 64");
     let session = driver.open();
-    driver.does("take");
+    driver.command("take");
     assert_eq!(session.set_mode(IOSTREAM_MODE_INPUT), Err(Errno::BUSY));
-    driver.does("release 0");
+    driver.command("release 0");
     session.set_mode(IOSTREAM_MODE_INPUT).unwrap();
     driver.fails("take", Errno::NOSPC);
 }
@@ -202,7 +203,7 @@ fn until_the_end() {
 fn same_mode_is_nothing() {
     let driver = Driver::stream("input 2 64");
     let session = driver.open();
-    driver.does("fail mode 5");
+    driver.command("fail mode 5");
     assert_eq!(session.set_mode(IOSTREAM_MODE_INPUT), Ok(()));
     session.start().unwrap();
     assert_eq!(session.set_mode(IOSTREAM_MODE_INPUT), Ok(()));
@@ -215,7 +216,7 @@ fn unknown_refused() {
         assert_eq!(session.set_mode(mode), Err(Errno::INVAL));
     }
     let arg = std::ptr::without_provenance_mut(1 << 32);
-    let done = crate::raw::ioctl(&session, IOSTREAM_IOC_MODE, arg);
+    let done = iostream_raw::ioctl(&session, IOSTREAM_IOC_MODE, arg);
     assert_eq!(done, Err(Errno::INVAL), "not cut to 32 bits");
     assert_eq!(session.stream().mode, IOSTREAM_MODE_INPUT);
 }

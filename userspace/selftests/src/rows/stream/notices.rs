@@ -2,12 +2,12 @@
 
 //! S-15 and S-16: notices of the client's, with a token.
 
+use iostream_raw::ioctl;
+use iostream_ring::uapi::{IOSTREAM_IOC_INPUT, IOSTREAM_IOC_INPUT_SYNC};
 use rustix::io::Errno;
 
 use crate::clause::Clause;
-use crate::raw::ioctl;
 use crate::support::driver::Driver;
-use iostream_ring::uapi::{IOSTREAM_IOC_INPUT, IOSTREAM_IOC_INPUT_SYNC};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("S-15/token-reaches-the-callback", token),
@@ -44,7 +44,7 @@ fn in_a_worker() {
     let driver = Driver::stream("input 4 4096");
     let session = driver.open();
     let before = driver.log("inputs");
-    driver.does("slow 200");
+    driver.command("slow 200");
     session.notice(7).unwrap();
     driver.wait_for("in_callback", |running| running == 1);
     assert_eq!(driver.log("inputs"), before);
@@ -67,12 +67,12 @@ fn too_many() {
     let driver = Driver::stream("input 4 4096");
     let session = driver.open();
     let before = driver.log("inputs");
-    driver.does("disable");
+    driver.command("disable");
     for token in 1..=64 {
         session.notice(token).unwrap();
     }
     assert_eq!(session.notice(65), Err(Errno::AGAIN));
-    driver.does("enable");
+    driver.command("enable");
     driver.wait_for("inputs", |inputs| inputs == before + 64);
     assert_eq!(driver.log("last_token"), 64);
     session.notice(66).unwrap();
@@ -82,7 +82,7 @@ fn too_many() {
 fn whatever_the_state() {
     let driver = Driver::stream("input 4 4096");
     let session = driver.open();
-    let steps: [fn(&crate::raw::Session); 4] = [
+    let steps: [fn(&iostream_raw::Session); 4] = [
         |_| {},
         |session| session.start().unwrap(),
         |session| session.suspend().unwrap(),
@@ -103,12 +103,12 @@ fn disabled() {
     let driver = Driver::stream("input 4 4096");
     let session = driver.open();
     let before = driver.log("inputs");
-    driver.does("disable");
+    driver.command("disable");
     session.notice(5).unwrap();
     // A synchronous one is no such callback: who asks waits for it.
     session.notice_sync(6).unwrap();
     assert_eq!(driver.log("inputs"), before);
-    driver.does("enable");
+    driver.command("enable");
     driver.wait_for("inputs", |inputs| inputs == before + 1);
     assert_eq!(driver.log("last_token"), 5);
 }
@@ -118,12 +118,12 @@ fn not_for_the_next() {
     let driver = Driver::stream("input 4 4096");
     let session = driver.open();
     let before = driver.log("inputs");
-    driver.does("disable");
+    driver.command("disable");
     for token in 1..=10 {
         session.notice(token).unwrap();
     }
     drop(session);
-    driver.does("enable");
+    driver.command("enable");
     let next = driver.open();
     next.notice(99).unwrap();
     driver.wait_for("last_token", |token| token == 99);
@@ -146,7 +146,7 @@ fn wrong_argument(call: u32) {
 fn gone() {
     let driver = Driver::stream("input 4 4096");
     let session = driver.open();
-    driver.does("slow 200");
+    driver.command("slow 200");
     session.notice(1).unwrap();
     driver.wait_for("in_callback", |running| running == 1);
     // Waits for the callback that runs.
@@ -158,7 +158,7 @@ fn gone() {
 fn done_when_returned() {
     let driver = Driver::stream("input 4 4096");
     let session = driver.open();
-    driver.does("slow 20");
+    driver.command("slow 20");
     let before = driver.log("syncs");
     for token in 1..=3 {
         session.notice_sync(token).unwrap();
@@ -170,9 +170,9 @@ fn done_when_returned() {
 fn result() {
     let driver = Driver::stream("input 4 4096");
     let session = driver.open();
-    driver.does("fail sync 71");
+    driver.command("fail sync 71");
     assert_eq!(session.notice_sync(1), Err(Errno::PROTO));
-    driver.does("fail sync 0");
+    driver.command("fail sync 0");
     assert_eq!(session.notice_sync(1), Ok(()));
 }
 
@@ -180,7 +180,7 @@ fn result() {
 fn own_thread() {
     let driver = Driver::stream("input 4 4096");
     let session = driver.open();
-    driver.does("slow 300");
+    driver.command("slow 300");
     session.notice(1).unwrap();
     std::thread::scope(|scope| {
         for token in 2..=3 {

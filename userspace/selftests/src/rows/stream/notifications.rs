@@ -4,12 +4,12 @@
 
 use std::os::fd::{AsFd, AsRawFd};
 
+use iostream_raw::{wait_for, Session, OUTPUT};
 use rustix::buffer::spare_capacity;
 use rustix::event::{epoll, eventfd, EventfdFlags, PollFlags};
 use rustix::io::Errno;
 
 use crate::clause::Clause;
-use crate::raw::{wait_for, Session, OUTPUT};
 use crate::support::driver::Driver;
 use crate::support::waiting::woken_by;
 
@@ -30,7 +30,7 @@ fn by_poll() {
     stream.session.start().unwrap();
     for _ in 0..4 {
         let poll = || stream.session.poll(PollFlags::IN, -1);
-        let said = woken_by(libc::SYS_ppoll, poll, || driver.does("produce 1 1"));
+        let said = woken_by(libc::SYS_ppoll, poll, || driver.command("produce 1 1"));
         assert_eq!(said, PollFlags::IN);
         stream.take().unwrap();
         assert_eq!(stream.session.poll(PollFlags::IN, 0), PollFlags::empty());
@@ -51,7 +51,9 @@ fn by_epoll_edge() {
         found[0].flags
     };
     for _ in 0..4 {
-        let said = woken_by(libc::SYS_epoll_pwait, wait, || driver.does("produce 1 1"));
+        let said = woken_by(libc::SYS_epoll_pwait, wait, || {
+            driver.command("produce 1 1")
+        });
         assert_eq!(said, epoll::EventFlags::IN);
     }
     assert_eq!(stream.take_all().len(), 4);
@@ -78,7 +80,7 @@ fn by_eventfd() {
     for _ in 0..4 {
         assert!(!stream.output.arm());
         let wait = || wait_for(&fd, PollFlags::IN, -1);
-        woken_by(libc::SYS_ppoll, wait, || driver.does("produce 1 1"));
+        woken_by(libc::SYS_ppoll, wait, || driver.command("produce 1 1"));
         assert!(signalled(&fd));
         stream.take().unwrap();
     }
@@ -88,7 +90,7 @@ fn eventfd_set_while_ready() {
     let driver = Driver::stream("output 4 64");
     let stream = driver.open_stream();
     stream.session.start().unwrap();
-    driver.does("produce 1 1");
+    driver.command("produce 1 1");
     assert!(signalled(&eventfd_of(&stream.session, OUTPUT)));
 }
 
@@ -99,7 +101,7 @@ fn eventfd_removed() {
     let fd = eventfd_of(&stream.session, OUTPUT);
     stream.session.eventfd(OUTPUT, -1).unwrap();
     stream.output.arm();
-    driver.does("produce 1 1");
+    driver.command("produce 1 1");
     assert!(!signalled(&fd));
 }
 
@@ -110,14 +112,14 @@ fn on_demand() {
     stream.session.start().unwrap();
     let fd = eventfd_of(&stream.session, OUTPUT);
     // Whoever set it is armed for one signal; what comes after that is the driver's doing.
-    driver.does("produce 1 1");
+    driver.command("produce 1 1");
     assert!(signalled(&fd));
     for _ in 0..3 {
-        driver.does("notify");
+        driver.command("notify");
         assert!(signalled(&fd));
     }
     let before = stream.session.counters(OUTPUT).wakeups_sent;
-    driver.does("notify");
+    driver.command("notify");
     assert_eq!(stream.session.counters(OUTPUT).wakeups_sent, before + 1);
 }
 
@@ -128,7 +130,7 @@ fn busy_client_not_told() {
     stream.session.start().unwrap();
     let sent = || stream_wakeups(&stream.session);
     let before = sent();
-    driver.does("produce 4 1");
+    driver.command("produce 4 1");
     assert_eq!(sent(), before);
     assert_eq!(stream.session.counters(OUTPUT).wakeups_suppressed, 4);
     assert_eq!(stream.take_all().len(), 4);
@@ -146,8 +148,8 @@ fn buffer_to_fill() {
     let now = stream.session.poll(PollFlags::OUT, 0);
     assert_eq!(now, PollFlags::empty(), "what it has it knows");
     stream.send_buffer(1, 1);
-    driver.does("receive");
-    driver.does("release 1");
+    driver.command("receive");
+    driver.command("release 1");
     let poll = || stream.session.poll(PollFlags::OUT, -1);
     let gave_back = || driver.fails("receive", Errno::NODATA);
     assert_eq!(woken_by(libc::SYS_ppoll, poll, gave_back), PollFlags::OUT);

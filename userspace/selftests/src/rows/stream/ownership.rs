@@ -2,10 +2,10 @@
 
 //! S-22: who holds what, and with which rights.
 
+use iostream_raw::{Random, Stream};
 use rustix::io::Errno;
 
-use crate::clause::{count, Clause, Random};
-use crate::raw::Stream;
+use crate::clause::{count, Clause};
 use crate::support::driver::Driver;
 
 pub const CLAUSES: &[Clause] = &[
@@ -38,25 +38,25 @@ fn mixed(mode: &str) -> (Driver, Stream) {
     if mode == "input" {
         stream.send_buffer(4, 1);
         stream.send_buffer(1, 1);
-        driver.does("receive");
-        driver.does("receive");
+        driver.command("receive");
+        driver.command("receive");
         // Dropped, it is on its way to the process once the driver looks.
-        driver.does("release 1");
+        driver.command("release 1");
         driver.fails("receive", Errno::NODATA);
         stream.send_buffer(2, 1);
         assert_eq!(place(&driver), "cccct");
     } else {
-        driver.does("produce 1 1");
+        driver.command("produce 1 1");
         assert_eq!(stream.take().unwrap().buffer, 0);
         for id in [1, 2, 3, 4] {
-            driver.does("take");
+            driver.command("take");
             assert_eq!(driver.log("id"), id);
         }
-        driver.does("send 2");
+        driver.command("send 2");
         assert_eq!(stream.take().unwrap().buffer, 2);
         stream.send_buffer(2, 1);
-        driver.does("send 1");
-        driver.does("release 3");
+        driver.command("send 1");
+        driver.command("release 3");
         assert_eq!(place(&driver), "cccdt");
     }
     (driver, stream)
@@ -84,14 +84,14 @@ fn suspend_moves_none() {
     for mode in ["output", "input", "input-output"] {
         let (driver, stream) = mixed(mode);
         let before = place(&driver);
-        driver.does("queued");
+        driver.command("queued");
         let queued = (driver.log("queued_output"), driver.log("queued_input"));
         assert_eq!(queued, (1, 1), "{mode}");
         stream.session.suspend().unwrap();
         assert_eq!(place(&driver), before);
         stream.session.start().unwrap();
         assert_eq!(place(&driver), before);
-        driver.does("queued");
+        driver.command("queued");
         assert_eq!(
             (driver.log("queued_output"), driver.log("queued_input")),
             queued
@@ -109,10 +109,10 @@ fn stop_output() {
     for id in [0, discarded.buffer] {
         stream.give_back(id);
     }
-    driver.does("send 4");
+    driver.command("send 4");
     assert_eq!(stream.take().unwrap().buffer, 4);
     for _ in 0..4 {
-        driver.does("take");
+        driver.command("take");
     }
     driver.fails("take", Errno::NOSPC);
 }
@@ -126,7 +126,7 @@ fn stop_input() {
     came.sort_unstable();
     assert_eq!(came, [1, 2]);
     // The driver's hands are its own affair; it comes back when the stream runs again.
-    driver.does("release 4");
+    driver.command("release 4");
     stream.session.start().unwrap();
     driver.fails("receive", Errno::NODATA);
     assert_eq!(stream.take().unwrap().buffer, 4);
@@ -142,7 +142,7 @@ fn stop_input_output() {
     assert_eq!(discarded.buffer, 1);
     stream.give_back(1);
     stream.send_buffer(0, 3);
-    driver.does("receive");
+    driver.command("receive");
     assert_eq!(
         (driver.log("id"), driver.log("len")),
         (0, 3),
@@ -155,11 +155,11 @@ fn stop_input_output() {
 /// What the process sent the driver has; what the driver sent the process has.
 fn drain_input_output() {
     let (driver, mut stream) = mixed("input-output");
-    driver.does("receive");
+    driver.command("receive");
     assert_eq!(stream.session.drain(0), Ok((0, 0)));
     assert_eq!(place(&driver), "cctdt");
     assert_eq!(stream.take().unwrap().buffer, 1);
-    driver.does("release 2");
+    driver.command("release 2");
     assert_eq!(place(&driver), "ccddt");
 }
 
@@ -203,7 +203,7 @@ fn returning_never_fails() {
     let mut stream = driver.open_stream();
     stream.session.start().unwrap();
     for round in 0..20 {
-        driver.does(&format!("produce {} 1", 102 - round));
+        driver.command(&format!("produce {} 1", 102 - round));
         let taken = stream.take_all();
         assert_eq!(taken.len(), 102 - round);
         for descriptor in taken {
@@ -221,7 +221,7 @@ fn sending_never_fails() {
         for id in 0..102 {
             stream.send_buffer(id, 1);
         }
-        driver.does("consume 102");
+        driver.command("consume 102");
         driver.fails("receive", Errno::NODATA);
         assert_eq!(stream.take_all().len(), 102);
     }
@@ -252,12 +252,12 @@ fn at_random() {
             }
             2 => {
                 if let Some(id) = pick(&mut hands, &mut random) {
-                    driver.does(&format!("send {id}"));
+                    driver.command(&format!("send {id}"));
                 }
             }
             3 => {
                 if let Some(id) = pick(&mut hands, &mut random) {
-                    driver.does(&format!("release {id}"));
+                    driver.command(&format!("release {id}"));
                 }
             }
             4 => process.extend(stream.take().map(|descriptor| descriptor.buffer)),
@@ -274,11 +274,14 @@ fn at_random() {
         assert_eq!(all.len(), had, "one is had twice");
     }
     // Bring all home.
-    driver.does("release-all");
+    driver.command("release-all");
     process.extend(stream.take_all().iter().map(|descriptor| descriptor.buffer));
     process.into_iter().for_each(|id| stream.send_buffer(id, 1));
     while driver.tell("receive").is_ok() {}
-    driver.does("release-all");
+    driver.command("release-all");
     assert_eq!(place(&driver), "d".repeat(BUFFERS));
-    assert_eq!(crate::raw::stream::numbers(&stream.counters())[2..], [0; 5]);
+    assert_eq!(
+        iostream_raw::stream::numbers(&stream.counters())[2..],
+        [0; 5]
+    );
 }

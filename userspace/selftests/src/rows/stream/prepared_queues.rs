@@ -2,10 +2,10 @@
 
 //! S-10: queues that are made without a client; S-11: who looks at them.
 
+use iostream_raw::{Area, INPUT, OUTPUT};
 use rustix::io::Errno;
 
 use crate::clause::Clause;
-use crate::raw::{Area, INPUT, OUTPUT};
 use crate::support::driver::Driver;
 use crate::support::memory::{pages, wait_for_no_pages};
 
@@ -33,29 +33,29 @@ fn created_without_a_client() {
     wait_for_no_pages();
     let driver = Driver::stream("output 4 64");
     assert_eq!(driver.count("has-queues"), 0);
-    driver.does("create-queues");
+    driver.command("create-queues");
     assert_eq!((driver.count("has-queues"), pages()), (1, PAGES));
 }
 
 fn created_once() {
     wait_for_no_pages();
     let driver = Driver::stream("output 4 64");
-    driver.does("create-queues");
-    driver.does("create-queues");
+    driver.command("create-queues");
+    driver.command("create-queues");
     assert_eq!(pages(), PAGES);
 }
 
 fn used_by_the_next_client() {
     wait_for_no_pages();
     let driver = Driver::stream("input 4 64");
-    driver.does("create-queues");
+    driver.command("create-queues");
     for _ in 0..2 {
         let mut stream = driver.open_stream();
         assert_eq!(pages(), PAGES, "none beside them");
         stream.session.start().unwrap();
         stream.send_buffer(3, 1);
-        driver.does("receive");
-        driver.does("release-all");
+        driver.command("receive");
+        driver.command("release-all");
         drop(stream);
         wait_for_no_pages();
         assert_eq!(driver.count("has-queues"), 0, "each client has its own");
@@ -65,9 +65,9 @@ fn used_by_the_next_client() {
 fn destroyed_without_a_client() {
     wait_for_no_pages();
     let driver = Driver::stream("output 4 64");
-    driver.does("destroy-queues");
-    driver.does("create-queues");
-    driver.does("destroy-queues");
+    driver.command("destroy-queues");
+    driver.command("create-queues");
+    driver.command("destroy-queues");
     assert_eq!(driver.count("has-queues"), 0);
     wait_for_no_pages();
     assert_eq!(driver.open().stream().buffers, 4);
@@ -79,10 +79,10 @@ fn destroying_refused() {
     stream.session.start().unwrap();
     driver.fails("destroy-queues", Errno::BUSY);
     assert_eq!(driver.count("has-queues"), 1);
-    driver.does("produce 4 1");
+    driver.command("produce 4 1");
     assert_eq!(stream.take_all().len(), 4);
     drop(stream);
-    driver.does("destroy-queues");
+    driver.command("destroy-queues");
 }
 
 fn creating_refused() {
@@ -90,7 +90,7 @@ fn creating_refused() {
     let session = driver.open();
     driver.fails("create-queues", Errno::BUSY);
     drop(session);
-    driver.does("create-queues");
+    driver.command("create-queues");
 }
 
 fn buffers_changed_meanwhile() {
@@ -101,8 +101,8 @@ fn buffers_changed_meanwhile() {
         ("remove-all", 0),
         ("add 3", 3),
     ] {
-        driver.does("create-queues");
-        driver.does(command);
+        driver.command("create-queues");
+        driver.command(command);
         let stream = driver.open().stream();
         assert_eq!(
             (stream.buffers, stream.max_buffers),
@@ -114,10 +114,10 @@ fn buffers_changed_meanwhile() {
 fn go_with_the_driver() {
     wait_for_no_pages();
     let driver = Driver::stream("output 4 64");
-    driver.does("create-queues");
+    driver.command("create-queues");
     driver.unpublish();
     // The driver's ends go with the next node's.
-    driver.does("publish selftest output 4 64");
+    driver.command("publish selftest output 4 64");
     wait_for_no_pages();
 }
 
@@ -125,12 +125,12 @@ fn driver_looks() {
     let driver = Driver::stream("input-output 4 64");
     let mut stream = driver.open_stream();
     let queued = || {
-        driver.does("queued");
+        driver.command("queued");
         (driver.log("queued_output"), driver.log("queued_input"))
     };
     assert_eq!(queued(), (0, 0));
     stream.session.start().unwrap();
-    driver.does("produce 3 1");
+    driver.command("produce 3 1");
     assert_eq!(queued(), (3, 0));
     let taken = [stream.take().unwrap(), stream.take().unwrap()];
     assert_eq!(queued(), (1, 0));
@@ -138,7 +138,7 @@ fn driver_looks() {
         stream.send_buffer(descriptor.buffer, 1);
     }
     assert_eq!(queued(), (1, 2));
-    driver.does("receive");
+    driver.command("receive");
     assert_eq!(queued(), (1, 1));
 }
 

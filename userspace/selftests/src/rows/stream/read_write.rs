@@ -2,11 +2,11 @@
 
 //! U-10: read(2) and write(2) of streams move one buffer by copy.
 
+use iostream_raw::{Session, Stream};
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 
 use crate::clause::Clause;
-use crate::raw::{Session, Stream};
 use crate::support::driver::{entry, Driver};
 use crate::support::waiting::woken_by;
 
@@ -34,11 +34,11 @@ pub const CLAUSES: &[Clause] = &[
 
 /// The driver sends buffer `id` with `len` bytes from `seed` on.
 fn send(driver: &Driver, seed: usize, len: usize) {
-    driver.does("take");
+    driver.command("take");
     let id = driver.log("id");
-    driver.does(&format!("fill {id} {seed} 10 {len}"));
-    driver.does(&format!("range {id} 10 {len}"));
-    driver.does(&format!("send {id}"));
+    driver.command(&format!("fill {id} {seed} 10 {len}"));
+    driver.command(&format!("range {id} 10 {len}"));
+    driver.command(&format!("send {id}"));
 }
 
 #[track_caller]
@@ -119,11 +119,11 @@ fn read_starts() {
 fn start_refused() {
     let driver = Driver::stream("output 4 4096");
     let session = driver.open_nonblocking();
-    driver.does("fail start 71");
+    driver.command("fail start 71");
     for _ in 0..2 {
         assert_eq!(session.read(&mut [0; 10]), Err(Errno::PROTO));
     }
-    driver.does("fail start 0");
+    driver.command("fail start 0");
     assert_eq!(session.read(&mut [0; 10]), Err(Errno::AGAIN));
 }
 
@@ -199,10 +199,10 @@ fn write() {
     }
     assert_eq!(session.write(&[1]), Err(Errno::AGAIN), "no buffer is left");
     for len in [1, 64, 7] {
-        driver.does("receive");
+        driver.command("receive");
         assert_eq!((driver.log("len"), driver.log("sum")), (len, 3 * len));
     }
-    driver.does("release-all");
+    driver.command("release-all");
     driver.fails("receive", Errno::NODATA);
     // They came back.
     (0..3).for_each(|_| session.write_entry(&[9; 9]));
@@ -220,12 +220,12 @@ fn write_blocks() {
     let driver = Driver::stream("input 1 64");
     let session = driver.open();
     session.write_entry(&[0; 10]);
-    driver.does("receive");
+    driver.command("receive");
     for len in 1..20 {
         let bytes = vec![1; len];
         let write = || session.write(&bytes);
         let return_it = || {
-            driver.does("release-all");
+            driver.command("release-all");
             // What was released goes back first; then the writer may be quick enough, or not.
             while driver.tell("receive").is_err() {
                 std::thread::yield_now();
@@ -255,11 +255,11 @@ fn write_and_read() {
     let session = driver.open_nonblocking();
     assert_eq!(session.write(b"early"), Err(Errno::AGAIN));
     for _ in 0..2 {
-        driver.does("take");
+        driver.command("take");
         let id = driver.log("id");
-        driver.does(&format!("send {id}"));
+        driver.command(&format!("send {id}"));
     }
-    driver.does("auto echo");
+    driver.command("auto echo");
     assert_eq!(session.read(&mut [0; 10]), Err(Errno::AGAIN), "empties");
     for i in 0..100_u8 {
         session.write_entry(&[i, 1]);
@@ -275,9 +275,9 @@ fn full_of_answers() {
     let driver = Driver::stream("input-output 1 64");
     let session = driver.open();
     session.start().unwrap();
-    driver.does("take");
-    driver.does("send 0");
-    driver.does("auto echo");
+    driver.command("take");
+    driver.command("send 0");
+    driver.command("auto echo");
     session.write_entry(&[1, 2]);
     let write = || session.write(&[3]);
     let read = || reads(&session, 64, &[!1, !2]);
@@ -313,8 +313,8 @@ fn poll_writable() {
     assert_eq!(now(), PollFlags::OUT);
     session.write_entry(b"x");
     assert_eq!(now(), PollFlags::empty());
-    driver.does("receive");
-    driver.does("release-all");
+    driver.command("receive");
+    driver.command("release-all");
     let return_it = || driver.fails("receive", Errno::NODATA);
     let said = woken_by(
         libc::SYS_ppoll,

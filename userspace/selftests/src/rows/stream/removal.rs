@@ -6,14 +6,14 @@ use std::process::Command;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::*;
 
+use iostream_raw::{node_called, Descriptor, Map, Prot, Session, Stream, INPUT, OUTPUT};
 use iostream_ring::uapi::*;
 use rustix::event::PollFlags;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
 use crate::clause::{count, Clause};
-use crate::raw::{Descriptor, Map, Prot, Session, Stream, INPUT, OUTPUT};
-use crate::support::driver::{entry, node_called, Driver};
+use crate::support::driver::{entry, Driver};
 use crate::support::memory::wait_for_no_pages;
 use crate::support::waiting::{wait_until, woken_by};
 
@@ -61,7 +61,7 @@ fn calls_say_gone() {
     assert_eq!(session.drain(0), Err(Errno::NODEV));
     assert_eq!(session.set_mode(IOSTREAM_MODE_INPUT), Err(Errno::NODEV));
     for number in [IOSTREAM_IOC_INPUT, IOSTREAM_IOC_INPUT_SYNC] {
-        let done = crate::raw::ioctl(session, number, std::ptr::null_mut());
+        let done = iostream_raw::ioctl(session, number, std::ptr::null_mut());
         assert_eq!(done, Err(Errno::NODEV));
     }
     for direction in [OUTPUT, INPUT] {
@@ -119,8 +119,8 @@ fn drain_wakes() {
 fn waits_for_start() {
     let driver = Driver::stream("output 2 64");
     let session = driver.open();
-    driver.does("behave");
-    driver.does("slow 100");
+    driver.command("behave");
+    driver.command("slow 100");
     std::thread::scope(|scope| {
         let started = scope.spawn(|| session.start());
         driver.wait_for("in_callback", |running| running == 1);
@@ -137,7 +137,7 @@ fn waits_for_start() {
 
 fn memory_stays() {
     let (driver, mut stream) = running("input-output 4 8192 control=64");
-    driver.does("produce 2 8192");
+    driver.command("produce 2 8192");
     let taken = stream.take().unwrap();
     driver.unpublish();
     assert!(stream.data(&taken) == entry(0, 8192));
@@ -167,7 +167,7 @@ fn memory_stays() {
 
 fn is_stopped() {
     let (driver, stream) = running("output 2 64");
-    driver.does("behave");
+    driver.command("behave");
     driver.unpublish();
     assert_eq!(
         driver.text("order").replace('R', ""),
@@ -175,7 +175,7 @@ fn is_stopped() {
         "and nothing after it"
     );
     assert_eq!(
-        stream.word(crate::raw::stream::info::STATE),
+        stream.word(iostream_raw::stream::info::STATE),
         IOSTREAM_STATE_STOPPED.into()
     );
     drop(stream);
@@ -184,7 +184,7 @@ fn is_stopped() {
 fn nothing_called_after() {
     let (driver, mut stream) = running("input 2 64");
     driver.unpublish();
-    driver.does("behave");
+    driver.command("behave");
     assert_eq!(stream.try_send(Descriptor::default()), Err(Errno::NODEV));
     drop(stream);
     wait_for_no_pages();
@@ -194,12 +194,12 @@ fn nothing_called_after() {
 /// It may keep what it holds, and send it nowhere.
 fn buffer_at_the_driver() {
     let (driver, stream) = running("output 2 4096");
-    driver.does("take");
+    driver.command("take");
     driver.unpublish();
     drop(stream);
-    driver.does("fill 0 3 0 4096");
-    driver.does("range 0 0 1");
-    driver.does("look 0");
+    driver.command("fill 0 3 0 4096");
+    driver.command("range 0 0 1");
+    driver.command("look 0");
     assert_eq!(driver.log("sum"), 3);
     for command in [
         "send 0",
@@ -213,14 +213,14 @@ fn buffer_at_the_driver() {
         driver.fails(command, Errno::NODEV);
     }
     assert_eq!(driver.count("running"), 0);
-    driver.does("release-all");
+    driver.command("release-all");
     wait_for_no_pages();
 }
 
 fn buffers_waiting() {
     wait_for_no_pages();
     let (driver, mut stream) = running("input-output 4 4096");
-    driver.does("produce 3 1");
+    driver.command("produce 3 1");
     let one = stream.take().unwrap();
     stream.send_buffer(one.buffer, 1);
     driver.unpublish();
@@ -231,7 +231,7 @@ fn buffers_waiting() {
 fn never_started() {
     let driver = Driver::stream("output 2 64");
     let stream = driver.open_stream();
-    driver.does("behave");
+    driver.command("behave");
     driver.unpublish();
     assert_eq!(driver.text("order"), "", "nothing to stop");
     drop(stream);
@@ -243,7 +243,7 @@ fn all_clients() {
     let streams = [(); 3].map(|()| driver.open_stream());
     streams[0].session.start().unwrap();
     streams[2].session.start().unwrap();
-    driver.does("behave");
+    driver.command("behave");
     driver.unpublish();
     assert_eq!(driver.text("order").replace('R', ""), "xx");
     for stream in &streams {
@@ -254,12 +254,12 @@ fn all_clients() {
 /// Under the old client, whose session is another one.
 fn published_again() {
     let (driver, mut old) = running("output 2 64");
-    driver.does("produce 1 5");
+    driver.command("produce 1 5");
     driver.unpublish();
-    driver.does("publish selftest output 2 64");
+    driver.command("publish selftest output 2 64");
     let mut new = driver.open_stream();
     new.session.start().unwrap();
-    driver.does("produce 2 6");
+    driver.command("produce 2 6");
     assert_eq!(new.take_all().len(), 2);
     assert_eq!(old.take_all().len(), 1);
     assert_eq!(old.session.start(), Err(Errno::NODEV));
@@ -268,11 +268,11 @@ fn published_again() {
 /// The driver is removed while clients open, start, move buffers, stop and close, in two threads.
 fn removals_under_load() {
     wait_for_no_pages();
-    let driver = Driver::no_stream();
-    driver.does("auto turn-round 64");
+    let driver = Driver::unpublished_stream();
+    driver.command("auto turn-round 64");
     let (total, mut moved) = (count(1000), 0);
     for _ in 0..total {
-        driver.does("publish selftest input-output 4 4096 clients=2");
+        driver.command("publish selftest input-output 4 4096 clients=2");
         let path = driver.path();
         let done = AtomicBool::new(false);
         let before = driver.log("data_callbacks");
@@ -356,11 +356,11 @@ fn removed_while_running() {
     let driver = Driver::stream("input-output 6 4096");
     let mut stream = driver.open_stream();
     stream.session.start().unwrap();
-    driver.does("produce 3 10");
+    driver.command("produce 3 10");
     let mine = stream.take().unwrap();
     let sent = stream.take().unwrap();
     stream.send_buffer(sent.buffer, 1);
-    driver.does("take");
+    driver.command("take");
     let poll = || stream.session.poll(PollFlags::PRI, -1);
     let said = woken_by(libc::SYS_ppoll, poll, || ran("rmmod", "iostream_test"));
     assert!(said.contains(PollFlags::HUP), "{said:?}");

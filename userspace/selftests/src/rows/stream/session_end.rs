@@ -2,12 +2,12 @@
 
 //! S-09: the end of a session, whichever way it comes.
 
+use iostream_raw::stream::{info, numbers};
+use iostream_raw::Prot;
 use iostream_ring::uapi::*;
 use rustix::io::Errno;
 
 use crate::clause::{count, Clause};
-use crate::raw::stream::{info, numbers};
-use crate::raw::Prot;
 use crate::support::driver::{entry, Driver};
 use crate::support::memory::wait_for_no_pages;
 use crate::support::waiting::wait_until;
@@ -42,7 +42,7 @@ fn close_stops() {
     let driver = Driver::stream("output 2 64");
     let session = driver.open();
     session.start().unwrap();
-    driver.does("behave");
+    driver.command("behave");
     drop(session);
     assert_eq!(driver.text("order"), "xc", "stopped, then closed");
 }
@@ -52,7 +52,7 @@ fn close_of_a_stopped_one() {
     let session = driver.open();
     session.start().unwrap();
     session.stop().unwrap();
-    driver.does("behave");
+    driver.command("behave");
     drop(session);
     assert_eq!(driver.text("order"), "c", "the driver is not told twice");
 }
@@ -79,7 +79,7 @@ fn in_child(body: impl FnOnce()) -> libc::c_int {
 fn use_all(driver: &Driver) {
     let mut stream = driver.open_stream();
     stream.session.start().unwrap();
-    driver.does("produce 3 10");
+    driver.command("produce 3 10");
     let id = stream.take().unwrap().buffer;
     stream.send_buffer(id, 1);
     std::mem::forget(stream);
@@ -91,7 +91,7 @@ fn reopens_clean(driver: &Driver) {
     assert_eq!(driver.text("order").matches('x').count(), 1);
     let mut stream = driver.open_stream();
     stream.session.start().unwrap();
-    driver.does("produce 4 10");
+    driver.command("produce 4 10");
     assert_eq!(stream.take_all().len(), 4);
 }
 
@@ -120,7 +120,7 @@ fn kill_in_a_call() {
     if child == 0 {
         let mut stream = driver.open_stream();
         stream.session.start().unwrap();
-        driver.does("produce 1 1");
+        driver.command("produce 1 1");
         let id = stream.take().unwrap().buffer;
         stream.send_buffer(id, 1);
         let _ = stream.session.drain(0);
@@ -144,10 +144,10 @@ fn mapping_holds_the_session() {
     let session = driver.open();
     session.start().unwrap();
     let map = session.try_map_buffers(0..2, Prot::READ).unwrap();
-    driver.does("behave");
+    driver.command("behave");
     drop(session);
     assert_eq!(driver.try_open().err(), Some(Errno::BUSY));
-    driver.does("produce 1 5");
+    driver.command("produce 1 5");
     assert_eq!(map.read(0, 5), entry(0, 5));
     assert_eq!(driver.text("order").replace('R', ""), "");
     drop(map);
@@ -164,7 +164,7 @@ fn takes_back_every_buffer() {
             if mode == "input" {
                 stream.send_buffer(1, 1);
             } else {
-                driver.does("produce 3 1");
+                driver.command("produce 3 1");
                 let id = stream.take().unwrap().buffer;
                 stream.give_back(id);
             }
@@ -182,20 +182,20 @@ fn never_returned() {
     let (mut greedy, mut other) = (driver.open_stream(), driver.open_stream());
     greedy.session.start().unwrap();
     other.session.start().unwrap();
-    driver.does("produce 3 1");
+    driver.command("produce 3 1");
     driver.fails("produce 1 1", Errno::NOSPC);
     assert_eq!(greedy.take_all().len(), 3);
     for _ in 0..10 {
         driver.fails("take", Errno::NOSPC);
     }
-    driver.does("client 1");
-    driver.does("produce 3 1");
+    driver.command("client 1");
+    driver.command("produce 3 1");
     assert_eq!(other.take_all().len(), 3);
     drop(greedy);
     let _next = driver.open();
-    driver.does("client 0");
+    driver.command("client 0");
     for _ in 0..3 {
-        driver.does("take");
+        driver.command("take");
     }
 }
 
@@ -218,18 +218,18 @@ fn next_one_starts_clean() {
         assert_eq!(numbers(&stream.counters()), [0; 7]);
         assert_eq!(stream.word(info::DISCARDED), 0);
         assert_eq!(stream.word(info::STATE), u64::from(IOSTREAM_STATE_STOPPED));
-        assert_eq!(stream.session.counters(crate::raw::OUTPUT).entries, 0);
+        assert_eq!(stream.session.counters(iostream_raw::OUTPUT).entries, 0);
         assert!(stream.take().is_none());
         driver.fails("receive", Errno::NODATA);
         stream.session.start().unwrap();
-        driver.does("produce 3 1");
+        driver.command("produce 3 1");
         let first = stream.take().unwrap();
         assert_eq!(first.sequence, 0);
         stream.send_buffer(first.buffer, 2);
         stream.send_buffer(7, 2);
         stream.session.stop().unwrap();
         stream.session.start().unwrap();
-        driver.does("produce 1 1");
+        driver.command("produce 1 1");
         stream.send_buffer(9, 2);
     }
 }
@@ -239,17 +239,17 @@ fn buffer_of_an_ended_session() {
     let driver = Driver::stream("output 2 64");
     let session = driver.open();
     session.start().unwrap();
-    driver.does("take");
-    driver.does("fill 0 1 0 64");
+    driver.command("take");
+    driver.command("fill 0 1 0 64");
     drop(session);
-    driver.does("fill 0 2 0 64");
-    driver.does("range 0 0 2");
-    driver.does("look 0");
+    driver.command("fill 0 2 0 64");
+    driver.command("range 0 0 2");
+    driver.command("look 0");
     assert_eq!(driver.log("sum"), 2 + 3);
     driver.fails("send 0", Errno::NOTCONN);
     let mut stream = driver.open_stream();
     stream.session.start().unwrap();
-    driver.does("take");
+    driver.command("take");
     let old = driver.log("id");
     drop(stream);
     stream = driver.open_stream();
@@ -257,7 +257,7 @@ fn buffer_of_an_ended_session() {
     driver.fails(&format!("send {old}"), Errno::STALE);
     assert!(stream.take().is_none());
     // It is none of this session's, and nothing is missing here.
-    driver.does("produce 2 1");
+    driver.command("produce 2 1");
     assert_eq!(stream.take_all().len(), 2);
     wait_until("the old pages are given back", || {
         crate::support::memory::pages() == 2 * 4 + 1 + 2
@@ -275,11 +275,11 @@ fn nothing_of_the_one_before() {
             assert!(queue.iter().all(|byte| *byte == 0), "{mode}");
             if mode == "output" {
                 for id in 0..4 {
-                    driver.does("take");
-                    driver.does(&format!("fill {id} 1 0 8192"));
-                    driver.does(&format!("fill-control {id} 1 0 4096"));
+                    driver.command("take");
+                    driver.command(&format!("fill {id} 1 0 8192"));
+                    driver.command(&format!("fill-control {id} 1 0 4096"));
                 }
-                driver.does("release-all");
+                driver.command("release-all");
             } else {
                 stream.buffers.write(0, &vec![0x55; bytes.len()]);
             }
@@ -349,7 +349,7 @@ fn live(driver: &Driver, say: &impl std::os::fd::AsFd) -> ! {
 fn cycles() {
     wait_for_no_pages();
     let driver = Driver::stream("input-output 4 4096");
-    driver.does("auto turn-round 100");
+    driver.command("auto turn-round 100");
     let total = count(10_000);
     let (starts, stops) = (driver.log("starts"), driver.log("stops_discard"));
     let (read, write) = rustix::pipe::pipe().unwrap();

@@ -51,7 +51,7 @@ fn shows_the_state() {
 fn changes_the_state() {
     let driver = Driver::stream("output 2 64");
     let stream = driver.open_stream();
-    driver.does("behave");
+    driver.command("behave");
     for (word, state) in [
         ("running", IOSTREAM_STATE_RUNNING),
         ("suspended\n", IOSTREAM_STATE_SUSPENDED),
@@ -110,10 +110,10 @@ fn errors() {
     let _session = driver.open();
     assert_eq!(set(&driver, "suspended"), Err(Errno::BADFD));
     assert_eq!(set(&driver, "stopped"), Err(Errno::ALREADY));
-    driver.does("fail start 5");
+    driver.command("fail start 5");
     assert_eq!(set(&driver, "running"), Err(Errno::IO));
     assert_eq!(driver.shown("state"), "stopped");
-    driver.does("fail start 0");
+    driver.command("fail start 0");
     assert_eq!(set(&driver, "running"), Ok(()));
     assert_eq!(set(&driver, "running"), Err(Errno::ALREADY));
 }
@@ -124,7 +124,7 @@ fn drains() {
     stream.session.start().unwrap();
     stream.send_buffer(0, 1);
     let drain = || set(&driver, "drained");
-    let took = || driver.does("consume 1");
+    let took = || driver.command("consume 1");
     assert_eq!(woken_by(libc::SYS_write, drain, took), Ok(()));
     assert_eq!(stream.counters().discarded, 0);
 }
@@ -165,7 +165,7 @@ fn while_sessions_end() {
                 let _ = write(&state, "running");
             }
         });
-        driver.does("slow 1");
+        driver.command("slow 1");
         for _ in 0..count(2000) {
             let session = driver.open();
             let starts = driver.log("starts");
@@ -189,9 +189,9 @@ fn where_buffers_are() {
     let mut stream = driver.open_stream();
     stream.session.start().unwrap();
     assert_eq!(driver.shown("buffers_where"), "dddd");
-    driver.does("take");
+    driver.command("take");
     assert_eq!(driver.shown("buffers_where"), "tddd");
-    driver.does("send 0");
+    driver.command("send 0");
     assert_eq!(driver.shown("buffers_where"), "cddd");
     stream.take().unwrap();
     stream.give_back(0);
@@ -201,7 +201,7 @@ fn where_buffers_are() {
         "until the driver looks"
     );
     for _ in 0..4 {
-        driver.does("take");
+        driver.command("take");
     }
     assert_eq!(driver.shown("buffers_where"), "tttt");
 }

@@ -2,13 +2,13 @@
 
 //! S-07: start, suspend, stop.
 
+use iostream_raw::stream::info;
+use iostream_raw::Session;
 use iostream_ring::uapi::*;
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 
 use crate::clause::Clause;
-use crate::raw::stream::info;
-use crate::raw::Session;
 use crate::support::driver::{entry, Driver};
 
 pub const CLAUSES: &[Clause] = &[
@@ -45,7 +45,7 @@ const SUSPENDED: u32 = IOSTREAM_STATE_SUSPENDED;
 /// What has been called since the last such question.
 fn order(driver: &Driver) -> String {
     let order = driver.text("order");
-    driver.does("behave");
+    driver.command("behave");
     order
 }
 
@@ -70,16 +70,16 @@ fn fails_in_start() {
     let driver = Driver::stream("output 2 64");
     let session = driver.open();
     for (errno, error) in [(5, Errno::IO), (110, Errno::TIMEDOUT), (16, Errno::BUSY)] {
-        driver.does(&format!("fail start {errno}"));
+        driver.command(&format!("fail start {errno}"));
         assert_eq!(session.start(), Err(error));
         assert_eq!(state(&session), STOPPED);
         driver.fails("produce 1 1", Errno::SHUTDOWN);
         assert_eq!(session.suspend(), Err(Errno::BADFD));
         assert_eq!(session.stop(), Err(Errno::ALREADY));
     }
-    driver.does("fail start 0");
+    driver.command("fail start 0");
     assert_eq!(session.start(), Ok(()));
-    driver.does("produce 1 1");
+    driver.command("produce 1 1");
 }
 
 /// After a suspension it stays suspended.
@@ -88,10 +88,10 @@ fn fails_in_start_again() {
     let session = driver.open();
     session.start().unwrap();
     session.suspend().unwrap();
-    driver.does("fail start 5");
+    driver.command("fail start 5");
     assert_eq!(session.start(), Err(Errno::IO));
     assert_eq!(state(&session), SUSPENDED);
-    driver.does("fail start 0");
+    driver.command("fail start 0");
     assert_eq!(session.start(), Ok(()));
 }
 
@@ -119,7 +119,7 @@ fn fails_in_suspend() {
     let driver = Driver::stream("output 2 64");
     let session = driver.open();
     session.start().unwrap();
-    driver.does("fail suspend 5");
+    driver.command("fail suspend 5");
     assert_eq!(session.suspend(), Err(Errno::IO));
     assert_eq!((state(&session), driver.count("running")), (RUNNING, 1));
 }
@@ -151,9 +151,9 @@ fn suspend_keeps_output() {
     let driver = Driver::stream("output 3 64");
     let mut stream = driver.open_stream();
     stream.session.start().unwrap();
-    driver.does("produce 3 64");
+    driver.command("produce 3 64");
     stream.session.suspend().unwrap();
-    driver.does("queued");
+    driver.command("queued");
     assert_eq!(driver.log("queued_output"), 3);
     assert_eq!(stream.word(info::DISCARDED), 0);
     // They can be taken meanwhile, or later.
@@ -175,12 +175,12 @@ fn suspend_keeps_input() {
     stream.send_buffer(2, 10);
     stream.session.suspend().unwrap();
     stream.send_buffer(1, 0);
-    driver.does("queued");
+    driver.command("queued");
     assert_eq!(driver.log("queued_input"), 2);
     stream.session.start().unwrap();
-    driver.does("receive");
+    driver.command("receive");
     assert_eq!((driver.log("id"), driver.log("sum")), (2, 90));
-    driver.does("receive");
+    driver.command("receive");
     assert_eq!(stream.counters().discarded, 0);
 }
 
@@ -215,7 +215,7 @@ fn stop_suspended() {
     let driver = Driver::stream("output 2 64");
     let session = driver.open();
     session.start().unwrap();
-    driver.does("produce 2 1");
+    driver.command("produce 2 1");
     session.suspend().unwrap();
     assert_eq!(session.stop(), Ok((2, 0)));
     assert_eq!(state(&session), STOPPED);
@@ -254,7 +254,7 @@ fn stop_bad_arguments() {
         assert_eq!(session.stop_with(stop).err(), Some(Errno::INVAL));
     }
     let bad = std::ptr::without_provenance_mut(8);
-    let done = crate::raw::ioctl(&session, IOSTREAM_IOC_STOP, bad);
+    let done = iostream_raw::ioctl(&session, IOSTREAM_IOC_STOP, bad);
     assert_eq!(done, Err(Errno::FAULT));
     assert_eq!(state(&session), RUNNING);
 }
@@ -265,7 +265,7 @@ fn starts_again() {
     let mut stream = driver.open_stream();
     for round in 0..5 {
         stream.session.start().unwrap();
-        driver.does("produce 2 64");
+        driver.command("produce 2 64");
         let taken = stream.take_all();
         assert_eq!(taken.len(), 2);
         assert_eq!(taken[1].sequence, 2 * round + 1);
@@ -311,7 +311,7 @@ fn state_in_the_info_page() {
     assert_eq!(shown(), SUSPENDED);
     stream.session.stop().unwrap();
     assert_eq!(shown(), STOPPED);
-    driver.does("fail start 5");
+    driver.command("fail start 5");
     let _ = stream.session.start();
     assert_eq!(shown(), STOPPED);
 }
@@ -322,11 +322,11 @@ fn not_told_while_stopped() {
     let mut stream = driver.open_stream();
     let told = driver.log("data_callbacks");
     stream.send_buffer(0, 1);
-    stream.session.notify(crate::raw::INPUT).unwrap();
+    stream.session.notify(iostream_raw::INPUT).unwrap();
     assert_eq!(driver.log("data_callbacks"), told);
     stream.session.start().unwrap();
     assert_eq!(driver.log("data_callbacks"), told + 1);
-    driver.does("receive");
+    driver.command("receive");
 }
 
 fn not_told_while_suspended() {
@@ -336,7 +336,7 @@ fn not_told_while_suspended() {
     stream.session.suspend().unwrap();
     let told = driver.log("data_callbacks");
     stream.send_buffer(0, 1);
-    stream.session.notify(crate::raw::INPUT).unwrap();
+    stream.session.notify(iostream_raw::INPUT).unwrap();
     assert_eq!(driver.log("data_callbacks"), told);
     stream.session.start().unwrap();
     assert_eq!(driver.log("data_callbacks"), told + 1);
@@ -345,17 +345,17 @@ fn not_told_while_suspended() {
 fn send_while_stopped() {
     let driver = Driver::stream("output 2 64");
     let mut stream = driver.open_stream();
-    driver.does("take");
+    driver.command("take");
     driver.fails("send 0", Errno::SHUTDOWN);
     // It is free again.
     for id in [1, 0] {
-        driver.does("take");
+        driver.command("take");
         assert_eq!(driver.log("id"), id);
     }
     assert!(stream.take().is_none());
     assert_eq!(stream.counters().sent, 0);
     stream.session.start().unwrap();
-    driver.does("send 0");
+    driver.command("send 0");
     assert_eq!(stream.take().unwrap().buffer, 0);
 }
 
@@ -364,15 +364,15 @@ fn send_while_suspended() {
     let driver = Driver::stream("output 2 64");
     let mut stream = driver.open_stream();
     stream.session.start().unwrap();
-    driver.does("take");
+    driver.command("take");
     stream.session.suspend().unwrap();
-    driver.does("send 0");
+    driver.command("send 0");
     assert_eq!(stream.take().unwrap().buffer, 0);
 }
 
 fn sends_from_start() {
     let driver = Driver::stream("output 3 64");
-    driver.does("auto produce 20");
+    driver.command("auto produce 20");
     let mut stream = driver.open_stream();
     stream.session.start().unwrap();
     assert_eq!(stream.session.poll(PollFlags::IN, 0), PollFlags::IN);
@@ -383,7 +383,7 @@ fn sends_from_start() {
 fn one_change_at_a_time() {
     let driver = Driver::stream("output 2 64");
     let session = driver.open();
-    driver.does("slow 1");
+    driver.command("slow 1");
     let counts = || ["starts", "suspends", "stops_discard"].map(|key| driver.log(key));
     let (before, overlaps) = (counts(), driver.log("overlaps"));
     let done = std::thread::scope(|scope| {

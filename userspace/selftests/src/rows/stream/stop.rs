@@ -2,13 +2,13 @@
 
 //! S-07: what a stop discards, and what a drain waits for.
 
+use iostream_raw::stream::info;
+use iostream_raw::{Descriptor, Stream};
 use iostream_ring::uapi::*;
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 
 use crate::clause::Clause;
-use crate::raw::stream::info;
-use crate::raw::{Descriptor, Stream};
 use crate::support::driver::Driver;
 use crate::support::waiting::{this_thread, wait_asleep, woken_by};
 
@@ -44,14 +44,14 @@ fn running(plan: &str) -> (Driver, Stream) {
 /// What the process has not taken is to be returned unread: a position says which.
 fn discards_output() {
     let (driver, mut stream) = running("output 4 64");
-    driver.does("produce 3 10");
+    driver.command("produce 3 10");
     assert_eq!(stream.session.stop(), Ok((3, 0)));
     assert_eq!(stream.counters().discarded, 3);
     assert_eq!(driver.attribute("stream/discarded"), 3);
     let discarded = stream.word(info::DISCARDED);
     assert_eq!(discarded, 3 * 32);
     stream.session.start().unwrap();
-    driver.does("produce 1 10");
+    driver.command("produce 1 10");
     for _ in 0..3 {
         assert!(stream.output.pos < discarded);
         let id = stream.take().unwrap().buffer;
@@ -61,21 +61,21 @@ fn discards_output() {
     let fresh = stream.take().unwrap();
     assert_eq!((fresh.buffer, fresh.sequence), (3, 3));
     for _ in 0..3 {
-        driver.does("take");
+        driver.command("take");
     }
     driver.fails("take", Errno::NOSPC);
 }
 
 fn leaves_what_was_taken() {
     let (driver, mut stream) = running("output 4 64");
-    driver.does("produce 4 10");
+    driver.command("produce 4 10");
     let mine = [stream.take().unwrap(), stream.take().unwrap()];
     assert_eq!(stream.session.stop(), Ok((2, 0)));
     assert_eq!(driver.shown("buffers_where"), "cccc");
     assert_eq!(stream.data(&mine[1]), crate::support::driver::entry(1, 10));
     stream.give_back(mine[0].buffer);
     stream.session.start().unwrap();
-    driver.does("take");
+    driver.command("take");
     assert_eq!(driver.log("id"), 0);
     driver.fails("take", Errno::NOSPC);
 }
@@ -97,14 +97,14 @@ fn discards_input() {
     stream.session.start().unwrap();
     driver.fails("receive", Errno::NODATA);
     stream.send_buffer(2, 1);
-    driver.does("receive");
+    driver.command("receive");
     assert_eq!(driver.log("id"), 2);
 }
 
 /// Input-output: in both directions, each counted; what was sent is free for the driver.
 fn discards_both() {
     let (driver, mut stream) = running("input-output 6 64");
-    driver.does("produce 5 1");
+    driver.command("produce 5 1");
     let mine: Vec<_> = (0..3).map(|_| stream.take().unwrap().buffer).collect();
     stream.send_buffer(mine[0], 4);
     stream.send_buffer(mine[1], 4);
@@ -118,7 +118,7 @@ fn discards_both() {
 /// Output: free buffers that come back are nothing that is lost.
 fn counts_no_returned_ones() {
     let (driver, mut stream) = running("output 4 64");
-    driver.does("produce 4 1");
+    driver.command("produce 4 1");
     for _ in 0..3 {
         let id = stream.take().unwrap().buffer;
         // With the flag and without.
@@ -141,7 +141,7 @@ fn rejects_nonsense() {
     stream.send_buffer(1, 0);
     stream.send_buffer(2, 65);
     assert_eq!(stream.session.stop(), Ok((0, 1)));
-    let counters = crate::raw::stream::numbers(&stream.counters());
+    let counters = iostream_raw::stream::numbers(&stream.counters());
     assert_eq!(counters, [1, 1, 1, 1, 1, 1, 0]);
     assert_eq!(driver.shown("buffers_where"), "cccc");
 }
@@ -162,10 +162,10 @@ fn behind_nonsense() {
 /// A process that lies about positions gets some answer, and everybody goes on.
 fn with_corrupt_position() {
     let (driver, stream) = running("input-output 4 64");
-    driver.does("produce 2 1");
-    let word = stream.output.consumer.word(crate::raw::consumer::POS);
+    driver.command("produce 2 1");
+    let word = stream.output.consumer.word(iostream_raw::consumer::POS);
     word.store(1 << 40, std::sync::atomic::Ordering::Relaxed);
-    let word = stream.input.producer.word(crate::raw::producer::POS);
+    let word = stream.input.producer.word(iostream_raw::producer::POS);
     word.store(u64::MAX - 3, std::sync::atomic::Ordering::Relaxed);
     assert_eq!(stream.session.stop(), Ok((0, 0)));
     assert_eq!(stream.session.start(), Ok(()));
@@ -173,20 +173,20 @@ fn with_corrupt_position() {
     drop(stream);
     let mut next = driver.open_stream();
     next.session.start().unwrap();
-    driver.does("produce 1 1");
+    driver.command("produce 1 1");
     assert!(next.take().is_some());
 }
 
 /// They are the driver's own: it may send them after the next start.
 fn with_buffers_at_the_driver() {
     let (driver, mut stream) = running("output 2 64");
-    driver.does("take");
-    driver.does("fill 0 8 0 4");
-    driver.does("range 0 0 4");
+    driver.command("take");
+    driver.command("fill 0 8 0 4");
+    driver.command("range 0 0 4");
     assert_eq!(stream.session.stop(), Ok((0, 0)));
     assert_eq!(driver.shown("buffers_where"), "td");
     stream.session.start().unwrap();
-    driver.does("send 0");
+    driver.command("send 0");
     let descriptor = stream.take().unwrap();
     assert_eq!(stream.data(&descriptor), [8, 9, 10, 11]);
 }
@@ -209,13 +209,13 @@ fn drain_waits() {
     let Stream { session, .. } = &stream;
     let drain = || session.drain(0);
     let took = || {
-        driver.does("consume 2");
+        driver.command("consume 2");
         assert_eq!(
             session.stream().state,
             IOSTREAM_STATE_RUNNING,
             "one is left"
         );
-        driver.does("consume 1");
+        driver.command("consume 1");
     };
     assert_eq!(woken_by(libc::SYS_ioctl, drain, took), Ok((0, 0)));
     assert_eq!(session.stream().state, IOSTREAM_STATE_STOPPED);
@@ -227,7 +227,7 @@ fn drain_nothing() {
     assert_eq!(stream.session.drain(0), Ok((0, 0)));
     stream.session.start().unwrap();
     stream.send_buffer(0, 1);
-    driver.does("receive");
+    driver.command("receive");
     // What the driver has taken it has taken.
     assert_eq!(stream.session.drain(0), Ok((0, 0)));
     assert_eq!(driver.shown("buffers_where"), "tc");
@@ -246,7 +246,7 @@ fn drain_times_out() {
         IOSTREAM_STATE_RUNNING,
         "it goes on"
     );
-    driver.does("receive");
+    driver.command("receive");
     assert_eq!(driver.log("id"), 1);
 }
 
@@ -274,7 +274,7 @@ fn drain_interrupted() {
     });
     assert_eq!(drained, Err(Errno::INTR));
     assert_eq!(session.stream().state, IOSTREAM_STATE_RUNNING);
-    driver.does("receive");
+    driver.command("receive");
 }
 
 /// A driver that pauses takes nothing: it would wait for ever.
@@ -289,7 +289,7 @@ fn drain_suspended() {
 /// What the driver has sent stays for the process.
 fn drain_leaves_output() {
     let (driver, mut stream) = running("input-output 4 64");
-    driver.does("produce 3 10");
+    driver.command("produce 3 10");
     assert_eq!(stream.session.drain(0), Ok((0, 0)));
     assert_eq!(stream.word(info::DISCARDED), 0);
     let taken: Vec<Descriptor> = stream.take_all();

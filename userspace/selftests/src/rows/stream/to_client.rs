@@ -2,11 +2,11 @@
 
 //! S-12: buffers on their way to the client.
 
+use iostream_raw::stream::numbers;
+use iostream_raw::{Descriptor, OUTPUT};
 use rustix::io::Errno;
 
 use crate::clause::{count, Clause};
-use crate::raw::stream::numbers;
-use crate::raw::{Descriptor, OUTPUT};
 use crate::support::driver::{entry, Driver};
 use crate::support::system_calls::SystemCalls;
 
@@ -33,7 +33,7 @@ fn what_was_said_arrives() {
     let mut stream = driver.open_stream();
     stream.session.start().unwrap();
     for _ in 0..3 {
-        driver.does("take");
+        driver.command("take");
     }
     for (range, control) in [
         ((0, 5000), (0, 100)),
@@ -52,9 +52,9 @@ fn what_was_said_arrives() {
 fn driver_send(driver: &Driver, data: (u32, u32), control: (u32, u32)) -> u32 {
     let held = |id: &u32| driver.tell(&format!("look {id}")).is_ok();
     let id = (0..3).find(held).expect("one that it holds");
-    driver.does(&format!("range {id} {} {}", data.0, data.1));
-    driver.does(&format!("control-range {id} {} {}", control.0, control.1));
-    driver.does(&format!("send {id}"));
+    driver.command(&format!("range {id} {} {}", data.0, data.1));
+    driver.command(&format!("control-range {id} {} {}", control.0, control.1));
+    driver.command(&format!("send {id}"));
     id
 }
 
@@ -63,16 +63,16 @@ fn in_place() {
     let driver = Driver::stream("output 1 65536");
     let mut stream = driver.open_stream();
     stream.session.start().unwrap();
-    driver.does("take");
+    driver.command("take");
     for seed in [3, 9] {
-        driver.does(&format!("fill 0 {seed} 0 65536"));
+        driver.command(&format!("fill 0 {seed} 0 65536"));
         assert!(
             stream.buffers.read(0, 65536) == entry(seed, 65536),
             "before it is sent"
         );
     }
-    driver.does("range 0 0 65536");
-    driver.does("send 0");
+    driver.command("range 0 0 65536");
+    driver.command("send 0");
     let descriptor = stream.take().unwrap();
     assert!(stream.data(&descriptor) == entry(9, 65536));
 }
@@ -82,7 +82,7 @@ fn sequence() {
     let mut stream = driver.open_stream();
     stream.session.start().unwrap();
     for number in 0..10 {
-        driver.does("produce 1 1");
+        driver.command("produce 1 1");
         let descriptor = stream.take().unwrap();
         assert_eq!(descriptor.sequence, number);
         stream.give_back(descriptor.buffer);
@@ -92,7 +92,7 @@ fn sequence() {
 fn bad_range_refused() {
     let driver = Driver::stream("output 1 5000 control=100");
     let _session = driver.open();
-    driver.does("take");
+    driver.command("take");
     for (offset, len) in [
         (0, 5001),
         (5000, 1),
@@ -105,7 +105,7 @@ fn bad_range_refused() {
     for (offset, len) in [(0, 101), (100, 1), (101, 0), (u64::MAX, u64::MAX)] {
         driver.fails(&format!("control-range 0 {offset} {len}"), Errno::INVAL);
     }
-    driver.does("look 0");
+    driver.command("look 0");
     assert_eq!((driver.log("len"), driver.log("control_len")), (0, 0));
 }
 
@@ -115,11 +115,11 @@ fn in_any_order() {
     let mut stream = driver.open_stream();
     stream.session.start().unwrap();
     for _ in 0..6 {
-        driver.does("take");
+        driver.command("take");
     }
     let order = [3, 0, 5, 1, 4, 2];
     for id in order {
-        driver.does(&format!("send {id}"));
+        driver.command(&format!("send {id}"));
     }
     let came: Vec<u32> = stream.take_all().iter().map(|one| one.buffer).collect();
     assert_eq!(came, order);
@@ -135,7 +135,7 @@ fn in_order_through_wraps() {
     let mut expected = 0;
     for round in 0..count(20_000) {
         let free = 7 - held.len() as u64;
-        driver.does(&format!("produce {free} 8"));
+        driver.command(&format!("produce {free} 8"));
         for number in 0..free {
             let descriptor = stream.take().unwrap();
             assert_eq!(descriptor.sequence, expected);
@@ -158,14 +158,14 @@ fn taken_only_when_free() {
     let driver = Driver::stream("output 2 64");
     let mut stream = driver.open_stream();
     stream.session.start().unwrap();
-    driver.does("produce 2 1");
+    driver.command("produce 2 1");
     driver.fails("take", Errno::NOSPC);
     let first = stream.take().unwrap();
     driver.fails("take", Errno::NOSPC);
     let told = driver.log("room_callbacks");
     stream.give_back(first.buffer);
     assert_eq!(driver.log("room_callbacks"), told + 1, "the driver is told");
-    driver.does("take");
+    driver.command("take");
     assert_eq!(driver.log("id"), first.buffer.into());
     driver.fails("take", Errno::NOSPC);
 }
@@ -174,10 +174,10 @@ fn dropped_is_free() {
     let driver = Driver::stream("output 2 64");
     let _session = driver.open();
     for _ in 0..5 {
-        driver.does("take");
-        driver.does("take");
+        driver.command("take");
+        driver.command("take");
         driver.fails("take", Errno::NOSPC);
-        driver.does("release-all");
+        driver.command("release-all");
     }
 }
 
@@ -185,14 +185,14 @@ fn counted() {
     let driver = Driver::stream("output 4 64");
     let mut stream = driver.open_stream();
     stream.session.start().unwrap();
-    driver.does("produce 3 50");
+    driver.command("produce 3 50");
     for descriptor in stream.take_all() {
         stream.give_back(descriptor.buffer);
     }
     // It takes what came back before what it has never sent.
-    driver.does("take");
+    driver.command("take");
     assert_eq!(numbers(&stream.counters()), [3, 1, 0, 0, 0, 0, 0]);
-    let page = crate::raw::stream::info::COUNTERS;
+    let page = iostream_raw::stream::info::COUNTERS;
     assert_eq!((stream.word(page), stream.word(page + 8)), (3, 1));
     assert_eq!(driver.attribute("stream/sent"), 3);
     assert_eq!(driver.attribute("stream/received"), 1);
@@ -210,7 +210,7 @@ fn no_system_call_while_busy() {
     let mut stream = driver.open_stream();
     stream.session.start().unwrap();
     // The driver is told of the first that comes back, ever.
-    driver.does("produce 1 1");
+    driver.command("produce 1 1");
     let first = stream.take().unwrap();
     stream.give_back(first.buffer);
     let total = count(200_000);

@@ -2,14 +2,15 @@
 
 //! B-02 of an input queue: when a driver is told of what a process sends.
 
-use std::sync::atomic::{AtomicBool, Ordering::*};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::*;
 
 use iostream::Wake;
+use iostream_raw::{Input, Random, Session, INPUT};
 use iostream_ring::uapi::IOSTREAM_LATENCY_MAX_NS;
 use rustix::io::Errno;
 
-use crate::clause::{count, Clause, Random};
-use crate::raw::{Input, Session, INPUT};
+use crate::clause::{count, Clause};
 use crate::support::driver::Driver;
 use crate::support::waiting::{wait_until, woken_by};
 use crate::support::watermark::MS;
@@ -42,7 +43,7 @@ struct Sink {
 impl Sink {
     fn new(bytes: u64, latency_ns: u64) -> Self {
         let driver = Driver::new(0, 4096);
-        driver.does(&format!("watermark {bytes} {latency_ns}"));
+        driver.command(&format!("watermark {bytes} {latency_ns}"));
         let before = driver.log("data_callbacks");
         Self { driver, before }
     }
@@ -175,12 +176,12 @@ fn driver_waits() {
     );
     assert_eq!((done, sink.driver.log("sum")), (Ok(()), 24));
     // What waited then comes without waiting.
-    sink.driver.does("dequeue-wait 24 0");
-    sink.driver.does("dequeue-wait 24 0");
+    sink.driver.command("dequeue-wait 24 0");
+    sink.driver.command("dequeue-wait 24 0");
     assert_eq!(sink.driver.log("sum"), 72);
     // What does not wait takes what is there.
     assert!(input.push(&session, &[4; 24]));
-    sink.driver.does("dequeue 24");
+    sink.driver.command("dequeue 24");
 }
 
 fn driver_waits_for_timer() {
@@ -189,11 +190,11 @@ fn driver_waits_for_timer() {
     let mut input = Input::new(&session);
     for _ in 0..10 {
         assert!(input.push(&session, &[1; 24]));
-        sink.driver.does("dequeue-wait 24 60000");
+        sink.driver.command("dequeue-wait 24 60000");
         // Left from before, when the driver begins to wait.
         assert!(input.push(&session, &[1; 24]) && input.push(&session, &[1; 24]));
-        sink.driver.does("dequeue 24");
-        sink.driver.does("dequeue-wait 24 60000");
+        sink.driver.command("dequeue 24");
+        sink.driver.command("dequeue-wait 24 60000");
         sink.drain();
     }
 }
@@ -203,22 +204,22 @@ fn set_while_waiting() {
     let session = sink.driver.open();
     let mut input = Input::new(&session);
     assert!(input.push(&session, &[1; 24]));
-    sink.driver.does("watermark 64 0");
+    sink.driver.command("watermark 64 0");
     assert!(input.push(&session, &[1; 24]));
     assert_eq!(sink.calls(), 1, "armed anew");
     sink.drain();
     assert!(input.push(&session, &[1; 24]));
-    sink.driver.does("watermark 32 0");
+    sink.driver.command("watermark 32 0");
     wait_until("told of what waits", || sink.calls() == 2);
     sink.drain();
-    sink.driver.does("watermark 4096 0");
+    sink.driver.command("watermark 4096 0");
     assert!(input.push(&session, &[1; 24]));
-    sink.driver.does(&format!("watermark 4096 {}", 5 * MS));
+    sink.driver.command(&format!("watermark 4096 {}", 5 * MS));
     wait_until("told by the timer", || sink.calls() == 3);
     sink.drain();
-    sink.driver.does("watermark 4096 0");
+    sink.driver.command("watermark 4096 0");
     assert!(input.push(&session, &[1; 24]));
-    sink.driver.does("watermark 0 0");
+    sink.driver.command("watermark 0 0");
     wait_until("told once it is removed", || sink.calls() == 4);
     sink.drain();
     assert!(input.push(&session, b""));
@@ -237,7 +238,7 @@ fn out_of_range_refused() {
         sink.driver
             .fails(&format!("watermark {wrong}"), Errno::INVAL);
     }
-    sink.driver.does("watermark 4096 3600000000000");
+    sink.driver.command("watermark 4096 3600000000000");
 }
 
 fn outlives() {

@@ -9,12 +9,12 @@ use std::sync::atomic::fence;
 use std::sync::atomic::Ordering::*;
 use std::time::{Duration, Instant};
 
+use iostream_raw::{consumer, Area, Output, OUTPUT};
 use iostream_ring::uapi::iostream_info;
 use rustix::event::{eventfd, EventfdFlags, PollFlags};
 use rustix::io::Errno;
 
 use crate::clause::Clause;
-use crate::raw::{consumer, Area, Output, OUTPUT};
 use crate::support::driver::{entry, Driver};
 use crate::support::waiting::woken_by;
 use crate::support::watermark::{polled, wakeups, watched, MS, NONE};
@@ -46,10 +46,10 @@ fn watermark_reached() {
         let before = wakeups(&session);
         let woken = polled(&session, || {
             for _ in 0..2 {
-                driver.does("enqueue 24");
+                driver.command("enqueue 24");
                 assert_eq!(wakeups(&session), before);
             }
-            driver.does("enqueue 24");
+            driver.command("enqueue 24");
         });
         assert_eq!(woken, PollFlags::IN);
         assert_eq!((output.available(), wakeups(&session)), (96, before + 1));
@@ -57,12 +57,12 @@ fn watermark_reached() {
     }
     // By one large entry, and by a batch, as well.
     assert_eq!(
-        polled(&session, || driver.does("enqueue 88")),
+        polled(&session, || driver.command("enqueue 88")),
         PollFlags::IN
     );
     while output.take().is_some() {}
     assert_eq!(
-        polled(&session, || driver.does("batch 3 24")),
+        polled(&session, || driver.command("batch 3 24")),
         PollFlags::IN
     );
 }
@@ -71,7 +71,7 @@ fn below_stays_asleep() {
     let (driver, session) = watched(96, 0);
     assert_eq!(session.poll(PollFlags::IN, 0), NONE);
     for _ in 0..2 {
-        driver.does("enqueue 24");
+        driver.command("enqueue 24");
         assert_eq!(session.poll(PollFlags::IN, 30), NONE);
     }
     let counters = session.counters(OUTPUT);
@@ -83,14 +83,14 @@ fn ready_until_consumed() {
     let (driver, session) = watched(96, 0);
     let mut output = Output::new(&session);
     for _ in 0..3 {
-        driver.does("enqueue 24");
+        driver.command("enqueue 24");
     }
     for _ in 0..3 {
         assert_eq!(session.poll(PollFlags::IN, -1), PollFlags::IN);
         output.take().unwrap();
     }
     assert_eq!(session.poll(PollFlags::IN, 0), NONE);
-    driver.does("enqueue 24");
+    driver.command("enqueue 24");
     assert_eq!(session.poll(PollFlags::IN, 0), NONE, "counted anew");
 }
 
@@ -99,7 +99,7 @@ fn timer_expired() {
     let mut start = Instant::now();
     let woken = polled(&session, || {
         start = Instant::now();
-        driver.does("enqueue 24");
+        driver.command("enqueue 24");
     });
     let waited = start.elapsed();
     assert_eq!((woken, wakeups(&session)), (PollFlags::IN, 1));
@@ -115,7 +115,7 @@ fn timer_for_each_entry() {
     let mut output = Output::new(&session);
     for i in 0..50 {
         assert_eq!(
-            polled(&session, || driver.does("enqueue 24")),
+            polled(&session, || driver.command("enqueue 24")),
             PollFlags::IN
         );
         assert_eq!(output.take().unwrap().bytes, entry(i, 24));
@@ -126,7 +126,7 @@ fn timer_for_each_entry() {
         let before = session.map(OUTPUT, Area::Info);
         let ready = before.word(std::mem::offset_of!(iostream_info, ready_pos));
         let told = ready.load(Relaxed);
-        driver.does("enqueue 24");
+        driver.command("enqueue 24");
         crate::support::waiting::wait_until("it is made ready", || {
             ready.load(Relaxed) == told + 32
         });
@@ -139,7 +139,7 @@ fn timer_from_interrupt() {
     for context in ["softirq", "hardirq"] {
         for _ in 0..10 {
             let command = format!("enqueue 24 {context}");
-            assert_eq!(polled(&session, || driver.does(&command)), PollFlags::IN);
+            assert_eq!(polled(&session, || driver.command(&command)), PollFlags::IN);
             assert_eq!(output.take().unwrap().bytes.len(), 24);
         }
     }
@@ -153,7 +153,7 @@ fn full_wakes() {
         let before = wakeups(&session);
         let woken = polled(&session, || {
             for _ in 0..4 {
-                driver.does("enqueue 1000");
+                driver.command("enqueue 1000");
             }
             assert_eq!(wakeups(&session), before);
             driver.fails("enqueue 1000", Errno::NOSPC);
@@ -169,7 +169,7 @@ fn full_wakes() {
 
 fn full_batch_wakes() {
     let (driver, session) = watched(4096, 0);
-    let woken = polled(&session, || driver.does("batch 1000 1000"));
+    let woken = polled(&session, || driver.command("batch 1000 1000"));
     assert_eq!((woken, driver.log("count")), (PollFlags::IN, 4));
 }
 
@@ -177,30 +177,30 @@ fn flush_wakes() {
     let (driver, session) = watched(96, 0);
     let mut output = Output::new(&session);
     let woken = polled(&session, || {
-        driver.does("enqueue 24");
-        driver.does("enqueue 24");
+        driver.command("enqueue 24");
+        driver.command("enqueue 24");
         assert_eq!(wakeups(&session), 0);
-        driver.does("flush");
+        driver.command("flush");
     });
     assert_eq!((woken, wakeups(&session)), (PollFlags::IN, 1));
     while output.take().is_some() {}
     // Nothing to flush makes nothing ready, now or later.
-    driver.does("flush");
+    driver.command("flush");
     assert_eq!(session.poll(PollFlags::IN, 0), NONE);
-    driver.does("enqueue 24");
+    driver.command("enqueue 24");
     assert_eq!(session.poll(PollFlags::IN, 0), NONE);
 }
 
 fn forced_entry_wakes() {
     let (driver, session) = watched(96, 0);
-    let woken = polled(&session, || driver.does("enqueue 24 task force"));
+    let woken = polled(&session, || driver.command("enqueue 24 task force"));
     assert_eq!((woken, wakeups(&session)), (PollFlags::IN, 1));
 }
 
 fn gone_wakes() {
     let (driver, session) = watched(96, 0);
     let mut output = Output::new(&session);
-    driver.does("enqueue 24");
+    driver.command("enqueue 24");
     let woken = polled(&session, || driver.unpublish());
     assert_eq!(woken, PollFlags::IN | PollFlags::HUP | PollFlags::ERR);
     output.take().unwrap();
@@ -230,7 +230,7 @@ fn by_eventfd() {
     let event = new_eventfd();
     session.eventfd(OUTPUT, event.as_fd().as_raw_fd()).unwrap();
     for expected in [0, 0, 1, 0] {
-        driver.does("enqueue 24");
+        driver.command("enqueue 24");
         assert_eq!(signals(&event), expected);
     }
 }
@@ -242,7 +242,7 @@ fn eventfd_armed_by_hand() {
     let event = new_eventfd();
     session.eventfd(OUTPUT, event.as_fd().as_raw_fd()).unwrap();
     // What setting it has armed is used up.
-    driver.does("flush");
+    driver.command("flush");
     assert_eq!(signals(&event), 1);
     for round in 0..10 {
         let wake = output.consumer.word(consumer::WAKE);
@@ -250,7 +250,7 @@ fn eventfd_armed_by_hand() {
         fence(SeqCst);
         assert_eq!(output.available(), 0);
         for expected in [0, 0, 1, 0, 0] {
-            driver.does("enqueue 24");
+            driver.command("enqueue 24");
             assert_eq!(signals(&event), expected, "round {round}");
         }
         while output.take().is_some() {}
@@ -261,7 +261,7 @@ fn eventfd_armed_by_hand() {
         .consumer
         .word(consumer::WAKE)
         .store(output.pos + 96, Relaxed);
-    driver.does("enqueue 24");
+    driver.command("enqueue 24");
     crate::support::waiting::wait_until("the timer", || signals(&event) == 1);
 }
 
@@ -270,7 +270,7 @@ fn eventfd_set_when_ready() {
     let event = new_eventfd();
     let set = || session.eventfd(OUTPUT, event.as_fd().as_raw_fd()).unwrap();
     for expected in [0, 0, 1, 1] {
-        driver.does("enqueue 24");
+        driver.command("enqueue 24");
         signals(&event);
         set();
         assert_eq!(signals(&event), expected);
@@ -279,14 +279,14 @@ fn eventfd_set_when_ready() {
 
 fn read_waits() {
     let (driver, session) = watched(96, 0);
-    driver.does("enqueue 24");
+    driver.command("enqueue 24");
     let first = woken_by(
         libc::SYS_read,
         || session.read_entry(),
         || {
-            driver.does("enqueue 24");
+            driver.command("enqueue 24");
             assert_eq!(wakeups(&session), 0);
-            driver.does("enqueue 24");
+            driver.command("enqueue 24");
         },
     );
     assert_eq!(first, entry(0, 24));
@@ -297,8 +297,8 @@ fn read_waits() {
         libc::SYS_read,
         || session.read_entry(),
         || {
-            driver.does("enqueue 24");
-            driver.does("flush");
+            driver.command("enqueue 24");
+            driver.command("flush");
         },
     );
     assert_eq!(next, entry(3, 24));
@@ -309,7 +309,7 @@ fn nonblocking_read_takes() {
     let session = driver.open_nonblocking();
     session.watermark(96, 0).unwrap();
     assert_eq!(session.read(&mut [0; 100]), Err(Errno::AGAIN));
-    driver.does("enqueue 24");
+    driver.command("enqueue 24");
     assert_eq!(session.poll(PollFlags::IN, 0), NONE);
     assert_eq!(session.read(&mut [0; 100]), Ok(24));
     assert_eq!(session.read(&mut [0; 100]), Err(Errno::AGAIN));
@@ -321,18 +321,18 @@ fn overwriting_queue() {
     session.watermark(96, 0).unwrap();
     for round in 0..3 {
         for expected in [NONE, NONE, PollFlags::IN, PollFlags::IN] {
-            driver.does("enqueue 24");
+            driver.command("enqueue 24");
             assert_eq!(session.poll(PollFlags::IN, 0), expected, "round {round}");
         }
         while session.read(&mut [0; 100]).is_ok() {}
     }
     // Laps ahead of the reader, it is ready.
-    driver.does("batch 1000 24");
+    driver.command("batch 1000 24");
     assert_eq!(session.poll(PollFlags::IN, 0), PollFlags::IN);
     session.watermark(4096, MS).unwrap();
     while session.read(&mut [0; 100]).is_ok() {}
     assert_eq!(
-        polled(&session, || driver.does("enqueue 24")),
+        polled(&session, || driver.command("enqueue 24")),
         PollFlags::IN
     );
 }

@@ -5,12 +5,12 @@
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::atomic::Ordering::Acquire;
 
+use iostream_raw::{ioctl, sink, Area, Output, Session, INPUT, OUTPUT};
 use iostream_ring::uapi::*;
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 
 use crate::clause::Clause;
-use crate::raw::{ioctl, sink, Area, Output, Session, INPUT, OUTPUT};
 use crate::support::watermark::{polled, wakeups, watched, MS, NONE};
 
 pub const CLAUSES: &[Clause] = &[
@@ -71,14 +71,14 @@ fn out_of_range_refused() {
     assert_eq!(Session::bare().watermark(8, 0), Err(Errno::BADFD));
     assert_eq!(Session::new(sink(4096)).watermark(8, 0), Err(Errno::NXIO));
     // What was refused has changed nothing.
-    driver.does("enqueue 24");
+    driver.command("enqueue 24");
     assert_eq!(session.poll(PollFlags::IN, 0), PollFlags::IN);
 }
 
 fn changed_while_waiting() {
     let (driver, session) = watched(96, 0);
     let woken = polled(&session, || {
-        driver.does("enqueue 24");
+        driver.command("enqueue 24");
         session.watermark(64, 0).unwrap();
         assert_eq!(wakeups(&session), 0, "not reached yet");
         session.watermark(32, 0).unwrap();
@@ -90,14 +90,14 @@ fn changed_while_waiting() {
 fn latency_set_while_waiting() {
     let (driver, session) = watched(96, 0);
     let woken = polled(&session, || {
-        driver.does("enqueue 24");
+        driver.command("enqueue 24");
         session.watermark(96, 20 * MS).unwrap();
     });
     assert_eq!(woken, PollFlags::IN);
     // A timer that was started for a longer one is forgotten.
     let (driver, session) = watched(96, IOSTREAM_LATENCY_MAX_NS);
     let woken = polled(&session, || {
-        driver.does("enqueue 24");
+        driver.command("enqueue 24");
         session.watermark(96, 20 * MS).unwrap();
     });
     assert_eq!(woken, PollFlags::IN);
@@ -106,32 +106,35 @@ fn latency_set_while_waiting() {
 fn removed_while_waiting() {
     let (driver, session) = watched(4096, IOSTREAM_LATENCY_MAX_NS);
     let woken = polled(&session, || {
-        driver.does("enqueue 24");
+        driver.command("enqueue 24");
         session.watermark(0, 0).unwrap();
     });
     assert_eq!(woken, PollFlags::IN);
     let mut output = Output::new(&session);
     while output.take().is_some() {}
     // As if there had never been one.
-    assert_eq!(polled(&session, || driver.does("enqueue 0")), PollFlags::IN);
+    assert_eq!(
+        polled(&session, || driver.command("enqueue 0")),
+        PollFlags::IN
+    );
 }
 
 fn outlives_reset() {
     let (driver, session) = watched(96, 0);
     for _ in 0..5 {
-        driver.does("enqueue 24");
+        driver.command("enqueue 24");
     }
     assert_eq!(session.poll(PollFlags::IN, 0), PollFlags::IN);
     session.reset(OUTPUT).unwrap();
     for expected in [NONE, NONE, PollFlags::IN] {
-        driver.does("enqueue 24");
+        driver.command("enqueue 24");
         assert_eq!(session.poll(PollFlags::IN, 0), expected);
     }
     // A timer that ran for the old entries says nothing of the new ones' watermark.
     session.watermark(96, 30 * MS).unwrap();
     session.reset(OUTPUT).unwrap();
     assert_eq!(
-        polled(&session, || driver.does("enqueue 24")),
+        polled(&session, || driver.command("enqueue 24")),
         PollFlags::IN
     );
 }
@@ -148,7 +151,7 @@ fn told_in_info_and_fdinfo() {
         )
     };
     assert_eq!(read(), (96, MS, 0));
-    driver.does("batch 3 24");
+    driver.command("batch 3 24");
     assert_eq!(read(), (96, MS, 96));
     let path = format!("/proc/self/fdinfo/{}", session.as_fd().as_raw_fd());
     let fdinfo = || std::fs::read_to_string(&path).unwrap();
@@ -163,7 +166,7 @@ fn close_with_timer_running() {
     for i in 0..200 {
         let latency = u64::from(IOSTREAM_LATENCY_MIN_NS) + 5_000 * (i % 40);
         let (driver, session) = watched(4096, latency);
-        driver.does("enqueue 24");
+        driver.command("enqueue 24");
         if i % 2 == 0 {
             driver.unpublish();
         }

@@ -2,11 +2,11 @@
 
 //! B-02 for streams: the same rule, over descriptors of 32 bytes.
 
+use iostream_raw::Stream;
 use iostream_ring::uapi::{iostream_stop, IOSTREAM_STOP_DRAIN};
 use rustix::event::PollFlags;
 
 use crate::clause::Clause;
-use crate::raw::Stream;
 use crate::support::driver::Driver;
 use crate::support::watermark::{polled, MS, NONE};
 
@@ -30,10 +30,10 @@ fn watermark_reached() {
     let (driver, mut stream) = watched(3 * 32, 0);
     let woken = polled(&stream.session, || {
         for _ in 0..2 {
-            driver.does("produce 1 8");
+            driver.command("produce 1 8");
             assert_eq!(stream.session.poll(PollFlags::IN, 0), NONE);
         }
-        driver.does("produce 1 8");
+        driver.command("produce 1 8");
     });
     assert_eq!(woken, PollFlags::IN);
     assert_eq!(stream.take_all().len(), 3);
@@ -41,7 +41,7 @@ fn watermark_reached() {
 
 fn timer_expired() {
     let (driver, mut stream) = watched(3 * 32, 5 * MS);
-    let woken = polled(&stream.session, || driver.does("produce 1 8"));
+    let woken = polled(&stream.session, || driver.command("produce 1 8"));
     assert_eq!(woken, PollFlags::IN);
     assert_eq!(stream.take_all().len(), 1);
 }
@@ -53,7 +53,7 @@ fn out_of_buffers_wakes() {
     stream.session.watermark(8 * 32, 0).unwrap();
     stream.session.start().unwrap();
     let woken = polled(&stream.session, || {
-        driver.does("produce 2 8");
+        driver.command("produce 2 8");
         assert_eq!(stream.session.poll(PollFlags::IN, 0), NONE);
         assert!(driver.tell("take").is_err(), "all are with the client");
     });
@@ -64,7 +64,7 @@ fn out_of_buffers_wakes() {
 fn stopped_wakes() {
     for flags in [0, IOSTREAM_STOP_DRAIN] {
         let (driver, mut stream) = watched(3 * 32, 0);
-        driver.does("produce 1 8");
+        driver.command("produce 1 8");
         assert_eq!(stream.session.poll(PollFlags::IN, 0), NONE);
         let woken = polled(&stream.session, || {
             let stop = iostream_stop {

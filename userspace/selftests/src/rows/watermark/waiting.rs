@@ -3,17 +3,18 @@
 //! B-02: who waits for a watermark, by epoll and through the crate; and that no wake-up is lost.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, Ordering::*};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::*;
 use std::time::{Duration, Instant};
 
 use iostream::{Error, Setup};
+use iostream_raw::{check_record, source, wait_for, Output, Random, Session};
 use iostream_ring::uapi::iostream_run;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, EventFlags};
 use rustix::event::{eventfd, EventfdFlags, PollFlags, Timespec};
 
-use crate::clause::{count, Clause, Random};
-use crate::raw::{check_record, source, wait_for, Output, Session};
+use crate::clause::{count, Clause};
 use crate::support::driver::Driver;
 use crate::support::waiting::woken_by;
 use crate::support::watermark::{watched, MS};
@@ -63,7 +64,7 @@ fn epoll_level() {
     let epoll = new_epoll(&session, EventFlags::IN);
     for _ in 0..5 {
         for expected in [false, false, true, true] {
-            driver.does("enqueue 24");
+            driver.command("enqueue 24");
             assert_eq!(readable(&epoll, false), expected);
         }
         for _ in 0..4 {
@@ -81,19 +82,19 @@ fn epoll_edge() {
     assert!(!readable(&epoll, false));
     for _ in 0..10 {
         for _ in 0..2 {
-            driver.does("enqueue 24");
+            driver.command("enqueue 24");
             assert!(!readable(&epoll, false));
         }
         let woken = woken_by(
             libc::SYS_epoll_pwait,
             || readable(&epoll, true),
-            || driver.does("enqueue 24"),
+            || driver.command("enqueue 24"),
         );
         assert!(woken);
         assert!(!readable(&epoll, false), "told once");
         // More comes while something is left: a new edge.
         output.take().unwrap();
-        driver.does("enqueue 24");
+        driver.command("enqueue 24");
         assert!(readable(&epoll, true));
         while output.take().is_some() {}
         assert!(!readable(&epoll, false));
@@ -101,13 +102,13 @@ fn epoll_edge() {
     // By the timer, and by a full queue.
     session.watermark(4096, MS).unwrap();
     for _ in 0..10 {
-        driver.does("enqueue 24");
+        driver.command("enqueue 24");
         assert!(readable(&epoll, true));
         assert!(!readable(&epoll, false));
         output.take().unwrap();
     }
     session.watermark(4096, 0).unwrap();
-    driver.does("batch 10 1000");
+    driver.command("batch 10 1000");
     assert!(readable(&epoll, true));
 }
 
@@ -119,10 +120,10 @@ fn epoll_one_shot() {
         epoll::modify(&epoll, &session, epoll::EventData::new_u64(7), flags).unwrap();
     };
     for expected in [false, false, true] {
-        driver.does("enqueue 24");
+        driver.command("enqueue 24");
         assert_eq!(readable(&epoll, false), expected);
     }
-    driver.does("enqueue 24");
+    driver.command("enqueue 24");
     assert!(!readable(&epoll, false), "not asked again");
     again();
     assert!(readable(&epoll, true));
@@ -133,7 +134,7 @@ fn epoll_one_shot() {
     let woken = woken_by(
         libc::SYS_epoll_pwait,
         || readable(&epoll, true),
-        || driver.does("batch 3 24"),
+        || driver.command("batch 3 24"),
     );
     assert!(woken);
 }
@@ -152,7 +153,7 @@ fn crate_wait() {
     consumer.set_watermark(96, Duration::ZERO).unwrap();
     assert_eq!(consumer.watermark(), (96, Duration::ZERO));
     for round in 0..10 {
-        driver.does("enqueue 24");
+        driver.command("enqueue 24");
         let short = Some(Duration::from_millis(10));
         assert_eq!(consumer.wait(short), Err(Error::TimedOut));
         assert_eq!(consumer.dequeue_wait(short).err(), Some(Error::TimedOut));
@@ -161,8 +162,8 @@ fn crate_wait() {
             libc::SYS_ppoll,
             || consumer.wait(None).unwrap(),
             || {
-                driver.does("enqueue 24");
-                driver.does("enqueue 24");
+                driver.command("enqueue 24");
+                driver.command("enqueue 24");
             },
         );
         // Asleep once, and woken once, for all three.
@@ -175,7 +176,7 @@ fn crate_wait() {
         assert_eq!(consumer.counters().wakeups_sent, round + 1);
     }
     // What does not wait takes what is there.
-    driver.does("enqueue 24");
+    driver.command("enqueue 24");
     assert!(consumer.is_ready().unwrap());
     assert_eq!(consumer.dequeue().unwrap().len(), 24);
 }
@@ -188,12 +189,12 @@ fn crate_wait_for_timer() {
         .unwrap();
     for _ in 0..10 {
         let start = Instant::now();
-        driver.does("enqueue 24");
+        driver.command("enqueue 24");
         assert_eq!(consumer.dequeue_wait(None).unwrap().len(), 24);
         assert!(start.elapsed() >= Duration::from_millis(10));
     }
     consumer.set_watermark(0, Duration::ZERO).unwrap();
-    driver.does("enqueue 24");
+    driver.command("enqueue 24");
     assert_eq!(consumer.dequeue_wait(None).unwrap().len(), 24);
 }
 
@@ -202,7 +203,7 @@ fn crate_wait_ends_when_gone() {
     let mut consumer = session.consumer().unwrap();
     consumer.set_spin(0);
     consumer.set_watermark(4096, Duration::ZERO).unwrap();
-    driver.does("enqueue 24");
+    driver.command("enqueue 24");
     let received = woken_by(
         libc::SYS_ppoll,
         || consumer.dequeue_wait(None).map(|entry| entry.len()),
@@ -248,7 +249,7 @@ fn crate_eventfd() {
     for _ in 0..10 {
         assert!(!consumer.arm().unwrap());
         for expected in [PollFlags::empty(), PollFlags::empty(), PollFlags::IN] {
-            driver.does("enqueue 24");
+            driver.command("enqueue 24");
             assert_eq!(wait_for(&event, PollFlags::IN, 0), expected);
         }
         rustix::io::read(&event, &mut [0; 8]).unwrap();
@@ -346,7 +347,7 @@ fn no_lost_wakeup_eventfd() {
     no_lost_wakeup(&[0, 100_000], |session, output, watermark| {
         if !set.replace(true) {
             session
-                .eventfd(crate::raw::OUTPUT, event.as_raw_fd())
+                .eventfd(iostream_raw::OUTPUT, event.as_raw_fd())
                 .unwrap();
         }
         if !output.arm_watermark(watermark) {

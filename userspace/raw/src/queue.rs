@@ -1,71 +1,64 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The process's end of a queue, as iostream.h describes it. It shares no code with the ring.
-
-use std::sync::atomic::{fence, Ordering::*};
+//! The process's end of a queue, as `iostream.h` describes it.
 
 use std::mem::offset_of;
+use std::ops::Deref;
+use std::sync::atomic::{fence, Ordering::*};
 
+use iostream_ring::uapi::iostream_info;
 use rustix::io::Result;
 
-use super::{consumer, producer, Area, Map, Prot, Session, INPUT, OUTPUT};
-use iostream_ring::uapi::{iostream_info, iostream_queue, IOSTREAM_QUEUE_SLOTS};
+use crate::{consumer, crossed, occupied, producer, Ring, Session, INPUT, OUTPUT};
 
 /// An entry that was taken out.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
+    /// Its bytes, without the header.
     pub bytes: Vec<u8>,
+    /// The flags of its header.
     pub flags: u16,
+    /// How many entries were lost before it.
     pub lost: u16,
-}
-
-fn occupied(len: u32) -> u64 {
-    (u64::from(len) + 8).next_multiple_of(8)
-}
-
-/// The length of all entries, in a queue where they have no headers.
-fn slot_of(queue: &iostream_queue) -> Option<u32> {
-    (queue.flags & IOSTREAM_QUEUE_SLOTS != 0).then_some(queue.max_entry_bytes)
-}
-
-/// Whether a step from `old` to `new` crosses `wake`.
-fn crossed(wake: u64, old: u64, new: u64) -> bool {
-    new.wrapping_sub(wake) < new.wrapping_sub(old)
 }
 
 /// An output queue: the process consumes.
 pub struct Output {
-    pub info: Map,
-    pub producer: Map,
-    pub consumer: Map,
-    pub data: Map,
-    pub size: u64,
-    slot: Option<u32>,
+    ring: Ring,
+    /// Its own position.
     pub pos: u64,
+    /// Its own position when it last looked whether the kernel waits.
     looked: u64,
 }
 
+impl Deref for Output {
+    type Target = Ring;
+
+    fn deref(&self) -> &Ring {
+        &self.ring
+    }
+}
+
 impl Output {
+    /// Maps the queue.
     pub fn new(session: &Session) -> Self {
         Self::try_new(session).expect("mmap of an output queue")
     }
 
-    /// As [`Self::new`], of a driver that may go meanwhile.
+    /// Maps the queue of a driver that may be removed meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Ring::new`].
     pub fn try_new(session: &Session) -> Result<Self> {
-        let queue = session.try_queue(OUTPUT)?;
         Ok(Self {
-            info: session.try_map(OUTPUT, Area::Info, Prot::READ)?,
-            producer: session.try_map(OUTPUT, Area::Producer, Prot::READ)?,
-            consumer: session.try_map(OUTPUT, Area::Consumer, Prot::READ | Prot::WRITE)?,
-            data: session.try_map(OUTPUT, Area::Data, Prot::READ)?,
-            size: queue.data_bytes,
-            slot: slot_of(&queue),
+            ring: Ring::new(session, OUTPUT)?,
             pos: 0,
             looked: 0,
         })
     }
 
-    /// Bytes that wait, overhead included.
+    /// Bytes that wait, headers included.
     pub fn available(&self) -> u64 {
         let head = self.producer.word(producer::POS).load(Acquire);
         let bytes = head.wrapping_sub(self.pos);
@@ -94,13 +87,16 @@ impl Output {
         }
         let header = self.data.read(at, 8);
         let len = u32::from_ne_bytes(header[..4].try_into().unwrap());
-        assert!(occupied(len) <= self.available(), "entry of {len} bytes");
+        assert!(
+            occupied(len.into()) <= self.available(),
+            "entry of {len} bytes"
+        );
         let entry = Entry {
             bytes: self.data.read(at + 8, len as usize),
             flags: u16::from_ne_bytes(header[4..6].try_into().unwrap()),
             lost: u16::from_ne_bytes(header[6..].try_into().unwrap()),
         };
-        self.free(occupied(len));
+        self.free(occupied(len.into()));
         Some(entry)
     }
 
@@ -109,7 +105,7 @@ impl Output {
         self.consumer.word(consumer::POS).store(self.pos, Release);
     }
 
-    /// Whether the kernel waits for the room that was made.
+    /// Whether the kernel waits for the room that was made since the last call.
     pub fn must_notify(&mut self) -> bool {
         fence(SeqCst);
         let wake = self.producer.word(producer::WAKE).load(Relaxed);
@@ -120,7 +116,7 @@ impl Output {
         )
     }
 
-    /// Takes the next entry out, and tells the kernel of the room if it waits.
+    /// Takes the next entry out, and notifies the kernel if it waits for room.
     pub fn take_and_notify(&mut self, session: &Session) -> Option<Entry> {
         let entry = self.take()?;
         if self.must_notify() {
@@ -129,7 +125,7 @@ impl Output {
         Some(entry)
     }
 
-    /// Asks to be woken by the next entry. Whether one waits already.
+    /// Arms for the next entry. Returns whether one waits already.
     pub fn arm(&self) -> bool {
         self.consumer
             .word(consumer::WAKE)
@@ -138,7 +134,8 @@ impl Output {
         self.available() != 0
     }
 
-    /// Asks to be woken when `bytes` wait. Whether they do, or something was made ready before.
+    /// Arms for `bytes`. Returns whether the queue is ready already: the watermark is reached, or the
+    /// kernel made an entry ready for another reason.
     pub fn arm_watermark(&self, bytes: u64) -> bool {
         let wake = self.pos + bytes.max(8);
         self.consumer.word(consumer::WAKE).store(wake, Relaxed);
@@ -149,41 +146,46 @@ impl Output {
     }
 }
 
-/// Where the info page has it.
+/// Where the info page says up to which position entries are ready, whatever the watermark.
 const READY_POS: usize = offset_of!(iostream_info, ready_pos);
 
 /// An input queue: the process produces.
 pub struct Input {
-    pub producer: Map,
-    pub consumer: Map,
-    pub data: Map,
-    pub size: u64,
-    slot: Option<u32>,
+    ring: Ring,
+    /// Its own position.
     pub pos: u64,
+    /// Its own position when it last looked whether the kernel waits.
     looked: u64,
 }
 
+impl Deref for Input {
+    type Target = Ring;
+
+    fn deref(&self) -> &Ring {
+        &self.ring
+    }
+}
+
 impl Input {
+    /// Maps the queue.
     pub fn new(session: &Session) -> Self {
         Self::try_new(session).expect("mmap of an input queue")
     }
 
-    /// As [`Self::new`], of a driver that may go meanwhile.
+    /// Maps the queue of a driver that may be removed meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Ring::new`].
     pub fn try_new(session: &Session) -> Result<Self> {
-        let writable = Prot::READ | Prot::WRITE;
-        let queue = session.try_queue(INPUT)?;
         Ok(Self {
-            producer: session.try_map(INPUT, Area::Producer, writable)?,
-            consumer: session.try_map(INPUT, Area::Consumer, Prot::READ)?,
-            data: session.try_map(INPUT, Area::Data, writable)?,
-            size: queue.data_bytes,
-            slot: slot_of(&queue),
+            ring: Ring::new(session, INPUT)?,
             pos: 0,
             looked: 0,
         })
     }
 
-    /// The same after a reset.
+    /// The same end after a reset of the queue.
     pub fn again(self) -> Self {
         Self {
             pos: 0,
@@ -192,7 +194,7 @@ impl Input {
         }
     }
 
-    /// Free bytes, overhead included.
+    /// Free bytes, from which headers are taken as well.
     pub fn room(&self) -> u64 {
         let tail = self.consumer.word(consumer::POS).load(Acquire);
         let used = self.pos.wrapping_sub(tail);
@@ -204,10 +206,10 @@ impl Input {
         self.size - used
     }
 
-    /// Writes an entry without showing it. Whether it fitted.
+    /// Writes an entry without publishing it. Returns whether it fitted.
     pub fn put(&mut self, bytes: &[u8]) -> bool {
         let len = bytes.len() as u32;
-        let need = self.slot.map_or(occupied(len), u64::from);
+        let need = self.slot.map_or(occupied(len.into()), u64::from);
         if self.room() < need {
             return false;
         }
@@ -223,12 +225,12 @@ impl Input {
         true
     }
 
-    /// Shows all that was written.
+    /// Publishes all that was written.
     pub fn publish(&mut self) {
         self.producer.word(producer::POS).store(self.pos, Release);
     }
 
-    /// Whether the kernel waits for what was published.
+    /// Whether the kernel waits for what was published since the last call.
     pub fn must_notify(&mut self) -> bool {
         fence(SeqCst);
         let wake = self.consumer.word(consumer::WAKE).load(Relaxed);
@@ -239,7 +241,7 @@ impl Input {
         )
     }
 
-    /// Writes an entry, shows it, and tells the kernel if it waits. Whether it fitted.
+    /// Writes an entry, publishes it, and notifies the kernel if it waits. Returns whether it fitted.
     pub fn push(&mut self, session: &Session, bytes: &[u8]) -> bool {
         if !self.put(bytes) {
             return false;
@@ -251,7 +253,7 @@ impl Input {
         true
     }
 
-    /// Asks to be woken when `need` bytes, overhead included, are free. Whether they are already.
+    /// Arms for `need` free bytes, headers included. Returns whether they are free already.
     pub fn arm(&self, need: u64) -> bool {
         let wake = self.pos.wrapping_add(need).wrapping_sub(self.size);
         self.producer.word(producer::WAKE).store(wake, Relaxed);

@@ -1,32 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `/dev/iostream` by its header alone, without the crate: what the crate gets wrong is seen here.
-
-mod map;
-mod queue;
-mod record;
-pub mod stream;
+//! One open of a node, and its calls.
 
 use std::ffi::c_void;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::path::Path;
 
-use iostream_ring::uapi::{self, *};
+use iostream_ring::uapi::*;
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use rustix::fs::{Mode, OFlags};
 use rustix::io::{Errno, Result};
 
-pub use map::{Area, Map, Prot};
-pub use queue::{Input, Output};
-pub use record::{check_record, make_record};
-pub use stream::{Descriptor, Stream};
-
-/// The built-in endpoint.
-pub const DEVICE: &str = "/dev/iostream";
-/// Output: kernel to user.
-pub const OUTPUT: u32 = IOSTREAM_OUTPUT;
-/// Input: user to kernel.
-pub const INPUT: u32 = IOSTREAM_INPUT;
+use crate::{DEVICE, OUTPUT};
 
 /// One open of a node.
 pub struct Session {
@@ -45,8 +30,8 @@ struct Call {
     arg: *mut c_void,
 }
 
-// SAFETY: Whatever the kernel makes of the argument is what is tested; the callers below pass structs
-// of the right size.
+// SAFETY: `opcode` and `as_ptr` are what the caller of `ioctl` passed. What an argument that does not
+// fit its number does is up to the kernel, which checks it: the tests try just that.
 unsafe impl rustix::ioctl::Ioctl for Call {
     type Output = ();
     const IS_MUTATING: bool = true;
@@ -59,17 +44,18 @@ unsafe impl rustix::ioctl::Ioctl for Call {
         self.arg
     }
 
-    unsafe fn output_from_ptr(
-        _: rustix::ioctl::IoctlOutput,
-        _: *mut c_void,
-    ) -> rustix::io::Result<()> {
+    unsafe fn output_from_ptr(_: rustix::ioctl::IoctlOutput, _: *mut c_void) -> Result<()> {
         Ok(())
     }
 }
 
 /// Calls ioctl(2) with a number and an argument that may both be wrong.
+///
+/// # Errors
+///
+/// What the kernel answers.
 pub fn ioctl(fd: impl AsFd, number: u32, arg: *mut c_void) -> Result<()> {
-    // SAFETY: The kernel checks what it is given; it is tested for that.
+    // SAFETY: The kernel checks the number and the argument.
     unsafe { rustix::ioctl::ioctl(fd, Call { number, arg }) }
 }
 
@@ -84,7 +70,8 @@ pub fn echo(bytes: u64) -> iostream_setup {
     }
 }
 
-/// A source of entries of `min` to `max` bytes; `rate` in entries a second, 0: in the call.
+/// A set-up with a source of records of `min` to `max` bytes; `rate` is in records a second, and with
+/// 0 they are made in `IOSTREAM_IOC_RUN`.
 pub fn source(bytes: u64, min: u32, max: u32, rate: u64) -> iostream_setup {
     iostream_setup {
         flags: IOSTREAM_SETUP_OUTPUT,
@@ -97,7 +84,7 @@ pub fn source(bytes: u64, min: u32, max: u32, rate: u64) -> iostream_setup {
     }
 }
 
-/// A sink that checks what comes.
+/// A set-up with a sink that checks the records that it gets.
 pub fn sink(bytes: u64) -> iostream_setup {
     iostream_setup {
         flags: IOSTREAM_SETUP_INPUT,
@@ -109,12 +96,16 @@ pub fn sink(bytes: u64) -> iostream_setup {
 
 impl Session {
     /// Opens a node.
+    ///
+    /// # Errors
+    ///
+    /// Those of open(2).
     pub fn open(path: impl AsRef<Path>, flags: OFlags) -> Result<Self> {
         let fd = rustix::fs::open(path.as_ref(), flags | OFlags::CLOEXEC, Mode::empty())?;
         Ok(Self { fd })
     }
 
-    /// A session that somebody else opened.
+    /// Takes over a descriptor from elsewhere.
     pub fn from_fd(fd: OwnedFd) -> Self {
         Self { fd }
     }
@@ -131,32 +122,75 @@ impl Session {
         session
     }
 
-    /// As [`Self::new`], for calls that do not block.
+    /// Opens `/dev/iostream` and sets it up; calls do not block.
     pub fn nonblocking(setup: iostream_setup) -> Self {
-        let session = Self::open(DEVICE, OFlags::RDWR | OFlags::NONBLOCK).expect("open");
-        session.setup(setup).expect("IOSTREAM_IOC_SETUP");
-        session
+        Self::try_nonblocking(setup).expect("open and IOSTREAM_IOC_SETUP")
     }
 
-    fn pass<T>(&self, number: u32, arg: &mut T) -> Result<()> {
+    /// Opens `/dev/iostream` and sets it up, if the kernel agrees; calls do not block.
+    ///
+    /// # Errors
+    ///
+    /// Those of open(2) and of the set-up.
+    pub fn try_nonblocking(setup: iostream_setup) -> Result<Self> {
+        let session = Self::open(DEVICE, OFlags::RDWR | OFlags::NONBLOCK)?;
+        session.setup(setup)?;
+        Ok(session)
+    }
+
+    /// The descriptor as a number, for system calls that take any.
+    pub fn raw_fd(&self) -> RawFd {
+        self.fd.as_raw_fd()
+    }
+
+    /// Gives the descriptor up as a number, without closing it.
+    pub fn into_raw_fd(self) -> RawFd {
+        self.fd.into_raw_fd()
+    }
+
+    /// Calls an ioctl with a struct.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel answers.
+    pub fn pass<T>(&self, number: u32, arg: &mut T) -> Result<()> {
         ioctl(&self.fd, number, std::ptr::from_mut(arg).cast())
     }
 
-    fn pass_direction(&self, number: u32, direction: u32) -> Result<()> {
-        let arg = std::ptr::without_provenance_mut(direction as usize);
-        ioctl(&self.fd, number, arg)
+    /// Calls an ioctl whose argument is a number.
+    ///
+    /// # Errors
+    ///
+    /// What the kernel answers.
+    pub fn pass_number(&self, number: u32, arg: usize) -> Result<()> {
+        ioctl(&self.fd, number, std::ptr::without_provenance_mut(arg))
     }
 
+    /// Sets up `/dev/iostream`.
+    ///
+    /// # Errors
+    ///
+    /// Those of `IOSTREAM_IOC_SETUP`.
     pub fn setup(&self, mut setup: iostream_setup) -> Result<()> {
         self.pass(IOSTREAM_IOC_SETUP, &mut setup)
     }
 
+    /// Version and limits of the module.
+    ///
+    /// # Errors
+    ///
+    /// Those of `IOSTREAM_IOC_VERSION`.
     pub fn version(&self) -> Result<iostream_version> {
         let mut version = iostream_version::default();
         self.pass(IOSTREAM_IOC_VERSION, &mut version)?;
         Ok(version)
     }
 
+    /// Geometry and counters of a queue, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// Those of `IOSTREAM_IOC_QUEUE`.
     pub fn try_queue(&self, direction: u32) -> Result<iostream_queue> {
         let mut queue = iostream_queue {
             direction,
@@ -166,20 +200,31 @@ impl Session {
         Ok(queue)
     }
 
+    /// Geometry and counters of a queue that exists.
     pub fn queue(&self, direction: u32) -> iostream_queue {
         self.try_queue(direction).expect("IOSTREAM_IOC_QUEUE")
     }
 
+    /// Counters of a queue that exists.
     pub fn counters(&self, direction: u32) -> iostream_counters {
         self.queue(direction).counters
     }
 
-    pub fn eventfd(&self, direction: u32, fd: i32) -> Result<()> {
+    /// Sets the eventfd of a direction, or removes it (-1).
+    ///
+    /// # Errors
+    ///
+    /// Those of `IOSTREAM_IOC_EVENTFD`.
+    pub fn eventfd(&self, direction: u32, fd: RawFd) -> Result<()> {
         let mut eventfd = iostream_eventfd { direction, fd };
         self.pass(IOSTREAM_IOC_EVENTFD, &mut eventfd)
     }
 
     /// Sets the watermark of the output queue.
+    ///
+    /// # Errors
+    ///
+    /// Those of `IOSTREAM_IOC_WATERMARK`.
     pub fn watermark(&self, bytes: u64, latency_ns: u64) -> Result<()> {
         self.pass(
             IOSTREAM_IOC_WATERMARK,
@@ -192,36 +237,49 @@ impl Session {
         )
     }
 
+    /// Tells the kernel that entries, or room, are there.
+    ///
+    /// # Errors
+    ///
+    /// Those of `IOSTREAM_IOC_NOTIFY`.
     pub fn notify(&self, direction: u32) -> Result<()> {
-        self.pass_direction(IOSTREAM_IOC_NOTIFY, direction)
+        self.pass_number(IOSTREAM_IOC_NOTIFY, direction as usize)
     }
 
+    /// Resets a queue.
+    ///
+    /// # Errors
+    ///
+    /// Those of `IOSTREAM_IOC_RESET`.
     pub fn reset(&self, direction: u32) -> Result<()> {
-        self.pass_direction(IOSTREAM_IOC_RESET, direction)
+        self.pass_number(IOSTREAM_IOC_RESET, direction as usize)
     }
 
-    /// Runs the endpoint flat out; tells how many entries it moved, also when it fails.
+    /// Runs the endpoint flat out. Returns how many entries it moved, even when it fails.
     pub fn run_with(&self, mut run: iostream_run) -> (u64, Result<()>) {
         let result = self.pass(IOSTREAM_IOC_RUN, &mut run);
         (run.done, result)
     }
 
-    /// Runs the endpoint for `entries` entries, giving up after a second without progress.
+    /// Runs the endpoint for `entries` entries; gives up after a second without progress.
     pub fn run(&self, entries: u64) -> (u64, Result<()>) {
+        self.run_for(entries, 1_000_000_000)
+    }
+
+    /// Runs the endpoint for `entries` entries; gives up after `timeout_ns` without progress (0:
+    /// never).
+    pub fn run_for(&self, entries: u64, timeout_ns: u64) -> (u64, Result<()>) {
         self.run_with(iostream_run {
             entries,
-            timeout_ns: 1_000_000_000,
+            timeout_ns,
             ..Default::default()
         })
     }
 
     /// Runs until the endpoint has moved `entries` entries in all, in this call or in callbacks.
     pub fn run_until(&self, entries: u64) {
-        while self.endpoint().unwrap().entries < entries {
-            let (_, result) = self.run_with(iostream_run {
-                timeout_ns: 20_000_000,
-                ..Default::default()
-            });
+        while self.endpoint().expect("IOSTREAM_IOC_ENDPOINT").entries < entries {
+            let (_, result) = self.run_for(0, 20_000_000);
             assert!(
                 matches!(result, Ok(()) | Err(Errno::TIMEDOUT)),
                 "{result:?}"
@@ -229,31 +287,48 @@ impl Session {
         }
     }
 
+    /// What the endpoint has counted.
+    ///
+    /// # Errors
+    ///
+    /// Those of `IOSTREAM_IOC_ENDPOINT`.
     pub fn endpoint(&self) -> Result<iostream_endpoint> {
         let mut endpoint = iostream_endpoint::default();
         self.pass(IOSTREAM_IOC_ENDPOINT, &mut endpoint)?;
         Ok(endpoint)
     }
 
-    /// What poll says within `timeout_ms`; nothing if it says nothing. -1: no time-out.
+    /// What poll says within `timeout_ms`; empty after the time-out. -1: no time-out.
     pub fn poll(&self, events: PollFlags, timeout_ms: i64) -> PollFlags {
         wait_for(&self.fd, events, timeout_ms)
     }
 
+    /// read(2).
+    ///
+    /// # Errors
+    ///
+    /// Those of read(2).
     pub fn read(&self, buffer: &mut [u8]) -> Result<usize> {
         rustix::io::read(&self.fd, buffer)
     }
 
+    /// write(2).
+    ///
+    /// # Errors
+    ///
+    /// Those of write(2).
     pub fn write(&self, bytes: &[u8]) -> Result<usize> {
         rustix::io::write(&self.fd, bytes)
     }
 
     /// Writes all of the bytes as one entry.
+    #[track_caller]
     pub fn write_entry(&self, bytes: &[u8]) {
         assert_eq!(self.write(bytes), Ok(bytes.len()));
     }
 
     /// Reads one entry.
+    #[track_caller]
     pub fn read_entry(&self) -> Vec<u8> {
         let mut buffer = vec![0; self.queue(OUTPUT).max_entry_bytes as usize];
         let len = self.read(&mut buffer).expect("read");
@@ -262,19 +337,7 @@ impl Session {
     }
 }
 
-/// An echo, stuck: both queues of a page are full of entries of 24 bytes. Each that is taken out,
-/// with a notification, makes room for one.
-pub fn stuck_echo() -> (Session, Input, Output) {
-    let session = Session::new(echo(4096));
-    let (mut input, output) = (Input::new(&session), Output::new(&session));
-    for _ in 0..2 * 4096 / 32 {
-        assert!(input.push(&session, &[7; 24]));
-    }
-    assert_eq!((input.room(), output.available()), (0, 4096));
-    (session, input, output)
-}
-
-/// Polls one descriptor.
+/// Polls one descriptor; see [`Session::poll`].
 pub fn wait_for(fd: impl AsFd, events: PollFlags, timeout_ms: i64) -> PollFlags {
     let timeout = Timespec {
         tv_sec: timeout_ms / 1000,
@@ -288,24 +351,4 @@ pub fn wait_for(fd: impl AsFd, events: PollFlags, timeout_ms: i64) -> PollFlags 
             Err(error) => panic!("poll: {error}"),
         }
     }
-}
-
-/// Where a word is in the producer's page.
-pub mod producer {
-    use super::uapi::iostream_producer as Page;
-    use std::mem::offset_of;
-
-    pub const POS: usize = offset_of!(Page, producer_pos);
-    pub const OLDEST: usize = offset_of!(Page, oldest_pos);
-    pub const WAKE: usize = offset_of!(Page, wake_pos);
-    pub const ROOM: usize = offset_of!(Page, room_bytes);
-}
-
-/// Where a word is in the consumer's page.
-pub mod consumer {
-    use super::uapi::iostream_consumer as Page;
-    use std::mem::offset_of;
-
-    pub const POS: usize = offset_of!(Page, consumer_pos);
-    pub const WAKE: usize = offset_of!(Page, wake_pos);
 }

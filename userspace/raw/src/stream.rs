@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The process's end of a stream, as iostream.h describes it.
+//! The process's end of a stream, as `iostream.h` describes it.
 
 use std::mem::offset_of;
 use std::ops::Range;
@@ -10,9 +10,10 @@ use iostream_ring::uapi::*;
 use rustix::io::Result;
 use rustix::mm::MapFlags;
 
-use super::{Input, Map, Output, Prot, Session};
+use crate::{Input, Map, Output, Prot, Session, INPUT, OUTPUT, PAGE};
+use rustix::event::PollFlags;
 
-/// What stands in a stream's queues.
+/// An entry of a stream's queues.
 pub type Descriptor = iostream_descriptor;
 
 const BYTES: usize = size_of::<Descriptor>();
@@ -21,10 +22,15 @@ const BYTES: usize = size_of::<Descriptor>();
 pub mod info {
     use super::{iostream_stream_info as Page, offset_of};
 
+    /// The stream's mode.
     pub const MODE: usize = offset_of!(Page, mode);
+    /// Stopped, running or suspended.
     pub const STATE: usize = offset_of!(Page, state);
+    /// How often buffers were added.
     pub const GENERATION: usize = offset_of!(Page, generation);
+    /// Up to where a stop has discarded what was queued.
     pub const DISCARDED: usize = offset_of!(Page, discarded_pos);
+    /// The stream's counters.
     pub const COUNTERS: usize = offset_of!(Page, counters);
 }
 
@@ -41,7 +47,7 @@ pub fn numbers(counters: &iostream_stream_counters) -> [u64; 7] {
     ]
 }
 
-/// The bytes of a descriptor, as they lie in a queue.
+/// The bytes of a descriptor, as a queue has them.
 pub fn to_bytes(descriptor: &Descriptor) -> Vec<u8> {
     let words = [
         descriptor.buffer,
@@ -72,38 +78,66 @@ fn from_bytes(bytes: &[u8]) -> Descriptor {
 
 /// The calls of streams.
 impl Session {
+    /// What the stream is, if the node has one.
+    ///
+    /// # Errors
+    ///
+    /// Those of `IOSTREAM_IOC_STREAM`.
     pub fn try_stream(&self) -> Result<iostream_stream> {
-        // SAFETY: Integers and bytes, all of which may be zero.
+        // SAFETY: The struct has integers and bytes only, for which zero is a value.
         let mut stream: iostream_stream = unsafe { std::mem::zeroed() };
         self.pass(IOSTREAM_IOC_STREAM, &mut stream)?;
         Ok(stream)
     }
 
+    /// What the stream is.
     pub fn stream(&self) -> iostream_stream {
         self.try_stream().expect("IOSTREAM_IOC_STREAM")
     }
 
+    /// Starts the stream.
+    ///
+    /// # Errors
+    ///
+    /// Those of `IOSTREAM_IOC_START`.
     pub fn start(&self) -> Result<()> {
-        self.pass_direction(IOSTREAM_IOC_START, 0)
+        self.pass_number(IOSTREAM_IOC_START, 0)
     }
 
+    /// Suspends the stream.
+    ///
+    /// # Errors
+    ///
+    /// Those of `IOSTREAM_IOC_SUSPEND`.
     pub fn suspend(&self) -> Result<()> {
-        self.pass_direction(IOSTREAM_IOC_SUSPEND, 0)
+        self.pass_number(IOSTREAM_IOC_SUSPEND, 0)
     }
 
     /// Stops with any argument.
+    ///
+    /// # Errors
+    ///
+    /// Those of `IOSTREAM_IOC_STOP`.
     pub fn stop_with(&self, mut stop: iostream_stop) -> Result<iostream_stop> {
         self.pass(IOSTREAM_IOC_STOP, &mut stop)?;
         Ok(stop)
     }
 
-    /// Stops, and tells how much of the output and of the input queue was discarded.
+    /// Stops. Returns how many buffers of the output and of the input queue were discarded.
+    ///
+    /// # Errors
+    ///
+    /// Those of `IOSTREAM_IOC_STOP`.
     pub fn stop(&self) -> Result<(u64, u64)> {
         let stop = self.stop_with(iostream_stop::default())?;
         Ok((stop.discarded_output, stop.discarded_input))
     }
 
-    /// Stops once the driver has taken all; 0: without a time-out.
+    /// Stops once the driver has taken all that is queued. A time-out of 0 is none.
+    ///
+    /// # Errors
+    ///
+    /// Those of `IOSTREAM_IOC_STOP`.
     pub fn drain(&self, timeout_ns: u64) -> Result<(u64, u64)> {
         let stop = self.stop_with(iostream_stop {
             flags: IOSTREAM_STOP_DRAIN,
@@ -113,31 +147,59 @@ impl Session {
         Ok((stop.discarded_output, stop.discarded_input))
     }
 
-    /// A notice with a token, for the driver's callback in a worker.
+    /// Sends a notice with a token: the driver's callback runs in a worker.
+    ///
+    /// # Errors
+    ///
+    /// Those of `IOSTREAM_IOC_INPUT`.
     pub fn notice(&self, token: u32) -> Result<()> {
-        self.pass_direction(IOSTREAM_IOC_INPUT, token)
+        self.pass_number(IOSTREAM_IOC_INPUT, token as usize)
     }
 
-    /// A notice with a token, for the driver's callback in this thread.
+    /// Sends a notice with a token: the driver's callback runs in this thread.
+    ///
+    /// # Errors
+    ///
+    /// Those of `IOSTREAM_IOC_INPUT_SYNC`.
     pub fn notice_sync(&self, token: u32) -> Result<()> {
-        self.pass_direction(IOSTREAM_IOC_INPUT_SYNC, token)
+        self.pass_number(IOSTREAM_IOC_INPUT_SYNC, token as usize)
     }
 
+    /// Changes the mode.
+    ///
+    /// # Errors
+    ///
+    /// Those of `IOSTREAM_IOC_MODE`.
     pub fn set_mode(&self, mode: u32) -> Result<()> {
-        self.pass_direction(IOSTREAM_IOC_MODE, mode)
+        self.pass_number(IOSTREAM_IOC_MODE, mode as usize)
     }
 
     /// Maps the stream's info page with these rights.
+    ///
+    /// # Errors
+    ///
+    /// Those of mmap(2).
     pub fn try_map_stream_info(&self, prot: Prot) -> Result<Map> {
         let stream = self.stream();
-        Map::try_new(self, stream.info_offset, 4096, prot, MapFlags::SHARED)
+        Map::try_new(
+            self,
+            stream.info_offset,
+            PAGE as usize,
+            prot,
+            MapFlags::SHARED,
+        )
     }
 
+    /// Maps the stream's info page for reading.
     pub fn map_stream_info(&self) -> Map {
         self.try_map_stream_info(Prot::READ).expect("mmap")
     }
 
-    /// Maps a run of buffers with these rights.
+    /// Maps consecutive buffers with these rights.
+    ///
+    /// # Errors
+    ///
+    /// Those of mmap(2).
     pub fn try_map_buffers(&self, ids: Range<u32>, prot: Prot) -> Result<Map> {
         let stream = self.stream();
         let offset = stream.buffers_offset + u64::from(ids.start) * stream.buffer_stride;
@@ -148,23 +210,35 @@ impl Session {
 
 /// A stream's session with everything mapped.
 pub struct Stream {
+    /// The open node.
     pub session: Session,
+    /// Descriptors from the driver.
     pub output: Output,
+    /// Descriptors to the driver.
     pub input: Input,
+    /// The stream's info page.
     pub info: Map,
     /// All buffers, writable unless the process only reads.
     pub buffers: Map,
+    /// Bytes from one buffer to the next.
     pub stride: usize,
+    /// Where the control area of a buffer begins.
     pub control_start: usize,
+    /// How many buffers there are.
     pub count: u32,
 }
 
 impl Stream {
+    /// Maps all of a stream.
     pub fn new(session: Session) -> Self {
         Self::try_new(session).expect("all of a stream mapped")
     }
 
-    /// As [`Self::new`], of a driver that may go meanwhile.
+    /// Maps all of the stream of a driver that may be removed meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// Those of the calls that it makes.
     pub fn try_new(session: Session) -> Result<Self> {
         let stream = session.try_stream()?;
         let writable = match stream.mode {
@@ -177,7 +251,7 @@ impl Stream {
             info: Map::try_new(
                 &session,
                 stream.info_offset,
-                4096,
+                PAGE as usize,
                 Prot::READ,
                 MapFlags::SHARED,
             )?,
@@ -195,39 +269,59 @@ impl Stream {
         })
     }
 
-    /// The next descriptor from the driver; an error if the driver waits for its room and is gone.
+    /// The next descriptor from the driver, if one waits.
+    ///
+    /// # Errors
+    ///
+    /// Those of `IOSTREAM_IOC_NOTIFY`, if the driver waits for room and is gone.
     pub fn try_take(&mut self) -> Result<Option<Descriptor>> {
         let Some(entry) = self.output.take() else {
             return Ok(None);
         };
         if self.output.must_notify() {
-            self.session.notify(super::OUTPUT)?;
+            self.session.notify(OUTPUT)?;
         }
         Ok(Some(from_bytes(&entry.bytes)))
     }
 
-    /// The next descriptor from the driver.
+    /// The next descriptor from the driver, if one waits.
     pub fn take(&mut self) -> Option<Descriptor> {
         self.try_take().expect("IOSTREAM_IOC_NOTIFY")
     }
 
-    /// All that wait.
+    /// The next descriptor from the driver, slept for.
+    #[track_caller]
+    pub fn wait(&mut self) -> Descriptor {
+        loop {
+            if let Some(descriptor) = self.take() {
+                return descriptor;
+            }
+            let ready = self.session.poll(PollFlags::IN, 20_000);
+            assert_eq!(ready, PollFlags::IN, "nothing comes from the driver");
+        }
+    }
+
+    /// All descriptors that wait.
     pub fn take_all(&mut self) -> Vec<Descriptor> {
         std::iter::from_fn(|| self.take()).collect()
     }
 
-    /// Sends a descriptor, right or wrong, and tells the driver if it waits for it.
+    /// Sends a descriptor, right or wrong, and notifies the driver if it waits.
     pub fn send(&mut self, descriptor: Descriptor) {
         let sent = self.input.push(&self.session, &to_bytes(&descriptor));
         assert!(sent, "no room");
     }
 
-    /// As [`Self::send`]; an error if the driver waits for it and is gone.
+    /// Sends a descriptor, and notifies the driver if it waits.
+    ///
+    /// # Errors
+    ///
+    /// Those of `IOSTREAM_IOC_NOTIFY`, if the driver waits and is gone.
     pub fn try_send(&mut self, descriptor: Descriptor) -> Result<()> {
         assert!(self.input.put(&to_bytes(&descriptor)), "no room");
         self.input.publish();
         if self.input.must_notify() {
-            self.session.notify(super::INPUT)?;
+            self.session.notify(INPUT)?;
         }
         Ok(())
     }
@@ -248,6 +342,11 @@ impl Stream {
             flags: IOSTREAM_DESCRIPTOR_UNUSED,
             ..Default::default()
         });
+    }
+
+    /// Where the data of a buffer are in this process.
+    pub fn address(&self, buffer: u32, offset: usize) -> usize {
+        self.buffers.as_ptr().addr() + buffer as usize * self.stride + offset
     }
 
     /// The bytes that a descriptor names.

@@ -1,15 +1,29 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Where the choices of a round come from: all from its seed.
+//! Random choices that a seed decides.
 
-/// A generator by Vigna: splitmix64, since seeds are small numbers that follow each other.
+/// A generator by Vigna: splitmix64. Seeds are often small numbers that follow each other, which it
+/// tells well apart.
 pub struct Random(u64);
 
 impl Random {
+    /// Begins with this seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
+    /// Begins with `SEED` from the environment, else with the clock. Prints the seed, so that a run
+    /// can be repeated.
+    pub fn seeded() -> Self {
+        let seed = match std::env::var("SEED") {
+            Ok(text) if !text.is_empty() => text.parse().expect("SEED is a number"),
+            _ => std::time::UNIX_EPOCH.elapsed().expect("a clock").as_nanos() as u64,
+        };
+        println!("SEED={seed}");
+        Self::new(seed)
+    }
+
+    /// The next number.
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
@@ -23,16 +37,18 @@ impl Random {
         (self.next() >> 33) % bound
     }
 
+    /// True in one of `one_in` cases.
     pub fn chance(&mut self, one_in: u64) -> bool {
         self.below(one_in) == 0
     }
 
+    /// One of several values.
     pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.below(from.len() as u64) as usize]
     }
 
-    /// A number with which programs go wrong; `near` and `size` are a position and a length that
-    /// mean something here.
+    /// A number with which programs go wrong. `near` is a position and `size` a length that mean
+    /// something to the peer.
     pub fn boundary(&mut self, near: u64, size: u64) -> u64 {
         let base = match self.below(16) {
             0 => 0,
