@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! A hostile process: it does to the device what no program should, class by class, and stops at
-//! the first complaint of the kernel's. Every choice comes from a seed, so that a round can be
-//! repeated, but for what two threads do at one moment.
+//! the kernel's first complaint. Every choice comes from a seed, so that a round can be repeated,
+//! except for the timing of two threads.
 
 mod classes;
 mod driver;
@@ -37,10 +37,10 @@ the first thing that is not as it should be, and prints the class and the seed.
 soak: two threads that put each other to sleep and wake each other; a process outside that watches.
 ";
 
-/// A round that takes longer than this hangs.
+/// After this long a round counts as hanging.
 const ROUND_SECONDS: u32 = 120;
 
-/// The round that runs, for who has to say where it went wrong.
+/// The round that runs, for the report of a failure.
 static LETTER: AtomicU32 = AtomicU32::new(0);
 static SEED: AtomicU64 = AtomicU64::new(0);
 
@@ -91,7 +91,7 @@ fn campaign(options: &Options) -> ExitCode {
     std::panic::set_hook(Box::new(|info| {
         fail(&info.to_string());
     }));
-    // SAFETY: The handler prints, with system calls alone, and ends the process.
+    // SAFETY: The handler prints and ends the process. It does not return to what it interrupted.
     unsafe {
         libc::signal(
             libc::SIGALRM,
@@ -132,7 +132,7 @@ fn run_class(class: &Class, options: &Options, log: &KernelLog, victim: &victim:
         unsafe { libc::alarm(ROUND_SECONDS) };
         let mut round = Round {
             seed,
-            // Each class has numbers of its own.
+            // Classes with the same seed make different choices.
             random: Random::new(seed ^ (u64::from(u32::from(class.letter)) << 32)),
             victim,
             cases: 0,
@@ -144,7 +144,7 @@ fn run_class(class: &Class, options: &Options, log: &KernelLog, victim: &victim:
             fail(&format!("the kernel complains: {complaint}"));
         }
     }
-    // SAFETY: As above.
+    // SAFETY: No preconditions.
     unsafe { libc::alarm(0) };
     println!(
         "%% class {} {} cases {cases} rounds {rounds} seeds {}-{} seconds {:.1}",
@@ -157,7 +157,8 @@ fn run_class(class: &Class, options: &Options, log: &KernelLog, victim: &victim:
     let _ = std::io::stdout().flush();
 }
 
-/// Says how to repeat it, and ends all threads. Also in a child, which its parent then finds ended.
+/// Prints how to repeat the round, and ends all threads. In a child it ends the child, which the
+/// parent notices.
 fn fail(why: &str) -> ! {
     let letter = char::from_u32(LETTER.load(Relaxed)).unwrap_or('?');
     let seed = SEED.load(Relaxed);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! System calls, with any arguments: what the kernel makes of them is what is tried.
+//! System calls with any arguments, valid or not.
 
 use std::ffi::CString;
 use std::os::fd::{FromRawFd, OwnedFd};
@@ -29,12 +29,12 @@ fn result(value: i64) -> Result<i64> {
 
 pub fn open(path: &str, flags: i32) -> Result<Fd> {
     let path = CString::new(path).expect("a path without zero bytes");
-    // SAFETY: A string that ends in zero.
+    // SAFETY: The path ends in zero.
     result(unsafe { libc::open(path.as_ptr(), flags) }.into()).map(|fd| fd as Fd)
 }
 
 pub fn close(fd: Fd) {
-    // SAFETY: At worst it is no descriptor of ours any more, which some cases want.
+    // SAFETY: Callers do not use the descriptor afterwards, except to see the call fail.
     unsafe { libc::close(fd) };
 }
 
@@ -50,7 +50,7 @@ pub fn dup(fd: Fd) -> Result<Fd> {
 /// If the number is no descriptor's.
 pub fn session(fd: Fd) -> Session {
     assert!(fd >= 0, "a descriptor");
-    // SAFETY: Callers pass a descriptor that was made or received for the session alone.
+    // SAFETY: Callers pass a descriptor that was created or received for the session alone.
     Session::from_fd(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
@@ -89,19 +89,19 @@ pub fn ioctl(fd: Fd, number: u32, arg: usize) -> Result<()> {
     result(unsafe { libc::ioctl(fd, number as libc::Ioctl, arg) }.into()).map(|_| ())
 }
 
-/// As [`ioctl`], with a struct.
+/// ioctl(2) with a struct.
 pub fn ioctl_with<T>(fd: Fd, number: u32, arg: &mut T) -> Result<()> {
     ioctl(fd, number, std::ptr::from_mut(arg) as usize)
 }
 
 pub fn read(fd: Fd, buffer: &mut [u8]) -> Result<usize> {
-    // SAFETY: The buffer is as long as said.
+    // SAFETY: The buffer has the stated length.
     result(unsafe { libc::read(fd, buffer.as_mut_ptr().cast(), buffer.len()) } as i64)
         .map(|n| n as usize)
 }
 
 pub fn write(fd: Fd, bytes: &[u8]) -> Result<usize> {
-    // SAFETY: The bytes are as many as said.
+    // SAFETY: The buffer has the stated length.
     result(unsafe { libc::write(fd, bytes.as_ptr().cast(), bytes.len()) } as i64)
         .map(|n| n as usize)
 }
@@ -127,10 +127,10 @@ pub fn call(number: libc::c_long, args: &[usize]) -> Result<i64> {
     result(unsafe { libc::syscall(number, a, b, c, d, e, f) })
 }
 
-/// Runs `child` in a process of its own, and gives its id. It ends when `child` returns.
+/// Runs `child` in a process of its own and returns its id. The process ends when `child` returns.
 pub fn fork(child: impl FnOnce()) -> libc::pid_t {
-    // SAFETY: The program has one thread where it forks; what the child runs takes no lock that
-    // another could hold.
+    // SAFETY: The program has one thread where it forks, so no lock is held that the child could
+    // need.
     let pid = unsafe { libc::fork() };
     assert!(pid >= 0, "fork: {}", errno());
     if pid == 0 {
@@ -140,7 +140,7 @@ pub fn fork(child: impl FnOnce()) -> libc::pid_t {
     pid
 }
 
-/// Ends the process without another word.
+/// Ends the process at once.
 pub fn exit_now(status: i32) -> ! {
     // SAFETY: No preconditions.
     unsafe { libc::_exit(status) }
@@ -151,7 +151,7 @@ pub fn kill(pid: libc::pid_t, signal: i32) {
     unsafe { libc::kill(pid, signal) };
 }
 
-/// Waits for a process; its status as wait(2) has it.
+/// Waits for a process and returns its wait status.
 pub fn wait(pid: libc::pid_t) -> i32 {
     let mut status = 0;
     loop {
@@ -187,10 +187,10 @@ pub fn epoll_ctl(epoll: Fd, what: i32, fd: Fd, events: u32) -> Result<()> {
     result(unsafe { libc::epoll_ctl(epoll, what, fd, &mut event) }.into()).map(|_| ())
 }
 
-/// What epoll delivers within the time: how many, and the events of the first.
+/// Waits for epoll. Returns how many events came within the time, and the flags of the first.
 pub fn epoll_wait(epoll: Fd, timeout_ms: i32) -> (i32, u32) {
     let mut events = [libc::epoll_event { events: 0, u64: 0 }; 4];
-    // SAFETY: As many events as said.
+    // SAFETY: The array has room for as many events as stated.
     let n = unsafe { libc::epoll_wait(epoll, events.as_mut_ptr(), 4, timeout_ms) };
     (n, events[0].events)
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A session that does nothing wrong: its bytes have to come back whatever the others do.
+//! A session that does nothing wrong: its bytes must come back whatever the others do.
 
 use std::cell::Cell;
 
@@ -20,7 +20,7 @@ impl Victim {
         }
     }
 
-    /// Sends an entry through the kernel and back.
+    /// Checks that an entry still goes through the kernel and back.
     #[track_caller]
     pub fn check(&self) {
         let number = self.number.get() + 1;
@@ -29,6 +29,6 @@ impl Victim {
         assert_eq!(sys::write(self.session.raw_fd(), &entry), Ok(entry.len()));
         let mut back = vec![0; 2 * entry.len()];
         assert_eq!(sys::read(self.session.raw_fd(), &mut back), Ok(entry.len()));
-        assert_eq!(back[..entry.len()], entry, "bytes of a third party");
+        assert_eq!(back[..entry.len()], entry, "another session's bytes");
     }
 }

@@ -59,8 +59,8 @@ impl KernelLog {
                 Ok(0) => return found,
                 Ok(len) => {
                     let text = String::from_utf8_lossy(&record[..len]);
-                    // "level,sequence,time,flags;message", and after a line break what devices say of
-                    // themselves.
+                    // "level,sequence,time,flags;message", and after a line break what devices say
+                    // of themselves.
                     let message = text.split_once(';').map_or("", |(_, message)| message);
                     let line = message.lines().next().unwrap_or("");
                     if is_complaint(line) {

@@ -106,7 +106,8 @@ impl Map {
     ///
     /// # Safety
     ///
-    /// Nothing else unmaps the range or refers to it, and it stays mapped until the value is dropped.
+    /// Nothing else unmaps the range or refers to it, and it stays mapped until the value is
+    /// dropped.
     pub unsafe fn from_raw(address: usize, bytes: usize) -> Self {
         let address = NonNull::new(std::ptr::with_exposed_provenance_mut(address));
         Self {
@@ -126,7 +127,7 @@ impl Map {
     }
 
     /// Its length in bytes, never 0.
-    #[allow(clippy::len_without_is_empty)]
+    #[expect(clippy::len_without_is_empty, reason = "no mapping is empty")]
     pub fn len(&self) -> usize {
         self.bytes
     }

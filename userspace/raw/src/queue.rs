@@ -134,8 +134,8 @@ impl Output {
         self.available() != 0
     }
 
-    /// Arms for `bytes`. Returns whether the queue is ready already: the watermark is reached, or the
-    /// kernel made an entry ready for another reason.
+    /// Arms for `bytes`. Returns whether the queue is ready already: the watermark is reached, or
+    /// the kernel made an entry ready for another reason.
     pub fn arm_watermark(&self, bytes: u64) -> bool {
         let wake = self.pos + bytes.max(8);
         self.consumer.word(consumer::WAKE).store(wake, Relaxed);
@@ -215,7 +215,7 @@ impl Input {
         }
         let at = (self.pos % self.size) as usize;
         if let Some(slot) = self.slot {
-            assert_eq!(len, slot, "no entry of this queue");
+            assert_eq!(len, slot, "the length of every entry of this queue");
             self.data.write(at, bytes);
         } else {
             self.data.write(at, &u64::from(len).to_le_bytes());
@@ -241,7 +241,8 @@ impl Input {
         )
     }
 
-    /// Writes an entry, publishes it, and notifies the kernel if it waits. Returns whether it fitted.
+    /// Writes an entry, publishes it, and notifies the kernel if it waits. Returns whether it
+    /// fitted.
     pub fn push(&mut self, session: &Session, bytes: &[u8]) -> bool {
         if !self.put(bytes) {
             return false;

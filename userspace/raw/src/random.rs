@@ -24,7 +24,7 @@ impl Random {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -34,7 +34,7 @@ impl Random {
 
     /// A number below `bound`.
     pub fn below(&mut self, bound: u64) -> u64 {
-        (self.next() >> 33) % bound
+        (self.next_u64() >> 33) % bound
     }
 
     /// True in one of `one_in` cases.
@@ -66,7 +66,7 @@ impl Random {
             12 => 1 << 63,
             13 => u64::MAX,
             14 => near ^ (1 << self.below(64)),
-            _ => return self.next(),
+            _ => return self.next_u64(),
         };
         match self.below(4) {
             0 => base.wrapping_add(1),

@@ -30,8 +30,8 @@ struct Call {
     arg: *mut c_void,
 }
 
-// SAFETY: `opcode` and `as_ptr` are what the caller of `ioctl` passed. What an argument that does not
-// fit its number does is up to the kernel, which checks it: the tests try just that.
+// SAFETY: `opcode` and `as_ptr` are what the caller of `ioctl` passed. What an argument that does
+// not fit its number does is up to the kernel, which checks it: the tests try just that.
 unsafe impl rustix::ioctl::Ioctl for Call {
     type Output = ();
     const IS_MUTATING: bool = true;
@@ -70,8 +70,8 @@ pub fn echo(bytes: u64) -> iostream_setup {
     }
 }
 
-/// A set-up with a source of records of `min` to `max` bytes; `rate` is in records a second, and with
-/// 0 they are made in `IOSTREAM_IOC_RUN`.
+/// A set-up with a source of records of `min` to `max` bytes; `rate` is in records a second, and
+/// with 0 they are made in `IOSTREAM_IOC_RUN`.
 pub fn source(bytes: u64, min: u32, max: u32, rate: u64) -> iostream_setup {
     iostream_setup {
         flags: IOSTREAM_SETUP_OUTPUT,

@@ -63,7 +63,7 @@ pub fn to_bytes(descriptor: &Descriptor) -> Vec<u8> {
 }
 
 fn from_bytes(bytes: &[u8]) -> Descriptor {
-    assert_eq!(bytes.len(), BYTES, "an entry that is no descriptor");
+    assert_eq!(bytes.len(), BYTES, "an entry that is not a descriptor");
     let word = |i: usize| u32::from_ne_bytes(bytes[i..i + 4].try_into().unwrap());
     Descriptor {
         buffer: word(0),

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What a clause is, and what clauses have in common.
+//! What a clause is, and how much of it a run tries.
 
 use std::time::Duration;
 
-/// The exit status of a clause that cannot be tried here; what it printed last says why.
+/// The exit status of a clause that cannot be tried here; the last line that it printed says why.
 pub const SKIPPED: i32 = 77;
 
 /// One clause of the contract. It passes if `run` returns.
@@ -14,7 +14,7 @@ pub struct Clause {
     pub name: &'static str,
     /// Panics, or ends the process with a status that is not zero, if the clause does not hold.
     pub run: fn(),
-    /// After this long it has failed.
+    /// After this long the clause has failed.
     pub timeout: Duration,
 }
 
@@ -31,13 +31,13 @@ impl Clause {
     }
 }
 
-/// Ends this clause's process: it cannot be tried here.
+/// Ends the process of a clause that cannot be tried here.
 pub fn skip(why: &str) -> ! {
     println!("{why}");
     std::process::exit(SKIPPED)
 }
 
-/// How many of `full` this run takes.
+/// How much of a full count this run tries.
 pub fn count(full: u64) -> u64 {
     if long() {
         full
@@ -51,7 +51,7 @@ pub fn long() -> bool {
     std::env::var_os("LONG").is_some_and(|value| !value.is_empty())
 }
 
-/// How many times as long as usual everything may take: a kernel that checks itself is slow.
+/// The factor for time-outs: a kernel that checks itself is slow.
 pub fn patience() -> u32 {
     let given = std::env::var("PATIENCE").unwrap_or_default();
     given.parse().unwrap_or(1).max(1)

@@ -110,7 +110,7 @@ fn run(clauses: &[Clause]) -> ExitCode {
         println!("{verdict} {} {}{skip}", i + 1, clause.name);
         failed |= !outcome.ok;
         if outcome.hangs {
-            // The clauses after it would be blamed for it.
+            // Its effects would look like failures of later clauses.
             println!("Bail out! {} hangs in the kernel", clause.name);
             break;
         }

@@ -2,8 +2,8 @@
 
 //! Shell patterns on the whole of a clause's name.
 
-/// Whether a name matches a pattern: `*` is any number of characters, `?` is one, `[ab]`, `[a-c]` and
-/// `[!a]` are one of a set. All else stands for itself.
+/// Whether a name matches a pattern: `*` is any number of characters, `?` is one, `[ab]`, `[a-c]`
+/// and `[!a]` are one of a set. All else stands for itself.
 pub fn matches(pattern: &str, name: &str) -> bool {
     matches_bytes(pattern.as_bytes(), name.as_bytes())
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! C: descriptors of a stream's buffers: bad ids, ranges and flags, buffers that the process does not
-//! have, entries that are no descriptor; rewritten while the driver looks; in any state.
+//! C: a stream's descriptors with bad ids, ranges and flags, of buffers that the client does not
+//! hold, or cut short; rewritten while the driver looks, in any state.
 
 use std::mem::offset_of;
 use std::sync::atomic::Ordering::*;
@@ -19,10 +19,10 @@ const BUFFERS: u64 = 4;
 const DATA: u64 = 4096;
 const CONTROL: u64 = 64;
 const BYTES: u64 = size_of::<iostream_descriptor>() as u64;
-/// Where the position stands up to which a stop has discarded what was queued.
+/// The word of the info page with the position up to which a stop has discarded.
 const DISCARDED: usize = offset_of!(iostream_stream_info, discarded_pos);
 
-/// The driver's stream, opened: the process has all buffers at first.
+/// The driver's stream, opened. All buffers are with the client at first.
 struct Stream {
     driver: Driver,
     session: Session,
@@ -66,13 +66,13 @@ impl Stream {
             .corrupt
     }
 
-    /// Lets go of all that came back.
+    /// Consumes everything that came back.
     fn drain(&self) {
         let head = self.output.producer_pos().load(Acquire);
         self.output.consumer_pos().store(head, Release);
     }
 
-    /// Puts a descriptor into the input queue, and moves the position on by `bytes`.
+    /// Puts a descriptor into the input queue and advances the position by `bytes`.
     fn send(&self, descriptor: &iostream_descriptor, bytes: u64) {
         let pos = self.input.consumer_pos().load(Acquire);
         let pair = |low: u32, high: u32| u64::from(low) | (u64::from(high) << 32);
@@ -100,11 +100,11 @@ pub fn round(round: &mut Round<'_>) {
     round.victim.check();
 }
 
-/// What the kernel has to say of a descriptor.
+/// What the kernel must decide about a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Verdict {
     Received,
-    /// No descriptor ends where the position says: the queue is corrupt.
+    /// The position is not at the end of a descriptor: the queue is corrupt.
     Between,
     Id,
     Owner,
@@ -113,8 +113,8 @@ enum Verdict {
 }
 
 impl Verdict {
-    /// By the header's words, in the order in which the kernel looks. `out` are the buffers that the
-    /// driver has.
+    /// The decision that the header documents, in the kernel's order of checks. `out` are the
+    /// buffers that the driver holds.
     fn of(descriptor: &iostream_descriptor, bytes: u64, out: &[u32]) -> Self {
         let inside = |offset: u32, len: u32, size: u64| u64::from(offset) + u64::from(len) <= size;
         if bytes != BYTES {
@@ -134,7 +134,7 @@ impl Verdict {
         }
     }
 
-    /// What is counted of it.
+    /// The counter of this decision.
     fn count(self, counters: &iostream_stream_counters) -> u64 {
         match self {
             Self::Received => counters.received,
@@ -152,13 +152,14 @@ fn total(c: &iostream_stream_counters) -> u64 {
     c.received + rejected
 }
 
-/// Mostly a good one, with some fields that are at a boundary; and how far the position moves.
+/// A descriptor, mostly valid, with some field at a boundary; and by how much the position
+/// advances.
 fn descriptor(round: &mut Round<'_>) -> (iostream_descriptor, u64) {
     let random = &mut round.random;
     let mut descriptor = iostream_descriptor {
         buffer: random.below(BUFFERS) as u32,
         data_len: random.below(DATA + 1) as u32,
-        sequence: random.next(),
+        sequence: random.next_u64(),
         ..Default::default()
     };
     let mut bytes = BYTES;
@@ -183,13 +184,13 @@ fn one_by_one(round: &mut Round<'_>, stream: &Stream) {
         let verdict = Verdict::of(&descriptor, bytes, &out);
         let (before, corrupt) = (stream.counters(), stream.corrupt());
         stream.send(&descriptor, bytes);
-        // What it returns is the driver's business; the counters are the kernel's word.
+        // The result is not checked: the counters show what the kernel decided.
         let _ = stream.driver.tell("receive");
         let after = stream.counters();
         let case = format!("{verdict:?} of {descriptor:?}, {bytes} bytes, out {out:?}");
         if verdict == Verdict::Between {
             assert_eq!(total(&after), total(&before), "{case}");
-            // Unless it is what was counted last, and nothing has come since.
+            // The same position is not counted twice in a row.
             let pos = stream.input.consumer_pos().load(Acquire);
             let counted = last_bad.replace(pos + bytes) != Some(pos + bytes);
             assert_eq!(stream.corrupt() > corrupt, counted, "{case}");
@@ -206,7 +207,7 @@ fn one_by_one(round: &mut Round<'_>, stream: &Stream) {
         }
         if round.random.chance(4) {
             stream.driver.tell("release-all").expect("release-all");
-            // They go back when the driver next looks.
+            // The buffers go back when the driver next looks.
             out.clear();
         }
         stream.drain();
@@ -214,7 +215,7 @@ fn one_by_one(round: &mut Round<'_>, stream: &Stream) {
     }
 }
 
-/// A second thread at all words, and changes of the stream's state meanwhile.
+/// A second thread changes all words, while the stream's state changes.
 fn rewritten(round: &mut Round<'_>, stream: &Stream) {
     with_scribbler(round.seed, &[&stream.input, &stream.output], || {
         for _ in 0..BATCH {

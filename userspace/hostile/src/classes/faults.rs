@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! H: allocations and copies that fail at any point of any call; a cgroup without memory; the killer.
+//! H: allocations and copies that fail at any point of any call; a cgroup without memory; the OOM
+//! killer.
 
 use std::ffi::CString;
 use std::fs;
@@ -14,7 +15,7 @@ use crate::sys::{self, Fd, Result};
 
 const BATCH: u64 = 128;
 
-/// The kernel's means to let the n-th thing that can fail, fail.
+/// The kernel's switch that makes the n-th operation that can fail, fail.
 struct Nth(Fd);
 
 impl Drop for Nth {
@@ -24,11 +25,11 @@ impl Drop for Nth {
 }
 
 impl Nth {
-    /// None: this kernel has no fault injection.
+    /// `None` if the kernel has no fault injection.
     fn new() -> Option<Self> {
         for kind in ["failslab", "fail_page_alloc", "fail_usercopy"] {
             let knobs = format!("/sys/kernel/debug/{kind}");
-            // Without a message for each; those that may wait as well.
+            // No message for each failure; allocations that may wait fail as well.
             for (knob, value) in [
                 ("verbose", "0"),
                 ("ignore-gfp-wait", "N"),
@@ -46,7 +47,7 @@ impl Nth {
 
     fn set(&self, n: u64) {
         let text = n.to_string();
-        // What was armed before may meet this very write, and is used up by that.
+        // A failure that was armed before may hit this write, which uses it up.
         while let Err(error) = sys::call(
             libc::SYS_pwrite64,
             &[self.0 as usize, text.as_ptr() as usize, text.len(), 0],
@@ -130,7 +131,7 @@ fn step(
             nth.set(n);
             let result = sys::map(&fresh, offset, bytes, writable);
             nth.set(0);
-            // What has failed left nothing claimed.
+            // A mapping that failed has claimed nothing.
             if result.is_err() {
                 sys::map(&fresh, offset, bytes, writable)?;
             }
@@ -183,8 +184,8 @@ fn step(
     }
 }
 
-/// A process in a cgroup with 4 MiB: it gets an error and no more, or is killed, and takes nobody
-/// with it; what was its own is given back each time.
+/// A process in a cgroup with 4 MiB gets an error, or is killed alone. What it had is freed each
+/// time.
 fn small_cgroup(round: &mut Round<'_>) {
     let group = "/sys/fs/cgroup/hostile";
     let _ = fs::remove_dir(group);
@@ -195,7 +196,8 @@ fn small_cgroup(round: &mut Round<'_>) {
     let to_be_killed = round.random.chance(2);
     let join = CString::new(format!("{group}/cgroup.procs")).expect("a path");
     let pid = sys::fork(|| {
-        // SAFETY: A string that ends in zero; "0" is this process.
+        // SAFETY: The path ends in zero, and one byte of the string is written ("0" is this
+        // process).
         unsafe {
             let fd = libc::open(join.as_ptr(), libc::O_WRONLY);
             if libc::write(fd, c"0".as_ptr().cast(), 1) != 1 {
@@ -229,7 +231,7 @@ fn small_cgroup(round: &mut Round<'_>) {
     let status = sys::wait(pid);
     let expected = if to_be_killed { libc::SIGKILL } else { 0 };
     assert_eq!(status, expected, "the child's status");
-    // A cgroup lives until its last page is given back: the next round removes it.
+    // A cgroup exists until its last page is freed: the next round removes it.
     let _ = fs::remove_dir(group);
     round.victim.check();
 }

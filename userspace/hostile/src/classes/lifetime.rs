@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! F: sessions that outlive what they hang on, or die before it; in processes that come and go.
+//! F: sessions that outlive what they depend on, or end before it, in processes that come and go.
 
 use std::mem::offset_of;
 use std::sync::atomic::Ordering::*;
@@ -33,14 +33,14 @@ pub fn round(round: &mut Round<'_>) {
     round.victim.check();
 }
 
-/// Waits until a child says so, or ends, which its status then tells.
+/// Waits until a child sets the word, or ends.
 fn wait_for(word: &Map, pid: pid_t) {
-    // SAFETY: Zero is a value of it.
+    // SAFETY: Zero is a valid value of this type.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
     let look = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
     while word.word(0).load(Acquire) == 0 {
         std::thread::yield_now();
-        // SAFETY: The information is written, and tells who ended, if somebody did.
+        // SAFETY: `info` is a valid place to write to; its id is set, or still zero.
         let ended = unsafe {
             libc::waitid(libc::P_PID, pid as u32, &mut info, look) == 0 && info.si_pid() == pid
         };
@@ -61,7 +61,7 @@ fn both(session: &Session) -> (Ring, Ring) {
     (Ring::new(session, INPUT).expect("the input queue"), output)
 }
 
-/// The descriptor goes first, the mappings later, in any order.
+/// The descriptor is closed first; the mappings go later, in any order.
 fn closed_while_mapped(round: &mut Round<'_>) {
     let session = Session::nonblocking(echo(PAGE));
     let (input, output) = both(&session);
@@ -82,10 +82,10 @@ fn closed_while_mapped(round: &mut Round<'_>) {
     }
 }
 
-/// By SCM_RIGHTS to a process that has it alone in the end.
+/// A descriptor is sent by SCM_RIGHTS to a process that has it alone in the end.
 fn passed_on(round: &mut Round<'_>) {
     let mut pair = [0; 2];
-    // SAFETY: Two descriptors are written.
+    // SAFETY: The array has room for two descriptors.
     let made = unsafe { libc::socketpair(libc::AF_UNIX, libc::SOCK_DGRAM, 0, pair.as_mut_ptr()) };
     assert_eq!(made, 0);
     let mapped_first = round.random.chance(2);
@@ -95,7 +95,7 @@ fn passed_on(round: &mut Round<'_>) {
             sys::exit_now(2);
         };
         let session = sys::session(fd);
-        // A second mapping of what the sender has mapped is refused; everything else works.
+        // What the sender has mapped cannot be mapped again; everything else works.
         let ok = match Ring::new(&session, INPUT) {
             Ok(ring) => {
                 ring.producer_pos().store(u64::MAX, Release);
@@ -124,12 +124,12 @@ fn passed_on(round: &mut Round<'_>) {
 const CONTROL: usize = 64;
 
 fn message(control: &mut [u64; CONTROL / 8], io: &mut libc::iovec) -> libc::msghdr {
-    // SAFETY: Zero is a value of it.
+    // SAFETY: Zero is a valid value of this type.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
     message.msg_iov = io;
     message.msg_iovlen = 1;
     message.msg_control = control.as_mut_ptr().cast();
-    // SAFETY: A sum of sizes.
+    // SAFETY: The macro only computes a size.
     message.msg_controllen = unsafe { libc::CMSG_SPACE(4) } as _;
     message
 }
@@ -162,7 +162,8 @@ fn receive(socket: Fd) -> Option<Fd> {
     };
     let mut control = [0; CONTROL / 8];
     let mut message = message(&mut control, &mut io);
-    // SAFETY: As in `send`.
+    // SAFETY: The control buffer has room for one header with one descriptor, and a header is read
+    // only if there is one.
     unsafe {
         if libc::recvmsg(socket, &mut message, 0) != 1 {
             return None;
@@ -184,13 +185,13 @@ fn duplicated(round: &mut Round<'_>) {
     }
 }
 
-/// The next program has the descriptor, and no mapping of the last one's.
+/// The next program has the descriptor, but no mapping of the previous one.
 fn across_exec(round: &mut Round<'_>) {
     let session = Session::nonblocking(echo(PAGE));
     let mapped = round.random.chance(2);
     let pid = sys::fork(|| {
         let rings = mapped.then(|| both(&session));
-        // Not closed at exec.
+        // The duplicate is not closed by exec.
         let fd = sys::dup(session.raw_fd()).expect("dup");
         let fd = std::ffi::CString::new(fd.to_string()).expect("digits");
         let args = [
@@ -199,7 +200,7 @@ fn across_exec(round: &mut Round<'_>) {
             fd.as_ptr(),
             std::ptr::null(),
         ];
-        // SAFETY: Strings that end in zero, and a list that ends in null.
+        // SAFETY: The strings end in zero, and the list in null.
         unsafe { libc::execv(c"/proc/self/exe".as_ptr(), args.as_ptr()) };
         drop(rings);
         sys::exit_now(3);
@@ -210,8 +211,8 @@ fn across_exec(round: &mut Round<'_>) {
     ends_well(pid);
 }
 
-/// What `hostile --use FD` does: the descriptor works in a new program, mappings included; but for
-/// what the last program has mapped, which is once in a session.
+/// What `hostile --use FD` does: the descriptor works in a new program, mappings included, except
+/// for areas that the previous program had mapped writable.
 pub fn used_after_exec(fd: Fd) -> bool {
     let session = sys::session(fd);
     match sys::write(fd, &[1; 16]) {
@@ -226,7 +227,7 @@ pub fn used_after_exec(fd: Fd) -> bool {
     }
 }
 
-/// SIGKILL in the middle of something that sleeps, or does not.
+/// SIGKILL during an operation, sleeping or not.
 fn killed(round: &mut Round<'_>) {
     let what = round.random.below(6);
     let word = sys::shared_page();
@@ -266,7 +267,7 @@ fn killed(round: &mut Round<'_>) {
                         ring.consumer_pos().store(head, Release);
                     }
                 }
-                // Until room, or an entry, comes: never.
+                // It waits for room, or for an entry, which never comes.
                 _ => {
                     let _ = session.run_for(0, 0);
                 }
@@ -306,10 +307,10 @@ fn forked(round: &mut Round<'_>) {
     }
 }
 
-/// The driver goes while a client has its node open, mapped, and sleeps.
+/// The driver's node is removed while a client has it open and mapped, and sleeps.
 fn removed(round: &mut Round<'_>) {
     let driver = Driver::new();
-    // Of a round before.
+    // An earlier round may have left it.
     let _ = driver.unpublish();
     driver.publish().expect("publish");
     let path = driver::path().expect("the node");
@@ -338,7 +339,7 @@ fn removed(round: &mut Round<'_>) {
                 }
             }
         }
-        // Memory is valid until it is unmapped, after all.
+        // The memory stays valid until it is unmapped.
         if let Some((input, output)) = &rings {
             input.producer_pos().store(8, Release);
             output.data_word(0).load(Acquire);
@@ -363,7 +364,7 @@ fn removed(round: &mut Round<'_>) {
     ends_well(pid);
 }
 
-/// One of two openers has a driver's node; with the built-in one each has a session of its own.
+/// A driver's node can be opened once; the built-in one gives each opener a session.
 fn two_openers(round: &mut Round<'_>) {
     let driver = Driver::new();
     let _ = driver.unpublish();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! D: mmap and all that can be done to a mapping afterwards.
+//! D: mmap, and everything that can be done to a mapping afterwards.
 
 use std::ffi::c_void;
 use std::sync::atomic::Ordering::*;
@@ -20,7 +20,7 @@ use crate::sys::{self};
 const BATCH: u64 = 64;
 const SIZE: u64 = 2 * PAGE;
 
-/// Advice that changes what a mapping is, or would lose its pages.
+/// Advice that changes a mapping, or drops its pages.
 const ADVICE: [i32; 12] = [
     libc::MADV_DONTNEED,
     libc::MADV_DOFORK,
@@ -36,7 +36,7 @@ const ADVICE: [i32; 12] = [
     libc::MADV_POPULATE_WRITE,
 ];
 
-/// One area of one queue, and whether the process may write it.
+/// One area of one queue, and whether the process may write to it.
 #[derive(Clone, Copy)]
 struct Area {
     offset: u64,
@@ -73,7 +73,7 @@ pub fn round(round: &mut Round<'_>) {
             0 => refused(round, &session, area),
             _ => {
                 if changed(round, &session, area) {
-                    // An area that is written can be mapped once: a new session for the next.
+                    // An area can be mapped writable once, so a new session is needed.
                     session = Session::nonblocking(echo(SIZE));
                 }
             }
@@ -83,11 +83,11 @@ pub fn round(round: &mut Round<'_>) {
     round.victim.check();
 }
 
-/// Not a byte of whoever had the pages before.
+/// No byte of a previous owner of the pages is there.
 fn fresh_is_zero(session: &Session) {
     for area in areas(session) {
         let map = sys::map(session, area.offset, area.bytes, false).expect("mmap");
-        // The info page describes the queue; what is beyond the description is zero as well.
+        // The info page begins with the queue's description; the rest is zero.
         let from = if area.offset & 0xffff_ffff == 0 {
             256
         } else {
@@ -114,7 +114,7 @@ fn refused(round: &mut Round<'_>, session: &Session, area: Area) {
         2 if !area.ours => prot |= PROT_WRITE,
         3 => {
             offset = offset.wrapping_add(PAGE * (1 + round.random.below(1 << 20)));
-            // It may be another area's, of the same length.
+            // This may be another area of the same length.
             if areas(session)
                 .iter()
                 .any(|other| (other.offset, other.bytes) == (offset, bytes))
@@ -122,7 +122,7 @@ fn refused(round: &mut Round<'_>, session: &Session, area: Area) {
                 return;
             }
         }
-        4 => offset = (round.random.next() << 12) | (1 << 50),
+        4 => offset = (round.random.next_u64() << 12) | (1 << 50),
         _ => bytes = PAGE * (1 + round.random.below(64)),
     }
     if (offset, bytes, prot, flags) == (area.offset, area.bytes, PROT_READ, MAP_SHARED) {
@@ -181,10 +181,10 @@ fn changed(round: &mut Round<'_>, session: &Session, area: Area) -> bool {
                 assert!(result.is_err(), "mremap to nothing");
             }
             4 => {
-                // A second mapping of the same by an old size of zero, which shared ones allow.
+                // An old size of zero asks for a second mapping of shared memory.
                 let flags = MREMAP_MAYMOVE as usize;
                 if let Ok(second) = sys::call(libc::SYS_mremap, &[at, 0, bytes, flags]) {
-                    // SAFETY: mremap has just made it, and nobody else knows of it.
+                    // SAFETY: mremap has just created the mapping, and nothing else refers to it.
                     drop(unsafe { Map::from_raw(second as usize, bytes) });
                 }
             }
@@ -192,7 +192,7 @@ fn changed(round: &mut Round<'_>, session: &Session, area: Area) -> bool {
                 let advice = round.random.pick(&ADVICE);
                 let result = sys::call(libc::SYS_madvise, &[at, part, advice as usize]);
                 if advice == libc::MADV_DOFORK {
-                    assert_eq!(result, Err(Errno::INVAL), "copied by fork");
+                    assert_eq!(result, Err(Errno::INVAL), "inherited by fork");
                 }
                 whole &= result.is_err();
             }
@@ -210,10 +210,10 @@ fn changed(round: &mut Round<'_>, session: &Session, area: Area) -> bool {
             8 => write_through_kernel(round, at, part, write, whole),
             9 => register_with_io_uring(at, part, write),
             10 => {
-                // Over a part, or the middle, of it.
+                // A new mapping over a page of it.
                 let skip = PAGE as usize * round.random.below(bytes as u64 / PAGE) as usize;
                 let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
-                // SAFETY: Over the mapping of this function's own.
+                // SAFETY: The page belongs to `map`, and nothing refers to its memory.
                 unsafe {
                     let over = (at + skip) as *mut c_void;
                     libc::mmap(over, PAGE as usize, PROT_READ | PROT_WRITE, flags, -1, 0);
@@ -228,7 +228,7 @@ fn changed(round: &mut Round<'_>, session: &Session, area: Area) -> bool {
                     &[at, bytes, bytes, flags, spare.address()],
                 );
                 if moved.is_ok() {
-                    // What was at the old address is gone; the new one goes with `spare`.
+                    // Nothing is mapped at the old address any more; `spare` unmaps the new one.
                     std::mem::forget(map);
                     return write;
                 }
@@ -238,7 +238,7 @@ fn changed(round: &mut Round<'_>, session: &Session, area: Area) -> bool {
     write
 }
 
-/// The kernel writes for the process what the process may not write itself: not a byte gets in.
+/// The kernel does not write for the process where the process may not write itself.
 fn write_through_kernel(round: &mut Round<'_>, at: usize, part: usize, write: bool, whole: bool) {
     let garbage = [0x5a_u8; 64];
     let offset = round.random.below(part as u64 / 8) as usize * 8;
@@ -250,10 +250,10 @@ fn write_through_kernel(round: &mut Round<'_>, at: usize, part: usize, write: bo
         iov_base: (at + offset) as *mut c_void,
         iov_len: 8,
     };
-    // SAFETY: Both are as long as said, or refused.
+    // SAFETY: `garbage` is long enough, and the kernel checks the other address.
     let done = unsafe { libc::process_vm_writev(libc::getpid(), &local, 1, &remote, 1, 0) };
     assert!(write || done < 0, "written through the kernel");
-    // The same by a read(2) that has it as its buffer.
+    // The same with a read(2) into the mapping.
     let zero = sys::open("/dev/zero", libc::O_RDONLY).expect("/dev/zero");
     let read = sys::call(libc::SYS_read, &[zero as usize, at + offset, 8]);
     sys::close(zero);
@@ -263,10 +263,10 @@ fn write_through_kernel(round: &mut Round<'_>, at: usize, part: usize, write: bo
     );
 }
 
-/// Registers it as a buffer, which pins its pages, and lets the ring go with it.
+/// Registers the mapping as a buffer of io_uring, which pins its pages, and closes the ring.
 fn register_with_io_uring(at: usize, part: usize, write: bool) {
     const REGISTER_BUFFERS: usize = 0;
-    // struct io_uring_params, of which nothing is asked.
+    // struct io_uring_params, all defaults.
     let mut params = [0_u8; 120];
     let params = params.as_mut_ptr() as usize;
     let Ok(ring) = sys::call(libc::SYS_io_uring_setup, &[2, params]) else {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What is thrown at the kernel, by class. A round is a batch of cases that a seed decides.
+//! The classes of attacks. A round is a batch of cases that a seed decides.
 
 mod calls;
 mod descriptors;
@@ -23,7 +23,7 @@ pub use lifetime::used_after_exec;
 pub struct Round<'a> {
     pub seed: u64,
     pub random: Random,
-    /// Somebody else on the same machine, to whom nothing may happen.
+    /// Another session, which must not be affected.
     pub victim: &'a Victim,
     /// Cases tried so far.
     pub cases: u64,
@@ -96,7 +96,7 @@ pub const ALL: &[Class] = &[
 ];
 
 impl Round<'_> {
-    /// Fails with what the case was, unless `allowed` has the errno of `result`.
+    /// Fails if the result is an error that is not in `allowed`.
     #[track_caller]
     pub fn expect<T>(&self, result: Result<T>, allowed: &[Errno]) {
         if let Err(error) = result {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! G: epoll in all its modes and nestings, eventfds that cannot be signalled, signals.
+//! G: epoll in all its modes and nestings, eventfds at their maximum, and signals.
 
 use iostream_raw::{echo, source, Session, INPUT, OUTPUT, PAGE};
 use libc::{EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD};
@@ -29,7 +29,7 @@ struct Net {
     sessions: [Session; 2],
     epolls: Vec<Fd>,
     eventfds: Vec<Fd>,
-    /// For poll requests that signal an eventfd from within the session's own wake-up.
+    /// The context for poll requests that signal an eventfd from within the session's wake-up.
     aio: Option<usize>,
 }
 
@@ -63,7 +63,7 @@ pub fn round(round: &mut Round<'_>) {
         step(round, &mut net);
         round.cases += 1;
     }
-    // Whatever was done before, one that looks now sees what waits.
+    // Whatever was done before, a new epoll sees what waits.
     let fd = net.sessions[0].raw_fd();
     while sys::read(fd, &mut [0; 4096]).is_ok() {}
     let fresh = sys::epoll();
@@ -92,7 +92,7 @@ fn step(round: &mut Round<'_>, net: &mut Net) {
             let other = random.pick(&[eventfd, net.epolls[0], net.epolls[MANY - 1]]);
             let events = random.pick(&EVENTS) as u32;
             let result = sys::epoll_ctl(epoll, EPOLL_CTL_ADD, other, events);
-            // Loops are refused by epoll itself.
+            // epoll itself refuses loops.
             round.expect(result, &[Errno::EXIST, Errno::INVAL, Errno::LOOP]);
         }
         3 => {
@@ -101,7 +101,7 @@ fn step(round: &mut Round<'_>, net: &mut Net) {
             round.expect(result, &[Errno::NXIO]);
         }
         4 => {
-            // What is no eventfd, or no descriptor.
+            // Not an eventfd, or not even a descriptor.
             let fd = random.pick(&[epoll, session.raw_fd(), 1 << 20, -7]);
             let result = session.eventfd(OUTPUT, fd);
             assert!(
@@ -110,7 +110,7 @@ fn step(round: &mut Round<'_>, net: &mut Net) {
             );
         }
         5 => {
-            // At its maximum, where a signal must neither block nor get lost.
+            // At its maximum, where a signal must neither block nor be lost.
             let _ = sys::write(eventfd, &(u64::MAX - 1).to_ne_bytes());
         }
         6 => {
@@ -126,7 +126,7 @@ fn step(round: &mut Round<'_>, net: &mut Net) {
             sys::epoll_wait(epoll, 0);
         }
         10 => {
-            // Gone, while a session still signals it and others watch it.
+            // It is closed while a session still signals it and others watch it.
             let place = random.below(MANY as u64) as usize;
             if random.chance(2) {
                 sys::close(std::mem::replace(&mut net.eventfds[place], sys::eventfd(0)));
@@ -143,7 +143,7 @@ fn step(round: &mut Round<'_>, net: &mut Net) {
     }
 }
 
-/// An asynchronous poll whose completion signals an eventfd: from within our wake-up.
+/// An asynchronous poll whose completion signals an eventfd, from within the session's wake-up.
 fn poll_with_eventfd(context: usize, fd: Fd, eventfd: Fd) {
     // struct iocb: a poll request, with the flag and the descriptor for the eventfd.
     let mut request = [0_u64; 8];
@@ -166,9 +166,9 @@ fn poll_with_eventfd(context: usize, fd: Fd, eventfd: Fd) {
 
 extern "C" fn nothing(_: libc::c_int) {}
 
-/// A signal every 200 microseconds, while calls sleep.
+/// Signals in quick succession, while calls sleep.
 fn storm(session: &Session) {
-    // SAFETY: The handler does nothing; the timer is one-shot after the loop.
+    // SAFETY: The handler does nothing.
     unsafe {
         libc::signal(
             libc::SIGUSR1,

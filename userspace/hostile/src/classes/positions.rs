@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A: positions and armed words that cannot be right, of both sides and in both directions.
+//! A: invalid positions and armed words of both sides, in both directions.
 
 use std::sync::atomic::Ordering::*;
 
@@ -27,14 +27,14 @@ pub fn round(round: &mut Round<'_>) {
     }
 }
 
-/// The kernel produces: whatever the consumer's words say, it writes where it may, in order, and
-/// counts right.
+/// The kernel produces. Whatever the consumer's words say, it writes only into free room, in order,
+/// and counts correctly.
 fn consumer(round: &mut Round<'_>) {
     let size = PAGE * round.random.pick(&[1, 2, 4]);
     let session = Session::nonblocking(source(size, LEN, LEN, 0));
     let ring = Ring::new(&session, OUTPUT).expect("the queue");
     let (page, words) = ring.own_words();
-    // What the kernel may believe: the largest position that was ever possible.
+    // The position that the kernel may believe: the largest valid one so far.
     let mut freed = 0;
     let mut made = 0;
     for _ in 0..BATCH {
@@ -42,13 +42,13 @@ fn consumer(round: &mut Round<'_>) {
         let word = round.random.pick(words);
         let value = round.random.boundary(head, size);
         page.word(word).store(value, Release);
-        // At times more than there can be room for.
+        // Sometimes more than there can be room for.
         let entries = match round.random.chance(24) {
             true => size / occupied(LEN.into()) + 1,
             false => 1 + round.random.below(3),
         };
         let room = size - (head - freed);
-        // Mostly with room for them, since who waits for room sleeps for a tick.
+        // Mostly only if there is room: waiting for room takes a tick.
         let (done, result) = if room >= entries * occupied(LEN.into()) || round.random.chance(16) {
             session.run_for(entries, 1)
         } else {
@@ -57,8 +57,8 @@ fn consumer(round: &mut Round<'_>) {
         round.expect(result, &[Errno::BADMSG, Errno::TIMEDOUT]);
         made += done;
         let now = ring.producer_pos().load(Acquire);
-        // Only a position between what was freed and what was published is one; and what was made just
-        // now may have made one of it.
+        // A position is valid between what was freed and what was published; the entries of this
+        // run may have made this one valid.
         if word == words[0] && value % 8 == 0 && value.wrapping_sub(freed) <= now - freed {
             freed = value;
         }
@@ -70,11 +70,11 @@ fn consumer(round: &mut Round<'_>) {
         assert!(now - freed <= size, "more than there is room for");
         if done > 0 {
             let header = ring.data_word(now - occupied(LEN.into())).load(Relaxed);
-            assert_eq!(header, u64::from(LEN), "the header of what was made last");
+            assert_eq!(header, u64::from(LEN), "the header of the last entry");
             let sequence = ring.data_word(now - occupied(LEN.into()) + 8).load(Relaxed);
-            assert_eq!(sequence, made - 1, "the number of what was made last");
+            assert_eq!(sequence, made - 1, "the number of the last entry");
         }
-        // Right again, and all is free.
+        // A valid position again, and all room is free.
         page.word(words[0]).store(now, Release);
         freed = now;
         round.cases += 1;
@@ -86,7 +86,7 @@ fn consumer(round: &mut Round<'_>) {
     round.victim.check();
 }
 
-/// The kernel consumes: it never goes where the producer's position does not cover.
+/// The kernel consumes, and never goes beyond a valid position of the producer.
 fn producer(round: &mut Round<'_>) {
     let size = PAGE * round.random.pick(&[1, 2, 4]);
     let session = Session::nonblocking(sink(size));
@@ -107,7 +107,7 @@ fn producer(round: &mut Round<'_>) {
         if word == words[0] && !possible {
             assert_eq!(now, tail, "moved by an impossible position");
             assert_eq!(after.entries, before.entries);
-            // One event, one count.
+            // One event is counted once.
             let counted = u64::from(last_bad != Some(value));
             assert_eq!(
                 after.corrupt - before.corrupt,
@@ -122,11 +122,11 @@ fn producer(round: &mut Round<'_>) {
             );
             last_bad = None;
         } else {
-            assert_eq!(now, tail, "moved by a word that is no position");
+            assert_eq!(now, tail, "moved by a word that is not a position");
             last_bad = None;
         }
         if word == words[0] && possible && now != value {
-            // A header was wrong, and the position that was accepted stays: begin anew.
+            // A header was invalid, and the accepted position stays: the queue needs a reset.
             session.reset(INPUT).expect("reset");
             last_bad = None;
         } else {
@@ -137,7 +137,7 @@ fn producer(round: &mut Round<'_>) {
     round.victim.check();
 }
 
-/// Both queues of an echo, or a source by timer, with a second thread at all words.
+/// Both queues of an echo, or a source with a timer, while a second thread changes all words.
 fn scribbled(round: &mut Round<'_>) {
     let size = PAGE * round.random.pick(&[1, 2, 4]);
     let by_timer = round.random.chance(3);
@@ -186,8 +186,8 @@ fn scribbled(round: &mut Round<'_>) {
     round.victim.check();
 }
 
-/// A queue that loses its oldest entries, read by call, or mapped with a second thread at the words:
-/// what is read is whole, and comes in order.
+/// An overwriting queue, read by calls, or mapped while a second thread changes its words: entries
+/// are whole and in order.
 fn overwritten(round: &mut Round<'_>) {
     let by_timer = round.random.chance(2);
     let mut setup = source(PAGE, LEN, LEN, if by_timer { 20_000 } else { 0 });
@@ -228,7 +228,7 @@ fn overwritten(round: &mut Round<'_>) {
     round.victim.check();
 }
 
-/// What of a queue no store may change, in one number; checked against the info page.
+/// The geometry of a queue, which no store may change, as one number.
 fn rings_geometry(session: &Session, direction: u32) -> u64 {
     let q = session.try_queue(direction).expect("queue");
     q.data_bytes

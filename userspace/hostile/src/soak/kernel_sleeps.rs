@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The kernel's end sleeps in a call, and the process wakes it: as the header says, by looking at
-//! the position that the other side has armed.
+//! The kernel's end sleeps in a call, and the process wakes it by the header's rule: it notifies
+//! when it crosses the position at which the kernel has armed.
 
 use std::sync::atomic::{fence, Ordering::*};
 
@@ -13,7 +13,8 @@ use iostream_raw::{crossed, occupied, sink, source, Ring, Session, INPUT, OUTPUT
 
 /// Bytes of an entry that the kernel waits for.
 const LEN: u64 = 40;
-/// Bytes of an entry that it makes. It waits for room for a quarter of the ring, which this fills with its header.
+/// Bytes of an entry that the kernel makes. It waits for room for a quarter of the ring, which is
+/// this and a header.
 const QUARTER_LEN: u64 = PAGE / 4 - 8;
 
 /// Every other meeting is aimed at the moment in which the kernel arms.
@@ -22,7 +23,7 @@ fn is_aimed(meeting: u64) -> bool {
 }
 
 /// Runs the endpoint for as long as the process lives, in a thread of its own.
-fn run_for_ever(session: &Session) {
+fn run_forever(session: &Session) {
     let session = sys::duplicate(session);
     std::thread::spawn(move || {
         pin(1);
@@ -36,7 +37,7 @@ fn run_for_ever(session: &Session) {
 pub fn for_entries(progress: &Progress, wakeups: u64) {
     let session = Session::nonblocking(sink(PAGE));
     let ring = Ring::new(&session, INPUT).expect("the queue");
-    run_for_ever(&session);
+    run_forever(&session);
     pin(0);
     let (mut random, mut aim) = (Random::new(3), WakerAim::new(5));
     let (mut pos, mut sequence, mut sent) = (0_u64, 0, 0);
@@ -60,12 +61,12 @@ pub fn for_entries(progress: &Progress, wakeups: u64) {
         if is_aimed(sequence) {
             aim.pause();
         } else {
-            // It looks a while before it sleeps: until it says that it is about to.
+            // The kernel spins for a while before it sleeps: wait until it has armed.
             spin_until(|| ring.consumer_wake().load(Relaxed) == pos + 8);
             pause(&mut random);
         }
     }
-    // The run still has what it counted: what is wrong would be missing at once.
+    // The run is not over, but bad and missing records are counted at once.
     let seen = session.endpoint().expect("endpoint");
     assert_eq!((seen.bad, seen.missed), (0, 0));
     sys::exit_now(0);
@@ -75,17 +76,18 @@ pub fn for_entries(progress: &Progress, wakeups: u64) {
 pub fn for_room(progress: &Progress, wakeups: u64) {
     let session = Session::nonblocking(source(PAGE, QUARTER_LEN as u32, QUARTER_LEN as u32, 0));
     let ring = Ring::new(&session, OUTPUT).expect("the queue");
-    run_for_ever(&session);
+    run_forever(&session);
     pin(0);
     let (mut random, mut aim) = (Random::new(4), WakerAim::new(6));
     let (mut pos, mut sequence, mut sent) = (0_u64, 0, 0);
     while sent < wakeups {
-        // It publishes when it finds the ring full, looks once more, and arms: there is no time to lose.
+        // The kernel publishes when it finds the ring full, looks once more, and arms: the process
+        // has to be quick.
         spin_closely(|| ring.producer_pos().load(Acquire) - pos == ring.size);
         if is_aimed(sequence) {
             aim.pause();
         } else {
-            // Until it says that it is about to sleep.
+            // Wait until it has armed.
             spin_until(|| ring.producer_wake().load(Relaxed).wrapping_sub(pos) as i64 > 0);
             pause(&mut random);
         }
@@ -103,7 +105,7 @@ pub fn for_room(progress: &Progress, wakeups: u64) {
         }
         (pos, sequence) = (next, sequence + 1);
         progress.entry();
-        // The next to go, while the kernel makes another.
+        // Checks the next entry to be consumed, while the kernel makes another one.
         ring.expect_record(pos, sequence, QUARTER_LEN);
     }
     sys::exit_now(0);

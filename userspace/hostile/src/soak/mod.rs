@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The soak for lost wake-ups: one thread sleeps without a time-out as soon as it has nothing to
-//! do, another gives it something the moment it is about to sleep. A process outside watches: when
-//! nothing moves, a wake-up was lost.
+//! The soak for lost wake-ups. One thread sleeps without a time-out as soon as it has nothing to
+//! do; another gives it something to do just when it is about to sleep. A third process watches:
+//! when nothing moves, a wake-up was lost.
 
 mod kernel_sleeps;
 mod pace;
@@ -21,7 +21,7 @@ use process_sleeps::Means;
 /// After this long without progress a wake-up counts as lost.
 const STUCK: Duration = Duration::from_secs(20);
 
-/// Who sleeps, for what, and by what means it is woken.
+/// Which side sleeps, for what, and how it is woken.
 struct Variant {
     name: &'static str,
     run: fn(&Progress, u64),
@@ -70,7 +70,7 @@ const VARIANTS: [Variant; 10] = [
     },
 ];
 
-/// What the watcher sees of the two threads.
+/// Counts that the watching process shares with the two threads.
 pub struct Progress(Map);
 
 impl Progress {
@@ -122,7 +122,7 @@ pub fn main(args: &[&str]) -> ExitCode {
     ExitCode::from(u8::from(lost))
 }
 
-/// Runs one variant in a process of its own. Returns whether it came to its end.
+/// Runs one variant in a process of its own. Returns whether it succeeded.
 fn watch(variant: &Variant, wakeups: u64) -> bool {
     let progress = Progress::new();
     let start = Instant::now();

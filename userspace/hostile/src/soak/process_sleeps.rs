@@ -16,7 +16,7 @@ use crate::sys::{self, Fd};
 /// Bytes of an entry.
 const LEN: u64 = 40;
 
-/// By what the process is woken.
+/// How the process is woken.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Means {
     Poll,
@@ -25,7 +25,7 @@ pub enum Means {
     Eventfd,
 }
 
-/// One who sleeps.
+/// The process's end, which sleeps.
 struct Sleeper {
     means: Means,
     session: Fd,
@@ -66,8 +66,8 @@ impl Sleeper {
         }
     }
 
-    /// Sleeps, without a time-out. `arm` says whether there is something to do already: only who
-    /// waits on an eventfd alone asks, all others leave that to the kernel.
+    /// Sleeps without a time-out. `arm` arms and returns whether there is something to do already.
+    /// Only a process that waits on an eventfd alone needs it; for all others the kernel arms.
     fn sleep(&self, arm: impl FnOnce() -> bool) {
         match self.means {
             Means::Poll => {
@@ -91,14 +91,14 @@ pub fn for_entries(progress: &Progress, wakeups: u64, means: Means) {
     let session = Session::nonblocking(source(PAGE, LEN as u32, LEN as u32, 0));
     let ring = Ring::new(&session, OUTPUT).expect("the queue");
     let sleeper = Sleeper::new(&session, OUTPUT, means);
-    // Entries that the waker is through with.
+    // `done` counts the entries that the waker has finished.
     let (stop, done) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
         scope.spawn(|| {
             pin(1);
             let mut random = Random::new(1);
             while !stop.load(Relaxed) {
-                // The moment the consumer is done with the last one.
+                // As soon as the consumer has finished the last entry.
                 let empty =
                     || ring.consumer_pos().load(Acquire) == ring.producer_pos().load(Relaxed);
                 spin_until(|| empty() || stop.load(Relaxed));
@@ -123,7 +123,7 @@ pub fn for_entries(progress: &Progress, wakeups: u64, means: Means) {
                     arrived()
                 });
             }
-            // Edge-triggered: all there is, until the position that was seen last.
+            // An edge is reported once, so all entries are taken.
             while ring.producer_pos().load(Acquire) != pos {
                 ring.expect_record(pos, sequence, LEN);
                 aim.learn(sequence, &done, ring.info.word(WAKEUPS_SENT));
@@ -137,13 +137,14 @@ pub fn for_entries(progress: &Progress, wakeups: u64, means: Means) {
     });
 }
 
-/// The process produces, and sleeps until the queue is empty again, which is the room it asks for.
+/// The process produces, and sleeps until the queue is empty again: that is the room for which it
+/// asks.
 pub fn for_room(progress: &Progress, wakeups: u64, means: Means) {
     let session = Session::nonblocking(sink(PAGE));
     let ring = Ring::new(&session, INPUT).expect("the queue");
     ring.producer.word(producer::ROOM).store(ring.size, Release);
     let sleeper = Sleeper::new(&session, INPUT, means);
-    // Entries that the waker is through with.
+    // `done` counts the entries that the waker has finished.
     let (stop, done) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -158,7 +159,7 @@ pub fn for_room(progress: &Progress, wakeups: u64, means: Means) {
                 }
                 waker_pause(&mut random, done.load(Relaxed));
                 session.run_for(1, 0).1.expect("IOSTREAM_IOC_RUN");
-                // The end of a run takes what has come by then, too, and does not say so.
+                // The end of a run may take another entry without counting it as done.
                 done.store(ring.consumer_pos().load(Relaxed) / occupied(LEN), Release);
             }
         });
@@ -175,7 +176,7 @@ pub fn for_room(progress: &Progress, wakeups: u64, means: Means) {
                 spin_until(taken);
             }
             aim.pause(sequence);
-            // Edge-triggered and level alike may say so early: the position decides.
+            // Any of them may wake early: the position decides.
             while !taken() {
                 sleeper.sleep(|| {
                     ring.producer_wake().store(pos, Relaxed);
@@ -188,7 +189,7 @@ pub fn for_room(progress: &Progress, wakeups: u64, means: Means) {
             sequence += 1;
             progress.set_wakeups(aim.wakeups());
         }
-        // The last one was taken, so all were counted.
+        // The last entry was taken, so all were counted.
         let seen = session.endpoint().expect("endpoint");
         assert_eq!((seen.entries, seen.bad, seen.missed), (sequence, 0, 0));
     });

@@ -17,7 +17,7 @@ const PCI: &str = "/sys/bus/pci";
 const DEBUG: &str = "/sys/kernel/debug/iostream_edu";
 pub const PAGE: usize = 4096;
 
-/// Where the card is in sysfs, if it is.
+/// Where the card is in sysfs, if the machine has one.
 pub fn device() -> Option<PathBuf> {
     let devices = read_dir(Path::new(PCI).join("devices")).expect("PCI");
     let is = |device: &Path, file: &str, id: &str| {
@@ -28,7 +28,7 @@ pub fn device() -> Option<PathBuf> {
         .find(|device| is(device, "vendor", "0x1234") && is(device, "device", "0x11e8"))
 }
 
-/// Writes into a file of PCI's.
+/// Writes to a file of the PCI bus in sysfs.
 pub fn pci(file: &str, text: &str) {
     let path = Path::new(PCI).join(file);
     std::fs::write(&path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
@@ -48,7 +48,7 @@ fn is_loaded() -> bool {
     Path::new("/sys/module").join(MODULE).exists()
 }
 
-/// The card with its driver, which is loaded until this is dropped.
+/// The card. Its driver stays loaded until this is dropped.
 pub struct Card(());
 
 impl Drop for Card {
@@ -69,7 +69,7 @@ impl Card {
             skip("this machine has no edu card");
         }
         if is_loaded() {
-            // A clause that failed left it.
+            // A failed clause left it loaded.
             unload();
         }
         let card = Self(());
@@ -77,20 +77,20 @@ impl Card {
         card
     }
 
-    /// Loads the driver, which finds the card.
+    /// Loads the driver and waits for the card's node.
     pub fn load(&self) {
         self.insert_module();
         self.wait_node();
     }
 
-    /// Loads the driver, whether or not it likes the card.
+    /// Loads the driver, even if it refuses the card.
     pub fn insert_module(&self) {
         run("insmod", &format!("/lib/modules/iostream/{MODULE}.ko"));
     }
 
     /// Waits until the driver has found the card.
     pub fn wait_node(&self) {
-        // In /dev it comes a moment after sysfs.
+        // The node appears in /dev a moment after sysfs.
         let is_there = || self.node().is_some_and(|node| node.exists());
         wait_until("the card's node is there", is_there);
     }
@@ -114,7 +114,7 @@ impl Card {
         line.expect("a counter").1.parse().unwrap()
     }
 
-    /// What the card was told, oldest first.
+    /// The card's transfers, oldest first.
     pub fn transfers(&self) -> Vec<Transfer> {
         let text = read_to_string(Path::new(DEBUG).join("transfers")).expect("transfers");
         text.lines().map(Transfer::parse).collect()
@@ -126,9 +126,9 @@ impl Card {
 pub struct Transfer {
     pub to_card: bool,
     pub buffer: u32,
-    /// In the buffer's data.
+    /// Where it begins in the buffer's data.
     pub offset: usize,
-    /// What the card has as the memory's address.
+    /// The address that the card was given.
     pub address: u64,
     pub len: usize,
 }
@@ -184,7 +184,7 @@ pub fn send_random(
     offset: usize,
     len: usize,
 ) -> Vec<u8> {
-    let bytes: Vec<u8> = (0..len).map(|_| random.next() as u8).collect();
+    let bytes: Vec<u8> = (0..len).map(|_| random.next_u64() as u8).collect();
     stream.write(buffer, offset, &bytes);
     stream.send(Descriptor {
         buffer,

@@ -178,8 +178,8 @@ impl Driver {
         }
     }
 
-    /// Runs a command that the driver holds half-way while `meanwhile` runs. Returns what the command
-    /// got.
+    /// Runs a command that the driver holds half-way while `meanwhile` runs. Returns what the
+    /// command got.
     pub fn held(&self, command: &str, meanwhile: impl FnOnce()) -> Result<()> {
         std::thread::scope(|scope| {
             let holder = scope.spawn(|| self.tell(command));

@@ -39,7 +39,7 @@ impl FunctionCalls {
         calls
     }
 
-    /// FunctionCalls so far; none was missed.
+    /// Calls so far. Fails if the kernel missed any.
     pub fn of(&self, function: &str) -> u64 {
         let profile = read_to_string(Path::new(TRACING).join("kprobe_profile")).expect("profile");
         let mut lines = profile.lines().map(|line| line.split_whitespace());

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::clause::skip;
 
-/// A cgroup of its own for this process.
+/// A memory cgroup for this process alone.
 pub struct Group(PathBuf);
 
 impl Group {
@@ -36,18 +36,18 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         write("/sys/fs/cgroup/cgroup.procs", "0").unwrap();
-        // It may be busy for a while: what was charged is given back later.
+        // It may be busy until all its memory is freed.
         let _ = remove_dir(&self.0);
     }
 }
 
-/// The pages that all queues together take.
+/// The pages that all queues and buffers together take.
 pub fn pages() -> u64 {
     let text = read_to_string("/sys/class/iostream/iostream/pages").unwrap();
     text.trim().parse().unwrap()
 }
 
-/// Waits until all sessions that ended have given theirs back: a worker does, after a grace period.
+/// Waits until the pages of ended sessions are freed: a worker does that, after a grace period.
 pub fn wait_for_no_pages() {
     while pages() > 0 {
         std::thread::yield_now();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Modules that come and go within a clause.
+//! Modules that a clause loads and removes.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use iostream_raw::{node_called, Session};
 use rustix::fs::OFlags;
 
-/// Runs `insmod` for one of ours, with parameters.
+/// Runs `insmod` for a module of iostream, with parameters.
 pub fn insert(name: &str, parameters: &[&str]) -> Output {
     let path = format!("/lib/modules/iostream/{name}.ko");
     let mut command = Command::new("insmod");
@@ -35,7 +35,7 @@ impl Module {
         Self(name)
     }
 
-    /// A number in its file of counts.
+    /// A number in the module's file of counts.
     pub fn count(&self, key: &str) -> u64 {
         let path = PathBuf::from("/sys/kernel/debug")
             .join(self.0)
@@ -47,14 +47,14 @@ impl Module {
         line.expect(key).parse().unwrap()
     }
 
-    /// Waits until a count is as it should be. The clause's time-out ends it.
+    /// Waits until a count is as wanted. The clause's time-out ends the wait.
     pub fn wait_for(&self, key: &str, wanted: impl Fn(u64) -> bool) {
         while !wanted(self.count(key)) {
             std::thread::yield_now();
         }
     }
 
-    /// Removes it, which must work, whoever has its node open.
+    /// Removes the module, which must succeed even if its node is open.
     #[track_caller]
     pub fn unload(self) {
         let name = self.0;
@@ -66,7 +66,7 @@ impl Module {
 impl Drop for Module {
     fn drop(&mut self) {
         let done = remove(self.0);
-        // Not while another failure is being told of.
+        // Another failure is more important.
         if !std::thread::panicking() {
             assert!(done.status.success(), "rmmod {}: {done:?}", self.0);
         }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! QEMU's own monitor, which this very machine may use if `qemu/run --monitor` started it: to pull a
-//! card out, and to plug one in.
+//! QEMU's monitor, which this machine can use if `qemu/run --monitor` started it: to pull a card
+//! out, and to plug one in.
 
 use std::fs::{read_dir, read_to_string, File, OpenOptions};
 use std::io::{Read, Write};
@@ -15,12 +15,12 @@ const PORT: &str = "iostream.monitor";
 /// A conversation with QEMU, in QMP: a JSON object a line.
 pub struct Monitor {
     port: File,
-    /// What was read beyond the last whole line.
+    /// What was read after the last complete line.
     rest: String,
 }
 
 impl Monitor {
-    /// `None` if QEMU was started without it, or this kernel knows nothing of slots.
+    /// `None` if QEMU was started without it, or the kernel has no hotplug slots.
     pub fn open() -> Option<Self> {
         if !std::path::Path::new("/sys/firmware/acpi").exists() {
             return None;
@@ -35,7 +35,7 @@ impl Monitor {
             port: port.expect("the monitor's port"),
             rest: String::new(),
         };
-        // An error if somebody did it before: once for QEMU is enough.
+        // It fails if it was done before; once is enough for QEMU.
         monitor.ask(r#""qmp_capabilities""#);
         Some(monitor)
     }
@@ -47,14 +47,14 @@ impl Monitor {
         self.wait_line(r#""id": "selftests""#)
     }
 
-    /// As [`Self::ask`], for what has to succeed.
+    /// Sends a command that must succeed.
     #[track_caller]
     pub fn command(&mut self, command: &str) {
         let answer = self.ask(command);
         assert!(answer.contains(r#""return""#), "{command}: {answer}");
     }
 
-    /// Reads on until a line has this in it.
+    /// Reads up to the next line that contains `wanted`.
     #[track_caller]
     pub fn wait_line(&mut self, wanted: &str) -> String {
         loop {
@@ -73,7 +73,7 @@ impl Monitor {
         }
     }
 
-    /// Pulls a device out, and waits until it is out.
+    /// Pulls a device out and waits until it is gone.
     pub fn unplug(&mut self, id: &str) {
         self.command(&format!(r#""device_del", "arguments": {{"id": "{id}"}}"#));
         self.wait_line("DEVICE_DELETED");

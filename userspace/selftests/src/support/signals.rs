@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! SystemCalls that only a signal ends.
+//! Calls that only a signal ends.
 
 extern "C" fn ignore(_: libc::c_int) {}
 
-/// A handler without SA_RESTART, so that the call is seen to end.
+/// Sets a handler without SA_RESTART, so that a signal makes calls fail with EINTR.
 fn catch_signal() {
     // SAFETY: The handler does nothing.
     unsafe {
@@ -14,7 +14,7 @@ fn catch_signal() {
     }
 }
 
-/// What a call returns that does not end by itself.
+/// Runs a call that does not end by itself, ends it with a signal, and returns its result.
 pub fn ended_by_signal<T: Send>(call: impl FnOnce() -> T + Send) -> T {
     catch_signal();
     std::thread::scope(|scope| {
@@ -25,9 +25,9 @@ pub fn ended_by_signal<T: Send>(call: impl FnOnce() -> T + Send) -> T {
             call()
         });
         let thread = told.recv().unwrap();
-        // Until it is in the call when the signal comes: before that, it does nothing.
+        // Repeated, since a signal that comes before the call does nothing.
         while !caller.is_finished() {
-            // SAFETY: The thread is not joined yet.
+            // SAFETY: The thread has not been joined, so the id is valid.
             unsafe { libc::pthread_kill(thread, libc::SIGUSR1) };
             std::thread::yield_now();
         }

@@ -14,7 +14,7 @@ pub struct SystemCalls {
 impl SystemCalls {
     pub fn of_this_thread() -> Self {
         let dir = "/sys/kernel/tracing/instances/selftests";
-        // Of a run that was killed.
+        // A run that was killed may have left it.
         let _ = remove_dir(dir);
         create_dir(dir).expect("an instance of the tracer");
         let switch = OpenOptions::new()
@@ -33,12 +33,12 @@ impl SystemCalls {
         calls
     }
 
-    /// What the thread has made since then.
+    /// How many calls the thread has made since then.
     pub fn count(mut self) -> usize {
         self.switch.write_all(b"0").unwrap();
         let text = read_to_string(format!("{}/trace", self.dir)).unwrap();
         let lines = text.lines().filter(|line| line.contains("sys_enter:"));
-        // The last one has stopped the count.
+        // The last one is the write that stopped the tracer.
         lines.count() - 1
     }
 }
@@ -46,6 +46,6 @@ impl SystemCalls {
 impl Drop for SystemCalls {
     fn drop(&mut self) {
         let _ = write(format!("{}/events/enable", self.dir), "0");
-        // While `switch` is open, the instance is in use: the next one removes it.
+        // While `switch` is open the instance cannot be removed: the next one does that.
     }
 }

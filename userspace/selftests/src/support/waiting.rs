@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Waiting for what others do: for a condition, with a deadline, never for a length of time.
+//! Waiting for what others do: for a condition, with a deadline, and never for a length of time.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// What should happen has happened by then.
+/// After this long a condition counts as never met.
 const DEADLINE: Duration = Duration::from_secs(20);
 
-/// Waits for what another thread or the kernel does by itself.
+/// Waits for a condition that another thread or the kernel brings about.
 #[track_caller]
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
@@ -43,10 +43,10 @@ pub fn woken_by<R: Send>(
     std::thread::scope(|scope| {
         let (send, receive) = std::sync::mpsc::channel();
         let waiter = scope.spawn(move || {
-            send.send(this_thread()).expect("the test waits for it");
+            send.send(this_thread()).expect("the test receives it");
             wait()
         });
-        let task = receive.recv().expect("the thread says who it is");
+        let task = receive.recv().expect("the thread sends its id");
         wait_asleep(&task, call);
         wake();
         waiter.join().expect("the thread that waits")

@@ -52,7 +52,7 @@ fn async_dequeue() {
     };
     let sequences = woken_by(libc::SYS_epoll_wait, open, || {
         for _ in 0..100 {
-            // Until the one buffer is back.
+            // Waits until the only buffer is back.
             wait_until("a free buffer", || driver.tell("produce 1 8").is_ok());
         }
     });
@@ -75,7 +75,7 @@ fn async_stream_ends() {
         let stopping = tokio::task::spawn_blocking(move || control.stop(Stop::Discard).unwrap());
         assert!(next(&mut receiver).await.is_none());
         stopping.await.unwrap();
-        // And begins again.
+        // The stream can be started again.
         sender.control().start().unwrap();
         driver.command("produce 1 8");
         assert!(next(&mut receiver).await.is_some());
@@ -99,7 +99,7 @@ fn async_buffer() {
     assert_eq!(driver.log("moved"), moved + total);
 }
 
-/// One that another task drops, not one that the driver returns.
+/// A free buffer that another task drops, not one that the driver returns.
 fn async_free_buffer() {
     let _driver = Driver::stream("input 1 64");
     block_on(async {
@@ -139,7 +139,7 @@ fn async_cancelled() {
             .unwrap();
         sender.control().start().unwrap();
         {
-            // Polled once, and given up.
+            // A future that was polled once and dropped.
             let mut waiting = Box::pin(receiver.dequeue());
             let once = poll_fn(|context| std::task::Poll::Ready(waiting.as_mut().poll(context)));
             assert!(once.await.is_pending());
@@ -168,7 +168,7 @@ fn async_queues() {
                     .await
                     .unwrap();
             }
-            // Kept until all came back: the session would end.
+            // Kept until all entries came back: otherwise the session would end.
             producer
         };
         let local = tokio::task::LocalSet::new();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! U-03: buffers are values, which go back when dropped or sent.
+//! U-03: buffers are values that go back when they are dropped or sent.
 
 use std::sync::mpsc::channel;
 
@@ -167,7 +167,7 @@ fn input_output() {
         buffer = stream.dequeue_wait(None).unwrap();
         assert_eq!(&*buffer, [!round; 10]);
     }
-    // Unsent, the driver has it free again.
+    // A buffer that is dropped unsent is free again.
     drop(buffer);
     assert_eq!(stream.dequeue().unwrap_err(), Error::Empty);
 }
@@ -202,14 +202,14 @@ fn from_any_thread() {
     assert_eq!((counters.rejected_owner, counters.rejected_id), (0, 0));
 }
 
-/// The driver waits for buffers without sleeping, in a system call of another thread.
+/// The driver waits for buffers by spinning, in a system call of another thread.
 fn busy_sides_make_no_call() {
     if std::thread::available_parallelism().unwrap().get() < 2 {
         crate::clause::skip("both sides are busy only with two processors");
     }
     let driver = Driver::stream("output 16 4096");
     let mut stream = OutputStream::open("selftest").unwrap();
-    // Bounded, and longer than the other side is usually away.
+    // Bounded, and longer than the other side usually pauses.
     stream.set_spin(1 << 22);
     stream.start().unwrap();
     let total = count(100_000);
@@ -228,7 +228,7 @@ fn busy_sides_make_no_call() {
             calls
         })
     });
-    // That both are busy is for the machine to say: see `Q-16/busy-sides-make-few-calls`.
+    // Whether both sides are busy depends on the machine: see `Q-16/busy-sides-make-few-calls`.
     assert!(
         least.into_iter().any(|calls| calls == 0),
         "some in each try"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! U-11: programs in C, made with the header alone.
+//! U-11: programs in C that use the header alone.
 
 use std::process::Command;
 
@@ -11,7 +11,7 @@ pub const CLAUSES: &[Clause] = &[
     Clause::slow("U-11/echo-in-c-32-bits", 60, || program("uapi-echo-32")),
 ];
 
-/// Runs one of the programs of `selftests/c`.
+/// Runs a program of `selftests/c`.
 fn program(name: &str) {
     let status = Command::new(format!("/usr/bin/{name}")).status();
     assert!(status.expect(name).success(), "{name} failed");

@@ -75,7 +75,7 @@ fn discard() {
     assert_eq!((discarded.output, discarded.input), (3, 0));
     assert_eq!(&*held, entry(0, 8));
     assert_eq!(stream.dequeue_wait(None).unwrap_err(), Error::NotRunning);
-    // The driver has them all again, but for the one that is held.
+    // All buffers are free again, except the one that is held.
     stream.start().unwrap();
     driver.command("produce 3 8");
     driver.fails("take", rustix::io::Errno::NOSPC);
@@ -136,7 +136,7 @@ fn suspended_keeps() {
     assert_eq!(&*stream.dequeue().unwrap(), entry(1, 8));
 }
 
-/// By whoever may write to sysfs.
+/// Somebody else changes the state through sysfs.
 fn by_another() {
     let driver = Driver::stream("output 2 64");
     let stream = OutputStream::open("selftest").unwrap();
@@ -184,7 +184,7 @@ fn mode() {
     let all: Vec<_> = (0..2).map(|_| stream.buffer().unwrap()).collect();
     assert_eq!(all.len(), 2);
     drop((stream, all));
-    // The next session begins as the driver said.
+    // The next session begins in the driver's mode.
     wait_until("closed", || driver.attribute("sessions") == 0);
     InputOutputStream::open("selftest").unwrap();
 }

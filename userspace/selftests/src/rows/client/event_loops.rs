@@ -48,7 +48,7 @@ fn polls() {
     assert!(stream.next().unwrap().is_some());
 }
 
-/// Each buffer on its own, by edges alone.
+/// Each buffer is an edge of its own.
 fn epoll_edge() {
     let driver = Driver::stream("output 2 64");
     let mut stream = OutputStream::open("selftest").unwrap();
@@ -88,7 +88,7 @@ fn eventfd_input() {
     let mut stream = InputStream::open("selftest").unwrap();
     stream.start().unwrap();
     let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).unwrap();
-    // There is room: signalled at once.
+    // There is room, so it is signalled at once.
     stream.sender().set_eventfd(Some(bell.as_fd())).unwrap();
     assert_eq!(rustix::io::read(&bell, &mut [0; 8]), Ok(8));
     stream.sender().set_eventfd(None).unwrap();
@@ -100,7 +100,7 @@ fn eventfd_input() {
     );
 }
 
-/// Of two buffers, with a watermark of two, poll tells when both are there.
+/// With a watermark of two buffers, poll reports when both are there.
 fn watermark() {
     let driver = Driver::stream("output 3 64");
     let mut stream = OutputStream::open("selftest").unwrap();
@@ -117,7 +117,7 @@ fn watermark() {
     driver.command("produce 1 8");
     assert_eq!(ready(&stream), 1);
     assert_eq!(stream.wait(None), Ok(()));
-    // Stopped, it is ready whatever the watermark.
+    // A stopped stream is ready, whatever the watermark.
     let _held = [stream.dequeue().unwrap(), stream.dequeue().unwrap()];
     driver.command("produce 1 8");
     stream.receiver().set_watermark(3, Duration::ZERO).unwrap();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! U-02: how many buffers there are, how long they are, and what the stream says of itself.
+//! U-02: the number and lengths of the buffers, and the stream's properties.
 
 use iostream::{InputStream, OutputStream, Session, StreamMode, StreamState};
 use rustix::event::{poll, PollFd, PollFlags};
@@ -29,7 +29,7 @@ fn count_and_lengths() {
         for buffer in &mut all {
             assert_eq!((buffer.len(), buffer.area().len()), (data, data));
             assert_eq!(buffer.control_area_mut().len(), control);
-            // All of it is there.
+            // The whole buffer is writable.
             buffer.fill(0xa5);
             buffer.control_area_mut().fill(0x5a);
         }

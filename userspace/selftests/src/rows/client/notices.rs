@@ -16,7 +16,7 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("U-06/too-many", too_many),
 ];
 
-/// A driver that has looked, and waits.
+/// A driver that has found its queue empty, and waits.
 fn waiting() -> (Driver, InputStream) {
     let driver = Driver::stream("input 4 64");
     let stream = InputStream::open("selftest").unwrap();
@@ -40,7 +40,7 @@ fn when_needed() {
 fn not_when_busy() {
     let (driver, mut stream) = waiting();
     let (inputs, data) = (driver.log("inputs"), driver.log("data_callbacks"));
-    // The first wakes it; until it has looked again, the others find it awake.
+    // The first buffer wakes the driver; the others find it awake until it has looked again.
     stream.buffer().unwrap().send(1).unwrap();
     driver.wait_for("data_callbacks", |now| now == data + 1);
     stream
@@ -69,7 +69,7 @@ fn synchronous() {
     let syncs = driver.log("syncs");
     driver.command("slow 20");
     stream.notify_sync(99).unwrap();
-    // Done when the call returns.
+    // The callback has run when the call returns.
     assert_eq!(
         (driver.log("syncs"), driver.log("last_token")),
         (syncs + 1, 99)

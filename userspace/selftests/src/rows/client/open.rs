@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! U-01: one call opens and maps a stream, drop undoes it.
+//! U-01: one call opens and maps a stream, and drop undoes it.
 
 use std::fs::read_to_string;
 
@@ -52,7 +52,7 @@ fn wakes() {
     assert_eq!(came, Ok(entry(0, 3)));
 }
 
-/// How often the device is mapped, and how often it is open, in this process.
+/// How many mappings of the device and how many descriptors of it this process has.
 fn traces(driver: &Driver) -> (usize, usize) {
     let path = driver.path();
     let maps = read_to_string("/proc/self/maps").unwrap();
@@ -73,7 +73,7 @@ fn drop_undoes_it() {
     drop(stream);
     assert_eq!(traces(&driver), (0, 0));
     wait_until("closed", || driver.attribute("sessions") == 0);
-    // From the start, with memory of its own.
+    // A new session starts with memory of its own.
     let mut stream = OutputStream::open("selftest").unwrap();
     stream.start().unwrap();
     driver.command("produce 4 8");
@@ -88,7 +88,7 @@ fn drop_stops_it() {
     let held = stream.dequeue().unwrap();
     let before = driver.log("stops_discard");
     drop(stream);
-    // Although a buffer that is held puts the session's end off.
+    // Dropping the stream stops it, although a held buffer delays the end of the session.
     assert_eq!(driver.log("stops_discard"), before + 1);
     assert_eq!(
         (driver.shown("state"), driver.attribute("sessions")),
@@ -108,7 +108,7 @@ fn second_is_busy() {
     OutputStream::open("selftest").unwrap();
 }
 
-/// A second stream of one session would have a second value of each buffer.
+/// A second stream of a session is refused: each buffer would have two values.
 fn once_a_session() {
     let driver = Driver::stream("input-output 1 64");
     let session = Session::open(driver.path()).unwrap();
@@ -116,12 +116,12 @@ fn once_a_session() {
     for _ in 0..2 {
         let error = InputOutputStream::from_session(session.clone()).unwrap_err();
         assert!(matches!(error, Error::Busy(_)), "{error}");
-        // Its queues hold descriptors, which are not for everyone.
+        // A stream's queues hold descriptors and cannot be opened as entry queues.
         let error = session.consumer().unwrap_err();
         assert!(matches!(error, Error::InvalidArgument(_)), "{error}");
     }
     drop(stream);
-    // Once for ever: others may have kept what they learnt.
+    // A session can be opened once, even after the first stream is gone.
     let error = InputOutputStream::from_session(session).unwrap_err();
     assert!(matches!(error, Error::Busy(_)), "{error}");
 }
@@ -132,7 +132,7 @@ fn wrong_mode() {
     let session = Session::open(driver.path()).unwrap();
     let error = OutputStream::from_session(session.clone()).unwrap_err();
     assert_eq!(error, Error::WrongMode { is, wanted });
-    // Nothing was mapped: the right one still can be.
+    // Nothing was mapped, so the right type can still be opened.
     let mut stream = InputStream::from_session(session).unwrap();
     stream.start().unwrap();
     stream.stop(Stop::Discard).unwrap();

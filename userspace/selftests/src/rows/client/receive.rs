@@ -93,7 +93,7 @@ fn read() {
     let control = stream.control();
     stream.start().unwrap();
     driver.command("produce 4 100");
-    // What is queued is read after a stop that leaves it.
+    // A stop that keeps what is queued lets it be read.
     control.stop(Stop::Drain { timeout: None }).unwrap();
     let mut reader = stream.into_reader();
     let mut start = [0; 150];
@@ -125,7 +125,7 @@ fn write() {
     driver.command("receive");
     assert_eq!(driver.log("sum"), 50);
     driver.command("release-all");
-    // There are but two buffers: it waits for those that come back.
+    // There are only two buffers, so the write waits for one to come back.
     driver.fails("receive", rustix::io::Errno::NODATA);
     driver.command("auto consume");
     let moved = driver.log("moved");
@@ -136,7 +136,7 @@ fn write() {
     assert_eq!(driver.log("moved"), moved + 100);
 }
 
-/// One thread receives, another sends on.
+/// One thread receives, another one sends.
 fn split() {
     let driver = Driver::stream("input-output 8 64");
     driver.command("auto echo");

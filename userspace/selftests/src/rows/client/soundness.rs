@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! U-08: safe code cannot make the crate unsound. What does not compile is in the crate's own
-//! documentation; descriptors that cannot be, in its unit tests.
+//! U-08: safe code cannot make the crate unsound.
+//!
+//! Code that must not compile is in the crate's documentation; invalid descriptors are in its unit
+//! tests.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -33,9 +35,9 @@ fn forgotten_buffers() {
     for _ in 0..2 {
         std::mem::forget(stream.dequeue().unwrap());
     }
-    // The others go on, and those that were forgotten are not seen again.
+    // The other buffers keep moving, and the forgotten ones do not appear again.
     let mut ids = HashSet::from([stream.dequeue().unwrap().id()]);
-    // The driver looks for what came back.
+    // The driver looks for returned buffers.
     let looks = || driver.fails("receive", Errno::NODATA);
     for _ in 0..10 {
         looks();
@@ -86,7 +88,7 @@ fn held_after_removal() {
     driver.command("produce 2 8");
     let mut held = stream.dequeue().unwrap();
     driver.unpublish();
-    // What was sent before it went is there, and what is held stays.
+    // Buffers that were sent before the removal are there, and held ones stay valid.
     let second = stream.dequeue_wait(None).unwrap();
     assert_eq!(stream.dequeue_wait(None).unwrap_err(), Error::Gone);
     assert_eq!((&*held, &*second), (&*entry(0, 8), &*entry(1, 8)));
@@ -96,7 +98,7 @@ fn held_after_removal() {
     assert_eq!(&*held, [1; 8]);
 }
 
-/// read(2), write(2) and further ends by way of a copy of the descriptor.
+/// read(2), write(2) and further ends, through a copy of the descriptor.
 fn cloned_descriptor() {
     let driver = Driver::stream("input-output 2 64");
     let mut stream = InputOutputStream::open("selftest").unwrap();
@@ -119,7 +121,7 @@ fn cloned_descriptor() {
     assert!(stream.dequeue().is_ok());
 }
 
-/// However buffers are taken and given back, each value is the only one of its buffer.
+/// However buffers are taken and returned, a buffer has at most one value.
 fn no_two_of_one() {
     let driver = Driver::stream("input 8 64");
     driver.command("auto consume");
@@ -146,7 +148,7 @@ fn no_two_of_one() {
     assert_eq!((counters.rejected_owner, counters.rejected_id), (0, 0));
 }
 
-/// Buffers come, go back in other threads, and are discarded by stops, all at once.
+/// Buffers are received, returned by other threads and discarded by stops, all at the same time.
 fn threads_and_stops() {
     let driver = Driver::stream("output 16 64");
     driver.command("auto produce 64");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! a driver's callbacks disabled, enabled and cancelled.
+//! a driver's callbacks are called, disabled, enabled and cancelled.
 
 use iostream_raw::{Input, Session, INPUT};
 use rustix::io::Errno;
@@ -32,7 +32,7 @@ fn disabled_none_is_called() {
         session.notify(INPUT).unwrap();
     }
     assert_eq!(calls(), before + 1);
-    // What was due meanwhile is made good, once.
+    // The call that was due meanwhile is made once.
     driver.tell("enable").unwrap();
     assert_eq!(calls(), before + 2);
     session.notify(INPUT).unwrap();
@@ -49,7 +49,7 @@ fn notify_in_thread<'scope>(
     driver.wait_for("in_callback", |running| running == 1);
 }
 
-/// A callback is under way; when the command returns, none is.
+/// The command waits for the callback that runs: when it returns, none does.
 fn waits_for_it(command: &str) {
     let driver = Driver::new(0, 4096);
     let session = driver.open();
@@ -76,7 +76,7 @@ fn cancelled_for_ever() {
     driver.tell("enable").unwrap();
     session.notify(INPUT).unwrap();
     assert_eq!(driver.log("data_callbacks"), before);
-    // The queue goes on without them.
+    // The queue works without callbacks.
     session.write_entry(b"entry");
     assert_eq!(driver.tell("dequeue 10"), Ok(()));
 }
@@ -106,7 +106,7 @@ fn toggled_while_called() {
     assert_eq!(driver.log("data_callbacks"), before + 1);
 }
 
-/// The driver is told of entries only if it found the queue empty.
+/// The driver's callback runs only if the driver had found the queue empty.
 fn data_callback() {
     let driver = Driver::new(0, 4096);
     let before = driver.log("data_callbacks");
@@ -127,7 +127,7 @@ fn data_callback() {
     assert_eq!(session.counters(INPUT).notifications, 5);
 }
 
-/// Entries move, and who sleeps is woken, without callbacks.
+/// With callbacks disabled, entries still move and sleepers are woken.
 fn disabled_ends_still_move() {
     let driver = Driver::new(4096, 4096);
     let session = driver.open();

@@ -34,7 +34,7 @@ fn loaded(module: &str) -> bool {
     Path::new("/sys/module").join(module).exists()
 }
 
-/// Brings the driver's module back, however the clause ends.
+/// Loads the driver's module again when the clause ends.
 struct BackAgain;
 
 impl Drop for BackAgain {
@@ -64,8 +64,8 @@ fn line(module: &str) -> Vec<String> {
     found.expect(module)
 }
 
-/// With a client that has it open, mapped, and sleeps in poll. Nothing of the driver's is used
-/// after that, or its code, which is gone, would be run.
+/// A client has the node open and mapped, and sleeps in poll. Afterwards nothing of the driver may
+/// be used: its code is gone.
 fn removal_while_open() {
     let _back = BackAgain;
     let driver = Driver::loaded("it2way");
@@ -79,7 +79,7 @@ fn removal_while_open() {
     let said = woken_by(libc::SYS_ppoll, || session.poll(PollFlags::PRI, -1), remove);
     assert_eq!(said, PollFlags::HUP | PollFlags::ERR);
     assert!(!path.exists() && node_called("it2way").is_none());
-    // What it left is read, the rest says that it is gone.
+    // Queued entries can still be read; everything else says that the driver is gone.
     assert_eq!(output.take().unwrap().bytes.len(), 200);
     assert_eq!(output.take_and_notify(&session), None);
     assert!(input.put(&[1; 100]));
@@ -100,7 +100,7 @@ fn removal_while_open() {
     drop((input, output, info));
 }
 
-/// iostream.ko cannot go while a client of a driver that is gone has a node open, or mapped.
+/// iostream.ko cannot be removed while a client has the node of a removed driver open or mapped.
 fn framework_stays_while_open() {
     let _back = BackAgain;
     let session = Driver::loaded("it2way").open();
@@ -118,7 +118,7 @@ fn framework_stays_while_open() {
     busy("a session is open");
     assert_ne!(line("iostream")[2], "0");
     drop(session);
-    assert_eq!(line("iostream")[2], "0", "nothing keeps it");
+    assert_eq!(line("iostream")[2], "0", "nothing holds the module");
 }
 
 fn removed_and_loaded_again() {
@@ -134,7 +134,7 @@ fn removed_and_loaded_again() {
         }
         remove();
         drop(BackAgain);
-        // The old session is still there; the new node is another.
+        // The old session still exists; the new node is a different one.
         let next = Driver::loaded("it2way").open();
         assert_eq!(next.counters(OUTPUT).entries, 0);
         assert_eq!(session.try_queue(OUTPUT).err(), Some(Errno::NODEV));
@@ -142,7 +142,7 @@ fn removed_and_loaded_again() {
     }
 }
 
-/// A sleeper of each kind, on a node each: all wake when the module goes.
+/// Sleepers of every kind, each on its own node: all wake when the module is removed.
 fn free_all_while_waiting() {
     let _back = BackAgain;
     let sessions: Vec<Session> = ["it2way", "itout", "itin"]

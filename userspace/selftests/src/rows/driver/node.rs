@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! drivers in modules of their own.
+//! nodes of drivers in modules of their own.
 
 use std::fs::{metadata, read_to_string};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
@@ -60,7 +60,7 @@ fn output_input_both() {
     }
 }
 
-/// A driver is refused with the same three errors as a process.
+/// A driver gets the same three errors as a process.
 fn capacities_refused() {
     let driver = Driver::unpublished();
     let limit = Session::bare().version().unwrap().max_queue_bytes;
@@ -78,7 +78,7 @@ fn capacities_refused() {
         ("publish selftest 0 4096 overwrite".into(), Errno::INVAL),
     ] {
         let got = driver.tell(&command);
-        // Overwriting goes to the output queue alone, in this driver.
+        // This driver makes only the output queue overwrite.
         if command.ends_with("overwrite") && got.is_ok() {
             driver.tell("unpublish").unwrap();
             continue;
@@ -109,7 +109,7 @@ fn not_open_is_its_own_error() {
     drop(session);
     assert_eq!(driver.tell("enqueue 10"), Err(Errno::NOTCONN));
     assert_eq!(unopened(), before + 4);
-    // The next client begins with an empty queue.
+    // The next client starts with an empty queue.
     let session = driver.open_nonblocking();
     assert_eq!(session.read(&mut [0; 100]), Err(Errno::AGAIN));
 }
@@ -147,7 +147,7 @@ fn name_taken() {
         let got = driver.tell(&format!("publish {name} 4096 0"));
         assert_eq!(got, Err(Errno::EXIST), "{name}");
     }
-    // A name is free again when its node is gone, also while a client still has that open.
+    // A removed node's name is free at once, even while a client still has the node open.
     driver.publish(4096, 0);
     let session = driver.open();
     driver.tell("unpublish").unwrap();
@@ -159,7 +159,7 @@ fn name_taken() {
 fn mode_and_group() {
     let driver = Driver::new(4096, 0);
     let mode = |driver: &Driver| metadata(driver.path()).unwrap().permissions().mode() & 0o7777;
-    assert_eq!(mode(&driver), 0o600, "unless told otherwise");
+    assert_eq!(mode(&driver), 0o600, "the default mode");
     let built_in = metadata(iostream_raw::DEVICE).unwrap();
     assert_eq!(built_in.permissions().mode() & 0o7777, 0o600);
     for (asked, gid) in [(0o640, 1000), (0o666, 0), (0o400, 65534)] {
@@ -175,10 +175,10 @@ fn mode_and_group() {
 fn no_permission() {
     let driver = Driver::new(4096, 0);
     let path = driver.path();
-    // In a thread of its own: the credentials are the thread's.
+    // In its own thread, since credentials belong to a thread.
     std::thread::scope(|scope| {
         let outcome = scope.spawn(|| {
-            // SAFETY: The raw call changes this thread alone.
+            // SAFETY: The raw call changes only this thread.
             let done = unsafe { libc::syscall(libc::SYS_setresuid, 1000, 1000, 1000) };
             assert_eq!(done, 0);
             Session::open(&path, OFlags::RDWR).err()
@@ -271,7 +271,7 @@ fn not_open_for_each_call() {
     driver.fails("enqueue 8", Errno::NOTCONN);
 }
 
-/// A process without privileges, of a group.
+/// Whether an unprivileged process of this group can open the node.
 fn may_open(driver: &Driver, group: u32) -> bool {
     use std::os::unix::process::CommandExt;
     let script = format!("exec 3<>{}", driver.path().display());
@@ -305,7 +305,7 @@ fn no_set_up() {
     assert_eq!(session.read_entry().len(), 8, "it goes on");
 }
 
-/// Nothing of one client is left for the next.
+/// Nothing of one client is left for the next one.
 fn next_open_starts_clean() {
     let driver = Driver::new(4096, 4096);
     let session = driver.open();

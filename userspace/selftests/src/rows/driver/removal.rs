@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! when the driver goes: under maps, sleepers and copies.
+//! the driver's node is removed while it is in use.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::*;
@@ -22,7 +22,7 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-20/removed-while-open", removed_while_open),
 ];
 
-/// Removal while others open, ask, and close.
+/// The node is removed while others open it, ask for its queues, and close it.
 fn free_while_opening() {
     let mut opened = 0;
     for _ in 0..count(300) {
@@ -60,7 +60,7 @@ fn free_while_opening() {
     assert!(opened > 0);
 }
 
-/// The session ends while driver and endpoint are at its queues; also of /dev/iostream.
+/// A session ends while the driver, or the endpoint of `/dev/iostream`, uses its queues.
 fn close_while_producing() {
     let driver = Driver::new(4096, 4096);
     let done = AtomicBool::new(false);
@@ -147,7 +147,7 @@ fn gone_for_the_driver() {
     driver.fails("enqueue 8", Errno::NODEV);
 }
 
-/// The node goes from /dev and sysfs at once; the client's calls say so, and a new open finds none.
+/// The node leaves /dev and sysfs at once; the client's calls fail, and it cannot be opened again.
 fn removed_while_open() {
     let driver = Driver::new(4096, 4096);
     let session = driver.open();
@@ -169,5 +169,5 @@ fn removed_while_open() {
     if !path.exists() {
         return;
     }
-    skip("another node has taken the number");
+    skip("another node has the number now");
 }

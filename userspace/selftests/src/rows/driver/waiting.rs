@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Q-14, B-03 and U-10 on a driver's node: who sleeps, and what wakes it.
+//! B-03: a driver waits for room, in process context.
 
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -41,13 +41,13 @@ fn enqueue_wait_blocks() {
             },
         );
         assert_eq!(done, Ok(()));
-        // It was counted full, and came after the others.
+        // The wait was counted, and its entry came last.
         let last = std::iter::from_fn(|| output.take()).last();
         let bytes = last.map_or(100, |entry| entry.bytes.len());
         assert_eq!(bytes, 100);
         assert!(session.counters(OUTPUT).full > round);
     }
-    // With room it does not.
+    // With room it does not wait.
     driver.command("enqueue-wait 100 0");
 }
 
@@ -62,7 +62,7 @@ fn enqueue_wait_times_out() {
     assert_eq!(session.counters(OUTPUT).entries, 16);
 }
 
-/// A process that has the driver run a command, and the file that tells what it sleeps in.
+/// A process in which the driver runs a command, and the file that shows where it sleeps.
 fn commander(command: &str) -> (Child, Pid, PathBuf) {
     let file = "/sys/kernel/debug/iostream_test/spare";
     let child = Command::new("/bin/sh")
@@ -88,7 +88,7 @@ fn enqueue_wait_killable() {
     driver.command("fill 248");
     let (mut child, pid, proc) = commander("enqueue-wait 100");
     wait_asleep(&proc, libc::SYS_write);
-    // A signal that the process catches does not end it: it stays pending.
+    // A signal that the process catches does not end the wait: it stays pending.
     kill_process(pid, Signal::USR1).unwrap();
     wait_until("the signal is pending", || {
         let status = std::fs::read_to_string(proc.join("status")).unwrap();
@@ -98,7 +98,7 @@ fn enqueue_wait_killable() {
     kill_process(pid, Signal::KILL).unwrap();
     let status = child.wait().unwrap();
     assert!(!status.success());
-    // The producer is there for the next one.
+    // The producer can be used again.
     let mut output = Output::new(&session);
     while output.take().is_some() {}
     driver.command("enqueue-wait 100");
@@ -126,7 +126,7 @@ fn driver_waits_for_room() {
     std::thread::scope(|scope| {
         let waiter = scope.spawn(|| driver.tell("enqueue-wait 3000"));
         let mut taken = 0;
-        // It is woken when the room it asked for is there, not by the first byte.
+        // It is woken when the requested room is there, not by the first free byte.
         while output.available() > 0 && !waiter.is_finished() {
             if output.take_and_notify(&session).unwrap().bytes.len() == 3000 {
                 break;
@@ -146,7 +146,7 @@ fn driver_wait_times_out() {
     assert_eq!(driver.tell("enqueue-wait 4089 50"), Err(Errno::MSGSIZE));
 }
 
-/// The thread that waits in the kernel can be killed, and what it would have written is not there.
+/// The waiting thread can be killed, and its entry is not in the queue.
 fn driver_wait_is_killable() {
     let driver = Driver::new(4096, 0);
     let session = driver.open();
@@ -162,11 +162,11 @@ fn driver_wait_is_killable() {
         .unwrap();
     let mut ready = [0; 6];
     std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut ready).unwrap();
-    // Until it sleeps in the kernel.
+    // Waits until it sleeps in the kernel.
     let stat = format!("/proc/{}/wchan", child.id());
     while !std::fs::read_to_string(&stat).is_ok_and(|place| place.contains("iostream")) {
         if !matches!(child.try_wait(), Ok(None)) {
-            panic!("it did not wait");
+            panic!("it did not wait in the kernel");
         }
         std::thread::yield_now();
     }

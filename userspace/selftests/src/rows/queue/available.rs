@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! what waits and what is free, without a system call.
+//! what waits and what is free, asked without a system call.
 
 use std::time::Duration;
 
@@ -68,7 +68,7 @@ fn looks_make_no_call() {
         let _ = (producer.counters(), consumer.counters());
     }
     assert_eq!(calls.count(), 0);
-    // The count can count.
+    // The counter works: calls that are made show in it.
     let calls = SystemCalls::of_this_thread();
     for _ in 0..10 {
         session.queue_info(iostream::Direction::Input).unwrap();
@@ -91,11 +91,11 @@ fn full_queue_drains_without_call() {
 
 /// A million entries, each published on its own, while the other side is busy as well.
 ///
-/// That both are busy is for the machine to say: a processor that is taken away for a while is a
-/// side that sleeps. So there are a few tries, of which one has to do.
+/// Whether both sides are busy depends on the machine: a side whose processor is taken away for a
+/// while sleeps. So there are several attempts, and one must succeed.
 fn busy_sides_make_few_calls() {
     if crate::clause::patience() > 1 {
-        crate::clause::skip("a figure: a kernel that checks itself says nothing of it");
+        crate::clause::skip("a kernel that checks itself is too slow for this figure");
     }
     if std::thread::available_parallelism().unwrap().get() < 2 {
         crate::clause::skip("both sides are busy only with two processors");
@@ -107,13 +107,13 @@ fn busy_sides_make_few_calls() {
 fn calls_of_busy_sides() -> usize {
     let session = Setup::sink().input_bytes(1 << 20).open().unwrap();
     let mut producer = session.producer().unwrap();
-    // Bounded, and longer than the other side is usually away.
+    // Bounded, and longer than the other side usually pauses.
     producer.set_spin(1 << 20);
     let total = count(1_000_000);
     let calls = std::thread::scope(|scope| {
         let runner = session.clone();
         let run = scope.spawn(move || runner.run(0, Some(Duration::from_millis(300))));
-        // The other side is at work before the count begins.
+        // The other side works before the count begins.
         while producer.enqueue_with(&[0; 40], Wake::Suppress).is_ok() {}
         producer.wait_room(1 << 19, None).unwrap();
         let calls = SystemCalls::of_this_thread();
@@ -129,7 +129,7 @@ fn calls_of_busy_sides() -> usize {
     calls
 }
 
-/// Size, count, and whether they fit into 4096 bytes that are free.
+/// Size, count, and whether they fit into 4096 free bytes.
 const EMPTY: [(usize, u64, bool); 9] = [
     (0, 512, true),
     (0, 513, false),
@@ -154,7 +154,7 @@ fn user() {
     }
     assert_eq!(producer.can_enqueue(8, u64::MAX), Ok(false));
     assert_eq!(producer.can_enqueue(usize::MAX, 1), Ok(false));
-    // Committed and not shown counts as well.
+    // What is committed but not yet published takes room as well.
     let mut batch = producer.batch();
     batch.enqueue(&[0; 4000]).unwrap();
     assert_eq!(batch.room_bytes(), Ok(88));

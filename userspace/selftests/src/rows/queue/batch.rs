@@ -81,7 +81,7 @@ fn driver_batch() {
     for _ in 0..50 {
         assert_eq!(output.take().unwrap().bytes.len(), 16);
     }
-    // What does not fit ends the batch; what did is there.
+    // The first entry that does not fit ends the batch; those before it are published.
     assert_eq!(driver.count("batch 1000 100"), 4096 / 112);
     assert_eq!(output.available(), 4096 / 112 * 112);
 }
@@ -96,7 +96,7 @@ fn driver_suppresses() {
         driver.tell("enqueue 16 task suppress").unwrap();
     }
     assert_eq!(taken(&event), 0);
-    assert_eq!(output.available(), 240, "they are there, for who looks");
+    assert_eq!(output.available(), 240, "published, without a wake-up");
     driver.tell("enqueue 16").unwrap();
     assert_eq!(taken(&event), 1, "the next one wakes for all");
     while output.take().is_some() {}
@@ -119,7 +119,8 @@ fn driver_forces() {
     assert_eq!(taken(&event), 1);
 }
 
-/// The producer suppresses and goes on until it is full: then a sleeper is woken, or both wait.
+/// A producer that suppresses wake-ups until the queue is full wakes the sleeper then: otherwise
+/// both sides would wait.
 fn full_wakes_in_any_case() {
     let driver = Driver::new(4096, 0);
     let session = driver.open();
@@ -141,7 +142,7 @@ fn full_wakes_in_any_case() {
         assert_eq!(taken(&event), 0, "once for each arming");
         while output.take().is_some() {}
     }
-    // A sleeper in poll, likewise.
+    // The same for a sleeper in poll.
     std::thread::scope(|scope| {
         let sleeper = scope.spawn(|| session.poll(PollFlags::IN, -1));
         while driver.tell("enqueue 100 task suppress").is_ok() {}
@@ -184,13 +185,13 @@ fn crate_suppresses_and_forces() {
     let before = notifications(&session);
     producer.enqueue_with(b"forced", Wake::Force).unwrap();
     assert_eq!(notifications(&session), before + 1);
-    // Full: the other side is woken whatever was asked for.
+    // A full queue wakes the other side, whatever the flag.
     while producer.enqueue_with(&[1; 100], Wake::Suppress).is_ok() {}
     assert_eq!(&*consumer.dequeue_wait(None).unwrap(), b"forced");
     assert_eq!(&*consumer.dequeue_wait(None).unwrap(), [1; 100]);
 }
 
-/// A batch of dequeues tells the kernel of the room once, at its end.
+/// A batch of dequeues notifies the kernel of the room once, at its end.
 fn crate_consumer_batch() {
     let driver = Driver::new(4096, 0);
     let session = iostream::Session::open(driver.path()).unwrap();
@@ -210,7 +211,7 @@ fn crate_consumer_batch() {
     }
 }
 
-/// An eventfd for the output queue, armed by being set.
+/// An eventfd for the output queue. Setting it arms it.
 fn listener(session: &Session) -> OwnedFd {
     let fd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).unwrap();
     session.eventfd(OUTPUT, fd.as_fd().as_raw_fd()).unwrap();
@@ -218,7 +219,7 @@ fn listener(session: &Session) -> OwnedFd {
     fd
 }
 
-/// How often an eventfd was signalled since the last time.
+/// How often an eventfd was signalled since the last call.
 fn signals(fd: &OwnedFd) -> u64 {
     let mut value = [0; 8];
     match rustix::io::read(fd, &mut value) {
@@ -248,7 +249,8 @@ fn driver_flush() {
     assert_eq!(session.counters(OUTPUT).entries, 1);
 }
 
-/// A batch that does not fit shows what does, and wakes, or nobody would ever make room.
+/// A batch that does not fit publishes the entries that do and wakes the consumer: otherwise nobody
+/// would ever make room.
 fn full_batch_is_shown() {
     let driver = Driver::new(4096, 0);
     let session = driver.open();

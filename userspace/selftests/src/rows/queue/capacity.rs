@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! queues of a byte capacity.
+//! queues for a number of bytes, or for a number of entries.
 
 use iostream::{Error, Setup};
 use iostream_raw::{echo, sink, source, Output, Session, INPUT, OUTPUT};
@@ -77,7 +77,7 @@ fn fixed_for_life() {
     assert_eq!(after.max_entry_bytes, before.max_entry_bytes);
 }
 
-/// Refused with `error`, and the same session can be set up rightly after it.
+/// The set-up fails with `error`, and a correct one of the same session succeeds afterwards.
 fn refused(setup: iostream_setup, error: Errno) {
     let session = Session::bare();
     assert_eq!(session.setup(setup), Err(error), "{setup:?}");
@@ -129,7 +129,7 @@ fn above_limit_refused() {
     }
 }
 
-/// Sessions are opened until the total is used up; when they are gone, there is room again.
+/// Sessions are opened until the total is used up. Once they are closed, there is room again.
 fn total_limit_refused() {
     let version = Session::bare().version().unwrap();
     let bytes = version.max_queue_bytes.min(version.max_total_bytes / 4);
@@ -139,7 +139,7 @@ fn total_limit_refused() {
         match session.setup(echo(bytes)) {
             Ok(()) => sessions.push(session),
             Err(Errno::DQUOT) => break,
-            // This machine has less memory than the module may take.
+            // This machine has less memory than the module's limit.
             Err(Errno::NOMEM) => crate::clause::skip("too little memory for the total"),
             Err(error) => panic!("{error}"),
         }
@@ -166,13 +166,13 @@ fn entries_fit_at_once() {
         let session = Setup::sink().input_entries(entries, size).open().unwrap();
         let mut producer = session.producer().unwrap();
         let entry = vec![1; size as usize];
-        // Together, before the sink takes any out.
+        // All are published together, before the sink takes any.
         let mut batch = producer.batch();
         for i in 0..entries {
             assert_eq!(batch.enqueue(&entry), Ok(()), "{i} of {entries} x {size}");
         }
         drop(batch);
-        // And not a page more than it takes.
+        // The queue has no page more than they need.
         let needed = entries * iostream::occupied_bytes(size);
         assert_eq!(producer.capacity_bytes(), needed.next_multiple_of(4096));
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! a process that stores what cannot be right.
+//! a process that stores invalid positions and headers.
 
 use std::sync::atomic::Ordering::*;
 use std::sync::atomic::{AtomicBool, AtomicU64};
@@ -32,7 +32,7 @@ pub const CLAUSES: &[Clause] = &[
 
 const SIZE: u64 = 4096;
 
-/// Values around every boundary that a position has, near `at` and anywhere.
+/// Values around every boundary of a position, near `at` and elsewhere.
 fn values(at: u64) -> Vec<u64> {
     let mut values = vec![u64::MAX, 1 << 31, (1 << 32) - 1, 1 << 32, 1 << 63];
     for base in [0, at] {
@@ -55,14 +55,14 @@ fn values(at: u64) -> Vec<u64> {
     values
 }
 
-/// The position with which a consumer frees room, in a driver's output queue.
+/// The consumer's position, in a driver's output queue.
 fn consumer_position() {
     let driver = Driver::new(SIZE, 0);
     for start in [0, 24, 4080] {
         for value in values(start) {
             let session = driver.open();
             let mut output = Output::new(&session);
-            // Both sides go to `start`, then the queue is filled.
+            // Both positions advance to `start`, then the queue is filled.
             while output.pos < start {
                 driver
                     .tell(if start - output.pos == 8 {
@@ -105,14 +105,14 @@ fn consumer_position() {
                 u64::from(!legal),
                 "{value:#x} at {start}: once per event"
             );
-            // Put right, it goes on.
+            // With a valid position the queue works again.
             word.store(if legal { value.max(head) } else { head }, Relaxed);
             assert_eq!(driver.tell("enqueue 100"), Ok(()));
         }
     }
 }
 
-/// The position with which a producer shows entries, in a driver's input queue.
+/// The producer's position, in a driver's input queue.
 fn producer_position() {
     let driver = Driver::new(0, SIZE);
     for value in values(32) {
@@ -199,7 +199,7 @@ fn header() {
     }
 }
 
-/// Who waits for a queue whose position cannot be right is told, and does not wait for ever.
+/// A poll of a queue with an invalid position returns an error instead of waiting.
 fn poll_says_so() {
     let session = Session::new(echo(SIZE));
     let (mut input, output) = (Input::new(&session), Output::new(&session));
@@ -217,7 +217,8 @@ fn poll_says_so() {
     }
 }
 
-/// Every boundary value in every word of every writable page, while entries go both ways.
+/// Every boundary value in every word of every writable page, while entries move in both
+/// directions.
 fn any_word_while_traffic_runs() {
     let mut random = Random::seeded();
     let rounds = count(20_000);
@@ -256,7 +257,7 @@ fn any_word_while_traffic_runs() {
             });
             for _ in 0..200 {
                 let page = &pages[random.below(3) as usize];
-                // The words that matter, and any other.
+                // The words that the header names, and any other.
                 let words = [
                     0,
                     8,
@@ -267,7 +268,7 @@ fn any_word_while_traffic_runs() {
                 let word = page.word(words[random.below(5) as usize]);
                 let near = values(word.load(Relaxed));
                 word.store(near[random.below(near.len() as u64) as usize], Relaxed);
-                // The next one is stored in the midst of the calls after this.
+                // The next value is stored while calls are running.
                 let before = calls.load(Relaxed);
                 while calls.load(Relaxed) == before {
                     std::hint::spin_loop();
@@ -281,14 +282,14 @@ fn any_word_while_traffic_runs() {
             "round {round}"
         );
         corrupt += session.counters(INPUT).corrupt + session.counters(OUTPUT).corrupt;
-        // Nothing is left of it after a reset.
+        // After a reset no damage is left.
         reset_both(&session, &pages);
     }
     println!("{rounds} stores, {corrupt} corrupt events");
     assert!(corrupt > 0);
 }
 
-/// Resets both queues and passes an entry, by the pages that are mapped already.
+/// Resets both queues and passes an entry through the pages that are already mapped.
 fn reset_both(session: &Session, pages: &[Map; 3]) {
     session.reset(INPUT).unwrap();
     session.reset(OUTPUT).unwrap();
@@ -307,7 +308,7 @@ fn reset_both(session: &Session, pages: &[Map; 3]) {
     );
 }
 
-/// Another session goes on, entry by entry, while this one stores rubbish.
+/// Another session keeps working, entry by entry, while this one stores invalid values.
 fn harms_nobody_else() {
     let good = Session::new(source(1 << 16, 16, 200, 10_000));
     let mut output = Output::new(&good);
@@ -319,11 +320,11 @@ fn harms_nobody_else() {
         input
             .producer
             .word(producer::POS)
-            .store(random.next(), Relaxed);
+            .store(random.next_u64(), Relaxed);
         input
             .data
             .word(8 * random.below(512) as usize)
-            .store(random.next(), Relaxed);
+            .store(random.next_u64(), Relaxed);
         let _ = bad.notify(INPUT);
         while let Some(entry) = output.take_and_notify(&good) {
             next += u64::from(entry.lost);
@@ -335,7 +336,7 @@ fn harms_nobody_else() {
     assert_eq!(good.counters(OUTPUT).corrupt, 0);
 }
 
-/// One event each, however often the driver looks, until the value changes.
+/// Each invalid value is one event, however often the driver reads it.
 fn position_reported_once() {
     let driver = Driver::new(0, 4096);
     let session = driver.open();
@@ -358,7 +359,7 @@ fn position_reported_once() {
             );
         }
     }
-    // Right again: it goes on, and the next wrong one is an event of its own.
+    // A valid position makes the queue work again, and the next invalid one is a new event.
     input.producer.word(producer::POS).store(0, Release);
     driver.fails("dequeue 100", Errno::NODATA);
     input.producer.word(producer::POS).store(bad[4], Release);
@@ -382,7 +383,7 @@ fn header_reported_once() {
     input.data.word(0).store(40, Relaxed);
     driver.command("dequeue 100");
     assert_eq!(driver.log("sum"), 360);
-    // What comes before it in a batch is taken.
+    // The entries before it in a batch are taken.
     assert!(input.push(&session, &[1; 8]) && input.push(&session, &[1; 8]));
     input.data.word(48 + 16).store(4000, Relaxed);
     driver.command("drain 10");

@@ -60,7 +60,7 @@ fn counted_as_done() {
     assert_eq!((counters.entries, counters.bytes), (10, 500));
 }
 
-/// A session of whose counters most are not zero.
+/// A session most of whose counters are not zero.
 fn eventful() -> (Session, Input, Output) {
     let (session, input, mut output) = stuck_echo();
     for _ in 0..5 {
@@ -166,13 +166,14 @@ fn wake_ups() {
     assert_eq!(counted(), (2, 13));
 }
 
-/// A timer goes on when the queue is full: what is lost is counted, and told in band, all of it.
+/// A timer keeps producing when the queue is full: every lost entry is counted, and reported in
+/// band.
 fn losses_and_gaps() {
     let session = Session::new(source(4096, 16, 100, 5000));
     let mut output = Output::new(&session);
     let (mut next, mut told) = (0, 0);
     for _ in 0..count(50) {
-        // Nobody takes anything out until some are lost.
+        // No entry is taken until some are lost.
         let lost = session.counters(OUTPUT).lost + 20;
         while session.counters(OUTPUT).lost < lost {
             std::thread::yield_now();
@@ -191,7 +192,7 @@ fn losses_and_gaps() {
     }
     assert!(told <= session.counters(OUTPUT).lost);
     assert!(told <= session.endpoint().unwrap().dropped);
-    println!("{told} lost, all told");
+    println!("{told} lost, all reported");
 }
 
 fn no_store_changes_them() {
@@ -207,7 +208,7 @@ fn no_store_changes_them() {
     assert_eq!(named(&session.counters(INPUT)), before);
 }
 
-/// What `/proc/self/fdinfo` says of a queue's counter.
+/// A counter of a queue in `/proc/self/fdinfo`.
 fn fdinfo_counter(session: &Session, direction: &str, name: &str) -> u64 {
     let fd = session.as_fd().as_raw_fd();
     let text = fs::read_to_string(format!("/proc/self/fdinfo/{fd}")).unwrap();
@@ -218,7 +219,7 @@ fn fdinfo_counter(session: &Session, direction: &str, name: &str) -> u64 {
     words.next().unwrap().parse().unwrap()
 }
 
-/// Info page, ioctl, fdinfo and sysfs say the same.
+/// Checks that info page, ioctl, fdinfo and sysfs show the same, and returns it.
 fn agree(driver: &Driver, session: &Session) -> [iostream_counters; 2] {
     [(OUTPUT, "output"), (INPUT, "input")].map(|(direction, directory)| {
         let counters = session.counters(direction);
@@ -278,7 +279,7 @@ fn driver_high_water() {
     }
     while output.take().is_some() {}
     driver.command("enqueue 8");
-    assert_eq!(high(), 272, "the most there ever was");
+    assert_eq!(high(), 272, "the maximum so far");
 }
 
 fn driver_wakeups() {

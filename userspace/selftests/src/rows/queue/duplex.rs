@@ -56,7 +56,7 @@ fn user_to_kernel() {
     let seen = session.endpoint().unwrap();
     assert_eq!((seen.entries, seen.bytes), (total, bytes));
     assert_eq!((seen.bad, seen.missed), (0, 0));
-    // The check can fail: a wrong byte, and a number that does not come.
+    // The sink's check works: it finds a wrong byte and a missing number.
     let mut wrong = make_record(total, 100);
     wrong[50] ^= 1;
     assert!(input.push(&session, &wrong));
@@ -68,7 +68,8 @@ fn user_to_kernel() {
     assert_eq!((seen.bad, seen.missed), (1, 3));
 }
 
-/// A process numbers its records as it likes: what the sink adds up of them wraps around.
+/// A process chooses the numbers of its records, so the sink's sum of the missing ones may wrap
+/// around.
 fn gaps_may_wrap() {
     let session = Session::new(sink(4096));
     let mut input = Input::new(&session);
@@ -81,7 +82,7 @@ fn gaps_may_wrap() {
     assert_eq!((seen.entries, seen.bad, seen.missed), (3, 0, 3));
 }
 
-/// Entries go in and come out of one open device, several under way at any time.
+/// Entries go into and come out of one session, several at a time.
 fn both_at_once() {
     let session = Session::new(echo(1 << 14));
     let (mut input, mut output) = (Input::new(&session), Output::new(&session));

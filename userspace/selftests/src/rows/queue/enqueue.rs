@@ -42,13 +42,13 @@ fn max_fits_exactly() {
     for i in 0..10 {
         assert!(input.push(&session, &[i; 4088]));
         assert_eq!(output.take_and_notify(&session).unwrap().bytes, [i; 4088]);
-        // So that the next one begins elsewhere.
+        // Moves the place where the next entry begins.
         assert!(input.push(&session, b""));
         assert_eq!(output.take_and_notify(&session).unwrap().bytes, b"");
     }
 }
 
-/// The kernel's producer finds the queue full: nothing but its counters changes.
+/// When the kernel's producer finds the queue full, nothing but its counters changes.
 fn full_writes_nothing() {
     let session = Session::new(source(4096, 100, 100, 0));
     let mut output = Output::new(&session);
@@ -58,7 +58,7 @@ fn full_writes_nothing() {
         ..Default::default()
     });
     assert_eq!((made, result), (4096 / 112, Err(Errno::TIMEDOUT)));
-    // Both positions are in the first 64 bytes; behind them the kernel may arm.
+    // Both positions are in the first 64 bytes; the kernel may arm in the words after them.
     let before = (output.data.read(0, 4096), output.producer.read(0, 64));
     let full = session.counters(OUTPUT).full;
     let (made, _) = session.run_with(iostream_ring::uapi::iostream_run {
@@ -85,7 +85,7 @@ fn too_large_refused() {
     assert_eq!(session.read_entry(), [1; 4088]);
 }
 
-/// A source by timer produces in hard interrupt context: numbered, whole, in order.
+/// A source with a timer produces in hard interrupt context: every record is whole and in order.
 fn from_timer_interrupt() {
     let session = Session::new(source(1 << 18, 16, 200, 20_000));
     let mut output = Output::new(&session);
@@ -99,13 +99,13 @@ fn from_timer_interrupt() {
         assert_eq!(
             sequence,
             next + u64::from(entry.lost),
-            "in order, but for what is told"
+            "in order, except for reported losses"
         );
         next = sequence + 1;
     }
 }
 
-/// From each context: entries arrive, a full queue says so, and a sleeper is woken.
+/// In each context entries arrive, a full queue is an error, and a sleeper is woken.
 fn from_context(context: &str) {
     let driver = Driver::new(4096, 0);
     let session = driver.open();

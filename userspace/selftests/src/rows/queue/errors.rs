@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! seven different errors, and whatever else a call may be given.
+//! seven different errors, and calls with invalid arguments.
 
 use std::ffi::c_void;
 use std::sync::atomic::Ordering::Relaxed;
@@ -28,7 +28,7 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-18/another-files-ioctl", another_files_ioctl),
 ];
 
-/// A process without a library sees each of the seven as an errno of its own.
+/// Without a library, each of the seven errors is an errno of its own.
 fn seven_errnos() {
     let session = Session::nonblocking(echo(4096));
     assert_eq!(session.read(&mut [0; 8]), Err(Errno::AGAIN), "empty");
@@ -48,7 +48,7 @@ fn seven_errnos() {
     assert_eq!(session.read(&mut [0; 8]), Err(Errno::NODEV), "gone");
 }
 
-/// A call that always has something to do ends all the same.
+/// A signal ends even a call that always has something to do.
 fn busy_run_is_interrupted() {
     let mut setup = source(4096, 16, 16, 0);
     setup.flags |= IOSTREAM_SETUP_OVERWRITE;
@@ -99,7 +99,7 @@ fn crate_variants() {
     assert_eq!(producer.enqueue(&[0; 100]), Err(Error::Full));
     driver.tell("unpublish").unwrap();
     assert_eq!(consumer.wait(None), Err(Error::Gone));
-    // Each has an errno of its own, and stays itself inside of std's error.
+    // Each has its own errno and can be recovered from an `std::io::Error`.
     let all = [
         Error::Empty,
         Error::Full,
@@ -145,7 +145,7 @@ fn unknown_ioctl() {
             }
         }
     }
-    // The right number with a wrong size.
+    // A known number with a wrong size.
     for known in known {
         let other = known ^ (1 << 16);
         assert_eq!(ioctl(&session, other, arg), Err(Errno::NOTTY), "{other:#x}");
@@ -188,10 +188,10 @@ fn bad_pointer() {
             Err(Errno::FAULT)
         );
     }
-    // read(2) and write(2), and the entry that could not be delivered stays.
+    // read(2) and write(2). The entry that could not be copied out stays.
     session.write_entry(b"stays");
     let null = std::ptr::null_mut::<c_void>();
-    // SAFETY: The kernel does not touch it.
+    // SAFETY: The kernel checks the address and fails with EFAULT.
     let got = unsafe {
         libc::read(
             std::os::fd::AsRawFd::as_raw_fd(&std::os::fd::AsFd::as_fd(&session)),
@@ -312,7 +312,7 @@ fn bad_set_up() {
         };
         assert_eq!(session.setup(setup), Err(Errno::RANGE), "{setup:?}");
     }
-    // One interrupt makes a whole entry, however rarely it comes.
+    // One interrupt makes a whole entry, even at the lowest rate.
     let large = iostream_setup {
         output_bytes: 1 << 20,
         source_max_bytes: (64 << 10) + 1,
@@ -413,7 +413,7 @@ fn no_such_queue() {
             assert_eq!(session.notify(direction), Err(Errno::INVAL));
             assert_eq!(session.reset(direction), Err(Errno::INVAL));
         }
-        // A direction is 32 bits wide; more is not cut off.
+        // A direction has 32 bits; higher bits are refused, not cut off.
         let wide = std::ptr::without_provenance_mut(1 << 32);
         assert_eq!(
             ioctl(&session, IOSTREAM_IOC_NOTIFY, wide),
@@ -426,7 +426,7 @@ fn another_files_ioctl() {
     let session = Session::new(echo(4096));
     let mut word = 0u64;
     let arg: *mut c_void = std::ptr::from_mut(&mut word).cast();
-    // FIONREAD, TCGETS, BLKGETSIZE64: numbers that others know.
+    // FIONREAD, TCGETS and BLKGETSIZE64 belong to other kinds of files.
     for number in [0x541b, 0x5401, 0x8008_1272] {
         assert_eq!(
             ioctl(&session, number, arg),

@@ -37,7 +37,7 @@ fn new_eventfd() -> OwnedFd {
     eventfd(0, EventfdFlags::CLOEXEC).unwrap()
 }
 
-/// What it counted since the last call; 0 if it was not signalled.
+/// How often it was signalled since the last call.
 fn taken(fd: &OwnedFd) -> u64 {
     if wait_for(fd, PollFlags::IN, 0).is_empty() {
         return 0;
@@ -59,7 +59,7 @@ fn output_signals() {
         assert_eq!(taken(&event), 1, "armed once, signalled once: round {i}");
         while output.take().is_some() {}
     }
-    // Not armed, nobody sleeps: no signal.
+    // Nothing is armed, so there is no signal.
     session.run(3).1.unwrap();
     assert_eq!(taken(&event), 0);
 }
@@ -74,7 +74,7 @@ fn input_signals() {
         output.take().unwrap();
         session.notify(OUTPUT).unwrap();
         assert_eq!(input.room(), room);
-        // Setting the eventfd armed, too, so that it may be signalled once too often.
+        // Setting the eventfd arms as well, so it may have one signal more.
         taken(&event);
     }
     output.take().unwrap();
@@ -143,7 +143,7 @@ fn replaced_while_it_signals() {
             output.arm();
             while output.take().is_some() {}
         }
-        // The last one that was set is the one that is signalled.
+        // Only the eventfd that was set last is signalled.
         let last = setter.join().unwrap();
         taken(&last);
         while output.arm() {
@@ -153,7 +153,8 @@ fn replaced_while_it_signals() {
     });
 }
 
-/// A consumer that never polls the device: a signal that got lost would leave it asleep for ever.
+/// A consumer that never polls the device. A lost signal would leave it asleep, and the clause
+/// would time out.
 fn output_by_eventfd_alone() {
     let session = Session::new(source(4096, 16, 400, 0));
     let mut output = Output::new(&session);
@@ -235,7 +236,8 @@ fn not_an_eventfd() {
     assert_eq!(session.eventfd(OUTPUT, event.as_raw_fd()), Err(Errno::NXIO));
 }
 
-/// A counter that cannot go higher: the kernel neither waits nor fails, and it stays readable.
+/// An eventfd whose counter is at its maximum: the kernel neither waits nor fails, and it stays
+/// readable.
 fn at_its_maximum() {
     let session = Session::new(source(4096, 16, 16, 0));
     let mut output = Output::new(&session);
@@ -250,7 +252,7 @@ fn at_its_maximum() {
     assert!(wait_for(&event, PollFlags::IN, 0).contains(PollFlags::IN));
 }
 
-/// The queue keeps the eventfd alive by itself.
+/// The queue holds a reference to its eventfd.
 fn closed_eventfd() {
     let session = Session::new(source(4096, 16, 16, 0));
     let mut output = Output::new(&session);
@@ -264,7 +266,7 @@ fn closed_eventfd() {
     }
 }
 
-/// The number that the kernel would give the next eventfd: the smallest that none has that lives.
+/// The id of the next eventfd: the smallest that no existing one has.
 fn next_number() -> u64 {
     let event = new_eventfd();
     let path = format!("/proc/self/fdinfo/{}", event.as_raw_fd());
@@ -275,13 +277,14 @@ fn next_number() -> u64 {
     number.expect("a number").trim().parse().unwrap()
 }
 
-/// Runs `leave` for 100 eventfds that nobody else has any more: all of them go.
+/// Runs `leave` for 100 eventfds to which nothing else has a reference, and waits until they are
+/// freed.
 fn all_go(mut leave: impl FnMut(OwnedFd)) {
     let before = next_number();
     for _ in 0..100 {
         leave(new_eventfd());
     }
-    // Others on this machine may have some.
+    // Other processes may have created some meanwhile.
     wait_until("they go", || next_number() < before + 50);
 }
 
@@ -309,7 +312,7 @@ fn hang_up_eventfd() {
         let input = direction == INPUT;
         session.eventfd(direction, fd.as_fd().as_raw_fd()).unwrap();
         if input {
-            // Room is there: signalled at once.
+            // There is room, so it is signalled at once.
             rustix::io::read(&fd, &mut [0; 8]).unwrap();
         }
         assert_eq!(wait_for(&fd, PollFlags::IN, 0), PollFlags::empty());

@@ -48,7 +48,7 @@ fn info_page_is_read_only() {
         let map = session.try_map(direction, Area::Info, Prot::READ | Prot::WRITE);
         assert_eq!(map.err(), Some(Errno::ACCESS));
         let map = session.map(direction, Area::Info);
-        // SAFETY: The mapping is this test's own.
+        // SAFETY: Only the test uses the mapping, and only its rights change.
         let got = unsafe {
             mprotect(
                 map.as_ptr(),
@@ -60,7 +60,7 @@ fn info_page_is_read_only() {
     }
 }
 
-/// Whatever a process stores in its pages, geometry and generation stay as they were.
+/// Nothing that a process stores in its pages changes geometry or generation.
 fn no_store_changes_it() {
     let session = Session::new(echo(8192));
     let pages = [

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! the queue's memory in the process.
+//! the queue's memory, mapped into the process.
 
 use std::io::Read;
 use std::sync::atomic::Ordering::*;
@@ -34,7 +34,7 @@ fn data_twice_in_a_row() {
     }
 }
 
-/// Descriptor closed, mappings live: the session goes on, since a mapping holds it.
+/// With the descriptor closed, the mappings keep the session and its memory.
 fn valid_after_close() {
     let session = Session::new(echo(4096));
     let (mut input, mut output) = (Input::new(&session), Output::new(&session));
@@ -61,7 +61,7 @@ fn assert_zero(session: &Session) {
             let dirty = bytes[from..].iter().position(|b| *b != 0);
             assert_eq!(dirty, None, "{area:?} of direction {direction}");
         }
-        // Nothing but what the header defines, in the info page and in what calls return.
+        // The info page and the calls' answers have nothing but what the header defines.
         let info = session.map(direction, Area::Info).read(0, 4096);
         let used = size_of::<iostream_ring::uapi::iostream_info>();
         assert!(info[used..].iter().all(|b| *b == 0));
@@ -70,7 +70,7 @@ fn assert_zero(session: &Session) {
 
 const SECRET: &[u8] = b"the first client's secret";
 
-/// Writes secrets wherever a process can.
+/// Fills all memory that a process can write with a secret.
 fn leave_secrets(session: &Session) {
     let input = Input::new(session);
     let output = Output::new(session);
@@ -92,7 +92,7 @@ fn fresh_is_zero() {
     }
 }
 
-/// A pipe holds the first client's pages after it is gone: they must not become the next one's.
+/// A pipe keeps the first client's pages after its session: the next session must not get them.
 fn pinned_pages_are_not_handed_on() {
     let (from, to) = pipe().unwrap();
     let first = Session::new(echo(4096));
@@ -119,7 +119,7 @@ fn leave_secrets_and_pin(session: &Session, pipe: &rustix::fd::OwnedFd) {
     for at in (0..4096 - SECRET.len()).step_by(SECRET.len()) {
         input.data.write(at, SECRET);
     }
-    // SAFETY: The mapping is that long; the pipe takes references to its pages.
+    // SAFETY: The mapping is as long as stated; the pipe takes references to its pages.
     let spliced = unsafe {
         let bytes = std::slice::from_raw_parts(input.data.as_ptr().cast::<u8>(), 4096);
         vmsplice(pipe, &[IoSliceRaw::from_slice(bytes)], SpliceFlags::empty())
@@ -141,7 +141,7 @@ fn valid_after_removal() {
     assert_eq!(info_gone(&info), 0);
     driver.unpublish();
     assert_eq!(info_gone(&info), 1);
-    // With the descriptor, and without.
+    // First with the descriptor open, then without.
     let mut session = Some(session);
     for _ in 0..2 {
         output.data.read(0, output.data.len());
@@ -156,7 +156,7 @@ fn valid_after_removal() {
     drop(session);
     assert_eq!(output.take().unwrap().bytes.len(), 100);
     assert_eq!(output.take(), None);
-    // The name is free, the memory nobody else's.
+    // The name is free again, and a new session gets other memory.
     let next = Driver::new(8192, 8192);
     let fresh = Output::new(&next.open());
     next.command("enqueue 100");

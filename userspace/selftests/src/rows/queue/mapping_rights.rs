@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! B-04: who may map what, and how.
+//! B-04: with which rights the areas of a queue can be mapped.
 
 use std::ffi::c_void;
 use std::io::{IoSlice, IoSliceMut};
@@ -39,7 +39,7 @@ pub const CLAUSES: &[Clause] = &[
 
 const RW: Prot = Prot::READ.union(Prot::WRITE);
 
-/// Whether a process may write an area.
+/// Whether a process may write to an area.
 fn is_users(direction: u32, area: Area) -> bool {
     match area {
         Area::Info => false,
@@ -68,11 +68,11 @@ fn rights_follow_roles() {
 }
 
 fn protect(map: &Map, flags: MprotectFlags) -> Result<(), Errno> {
-    // SAFETY: The mapping is a test's own.
+    // SAFETY: Only the test uses the mapping, and only its rights change.
     unsafe { mprotect(map.as_ptr(), map.len(), flags) }
 }
 
-/// A mapping that was made without a right never gets it.
+/// A mapping made without a right cannot get it later.
 fn no_rights_by_mprotect() {
     let session = Session::new(echo(8192));
     for direction in [OUTPUT, INPUT] {
@@ -94,7 +94,7 @@ fn no_rights_by_mprotect() {
             assert_eq!(protect(&map, MprotectFlags::READ), Ok(()));
         }
     }
-    // One that was made writable may go and come back, but never be executed.
+    // A writable mapping may lose and regain that right, but never becomes executable.
     let map = session.map_writable(INPUT, Area::Data);
     assert_eq!(protect(&map, MprotectFlags::READ), Ok(()));
     assert_eq!(
@@ -180,7 +180,7 @@ fn whole_areas_only() {
     assert_eq!(map(0, 1 << 20), Some(Errno::INVAL));
 }
 
-/// A page that the process writes can be mapped once, also after that mapping is gone.
+/// A page that the process writes can be mapped once, even after that mapping is gone.
 fn writable_once() {
     let session = Session::new(echo(4096));
     for (direction, area) in [
@@ -196,7 +196,7 @@ fn writable_once() {
                 "{area:?}"
             );
         }
-        // To look is allowed.
+        // Reading is allowed.
         session.map(direction, area);
         drop(first);
         assert_eq!(
@@ -210,7 +210,7 @@ fn writable_once() {
 fn writable_once_by_clones() {
     let session = Session::new(echo(4096));
     let _first = session.map_writable(OUTPUT, Area::Consumer);
-    // A duplicate, one sent through a socket, and one opened anew through /proc.
+    // A duplicate, a copy sent through a socket, and a reopening through /proc.
     let duplicate = rustix::io::fcntl_dupfd_cloexec(&session, 0).unwrap();
     let duplicate = Session::from_fd(duplicate);
     let sent = Session::from_fd(through_a_socket(&session));
@@ -218,7 +218,7 @@ fn writable_once_by_clones() {
         let got = other.try_map(OUTPUT, Area::Consumer, RW).err();
         assert_eq!(got, Some(Errno::BUSY));
     }
-    // Another open is another session.
+    // Opening the file again begins another session.
     let number = std::os::fd::AsRawFd::as_raw_fd(&session.as_fd());
     let again = Session::open(format!("/proc/self/fd/{number}"), OFlags::RDWR).unwrap();
     assert_eq!(again.setup(echo(4096)), Ok(()));
@@ -274,14 +274,14 @@ fn read_write_descriptor() {
     }
 }
 
-/// The session lasts as long as any page of it is mapped, and every page that is stays whole.
+/// The session lasts as long as any of its pages is mapped, and the mapped ones keep their content.
 fn partial_munmap() {
     let session = Session::new(echo(4 * 4096));
     let data = session.map_writable(INPUT, Area::Data);
     data.write(0, b"first");
     data.write(3 * 4096, b"fourth");
-    // SAFETY: Pages of this mapping, which the test does not touch again before `Map` is dropped;
-    // unmapping them twice is harmless.
+    // SAFETY: The pages belong to this mapping, and the test does not touch them again. `Map`
+    // unmaps them once more when it is dropped, which is harmless.
     unsafe { munmap(data.as_ptr().byte_add(4096), 4096) }.unwrap();
     drop(session);
     assert_eq!(data.read(0, 5), b"first");
@@ -293,7 +293,7 @@ fn by_mremap() {
     let session = Session::new(echo(4 * 4096));
     let data = session.map_writable(INPUT, Area::Data);
     data.write(0, b"first");
-    // SAFETY: What is tried is refused, or moves pages that `Map` no longer owns.
+    // SAFETY: Each call is refused, or moves pages that `Map` no longer owns.
     unsafe {
         let (address, bytes) = (data.as_ptr(), data.len());
         let grown = mremap(address, bytes, bytes + 4096, MremapFlags::MAYMOVE);
@@ -318,7 +318,8 @@ fn map_fixed_over_the_middle() {
     let session = Session::new(echo(4 * 4096));
     let data = session.map_writable(INPUT, Area::Data);
     data.write(2 * 4096, b"third");
-    // SAFETY: The page belongs to the mapping, and the test uses it as anonymous memory then.
+    // SAFETY: The page belongs to the mapping, and the test uses it only as anonymous memory
+    // afterwards.
     unsafe {
         let address = data.as_ptr().byte_add(4096);
         rustix::mm::mmap_anonymous(address, 4096, RW, MapFlags::PRIVATE | MapFlags::FIXED).unwrap();
@@ -333,14 +334,14 @@ fn map_fixed_over_the_middle() {
     assert_eq!(data.read(2 * 4096, 5), b"third");
 }
 
-/// What madvise drops of a mapping is a fault afterwards (EFAULT, SIGBUS), never other memory.
+/// Pages that madvise drops fault afterwards (EFAULT, SIGBUS); no other memory appears there.
 fn by_madvise() {
     let session = Session::new(echo(4 * 4096));
     let data = session.map_writable(INPUT, Area::Data);
     let other = session.map(INPUT, Area::Data);
     data.write(0, b"stays");
     let advise = |advice| {
-        // SAFETY: The mapping is the test's own, and read below by the kernel alone.
+        // SAFETY: Only the test uses the mapping, and below only the kernel reads it.
         unsafe { madvise(data.as_ptr(), data.len(), advice) }
     };
     assert_eq!(
@@ -359,9 +360,9 @@ fn by_madvise() {
     ] {
         let _ = advise(advice);
         let mut bytes = [0; 5];
-        // Through a pipe, since a fault kills who touches it by itself.
+        // The kernel reads it, into a pipe: a load by the process itself would be a fatal SIGBUS.
         let (from, to) = rustix::pipe::pipe().unwrap();
-        // SAFETY: The kernel reads what is mapped there, or refuses to.
+        // SAFETY: The kernel reads what is mapped there, or fails with EFAULT.
         let sent = unsafe {
             let fd = std::os::fd::AsRawFd::as_raw_fd(&to);
             libc::write(fd, data.as_ptr(), 5)
@@ -381,15 +382,15 @@ fn by_madvise() {
     }
 }
 
-/// The child of a fork has the descriptor and not the mapping.
+/// The child of a fork inherits the descriptor, but not the mapping.
 fn not_inherited_by_fork() {
     let session = Session::new(echo(4096));
     let data = session.map_writable(INPUT, Area::Data);
     let (from, to) = rustix::pipe::pipe().unwrap();
-    // SAFETY: The child makes system calls alone, and ends.
+    // SAFETY: The child makes only system calls, and ends.
     let child = unsafe { libc::fork() };
     if child == 0 {
-        // SAFETY: The kernel reads from there, or says that nothing is there.
+        // SAFETY: The kernel reads what is mapped there, or fails with EFAULT.
         let wrote = unsafe {
             let fd = std::os::fd::AsRawFd::as_raw_fd(&to);
             libc::write(fd, data.as_ptr().cast::<c_void>(), 8)
@@ -400,21 +401,21 @@ fn not_inherited_by_fork() {
     }
     drop(to);
     let mut status = 0;
-    // SAFETY: The child is this process's.
+    // SAFETY: `status` is a valid place for the kernel to write to.
     assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
     assert_eq!(status, 0, "EFAULT, and EBUSY for a mapping of its own");
     drop(from);
     data.write(0, b"still here");
 }
 
-/// Nor can the kernel be used to write where this process may not: EFAULT, and nothing changed.
+/// The kernel does not write for a process where the process may not: EFAULT, and nothing changes.
 fn writes_through_the_kernel() {
     let session = Session::new(echo(4096));
     let map = session.map(OUTPUT, Area::Producer);
     let before = map.read(0, 4096);
     let file = std::fs::File::open("/dev/zero").unwrap();
     let fd = std::os::fd::AsRawFd::as_raw_fd(&file);
-    // SAFETY: The kernel refuses to write there.
+    // SAFETY: The mapping is read-only, so the kernel fails with EFAULT.
     let got = unsafe { libc::read(fd, map.as_ptr(), 4096) };
     let error = std::io::Error::last_os_error().raw_os_error();
     assert!(got == -1 && error == Some(libc::EFAULT), "{got} {error:?}");
@@ -427,10 +428,10 @@ fn writes_through_the_kernel() {
         iov_base: map.as_ptr(),
         iov_len: 8,
     };
-    // SAFETY: As above.
+    // SAFETY: Both ranges have the stated length; the kernel refuses to write to the read-only one.
     let got = unsafe { libc::process_vm_writev(libc::getpid(), &local, 1, &remote, 1, 0) };
     assert_eq!(got, -1);
-    // By force, as a debugger does it.
+    // As a debugger writes.
     let force = std::fs::OpenOptions::new()
         .write(true)
         .open("/proc/self/mem")

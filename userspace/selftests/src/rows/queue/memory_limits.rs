@@ -30,22 +30,22 @@ fn charged_to_the_opener() {
     let before = group.current();
     let session = Session::new(sink(16 * MIB));
     let after = group.current();
-    // Each processor charges up to 64 pages ahead, which count as taken before.
+    // Each processor charges up to 64 pages in advance; those are in the count before.
     assert!(after >= before + 15 * MIB, "{before} before, {after} after");
     assert!(after < before + 18 * MIB, "{before} before, {after} after");
-    // At the first touch nothing more is taken: the pages are there.
+    // The first access takes no more memory: the pages exist already.
     let data = session.map_writable(iostream_raw::INPUT, iostream_raw::Area::Data);
     for offset in (0..data.len()).step_by(4096) {
         data.write(offset, &[1]);
     }
-    assert!(group.current() < after + 2 * MIB, "page tables alone");
+    assert!(group.current() < after + 2 * MIB, "only page tables");
 }
 
-/// A set-up that its cgroup has no memory for fails, and nobody is killed for it; nothing is kept,
-/// and the device goes on.
+/// A set-up for which the cgroup has no memory fails without killing a process. It keeps nothing,
+/// and the device keeps working.
 fn cgroup_limit() {
     for _ in 0..3 {
-        // SAFETY: This process has one thread.
+        // SAFETY: This process has a single thread.
         let child = unsafe { libc::fork() };
         if child == 0 {
             let group = Group::enter();
@@ -55,7 +55,7 @@ fn cgroup_limit() {
             unsafe { libc::_exit(i32::from(got != Err(Errno::NOMEM))) };
         }
         let mut status = 0;
-        // SAFETY: The child is this process's.
+        // SAFETY: `status` is a valid place for the kernel to write to.
         assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
         assert_eq!(status, 0, "ENOMEM, and not the group's killer");
         while pages() > 0 {
@@ -67,9 +67,9 @@ fn cgroup_limit() {
     }
 }
 
-/// Opened, mapped, closed, again and again: nothing is kept.
+/// Sessions that are opened, mapped and closed leave nothing behind.
 fn given_back() {
-    // The last ones of others are freed by a worker, after a grace period.
+    // A worker frees the pages of earlier sessions, after a grace period.
     while pages() > 0 {
         std::thread::yield_now();
     }
@@ -86,7 +86,7 @@ fn given_back() {
     drop(session);
 }
 
-/// The cgroup's own count falls again: the pages are free, and not only forgotten.
+/// The cgroup's own count falls again: the pages are really free.
 fn pages_given_back() {
     let group = Group::enter();
     let before = group.current();
@@ -98,7 +98,7 @@ fn pages_given_back() {
     });
 }
 
-/// Places at which the kernel has queues mapped, by its own list.
+/// How many queues the kernel has mapped for itself, by its own list.
 fn kernel_mappings() -> usize {
     let list = read_to_string("/proc/vmallocinfo").unwrap();
     let ours = |line: &&str| line.contains("[iostream]") && line.contains("vmap");
@@ -112,9 +112,13 @@ fn kernel_mappings_given_back() {
     for _ in 0..16 {
         Session::new(echo(4096));
     }
-    wait_until("those of the closed ones go", || kernel_mappings() <= open);
+    wait_until("the mappings of the closed sessions go", || {
+        kernel_mappings() <= open
+    });
     drop(session);
-    wait_until("and the last ones", || kernel_mappings() <= open - 2);
+    wait_until("and those of the last session", || {
+        kernel_mappings() <= open - 2
+    });
 }
 
 fn parameters() {
@@ -126,7 +130,7 @@ fn parameters() {
         let path = format!("/sys/module/iostream/parameters/{name}");
         match read_to_string(&path) {
             Ok(text) => assert_eq!(text.trim(), value.to_string(), "{name}"),
-            // The kernel crate's parameters are not in sysfs yet.
+            // The kernel's Rust crate does not show parameters in sysfs yet.
             Err(_) => println!("no {path}"),
         }
         assert!(value >= MIB);

@@ -43,7 +43,7 @@ fn fails_by_default() {
     );
 }
 
-/// By the words of iostream.h alone: read from `oldest_pos` on, copy, and look at it again.
+/// A reader by `iostream.h` alone: it starts at `oldest_pos`, copies, and reads `oldest_pos` again.
 fn oldest_are_overwritten() {
     let session = Session::new(overwriting(4096, 24, 24, 0));
     assert_eq!(session.run(1000), (1000, Ok(())), "never full");
@@ -88,7 +88,8 @@ fn gap_has_a_size() {
     }
 }
 
-/// A timer overwrites while this side reads: whole entries, in order, and every byte accounted.
+/// A timer overwrites while this side reads: entries are whole and in order, and every byte is
+/// accounted for.
 fn overwritten_while_read() {
     let (session, mut reader) = open(Setup::source(16, 300).output_bytes(4096).rate(50_000));
     let mut buffer = [0; 300];
@@ -103,7 +104,7 @@ fn overwritten_while_read() {
                 gaps += u64::from(read.gap_bytes > 0);
                 gap_bytes += read.gap_bytes;
                 read_bytes += iostream::occupied_bytes(read.len as u32);
-                // From time to time the reader falls behind.
+                // Now and then the reader falls behind on purpose.
                 if next % 50 == 0 {
                     let made = session.endpoint_stats().unwrap().entries;
                     while session.endpoint_stats().unwrap().entries < made + 100 {}
@@ -128,7 +129,7 @@ fn no_slice_of_what_may_go() {
     assert!(matches!(refused, Some(Error::InvalidArgument(_))));
 }
 
-/// A driver's queue that gives up its oldest entries is never full.
+/// A driver's queue that overwrites is never full.
 fn driver_overwrite() {
     let driver = Driver::overwriting(4096);
     let session = driver.open();

@@ -20,7 +20,7 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-06/kernel-drain", drain),
 ];
 
-/// The slice lies in the mapping itself, and peeking again gives the same.
+/// The slice lies in the mapping, and a second peek returns the same one.
 fn slice_in_place() {
     let session = Setup::echo().open().unwrap();
     let (mut producer, mut consumer) = (session.producer().unwrap(), session.consumer().unwrap());
@@ -45,7 +45,7 @@ fn release_without_copy() {
     producer.enqueue(b"first").unwrap();
     producer.enqueue(b"second").unwrap();
     consumer.wait(None).unwrap();
-    // Dropped without being released, it stays.
+    // An entry that is dropped without being released stays.
     consumer.peek().unwrap();
     let entry = consumer.peek().unwrap();
     assert_eq!(&*entry, b"first");
@@ -81,14 +81,14 @@ fn driver_view() {
     assert_eq!((driver.log("len"), driver.log("sum")), (20, 80));
     assert_eq!(driver.tell("release"), Err(Errno::NODATA));
     assert_eq!(input.room(), 4096);
-    // An entry without bytes has no first one, though the next entry lies right behind it.
+    // An empty entry has no first byte, although the next entry follows at once.
     assert!(input.push(&session, &[]));
     assert!(input.push(&session, &[5; 20]));
     driver.command("drain 2");
     assert_eq!((driver.log("count"), driver.log("sum")), (2, 5));
 }
 
-/// The process rewrites header and bytes while the driver looks: every look is the entry or a
+/// The process rewrites header and bytes while the driver looks: the driver sees the entry or a
 /// corrupt peer, and nothing worse.
 fn driver_view_rewritten() {
     let driver = Driver::new(0, 4096);
@@ -100,11 +100,11 @@ fn driver_view_rewritten() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for i in (0u64..).take_while(|_| !done.load(Relaxed)) {
-                // The first two are as long as the entry; the others reach beyond it.
+                // The first two lengths fit the entry; the others reach beyond it.
                 let header = [1000, 993, u64::MAX, 4089, 1001][i as usize % 5];
                 let offset = word + at.load(Relaxed);
-                // SAFETY: A word of the mapping, which outlives the scope; all access is atomic
-                // or by the kernel, which is tested for that.
+                // SAFETY: The word lies in the mapping, which outlives the scope; all access to it
+                // is atomic.
                 let word = unsafe { &*std::ptr::with_exposed_provenance::<AtomicU64>(offset) };
                 word.store(header, Relaxed);
             }

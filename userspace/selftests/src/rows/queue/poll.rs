@@ -70,14 +70,14 @@ fn poll_writable() {
     assert_eq!(session.poll(WRITABLE, 0), PollFlags::empty());
     make_room();
     assert_eq!(session.poll(WRITABLE, -1), WRITABLE, "any room will do");
-    // The room that was asked for.
+    // Writable means that the requested room is there.
     input.producer.word(producer::ROOM).store(96, Relaxed);
     assert_eq!(session.poll(WRITABLE, 0), PollFlags::empty());
     make_room();
     assert_eq!(session.poll(WRITABLE, 0), PollFlags::empty());
     make_room();
     assert_eq!(session.poll(WRITABLE, -1), WRITABLE);
-    // More than the queue has: once it is empty.
+    // More room than the queue has: writable once it is empty.
     input.producer.word(producer::ROOM).store(u64::MAX, Relaxed);
     assert_eq!(session.poll(WRITABLE, 0), PollFlags::empty());
     for _ in 0..124 {
@@ -89,7 +89,7 @@ fn poll_writable() {
     assert_eq!(session.poll(WRITABLE, -1), WRITABLE);
 }
 
-/// As poll(2) is used with read(2) and write(2), without a mapping.
+/// poll(2) with read(2) and write(2), without a mapping.
 fn poll_by_read_and_write() {
     let session = Session::nonblocking(echo(4096));
     let all = READABLE | WRITABLE;
@@ -143,7 +143,7 @@ fn new_epoll(session: &Session, flags: epoll::EventFlags) -> OwnedFd {
     fd
 }
 
-/// What epoll says at once, or waits for.
+/// The events that epoll has now, or waits for.
 fn events(epoll: &OwnedFd, wait: bool) -> Option<epoll::EventFlags> {
     let zero = Timespec {
         tv_sec: 0,
@@ -182,7 +182,7 @@ fn epoll_edge() {
         session.run(2).1.unwrap();
         assert_eq!(events(&epoll, true), Some(epoll::EventFlags::IN));
         assert_eq!(events(&epoll, false), None, "told once");
-        // More comes while something is left: a new edge.
+        // A new entry is a new edge, even while an older one is left.
         output.take().unwrap();
         session.run(1).1.unwrap();
         assert_eq!(events(&epoll, true), Some(epoll::EventFlags::IN));
@@ -216,7 +216,7 @@ fn forever(entries: u64) -> iostream_run {
     }
 }
 
-/// A consumer that knows nothing but `wait`, and never arms by itself. A lost wake-up hangs it.
+/// A consumer that sleeps in `wait` and never arms by itself. A lost wake-up hangs it.
 fn never_loses(setup: iostream_ring::uapi::iostream_setup, wait: impl Fn(&Session)) {
     let session = Session::new(setup);
     let mut output = Output::new(&session);
@@ -255,7 +255,7 @@ fn poll_never_loses() {
     });
 }
 
-/// A producer that only knows poll, and asks for the room of its next entry.
+/// A producer that uses poll alone, and asks for the room of its next entry.
 fn poll_for_room_never_loses() {
     let session = Session::new(sink(4096));
     let mut input = Input::new(&session);
@@ -297,7 +297,7 @@ fn hang_up_poll() {
     let poll = || session.poll(PollFlags::IN, -1);
     let said = woken_by(libc::SYS_ppoll, poll, || driver.unpublish());
     assert_eq!(said, PollFlags::HUP | PollFlags::ERR);
-    assert_eq!(poll(), said, "and each time after that");
+    assert_eq!(poll(), said, "and every time after that");
 }
 
 fn hang_up_epoll(flags: epoll::EventFlags) {
@@ -315,7 +315,7 @@ fn hang_up_epoll(flags: epoll::EventFlags) {
     assert_eq!(said, epoll::EventFlags::HUP | epoll::EventFlags::ERR);
 }
 
-/// A poll that asks for nothing learns of it as well.
+/// A poll that asks for no event is told as well.
 fn hang_up_not_asked_for() {
     let driver = Driver::new(4096, 4096);
     let session = driver.open();

@@ -108,12 +108,12 @@ fn signal_ends_it() {
     session.queue(iostream_raw::OUTPUT);
 }
 
-/// Its bytes are not even looked at: a process cannot have the kernel copy what it then refuses.
+/// The bytes of an entry that is refused are not even copied.
 fn too_long_is_refused_unread() {
     let session = Session::nonblocking(echo(4096));
     let nowhere = std::ptr::without_provenance::<libc::c_void>(4096);
     let write = |len: usize| {
-        // SAFETY: The kernel checks the address, at which nothing is mapped.
+        // SAFETY: Nothing is mapped at the address; the kernel fails with EFAULT.
         let written = unsafe { libc::write(session.as_fd().as_raw_fd(), nowhere, len) };
         assert_eq!(written, -1);
         Errno::from_io_error(&std::io::Error::last_os_error())
@@ -131,7 +131,7 @@ fn nonblocking() {
         sent += 1;
     }
     assert_eq!(session.write(&[1; 100]), Err(Errno::AGAIN));
-    // Nothing of the refused ones is there, and a smaller one may still fit.
+    // Nothing of a refused entry is in the queue, and a smaller one may still fit.
     for _ in 0..sent {
         assert_eq!(session.read(&mut [0; 200]), Ok(100));
     }
@@ -152,13 +152,13 @@ fn read_only_write_only() {
     }
 }
 
-/// One side of a queue is either mapped or used by calls: never both at once.
+/// An end of a queue is mapped or used by calls, never both at once.
 fn mapped_end_is_refused() {
     let (session, input, output) = stuck_echo();
     assert_eq!(session.read(&mut [0; 100]), Err(Errno::BUSY));
     assert_eq!(session.write(&[0; 8]), Err(Errno::BUSY));
     drop((input, output));
-    // By calls first: then it can still be mapped.
+    // An end that was used by calls can still be mapped.
     let session = Session::new(echo(4096));
     session.write_entry(b"call");
     assert_eq!(session.read_entry(), b"call");
@@ -215,7 +215,7 @@ fn overwriting_by_read() {
     assert_eq!(session.read(&mut [0; 100]), Err(Errno::AGAIN));
 }
 
-/// The tools that everybody has, on a descriptor that they get from outside.
+/// Usual tools, on a descriptor that they inherit.
 fn cat_and_dd() {
     let session = Session::new(echo(1 << 16));
     let with = |command: &str, input: bool| {

@@ -64,7 +64,7 @@ fn discarded_dropped_leaked() {
         match way {
             0 => entry.discard(),
             1 => {}
-            // A box that is forgotten keeps it for ever.
+            // A forgotten box is never dropped.
             _ => std::mem::forget(Box::new(entry)),
         }
         assert_eq!(producer.room_bytes(), Ok(room));
@@ -100,7 +100,7 @@ fn driver_discarded_and_leaked() {
     }
 }
 
-/// A reservation from before a reset, or of a session that has ended, is refused.
+/// A reservation from before a reset, or from an ended session, cannot be committed.
 fn driver_reservation_across_reset() {
     let driver = Driver::new(4096, 0);
     for reset in [true, false] {
@@ -140,7 +140,7 @@ fn held_then_published() {
     assert_eq!(output.take().unwrap().bytes, driver::entry(0, 50));
 }
 
-/// The next client gets nothing of what was meant for the last one.
+/// The next client gets nothing that was meant for the previous one.
 fn held_across_close() {
     let driver = Driver::new(4096, 0);
     let mut session = Some(driver.open());
@@ -157,7 +157,7 @@ fn held_across_close() {
     assert_eq!(next.counters(OUTPUT).entries, 0);
     driver.command("enqueue 9");
     assert_eq!(output.take().unwrap().bytes, driver::entry(1, 9));
-    // And with nobody there.
+    // The same with no client.
     let done = driver.held("reserve 50 hold", || drop((next, output)));
     assert_eq!(done, Err(Errno::NOTCONN));
 }

@@ -58,7 +58,7 @@ fn reset_while_busy() {
         }
         for _ in 0..count(500) {
             for direction in [INPUT, OUTPUT] {
-                // A write(2) at it is waited for here, not in the kernel.
+                // A reset does not wait for a write(2): it fails, and the test tries again.
                 while session.reset(direction) == Err(Errno::BUSY) {
                     std::thread::yield_now();
                 }
@@ -97,7 +97,7 @@ fn old_handles_fail() {
     assert_eq!(session.queue_info(Direction::Input).unwrap().generation, 2);
 }
 
-/// An entry that was looked at before a reset is not the one that is removed after it.
+/// A release does not remove another entry than the one that was peeked at before the reset.
 fn handles_fail() {
     let driver = Driver::new(0, 4096);
     let session: Session = driver.open();
@@ -123,7 +123,7 @@ fn goes_on_after_reset() {
     for round in 1..=3 {
         input.producer.word(producer::POS).store(12, Release);
         driver.fails("peek", Errno::BADMSG);
-        // The other direction has nothing to do with it.
+        // The other direction is not affected.
         driver.command("enqueue 10");
         assert_eq!(session.read_entry().len(), 10);
         session.reset(INPUT).unwrap();

@@ -45,7 +45,8 @@ fn user_by_eventfd() {
     assert!(input.push(&session, &[1; 24]));
 }
 
-/// The driver's callback is called once the process has made room, and not before it found none.
+/// The driver's callback runs once the process has made room, and only if the driver had found the
+/// queue full.
 fn driver_by_callback() {
     let driver = Driver::new(4096, 0);
     let session = driver.open();
@@ -63,7 +64,7 @@ fn driver_by_callback() {
     );
     assert_eq!(driver.log("room_callbacks"), before + 1);
     assert_eq!(driver.tell("enqueue 100"), Ok(()));
-    // By read(2), too, which makes the call by itself.
+    // By read(2), too, which needs no call to notify.
     drop(output);
     drop(session);
     let session = driver.open();

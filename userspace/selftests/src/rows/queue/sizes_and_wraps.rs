@@ -24,7 +24,7 @@ fn pass(session: &Session, input: &mut Input, output: &mut Output, entry: &[u8])
     );
 }
 
-/// Each size from nothing to the max, one after the other through the same queue.
+/// Each size from 0 to the maximum, one after another through the same queue.
 fn every_size() {
     for size in [4096, 3 * 4096] {
         let session = Session::new(echo(size));
@@ -36,7 +36,7 @@ fn every_size() {
     }
 }
 
-/// At each position of a page, entries of sizes around those that just fit before the end.
+/// At each position of a page, entries that just fit before the end, or just do not.
 fn every_alignment() {
     let size = 4096;
     let session = Session::new(echo(size));
@@ -50,7 +50,7 @@ fn every_alignment() {
             if len > size - 8 {
                 continue;
             }
-            // By an entry that ends where the next shall begin.
+            // An entry that ends where the next one is to begin.
             while input.pos % size != start {
                 let step = (start + size - input.pos % size) % size;
                 let len = if step == 8 {
@@ -67,14 +67,14 @@ fn every_alignment() {
     println!("{cases} cases");
 }
 
-/// Fills with bytes that nobody can guess.
+/// Fills a buffer with random bytes.
 fn fill(random: &mut Random, buffer: &mut [u8]) {
     for chunk in buffer.chunks_mut(8) {
-        chunk.copy_from_slice(&random.next().to_ne_bytes()[..chunk.len()]);
+        chunk.copy_from_slice(&random.next_u64().to_ne_bytes()[..chunk.len()]);
     }
 }
 
-/// A billion bytes of random entries of random sizes come back as they went.
+/// A billion bytes in entries of random sizes come back unchanged.
 fn a_billion_bytes() {
     let session = Session::new(echo(1 << 18));
     let (mut input, mut output) = (Input::new(&session), Output::new(&session));
@@ -92,7 +92,7 @@ fn a_billion_bytes() {
         while !input.push(&session, &buffer[..len]) {
             let entry = output
                 .take_and_notify(&session)
-                .expect("an echo, as the input is full");
+                .expect("the echo empties the full input queue");
             assert_eq!(Some(entry.bytes), under_way.pop_front());
         }
         under_way.push_back(buffer[..len].to_vec());

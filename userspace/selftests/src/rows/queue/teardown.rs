@@ -33,7 +33,7 @@ fn while_mapped() {
     driver.tell("enqueue 100").unwrap();
     driver.tell("unpublish").unwrap();
     assert_eq!(info.queue_info().gone, 1);
-    // Every byte of every mapping can still be touched.
+    // Every byte of every mapping is still accessible.
     for map in [&input.data, &input.producer, &output.consumer] {
         for offset in (0..map.len()).step_by(8) {
             map.word(offset).store(offset as u64, Relaxed);
@@ -84,7 +84,7 @@ fn while_in_read() {
         driver.tell("enqueue 10").unwrap();
         driver.tell("enqueue 20").unwrap();
         driver.tell("unpublish").unwrap();
-        // What was there is read first.
+        // The entries that were there are read first.
         assert_eq!(reader.join().unwrap(), (vec![10, 20], Errno::NODEV));
     });
 }
@@ -98,14 +98,15 @@ fn while_in_write() {
                 return error;
             }
         });
-        // It is full, or soon will be.
+        // The queue is full, or soon will be.
         driver.wait_for("held", |_| session.counters(INPUT).entries == 0);
         driver.tell("unpublish").unwrap();
         assert_eq!(writer.join().unwrap(), Errno::NODEV);
     });
 }
 
-/// The driver waits for room and for data, in the kernel, when the session or the node goes.
+/// The driver waits in the kernel, for room or for data, when the session ends or the node is
+/// removed.
 fn while_driver_waits() {
     for unpublish in [true, false] {
         let driver = Driver::new(4096, 4096);
@@ -130,7 +131,7 @@ fn while_driver_waits() {
     }
 }
 
-/// The node goes and comes back while a process reads and writes flat out.
+/// The node is removed and published again while a process reads and writes as fast as it can.
 fn while_copying() {
     let driver = Driver::new(1 << 16, 1 << 16);
     let done = AtomicBool::new(false);
@@ -163,7 +164,7 @@ fn while_copying() {
     });
 }
 
-/// The last descriptor is closed by one thread while others are inside of calls.
+/// One thread closes the last descriptor while others are in calls.
 fn while_endpoint_runs() {
     for i in 0..count(1000) {
         let session = Session::new(echo(1 << 14));
@@ -195,7 +196,7 @@ fn while_endpoint_runs() {
     }
 }
 
-/// Every call from threads of its own, while node and session come and go.
+/// Every call in threads of its own, while node and session come and go.
 fn while_all_at_once() {
     let driver = Driver::new(4096, 4096);
     let done = AtomicBool::new(false);
@@ -251,8 +252,8 @@ fn while_all_at_once() {
     });
 }
 
-/// What the kernel has for each processor, in KiB. Each of our ports has some of it; the leak detector of a
-/// bug-hunting kernel does not see what such memory still points at.
+/// The kernel's per-processor memory in KiB. Each port has some of it, and kmemleak does not see
+/// what such memory points at.
 fn for_each_processor() -> u64 {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix("Percpu:"));
@@ -272,8 +273,8 @@ fn all_is_freed() {
     come_and_go(10);
     let before = for_each_processor();
     come_and_go(300);
-    // 300 of them had some 300 KiB.
-    wait_until("what was for each processor is freed", || {
+    // The 300 ports had about 300 KiB.
+    wait_until("the per-processor memory is freed", || {
         for_each_processor() < before + 100
     });
 }

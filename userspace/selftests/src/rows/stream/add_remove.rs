@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! S-03: buffers are added at any time.
+//! S-03 and S-04: buffers are added at any time, and removed while the stream is closed.
 
 use iostream_raw::stream::info;
 use iostream_raw::{Prot, Stream};
@@ -70,7 +70,7 @@ fn while_open() {
     driver.fails("take", Errno::NOSPC);
 }
 
-/// Until the client has asked for them neither side can use them.
+/// Neither side can use added buffers before the client has asked for the stream's state.
 fn not_there_before_joining() {
     let driver = Driver::stream("input 1 64 queue=2");
     let mut stream = driver.open_stream();
@@ -80,7 +80,11 @@ fn not_there_before_joining() {
     stream.send_buffer(1, 1);
     driver.fails("receive", Errno::NODATA);
     assert_eq!(stream.counters().rejected_id, 1);
-    assert_eq!(driver.count("buffers"), 2, "`counters` made it join");
+    assert_eq!(
+        driver.count("buffers"),
+        2,
+        "`counters` made the buffer join"
+    );
     stream.send_buffer(1, 1);
     driver.command("receive");
 }
@@ -137,7 +141,7 @@ fn generation() {
     driver.command("add 1");
     assert_eq!((shown(), session.stream().generation), (3, 3));
     drop((page, session));
-    // The number is the stream's, not the session's.
+    // The generation belongs to the stream, not to the session.
     assert_eq!(driver.open().stream().generation, 3);
 }
 
@@ -173,7 +177,7 @@ fn client_has_them_in_input() {
     assert_eq!(driver.log("id"), 1);
 }
 
-/// What is under way goes on.
+/// Buffers that are already queued keep moving.
 fn while_running() {
     let driver = Driver::stream("output 2 64 queue=4");
     let mut stream = driver.open_stream();
@@ -204,7 +208,7 @@ fn beyond_room_refused() {
     assert_eq!(driver.open().stream().buffers, 4);
 }
 
-/// A page of queue holds 102 descriptors: exactly full, in both directions.
+/// The queues have room for every buffer: all of them are queued at once, and returned.
 fn room_for_all() {
     for buffers in [102, 103] {
         let driver = Driver::stream(&format!("output 1 64 queue={buffers}"));
@@ -250,7 +254,7 @@ fn values(driver: &Driver) -> Vec<u64> {
         .collect()
 }
 
-/// Those after it move up: ids stay 0 to count - 1.
+/// The ids of the buffers after it shift down: ids stay 0 to count - 1.
 fn by_id() {
     let driver = numbered(5);
     driver.command("remove 1");
@@ -265,7 +269,7 @@ fn by_id() {
 fn by_object() {
     let driver = numbered(4);
     driver.command("keep-record 2");
-    // It is the object that goes, whatever its number is by then.
+    // The object is removed, whatever its id is by then.
     driver.command("remove 0");
     driver.command("remove-kept");
     assert_eq!(values(&driver), [11, 13]);
@@ -327,7 +331,7 @@ fn bad_id() {
     assert_eq!(values(&driver), [10, 11, 12]);
 }
 
-/// A record of another stream, or of a buffer that was removed, is none of this one's.
+/// A buffer of another stream, or one that was removed, is refused.
 fn foreign_object() {
     let driver = numbered(3);
     driver.command("keep-record 1");

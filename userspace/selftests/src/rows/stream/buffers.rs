@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! S-02: what a buffer has.
+//! S-02 and S-05: what a buffer has, and how it is found.
 
 use iostream_raw::{Map, Prot};
 use rustix::io::Errno;
@@ -24,7 +24,7 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("S-05/bad-id-for-the-client", bad_id_for_the_client),
 ];
 
-/// The driver gets each once, 0 to count - 1.
+/// The driver gets each id once, from 0 to count - 1.
 fn ids() {
     let driver = Driver::stream("output 5 64");
     let _session = driver.open();
@@ -39,7 +39,7 @@ fn ids() {
     driver.fails("take", Errno::NOSPC);
 }
 
-/// What the driver writes there is what the process sees there, and the reverse.
+/// Each side sees what the other one writes.
 fn data_area() {
     let driver = Driver::stream("input-output 3 5000");
     let mut stream = driver.open_stream();
@@ -87,7 +87,7 @@ fn no_control_area() {
     driver.fails("fill-control 0 1 0 1", Errno::INVAL);
 }
 
-/// No byte of one is a byte of another, seen from both sides.
+/// No areas overlap, seen from both sides.
 fn areas_are_apart() {
     let driver = Driver::stream("input-output 4 4096 control=4096");
     let stream = driver.open_stream();
@@ -118,7 +118,7 @@ fn zeroed() {
     assert_eq!(words.iter().map(|byte| u64::from(*byte)).sum::<u64>(), 1);
 }
 
-/// The driver's own value stays with the buffer, over sessions.
+/// The driver's value stays with the buffer, across sessions.
 fn value_kept() {
     let driver = Driver::stream("output 3 64");
     for id in 0..3 {
@@ -134,7 +134,7 @@ fn value_kept() {
     }
 }
 
-/// One while the process has the buffer, or it is under way.
+/// One while the buffer is with the client or queued.
 fn references() {
     let driver = Driver::stream("output 2 64");
     let mut stream = driver.open_stream();
@@ -186,7 +186,7 @@ fn bad_id_for_the_driver() {
     driver.fails("value 0", Errno::INVAL);
 }
 
-/// Each buffer is where offset and stride say.
+/// Each buffer lies where offset and stride say.
 fn by_id_for_the_client() {
     let driver = Driver::stream("output 3 5000");
     let session = driver.open();
@@ -205,7 +205,7 @@ fn bad_id_for_the_client() {
         let map = session.try_map_buffers(ids.clone(), Prot::READ);
         assert_eq!(map.err(), Some(Errno::INVAL), "{ids:?}");
     }
-    // As far as offsets go.
+    // The largest offset.
     let far = session.stream().buffers_offset + (1 << 40) - 4096;
     let flags = rustix::mm::MapFlags::SHARED;
     let map = Map::try_new(&session, far, 4096, Prot::READ, flags);

@@ -38,8 +38,8 @@ const SYNC_FOR_CPU: &str = "iostream_dma_sync_for_cpu";
 const MAP: &str = "iostream_dma_map";
 const UNMAP: &str = "iostream_dma_unmap";
 
-/// What is sent comes back the same, in another buffer; so it was somewhere else meanwhile, and
-/// the card says that it was there.
+/// Data comes back unchanged in another buffer, so it was elsewhere meanwhile; the card's record
+/// shows that it was in the card.
 fn through_the_card() {
     let card = Card::new();
     let mut random = Random::seeded();
@@ -65,7 +65,7 @@ fn through_the_card() {
     assert_eq!(card.counter("buffers"), sent.len() as u64);
 }
 
-/// The pages that the process has mapped are those whose addresses the card was given.
+/// The card was given the addresses of the very pages that the process has mapped.
 fn no_copy_by_cpu() {
     let card = Card::new();
     let mut random = Random::seeded();
@@ -86,7 +86,7 @@ fn no_copy_by_cpu() {
     assert_eq!(moved, [bytes.len(); 2]);
 }
 
-/// Interrupts of the card's, by the kernel's own count.
+/// The card's interrupts, as the kernel counts them.
 fn interrupts() -> u64 {
     let text = read_to_string("/proc/interrupts").unwrap();
     let line = text.lines().find(|line| line.ends_with("iostream_edu"));
@@ -94,7 +94,7 @@ fn interrupts() -> u64 {
     words.map_while(|word| word.parse::<u64>().ok()).sum()
 }
 
-/// Each transfer ends with one.
+/// Each transfer ends with one interrupt.
 fn interrupts_counted() {
     let card = Card::new();
     let mut stream = card.open();
@@ -109,7 +109,8 @@ fn interrupts_counted() {
     assert_eq!(card.counter("transfers_from_card"), 2);
 }
 
-/// For the device when the driver gets a buffer, for the processor when the client does.
+/// A buffer is synchronised for the device when the driver gets it, and for the processor when the
+/// client does.
 fn synchronised_each_change() {
     let card = Card::new();
     let calls = FunctionCalls::count(&[SYNC_FOR_DEVICE, SYNC_FOR_CPU]);
@@ -121,14 +122,18 @@ fn synchronised_each_change() {
     assert_eq!(synchronised(), (device, cpu + 15), "given out");
     send_random(&mut stream, &mut Random::seeded(), empty[0], 0, 8);
     stream.wait();
-    assert_eq!(synchronised(), (device + 1, cpu + 16), "there and back");
-    // Returned unused: the driver gives it out again.
+    assert_eq!(
+        synchronised(),
+        (device + 1, cpu + 16),
+        "synchronised once each way"
+    );
+    // A buffer that is returned unused is sent out again.
     stream.give_back(empty[1]);
     stream.wait();
     assert_eq!(synchronised(), (device + 2, cpu + 17), "given back");
 }
 
-/// All that was mapped; the process keeps its memory.
+/// Everything that was mapped for the device is unmapped; the process keeps its memory.
 fn unmapped_at_unbind() {
     let card = Card::new();
     let calls = FunctionCalls::count(&[MAP, UNMAP]);
@@ -160,7 +165,7 @@ fn unmapped_at_unbind() {
     });
 }
 
-/// What is mapped for one session is so for no other.
+/// The mappings for the device end with their session.
 fn unmapped_at_session_end() {
     let card = Card::new();
     let calls = FunctionCalls::count(&[MAP, UNMAP]);
@@ -172,7 +177,7 @@ fn unmapped_at_session_end() {
     }
 }
 
-/// A session of its own, and one page there and back.
+/// Opens a session and passes one page through the card.
 pub fn round_trip(card: &Card) {
     let mut stream = card.open();
     let buffer = start_empty(&mut stream)[0];
@@ -181,8 +186,8 @@ pub fn round_trip(card: &Card) {
     assert!(stream.data(&back) == bytes, "other bytes");
 }
 
-/// Of 64 KiB each: one is full, the others as the length of the run allows; the engine takes a tenth
-/// of a second a page.
+/// Buffers of 64 KiB. One is full, the others are as full as the length of the run allows: the
+/// engine takes a tenth of a second for a page.
 fn sixteen_buffers() {
     let card = Card::new();
     let mut random = Random::seeded();
@@ -216,8 +221,8 @@ fn sixteen_buffers() {
     }
 }
 
-/// A card whose engine does not reach all memory, so that the processor would have to copy for it,
-/// is refused.
+/// A card whose engine does not reach all memory is refused: the processor would have to copy for
+/// it.
 fn out_of_reach() {
     let card = Card::new();
     let Some(mut monitor) = Monitor::open() else {
@@ -237,7 +242,7 @@ fn out_of_reach() {
         name.as_encoded_bytes(),
     );
     let node = card.node();
-    // First, that the next clause has a card that is as it should be.
+    // Before the check, so that the next clause has the usual card.
     unload();
     monitor.unplug("edu0");
     monitor.command(PLUG);
@@ -248,12 +253,11 @@ fn out_of_reach() {
     round_trip(&card);
 }
 
-/// Puts the card back as `qemu/run` had it.
+/// Plugs the card in as `qemu/run` had it.
 pub const PLUG: &str = r#""device_add", "arguments": {"driver": "edu", "id": "edu0",
     "bus": "slot0", "dma_mask": 18446744073709551615}"#;
 
-/// In the middle of a buffer: when the call returns, the engine is at rest, and nothing moves any
-/// more.
+/// A stop in the middle of a buffer: when the call returns, the engine is at rest.
 fn stop_leaves_card_quiet() {
     let card = Card::new();
     let mut stream = card.open();
@@ -261,13 +265,13 @@ fn stop_leaves_card_quiet() {
     send_random(&mut stream, &mut Random::seeded(), empty[0], 0, 65536);
     send_random(&mut stream, &mut Random::seeded(), empty[1], 0, 65536);
     wait_until("the card is at work", || card.counter("interrupts") >= 2);
-    // The first is being worked at, so only the second was not taken.
+    // The driver works on the first buffer, so only the second was not taken.
     assert_eq!(stream.session.stop(), Ok((0, 1)));
     let told = card.transfers().len();
     let done = card.counter("transfers_to_card") + card.counter("transfers_from_card");
     assert!(told as u64 - done <= 1, "{told} told, {done} done");
     assert!(told < 32);
-    // It works again, with what it had.
+    // It works again, with the buffers that it had.
     stream.session.start().unwrap();
     let again = stream.take_all();
     assert_eq!(again.len(), 2);
@@ -277,18 +281,18 @@ fn stop_leaves_card_quiet() {
     assert_eq!(card.transfers().len(), told + 2);
 }
 
-/// Draining waits for what is in the card, too.
+/// A drain also waits for what is in the card.
 fn drain_brings_all_back() {
     let card = Card::new();
     let mut stream = card.open();
     let buffer = start_empty(&mut stream)[0];
     let bytes = send_random(&mut stream, &mut Random::seeded(), buffer, 0, 2 * PAGE);
     assert_eq!(stream.session.drain(0), Ok((0, 0)));
-    let back = stream.take().expect("it is there");
+    let back = stream.take().expect("it arrived");
     assert!(stream.data(&back) == bytes, "other bytes");
 }
 
-/// Nothing is lost, and nothing begun meanwhile.
+/// Nothing is lost, and no transfer begins while the stream is suspended.
 fn suspend_and_go_on() {
     let card = Card::new();
     let mut stream: Stream = card.open();
@@ -297,7 +301,7 @@ fn suspend_and_go_on() {
     wait_until("the card is at work", || card.counter("interrupts") >= 1);
     stream.session.suspend().unwrap();
     let told = card.transfers().len() as u64;
-    wait_until("the card has done what it was told", || {
+    wait_until("the card has done its transfers", || {
         card.counter("interrupts") == told
     });
     assert_eq!(card.transfers().len() as u64, told);
@@ -307,7 +311,8 @@ fn suspend_and_go_on() {
     assert_eq!(card.counter("interrupts"), 6);
 }
 
-/// Streams, has the card go while it is at work and a thread sleeps, and looks at what is left.
+/// Runs `go`, which removes the card, while the card works and a thread sleeps; then checks what is
+/// left.
 fn gone_while_streaming(card: &Card, go: impl FnOnce()) {
     let mut stream = card.open();
     let info = stream.session.map(OUTPUT, Area::Info);
@@ -330,7 +335,7 @@ fn gone_while_streaming(card: &Card, go: impl FnOnce()) {
         info.word(gone).load(std::sync::atomic::Ordering::Acquire),
         1
     );
-    // What was sent is still there, and can be written.
+    // The sent data is still there, and the memory can be written.
     let at = empty[0] as usize * stream.stride;
     assert!(stream.buffers.read(at, bytes.len()) == bytes);
     for buffer in 0..stream.count {
@@ -369,7 +374,7 @@ fn unloaded() {
     round_trip(&card);
 }
 
-/// Pulled out of its slot, as QEMU does it.
+/// QEMU pulls the card out of its slot.
 fn unplugged() {
     let card = Card::new();
     let Some(mut monitor) = Monitor::open() else {
@@ -385,7 +390,7 @@ fn unplugged() {
     round_trip(&card);
 }
 
-/// With a client at work each time, at another moment of it.
+/// The card is removed again and again, each time at another moment of a client's work.
 fn again_and_again() {
     let card = Card::new();
     let mut random = Random::seeded();

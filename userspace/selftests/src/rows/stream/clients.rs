@@ -64,7 +64,7 @@ fn several_clients() {
     }
 }
 
-/// What one sends, and what is sent to one, no other sees.
+/// No client sees what another one sends or receives.
 fn clients_are_apart() {
     let driver = Driver::stream("input-output 2 64 clients=2");
     let (mut one, mut other) = (driver.open_stream(), driver.open_stream());
@@ -127,7 +127,7 @@ fn place_free_again() {
     assert_eq!(driver.try_open().err(), Some(Errno::BUSY));
     drop(first);
     let third = driver.open();
-    // It is served by the end that has become free.
+    // It uses the port's end that has become free.
     third.start().unwrap();
     driver.command("client 0");
     driver.command("produce 1 1");
@@ -135,7 +135,7 @@ fn place_free_again() {
     assert_eq!(driver.try_open().err(), Some(Errno::BUSY));
 }
 
-/// Pages of queues and buffers are there while a session is, and neither before nor after.
+/// Queues and buffers take pages while a session is open, and neither before nor after.
 fn queues_made_at_open() {
     let pages = crate::support::memory::pages;
     crate::support::memory::wait_for_no_pages();

@@ -94,14 +94,14 @@ fn queue_length_more() {
     }
 }
 
-/// Both queues, whole pages, with room for a descriptor of each buffer.
+/// Both queues are whole pages, with room for a descriptor of each buffer.
 fn queues_are_reported() {
     let driver = Driver::stream("input 200 64");
     let session = driver.open();
     for direction in [OUTPUT, INPUT] {
         let queue = session.queue(direction);
         assert_eq!(queue.data_bytes, 8192);
-        assert_eq!(queue.max_entry_bytes, 32, "the length of all");
+        assert_eq!(queue.max_entry_bytes, 32, "the length of each entry");
         assert_eq!((queue.flags, queue.generation), (IOSTREAM_QUEUE_SLOTS, 1));
     }
 }
@@ -134,7 +134,7 @@ fn named_node() {
     assert!(version.name.starts_with(b"selftest\0"));
 }
 
-/// Areas begin on pages of their own, and are as long as was said.
+/// Each area begins on its own page and has the declared length.
 fn odd_sizes() {
     for (data, control, start, stride) in [
         (1, 0, 4096, 4096),

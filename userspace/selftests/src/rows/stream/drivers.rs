@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The drivers of streams, each an example of its kind.
+//! S-15, S-16, S-18, S-20 and S-21 with the example drivers of streams.
 
 use iostream_raw::{node_called, Descriptor, Stream};
 use rustix::event::PollFlags;
@@ -35,7 +35,7 @@ pub const CLAUSES: &[Clause] = &[
 
 const FRAME: usize = 32;
 
-/// The check of a frame, as iostream_frame.h has it.
+/// The checksum of a frame, as in iostream_frame.h.
 fn check(sequence: u64, words: &[u64]) -> u64 {
     let all = [&[sequence, words.len() as u64 * 8][..], words].concat();
     all.iter().fold(0xcbf2_9ce4_8422_2325, |check: u64, word| {
@@ -71,7 +71,7 @@ fn frame(stream: &Stream, descriptor: &Descriptor) -> (u64, u64) {
     (sequence, time)
 }
 
-/// The next descriptor, waited for.
+/// The next descriptor, slept for.
 fn next(stream: &mut Stream) -> Descriptor {
     loop {
         if let Some(descriptor) = stream.take() {
@@ -87,7 +87,7 @@ fn opened(name: &str) -> Stream {
     stream
 }
 
-/// As fast as they are taken, and none is lost.
+/// Frames are made as fast as they are taken, and none is lost.
 fn pattern_flat_out() {
     let parameters = ["rate=0", "buffers=3", "data_bytes=4096"];
     let _pattern = Module::load("iostream_pattern", &parameters);
@@ -102,7 +102,7 @@ fn pattern_flat_out() {
         last = time;
         stream.give_back(descriptor.buffer);
     }
-    // All at once, many times over: more than is made in one call.
+    // Many more frames than one call of the driver makes.
     drop(stream);
     let mut stream = opened("pattern");
     let mut held = Vec::new();
@@ -127,13 +127,13 @@ fn pattern_at_a_rate() {
         stream.give_back(descriptor.buffer);
     }
     let (first, last) = (times[0], times[99]);
-    // The timer may be late for one, and takes the next interval then, but is never early.
+    // The timer may be late and then uses the next interval, but it is never early.
     let frames = last.0 - first.0;
     assert!(frames >= 99);
     assert!(last.1 - first.1 >= (frames - 1) * 1_000_000, "{times:?}");
 }
 
-/// Frames for which there is no buffer are missing.
+/// A frame for which there is no buffer is lost.
 fn pattern_loses_frames() {
     let parameters = ["rate=1000", "buffers=2", "data_bytes=64"];
     let _pattern = Module::load("iostream_pattern", &parameters);
@@ -159,7 +159,7 @@ fn pattern_loses_frames() {
     assert_eq!(descriptor.sequence, 2, "the stream's own count has no gap");
 }
 
-/// No time passes for it while it is suspended.
+/// A suspended stream sends nothing, and goes on when it is started again.
 fn pattern_suspended() {
     let parameters = ["rate=1000", "buffers=4", "data_bytes=64"];
     let _pattern = Module::load("iostream_pattern", &parameters);
@@ -251,7 +251,7 @@ fn sink_checks() {
         let mut descriptor = write_frame(&stream, buffer, sequence, 1 + i);
         sequence += 1;
         match i % 10 {
-            // One bit of the data, of the check; no control data; half the data.
+            // A wrong bit in the data, a wrong bit in the checksum, no control data, half the data.
             3 => stream.write(buffer, i as usize, &[!(sequence as u8)]),
             5 => stream.write_control(buffer, 30, &[0xaa]),
             6 => descriptor.control_len = 0,
@@ -260,7 +260,7 @@ fn sink_checks() {
         }
         if [3, 5, 6, 7].contains(&(i % 10)) {
             bad += 1;
-            // What is bad has no number: the next seems to come too early.
+            // A bad frame's number is not read, so one frame seems to be missing before the next.
             missed += 1;
         }
         stream.send(descriptor);
@@ -277,14 +277,15 @@ fn sink_notice() {
     assert_eq!(sink.count("last_token"), 0x1234_5678);
 }
 
-/// The sink is asked whether all is there, and has looked when the call returns.
+/// A synchronous notice asks the sink whether all frames are there; it has looked when the call
+/// returns.
 fn sink_sync_notice() {
     let sink = Module::load("iostream_sink", &[]);
     let mut stream = opened("sink");
     assert_eq!(stream.session.notice_sync(0), Ok(()));
     for sequence in 0..5 {
         let frame = write_frame(&stream, sequence as u32, sequence, 100);
-        // Without telling the driver of it.
+        // Without a notification of the driver.
         stream.input.put(&iostream_raw::stream::to_bytes(&frame));
         stream.input.publish();
     }
@@ -298,7 +299,7 @@ fn no_callback() {
     let _pattern = Module::load("iostream_pattern", &[]);
     let session = open_node("pattern").unwrap();
     assert_eq!(session.notice_sync(1), Err(Errno::OPNOTSUPP));
-    // In a worker nobody is there to be told.
+    // In a worker there is no caller for the error.
     assert_eq!(session.notice(1), Ok(()));
 }
 
@@ -312,7 +313,7 @@ fn loopback_inverts() {
         stream.write(descriptor.buffer, offset, &data);
         (descriptor.data_offset, descriptor.data_len) = (offset as u32, len as u32);
         stream.send(descriptor);
-        // Those that came before it first: in order.
+        // Earlier answers come first, in order.
         let answer = loop {
             let answer = next(&mut stream);
             if answer.buffer == descriptor.buffer {
@@ -329,7 +330,7 @@ fn loopback_inverts() {
     }
 }
 
-/// What a stop discarded is given out again, however it comes back.
+/// Buffers that a stop discarded are sent out again, however they come back.
 fn loopback_started_again() {
     let _loopback = Module::load("iostream_loopback", &["buffers=4", "data_bytes=64"]);
     let mut stream = opened("loopback");
@@ -343,7 +344,7 @@ fn loopback_started_again() {
         if round % 2 == 0 {
             stream.session.start().unwrap();
         }
-        // Those that lie before discarded_pos, unread.
+        // The buffers before discarded_pos, unread.
         for _ in 0..discarded {
             let descriptor = stream.take().unwrap();
             stream.give_back(descriptor.buffer);
@@ -371,7 +372,7 @@ fn monitor() {
     monitor.wait_for("gone", |gone| gone == 1);
     assert_eq!((monitor.count("bad"), monitor.count("missed")), (0, 0));
     assert_eq!(monitor.count("bytes"), 4096 * monitor.count("frames"));
-    // The old one keeps nobody from the new one.
+    // The old session does not prevent the new one.
     let _pattern = Module::load("iostream_pattern", &["rate=0"]);
     drop(opened("pattern"));
     let frames = monitor.count("frames");
@@ -385,7 +386,7 @@ fn monitor_alone() {
         let said = String::from_utf8_lossy(&done.stderr).into_owned();
         assert!(!done.status.success() && said.contains(why), "{said}");
     };
-    // busybox says so of ENOENT.
+    // This is busybox's text for ENOENT.
     refused("unknown symbol");
     let _pattern = Module::load("iostream_pattern", &[]);
     let session = open_node("pattern").unwrap();
@@ -394,7 +395,8 @@ fn monitor_alone() {
     drop(Module::load("iostream_monitor", &[]));
 }
 
-/// All four, loaded and removed in every order (some of them, unless in the long run), with a client on each that has it mapped.
+/// All four modules, loaded and removed in every order (only some orders, except in the long run),
+/// each with a client that has it mapped.
 fn every_order() {
     const NAMES: [&str; 4] = [
         "iostream_pattern",
@@ -417,7 +419,7 @@ fn every_order() {
         let streams = ["pattern", "sink", "loopback"].map(opened);
         let ticker = open_node("ticker").unwrap();
         assert!(!remove("iostream").status.success(), "in use");
-        // Backwards and forwards in turn.
+        // In alternating directions.
         while !modules.is_empty() {
             let at = if round % 2 == 0 { 0 } else { modules.len() - 1 };
             modules.remove(at).unload();
@@ -426,13 +428,13 @@ fn every_order() {
             assert_eq!(stream.session.start(), Err(Errno::NODEV));
             stream.buffers.read(0, 64);
         }
-        // After what waits.
+        // After the entries that wait.
         while ticker.read(&mut [0; 8]).is_ok() {}
         assert_eq!(ticker.read(&mut [0; 8]), Err(Errno::NODEV));
     }
 }
 
-/// Pattern and monitor, in both orders, at any moment; and a process that waits.
+/// Pattern and monitor are removed in both orders at any moment, while a process waits.
 fn removed_while_moving() {
     for round in 0..count(100) {
         let pattern = Module::load(

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! S-13: what the client sends, right or wrong.
+//! S-13: what the client sends, valid or not.
 
 use std::mem::offset_of;
 use std::sync::atomic::AtomicBool;
@@ -82,8 +82,8 @@ fn what_was_said_arrives() {
     assert_eq!(numbers(&stream.counters()), [3, 3, 0, 0, 0, 0, 0]);
 }
 
-/// Sends what is wrong: it is dropped and counted, once, as what it is; and what comes after it
-/// arrives.
+/// Sends invalid descriptors: each is dropped and counted once under its own kind, and the
+/// descriptor after it arrives.
 fn rejected(plan: &str, which: usize, descriptors: &[Descriptor]) {
     let (driver, mut stream) = running(plan);
     for (number, descriptor) in descriptors.iter().enumerate() {
@@ -120,11 +120,11 @@ fn bad_id() {
         ..Default::default()
     };
     rejected("input 4 64", ID, &[4, 5, 1 << 31, u32::MAX].map(of));
-    // There is room for eight, and there are four.
+    // The queue has room for eight descriptors, but the stream has four buffers.
     rejected("input 4 64 queue=8", ID, &[4, 7, 8].map(of));
 }
 
-/// In output modes the driver has all of them at first.
+/// In the output modes all buffers are free at first.
 fn not_owned() {
     let (driver, mut stream) = running("input-output 3 64");
     for id in 0..3 {
@@ -132,7 +132,7 @@ fn not_owned() {
     }
     driver.fails("receive", Errno::NODATA);
     assert_eq!(stream.counters().rejected_owner, 3);
-    // Nor may it send one that the driver has in its hands.
+    // Nor may the client send a buffer that the driver holds.
     driver.command("take");
     stream.send_buffer(0, 1);
     driver.fails("receive", Errno::NODATA);
@@ -152,7 +152,7 @@ fn sent_twice() {
     assert_eq!(driver.log("len"), 1, "the first");
     driver.fails("receive", Errno::NODATA);
     assert_eq!(stream.counters().rejected_owner, 2);
-    // Also once the driver has let go of it, until it is back.
+    // Nor one that the driver has released, until the client has received it.
     driver.command("release 0");
     stream.send_buffer(0, 4);
     driver.command("receive");
@@ -178,7 +178,7 @@ fn data_out_of_bounds() {
         (5001, 0, 0, 0),
     ]);
     rejected("input 4 5000 control=100", RANGE, &wrong);
-    // What the page has beyond the area is no part of it.
+    // The rest of the page beyond the area is not part of it.
     rejected(
         "input 4 5000",
         RANGE,
@@ -212,7 +212,7 @@ fn overflow() {
     rejected("input 4 5000 control=100", RANGE, &wrong);
 }
 
-/// Descriptors lie one beside the other: what ends inside of one is no position.
+/// A position between the ends of two descriptors is invalid.
 fn between_descriptors() {
     let (driver, mut stream) = running("input 4 64");
     let word = |stream: &Stream, pos| {
@@ -243,7 +243,7 @@ fn unknown_flags() {
     rejected("input 4 64", FLAGS, &[4, 5, 8, 1 << 31, u32::MAX].map(of));
 }
 
-/// Only the kernel discards.
+/// Only the kernel sets the flag for discarded buffers.
 fn flag_of_the_kernel() {
     let of = |flags| Descriptor {
         flags,
@@ -254,7 +254,7 @@ fn flag_of_the_kernel() {
     rejected("input 4 64", FLAGS, &[discarded, both].map(of));
 }
 
-/// What is refused stays the client's, who may do better.
+/// A buffer whose descriptor is refused stays with the client, which can send it again.
 fn refused_keeps_the_buffer() {
     let (driver, mut stream) = running("input 1 64");
     stream.send_buffer(0, 65);
@@ -268,7 +268,7 @@ fn refused_keeps_the_buffer() {
     driver.command("receive");
 }
 
-/// There is nothing in them: no driver is shown one.
+/// Returned buffers are empty: the driver does not see them.
 fn returned_in_output_mode() {
     let (driver, mut stream) = running("shared-output 2 64");
     driver.command("produce 2 1");
@@ -279,7 +279,7 @@ fn returned_in_output_mode() {
     assert_eq!(driver.shown("buffers_where"), "dd");
 }
 
-/// Input: there is nothing in it for the driver, who gives it back without being shown it.
+/// In input mode an unused buffer goes back to the client without the driver seeing it.
 fn unused_comes_back() {
     let (driver, mut stream) = running("input 1 64");
     for _ in 0..3 {
@@ -288,7 +288,7 @@ fn unused_comes_back() {
         let back = stream.take().expect("the only buffer comes back");
         assert_eq!((back.buffer, back.flags, back.data_len), (0, 0, 0));
     }
-    // Else there is nobody left who could do anything.
+    // The driver drops it: otherwise no side could do anything.
     stream.send_buffer(0, 1);
     driver.command("receive");
 }
@@ -305,8 +305,8 @@ fn dropped_comes_back() {
     }
 }
 
-/// Another thread changes a descriptor all the while: what the driver gets is always whole, and in
-/// bounds, and its own.
+/// Another thread keeps changing a descriptor: what the driver gets is always consistent, in
+/// bounds, and a buffer that the client held.
 fn rewritten_after_sending() {
     let (driver, mut stream) = running("input 4 4096");
     stream.buffers.write(0, &[1; 4 * 4096]);
@@ -314,7 +314,7 @@ fn rewritten_after_sending() {
     let size = stream.input.size;
     let (mut good, mut bad) = (0, 0);
     let data = stream.input.data.as_ptr().expose_provenance();
-    // The word to change: the length of the data of the descriptor that is sent next.
+    // The word that changes: the data length of the next descriptor.
     let target = Mutex::new(None);
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -323,7 +323,7 @@ fn rewritten_after_sending() {
                 if let Some(at) = *target.lock().unwrap() {
                     len = if len == 4096 { u32::MAX } else { 4096 };
                     let word = std::ptr::with_exposed_provenance_mut::<u32>(data + at);
-                    // SAFETY: Inside the mapping, which outlives the scope, and aligned.
+                    // SAFETY: The word is aligned and inside the mapping, which outlives the scope.
                     unsafe { word.write_volatile(len) };
                 }
             }
@@ -353,7 +353,7 @@ fn rewritten_after_sending() {
     assert!(good > 0);
 }
 
-/// The driver is not kept for ever by a client that sends nonsense as fast as it can.
+/// A client that sends invalid descriptors as fast as it can does not keep the driver in its call.
 fn flood_of_nonsense() {
     let (driver, mut stream) = running("input 1 64 queue=1000");
     let done = AtomicBool::new(false);
@@ -381,7 +381,7 @@ fn flood_of_nonsense() {
     driver.command("receive");
 }
 
-/// Nor by one that sends each buffer back unused as soon as it comes; and it is told again.
+/// Nor does a client that returns each buffer unused at once; and the driver is called again.
 fn flood_of_unused() {
     let (driver, mut stream) = running("input 200 64");
     let done = AtomicBool::new(false);
@@ -413,7 +413,7 @@ fn flood_of_unused() {
     driver.wait_for("moved", |now| now > moved);
 }
 
-/// One client's nonsense is that client's own.
+/// One client's invalid descriptors do not affect another client.
 fn others_go_on() {
     let driver = Driver::stream("input 2 64 clients=2");
     let (mut bad, mut good) = (driver.open_stream(), driver.open_stream());
@@ -467,7 +467,7 @@ fn corrupt_output_position() {
     assert_eq!(driver.log("queued_output"), 200);
 }
 
-/// A stream's queue that is emptied would have lost its buffers.
+/// A reset is refused: it would lose the buffers in the queue.
 fn no_reset() {
     let (driver, mut stream) = running("output 2 64");
     driver.command("produce 2 1");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! S-21: a module of the kernel is a stream's client.
+//! S-21: a kernel module as the client of a stream.
 
 use rustix::io::Errno;
 
@@ -31,7 +31,7 @@ pub const CLAUSES: &[Clause] = &[
 
 const OPEN: &str = "open selftest";
 
-/// A driver, and a client that has its stream open.
+/// A driver, and a client in the kernel that has its stream open.
 fn opened(plan: &str) -> (Driver, Driver) {
     let pair = (Driver::stream(plan), Driver::client());
     pair.1.command(OPEN);
@@ -76,7 +76,7 @@ fn no_such_stream() {
     client.fails(OPEN, Errno::NOENT);
 }
 
-/// A process is a client like the module, and the reverse.
+/// A process and the module exclude each other as clients.
 fn one_client() {
     let (driver, client) = opened("output 4 4096");
     assert_eq!(driver.try_open().err(), Some(Errno::BUSY));
@@ -110,7 +110,8 @@ fn receives() {
     }
 }
 
-/// Those in the client's hands are not the driver's; the others are, once it receives again.
+/// Buffers that the client still holds are not free; dropped ones are, once the driver receives
+/// again.
 fn dropped_goes_back() {
     let (driver, client) = opened("output 4 64");
     client.command("start");
@@ -167,7 +168,7 @@ fn both_ways() {
     for round in 0..50 {
         client.command(&format!("fill {round} 40"));
         client.command("send");
-        // The driver answered in that call.
+        // The driver answered within that call.
         client.command("receive");
         assert_eq!(client.log("sum"), 255 * 40 - sum(round, 40));
     }
@@ -196,7 +197,7 @@ fn wait() {
         client.command("receive");
         client.command("send");
     }
-    // The stop of somebody else's ends it.
+    // A stop by somebody else ends the wait.
     std::thread::scope(|scope| {
         let waiter = scope.spawn(|| client.tell("wait 20000"));
         std::fs::write(driver.sysfs().join("state"), "stopped").unwrap();
@@ -211,7 +212,7 @@ fn callback() {
     let before = client.log("calls");
     client.command("watch");
     client.wait_for("calls", |calls| calls == before + 1);
-    // Only who found nothing is told.
+    // The client is called only if it had found the queue empty.
     send(&driver, 1, 10);
     client.command("receive");
     assert_eq!(client.log("calls"), before + 1);
@@ -283,7 +284,7 @@ fn buffers_added() {
     client.fails("take", Errno::NODATA);
 }
 
-/// Its memory stays; it cannot be sent in the next session.
+/// A buffer's memory outlives its session, but the buffer cannot be sent in the next one.
 fn buffer_outlives() {
     let (driver, client) = opened("output 2 64");
     client.command("start");
@@ -300,7 +301,7 @@ fn driver_removed() {
     client.command("start");
     send(&driver, 1, 10);
     driver.unpublish();
-    // What waits is still received.
+    // Queued buffers are still received.
     client.command("receive");
     assert_eq!(client.log("sum"), sum(1, 10));
     for (command, errno) in [
@@ -314,7 +315,7 @@ fn driver_removed() {
     ] {
         client.fails(command, errno);
     }
-    // The name is free, for another, while this client still has the old one.
+    // The name is free for another stream while this client still has the old one.
     let next = Driver::stream("output 2 64");
     client.fails("receive", Errno::NODEV);
     drop(next.open());

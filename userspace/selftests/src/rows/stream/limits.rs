@@ -26,17 +26,17 @@ fn charged_to_the_opener() {
     let before = group.current();
     let session = driver.open();
     let after = group.current();
-    // Each processor charges up to 64 pages ahead, which count as taken before.
+    // Each processor charges up to 64 pages in advance; those are in the count before.
     assert!(after >= before + 15 * MIB, "{before} before, {after} after");
     assert!(after < before + 18 * MIB, "{before} before, {after} after");
     let map = session.try_map_buffers(0..16, Prot::READ).unwrap();
     for at in (0..map.len()).step_by(4096) {
         map.read(at, 1);
     }
-    assert!(group.current() < after + 2 * MIB, "page tables alone");
+    assert!(group.current() < after + 2 * MIB, "only page tables");
 }
 
-/// Nothing is taken before the client asks for them.
+/// Added buffers take no memory before the client asks for them.
 fn added_charged() {
     let driver = Driver::stream("output 1 1048576 queue=16");
     let group = Group::enter();
@@ -45,15 +45,15 @@ fn added_charged() {
     driver.command("add 15");
     assert!(group.current() < before + MIB);
     assert_eq!(session.stream().buffers, 16);
-    // Less what was charged ahead.
+    // Some of it was charged in advance.
     assert!(group.current() >= before + 14 * MIB);
 }
 
-/// Who has no memory gets ENOMEM, and is not killed; the stream goes on for others.
+/// An opener without memory gets ENOMEM and is not killed; the stream works for others.
 fn cgroup_limit() {
     wait_for_no_pages();
     let driver = Driver::stream("input 48 1048576");
-    // SAFETY: This process has one thread.
+    // SAFETY: This process has a single thread.
     let child = unsafe { libc::fork() };
     if child == 0 {
         let group = Group::enter();
@@ -63,7 +63,7 @@ fn cgroup_limit() {
         unsafe { libc::_exit(i32::from(got != Some(Errno::NOMEM))) };
     }
     let mut status = 0;
-    // SAFETY: The child is this process's.
+    // SAFETY: `status` is a valid place for the kernel to write to.
     assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
     assert_eq!(status, 0, "ENOMEM, and not the group's killer");
     wait_for_no_pages();
@@ -74,7 +74,7 @@ fn cgroup_limit() {
     driver.command("receive");
 }
 
-/// 17 of 64 MiB are more than the module may have in all.
+/// 17 buffers of 64 MiB are more than the module's total limit.
 fn total_limit() {
     wait_for_no_pages();
     let driver = Driver::stream(&format!("output 17 {}", 64 * MIB));
@@ -99,10 +99,10 @@ fn given_back() {
     assert_eq!(pages(), 2 * 4 + 1 + 4 * 17, "queues, info page, buffers");
 }
 
-/// The session goes on with what it has, and can ask again.
+/// The session keeps working with the buffers that it has, and can ask again.
 fn no_memory_for_added() {
     let driver = Driver::stream("output 1 1048576 queue=48");
-    // SAFETY: This process has one thread.
+    // SAFETY: This process has a single thread.
     let child = unsafe { libc::fork() };
     if child == 0 {
         let group = Group::enter();
@@ -119,7 +119,7 @@ fn no_memory_for_added() {
         unsafe { libc::_exit(0) };
     }
     let mut status = 0;
-    // SAFETY: The child is this process's.
+    // SAFETY: `status` is a valid place for the kernel to write to.
     assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
     assert_eq!(status, 0);
     let _ = std::fs::remove_dir(format!("/sys/fs/cgroup/selftests-{child}"));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! B-04 and S-22: who may map what of a stream, and how.
+//! B-04 and S-22: with which rights the areas of a stream can be mapped.
 
 use std::os::fd::AsFd;
 
@@ -40,11 +40,12 @@ pub const CLAUSES: &[Clause] = &[
 const RW: Prot = Prot::READ.union(Prot::WRITE);
 
 fn protect(map: &Map, flags: MprotectFlags) -> Result<(), Errno> {
-    // SAFETY: The mapping is a test's own.
+    // SAFETY: Only the test uses the mapping, and only its rights change.
     unsafe { mprotect(map.as_ptr(), map.len(), flags) }
 }
 
-/// The driver has slices there: the process cannot write, now or later, by any way.
+/// In output mode the process cannot write to the buffers by any means, now or later: the driver
+/// has slices of them.
 fn read_only_in_output() {
     let driver = Driver::stream("output 2 4096 control=64");
     let session = driver.open();
@@ -58,10 +59,10 @@ fn read_only_in_output() {
         Err(Errno::ACCESS)
     );
     assert_eq!(protect(&map, MprotectFlags::WRITE), Err(Errno::ACCESS));
-    // By the kernel's hand.
+    // Nor does the kernel write for the process.
     let file = std::fs::File::open("/dev/zero").unwrap();
     let fd = std::os::fd::AsRawFd::as_raw_fd(&file);
-    // SAFETY: The kernel refuses to write there.
+    // SAFETY: The mapping is read-only, so the kernel fails with EFAULT.
     assert_eq!(unsafe { libc::read(fd, map.as_ptr(), 4096) }, -1);
     let force = std::fs::OpenOptions::new()
         .write(true)
@@ -84,7 +85,7 @@ fn rights_follow_roles() {
             let session = driver.open();
             let got = session.try_map_buffers(0..2, prot).err();
             assert_eq!(got, (!ok).then_some(Errno::ACCESS), "{mode} {prot:?}");
-            // The info page is the kernel's.
+            // Only the kernel writes to the info page.
             let info = session.try_map_stream_info(prot).err();
             let readable = prot == Prot::READ;
             assert_eq!(info, (!readable).then_some(Errno::ACCESS));
@@ -117,7 +118,7 @@ fn no_rights_by_mprotect() {
     assert_eq!(protect(&write, MprotectFlags::EXEC), Err(Errno::ACCESS));
 }
 
-/// Also after it was unmapped.
+/// A buffer can be mapped writable once, even after it was unmapped.
 fn writable_once() {
     for mode in ["input", "input-output"] {
         let driver = Driver::stream(&format!("{mode} 2 64"));
@@ -141,7 +142,7 @@ fn writable_once_by_clones() {
     assert_eq!(clone.try_map_buffers(0..2, RW).err(), Some(Errno::BUSY));
 }
 
-/// Of a run of which one is taken none is claimed.
+/// A mapping that fails because one of its buffers is taken claims none of the others.
 fn failed_claims_nothing() {
     let driver = Driver::stream("input 4 64");
     let session = driver.open();
@@ -225,7 +226,7 @@ fn beyond_the_end() {
             "{first} {count}"
         );
     }
-    // Into what comes after the buffers, if anything ever does.
+    // Beyond the buffers.
     for shift in 0..4_u64 {
         let far = (4 << 40) + (shift << 40);
         assert!(map(&session, far, 4096).is_some());
@@ -266,13 +267,13 @@ fn read_write_descriptor() {
     );
 }
 
-/// The rest stays, and the session with it.
+/// The rest of the mapping stays, and the session with it.
 fn partial_munmap() {
     let driver = Driver::stream("input-output 3 4096");
     let session = driver.open();
     let map = session.try_map_buffers(0..3, RW).unwrap();
     map.write(0, &[1; 3 * 4096]);
-    // SAFETY: Nobody looks at the middle any more.
+    // SAFETY: The test does not touch the middle again.
     unsafe { munmap(map.as_ptr().byte_add(4096), 4096) }.unwrap();
     drop(session);
     assert_eq!(driver.try_open().err(), Some(Errno::BUSY));
@@ -287,16 +288,16 @@ fn partial_munmap() {
     driver.open();
 }
 
-/// Nothing grows into what is not the session's.
+/// A mapping cannot grow beyond the session's memory.
 fn by_mremap() {
     let driver = Driver::stream("input 2 4096");
     let session = driver.open();
     let map = session.try_map_buffers(0..1, RW).unwrap();
-    // SAFETY: The mapping is the test's; a move would be seen as success.
+    // SAFETY: Only the test uses the mapping, and the call must fail.
     let grown = unsafe { mremap(map.as_ptr(), 4096, 8192, MremapFlags::MAYMOVE) };
     assert_eq!(grown.err(), Some(Errno::FAULT));
-    // Nor can it be had twice: an old size of zero asks for a second one.
-    // SAFETY: As above.
+    // An old size of zero asks for a second mapping of the same memory, which is refused as well.
+    // SAFETY: Only the test uses the mapping, and the call must fail.
     let twice = unsafe { mremap(map.as_ptr(), 0, 4096, MremapFlags::MAYMOVE) };
     assert!(twice.is_err());
 }
@@ -306,10 +307,10 @@ fn not_inherited_by_fork() {
     let session = driver.open();
     let map = session.try_map_buffers(0..1, RW).unwrap();
     let (_from, to) = rustix::pipe::pipe().unwrap();
-    // SAFETY: The child makes system calls alone, and ends.
+    // SAFETY: The child makes only system calls, and ends.
     let child = unsafe { libc::fork() };
     if child == 0 {
-        // SAFETY: The kernel reads from there, or says that nothing is there.
+        // SAFETY: The kernel reads what is mapped there, or fails with EFAULT.
         let wrote = unsafe {
             let fd = std::os::fd::AsRawFd::as_raw_fd(&to);
             libc::write(fd, map.as_ptr().cast(), 8)
@@ -318,7 +319,7 @@ fn not_inherited_by_fork() {
         unsafe { libc::_exit(i32::from(wrote != -1)) };
     }
     let mut status = 0;
-    // SAFETY: The child is this process's.
+    // SAFETY: `status` is a valid place for the kernel to write to.
     assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
     assert_eq!(status, 0, "EFAULT");
     map.write(0, b"still here");

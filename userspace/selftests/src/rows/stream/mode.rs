@@ -49,7 +49,7 @@ fn reported() {
     }
 }
 
-/// Data go through the stream as its mode says.
+/// Data moves through the stream as its mode says.
 fn works(driver: &Driver, mut stream: Stream, mode: u32) {
     stream.session.start().unwrap();
     if mode != IOSTREAM_MODE_INPUT {
@@ -105,7 +105,7 @@ fn refused_by_the_driver() {
     works(&driver, Stream::new(session), IOSTREAM_MODE_INPUT);
 }
 
-/// Where the driver has slices the process can never write.
+/// A stream whose driver has slices of the buffers stays in output mode.
 fn output_for_ever() {
     let driver = Driver::stream("output 2 64");
     let session = driver.open();
@@ -170,7 +170,7 @@ fn buffers_mapped_refused() {
     }
 }
 
-/// The kernel counts no mappings: who has had one may have kept the page elsewhere.
+/// The kernel does not count mappings: a process that had one may have kept the page elsewhere.
 fn unmapped_again_refused() {
     let driver = Driver::stream("input 2 64");
     let session = driver.open();
@@ -199,7 +199,7 @@ fn until_the_end() {
     works(&driver, driver.open_stream(), IOSTREAM_MODE_INPUT);
 }
 
-/// Also while it runs, and the driver is not asked.
+/// Setting the present mode succeeds even while the stream runs, and the driver is not asked.
 fn same_mode_is_nothing() {
     let driver = Driver::stream("input 2 64");
     let session = driver.open();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! S-15 and S-16: notices of the client's, with a token.
+//! S-15 and S-16: the client's notices, with a token.
 
 use iostream_raw::ioctl;
 use iostream_ring::uapi::{IOSTREAM_IOC_INPUT, IOSTREAM_IOC_INPUT_SYNC};
@@ -39,7 +39,7 @@ fn token() {
     }
 }
 
-/// The call has returned while the callback still runs.
+/// The call returns while the callback still runs.
 fn in_a_worker() {
     let driver = Driver::stream("input 4 4096");
     let session = driver.open();
@@ -62,7 +62,7 @@ fn one_each() {
     assert_eq!(driver.log("last_token"), 50, "in order");
 }
 
-/// While one runs, 64 wait, and no more.
+/// While one callback runs, up to 64 notices wait.
 fn too_many() {
     let driver = Driver::stream("input 4 4096");
     let session = driver.open();
@@ -105,7 +105,7 @@ fn disabled() {
     let before = driver.log("inputs");
     driver.command("disable");
     session.notice(5).unwrap();
-    // A synchronous one is no such callback: who asks waits for it.
+    // A synchronous notice is not affected: its caller waits for the callback.
     session.notice_sync(6).unwrap();
     assert_eq!(driver.log("inputs"), before);
     driver.command("enable");
@@ -113,7 +113,7 @@ fn disabled() {
     assert_eq!(driver.log("last_token"), 5);
 }
 
-/// What waits when the session ends is forgotten.
+/// Notices that wait when the session ends are dropped.
 fn not_for_the_next() {
     let driver = Driver::stream("input 4 4096");
     let session = driver.open();
@@ -130,7 +130,7 @@ fn not_for_the_next() {
     assert_eq!(driver.log("inputs"), before + 1);
 }
 
-/// A token has 32 bits; and a node without a stream takes none.
+/// A token has 32 bits, and a node without a stream takes no notices.
 fn wrong_argument(call: u32) {
     let driver = Driver::stream("input 4 4096");
     let session = driver.open();
@@ -149,7 +149,7 @@ fn gone() {
     driver.command("slow 200");
     session.notice(1).unwrap();
     driver.wait_for("in_callback", |running| running == 1);
-    // Waits for the callback that runs.
+    // The removal waits for the running callback.
     driver.unpublish();
     assert_eq!(driver.log("in_callback"), 0);
     assert_eq!(session.notice(2), Err(Errno::NODEV));
@@ -176,7 +176,7 @@ fn result() {
     assert_eq!(session.notice_sync(1), Ok(()));
 }
 
-/// Two callers are two callbacks at the same time, and neither waits for the worker's.
+/// Two callers run two callbacks at the same time, and neither waits for the worker's.
 fn own_thread() {
     let driver = Driver::stream("input 4 4096");
     let session = driver.open();

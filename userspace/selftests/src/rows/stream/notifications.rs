@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! S-14: the client is told of buffers; S-17: who may open.
+//! S-14: the client is notified of buffers.
 
 use std::os::fd::{AsFd, AsRawFd};
 
@@ -105,13 +105,13 @@ fn eventfd_removed() {
     assert!(!signalled(&fd));
 }
 
-/// The driver wakes the client because it wants to: nothing is there.
+/// The driver wakes the client on demand, with nothing in the queue.
 fn on_demand() {
     let driver = Driver::stream("output 4 64");
     let stream = driver.open_stream();
     stream.session.start().unwrap();
     let fd = eventfd_of(&stream.session, OUTPUT);
-    // Whoever set it is armed for one signal; what comes after that is the driver's doing.
+    // Setting it arms for one signal. Any further signal is the driver's.
     driver.command("produce 1 1");
     assert!(signalled(&fd));
     for _ in 0..3 {
@@ -123,7 +123,7 @@ fn on_demand() {
     assert_eq!(stream.session.counters(OUTPUT).wakeups_sent, before + 1);
 }
 
-/// Who has not asked to be woken is not.
+/// A client that has not armed is not woken.
 fn busy_client_not_told() {
     let driver = Driver::stream("output 4 64");
     let mut stream = driver.open_stream();
@@ -140,13 +140,17 @@ fn stream_wakeups(session: &Session) -> u64 {
     session.counters(OUTPUT).wakeups_sent
 }
 
-/// A buffer that the driver gives back, to be filled, is what makes a stream writable.
+/// An empty buffer from the driver makes the stream writable.
 fn buffer_to_fill() {
     let driver = Driver::stream("input 2 64");
     let mut stream = driver.open_stream();
     stream.session.start().unwrap();
     let now = stream.session.poll(PollFlags::OUT, 0);
-    assert_eq!(now, PollFlags::empty(), "what it has it knows");
+    assert_eq!(
+        now,
+        PollFlags::empty(),
+        "buffers that it has do not make it readable"
+    );
     stream.send_buffer(1, 1);
     driver.command("receive");
     driver.command("release 1");

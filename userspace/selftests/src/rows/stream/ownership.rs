@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! S-22: who holds what, and with which rights.
+//! S-22: which side owns a buffer, in each mode and after each change of state.
 
 use iostream_raw::{Random, Stream};
 use rustix::io::Errno;
@@ -29,8 +29,8 @@ fn place(driver: &Driver) -> String {
     driver.shown("buffers_where")
 }
 
-/// Four buffers: 0 is with the process, 1 on its way to it, 2 on its way back; 3 is where it was at
-/// first, and 4 in the driver's hands.
+/// Five buffers: 0 is with the client, 1 is queued to the client, 2 is queued to the driver, 3 is
+/// where it was at first, and 4 is held by the driver.
 fn mixed(mode: &str) -> (Driver, Stream) {
     let driver = Driver::stream(&format!("{mode} 5 64"));
     let mut stream = driver.open_stream();
@@ -40,7 +40,7 @@ fn mixed(mode: &str) -> (Driver, Stream) {
         stream.send_buffer(1, 1);
         driver.command("receive");
         driver.command("receive");
-        // Dropped, it is on its way to the process once the driver looks.
+        // Once the driver looks, the dropped buffer is queued to the client.
         driver.command("release 1");
         driver.fails("receive", Errno::NODATA);
         stream.send_buffer(2, 1);
@@ -99,7 +99,8 @@ fn suspend_moves_none() {
     }
 }
 
-/// What is on its way to the process stays its own, to be returned; what was on its way back is free.
+/// A buffer that is queued to the client stays with the client, which returns it; one that was
+/// queued to the driver is free.
 fn stop_output() {
     let (driver, mut stream) = mixed("output");
     assert_eq!(stream.session.stop(), Ok((1, 0)));
@@ -117,7 +118,7 @@ fn stop_output() {
     driver.fails("take", Errno::NOSPC);
 }
 
-/// What was on its way to the driver comes back.
+/// A buffer that was queued to the driver comes back.
 fn stop_input() {
     let (driver, mut stream) = mixed("input");
     assert_eq!(stream.session.stop(), Ok((0, 1)));
@@ -125,7 +126,7 @@ fn stop_input() {
     let mut came: Vec<u32> = stream.take_all().iter().map(|one| one.buffer).collect();
     came.sort_unstable();
     assert_eq!(came, [1, 2]);
-    // The driver's hands are its own affair; it comes back when the stream runs again.
+    // A buffer that the driver holds is not affected; it comes back when the stream runs again.
     driver.command("release 4");
     stream.session.start().unwrap();
     driver.fails("receive", Errno::NODATA);
@@ -152,7 +153,7 @@ fn stop_input_output() {
     assert_eq!(place(&driver), "tdddt");
 }
 
-/// What the process sent the driver has; what the driver sent the process has.
+/// The driver has what the client sent, and the client has what the driver sent.
 fn drain_input_output() {
     let (driver, mut stream) = mixed("input-output");
     driver.command("receive");
@@ -171,7 +172,7 @@ fn close_takes_all() {
     ] {
         let (driver, stream) = mixed(mode);
         drop(stream);
-        assert_eq!(place(&driver), "", "nobody is there");
+        assert_eq!(place(&driver), "", "no client");
         for id in 0..5 {
             assert_eq!(driver.count(&format!("references {id}")), 0, "{mode} {id}");
         }
@@ -197,7 +198,7 @@ fn mode_gives_out_anew() {
     }
 }
 
-/// All at once, without the driver taking any, from any position of the queue.
+/// All buffers are returned at once, from any position of the queue, without the driver taking any.
 fn returning_never_fails() {
     let driver = Driver::stream("output 102 64");
     let mut stream = driver.open_stream();
@@ -207,7 +208,7 @@ fn returning_never_fails() {
         let taken = stream.take_all();
         assert_eq!(taken.len(), 102 - round);
         for descriptor in taken {
-            // `send` panics without room.
+            // It panics if the queue has no room.
             stream.give_back(descriptor.buffer);
         }
     }
@@ -227,7 +228,7 @@ fn sending_never_fails() {
     }
 }
 
-/// Whatever both sides do, as long as they keep the rules, no buffer is lost or had twice.
+/// Whatever both sides do within the rules, no buffer is lost or owned twice.
 fn at_random() {
     const BUFFERS: usize = 6;
     let mut random = Random::seeded();
@@ -271,9 +272,9 @@ fn at_random() {
         let had = all.len();
         all.sort_unstable();
         all.dedup();
-        assert_eq!(all.len(), had, "one is had twice");
+        assert_eq!(all.len(), had, "a buffer has two owners");
     }
-    // Bring all home.
+    // Collects all buffers.
     driver.command("release-all");
     process.extend(stream.take_all().iter().map(|descriptor| descriptor.buffer));
     process.into_iter().for_each(|id| stream.send_buffer(id, 1));

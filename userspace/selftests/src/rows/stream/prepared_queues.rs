@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! S-10: queues that are made without a client; S-11: who looks at them.
+//! S-10: queues that are made without a client. S-11: the driver looks at them, and the process
+//! maps them.
 
 use iostream_raw::{Area, INPUT, OUTPUT};
 use rustix::io::Errno;
@@ -116,7 +117,7 @@ fn go_with_the_driver() {
     let driver = Driver::stream("output 4 64");
     driver.command("create-queues");
     driver.unpublish();
-    // The driver's ends go with the next node's.
+    // The driver's ends belong to the next node.
     driver.command("publish selftest output 4 64");
     wait_for_no_pages();
 }
@@ -150,7 +151,7 @@ fn driver_without_client() {
     assert_eq!(driver.count("running"), 0);
 }
 
-/// As they map any queue.
+/// The process maps them like any other queue.
 fn process_maps() {
     let driver = Driver::stream("input-output 4 64");
     let session = driver.open();

@@ -32,7 +32,7 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("U-10/stream-gone", gone),
 ];
 
-/// The driver sends buffer `id` with `len` bytes from `seed` on.
+/// The driver sends a buffer of `len` bytes with the pattern that begins with `seed`.
 fn send(driver: &Driver, seed: usize, len: usize) {
     driver.command("take");
     let id = driver.log("id");
@@ -54,14 +54,14 @@ fn read() {
     session.start().unwrap();
     send(&driver, 7, 100);
     send(&driver, 9, 4086);
-    // A buffer a call, whatever there is room for.
+    // One buffer a call, even if more would fit.
     reads(&session, 10_000, &entry(7, 100));
     reads(&session, 4086, &entry(9, 4086));
     assert_eq!(session.read(&mut [0; 10]), Err(Errno::AGAIN));
     assert_eq!(session.read(&mut []), Ok(0));
 }
 
-/// What was read is the driver's again: four buffers last for ever.
+/// A buffer that was read is free again: four buffers are enough for any number of reads.
 fn read_gives_back() {
     let driver = Driver::stream("output 4 64");
     let session = driver.open_nonblocking();
@@ -73,12 +73,12 @@ fn read_gives_back() {
         reads(&session, 64, &entry(seed as u64 + 1, 20));
     }
     let counters = session.stream().counters;
-    // The driver takes what was returned before any other; the last two it has not looked at.
+    // The driver takes returned buffers first; it has not yet received the last two.
     assert_eq!((counters.sent, counters.received), (100, 98));
     assert_eq!(counters.rejected_owner, 0);
 }
 
-/// What does not fit waits for the next call, which does not go beyond the buffer.
+/// The rest of a buffer waits for the next call, which does not go on to the next buffer.
 fn read_in_parts() {
     let driver = Driver::stream("output 4 4096");
     let session = driver.open_nonblocking();
@@ -90,7 +90,7 @@ fn read_in_parts() {
         reads(&session, 30, part);
     }
     reads(&session, 30, &entry(50, 3));
-    // A stop discards the rest of one that was read in part.
+    // A stop discards the rest of a buffer that was read in part.
     send(&driver, 7, 100);
     reads(&session, 30, &whole[..30]);
     assert_eq!(session.stop(), Ok((1, 0)));
@@ -99,7 +99,7 @@ fn read_in_parts() {
     reads(&session, 30, &entry(90, 40)[..30]);
 }
 
-/// `cat` needs no start; and only the first call starts.
+/// The first read starts the stream, so that `cat` works; later ones do not.
 fn read_starts() {
     let driver = Driver::stream("output 4 4096");
     let before = driver.log("starts");
@@ -140,7 +140,7 @@ fn read_blocks() {
     }
 }
 
-/// A stream that was stopped is read to its end, and then ends; it can be started again.
+/// A stopped stream is read up to its end, then reads return 0; it can be started again.
 fn end_of_file() {
     let driver = Driver::stream("output 4 4096");
     let session = driver.open();
@@ -149,7 +149,7 @@ fn end_of_file() {
     reads(&session, 100, &entry(0, 10));
     send(&driver, 1, 10);
     send(&driver, 2, 10);
-    // The driver has not taken the first one back, and need not.
+    // The driver has not received the first one, and need not.
     session.drain(0).unwrap();
     reads(&session, 100, &entry(1, 10));
     reads(&session, 100, &entry(2, 10));
@@ -171,7 +171,7 @@ fn discarded() {
     assert_eq!(session.stop(), Ok((4, 0)));
     reads(&session, 100, &[]);
     session.start().unwrap();
-    // All four are the driver's again.
+    // All four buffers are free again.
     (5..9).for_each(|seed| send(&driver, seed, 10));
     reads(&session, 100, &entry(5, 10));
 }
@@ -204,7 +204,7 @@ fn write() {
     }
     driver.command("release-all");
     driver.fails("receive", Errno::NODATA);
-    // They came back.
+    // They came back to the client.
     (0..3).for_each(|_| session.write_entry(&[9; 9]));
     assert_eq!(session.write(&[]), Ok(0));
 }
@@ -226,7 +226,7 @@ fn write_blocks() {
         let write = || session.write(&bytes);
         let return_it = || {
             driver.command("release-all");
-            // What was released goes back first; then the writer may be quick enough, or not.
+            // The released buffer goes back first; the writer may use it at once, or not.
             while driver.tell("receive").is_err() {
                 std::thread::yield_now();
             }
@@ -245,11 +245,11 @@ fn write_stopped() {
     };
     assert_eq!(woken_by(libc::SYS_write, write, stop), Err(Errno::SHUTDOWN));
     session.start().unwrap();
-    // The stop gave back what was sent.
+    // The stop returned the buffers that were sent.
     session.write_entry(&[0; 10]);
 }
 
-/// The driver gives buffers to fill, and the same with an answer.
+/// The driver sends empty buffers, and sends them again with an answer.
 fn write_and_read() {
     let driver = Driver::stream("input-output 2 64");
     let session = driver.open_nonblocking();
@@ -270,7 +270,7 @@ fn write_and_read() {
     }
 }
 
-/// What has to be read first holds the writer up, until it is read.
+/// A writer waits while the next buffer has an answer to be read first.
 fn full_of_answers() {
     let driver = Driver::stream("input-output 1 64");
     let session = driver.open();
@@ -298,14 +298,14 @@ fn mapped_is_refused() {
     assert_eq!(stream.session.read(&mut [0; 10]), Err(Errno::BUSY));
     assert_eq!(stream.session.write(b"x"), Err(Errno::BUSY));
     drop(stream);
-    // By calls first: then it can still be mapped.
+    // An end that was used by calls can still be mapped.
     let session = driver.open_nonblocking();
     assert_eq!(session.read(&mut [0; 10]), Err(Errno::AGAIN));
     let stream = Stream::new(session);
     assert_eq!(stream.session.read(&mut [0; 10]), Err(Errno::BUSY));
 }
 
-/// Writable means a buffer to fill, not room in the queue.
+/// Writable means that a buffer can be filled, not that the queue has room.
 fn poll_writable() {
     let driver = Driver::stream("input 1 64");
     let session = driver.open();

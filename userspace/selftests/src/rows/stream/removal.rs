@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! S-18: the driver goes, whatever its clients are at.
+//! S-18: a stream's driver is removed, whatever its clients do.
 
 use std::process::Command;
 use std::sync::atomic::AtomicBool;
@@ -91,7 +91,7 @@ fn poller_wakes() {
     let again = poll();
     assert!(
         again.contains(PollFlags::HUP | PollFlags::ERR),
-        "and each time after that"
+        "and every time after that"
     );
 }
 
@@ -115,7 +115,7 @@ fn drain_wakes() {
     assert_eq!(drained, Err(Errno::NODEV));
 }
 
-/// A start that takes its time is waited for, and then undone.
+/// The removal waits for a start that is under way, and then undoes it.
 fn waits_for_start() {
     let driver = Driver::stream("output 2 64");
     let session = driver.open();
@@ -149,7 +149,7 @@ fn memory_stays() {
         .read(0, stream.buffers.len())
         .iter()
         .all(|byte| *byte == 7));
-    // Without the descriptor as well.
+    // The same without the descriptor.
     let Stream {
         session,
         output,
@@ -188,10 +188,10 @@ fn nothing_called_after() {
     assert_eq!(stream.try_send(Descriptor::default()), Err(Errno::NODEV));
     drop(stream);
     wait_for_no_pages();
-    assert_eq!(driver.text("order"), "", "not even that it was closed");
+    assert_eq!(driver.text("order"), "", "not even the driver's close");
 }
 
-/// It may keep what it holds, and send it nowhere.
+/// The driver may keep a buffer that it holds, but cannot send it.
 fn buffer_at_the_driver() {
     let (driver, stream) = running("output 2 4096");
     driver.command("take");
@@ -251,7 +251,7 @@ fn all_clients() {
     }
 }
 
-/// Under the old client, whose session is another one.
+/// While the old client still has its session.
 fn published_again() {
     let (driver, mut old) = running("output 2 64");
     driver.command("produce 1 5");
@@ -265,7 +265,7 @@ fn published_again() {
     assert_eq!(old.session.start(), Err(Errno::NODEV));
 }
 
-/// The driver is removed while clients open, start, move buffers, stop and close, in two threads.
+/// The driver is removed while two threads open, start, move buffers, stop and close.
 fn removals_under_load() {
     wait_for_no_pages();
     let driver = Driver::unpublished_stream();
@@ -278,7 +278,7 @@ fn removals_under_load() {
         let before = driver.log("data_callbacks");
         moved += std::thread::scope(|scope| {
             let clients = [(); 2].map(|()| scope.spawn(|| client(&path, &done)));
-            // In the middle of it.
+            // While buffers move.
             wait_until("buffers move", || {
                 driver.log("data_callbacks") >= before + 4
             });
@@ -294,7 +294,7 @@ fn removals_under_load() {
     wait_for_no_pages();
 }
 
-/// Opens and moves buffers until the driver is gone.
+/// Opens the stream and moves buffers until the driver is gone.
 fn client(path: &std::path::Path, done: &AtomicBool) -> u64 {
     let gone = [Errno::NODEV, Errno::NXIO, Errno::NOENT, Errno::BUSY];
     let mut moved = 0;
@@ -306,7 +306,7 @@ fn client(path: &std::path::Path, done: &AtomicBool) -> u64 {
                 continue;
             }
         };
-        // Between two calls the driver may go.
+        // The driver may be removed between two calls.
         let Ok(mut stream) = Stream::try_new(session) else {
             continue;
         };
@@ -339,7 +339,7 @@ fn ran(program: &str, argument: &str) {
     assert!(done.status.success(), "{program}: {done:?}");
 }
 
-/// Brings the driver's module back, however the clause ends.
+/// Loads the driver's module again when the clause ends.
 struct BackAgain;
 
 impl Drop for BackAgain {
@@ -350,7 +350,7 @@ impl Drop for BackAgain {
     }
 }
 
-/// With buffers everywhere, and a client that sleeps in poll.
+/// The module is removed while buffers are with every owner and a client sleeps in poll.
 fn removed_while_running() {
     let _back = BackAgain;
     let driver = Driver::stream("input-output 6 4096");

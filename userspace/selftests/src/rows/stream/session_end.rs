@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! S-09: the end of a session, whichever way it comes.
+//! S-09: the end of a session, by close, exit or a signal.
 
 use iostream_raw::stream::{info, numbers};
 use iostream_raw::Prot;
@@ -54,12 +54,12 @@ fn close_of_a_stopped_one() {
     session.stop().unwrap();
     driver.command("behave");
     drop(session);
-    assert_eq!(driver.text("order"), "c", "the driver is not told twice");
+    assert_eq!(driver.text("order"), "c", "the driver is not called twice");
 }
 
-/// Runs `body` in a child; tells its wait status.
+/// Runs `body` in a child process and returns its wait status.
 fn in_child(body: impl FnOnce()) -> libc::c_int {
-    // SAFETY: This process has one thread.
+    // SAFETY: This process has a single thread.
     match unsafe { libc::fork() } {
         0 => {
             body();
@@ -68,14 +68,14 @@ fn in_child(body: impl FnOnce()) -> libc::c_int {
         }
         child => {
             let mut status = 0;
-            // SAFETY: The child is this process's.
+            // SAFETY: `status` is a valid place for the kernel to write to.
             assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
             status
         }
     }
 }
 
-/// Everything is in use, and the process is gone.
+/// Uses everything that a session has, in a process that then ends.
 fn use_all(driver: &Driver) {
     let mut stream = driver.open_stream();
     stream.session.start().unwrap();
@@ -86,7 +86,7 @@ fn use_all(driver: &Driver) {
 }
 
 fn reopens_clean(driver: &Driver) {
-    // The last reference goes in the process's end, which its parent may see earlier.
+    // The last reference is dropped while the process ends; its parent may notice the end earlier.
     wait_until("the session ends", || driver.attribute("sessions") == 0);
     assert_eq!(driver.text("order").matches('x').count(), 1);
     let mut stream = driver.open_stream();
@@ -112,10 +112,10 @@ fn kill_stops() {
     reopens_clean(&driver);
 }
 
-/// While it waits for a drain that will not come.
+/// The process is killed while it waits for a drain that does not end.
 fn kill_in_a_call() {
     let driver = Driver::stream("input-output 4 64");
-    // SAFETY: This process has one thread.
+    // SAFETY: This process has a single thread.
     let child = unsafe { libc::fork() };
     if child == 0 {
         let mut stream = driver.open_stream();
@@ -130,7 +130,7 @@ fn kill_in_a_call() {
     let task = std::path::PathBuf::from(format!("/proc/{child}"));
     crate::support::waiting::wait_asleep(&task, libc::SYS_ioctl);
     let mut status = 0;
-    // SAFETY: The child is this process's.
+    // SAFETY: `status` is a valid place for the kernel to write to.
     unsafe {
         libc::kill(child, libc::SIGKILL);
         libc::waitpid(child, &mut status, 0);
@@ -176,7 +176,7 @@ fn takes_back_every_buffer() {
     }
 }
 
-/// A process that keeps all it gets harms itself.
+/// A process that returns no buffer harms only itself.
 fn never_returned() {
     let driver = Driver::stream("output 3 64 clients=2");
     let (mut greedy, mut other) = (driver.open_stream(), driver.open_stream());
@@ -234,7 +234,7 @@ fn next_one_starts_clean() {
     }
 }
 
-/// Its memory stays while the driver has it; it goes nowhere.
+/// A buffer that the driver holds keeps its memory after the session, but cannot be sent.
 fn buffer_of_an_ended_session() {
     let driver = Driver::stream("output 2 64");
     let session = driver.open();
@@ -256,7 +256,7 @@ fn buffer_of_an_ended_session() {
     stream.session.start().unwrap();
     driver.fails(&format!("send {old}"), Errno::STALE);
     assert!(stream.take().is_none());
-    // It is none of this session's, and nothing is missing here.
+    // It does not belong to the new session, which has all its own buffers.
     driver.command("produce 2 1");
     assert_eq!(stream.take_all().len(), 2);
     wait_until("the old pages are given back", || {
@@ -287,14 +287,14 @@ fn nothing_of_the_one_before() {
     }
 }
 
-/// The kernel holds pages of a session that has ended, in a pipe: the next one's bytes do not show
-/// there, nor those in there to the next.
+/// A pipe holds pages of a session that has ended: the next session's bytes do not appear in the
+/// pipe, nor the pipe's in the next session.
 fn nothing_through_pinned_pages() {
     let driver = Driver::stream("input 2 4096");
     let stream = driver.open_stream();
     stream.buffers.write(0, &[0x11; 8192]);
     let (read, write) = rustix::pipe::pipe().unwrap();
-    // SAFETY: The pages are mapped; who reads the pipe sees them as they are by then.
+    // SAFETY: The pages are mapped as long as stated; the pipe takes references to them.
     let spliced = unsafe {
         let part = libc::iovec {
             iov_base: stream.buffers.as_ptr(),
@@ -304,7 +304,7 @@ fn nothing_through_pinned_pages() {
     };
     drop(stream);
     if spliced < 0 {
-        // Mappings of ours may not be pinned at all: then nothing can be seen through a pin.
+        // If the mapping cannot be pinned at all, nothing can be seen through a pin.
         let error = std::io::Error::last_os_error();
         assert_eq!(error.raw_os_error(), Some(libc::EFAULT));
         return;
@@ -328,7 +328,8 @@ fn nothing_through_pinned_pages() {
     );
 }
 
-/// One life of a client: opens, maps, starts, moves buffers, says so, and goes on until it is killed.
+/// A client's life: it opens, maps, starts, moves buffers, reports that, and goes on until it is
+/// killed.
 fn live(driver: &Driver, say: &impl std::os::fd::AsFd) -> ! {
     let mut stream = driver.open_stream();
     stream.session.start().unwrap();
@@ -344,8 +345,8 @@ fn live(driver: &Driver, say: &impl std::os::fd::AsFd) -> ! {
     }
 }
 
-/// Open, map, start, move buffers, die by SIGKILL at some moment; and again. At the end nothing is
-/// left of any.
+/// Clients open, map, start, move buffers and die by SIGKILL at some moment, one after another.
+/// Nothing is left of any.
 fn cycles() {
     wait_for_no_pages();
     let driver = Driver::stream("input-output 4 4096");
@@ -354,15 +355,15 @@ fn cycles() {
     let (starts, stops) = (driver.log("starts"), driver.log("stops_discard"));
     let (read, write) = rustix::pipe::pipe().unwrap();
     for _ in 0..total {
-        // SAFETY: This process has one thread.
+        // SAFETY: This process has a single thread.
         let child = unsafe { libc::fork() };
         if child == 0 {
             live(&driver, &write);
         }
-        // It has moved some.
+        // It has moved some buffers.
         assert_eq!(rustix::io::read(&read, &mut [0]), Ok(1));
         let mut status = 0;
-        // SAFETY: The child is this process's.
+        // SAFETY: `status` is a valid place for the kernel to write to.
         unsafe {
             libc::kill(child, libc::SIGKILL);
             assert_eq!(libc::waitpid(child, &mut status, 0), child);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! S-07: the state as a file that can be read and written.
+//! S-07: the state as a writable sysfs attribute.
 
 use std::fs::{metadata, write};
 use std::os::unix::fs::PermissionsExt;
@@ -47,7 +47,7 @@ fn shows_the_state() {
     assert_eq!(driver.shown("state"), "stopped");
 }
 
-/// While a client has the stream open; with a line end or without.
+/// Words change the state while a client has the stream open, with or without a line end.
 fn changes_the_state() {
     let driver = Driver::stream("output 2 64");
     let stream = driver.open_stream();
@@ -96,7 +96,7 @@ fn bad_words() {
         "\0",
         "1",
     ] {
-        // sysfs does not pass nothing on.
+        // sysfs does not pass an empty write on.
         if !word.is_empty() {
             assert_eq!(set(&driver, word), Err(Errno::INVAL), "{word:?}");
         }
@@ -104,7 +104,7 @@ fn bad_words() {
     assert_eq!(session.stream().state, IOSTREAM_STATE_STOPPED);
 }
 
-/// As the calls have them.
+/// Writes fail with the same errors as the calls.
 fn errors() {
     let driver = Driver::stream("output 2 64");
     let _session = driver.open();
@@ -129,7 +129,7 @@ fn drains() {
     assert_eq!(stream.counters().discarded, 0);
 }
 
-/// Who waits there does not hold up the driver's end.
+/// A drain that waits in the write does not delay the removal.
 fn drain_and_removal() {
     let driver = Driver::stream("input 2 64");
     let mut stream = driver.open_stream();
@@ -149,7 +149,8 @@ fn all_clients() {
     }
 }
 
-/// Whatever comes between: a stream that was started is stopped before its session is gone.
+/// A stream that was started is stopped before its session ends, even while others write to the
+/// attribute.
 fn while_sessions_end() {
     let driver = Driver::stream("output 2 64");
     let state = driver.sysfs().join("state");

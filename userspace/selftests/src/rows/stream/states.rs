@@ -42,7 +42,7 @@ const STOPPED: u32 = IOSTREAM_STATE_STOPPED;
 const RUNNING: u32 = IOSTREAM_STATE_RUNNING;
 const SUSPENDED: u32 = IOSTREAM_STATE_SUSPENDED;
 
-/// What has been called since the last such question.
+/// The driver's calls since the last question.
 fn order(driver: &Driver) -> String {
     let order = driver.text("order");
     driver.command("behave");
@@ -65,7 +65,7 @@ fn start_calls_the_driver() {
     assert!(order(&driver).starts_with('s'));
 }
 
-/// The driver's own error is the caller's, and nothing has changed.
+/// The driver's error reaches the caller, and the state does not change.
 fn fails_in_start() {
     let driver = Driver::stream("output 2 64");
     let session = driver.open();
@@ -82,7 +82,7 @@ fn fails_in_start() {
     driver.command("produce 1 1");
 }
 
-/// After a suspension it stays suspended.
+/// A suspended stream stays suspended.
 fn fails_in_start_again() {
     let driver = Driver::stream("output 2 64");
     let session = driver.open();
@@ -156,7 +156,7 @@ fn suspend_keeps_output() {
     driver.command("queued");
     assert_eq!(driver.log("queued_output"), 3);
     assert_eq!(stream.word(info::DISCARDED), 0);
-    // They can be taken meanwhile, or later.
+    // Queued buffers can be taken while the stream is suspended, or later.
     let first = stream.take().unwrap();
     stream.session.start().unwrap();
     let taken: Vec<_> = std::iter::once(first).chain(stream.take_all()).collect();
@@ -208,7 +208,7 @@ fn stop_calls_the_driver() {
     session.start().unwrap();
     order(&driver);
     assert_eq!(session.drain(0), Ok((0, 0)));
-    assert_eq!(order(&driver), "d", "it is told how");
+    assert_eq!(order(&driver), "d", "a drain");
 }
 
 fn stop_suspended() {
@@ -259,7 +259,7 @@ fn stop_bad_arguments() {
     assert_eq!(state(&session), RUNNING);
 }
 
-/// Nothing of before is in the way, and the numbers go on.
+/// A stream that was stopped starts again cleanly, and the sequence numbers continue.
 fn starts_again() {
     let driver = Driver::stream("output 2 64");
     let mut stream = driver.open_stream();
@@ -277,7 +277,7 @@ fn starts_again() {
     }
 }
 
-/// Every sequence of four calls does as the state machine says.
+/// Every sequence of four calls follows the state machine.
 fn every_order() {
     let driver = Driver::stream("input-output 2 64");
     for number in 0..81 {
@@ -316,7 +316,7 @@ fn state_in_the_info_page() {
     assert_eq!(shown(), STOPPED);
 }
 
-/// What comes meanwhile is for the driver once it starts.
+/// Buffers that are sent while the stream is stopped reach the driver once it starts.
 fn not_told_while_stopped() {
     let driver = Driver::stream("input 2 64");
     let mut stream = driver.open_stream();
@@ -347,7 +347,7 @@ fn send_while_stopped() {
     let mut stream = driver.open_stream();
     driver.command("take");
     driver.fails("send 0", Errno::SHUTDOWN);
-    // It is free again.
+    // The buffer is free again.
     for id in [1, 0] {
         driver.command("take");
         assert_eq!(driver.log("id"), id);
@@ -359,7 +359,7 @@ fn send_while_stopped() {
     assert_eq!(stream.take().unwrap().buffer, 0);
 }
 
-/// A driver that is about to pause may still send what it has.
+/// A driver that is being suspended may still send the buffers that it holds.
 fn send_while_suspended() {
     let driver = Driver::stream("output 2 64");
     let mut stream = driver.open_stream();
@@ -379,7 +379,7 @@ fn sends_from_start() {
     assert_eq!(stream.take_all().len(), 3);
 }
 
-/// Several threads that change the state: the driver sees one change after the other.
+/// Several threads change the state: the driver sees one change after another.
 fn one_change_at_a_time() {
     let driver = Driver::stream("output 2 64");
     let session = driver.open();

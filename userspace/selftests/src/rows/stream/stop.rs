@@ -41,7 +41,7 @@ fn running(plan: &str) -> (Driver, Stream) {
     (driver, stream)
 }
 
-/// What the process has not taken is to be returned unread: a position says which.
+/// Buffers that the client has not taken are to be returned unread; a position says which ones.
 fn discards_output() {
     let (driver, mut stream) = running("output 4 64");
     driver.command("produce 3 10");
@@ -80,7 +80,7 @@ fn leaves_what_was_taken() {
     driver.fails("take", Errno::NOSPC);
 }
 
-/// Input: what the driver has not taken comes back, and says that it was not processed.
+/// Input: buffers that the driver has not taken come back, marked as not processed.
 fn discards_input() {
     let (driver, mut stream) = running("input 4 64");
     for id in [2, 0, 3] {
@@ -93,7 +93,7 @@ fn discards_input() {
     let seen: Vec<_> = back.iter().map(|one| (one.buffer, one.flags)).collect();
     let flag = IOSTREAM_DESCRIPTOR_DISCARDED;
     assert_eq!(seen, [(0, flag), (2, flag), (3, flag)]);
-    assert_eq!(stream.word(info::DISCARDED), 0, "they are to be read");
+    assert_eq!(stream.word(info::DISCARDED), 0, "they can be read");
     stream.session.start().unwrap();
     driver.fails("receive", Errno::NODATA);
     stream.send_buffer(2, 1);
@@ -101,7 +101,8 @@ fn discards_input() {
     assert_eq!(driver.log("id"), 2);
 }
 
-/// Input-output: in both directions, each counted; what was sent is free for the driver.
+/// Input-output: both directions are discarded and counted separately; buffers that were sent are
+/// free.
 fn discards_both() {
     let (driver, mut stream) = running("input-output 6 64");
     driver.command("produce 5 1");
@@ -115,13 +116,13 @@ fn discards_both() {
     assert_eq!(stream.word(info::DISCARDED), 5 * 32);
 }
 
-/// Output: free buffers that come back are nothing that is lost.
+/// Output: returned buffers are not counted as discarded.
 fn counts_no_returned_ones() {
     let (driver, mut stream) = running("output 4 64");
     driver.command("produce 4 1");
     for _ in 0..3 {
         let id = stream.take().unwrap().buffer;
-        // With the flag and without.
+        // With and without the flag.
         if id == 0 {
             stream.send_buffer(id, 0);
         } else {
@@ -146,7 +147,7 @@ fn rejects_nonsense() {
     assert_eq!(driver.shown("buffers_where"), "cccc");
 }
 
-/// More nonsense than there are buffers does not hide what comes after it.
+/// More invalid descriptors than there are buffers do not hide the valid one after them.
 fn behind_nonsense() {
     let (driver, mut stream) = running("input 1 64");
     for _ in 0..50 {
@@ -159,7 +160,7 @@ fn behind_nonsense() {
     driver.fails("receive", Errno::NODATA);
 }
 
-/// A process that lies about positions gets some answer, and everybody goes on.
+/// A process with an invalid position gets an answer, and everybody else continues.
 fn with_corrupt_position() {
     let (driver, stream) = running("input-output 4 64");
     driver.command("produce 2 1");
@@ -177,7 +178,7 @@ fn with_corrupt_position() {
     assert!(next.take().is_some());
 }
 
-/// They are the driver's own: it may send them after the next start.
+/// Buffers that the driver holds stay with it: it may send them after the next start.
 fn with_buffers_at_the_driver() {
     let (driver, mut stream) = running("output 2 64");
     driver.command("take");
@@ -191,7 +192,7 @@ fn with_buffers_at_the_driver() {
     assert_eq!(stream.data(&descriptor), [8, 9, 10, 11]);
 }
 
-/// Who waits for a buffer learns of a stop: nothing will come, as at the end of a file.
+/// A stop wakes those who wait for a buffer: none will come, as at the end of a file.
 fn wakes_pollers() {
     let (_driver, stream) = running("output 2 64");
     let poll = || stream.session.poll(PollFlags::IN, -1);
@@ -228,7 +229,7 @@ fn drain_nothing() {
     stream.session.start().unwrap();
     stream.send_buffer(0, 1);
     driver.command("receive");
-    // What the driver has taken it has taken.
+    // A drain does not wait for buffers that the driver has taken.
     assert_eq!(stream.session.drain(0), Ok((0, 0)));
     assert_eq!(driver.shown("buffers_where"), "tc");
 }
@@ -240,7 +241,7 @@ fn drain_times_out() {
     let start = std::time::Instant::now();
     assert_eq!(stream.session.drain(50_000_000), Err(Errno::TIMEDOUT));
     assert!(start.elapsed() >= std::time::Duration::from_millis(50));
-    assert_eq!(driver.log("stops_drain"), stops, "the driver is not told");
+    assert_eq!(driver.log("stops_drain"), stops, "the driver is not called");
     assert_eq!(
         stream.session.stream().state,
         IOSTREAM_STATE_RUNNING,
@@ -268,7 +269,7 @@ fn drain_interrupted() {
         });
         let (task, thread) = receive.recv().unwrap();
         wait_asleep(&task, libc::SYS_ioctl);
-        // SAFETY: The thread has not been joined.
+        // SAFETY: The thread has not been joined, so the id is valid.
         unsafe { libc::pthread_kill(thread, libc::SIGUSR1) };
         waiter.join().unwrap()
     });
@@ -277,7 +278,7 @@ fn drain_interrupted() {
     driver.command("receive");
 }
 
-/// A driver that pauses takes nothing: it would wait for ever.
+/// A drain of a suspended stream is refused: its driver takes nothing.
 fn drain_suspended() {
     let (_driver, mut stream) = running("input 2 64");
     stream.send_buffer(1, 1);
@@ -286,7 +287,7 @@ fn drain_suspended() {
     assert_eq!(stream.session.stream().state, IOSTREAM_STATE_SUSPENDED);
 }
 
-/// What the driver has sent stays for the process.
+/// Buffers that the driver has sent stay queued to the client.
 fn drain_leaves_output() {
     let (driver, mut stream) = running("input-output 4 64");
     driver.command("produce 3 10");

@@ -27,7 +27,7 @@ pub const CLAUSES: &[Clause] = &[
     ),
 ];
 
-/// Id, offset and length of the data, offset and length of the control data.
+/// Id, offsets and lengths reach the client as the driver stated them.
 fn what_was_said_arrives() {
     let driver = Driver::stream("output 3 5000 control=100");
     let mut stream = driver.open_stream();
@@ -48,7 +48,7 @@ fn what_was_said_arrives() {
     }
 }
 
-/// Has the driver send the first buffer that it holds; tells which.
+/// The driver sends the first buffer that it holds. Returns its id.
 fn driver_send(driver: &Driver, data: (u32, u32), control: (u32, u32)) -> u32 {
     let held = |id: &u32| driver.tell(&format!("look {id}")).is_ok();
     let id = (0..3).find(held).expect("one that it holds");
@@ -58,7 +58,7 @@ fn driver_send(driver: &Driver, data: (u32, u32), control: (u32, u32)) -> u32 {
     id
 }
 
-/// The pages that the process sees are those that the driver writes: nothing copies at sending.
+/// The process sees the very pages that the driver writes: sending copies nothing.
 fn in_place() {
     let driver = Driver::stream("output 1 65536");
     let mut stream = driver.open_stream();
@@ -109,7 +109,7 @@ fn bad_range_refused() {
     assert_eq!((driver.log("len"), driver.log("control_len")), (0, 0));
 }
 
-/// The driver may have many, and send them as it likes.
+/// The driver may hold many buffers and send them in any order.
 fn in_any_order() {
     let driver = Driver::stream("output 6 64");
     let mut stream = driver.open_stream();
@@ -126,7 +126,7 @@ fn in_any_order() {
     driver.fails("send 3", Errno::INVAL);
 }
 
-/// Many times round both queues, with the client holding some back.
+/// Many laps of both queues, while the client keeps some buffers back.
 fn in_order_through_wraps() {
     let driver = Driver::stream("output 7 64");
     let mut stream = driver.open_stream();
@@ -144,7 +144,7 @@ fn in_order_through_wraps() {
             held.push(descriptor);
         }
         assert!(stream.take().is_none());
-        // Returned in another order than they came.
+        // They are returned in reverse order.
         held.reverse();
         let keep = (round % 6) as usize;
         for descriptor in held.drain(keep..) {
@@ -164,7 +164,11 @@ fn taken_only_when_free() {
     driver.fails("take", Errno::NOSPC);
     let told = driver.log("room_callbacks");
     stream.give_back(first.buffer);
-    assert_eq!(driver.log("room_callbacks"), told + 1, "the driver is told");
+    assert_eq!(
+        driver.log("room_callbacks"),
+        told + 1,
+        "the driver is called"
+    );
     driver.command("take");
     assert_eq!(driver.log("id"), first.buffer.into());
     driver.fails("take", Errno::NOSPC);
@@ -189,7 +193,7 @@ fn counted() {
     for descriptor in stream.take_all() {
         stream.give_back(descriptor.buffer);
     }
-    // It takes what came back before what it has never sent.
+    // The driver takes returned buffers before those that it has never sent.
     driver.command("take");
     assert_eq!(numbers(&stream.counters()), [3, 1, 0, 0, 0, 0, 0]);
     let page = iostream_raw::stream::info::COUNTERS;
@@ -200,8 +204,8 @@ fn counted() {
     assert_eq!((counters.entries, counters.bytes), (3, 150));
 }
 
-/// The driver sends flat out in a thread of its own, the process takes and returns: neither of the
-/// process's steps enters the kernel.
+/// The driver sends as fast as it can, in a thread of its own, and the process takes and returns
+/// without entering the kernel.
 fn no_system_call_while_busy() {
     if std::thread::available_parallelism().unwrap().get() < 2 {
         crate::clause::skip("both sides are busy only with two processors");
@@ -209,7 +213,7 @@ fn no_system_call_while_busy() {
     let driver = Driver::stream("output 16 4096");
     let mut stream = driver.open_stream();
     stream.session.start().unwrap();
-    // The driver is told of the first that comes back, ever.
+    // The driver is notified of the very first buffer that comes back.
     driver.command("produce 1 1");
     let first = stream.take().unwrap();
     stream.give_back(first.buffer);

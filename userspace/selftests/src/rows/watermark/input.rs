@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! B-02 of an input queue: when a driver is told of what a process sends.
+//! B-02 for input queues: when a driver is woken for what a process sends.
 
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::*;
@@ -34,7 +34,7 @@ pub const CLAUSES: &[Clause] = &[
     Clause::slow("B-02/input-no-lost-callback", 90, no_lost_callback),
 ];
 
-/// A node with an input queue of a page, and how often its driver was told.
+/// A node with an input queue of a page, and how often its driver was called.
 struct Sink {
     driver: Driver,
     before: u64,
@@ -52,7 +52,7 @@ impl Sink {
         self.driver.log("data_callbacks") - self.before
     }
 
-    /// Takes all there is, and finds the queue empty.
+    /// Takes all entries, and finds the queue empty.
     fn drain(&self) -> u64 {
         let mut taken = 0;
         loop {
@@ -93,14 +93,14 @@ fn timer_callback() {
         let start = std::time::Instant::now();
         assert!(input.push(&session, &[1; 24]));
         assert!(input.push(&session, &[1; 24]));
-        wait_until("the driver is told", || sink.calls() == round);
+        wait_until("the driver is called", || sink.calls() == round);
         assert!(start.elapsed().as_millis() >= 20, "{:?}", start.elapsed());
         assert_eq!(notifications(&session), round, "the first starts the timer");
         assert_eq!(sink.drain(), 2);
     }
 }
 
-/// The timer is started by the first entry, and the watermark still counts.
+/// The first entry starts the timer, and the watermark still applies.
 fn watermark_before_timer() {
     let sink = Sink::new(96, IOSTREAM_LATENCY_MAX_NS);
     let session = sink.driver.open();
@@ -175,11 +175,11 @@ fn driver_waits() {
         },
     );
     assert_eq!((done, sink.driver.log("sum")), (Ok(()), 24));
-    // What waited then comes without waiting.
+    // The entries that waited then are taken without waiting.
     sink.driver.command("dequeue-wait 24 0");
     sink.driver.command("dequeue-wait 24 0");
     assert_eq!(sink.driver.log("sum"), 72);
-    // What does not wait takes what is there.
+    // A call that does not wait takes what is there.
     assert!(input.push(&session, &[4; 24]));
     sink.driver.command("dequeue 24");
 }
@@ -191,7 +191,7 @@ fn driver_waits_for_timer() {
     for _ in 0..10 {
         assert!(input.push(&session, &[1; 24]));
         sink.driver.command("dequeue-wait 24 60000");
-        // Left from before, when the driver begins to wait.
+        // These entries are there before the driver begins to wait.
         assert!(input.push(&session, &[1; 24]) && input.push(&session, &[1; 24]));
         sink.driver.command("dequeue 24");
         sink.driver.command("dequeue-wait 24 60000");
@@ -210,17 +210,17 @@ fn set_while_waiting() {
     sink.drain();
     assert!(input.push(&session, &[1; 24]));
     sink.driver.command("watermark 32 0");
-    wait_until("told of what waits", || sink.calls() == 2);
+    wait_until("called for the entries that wait", || sink.calls() == 2);
     sink.drain();
     sink.driver.command("watermark 4096 0");
     assert!(input.push(&session, &[1; 24]));
     sink.driver.command(&format!("watermark 4096 {}", 5 * MS));
-    wait_until("told by the timer", || sink.calls() == 3);
+    wait_until("called by the timer", || sink.calls() == 3);
     sink.drain();
     sink.driver.command("watermark 4096 0");
     assert!(input.push(&session, &[1; 24]));
     sink.driver.command("watermark 0 0");
-    wait_until("told once it is removed", || sink.calls() == 4);
+    wait_until("called once the watermark is removed", || sink.calls() == 4);
     sink.drain();
     assert!(input.push(&session, b""));
     assert_eq!(sink.calls(), 5);
@@ -274,8 +274,8 @@ fn close_with_timer_running() {
     }
 }
 
-/// A driver that takes entries out only when it is told to, and as many as there are: a callback that
-/// got lost would leave the process waiting for room, or for the last ones to be taken, for ever.
+/// A driver that takes entries only in its callback, and then all of them. A lost callback would
+/// leave the process waiting for room, or for its last entries to be taken.
 fn no_lost_callback() {
     let mut random = Random::seeded();
     for latency in [0, 50_000, MS] {
@@ -305,7 +305,7 @@ fn no_lost_callback() {
                 producer.enqueue_wait(&entry[..len], timeout).unwrap();
             }
             if latency == 0 {
-                // Nothing else tells of the last ones.
+                // Nothing else announces the last entries.
                 done.store(true, Release);
             }
             consumer.join().unwrap()

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! B-02: with a watermark and a timer, when an output queue is readable and who is woken.
+//! B-02 for output queues: when a queue with a watermark is readable, and when its consumer is
+//! woken.
 //!
-//! Entries of 24 bytes take 32. A watermark of 96 is reached by the third.
+//! Entries of 24 bytes take 32, so the third reaches a watermark of 96.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::atomic::fence;
@@ -55,7 +56,7 @@ fn watermark_reached() {
         assert_eq!((output.available(), wakeups(&session)), (96, before + 1));
         while output.take().is_some() {}
     }
-    // By one large entry, and by a batch, as well.
+    // One large entry, or a batch, reaches it as well.
     assert_eq!(
         polled(&session, || driver.command("enqueue 88")),
         PollFlags::IN
@@ -78,7 +79,8 @@ fn below_stays_asleep() {
     assert_eq!((counters.wakeups_sent, counters.wakeups_suppressed), (0, 2));
 }
 
-/// What was reached stays so, or a program that takes one entry a turn would starve on the rest.
+/// A queue that became ready stays ready until it is consumed: a program that takes one entry a
+/// turn would otherwise sleep on the rest.
 fn ready_until_consumed() {
     let (driver, session) = watched(96, 0);
     let mut output = Output::new(&session);
@@ -104,12 +106,12 @@ fn timer_expired() {
     let waited = start.elapsed();
     assert_eq!((woken, wakeups(&session)), (PollFlags::IN, 1));
     assert!(waited >= Duration::from_millis(40), "{waited:?}");
-    // It is told of once.
+    // The consumer is woken once.
     assert_eq!(session.poll(PollFlags::IN, 0), PollFlags::IN);
     assert_eq!(wakeups(&session), 1);
 }
 
-/// Each entry that comes after the timer has fired starts it again.
+/// The first entry after the timer has fired starts it again.
 fn timer_for_each_entry() {
     let (driver, session) = watched(4096, MS);
     let mut output = Output::new(&session);
@@ -121,7 +123,7 @@ fn timer_for_each_entry() {
         assert_eq!(output.take().unwrap().bytes, entry(i, 24));
         assert_eq!(output.take(), None);
     }
-    // Also those that come while the one before is left where it is.
+    // Also while the entry before is not consumed.
     for _ in 0..10 {
         let before = session.map(OUTPUT, Area::Info);
         let ready = before.word(std::mem::offset_of!(iostream_info, ready_pos));
@@ -145,7 +147,7 @@ fn timer_from_interrupt() {
     }
 }
 
-/// A watermark that entries of 1000 bytes never reach: the enqueue that finds no room wakes.
+/// Entries of 1000 bytes never reach this watermark: the enqueue that finds no room wakes.
 fn full_wakes() {
     let (driver, session) = watched(4096, 0);
     let mut output = Output::new(&session);
@@ -159,7 +161,7 @@ fn full_wakes() {
             driver.fails("enqueue 1000", Errno::NOSPC);
         });
         assert_eq!((woken, wakeups(&session)), (PollFlags::IN, before + 1));
-        // All that was there then stays ready, with room made, too.
+        // All entries that were there stay ready, even after room was made.
         output.take().unwrap();
         assert_eq!(session.poll(PollFlags::IN, 0), PollFlags::IN);
         while output.take().is_some() {}
@@ -184,7 +186,7 @@ fn flush_wakes() {
     });
     assert_eq!((woken, wakeups(&session)), (PollFlags::IN, 1));
     while output.take().is_some() {}
-    // Nothing to flush makes nothing ready, now or later.
+    // A flush of an empty queue makes nothing ready, now or later.
     driver.command("flush");
     assert_eq!(session.poll(PollFlags::IN, 0), NONE);
     driver.command("enqueue 24");
@@ -213,7 +215,7 @@ fn new_eventfd() -> OwnedFd {
     eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).unwrap()
 }
 
-/// How often it was signalled since the last time.
+/// How often it was signalled since the last call.
 fn signals(fd: &OwnedFd) -> u64 {
     let mut value = [0; 8];
     match rustix::io::read(fd, &mut value) {
@@ -235,13 +237,13 @@ fn by_eventfd() {
     }
 }
 
-/// A client that never polls: it stores its own position plus the watermark.
+/// A client that never polls: it arms at its own position plus the watermark.
 fn eventfd_armed_by_hand() {
     let (driver, session) = watched(96, 0);
     let mut output = Output::new(&session);
     let event = new_eventfd();
     session.eventfd(OUTPUT, event.as_fd().as_raw_fd()).unwrap();
-    // What setting it has armed is used up.
+    // Uses up the arming by the call that set it.
     driver.command("flush");
     assert_eq!(signals(&event), 1);
     for round in 0..10 {
@@ -255,7 +257,7 @@ fn eventfd_armed_by_hand() {
         }
         while output.take().is_some() {}
     }
-    // The timer wakes whoever sleeps so, too.
+    // The timer wakes such a client, too.
     session.watermark(96, MS).unwrap();
     output
         .consumer
@@ -290,7 +292,7 @@ fn read_waits() {
         },
     );
     assert_eq!(first, entry(0, 24));
-    // What waited then comes without waiting.
+    // The entries that waited then are taken without waiting.
     assert_eq!(session.read_entry(), entry(1, 24));
     assert_eq!(session.read_entry(), entry(2, 24));
     let next = woken_by(
@@ -326,7 +328,7 @@ fn overwriting_queue() {
         }
         while session.read(&mut [0; 100]).is_ok() {}
     }
-    // Laps ahead of the reader, it is ready.
+    // The producer is laps ahead of the reader: the queue is ready.
     driver.command("batch 1000 24");
     assert_eq!(session.poll(PollFlags::IN, 0), PollFlags::IN);
     session.watermark(4096, MS).unwrap();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! B-02: the watermark is set, changed, removed, refused and told of.
+//! B-02: the watermark is set, changed, removed, refused and shown.
 
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::atomic::Ordering::Acquire;
@@ -70,7 +70,7 @@ fn out_of_range_refused() {
     );
     assert_eq!(Session::bare().watermark(8, 0), Err(Errno::BADFD));
     assert_eq!(Session::new(sink(4096)).watermark(8, 0), Err(Errno::NXIO));
-    // What was refused has changed nothing.
+    // A refused call has changed nothing.
     driver.command("enqueue 24");
     assert_eq!(session.poll(PollFlags::IN, 0), PollFlags::IN);
 }
@@ -86,7 +86,7 @@ fn changed_while_waiting() {
     assert_eq!((woken, wakeups(&session)), (PollFlags::IN, 1));
 }
 
-/// Entries that wait already, for which no timer ran.
+/// Entries wait already, without a timer.
 fn latency_set_while_waiting() {
     let (driver, session) = watched(96, 0);
     let woken = polled(&session, || {
@@ -94,7 +94,7 @@ fn latency_set_while_waiting() {
         session.watermark(96, 20 * MS).unwrap();
     });
     assert_eq!(woken, PollFlags::IN);
-    // A timer that was started for a longer one is forgotten.
+    // A timer that runs with a longer latency is replaced.
     let (driver, session) = watched(96, IOSTREAM_LATENCY_MAX_NS);
     let woken = polled(&session, || {
         driver.command("enqueue 24");
@@ -112,7 +112,7 @@ fn removed_while_waiting() {
     assert_eq!(woken, PollFlags::IN);
     let mut output = Output::new(&session);
     while output.take().is_some() {}
-    // As if there had never been one.
+    // The queue behaves as if it never had a watermark.
     assert_eq!(
         polled(&session, || driver.command("enqueue 0")),
         PollFlags::IN
@@ -130,7 +130,7 @@ fn outlives_reset() {
         driver.command("enqueue 24");
         assert_eq!(session.poll(PollFlags::IN, 0), expected);
     }
-    // A timer that ran for the old entries says nothing of the new ones' watermark.
+    // A timer that was started for earlier entries does not make later ones ready.
     session.watermark(96, 30 * MS).unwrap();
     session.reset(OUTPUT).unwrap();
     assert_eq!(
@@ -161,7 +161,7 @@ fn told_in_info_and_fdinfo() {
     assert!(fdinfo().contains("watermark_bytes 0 latency_ns 0"));
 }
 
-/// The timer goes with the queue, whenever that goes.
+/// The queue's timer ends with the queue, at any time.
 fn close_with_timer_running() {
     for i in 0..200 {
         let latency = u64::from(IOSTREAM_LATENCY_MIN_NS) + 5_000 * (i % 40);

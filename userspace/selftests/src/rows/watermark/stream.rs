@@ -46,7 +46,8 @@ fn timer_expired() {
     assert_eq!(stream.take_all().len(), 1);
 }
 
-/// The queue has room for every buffer, so it is never full; a driver that has none left is.
+/// The queue has room for every buffer, so it is never full; a driver without a free buffer counts
+/// as a full queue.
 fn out_of_buffers_wakes() {
     let driver = Driver::stream("output 2 64 queue=8");
     let mut stream = Stream::new(driver.open());
@@ -74,7 +75,7 @@ fn stopped_wakes() {
             stream.session.stop_with(stop).unwrap();
         });
         assert_eq!(woken, PollFlags::IN);
-        // It stays so, as at the end of a file.
+        // It stays readable, as at the end of a file.
         assert_eq!(stream.take_all().len(), 1);
         assert_eq!(stream.session.poll(PollFlags::IN, 0), PollFlags::IN);
         stream.session.start().unwrap();

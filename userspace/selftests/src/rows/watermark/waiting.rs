@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! B-02: who waits for a watermark, by epoll and through the crate; and that no wake-up is lost.
+//! B-02: waiting for a watermark by epoll and with the crate, without losing a wake-up.
 
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::atomic::AtomicBool;
@@ -44,7 +44,7 @@ fn new_epoll(session: &Session, flags: EventFlags) -> OwnedFd {
     fd
 }
 
-/// Whether epoll says "readable", at once or when it does.
+/// Whether epoll reports the session readable, now or (`wait`) once it does.
 fn readable(epoll: &OwnedFd, wait: bool) -> bool {
     let zero = Timespec {
         tv_sec: 0,
@@ -92,7 +92,7 @@ fn epoll_edge() {
         );
         assert!(woken);
         assert!(!readable(&epoll, false), "told once");
-        // More comes while something is left: a new edge.
+        // A new entry is a new edge, even while an older one is left.
         output.take().unwrap();
         driver.command("enqueue 24");
         assert!(readable(&epoll, true));
@@ -139,7 +139,7 @@ fn epoll_one_shot() {
     assert!(woken);
 }
 
-/// A session of the crate's on a driver's node.
+/// A session of the crate on a driver's node.
 fn crate_session() -> (Driver, iostream::Session) {
     let driver = Driver::new(4096, 0);
     let session = iostream::Session::open(driver.path()).unwrap();
@@ -166,7 +166,7 @@ fn crate_wait() {
                 driver.command("enqueue 24");
             },
         );
-        // Asleep once, and woken once, for all three.
+        // It sleeps once and is woken once for all three.
         assert_eq!(session.system_calls(), calls + 1, "round {round}");
         for _ in 0..3 {
             consumer.dequeue_wait(Some(Duration::ZERO)).unwrap();
@@ -175,7 +175,7 @@ fn crate_wait() {
         assert!(!consumer.is_ready().unwrap());
         assert_eq!(consumer.counters().wakeups_sent, round + 1);
     }
-    // What does not wait takes what is there.
+    // A call that does not wait takes what is there.
     driver.command("enqueue 24");
     assert!(consumer.is_ready().unwrap());
     assert_eq!(consumer.dequeue().unwrap().len(), 24);
@@ -278,8 +278,8 @@ fn crate_refuses() {
     }
 }
 
-/// A consumer that sleeps in `wait` until it is woken, and then takes all there is; its watermark
-/// changes all the while. A wake-up that got lost leaves it, and so the producer, asleep for ever.
+/// A consumer that sleeps in `wait` until it is woken, and then takes all entries, while its
+/// watermark keeps changing. A lost wake-up would leave it, and so the producer, asleep.
 fn no_lost_wakeup(latencies: &[u64], wait: impl Fn(&Session, &Output, u64)) {
     let mut random = Random::seeded();
     let session = Session::new(source(4096, 16, 400, 0));
@@ -295,7 +295,7 @@ fn no_lost_wakeup(latencies: &[u64], wait: impl Fn(&Session, &Output, u64)) {
             };
             assert_eq!(session.run_with(run), (total, Ok(())));
             if latencies.contains(&0) {
-                // No timer tells of the last ones, and nothing else will.
+                // Neither a timer nor anything else announces the last entries.
                 stopped.store(true, Release);
                 session.watermark(0, 0).unwrap();
             }
@@ -340,7 +340,7 @@ fn no_lost_wakeup_timer() {
     });
 }
 
-/// Never in poll: it arms by itself, at its position plus the watermark.
+/// It never polls, but arms by itself, at its position plus the watermark.
 fn no_lost_wakeup_eventfd() {
     let event = eventfd(0, EventfdFlags::CLOEXEC).unwrap();
     let set = std::cell::Cell::new(false);
