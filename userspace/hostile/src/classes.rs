@@ -38,6 +38,7 @@ pub struct Class {
     pub cases: u64,
 }
 
+/// All classes, by letter.
 pub const ALL: &[Class] = &[
     Class {
         letter: 'A',

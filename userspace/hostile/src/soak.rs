@@ -83,6 +83,7 @@ impl Progress {
         self.0.word(0).fetch_add(1, Relaxed);
     }
 
+    /// How many entries have arrived.
     pub fn entries(&self) -> u64 {
         self.0.word(0).load(Relaxed)
     }
@@ -92,11 +93,13 @@ impl Progress {
         self.0.word(8).store(wakeups, Relaxed);
     }
 
+    /// How many wake-ups were sent.
     pub fn wakeups(&self) -> u64 {
         self.0.word(8).load(Relaxed)
     }
 }
 
+/// Runs `hostile soak` with these arguments.
 pub fn main(args: &[&str]) -> ExitCode {
     let mut only = None;
     let mut wakeups = 100_000;

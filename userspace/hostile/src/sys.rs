@@ -27,17 +27,20 @@ fn result(value: i64) -> Result<i64> {
     }
 }
 
+/// open(2).
 pub fn open(path: &str, flags: i32) -> Result<Fd> {
     let path = CString::new(path).expect("a path without zero bytes");
     // SAFETY: The path ends in zero.
     result(unsafe { libc::open(path.as_ptr(), flags) }.into()).map(|fd| fd as Fd)
 }
 
+/// close(2) of any number.
 pub fn close(fd: Fd) {
     // SAFETY: Callers do not use the descriptor afterwards, except to see the call fail.
     unsafe { libc::close(fd) };
 }
 
+/// dup(2).
 pub fn dup(fd: Fd) -> Result<Fd> {
     // SAFETY: No memory is involved.
     result(unsafe { libc::dup(fd) }.into()).map(|fd| fd as Fd)
@@ -94,12 +97,14 @@ pub fn ioctl_with<T>(fd: Fd, number: u32, arg: &mut T) -> Result<()> {
     ioctl(fd, number, std::ptr::from_mut(arg) as usize)
 }
 
+/// read(2).
 pub fn read(fd: Fd, buffer: &mut [u8]) -> Result<usize> {
     // SAFETY: The buffer has the stated length.
     result(unsafe { libc::read(fd, buffer.as_mut_ptr().cast(), buffer.len()) } as i64)
         .map(|n| n as usize)
 }
 
+/// write(2).
 pub fn write(fd: Fd, bytes: &[u8]) -> Result<usize> {
     // SAFETY: The buffer has the stated length.
     result(unsafe { libc::write(fd, bytes.as_ptr().cast(), bytes.len()) } as i64)
@@ -146,6 +151,7 @@ pub fn exit_now(status: i32) -> ! {
     unsafe { libc::_exit(status) }
 }
 
+/// kill(2).
 pub fn kill(pid: libc::pid_t, signal: i32) {
     // SAFETY: No memory is involved.
     unsafe { libc::kill(pid, signal) };
@@ -164,6 +170,7 @@ pub fn wait(pid: libc::pid_t) -> i32 {
     }
 }
 
+/// A new eventfd, which does not block.
 pub fn eventfd(count: u32) -> Fd {
     // SAFETY: No memory is involved.
     let fd = unsafe { libc::eventfd(count, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
@@ -171,6 +178,7 @@ pub fn eventfd(count: u32) -> Fd {
     fd
 }
 
+/// A new epoll.
 pub fn epoll() -> Fd {
     // SAFETY: No memory is involved.
     let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
@@ -178,6 +186,7 @@ pub fn epoll() -> Fd {
     fd
 }
 
+/// epoll_ctl(2) with any descriptors.
 pub fn epoll_ctl(epoll: Fd, what: i32, fd: Fd, events: u32) -> Result<()> {
     let mut event = libc::epoll_event {
         events,

@@ -7,12 +7,14 @@ use std::cell::Cell;
 use crate::sys;
 use iostream_raw::{echo, Session};
 
+/// An echo whose bytes must come back.
 pub struct Victim {
     session: Session,
     number: Cell<u64>,
 }
 
 impl Victim {
+    /// Opens the session.
     pub fn new() -> Self {
         Self {
             session: Session::nonblocking(echo(4096)),

@@ -106,6 +106,7 @@ impl Arena {
     }
 }
 
+/// One round of the class.
 pub fn round(round: &mut Round<'_>) {
     let arena = Arena::new();
     let mut session = some_session(round);

@@ -89,6 +89,7 @@ impl Stream {
     }
 }
 
+/// One round of the class.
 pub fn round(round: &mut Round<'_>) {
     let stream = Stream::new();
     if round.random.chance(3) {

@@ -57,6 +57,7 @@ impl Nth {
     }
 }
 
+/// One round of the class.
 pub fn round(round: &mut Round<'_>) {
     let Some(nth) = Nth::new() else {
         println!("# H: this kernel has no fault injection");

@@ -11,6 +11,7 @@ use iostream_raw::{echo, occupied, Ring, Session, INPUT, OUTPUT, PAGE};
 
 const BATCH: u64 = 256;
 
+/// One round of the class.
 pub fn round(round: &mut Round<'_>) {
     let size = PAGE * round.random.pick(&[1, 2, 4]);
     let taker = if round.random.chance(4) {

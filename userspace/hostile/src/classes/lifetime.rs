@@ -16,6 +16,7 @@ use crate::sys::{self, Fd};
 
 const BATCH: u64 = 8;
 
+/// One round of the class.
 pub fn round(round: &mut Round<'_>) {
     for _ in 0..BATCH {
         match round.random.below(8) {

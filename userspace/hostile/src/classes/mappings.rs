@@ -64,6 +64,7 @@ fn areas(session: &Session) -> Vec<Area> {
     areas
 }
 
+/// One round of the class.
 pub fn round(round: &mut Round<'_>) {
     let mut session = Session::nonblocking(echo(SIZE));
     fresh_is_zero(&session);

@@ -44,6 +44,7 @@ impl Drop for Net {
     }
 }
 
+/// One round of the class.
 pub fn round(round: &mut Round<'_>) {
     let mut context = 0_usize;
     let made = sys::call(

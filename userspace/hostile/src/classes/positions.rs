@@ -18,6 +18,7 @@ const BATCH: u64 = 256;
 /// Bytes of a source's entry.
 const LEN: u32 = 24;
 
+/// One round of the class.
 pub fn round(round: &mut Round<'_>) {
     match round.random.below(5) {
         0 => consumer(round),

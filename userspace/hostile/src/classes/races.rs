@@ -69,6 +69,7 @@ fn pair(number: u64) -> (Op, Op) {
     unreachable!("28 pairs")
 }
 
+/// One round of the class.
 pub fn round(round: &mut Round<'_>) {
     let (first, second) = pair(round.seed);
     let driver = Driver::new();

@@ -64,6 +64,7 @@ pub enum Meeting {
 }
 
 impl Meeting {
+    /// How the threads meet at this entry.
     pub fn of(sequence: u64) -> Self {
         match sequence % 3 {
             0 => Self::Aimed,

@@ -15,6 +15,7 @@ use crate::support::waiting::wait_until;
 const MODULE: &str = "iostream_edu";
 const PCI: &str = "/sys/bus/pci";
 const DEBUG: &str = "/sys/kernel/debug/iostream_edu";
+/// Bytes of a page.
 pub const PAGE: usize = 4096;
 
 /// Where the card is in sysfs, if the machine has one.

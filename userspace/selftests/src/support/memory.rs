@@ -11,6 +11,7 @@ use crate::clause::skip;
 pub struct Group(PathBuf);
 
 impl Group {
+    /// Moves this process into the group. Skips the clause without a memory controller.
     pub fn enter() -> Self {
         let root = Path::new("/sys/fs/cgroup");
         let controllers = read_to_string(root.join("cgroup.subtree_control"));
@@ -23,11 +24,13 @@ impl Group {
         group
     }
 
+    /// Bytes that the group is charged.
     pub fn current(&self) -> u64 {
         let text = read_to_string(self.0.join("memory.current")).unwrap();
         text.trim().parse().unwrap()
     }
 
+    /// Limits the bytes that the group may be charged.
     pub fn limit(&self, bytes: u64) {
         write(self.0.join("memory.max"), bytes.to_string()).unwrap();
     }

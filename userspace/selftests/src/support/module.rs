@@ -20,6 +20,7 @@ pub fn remove(name: &str) -> Output {
     Command::new("rmmod").arg(name).output().expect("rmmod")
 }
 
+/// Whether a module is loaded.
 pub fn is_loaded(name: &str) -> bool {
     Path::new("/sys/module").join(name).exists()
 }
@@ -28,6 +29,7 @@ pub fn is_loaded(name: &str) -> bool {
 pub struct Module(&'static str);
 
 impl Module {
+    /// Loads the module, which must succeed.
     #[track_caller]
     pub fn load(name: &'static str, parameters: &[&str]) -> Self {
         let done = insert(name, parameters);

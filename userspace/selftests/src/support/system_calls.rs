@@ -12,6 +12,7 @@ pub struct SystemCalls {
 }
 
 impl SystemCalls {
+    /// Begins to count the calls of the calling thread.
     pub fn of_this_thread() -> Self {
         let dir = "/sys/kernel/tracing/instances/selftests";
         // A run that was killed may have left it.

@@ -8,7 +8,9 @@ use rustix::event::PollFlags;
 use crate::support::driver::Driver;
 use crate::support::waiting::woken_by;
 
+/// Nanoseconds of a millisecond.
 pub const MS: u64 = 1_000_000;
+/// What poll returns after its time-out.
 pub const NONE: PollFlags = PollFlags::empty();
 
 /// A driver's node with an output queue of a page, and a session with a watermark.
@@ -19,6 +21,7 @@ pub fn watched(bytes: u64, latency_ns: u64) -> (Driver, Session) {
     (driver, session)
 }
 
+/// Wake-ups that were sent for the output queue.
 pub fn wakeups(session: &Session) -> u64 {
     session.counters(OUTPUT).wakeups_sent
 }
