@@ -7,11 +7,11 @@ use std::ops::Range;
 use std::sync::atomic::Ordering::*;
 
 use iostream_ring::uapi::*;
+use rustix::event::PollFlags;
 use rustix::io::Result;
 use rustix::mm::MapFlags;
 
 use crate::{Input, Map, Output, Prot, Session, INPUT, OUTPUT, PAGE};
-use rustix::event::PollFlags;
 
 /// An entry of a stream's queues.
 pub type Descriptor = iostream_descriptor;
@@ -26,7 +26,7 @@ pub mod info {
     pub const MODE: usize = offset_of!(Page, mode);
     /// Stopped, running or suspended.
     pub const STATE: usize = offset_of!(Page, state);
-    /// How often buffers were added.
+    /// Changes whenever buffers are added.
     pub const GENERATION: usize = offset_of!(Page, generation);
     /// Up to where a stop has discarded what was queued.
     pub const DISCARDED: usize = offset_of!(Page, discarded_pos);
