@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! S-19: buffers for hardware, with QEMU's edu card.
+//! S-19 and S-18: buffers for hardware, with QEMU's edu card, which is also removed.
 
 use std::fs::read_to_string;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! S-08: one client at a time, or several, each with queues and buffers of its own.
+//! S-08 and S-17: who may open a stream: one client at a time, or several, each with queues and
+//! buffers of its own.
 
 use std::fs::metadata;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};

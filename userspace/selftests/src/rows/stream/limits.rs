@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! B-05: the memory of streams is charged to the opener's cgroup, and limited.
+//! B-05 and S-03: the memory of streams is charged to the opener's cgroup, and limited.
 
 use iostream_raw::Prot;
 use rustix::io::Errno;
