@@ -12,12 +12,12 @@ const NAME: &str = "hostile";
 pub struct Driver(Control);
 
 impl Driver {
-    /// Of the node with queues.
+    /// Opens the command file of the node with queues.
     pub fn new() -> Self {
         Self(Control::open("spare"))
     }
 
-    /// Of the node with a stream.
+    /// Opens the command file of the node with a stream.
     pub fn of_stream() -> Self {
         Self(Control::open("stspare"))
     }

@@ -255,7 +255,7 @@ impl Session {
         self.pass_number(IOSTREAM_IOC_RESET, direction as usize)
     }
 
-    /// Runs the endpoint flat out. Returns how many entries it moved, even when it fails.
+    /// Runs the endpoint as fast as it can. Returns how many entries it moved, even when it fails.
     pub fn run_with(&self, mut run: iostream_run) -> (u64, Result<()>) {
         let result = self.pass(IOSTREAM_IOC_RUN, &mut run);
         (run.done, result)

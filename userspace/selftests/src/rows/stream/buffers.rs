@@ -144,11 +144,11 @@ fn references() {
     driver.command("take");
     assert_eq!(count(), [0, 0], "the driver's");
     driver.command("send 0");
-    assert_eq!(count(), [1, 0], "on its way");
+    assert_eq!(count(), [1, 0], "queued to the client");
     stream.take().unwrap();
     assert_eq!(count(), [1, 0], "the process's");
     stream.give_back(0);
-    assert_eq!(count(), [1, 0], "on its way back");
+    assert_eq!(count(), [1, 0], "queued to the driver");
     driver.command("take");
     driver.command("take");
     driver.fails("take", Errno::NOSPC);

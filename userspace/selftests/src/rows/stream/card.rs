@@ -119,7 +119,7 @@ fn synchronised_each_change() {
     let (device, cpu) = synchronised();
     assert_eq!(cpu, 0);
     let empty = start_empty(&mut stream);
-    assert_eq!(synchronised(), (device, cpu + 15), "given out");
+    assert_eq!(synchronised(), (device, cpu + 15), "sent to the client");
     send_random(&mut stream, &mut Random::seeded(), empty[0], 0, 8);
     stream.wait();
     assert_eq!(

@@ -235,7 +235,7 @@ fn at_random() {
     let driver = Driver::stream(&format!("input-output {BUFFERS} 64"));
     let mut stream = driver.open_stream();
     stream.session.start().unwrap();
-    let (mut process, mut hands): (Vec<u32>, Vec<u32>) = (Vec::new(), Vec::new());
+    let (mut process, mut held): (Vec<u32>, Vec<u32>) = (Vec::new(), Vec::new());
     let pick = |list: &mut Vec<u32>, random: &mut Random| {
         (!list.is_empty()).then(|| list.remove(random.below(list.len() as u64) as usize))
     };
@@ -243,21 +243,21 @@ fn at_random() {
         match random.below(6) {
             0 => {
                 if driver.tell("take").is_ok() {
-                    hands.push(driver.log("id") as u32);
+                    held.push(driver.log("id") as u32);
                 }
             }
             1 => {
                 if driver.tell("receive").is_ok() {
-                    hands.push(driver.log("id") as u32);
+                    held.push(driver.log("id") as u32);
                 }
             }
             2 => {
-                if let Some(id) = pick(&mut hands, &mut random) {
+                if let Some(id) = pick(&mut held, &mut random) {
                     driver.command(&format!("send {id}"));
                 }
             }
             3 => {
-                if let Some(id) = pick(&mut hands, &mut random) {
+                if let Some(id) = pick(&mut held, &mut random) {
                     driver.command(&format!("release {id}"));
                 }
             }
@@ -268,7 +268,7 @@ fn at_random() {
                 }
             }
         }
-        let mut all: Vec<u32> = process.iter().chain(&hands).copied().collect();
+        let mut all: Vec<u32> = process.iter().chain(&held).copied().collect();
         let had = all.len();
         all.sort_unstable();
         all.dedup();
