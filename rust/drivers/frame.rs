@@ -9,11 +9,11 @@ pub(crate) const FRAME_BYTES: usize = 32;
 /// Bytes of a word of the data.
 const WORD: usize = 8;
 
-/// FNV-1a's start and factor.
+/// Start value and factor of FNV-1a.
 const BASIS: u64 = 0xcbf2_9ce4_8422_2325;
 const PRIME: u64 = 0x100_0000_01b3;
 
-/// What the control area says of a frame.
+/// The contents of the control area of a frame.
 #[derive(Clone, Copy)]
 pub(crate) struct Frame {
     pub(crate) sequence: u64,
@@ -23,7 +23,7 @@ pub(crate) struct Frame {
 }
 
 impl Frame {
-    /// Fills `data`, whole words, with the frame of this number.
+    /// Fills `data`, which is whole words, with frame number `sequence`.
     pub(crate) fn fill(sequence: u64, timestamp_ns: u64, data: &mut [u8]) -> Self {
         let mut check = start(sequence, data.len() as u64);
         for (i, to) in data.chunks_exact_mut(WORD).enumerate() {
@@ -39,7 +39,7 @@ impl Frame {
         }
     }
 
-    /// As it lies in the control area.
+    /// The bytes of the control area.
     pub(crate) fn to_bytes(self) -> [u8; FRAME_BYTES] {
         let words = [self.sequence, self.timestamp_ns, self.data_len, self.check];
         let mut bytes = [0; FRAME_BYTES];
@@ -49,7 +49,7 @@ impl Frame {
         bytes
     }
 
-    /// What [`Self::to_bytes`] made.
+    /// The frame whose bytes [`Self::to_bytes`] made.
     pub(crate) fn from_bytes(bytes: &[u8; FRAME_BYTES]) -> Self {
         let mut words = words(bytes);
         let mut next = || words.next().unwrap_or_default();
@@ -62,7 +62,7 @@ impl Frame {
     }
 }
 
-/// Checks a frame's data piece by piece.
+/// Checks the data of a frame piece by piece.
 pub(crate) struct Checker {
     frame: Frame,
     next: u64,
@@ -71,7 +71,7 @@ pub(crate) struct Checker {
 }
 
 impl Checker {
-    /// For data of `data_len` bytes that are said to be those of `frame`.
+    /// A checker for `data_len` bytes of data that should be those of `frame`.
     pub(crate) fn new(frame: Frame, data_len: usize) -> Self {
         Self {
             frame,
@@ -81,7 +81,7 @@ impl Checker {
         }
     }
 
-    /// Looks at the next bytes, whole words.
+    /// Checks the next bytes, which are whole words.
     pub(crate) fn look(&mut self, data: &[u8]) {
         self.good &= data.len() % WORD == 0;
         for word in words(data) {

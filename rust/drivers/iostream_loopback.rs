@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Gives each buffer back with every byte of its data inverted.
+//! Returns each buffer to the client with every byte of its data inverted.
 
 use iostream::{stream, Config, Driver, Error, Registration, Stream, StreamConfig};
 use kernel::{
@@ -26,7 +26,7 @@ module! {
     },
 }
 
-/// Buffers that are worked on before others get their turn.
+/// Buffers that are handled in one call, before other work gets its turn.
 const BATCH: usize = 32;
 
 struct Module {
@@ -52,7 +52,7 @@ struct Loopback {
     stream: Mutex<Stream<stream::Shared>>,
 }
 
-/// Gives the client, to fill, what nobody has: all at first, and later what it returned unused.
+/// Sends all free buffers to the client to fill: at first all, later those that it returned unused.
 fn give_out(stream: &mut Stream<stream::Shared>) -> Result<(), Error> {
     while stream.free_buffers()? > 0 {
         let buffer = stream.take()?;
@@ -70,7 +70,7 @@ impl Driver for Loopback {
         let mut stream = self.stream.lock();
         for _ in 0..BATCH {
             let Ok(mut buffer) = stream.receive() else {
-                // A client that breaks the rules gets nothing more.
+                // Fails if the client broke the rules; then it gets no more buffers.
                 let _ = give_out(&mut stream);
                 return;
             };

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A client inside the kernel: opens the stream `pattern`, checks its frames, and counts them.
+//! A client inside the kernel: opens the stream `pattern`, and checks and counts its frames.
 //!
-//! `/sys/kernel/debug/iostream_monitor/counts` has what was counted since the module was loaded.
+//! `/sys/kernel/debug/iostream_monitor/counts` has the counts since the module was loaded.
 
 #[path = "frame.rs"]
 mod frame;
@@ -26,10 +26,10 @@ module! {
     license: "GPL",
 }
 
-/// Frames that are looked at before others get their turn.
+/// Frames that are checked in one call, before other work gets its turn.
 const BATCH: usize = 32;
 
-/// In the order of drop: nobody reads the counts while the rest goes.
+/// Fields drop in order: the file first, so that the counts are not read while the rest is dropped.
 struct Module {
     _file: Pin<KBox<debugfs::File<Arc<Monitor>>>>,
     _dir: debugfs::Dir,
@@ -55,13 +55,13 @@ impl kernel::Module for Module {
 
 #[pin_data]
 struct Monitor {
-    /// `None` once the module goes.
+    /// `None` while the module is unloaded.
     #[pin]
     client: Mutex<Option<Client>>,
     frames: Atomic<u64>,
     bytes: Atomic<u64>,
     bad: Atomic<u64>,
-    /// Sequence numbers that did not come.
+    /// Sequence numbers that are missing.
     missed: Atomic<u64>,
     /// The number that should come next.
     next: Atomic<u64>,
@@ -89,7 +89,7 @@ impl Monitor {
         })
     }
 
-    /// Something came: the client's callback.
+    /// The client's callback: checks and counts what waits.
     fn look(&self) {
         let mut client = self.client.lock();
         let Some(client) = (*client).as_mut() else {
@@ -97,7 +97,7 @@ impl Monitor {
         };
         for _ in 0..BATCH {
             match client.receive() {
-                // Dropped, it goes back with the next call.
+                // The buffer is dropped here, and goes back with the next call.
                 Ok(buffer) => self.count(&buffer),
                 Err(Error::Gone) => return self.gone.store(1, Relaxed),
                 Err(_) => return,
@@ -120,7 +120,7 @@ impl Monitor {
     }
 }
 
-/// What the control area says, if the data agree.
+/// The frame that the control area describes, if the data agree.
 fn checked(buffer: &ClientBuffer) -> Option<Frame> {
     let (offset, len) = buffer.data_range();
     let control = buffer.control().get(..FRAME_BYTES)?.try_into().ok()?;
@@ -130,17 +130,17 @@ fn checked(buffer: &ClientBuffer) -> Option<Frame> {
     checker.is_good().then_some(frame)
 }
 
-/// The client at work, until dropped.
+/// Keeps the client running until it is dropped.
 struct Running(Arc<Monitor>);
 
 impl Running {
     fn start(&self) -> Result {
         let monitor = self.0.clone();
-        // Not under the lock either, as the callback takes it.
+        // Without the lock, because the callback takes it.
         let mut client = self.0.client.lock().take().ok_or(ENODEV)?;
         client.set_callback(move || monitor.look())?;
         let started = client.start();
-        // Calls until now have found no client.
+        // Callbacks until now have found no client, so ask for one more.
         (*self.0.client.lock()).insert(client).call_again();
         started
     }
@@ -148,8 +148,8 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // The callback has the monitor, and the monitor the client: one of them has to let go. Not
-        // under the lock, which the callback takes.
+        // The callback holds the monitor, and the monitor holds the client; dropping the client
+        // breaks the circle. Without the lock, because the callback takes it.
         let client = self.0.client.lock().take();
         drop(client);
     }

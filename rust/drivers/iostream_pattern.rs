@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Frames of a test pattern: at a set rate, made in interrupt context, or flat out.
+//! Streams frames of a test pattern, at a set rate from interrupt context, or as fast as the client
+//! takes them.
 //!
-//! `rust/uapi/iostream_frame.h` says what a frame is. At a rate, a frame for which no buffer is free
-//! is lost, and the sequence numbers show it; flat out none is, and the client sets the pace.
+//! `rust/uapi/iostream_frame.h` defines a frame. At a set rate a frame is lost if no buffer is
+//! free, and the sequence numbers show it. Otherwise the client sets the pace, and no frame is
+//! lost.
 
 #[path = "frame.rs"]
 mod frame;
@@ -49,13 +51,13 @@ module! {
     },
 }
 
-/// The most frames a second by timer, the longest of them, and the most bytes of them a second: an
-/// interrupt has to end soon.
+/// Limits of frames by timer: frames a second, bytes of a frame, bytes a second. They keep the
+/// interrupt short.
 const MAX_RATE: u32 = 10_000;
 const MAX_TIMED_BYTES: u32 = 64 << 10;
 const MAX_BYTES_PER_SECOND: u64 = 64 << 20;
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
-/// Frames that are made flat out before others get their turn.
+/// Frames that are made in one call without a timer, before other work gets its turn.
 const BATCH: usize = 32;
 
 struct Module {
@@ -98,16 +100,16 @@ fn check(rate: u32, data_bytes: u32) -> Result {
     Ok(())
 }
 
-/// Where the frames of one client come from.
+/// Makes the frames of one client.
 #[pin_data]
 struct Source {
     #[pin]
     state: SpinLockIrq<State>,
     #[pin]
     timer: HrTimer<Self>,
-    /// Time from frame to frame; zero: flat out.
+    /// Time from frame to frame; zero: as fast as the client takes them.
     interval: Delta,
-    /// One thread at a time makes frames flat out, so that they are in order.
+    /// Held while frames are made without a timer, so that they are in order.
     #[pin]
     flat_out: Mutex<()>,
 }
@@ -134,8 +136,8 @@ impl Source {
         state.sequence += 1;
     }
 
-    /// Makes frames until no buffer is free, or others have waited long enough. The lock is not held
-    /// while one is filled.
+    /// Makes frames until no buffer is free, but at most `BATCH`. Does not hold the lock while it
+    /// fills one.
     fn make_batch(&self) {
         let _one = self.flat_out.lock();
         for _ in 0..BATCH {
@@ -159,7 +161,7 @@ fn fill(buffer: &mut iostream::Buffer<stream::Output>, sequence: u64) {
     let now = Instant::<Monotonic>::now().as_nanos() as u64;
     let frame = Frame::fill(sequence, now, buffer.data_mut());
     buffer.control_mut()[..FRAME_BYTES].copy_from_slice(&frame.to_bytes());
-    // In bounds: both areas were made for a frame.
+    // Both ranges are in bounds, because both areas have the size of a frame.
     let _ = buffer.set_data_range(0, buffer.data_bytes());
     let _ = buffer.set_control_range(0, FRAME_BYTES);
 }
@@ -185,7 +187,7 @@ impl_has_hr_timer! {
 #[pin_data]
 struct Pattern {
     source: Arc<Source>,
-    /// Runs while the stream does, if there is a rate.
+    /// Runs while the stream runs, if a rate is set.
     #[pin]
     timer: Mutex<Option<ArcHrTimerHandle<Source>>>,
 }
@@ -211,7 +213,7 @@ impl Pattern {
         }))
     }
 
-    /// Waits for a tick that runs.
+    /// Stops the timer, and waits for a tick that is running.
     fn stop_timer(&self) {
         let timer = self.timer.lock().take();
         drop(timer);

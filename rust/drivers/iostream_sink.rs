@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Takes frames of the test pattern, checks and counts them.
+//! Receives frames of the test pattern, and checks and counts them.
 //!
-//! `rust/uapi/iostream_frame.h` says what a frame is. A notice of the client's with a token makes the
-//! sink look at once. The synchronous one is also a question: did as many frames come in this
-//! session, all of them good? If not, it fails with `EBADMSG`.
+//! `rust/uapi/iostream_frame.h` defines a frame. When the client sends a notice, the sink takes
+//! what waits. A synchronous notice also checks that as many frames as its token says came in this
+//! session, all of them good; otherwise it fails with `EBADMSG`.
 //!
-//! `/sys/kernel/debug/iostream_sink/counts` has what was counted since the module was loaded.
+//! `/sys/kernel/debug/iostream_sink/counts` has the counts since the module was loaded.
 
 #[path = "frame.rs"]
 mod frame;
@@ -40,12 +40,12 @@ module! {
     },
 }
 
-/// Frames that are taken before others get their turn.
+/// Frames that are taken in one call, before other work gets its turn.
 const BATCH: usize = 32;
 /// Bytes that are copied out of a buffer at a time.
 const CHUNK: usize = 512;
 
-/// In the order of drop: nobody reads the counts while the rest goes.
+/// Fields drop in order: the file first, so that the counts are not read while the rest is dropped.
 struct Module {
     _file: Pin<KBox<debugfs::File<Arc<Counts>>>>,
     _dir: debugfs::Dir,
@@ -76,12 +76,12 @@ impl kernel::Module for Module {
     }
 }
 
-/// What was counted since the module was loaded.
+/// The counts since the module was loaded.
 struct Counts {
     frames: Atomic<u64>,
     bytes: Atomic<u64>,
     bad: Atomic<u64>,
-    /// Sequence numbers that did not come.
+    /// Sequence numbers that are missing.
     missed: Atomic<u64>,
     notices: Atomic<u64>,
     last_token: Atomic<u32>,
@@ -124,7 +124,7 @@ struct Input {
     session: Session,
 }
 
-/// What one client sent.
+/// The counts of one session.
 #[derive(Default)]
 struct Session {
     frames: u64,
@@ -134,14 +134,14 @@ struct Session {
 }
 
 impl Sink {
-    /// Takes what waits, until there is no more, or others have waited long enough.
+    /// Takes the frames that wait, but at most `BATCH`.
     fn take_in(&self, input: &mut Input) {
         for _ in 0..BATCH {
             let Ok(buffer) = input.stream.receive() else {
                 return;
             };
             self.count(&mut input.session, &buffer);
-            // It is dropped here, and the next call of `receive` gives it back.
+            // The buffer is dropped here, and the next call of `receive` returns it to the client.
         }
         input.stream.call_again();
     }
@@ -165,7 +165,7 @@ impl Sink {
     }
 }
 
-/// What the control area says, if the data agree.
+/// The frame that the control area describes, if the data agree.
 fn checked(buffer: &Buffer<stream::Shared>) -> Result<Frame> {
     let (offset, len) = buffer.data_range();
     let (control, control_len) = buffer.control_range();
@@ -173,7 +173,7 @@ fn checked(buffer: &Buffer<stream::Shared>) -> Result<Frame> {
     if control_len != FRAME_BYTES {
         return Err(EBADMSG);
     }
-    // Copied once: the client can write there at any time.
+    // Copied once, because the client can write there at any time.
     buffer.read_control(control, &mut bytes)?;
     let frame = Frame::from_bytes(&bytes);
     let mut checker = Checker::new(frame, len);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Gives the time since boot in nanoseconds, ten times a second, from interrupt context.
+//! Sends the time since boot in nanoseconds, ten times a second, from interrupt context.
 use iostream::{Config, NoCallbacks, Ports, Producer, QueueConfig, Registration};
 use kernel::sync::{new_spinlock_irq, Arc, ArcBorrow, SpinLockIrq};
 use kernel::time::{hrtimer::*, Delta, Instant, Monotonic};
@@ -11,7 +11,7 @@ module! {
 }
 
 struct Ticker {
-    _timer: ArcHrTimerHandle<Tick>, // Dropped first: nothing is produced after it.
+    _timer: ArcHrTimerHandle<Tick>, // Dropped first, so that it produces nothing later.
     _node: Registration<NoCallbacks>,
 }
 
@@ -27,7 +27,7 @@ impl HrTimerCallback for Tick {
     type Pointer<'a> = Arc<Self>;
     fn run(this: ArcBorrow<'_, Self>, mut t: HrTimerCallbackContext<'_, Self>) -> HrTimerRestart {
         let now = Instant::<Monotonic>::now().as_nanos().to_ne_bytes();
-        let _ = this.producer.lock().enqueue(&now); // Fails if nobody listens: never mind.
+        let _ = this.producer.lock().enqueue(&now); // Fails while no client is there.
         t.forward_now(Delta::from_millis(100));
         HrTimerRestart::Restart
     }

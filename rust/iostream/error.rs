@@ -4,8 +4,6 @@
 
 use kernel::{error, prelude::*};
 
-use crate::ring;
-
 /// Why an operation on a queue did nothing. Each has an errno of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
@@ -39,18 +37,6 @@ pub enum Error {
     Interrupted,
     /// The time-out ended the wait (`ETIMEDOUT`).
     TimedOut,
-}
-
-impl From<ring::Error> for Error {
-    fn from(error: ring::Error) -> Self {
-        match error {
-            ring::Error::Empty => Error::Empty,
-            ring::Error::Full => Error::Full,
-            ring::Error::TooLarge { max } => Error::TooLarge { max },
-            ring::Error::TooSmall { needed } => Error::TooSmall { needed },
-            ring::Error::Corrupt => Error::Corrupt,
-        }
-    }
 }
 
 impl From<Error> for error::Error {

@@ -43,50 +43,61 @@
 //! `Port::state` is not held while a driver is called. Registrations wait for `Port::srcu` and
 //! `Port::changing`, so they are not dropped inside a callback.
 
-pub(crate) mod atomic;
-mod batch;
-pub(crate) mod bindings;
-mod callbacks;
-mod config;
-mod consumer;
-mod device;
+mod bindings;
+mod channel;
+mod client;
 pub mod driver;
 mod endpoint;
+mod ends;
 mod error;
-mod io;
-mod ioctl;
-mod kicks;
-mod limits;
-mod mmap;
+mod file;
+mod memory;
 mod node;
-mod notify;
-mod pages;
+mod pool;
 mod port;
-mod producer;
 mod queue;
-mod refs;
-mod region;
+mod registration;
 #[path = "../ring/src/lib.rs"]
 pub mod ring;
-mod session;
-mod session_queues;
-pub mod stream;
-mod sysfs;
-mod timer;
-mod work;
+mod sync;
 
-pub use batch::Batch;
-pub use config::{QueueConfig, Wake};
-pub use consumer::{Consumer, Peeked, View};
-pub use driver::{Config, Driver, NoCallbacks, Opener, Ports, Registration};
+pub use client::{buffer::ClientBuffer, Client};
+pub use driver::{Driver, NoCallbacks, Opener};
+pub use ends::{
+    batch::Batch,
+    buffer::Buffer,
+    config::{Config, Ports},
+    consumer::{Consumer, Peeked, View},
+    producer::{Producer, Reservation},
+    stream::Stream,
+    stream_config::StreamConfig,
+};
 pub use error::Error;
-pub use producer::{Producer, Reservation};
-pub use stream::{Buffer, Client, ClientBuffer, DmaSegment, Mode, Stop, Stream, StreamConfig};
+pub use memory::dma::DmaSegment;
+pub use pool::{spec::Mode, state::Stop};
+pub use queue::config::{QueueConfig, Wake};
+pub use registration::Registration;
+
+/// What only drivers of streams need.
+pub mod stream {
+    pub use crate::ends::{
+        access::{Access, Output, Shared},
+        control::Control,
+    };
+    pub use crate::pool::record::BufferRecord;
+}
+
+/// Points of the code at which tests hold threads.
+#[cfg(iostream_races)]
+pub mod race {
+    pub use crate::sync::race::{is_held, release, set, POINTS};
+}
 
 use kernel::prelude::*;
 
-use node::{Class, NodeConfig, NodeHandle};
-use work::WorkQueue;
+use ends::config::NodeConfig;
+use file::publish::{Class, NodeHandle};
+use sync::work::WorkQueue;
 
 module! {
     type: Module,

@@ -6,6 +6,11 @@
 //! so that a driver may produce in any context and a session may end at any time. Callbacks run in
 //! an SRCU section, so that a registration can wait until none runs.
 
+pub(crate) mod callbacks;
+pub(crate) mod notices;
+pub(crate) mod run;
+pub(crate) mod served;
+pub(crate) mod tokens;
 mod watermark;
 
 use core::ptr;
@@ -17,21 +22,33 @@ use kernel::{
 };
 
 use crate::{
-    atomic::{Acquire, Atomic, Relaxed, Release},
-    callbacks::Callbacks,
-    config::{Direction, QueueConfig},
+    channel::SessionQueues,
     driver::Opener,
+    ends::control::Records,
     error::Error,
-    kicks::Kicks,
-    queue::Queue,
-    session_queues::SessionQueues,
-    stream::{config::StreamSpec, Notices, Records, AGAIN_WORK, NOTICE_WORK},
-    work,
+    pool::spec::StreamSpec,
+    queue::{
+        config::{Direction, QueueConfig},
+        Queue,
+    },
+    sync::{
+        atomic::{Acquire, Atomic, Relaxed, Release},
+        deferred::{Deferred, Last},
+        kicks::Kicks,
+    },
 };
+
+use callbacks::Callbacks;
+use tokens::Notices;
 use watermark::InputWatermark;
 
-/// Which of a port's work items tells the driver of input whose latency is over.
+// The work items of a port, by number; 0 drops the last reference.
+/// Runs the notices of a stream's client.
+const NOTICE_WORK: u64 = 1;
+/// Tells the driver of input whose latency is over.
 const WATERMARK_WORK: u64 = 2;
+/// Calls the driver of a stream once more.
+const AGAIN_WORK: u64 = 3;
 
 /// Which queues a port has.
 #[derive(Clone, Default)]
@@ -55,6 +72,10 @@ struct State {
 /// See the module.
 #[pin_data]
 pub(crate) struct Port {
+    /// How much input must wait before the driver is told. Dropped first, and its timer with it,
+    /// whose callback uses the rest.
+    #[pin]
+    input: InputWatermark,
     config: PortConfig,
     /// The buffers of a stream, beyond sessions.
     records: Option<Pin<KBox<Records>>>,
@@ -80,9 +101,6 @@ pub(crate) struct Port {
     pub(crate) callbacks: Callbacks,
     /// Entries refused because nobody had the port open.
     unopened: Atomic<u64>,
-    /// How much input must wait before the driver is told.
-    #[pin]
-    input: InputWatermark,
     #[pin]
     watermark_work: Work<Port, WATERMARK_WORK>,
     /// Where the kernel's ends sleep.
@@ -111,6 +129,11 @@ impl WorkItem for Port {
         drop(port);
     }
 }
+
+impl Last for Port {}
+
+/// A reference to a port that may be dropped in any context.
+pub(crate) type PortRef = Deferred<Port>;
 
 impl Port {
     pub(crate) fn new(config: PortConfig) -> Result<Arc<Self>> {
@@ -442,13 +465,6 @@ impl Port {
     /// The buffers of a stream.
     pub(crate) fn records(&self) -> Option<&Records> {
         self.records.as_deref()
-    }
-
-    /// Lets go of a reference from any context.
-    pub(crate) fn release(port: Arc<Self>) {
-        if let Some(last) = Arc::into_unique_or_drop(port) {
-            let _ = work::queue().enqueue::<Arc<Self>, 0>(last.into());
-        }
     }
 }
 

@@ -5,7 +5,10 @@
 //! A driver reaches it through [`Producer`](crate::Producer) and [`Consumer`](crate::Consumer), a
 //! process through its mappings or `io.rs`.
 
+pub(crate) mod config;
 mod end;
+mod error;
+pub(crate) mod notify;
 mod publish;
 mod ready;
 
@@ -19,17 +22,20 @@ use kernel::{
 };
 
 use crate::{
-    atomic::{smp_mb, Acquire, Atomic, Full, Relaxed, Release},
-    config::{Direction, QueueConfig},
-    error::Error,
-    notify::Notify,
-    region::{Area, Region},
+    memory::region::{Area, Region},
+    pool::{spec::Descriptors, Pool},
     ring::{self, uapi, Framed, Geometry, Layout, Mapped},
-    stream::{config::Descriptors, pool::Pool},
-    work,
+    sync::{
+        atomic::{smp_mb, Acquire, Atomic, Full, Relaxed, Release},
+        deferred::{Deferred, Last},
+        work,
+    },
 };
+
+use config::{Direction, QueueConfig};
 pub(crate) use end::Kind;
 use end::{fresh_end, End};
+use notify::Notify;
 pub(crate) use publish::{Sleeper, Tally};
 use ready::Watermark;
 
@@ -57,6 +63,9 @@ pub(crate) enum Counter {
 /// - Words of the info page are written by the kernel alone.
 #[pin_data]
 pub(crate) struct Queue {
+    /// Dropped first, and its timer with it, whose callback uses the rest.
+    #[pin]
+    watermark: Watermark,
     region: Region,
     direction: Direction,
     config: QueueConfig,
@@ -65,8 +74,6 @@ pub(crate) struct Queue {
     end: UnsafeCell<End>,
     #[pin]
     pub(crate) notify: Notify,
-    #[pin]
-    watermark: Watermark,
     /// What the kernel's end last published; poll reads it here, not from shared memory.
     kernel_pos: Atomic<u64>,
     generation: Atomic<u64>,
@@ -98,11 +105,14 @@ impl WorkItem for Queue {
         // ORDERING: producers may still be in a section in which they found the queue published
         // (litmus: retire).
         rcu::synchronize_rcu();
-        // Nobody can start it any more.
-        queue.cancel_timer();
         drop(queue);
     }
 }
+
+impl Last for Queue {}
+
+/// A reference to a queue that may be dropped in any context.
+pub(crate) type QueueRef = Deferred<Queue>;
 
 impl Queue {
     /// Makes an empty queue, charged to the calling task's cgroup.
@@ -299,17 +309,6 @@ impl Queue {
         }
     }
 
-    /// What to return for an error of the ring's; a corrupt peer is counted, once per event.
-    #[cold]
-    pub(crate) fn report(&self, error: ring::Error, corrupt_events: u64) -> Error {
-        if error == ring::Error::Corrupt {
-            let before = self.corrupt_before_reset.load(Relaxed);
-            self.counter(Counter::Corrupt)
-                .store(before.wrapping_add(corrupt_events), Relaxed);
-        }
-        error.into()
-    }
-
     /// Wakes the process. Any context.
     #[cold]
     pub(crate) fn wake_user(&self) {
@@ -371,14 +370,7 @@ impl Queue {
     pub(crate) fn retire(queue: Arc<Self>) {
         // The work item of a queue is queued once at a time: here, or by the last reference.
         if let Err(queue) = work::queue().enqueue(queue) {
-            Self::release(queue);
-        }
-    }
-
-    /// Lets go of a reference from any context.
-    pub(crate) fn release(queue: Arc<Self>) {
-        if let Some(last) = Arc::into_unique_or_drop(queue) {
-            let _ = work::queue().enqueue(Arc::<Self>::from(last));
+            QueueRef::release(queue);
         }
     }
 }

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The commands of the benchmarks' node.
+//! The commands of the node of the benchmarks.
 //!
 //! ```text
 //! publish NAME OUTPUT-BYTES INPUT-BYTES    unpublish
-//! produce COUNT BYTES BATCH SPINS          make entries; BATCH of them a publication
-//! consume COUNT BATCH SPINS                take entries; BATCH of them a publication
-//! publish-stream NAME BUFFERS BYTES        a stream with buffers of so many bytes, whole pages
+//! produce COUNT BYTES BATCH SPINS          make entries, and publish every BATCH of them
+//! consume COUNT BATCH SPINS                take entries, and publish every BATCH of them
+//! publish-stream NAME BUFFERS BYTES        publish a stream with buffers of BYTES, whole pages
 //! stream COUNT SPINS                       send buffers
 //! stamp                                    make one entry that holds the time
 //! eventfd DESCRIPTOR                       take an eventfd
 //! signal                                   signal it, and note the time
 //! ```
 //!
-//! A capacity of 0 means no such queue. SPINS: how often to look at a full or empty queue, or for a
-//! buffer that is free, before going to sleep. The first word of an entry is its number, counted from 0
-//! in each command, and each further word is one more than the one before it.
+//! A capacity of 0 means no such queue. SPINS is the number of looks at a full or empty queue, or
+//! for a free buffer, before the command sleeps. The first word of an entry is its number, counted
+//! from 0 in each command; each further word is one more than the word before it.
 
 use iostream::{Consumer, Error, Producer};
 use kernel::{
@@ -31,7 +31,7 @@ use crate::{
 
 /// The longest entry.
 const MAX_ENTRY_BYTES: usize = 65536;
-/// Entries that are made or taken before looking at signals.
+/// Entries that are made or taken between two checks for a signal.
 const CHUNK: u64 = 4096;
 
 /// The words of a command.
@@ -73,13 +73,13 @@ pub(crate) fn run(node: &BenchNode, text: &str) -> Result {
                 bytes,
                 batch,
                 spins,
-                // What is made in one go is still in a cache when it is read.
+                // Entries made in one turn are still in a cache when they are read.
                 turn: (holds / 16).min(CHUNK).max(batch),
             };
             let mut producer = node.producer.lock();
             let producer = Option::as_mut(&mut producer).ok_or(ENXIO)?;
             let begun = now();
-            // The usual lengths are known to the compiler, as they are to that of the peer's programs.
+            // The compiler knows the usual lengths here, as it does in the peer's programs.
             let produce = match (bytes, batch) {
                 (8, 1) => produce::<8, true>,
                 (64, 1) => produce::<64, true>,
@@ -139,7 +139,7 @@ pub(crate) fn run(node: &BenchNode, text: &str) -> Result {
             let eventfd = eventfd.as_ref().ok_or(ENXIO)?;
             let mut output = node.output.lock();
             let begun = now();
-            // Whoever is woken asks when.
+            // Stored first, because the woken process asks for the time.
             *output = Done::single(begun, begun);
             eventfd.signal();
             *output = Done::single(begun, now());
@@ -154,23 +154,23 @@ fn now() -> u64 {
     Monotonic::ktime_get() as u64
 }
 
-/// What `produce` is to do.
+/// The arguments of `produce`.
 struct Plan {
     count: u64,
     bytes: usize,
-    /// Entries a publication.
+    /// Entries for each publication.
     batch: u64,
     spins: u64,
-    /// Entries a look for room.
+    /// Entries for each check of the room.
     turn: u64,
 }
 
 impl Plan {
-    /// Entries that fit at once, at most `left`, whole batches if they can be; sleeps while there is room
-    /// for none.
+    /// The number of entries that fit at once, at most `left`, in whole batches if possible. Sleeps
+    /// while none fits.
     fn wait_room(&self, producer: &mut Producer, left: u64) -> Result<u64, Error> {
         let most = self.turn.min(left);
-        // A quarter is enough to go on: to wait for all of it would empty the queue.
+        // A quarter is enough to go on. Waiting for all of it would empty the queue.
         let part = most.div_ceil(4);
         loop {
             for _ in 0..=self.spins {
@@ -192,7 +192,8 @@ impl Plan {
     }
 }
 
-/// Makes entries, published as planned, or `EACH` on its own; `KNOWN` is their length or 0.
+/// Makes entries and publishes them as planned; with `EACH`, one by one. `KNOWN` is their length,
+/// or 0 if the compiler does not know it.
 fn produce<const KNOWN: usize, const EACH: bool>(
     producer: &mut Producer,
     plan: &Plan,
@@ -221,7 +222,7 @@ fn produce<const KNOWN: usize, const EACH: bool>(
     Ok(done)
 }
 
-/// Writes an entry where it is to be.
+/// Fills an entry in place.
 #[inline(always)]
 fn fill(entry: &mut [u8], number: u64) {
     let mut value = number;
@@ -236,7 +237,7 @@ fn consume(consumer: &mut Consumer, count: u64, batch: u64, spins: u64) -> Resul
     let mut done = Done::default();
     let mut looks = 0;
     while done.entries < count {
-        // Who finds nothing in `drain` is armed by that, and then the process has to notify.
+        // A `drain` that finds nothing arms, and then the process has to notify. So look first.
         if looks < spins && consumer.available_bytes()? == 0 {
             looks += 1;
             core::hint::spin_loop();

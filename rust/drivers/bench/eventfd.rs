@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A bare eventfd, signalled by the kernel: what the latency of a queue is measured against.
+//! A bare eventfd that the kernel signals, to compare the latency of a queue with.
 
 use core::ptr::NonNull;
 
@@ -10,35 +10,35 @@ use kernel::{bindings, error::from_err_ptr, prelude::*};
 ///
 /// # Invariants
 ///
-/// The pointer is a reference of this value's own.
+/// This value owns the reference behind the pointer.
 pub(crate) struct EventFd(NonNull<bindings::eventfd_ctx>);
 
-// SAFETY: An eventfd's context has a lock and a counter of its own.
+// SAFETY: The context of an eventfd has a lock and a reference count, and is not tied to a thread.
 unsafe impl Send for EventFd {}
 
 impl EventFd {
-    /// The eventfd behind a descriptor of the calling process's.
+    /// The eventfd behind a descriptor of the calling process.
     ///
     /// # Errors
     ///
-    /// `EBADF`; `EINVAL`: it is not an eventfd.
+    /// `EBADF`: no such descriptor. `EINVAL`: it is not an eventfd.
     pub(crate) fn from_descriptor(fd: i32) -> Result<Self> {
-        // SAFETY: No preconditions, this is the context of a process.
+        // SAFETY: No preconditions; this runs in the context of a process.
         let context = from_err_ptr(unsafe { bindings::eventfd_ctx_fdget(fd) })?;
         // INVARIANT: The call took the reference.
         NonNull::new(context).map(Self).ok_or(EBADF)
     }
 
-    /// Wakes who waits for it.
+    /// Signals the eventfd.
     pub(crate) fn signal(&self) {
-        // SAFETY: The context is alive by the type's invariant.
+        // SAFETY: This value holds a reference, so the context is alive.
         unsafe { bindings::eventfd_signal_mask(self.0.as_ptr(), 0) };
     }
 }
 
 impl Drop for EventFd {
     fn drop(&mut self) {
-        // SAFETY: The reference is this value's.
+        // SAFETY: This value owns the reference.
         unsafe { bindings::eventfd_ctx_put(self.0.as_ptr()) };
     }
 }

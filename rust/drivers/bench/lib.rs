@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The kernel's half of the benchmarks: nodes whose queues and stream are filled and drained flat
-//! out.
+//! The kernel side of the benchmarks: nodes whose queues and stream are filled and drained as fast
+//! as possible.
 //!
-//! Write a command to `/sys/kernel/debug/iostream_bench/control`; it runs in the caller's thread,
-//! as a BPF program does that is run with `BPF_PROG_TEST_RUN`. Read the file for what the last
-//! command did. `commands.rs` lists them.
+//! A command is written to `/sys/kernel/debug/iostream_bench/control`. It runs in the caller's
+//! thread, like a BPF program that is run with `BPF_PROG_TEST_RUN`. Reading the file shows what the
+//! last command did. `commands.rs` lists the commands.
 
 mod commands;
 mod eventfd;
@@ -27,7 +27,8 @@ module! {
 /// The longest command.
 const COMMAND_BYTES: usize = 128;
 
-/// Control file first: no command comes while the nodes go.
+/// Fields drop in order: the control file first, so that no command comes while the node is
+/// dropped.
 struct BenchModule {
     _file: Pin<KBox<debugfs::File<Arc<BenchNode>>>>,
     _dir: debugfs::Dir,

@@ -16,11 +16,12 @@ use crate::{eventfd::EventFd, stream::StreamNode};
 /// What the last command of a direction did.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Done {
-    /// Entries that were moved.
+    /// Number of entries that were moved.
     pub(crate) entries: u64,
-    /// The wrapping sum of their first words; for a single entry, the nanoseconds that it took.
+    /// The wrapping sum of their first words; for a single entry, the nanoseconds that the call
+    /// took.
     pub(crate) sum: u64,
-    /// Nanoseconds that it took; for a single entry, the time at which it was made.
+    /// Nanoseconds that the command took; for a single entry, the time at which it was made.
     pub(crate) time_ns: u64,
 }
 
@@ -35,7 +36,7 @@ impl Done {
     }
 }
 
-/// See the module.
+/// The node of the benchmarks: its ends, its registration, its stream, and the last results.
 #[pin_data]
 pub(crate) struct BenchNode {
     #[pin]
@@ -49,7 +50,7 @@ pub(crate) struct BenchNode {
     pub(crate) eventfd: Mutex<Option<EventFd>>,
     #[pin]
     registration: Mutex<Option<Registration<NoCallbacks>>>,
-    /// A node of its own.
+    /// The stream, which is a node of its own.
     #[pin]
     pub(crate) stream: StreamNode,
     #[pin]
@@ -72,7 +73,8 @@ impl BenchNode {
         })
     }
 
-    /// Publishes the node anew with queues of these capacities; 0: no such queue.
+    /// Removes the node, and publishes it again with queues of these capacities; 0 means no such
+    /// queue.
     pub(crate) fn publish(&self, name: &CStr, output: u64, input: u64) -> Result {
         self.unpublish();
         let mut config = Config::new(name);
@@ -91,7 +93,7 @@ impl BenchNode {
         Ok(())
     }
 
-    /// Removes the node, and that of the stream.
+    /// Removes the node and the node of the stream.
     pub(crate) fn unpublish(&self) {
         self.stream.unpublish();
         let registration = take(&mut *self.registration.lock());

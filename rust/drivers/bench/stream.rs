@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A stream whose buffers are sent flat out: the first word of each page is the buffer's number.
+//! A stream that sends buffers as fast as possible. The first word of each page is the number of
+//! the buffer.
 
 use core::mem::take;
 
@@ -13,7 +14,7 @@ use kernel::{
 
 use crate::node::Done;
 
-/// Where the command sleeps until the client returns a buffer, or goes.
+/// Lets the command sleep until the client returns a buffer or closes.
 #[pin_data]
 struct Bell {
     #[pin]
@@ -36,7 +37,8 @@ impl Bell {
         self.changed.notify_all();
     }
 
-    /// How often it has rung: for [`Self::wait`], before the look that finds nothing.
+    /// How often it has rung. Load it before the look that finds nothing, and pass it to
+    /// [`Self::wait`].
     fn count(&self) -> u64 {
         *self.rung.lock()
     }
@@ -53,7 +55,7 @@ impl Bell {
     }
 }
 
-/// Tells the command.
+/// Wakes the command.
 struct Returns(Arc<Bell>);
 
 impl Driver for Returns {
@@ -70,7 +72,7 @@ impl Driver for Returns {
     }
 }
 
-/// A node with a stream, while there is one.
+/// A node with a stream, while it is published.
 #[pin_data]
 pub(crate) struct StreamNode {
     #[pin]
@@ -89,7 +91,8 @@ impl StreamNode {
         })
     }
 
-    /// Publishes the node anew; `bytes` of data in a buffer, which are whole pages.
+    /// Removes the node, and publishes it again, with `bytes` of data in a buffer, which are whole
+    /// pages.
     pub(crate) fn publish(&self, name: &CStr, buffers: u32, bytes: u32) -> Result {
         self.unpublish();
         if bytes as usize % PAGE_SIZE != 0 {
@@ -110,12 +113,12 @@ impl StreamNode {
         *self.stream.lock() = None;
     }
 
-    /// Sends `count` buffers; looks `spins` times for one that is free before it sleeps.
+    /// Sends `count` buffers. Looks `spins` times for a free buffer before it sleeps.
     pub(crate) fn send(&self, count: u64, spins: u64) -> Result<Done> {
         let mut stream = self.stream.lock();
         let stream = Option::as_mut(&mut stream).ok_or(ENXIO)?;
         let mut done = Done::default();
-        // Buffers that are known to be there.
+        // Buffers that are known to be free or returned.
         let mut free = 0;
         while done.entries < count {
             if free == 0 {
@@ -136,7 +139,7 @@ impl StreamNode {
         Ok(done)
     }
 
-    /// A buffer that the client does not have; sleeps until there is one.
+    /// Takes a buffer; sleeps until one is free or returned.
     fn take(&self, stream: &mut Stream<stream::Output>) -> Result<Buffer<stream::Output>> {
         loop {
             let rung = self.bell.count();
@@ -148,8 +151,8 @@ impl StreamNode {
     }
 }
 
-/// How many buffers the client does not have; looks `spins` times again while there are none. Who
-/// finds none in `take` is armed by that, and then the client has to notify.
+/// The number of buffers that are free or returned; looks up to `spins` times while there is none.
+/// A `take` that finds none arms, and then the client has to notify; so look first.
 fn look(stream: &mut Stream<stream::Output>, spins: u64) -> Result<u64> {
     for _ in 0..spins {
         let (_, returned) = stream.queued()?;

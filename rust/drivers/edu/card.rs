@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The card: its registers, and one transfer of its DMA engine. QEMU's `docs/specs/edu` has them.
+//! The card: its registers, and one transfer of its DMA engine. QEMU's `docs/specs/edu` describes
+//! them.
 
 use kernel::{
     device::{Bound, Device},
@@ -11,17 +12,17 @@ use kernel::{
     time::{delay::fsleep, Delta},
 };
 
-/// What the card can hold: the most that one transfer moves.
+/// The size of the card's memory, and the most that one transfer moves.
 pub(crate) const CARD_BYTES: usize = 4096;
-/// Where the card's own memory begins, for its DMA engine.
+/// The address of the card's memory in its DMA engine.
 const CARD_MEMORY: u64 = 0x40000;
 
-/// Bytes of registers that are used.
+/// Bytes of registers that the driver uses.
 pub(crate) const BAR_BYTES: usize = 0xa0;
 
-/// Which card it is, and which revision of it.
+/// Identification and revision of the card.
 const ID: usize = 0x00;
-/// Gives back the complement of what was written.
+/// Reads as the complement of what was written.
 const LIVENESS: usize = 0x04;
 const IRQ_STATUS: usize = 0x24;
 const IRQ_ACKNOWLEDGE: usize = 0x64;
@@ -30,38 +31,38 @@ const DMA_DESTINATION: usize = 0x88;
 const DMA_COUNT: usize = 0x90;
 const DMA_COMMAND: usize = 0x98;
 
-/// Low half of `ID`; in the high half is the revision.
+/// The low half of `ID`; the high half is the revision.
 const ID_EDU: u32 = 0x00ed;
 /// Bits of `DMA_COMMAND`. The engine clears the first when it is done.
 const RUN: u64 = 1 << 0;
 const FROM_CARD: u64 = 1 << 1;
 const INTERRUPT: u64 = 1 << 2;
 
-/// What the card's engine reaches at least.
+/// The addresses that every card's engine reaches.
 const NARROW: DmaMask = DmaMask::new::<28>();
-/// What it reaches if it was asked for more of QEMU, as far as the driver finds out.
+/// The addresses that the engine reaches if QEMU was told so, as far as the driver can find out.
 const WIDE: DmaMask = DmaMask::new::<40>();
 /// The highest bit of `WIDE`.
 const WIDE_BIT: u64 = 1 << 39;
 
-/// Which way data move.
+/// The direction of a transfer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Way {
     ToCard,
     FromCard,
 }
 
-/// One transfer between memory and the start of the card's own.
+/// One transfer between memory and the start of the card's memory.
 #[derive(Clone, Copy)]
 pub(crate) struct Transfer {
     pub(crate) way: Way,
-    /// In memory, as the card sees it.
+    /// The address in memory, as the card sees it.
     pub(crate) address: DmaAddress,
     /// At most `CARD_BYTES`.
     pub(crate) len: usize,
 }
 
-/// The registers. Nobody reaches them once the device is unbound.
+/// The registers. They cannot be accessed once the device is unbound.
 pub(crate) struct Card(pci::DevresBar<BAR_BYTES>);
 
 impl Card {
@@ -69,7 +70,7 @@ impl Card {
     ///
     /// # Errors
     ///
-    /// `ENODEV`: it is none, or does not answer.
+    /// `ENODEV`: it is not an edu card, or does not answer.
     pub(crate) fn new(bar: pci::Bar<'_, BAR_BYTES>) -> Result<Self> {
         const WORD: u32 = 0x1057_2ea3;
         bar.write32(WORD, LIVENESS);
@@ -82,7 +83,7 @@ impl Card {
         }
     }
 
-    /// Has the engine begin, which ends with an interrupt. It must not be busy.
+    /// Starts a transfer, which ends with an interrupt. The engine must not be busy.
     pub(crate) fn start(&self, transfer: Transfer) {
         self.command(transfer, INTERRUPT);
     }
@@ -92,7 +93,7 @@ impl Card {
             Way::ToCard => (transfer.address, CARD_MEMORY, 0),
             Way::FromCard => (CARD_MEMORY, transfer.address, FROM_CARD),
         };
-        // Checked at run time: the type of a BAR promises an alignment of 4 bytes only.
+        // Checked at run time, because the type of a BAR ensures an alignment of 4 bytes only.
         let _ = self.0.try_access_with(|bar| {
             bar.try_write64(source, DMA_SOURCE)?;
             bar.try_write64(destination, DMA_DESTINATION)?;
@@ -101,7 +102,7 @@ impl Card {
         });
     }
 
-    /// Whether the engine is at work. A card that is not there any more is not.
+    /// Whether the engine is busy. A card that was removed is not.
     pub(crate) fn is_busy(&self) -> bool {
         let command = self.0.try_access_with(|bar| bar.try_read64(DMA_COMMAND));
         matches!(command, Some(Ok(command)) if command & RUN != 0) && self.is_present()
@@ -113,7 +114,7 @@ impl Card {
         id.is_some_and(|id| id & 0xffff == ID_EDU)
     }
 
-    /// Takes the card's interrupt back. Whether there was one.
+    /// Acknowledges the card's interrupt. Returns whether there was one.
     pub(crate) fn acknowledge(&self) -> bool {
         let acknowledged = self.0.try_access_with(|bar| {
             let status = bar.read32(IRQ_STATUS);
@@ -123,20 +124,22 @@ impl Card {
         acknowledged.unwrap_or(false)
     }
 
-    /// Waits until the engine is at rest: it cannot be stopped, but is soon done. Sleeps.
+    /// Waits until the engine is idle. It cannot be stopped, but is soon done. Sleeps.
     pub(crate) fn wait_idle(&self) {
         while self.is_busy() {
             fsleep(Delta::from_millis(1));
         }
     }
 
-    /// How far the engine reaches. The card ignores the address bits that it does not have, so one
-    /// that finds a page also 512 GiB beyond it has only the bits of QEMU's default. Nothing is
-    /// written but the page; behind an IOMMU nothing else can be read either.
+    /// Finds out how far the engine reaches. The device's mask must be [`narrow`](Self::narrow).
+    ///
+    /// The card ignores address bits that it does not have. If it finds a page also 512 GiB beyond
+    /// its address, it has only the bits of QEMU's default. Only the page is written; behind an
+    /// IOMMU nothing else can be read either.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`. The device's mask must be [`narrow`](Self::narrow).
+    /// `ENOMEM`.
     pub(crate) fn reach(&self, device: &Device<Bound>) -> Result<DmaMask> {
         const MARK: u64 = 0x6564_7564_6d61_3f21;
         let page = Coherent::<u64>::zeroed_slice(device, 1, GFP_KERNEL)?;
@@ -158,7 +161,7 @@ impl Card {
         })
     }
 
-    /// What every card reaches.
+    /// The addresses that every card reaches.
     pub(crate) const fn narrow() -> DmaMask {
         NARROW
     }

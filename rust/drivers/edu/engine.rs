@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The stream: what the process sends goes into the card, and comes back from there.
+//! The stream: the data that the process sends go into the card, and come back from there.
 //!
-//! The card holds 4096 bytes, so a buffer goes through it in pieces: each is moved from the buffer
-//! that the process sent into the card, and from the card into another buffer, which the process
-//! gets. The processor moves nothing. Each transfer ends with an interrupt, and that begins the next.
+//! The card holds 4096 bytes, so a buffer goes through it in pieces. Each piece moves from the
+//! buffer that the process sent into the card, and from the card into another buffer, which goes to
+//! the process. The processor moves no data. Each transfer ends with an interrupt, which starts the
+//! next.
 
 use iostream::{stream::Shared, Buffer, DmaSegment, Driver, Error, Stop, Stream};
 use kernel::{
@@ -23,11 +24,11 @@ use crate::{
 struct Job {
     from: Buffer<Shared>,
     to: Buffer<Shared>,
-    /// Where the data begin in both, and their bytes.
+    /// Offset and length of the data, in both buffers.
     range: (usize, usize),
-    /// How many of them are through.
+    /// Bytes that have gone through the card.
     done: usize,
-    /// The bytes after those that are in the card now.
+    /// Bytes after those that are in the card now.
     in_card: usize,
 }
 
@@ -44,11 +45,11 @@ impl Job {
         })
     }
 
-    /// What the card has to do next; `None` when all is through.
+    /// The next transfer; `None` when all data have gone through the card.
     ///
     /// # Errors
     ///
-    /// [`Error::Gone`]: the buffers are not mapped for the card any more.
+    /// [`Error::Gone`]: the buffers are no longer mapped for the card.
     fn next(&self) -> Result<Option<Transfer>, Error> {
         let left = self.range.1 - self.done;
         if left == 0 {
@@ -72,7 +73,7 @@ impl Job {
         }))
     }
 
-    /// What [`Self::next`] said has been done.
+    /// Notes that the transfer of [`Self::next`] is done.
     fn step(&mut self, transfer: Transfer) {
         match transfer.way {
             Way::ToCard => self.in_card = transfer.len,
@@ -83,12 +84,12 @@ impl Job {
         }
     }
 
-    /// Where in the data areas the next piece is.
+    /// The offset of the next piece in the data areas.
     fn offset(&self) -> usize {
         self.range.0 + self.done
     }
 
-    /// The buffer that a transfer has to do with.
+    /// The id of the buffer that a transfer reads or writes.
     fn buffer(&self, way: Way) -> u32 {
         match way {
             Way::ToCard => self.from.id(),
@@ -97,7 +98,7 @@ impl Job {
     }
 }
 
-/// Where an offset of the data is for the card, and how many bytes follow there in a row.
+/// The card's address of an offset in the data, and how many bytes follow there without a break.
 fn place(segments: &[DmaSegment], mut offset: usize) -> Result<(u64, usize), Error> {
     for segment in segments {
         if offset < segment.len {
@@ -108,18 +109,18 @@ fn place(segments: &[DmaSegment], mut offset: usize) -> Result<(u64, usize), Err
     Err(Error::Gone)
 }
 
-/// What callbacks and interrupts share.
+/// State that callbacks and interrupts share.
 struct State {
     stream: Stream<Shared>,
-    /// Neither stopped nor suspended.
+    /// The stream is neither stopped nor suspended.
     running: bool,
     job: Option<Job>,
-    /// What the card is doing.
+    /// The transfer that the card is doing.
     in_flight: Option<Transfer>,
     journal: Journal,
 }
 
-/// The driver's half of the stream, and of the card.
+/// Moves the buffers of the stream through the card.
 #[pin_data]
 pub(crate) struct Engine {
     card: Card,
@@ -147,14 +148,14 @@ impl Engine {
         )
     }
 
-    /// The card's interrupt. Whether it was one.
+    /// Handles the card's interrupt. Returns whether the card raised one.
     pub(crate) fn interrupt(&self) -> bool {
         if !self.card.acknowledge() {
             return false;
         }
         self.counters.interrupts.add(1, Relaxed);
         let mut state = self.state.lock();
-        // One that came late, for a transfer that was not waited for, finds the card at the next.
+        // The interrupt came late, for an earlier transfer, and the card is doing the next one.
         if self.card.is_busy() {
             return true;
         }
@@ -168,12 +169,12 @@ impl Engine {
         true
     }
 
-    /// Gives the card something to do, if there is something, and it has nothing.
+    /// Starts the next transfer, if there is one and the card is idle.
     fn go_on(&self, state: &mut State) {
         while state.running && state.in_flight.is_none() {
             let job = match state.job.take() {
                 Some(job) => job,
-                // Nothing has been sent, or the session is over: the next callback tells.
+                // Nothing was sent, or the session is over. The next callback comes here again.
                 None => match begin(&mut state.stream) {
                     Ok(job) => job,
                     Err(_) => return,
@@ -188,7 +189,7 @@ impl Engine {
                     self.card.start(transfer);
                 }
                 Ok(None) => {
-                    // What the process sent is free for the next.
+                    // The buffer that the process sent becomes free.
                     drop(job.from);
                     if state.stream.send(job.to).is_ok() {
                         self.counters.buffers.add(1, Relaxed);
@@ -199,7 +200,7 @@ impl Engine {
         }
     }
 
-    /// Nothing new is begun; what the card is doing, it finishes.
+    /// Starts no new transfer. The card finishes the current one.
     fn pause(&self) {
         self.state.lock().running = false;
     }
@@ -213,7 +214,7 @@ impl Engine {
     }
 }
 
-/// What the process sent next, and a buffer to bring it back in.
+/// Pairs the next buffer that the process sent with one to return the data in.
 fn begin(stream: &mut Stream<Shared>) -> Result<Job, Error> {
     match stream.receive() {
         Ok(from) => Job::new(from, stream.take()?),
@@ -224,7 +225,7 @@ fn begin(stream: &mut Stream<Shared>) -> Result<Job, Error> {
     }
 }
 
-/// Gives the process what is free to fill, all but one buffer: in that its data come back.
+/// Sends free buffers to the process to fill, all but one: the data come back in that one.
 fn share_out(stream: &mut Stream<Shared>) -> Result<(), Error> {
     while stream.free_buffers()? > 1 {
         let buffer = stream.take()?;
@@ -233,11 +234,11 @@ fn share_out(stream: &mut Stream<Shared>) -> Result<(), Error> {
     Ok(())
 }
 
-/// What the framework calls.
+/// The driver's callbacks.
 pub(crate) struct Callbacks(pub(crate) Arc<Engine>);
 
 impl Driver for Callbacks {
-    /// Begins; after a suspension, goes on where it was.
+    /// Starts, or continues where a suspension interrupted it.
     fn start(&self) -> Result {
         let mut state = self.0.state.lock();
         state.running = true;
@@ -255,7 +256,7 @@ impl Driver for Callbacks {
     }
 
     fn stop(&self, how: Stop) {
-        // The client's last buffer was taken; it is to come back, too.
+        // The client's last buffer was received, and must also come back.
         while how == Stop::Drain && self.0.is_at_work() {
             fsleep(Delta::from_millis(1));
         }
@@ -270,7 +271,7 @@ impl Driver for Callbacks {
 }
 
 impl Engine {
-    /// Whether a buffer is on its way, and the card there to move it.
+    /// Whether a buffer is on its way through the card, and the card is present.
     fn is_at_work(&self) -> bool {
         let state = self.state.lock();
         state.running && state.job.is_some() && self.card.is_present()

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the card was told and what it did, for debugfs.
+//! The transfers of the card, for debugfs.
 //!
 //! ```text
-//! counters     key=value, one a line
-//! transfers    the last of them, oldest first: way, buffer, offset in its data, address, bytes
+//! counters     lines of key=value
+//! transfers    the last transfers, oldest first: way, buffer, offset in its data, address, bytes
 //! ```
 
 use kernel::{
@@ -15,10 +15,10 @@ use kernel::{
 
 use crate::card::{Transfer, Way};
 
-/// Transfers that are remembered: as many as 16 buffers of 64 KiB need both ways.
+/// Transfers that the journal keeps: as many as 16 buffers of 64 KiB need both ways.
 const REMEMBERED: usize = 512;
 
-/// Sums since the card was found.
+/// Sums since the card was probed.
 pub(crate) struct Counters {
     pub(crate) interrupts: Atomic<u64>,
     pub(crate) to_card: Sum,
@@ -26,7 +26,7 @@ pub(crate) struct Counters {
     pub(crate) buffers: Atomic<u64>,
 }
 
-/// Transfers one way that were completed.
+/// Completed transfers in one direction.
 pub(crate) struct Sum {
     transfers: Atomic<u64>,
     bytes: Atomic<u64>,
@@ -51,7 +51,7 @@ impl Counters {
         }
     }
 
-    /// Counts a transfer that was completed.
+    /// Counts a completed transfer.
     pub(crate) fn count(&self, transfer: Transfer) {
         let sum = match transfer.way {
             Way::ToCard => &self.to_card,
@@ -61,7 +61,7 @@ impl Counters {
         sum.bytes.add(transfer.len as u64, Relaxed);
     }
 
-    /// As debugfs shows them.
+    /// Prints the counters for debugfs.
     pub(crate) fn show(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lines = [
             ("interrupts", &self.interrupts),
@@ -78,7 +78,7 @@ impl Counters {
     }
 }
 
-/// A transfer that the card was told to make.
+/// A transfer that was started, with the buffer that it reads or writes.
 #[derive(Clone, Copy)]
 struct Told {
     transfer: Transfer,
@@ -89,12 +89,12 @@ struct Told {
 /// The last transfers.
 pub(crate) struct Journal {
     told: KVVec<Told>,
-    /// How many there were in all.
+    /// The number of transfers in all.
     count: usize,
 }
 
 impl Journal {
-    /// An empty one.
+    /// An empty journal.
     ///
     /// # Errors
     ///
@@ -106,7 +106,7 @@ impl Journal {
         })
     }
 
-    /// Remembers that a transfer was begun, with `offset` of the data of `buffer`.
+    /// Records the start of a transfer at `offset` of the data of `buffer`.
     pub(crate) fn record(&mut self, transfer: Transfer, buffer: u32, offset: usize) {
         let told = Told {
             transfer,
@@ -116,13 +116,13 @@ impl Journal {
         let at = self.count % REMEMBERED;
         match self.told.get_mut(at) {
             Some(place) => *place = told,
-            // There is room until the first time round.
+            // The journal is not full yet, so there is room.
             None => drop(self.told.push_within_capacity(told)),
         }
         self.count = self.count.wrapping_add(1);
     }
 
-    /// As debugfs shows them.
+    /// Prints the transfers for debugfs.
     pub(crate) fn show(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let oldest = if self.told.len() < REMEMBERED {
             0

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A stream through real hardware: QEMU's `edu` card, which is on PCI, has an engine that moves
-//! memory into the card and back, and interrupts when it is done.
+//! A stream through hardware: QEMU's `edu` PCI card. Its DMA engine moves memory into the card and
+//! back, and raises an interrupt when it is done.
 //!
-//! The node is called `edu`. What a process sends comes back to it, in order, through the card's own
-//! memory. `/sys/kernel/debug/iostream_edu` tells what the card did; see `journal.rs`.
+//! The node has the name `edu`. The data that a process sends come back to it, in order, through
+//! the card's memory. `/sys/kernel/debug/iostream_edu` shows what the card did; see `journal.rs`.
 
 mod card;
 mod engine;
@@ -25,11 +25,11 @@ use kernel::{
 use card::{Card, BAR_BYTES};
 use engine::{Callbacks, Engine};
 
-/// Buffers of the stream, and their bytes.
+/// Number of buffers of the stream, and bytes of data of each.
 const BUFFERS: u32 = 16;
 const DATA_BYTES: u32 = 65536;
 
-// SAFETY: A transparent wrapper of the number, which is QEMU's; the kernel crate has no name for it.
+// SAFETY: `Vendor` is a transparent wrapper of the number. The kernel crate has no name for QEMU's.
 const QEMU: pci::Vendor = unsafe { transmute::<u16, pci::Vendor>(0x1234) };
 const EDU: u32 = 0x11e8;
 
@@ -49,7 +49,7 @@ kernel::pci_device_table!(
 
 struct EduDriver;
 
-/// One card with its driver. Fields go in order: the node first, which leaves the card at rest.
+/// One card with its driver. Fields drop in order: the node first, which leaves the card idle.
 #[pin_data]
 struct Edu<'bound> {
     _node: Registration<Callbacks>,
@@ -88,10 +88,10 @@ impl pci::Driver for EduDriver {
             device.set_master();
             let bar = device.iomap_region_sized::<BAR_BYTES>(0, c"iostream_edu")?;
             let card = Card::new(bar)?;
-            // SAFETY: Nothing is mapped or allocated for the card meanwhile, nor below.
+            // SAFETY: Nothing is mapped or allocated for the card at the same time.
             unsafe { device.dma_set_mask_and_coherent(Card::narrow())? };
             let reach = card.reach(device.as_ref())?;
-            // SAFETY: As above.
+            // SAFETY: Nothing is mapped or allocated for the card at the same time.
             unsafe { device.dma_set_mask_and_coherent(reach)? };
             dev_info!(device, "the card's DMA reaches {:#x}\n", reach.value());
 
@@ -107,8 +107,8 @@ impl pci::Driver for EduDriver {
 
             Ok(try_pin_init!(Edu {
                 vectors: device.alloc_irq_vectors(1, 1, types)?,
-                // SAFETY: The vectors stay where they are, in pinned memory, and go after this field.
-                // Nothing forgets a bound device's data.
+                // SAFETY: The vectors stay in place, because `Edu` is pinned, and are dropped after
+                // this field. The data of a bound device is never leaked.
                 _interrupt <- unsafe {
                     let vectors = &*core::ptr::from_ref(vectors);
                     irq::Registration::new(

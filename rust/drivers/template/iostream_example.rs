@@ -22,7 +22,7 @@ impl Squares {
     fn send_buffer(&self) -> Result<(), Error> {
         let mut source = self.source.lock();
         let (stream, next) = &mut *source;
-        let mut buffer = stream.take()?; // Fails while the client has all of them.
+        let mut buffer = stream.take()?; // Fails while no buffer is free.
         for square in buffer.data_mut().chunks_exact_mut(8) {
             square.copy_from_slice(&next.wrapping_mul(*next).to_ne_bytes());
             *next += 1;
@@ -33,7 +33,7 @@ impl Squares {
 }
 
 impl Driver for Squares {
-    // Called at the start, and when buffers come back after there was none.
+    // Called at the start, and when buffers are free again after there was none.
     fn room_available(&self) {
         for _ in 0..64 {
             if self.send_buffer().is_err() {

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A client inside the kernel that does what the tests tell it.
+//! A client inside the kernel that runs the commands of the tests.
 //!
 //! ```text
 //! open NAME            close                the stream of a node; at most one at a time
 //! start                suspend              stop                 drain TIMEOUT-MS
 //! mode NUMBER          buffers
-//! receive              take                 the buffer is then in the client's hands
-//! fill SEED LEN        fill-control SEED LEN, in the last of those: from the area's start
-//! send                 drop                 the first of those
+//! receive              take                 the client then holds the buffer
+//! fill SEED LEN        fill-control SEED LEN, in the last held buffer, from the start of the area
+//! send                 drop                 the first held buffer
 //! wait TIMEOUT-MS      watch                counts calls of the callback
 //! notice TOKEN         sync TOKEN
 //! ```
@@ -47,7 +47,7 @@ struct State {
     held: KVec<ClientBuffer>,
 }
 
-/// See the module.
+/// The client: its session, the buffers that it holds, and the result of the last command.
 #[pin_data]
 pub(crate) struct TestClient {
     #[pin]
@@ -66,7 +66,7 @@ impl TestClient {
         })
     }
 
-    /// Ends the session, if there is one, and lets go of all buffers.
+    /// Ends the session, if there is one, and drops all buffers.
     pub(crate) fn close(&self) {
         let state = take(&mut *self.state.lock());
         drop(state);
@@ -154,7 +154,7 @@ fn sum((output, input): (u64, u64)) -> u64 {
     output + input
 }
 
-/// Byte number i is the low byte of `seed` plus i.
+/// Fills a range: byte number i is the low byte of `seed` plus i.
 fn fill(buffer: &mut ClientBuffer, control: bool, seed: u64, len: usize) -> Result {
     let area = if control {
         buffer.control_mut()

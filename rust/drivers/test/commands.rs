@@ -16,10 +16,10 @@
 //! slow MS              refuse ERRNO
 //! ```
 //!
-//! A capacity of 0 means no such queue. With `hold` a command waits for `go`
-//! between the two halves of what it does.
+//! A capacity of 0 means no such queue. With `hold` a command waits for `go` between its two
+//! halves.
 //!
-//! Entry number n holds, in each byte, the low byte of n plus the byte's index.
+//! In entry number n, each byte is the low byte of n plus the index of the byte.
 
 use iostream::{Config, Error, Producer, QueueConfig, Wake};
 use kernel::{prelude::*, str::CString, sync::atomic::Relaxed};
@@ -204,7 +204,7 @@ fn produce(node: &TestNode, command: &str, words: &mut Words<'_>) -> Result<Resu
     })
 }
 
-/// Enqueues until the queue is full; the log says how many.
+/// Enqueues until the queue is full; the log has the number of entries.
 fn fill(node: &TestNode, producer: &mut Producer, len: usize) -> Result<Result<Log, Error>> {
     let mut count = 0;
     loop {
@@ -290,7 +290,8 @@ fn consume(node: &TestNode, command: &str, words: &mut Words<'_>) -> Result<Resu
                     ..Log::default()
                 })
         }
-        // What is read twice may differ: a process can write there. So only a part is copied.
+        // Only a part is copied, and only once: a process can write there, so a second read may
+        // differ.
         "peek" | "release" => match consumer.peek() {
             Ok(entry) => {
                 let mut part = [0; 16];

@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The kernel's half of the selftests: nodes that do what the tests tell them, and nothing else.
+//! The kernel side of the selftests: nodes that run the commands of the tests, and nothing else.
 //!
-//! Each node has a file `/sys/kernel/debug/iostream_test/NODE`. Write a command, one a write(2);
-//! it fails with the command's own error. Read it for `key=value` lines of what the last commands
-//! did. `commands.rs` lists them, for nodes with queues; `stream/commands.rs` for streams. The file
-//! `client` is for a client of streams; `client.rs` has its commands.
+//! Each node has a file `/sys/kernel/debug/iostream_test/NODE`. Each write(2) is one command, and
+//! fails with the error of the command. Reading shows the result of the last command in lines of
+//! `key=value`. `commands.rs` lists the commands of nodes with queues, and `stream/commands.rs`
+//! those of streams. The file `client` is for a client of streams; `client.rs` lists its commands.
+//! On the bug-hunting kernel the file `races` holds threads at points of the framework's code;
+//! `races.rs` lists its commands.
 
 mod client;
 mod commands;
 mod node;
+#[cfg(iostream_races)]
+mod races;
 mod shot;
 mod stream;
 
@@ -30,7 +34,7 @@ module! {
 /// The longest command.
 const COMMAND_BYTES: usize = 192;
 
-/// The nodes, with what is published when the module is loaded: output and input bytes.
+/// The nodes: name, output and input bytes at load of the module, and whether output overwrites.
 const NODES: [(&CStr, u64, u64, bool); 5] = [
     (c"it2way", 65536, 65536, false),
     (c"itout", 4096, 0, false),
@@ -39,7 +43,7 @@ const NODES: [(&CStr, u64, u64, bool); 5] = [
     (c"spare", 0, 0, false),
 ];
 
-/// The streams, with what is published when the module is loaded.
+/// The streams: name, and the command that publishes them at load of the module.
 const STREAMS: [(&CStr, Option<&str>); 5] = [
     (c"stout", Some("publish stout output 4 4096 control=64")),
     (c"stin", Some("publish stin input 4 4096")),
@@ -48,11 +52,13 @@ const STREAMS: [(&CStr, Option<&str>); 5] = [
     (c"stspare", None),
 ];
 
-/// Control files first: no command comes while the nodes go.
+/// Fields drop in order: the control files first, so that no command comes while nodes are dropped.
 struct TestModule {
     _files: KVec<Pin<KBox<debugfs::File<Arc<TestNode>>>>>,
     _stream_files: KVec<Pin<KBox<debugfs::File<Arc<TestStream>>>>>,
     _client_file: Pin<KBox<debugfs::File<Arc<TestClient>>>>,
+    #[cfg(iostream_races)]
+    _races_file: Pin<KBox<debugfs::File<()>>>,
     _dir: debugfs::Dir,
     nodes: KVec<Arc<TestNode>>,
     streams: KVec<Arc<TestStream>>,
@@ -91,6 +97,11 @@ impl kernel::Module for TestModule {
             _files: files,
             _stream_files: stream_files,
             _client_file: KBox::pin_init(file, GFP_KERNEL)?,
+            #[cfg(iostream_races)]
+            _races_file: KBox::pin_init(
+                dir.read_write_callback_file(c"races", (), &races::show, &command_races),
+                GFP_KERNEL,
+            )?,
             _dir: dir,
             nodes,
             streams,
@@ -133,6 +144,11 @@ fn command_stream(node: &Arc<TestStream>, reader: &mut UserSliceReader) -> Resul
 
 fn command_client(client: &Arc<TestClient>, reader: &mut UserSliceReader) -> Result {
     with_text(reader, |text| client::run(client, text))
+}
+
+#[cfg(iostream_races)]
+fn command_races(_: &(), reader: &mut UserSliceReader) -> Result {
+    with_text(reader, races::run)
 }
 
 /// Runs `f` with the command that was written.

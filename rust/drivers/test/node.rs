@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! One node of the tests': its ends, its registration, and what happened to it.
+//! One node of the tests: its ends, its registration, and what its callbacks have seen.
 
 use core::mem::take;
 
@@ -17,13 +17,13 @@ use kernel::{
     time::{delay::fsleep, Delta},
 };
 
-/// What a node's callbacks have seen, and how they are to behave.
+/// What the callbacks of a node have seen, and how they must behave.
 pub(crate) struct Seen {
     pub(crate) opens: Atomic<u32>,
     pub(crate) closes: Atomic<u32>,
     pub(crate) data_callbacks: Atomic<u32>,
     pub(crate) room_callbacks: Atomic<u32>,
-    /// Callbacks that run now.
+    /// Callbacks that are running now.
     pub(crate) in_callback: Atomic<u32>,
     /// Milliseconds that each callback takes.
     pub(crate) slow_ms: Atomic<u32>,
@@ -81,7 +81,7 @@ pub(crate) struct Log {
     pub(crate) sum: u64,
 }
 
-/// See the module.
+/// A node with queues.
 #[pin_data]
 pub(crate) struct TestNode {
     #[pin]
@@ -92,12 +92,12 @@ pub(crate) struct TestNode {
     registration: Mutex<Option<Arc<Registration<Watcher>>>>,
     #[pin]
     log: Mutex<Log>,
-    /// Lets a command that is held go on.
+    /// Open when a held command may go on.
     #[pin]
     gate: Mutex<bool>,
     #[pin]
     opened: CondVar,
-    /// A command is held.
+    /// 1 while a command is held.
     held: Atomic<u32>,
     pub(crate) seen: Arc<Seen>,
     /// Number of the next entry.
@@ -127,7 +127,7 @@ impl TestNode {
         })
     }
 
-    /// Publishes the node with queues of these capacities; 0: no such queue.
+    /// Publishes the node with queues of these capacities; 0 means no such queue.
     pub(crate) fn publish(&self, name: &CStr, output: u64, input: u64, overwrite: bool) -> Result {
         let mut config = Config::new(name);
         if output != 0 {
@@ -158,7 +158,7 @@ impl TestNode {
         Ok(())
     }
 
-    /// Removes the node. Its ends stay, to show what they say then.
+    /// Removes the node. Its ends stay, so that tests can see how they fail then.
     pub(crate) fn unpublish(&self) {
         let registration = take(&mut *self.registration.lock());
         drop(registration);
@@ -183,7 +183,7 @@ impl TestNode {
         self.with_registration(Registration::cancel_callbacks)
     }
 
-    /// Keeps what a command did, for who reads the file, and what its write(2) returns.
+    /// Keeps the result of a command for readers of the file. Returns the result of its write(2).
     pub(crate) fn note(&self, done: Result<Log, Error>) -> Result {
         let mut log = Log::default();
         let result = match done {
@@ -223,7 +223,7 @@ impl TestNode {
         writeln!(out, "held={}", self.held.load(Acquire))
     }
 
-    /// Says that a command is held, waits for `go`.
+    /// Shows that a command is held, and waits for `go`.
     ///
     /// # Errors
     ///
@@ -243,7 +243,7 @@ impl TestNode {
         Ok(())
     }
 
-    /// Lets the command that is held go on.
+    /// Lets the held command go on.
     pub(crate) fn go(&self) {
         *self.gate.lock() = true;
         self.opened.notify_all();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Enqueues from softirq or hard interrupt context: a timer that fires once.
+//! Enqueues from softirq or hard interrupt context, in a timer that fires once.
 
 use iostream::{Error, Producer, Wake};
 use kernel::{
@@ -84,11 +84,12 @@ macro_rules! shot {
     };
 }
 
-// Hard interrupt context but for a PREEMPT_RT kernel, where nothing that takes a lock may run there.
+// Hard interrupt context, except on a PREEMPT_RT kernel, where code that takes a lock must not run
+// there.
 shot!(HardShot, RelativeMode<Monotonic>);
 shot!(SoftShot, RelativeSoftMode<Monotonic>);
 
-/// Enqueues `bytes` from hard interrupt or softirq context; gives the producer back.
+/// Enqueues `bytes` from hard interrupt or softirq context. Returns the producer.
 pub(crate) fn fire(
     producer: Producer,
     bytes: &[u8],

@@ -4,7 +4,7 @@
 
 use kernel::prelude::*;
 
-use crate::{consumer::View, ring::uapi};
+use crate::{ends::consumer::View, ring::uapi};
 
 const RECORD_BYTES: usize = size_of::<uapi::iostream_record>();
 

@@ -16,8 +16,15 @@ use super::{
     Stats,
 };
 use crate::{
-    bindings, driver::Driver, error::Error, producer::Arm, refs::PortRef, ring::uapi, Consumer,
-    Producer,
+    bindings,
+    driver::Driver,
+    ends::{
+        consumer::Consumer,
+        producer::{Arm, Producer},
+    },
+    error::Error,
+    port::PortRef,
+    ring::uapi,
 };
 
 /// Entries that are moved before looking at signals and the scheduler.

@@ -19,7 +19,7 @@ use kernel::{
 };
 
 use super::{record::Generator, Stats};
-use crate::Producer;
+use crate::ends::producer::Producer;
 
 /// The most entries a second: a thousand in each of a thousand interrupts.
 const MAX_RATE: u64 = 1_000_000;

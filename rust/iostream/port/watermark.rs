@@ -9,7 +9,7 @@
 //! `lock`, from the position that the driver's end has published, looks once more, and so the last
 //! one is right.
 
-use core::{mem::offset_of, ptr};
+use core::mem::offset_of;
 
 use kernel::{
     bindings as c,
@@ -17,19 +17,20 @@ use kernel::{
     sync::{
         atomic::{Atomic, Full, Relaxed},
         barrier::smp_mb,
-        new_spinlock_irq, rcu, Arc, SpinLockIrq,
+        new_spinlock_irq, Arc, SpinLockIrq,
     },
     workqueue::WorkItem,
 };
 
-use super::{Port, WATERMARK_WORK};
+use super::{Port, PortRef, WATERMARK_WORK};
 use crate::{
-    config::{self, Direction},
     error::Error,
-    queue::Queue,
+    queue::{
+        config::{self, Direction},
+        Queue,
+    },
     ring::uapi,
-    timer::Timer,
-    work,
+    sync::{race::race_point, timer::Timer, work},
 };
 
 /// The shortest entry moves a position by this much.
@@ -68,11 +69,11 @@ impl InputWatermark {
 ///
 /// # Safety
 ///
-/// `raw` is the timer of a port's watermark, and a session has the port open.
+/// `raw` is the timer of a port's watermark, and the port lives.
 unsafe extern "C" fn latency_over(raw: *mut c::hrtimer) -> c::hrtimer_restart {
     let offset =
         offset_of!(Port, input) + offset_of!(InputWatermark, timer) + offset_of!(Timer, raw);
-    // SAFETY: The timer lies at this offset in a port, which the session that has it open keeps.
+    // SAFETY: The timer lies at this offset in a port, whose drop waits for this.
     let port = unsafe { &*raw.byte_sub(offset).cast::<Port>() };
     port.input.timer.fired();
     // If the session's end, or a reset, has taken the queue back there is nothing to tell.
@@ -156,10 +157,8 @@ impl Port {
                     Some(used) if empty && used != 0 => {}
                     Some(used) => {
                         if used != 0 && latency_ns != 0 {
-                            // SAFETY: `close` takes the queue back, waits for a grace period, and so
-                            // for this, and then cancels the timer, before the session lets go of
-                            // the port.
-                            unsafe { self.input.timer.start(latency_ns) };
+                            race_point!("input-timer-start");
+                            self.input.timer.start(latency_ns);
                         }
                         return false;
                     }
@@ -202,13 +201,10 @@ impl Port {
     /// Has the driver told in a worker. Any context, with a session open.
     fn deliver_later(&self) {
         // SAFETY: Ports live in an `Arc`, and the session that is open has a reference.
-        let port = unsafe {
-            let port = core::mem::ManuallyDrop::new(Arc::from_raw(ptr::from_ref(self)));
-            Arc::clone(&port)
-        };
+        let port = unsafe { PortRef::from_ref(self) }.to_arc();
         // If it is queued already, it has not begun, and will find what is pending.
         if let Err(port) = work::queue().enqueue::<Arc<Port>, WATERMARK_WORK>(port) {
-            Port::release(port);
+            PortRef::release(port);
         }
     }
 
@@ -225,12 +221,11 @@ impl Port {
     }
 
     /// Stops the timer at the end of a session. Process context.
+    ///
+    /// A driver's thread that found the queue before may still start it. It then fires without a
+    /// session, or early in the next one, and tells the driver too soon at worst; the port's drop
+    /// stops it.
     pub(super) fn stop_input_timer(&self) {
-        if self.input.timer.was_started() {
-            // ORDERING: who may start it is in a section in which it found the queue published
-            // (litmus: retire).
-            rcu::synchronize_rcu();
-        }
         self.input.timer.cancel();
     }
 }

@@ -2,11 +2,11 @@
 
 //! The kernel's end of a queue, by what the queue holds: entries with headers, or a stream's descriptors.
 
+use super::config::{Direction, QueueConfig};
 use crate::{
-    config::{Direction, QueueConfig},
-    region::Region,
+    memory::region::Region,
+    pool::spec::Descriptors,
     ring::{self, Framed, Layout, Mapped},
-    stream::config::Descriptors,
 };
 
 /// The kernel's end, and what it alone counts.

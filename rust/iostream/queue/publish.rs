@@ -2,11 +2,10 @@
 
 //! Publishing: what the kernel's end has done becomes visible, is counted, and wakes who waits for it.
 
-use super::{Counter, Queue};
+use super::{config::Wake, Counter, Queue};
 use crate::{
-    atomic::{smp_mb, Full, Release},
-    config::Wake,
     ring::{self, Layout, Mapped},
+    sync::atomic::{smp_mb, Full, Release},
 };
 
 /// What was published and is not counted yet.

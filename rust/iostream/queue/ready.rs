@@ -17,12 +17,16 @@ use kernel::{
     sync::{new_spinlock_irq, SpinLockIrq},
 };
 
-use super::{Counter, Queue};
-use crate::{
-    atomic::{smp_mb, Acquire, Atomic, Full, Relaxed, Release},
+use super::{
     config::{self, Direction},
+    Counter, Queue,
+};
+use crate::{
     ring::{self, uapi, Layout, Mapped},
-    timer::Timer,
+    sync::{
+        atomic::{smp_mb, Acquire, Atomic, Full, Relaxed, Release},
+        timer::Timer,
+    },
 };
 
 /// What it takes for an output queue to be ready, beyond that an entry waits.
@@ -65,7 +69,7 @@ impl Watermark {
 unsafe extern "C" fn latency_over(raw: *mut c::hrtimer) -> c::hrtimer_restart {
     let offset =
         offset_of!(Queue, watermark) + offset_of!(Watermark, timer) + offset_of!(Timer, raw);
-    // SAFETY: The timer lies at this offset in a queue, which lives until the timer was cancelled.
+    // SAFETY: The timer lies at this offset in a queue, whose drop waits for this.
     let queue = unsafe { &*raw.byte_sub(offset).cast::<Queue>() };
     queue.watermark.timer.fired();
     queue.latency_over();
@@ -304,10 +308,7 @@ impl Queue {
     fn start_timer(&self) {
         let latency_ns = self.watermark.latency_ns.load(Relaxed);
         if latency_ns != 0 {
-            // SAFETY: A queue is freed by its work item, which waits for a grace period, and so for
-            // those who produce, and then cancels the timer. Calls of the process's are over by
-            // then: it holds the session.
-            unsafe { self.watermark.timer.start(latency_ns) };
+            self.watermark.timer.start(latency_ns);
         }
     }
 
@@ -316,10 +317,5 @@ impl Queue {
         if self.watermark.is_set() && self.is_untold() {
             self.make_ready();
         }
-    }
-
-    /// Stops the timer, before the queue is freed. Process context.
-    pub(super) fn cancel_timer(&self) {
-        self.watermark.timer.cancel();
     }
 }

@@ -9,75 +9,75 @@ use core::marker::PhantomData;
 
 use super::entry::{Entry, Header, ENTRY_ALIGN};
 use super::sync::full_barrier;
-use super::{crossed, geometry::once_a_lap, Error, Framed, Geometry, Layout, Memory};
+use super::{crossed, geometry::cold_path, Error, Framed, Geometry, Layout, Memory};
 pub use drain::Drained;
 
 /// The consuming side of one ring.
 ///
-/// [`peek`](Self::peek) finds and checks the next entry, [`release`](Self::release) gives it up,
-/// [`publish`](Self::publish) then tells the producer of all that was released, and
-/// [`must_wake`](Self::must_wake) whether the producer sleeps and waits for the room.
+/// [`peek`](Self::peek) finds and checks the next entry, and [`release`](Self::release) moves past
+/// it. [`publish`](Self::publish) then makes all released entries free for the producer, and
+/// [`must_wake`](Self::must_wake) tells whether the producer sleeps and waits for the room.
 ///
 /// # Invariants
 ///
-/// - `pos - lap`, where the next entry begins in the data, is `pos` modulo their size.
+/// - `pos - lap`, the offset of the next entry in the data, is `pos` modulo their size.
 /// - `peer - pos <= data_bytes`: the entries in `[pos, peer)` are complete.
-/// - `current` is the checked entry at `pos`, if it was looked at.
+/// - `current` is the checked entry at `pos`, if there is one.
 pub struct Consumer<M, L = Framed> {
     memory: M,
     layout: PhantomData<L>,
     geometry: Geometry,
-    /// Position of the next entry. Exact; nobody else writes it.
+    /// Position of the next entry. Exact: no other code writes it.
     pos: u64,
-    /// The position at which the data begin, in the lap that `pos` is in; see [`Producer`].
+    /// Position of the start of the data in the lap of `pos`; see `Producer`.
     lap: u64,
-    /// The producer's position when last looked at; it may be further by now.
+    /// The producer's position when it was last loaded; it may be further by now.
     peer: u64,
-    /// Bytes before `pos` that `consumer_pos` in shared memory does not cover; see [`Producer`].
+    /// Bytes before `pos` that `consumer_pos` in shared memory does not cover; see `Producer`.
     unpublished: u64,
-    /// The published position when `must_wake` last looked.
+    /// The published position at the last call of `must_wake`.
     looked: u64,
     current: Option<Entry>,
-    /// The peer's position that was last found impossible.
+    /// The last invalid position of the peer.
     bad_pos: Option<u64>,
-    /// The header that was last found impossible, and where.
+    /// The last invalid header, after its position.
     bad_header: Option<(u64, u64)>,
     corrupt: u64,
 }
 
 impl<M: Memory> Consumer<M> {
-    /// [`Self::new_of`] entries with headers.
+    /// [`Self::new_of`] for entries with headers.
     ///
     /// # Safety
     ///
-    /// As there.
+    /// The contract of [`Self::new_of`].
     pub unsafe fn new(memory: M, geometry: Geometry) -> Self {
-        // SAFETY: The caller's promise.
+        // SAFETY: The caller upholds the contract of `new_of`.
         unsafe { Self::new_of(memory, geometry) }
     }
 
-    /// [`Self::resume_of`] entries with headers.
+    /// [`Self::resume_of`] for entries with headers.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// [`Error::Corrupt`]: a position in shared memory is invalid.
     ///
     /// # Safety
     ///
-    /// As there.
+    /// The contract of [`Self::resume_of`].
     pub unsafe fn resume(memory: M, geometry: Geometry) -> Result<Self, Error> {
-        // SAFETY: The caller's promise.
+        // SAFETY: The caller upholds the contract of `resume_of`.
         unsafe { Self::resume_of(memory, geometry) }
     }
 }
 
 impl<M: Memory, L: Layout> Consumer<M, L> {
-    /// The consuming side of a ring that is empty and at position zero.
+    /// The consuming side of an empty ring at position zero.
     ///
     /// # Safety
     ///
-    /// `memory` is as large as `geometry` says and all its words were zero when the ring was made;
-    /// there is no other consumer on it, and was none before.
+    /// `memory` is as large as `geometry` says, and all its words were zero when the ring was made.
+    /// It has no other consumer, and had none before.
     pub unsafe fn new_of(memory: M, geometry: Geometry) -> Self {
         // INVARIANT: All positions are zero.
         Self {
@@ -100,27 +100,28 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
     ///
     /// # Errors
     ///
-    /// [`Error::Corrupt`] if the positions in shared memory cannot be right.
+    /// [`Error::Corrupt`]: a position in shared memory is invalid.
     ///
     /// # Safety
     ///
-    /// As for [`Self::new_of`], but the words are as the previous consumer left them. It is this
-    /// side's own page, which the peer cannot write.
+    /// `memory` is as large as `geometry` says, and has no other consumer. The previous consumer
+    /// left the words of the consumer's page, which the peer cannot write.
     pub unsafe fn resume_of(memory: M, geometry: Geometry) -> Result<Self, Error> {
         let pos = memory.consumer_pos().load_relaxed();
         if pos % L::ALIGN != 0 {
             return Err(Error::Corrupt);
         }
-        // SAFETY: The caller's promise; the positions follow.
+        // SAFETY: The caller ensures size and sole use; the positions are set below.
         let mut consumer = unsafe { Self::new_of(memory, geometry) };
-        // INVARIANT: The one division of a consumer's life; nothing is known of the producer yet.
+        // INVARIANT: With `peer` at `pos`, no entry is known. This is the only division of a
+        // consumer.
         consumer.pos = pos;
         let offset = pos.checked_rem(geometry.data_bytes()).unwrap_or(0);
         consumer.lap = pos.wrapping_sub(offset);
         consumer.peer = pos;
         consumer.refresh()?;
-        // The previous consumer may have died between publishing and waking: the producer may
-        // sleep at any position after the one that its own implies. One wake-up too many does no
+        // The previous consumer may have ended between publishing and waking, and the producer may
+        // sleep at any position after the one that its own implies. A spurious wake-up does no
         // harm. A ring that was never full has no sleeper, hence `saturating`.
         consumer.looked = consumer.peer.saturating_sub(geometry.data_bytes());
         Ok(consumer)
@@ -138,7 +139,7 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
         &self.memory
     }
 
-    /// Finds the next entry, checks it, and leaves it where it is.
+    /// Finds the next entry and checks it. The entry stays in the ring.
     ///
     /// # Errors
     ///
@@ -161,13 +162,13 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
         // SAFETY: `offset` is a multiple of 8 below `data_bytes`.
         let word = unsafe { self.memory.load_word(offset) };
         let header = Header::from_word(word);
-        // From here on only the copy is used; the peer may change the word as it likes.
+        // From here on only the copy is used: the peer may change the word.
         let known = self.peer.wrapping_sub(self.pos);
         if L::occupied(header.len) > known {
             let bad = (self.pos, word);
             return Err(found_corrupt(&mut self.bad_header, &mut self.corrupt, bad));
         }
-        // INVARIANT: The entry was just found to end at or before `peer`.
+        // INVARIANT: The check above shows that the entry ends at or before `peer`.
         let entry = Entry {
             offset: offset + L::OVERHEAD as usize,
             header,
@@ -176,23 +177,23 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
         Ok(entry)
     }
 
-    /// As [`Self::peek`], of entries that all have `len` bytes: all before `peer` are whole.
+    /// Like [`Self::peek`], for entries that all have `len` bytes: all before `peer` are whole.
     #[inline(always)]
     fn peek_fixed(&mut self, len: u32) -> Result<Entry, Error> {
         if self.pos == self.peer && self.pos == self.refresh()? {
             return Err(Error::Empty);
         }
-        // INVARIANT: Positions are multiples of `len`, so that what is between them is entries.
+        // INVARIANT: Positions are multiples of `len`, so only whole entries lie between two.
         Ok(Entry {
             offset: self.offset(),
             header: Header::of(len),
         })
     }
 
-    /// Gives up the entry that [`Self::peek`] found; without headers, the next one that is known, looked
-    /// at or not. Returns whether there was one.
+    /// Moves past the entry that [`Self::peek`] found; without headers, past the next known entry,
+    /// even if it was not peeked. Returns whether there was one.
     ///
-    /// The producer learns of it at the next [`Self::publish`]; until then it does not write there.
+    /// The producer may write there after the next [`Self::publish`].
     #[inline(always)]
     pub fn release(&mut self) -> bool {
         let found = self.take_current();
@@ -202,7 +203,7 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
         found.is_some()
     }
 
-    /// [`Self::release`] and [`Self::publish`]: the producer may have the room at once.
+    /// [`Self::release`] and [`Self::publish`] in one call.
     #[inline(always)]
     pub fn release_and_publish(&mut self) -> bool {
         let found = self.take_current();
@@ -213,7 +214,7 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
         found.is_some()
     }
 
-    /// Bytes of the entry that is to be given up.
+    /// Takes the entry to be released, and returns the bytes that it occupies.
     #[inline(always)]
     fn take_current(&mut self) -> Option<u64> {
         if L::FIXED.is_some() {
@@ -223,35 +224,36 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
         Some(L::occupied(self.current.take()?.header.len))
     }
 
-    /// Bytes before `peer` that were not released.
+    /// Bytes before `peer` that are not released.
     #[inline(always)]
     pub(super) fn known(&self) -> u64 {
         self.peer.wrapping_sub(self.pos)
     }
 
-    /// Where the next entry begins in the data.
+    /// The offset of the next entry in the data.
     #[inline(always)]
     pub(super) fn offset(&self) -> usize {
         self.pos.wrapping_sub(self.lap) as usize
     }
 
-    /// Moves on over an entry that was checked to end at or before `peer`.
+    /// Moves past an entry that was checked to end at or before `peer`.
     #[inline(always)]
     pub(super) fn advance(&mut self, occupied: u64) {
         let size = self.geometry.data_bytes() as usize;
         let offset = self.offset().wrapping_add(occupied as usize);
         // INVARIANT: `occupied <= peer - pos <= data_bytes`.
         if offset >= size {
-            once_a_lap();
+            cold_path();
             self.lap = self.lap.wrapping_add(size as u64);
         }
         self.pos = self.pos.wrapping_add(occupied);
         self.unpublished = self.unpublished.wrapping_add(occupied);
     }
 
-    /// [`Self::advance`] and [`Self::publish`]. The position is stored here after it was in shared memory: the
-    /// compiler takes that store for one that may change `self`, and would have each turn of a loop wait
-    /// for the load of what the last one stored.
+    /// [`Self::advance`] and [`Self::publish`] in one call.
+    ///
+    /// `pos` is stored after the publication. The compiler assumes that the publication may change
+    /// `self`, so in a loop each turn would otherwise wait to load what the last one stored.
     #[inline(always)]
     pub(super) fn advance_and_publish(&mut self, occupied: u64) {
         let size = self.geometry.data_bytes() as usize;
@@ -259,11 +261,11 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
         if self.unpublished != 0 {
             self.unpublished = 0;
         }
-        // ORDERING: as in `publish` (litmus: reuse, wrap).
+        // ORDERING: pairs as in `publish` (litmus: reuse, wrap).
         self.memory.consumer_pos().store_release(next);
-        // INVARIANT: As in `advance`.
+        // INVARIANT: `occupied <= peer - pos <= data_bytes`, as in `advance`.
         if offset.wrapping_add(occupied as usize) >= size {
-            once_a_lap();
+            cold_path();
             self.lap = self.lap.wrapping_add(size as u64);
         }
         self.pos = next;
@@ -271,11 +273,11 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
 
     /// Copies the next entry to the front of `buffer`, releases it, and returns it.
     ///
-    /// The producer learns of it at the next [`Self::publish`].
+    /// The producer may write there after the next [`Self::publish`].
     ///
     /// # Errors
     ///
-    /// [`Error::Empty`]; [`Error::TooSmall`], and the entry stays; [`Error::Corrupt`].
+    /// [`Error::Empty`]. [`Error::TooSmall`]: the entry stays. [`Error::Corrupt`].
     #[inline(always)]
     pub fn pop(&mut self, buffer: &mut [u8]) -> Result<Entry, Error> {
         let entry = self.peek()?;
@@ -284,7 +286,7 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
                 needed: entry.header.len,
             });
         }
-        // SAFETY: `peek` checked the entry's bounds; the buffer is long enough.
+        // SAFETY: `peek` checked the bounds of the entry, and the buffer is long enough.
         unsafe {
             self.memory
                 .read(entry.offset, buffer.as_mut_ptr(), entry.len())
@@ -293,7 +295,7 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
         Ok(entry)
     }
 
-    /// Tells the producer that all released entries may be overwritten.
+    /// Makes all released entries free for the producer.
     #[inline(always)]
     pub fn publish(&mut self) {
         let pos = self.pos;
@@ -301,8 +303,8 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
         // ORDERING: pairs with the acquire load in `Producer::refresh`: all reads of the entries
         // come before the position that frees them (litmus: reuse, wrap).
         self.memory.consumer_pos().store_release(pos);
-        // What it was. The compiler takes the store before it for one that may change `self`, and would
-        // have each turn of a loop wait for the load of what the last one stored.
+        // The same value again. The compiler assumes that the publication may change `self`, so in
+        // a loop each turn would otherwise wait to load what the last one stored.
         self.pos = pos;
     }
 
@@ -317,7 +319,7 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
         self.crossed_armed()
     }
 
-    /// As [`Self::must_wake`], for a caller that has issued the full barrier since publishing.
+    /// Like [`Self::must_wake`], without the full barrier: the caller issued one after publishing.
     #[inline(always)]
     pub fn crossed_armed(&mut self) -> bool {
         let wake = self.memory.producer_wake_pos().load_relaxed();
@@ -326,9 +328,9 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
         crossed(wake, old, self.looked)
     }
 
-    /// Asks to be woken when the next entry is published; looks once more.
+    /// Arms for the next entry, and looks once more.
     ///
-    /// Returns whether one waits already: then do not sleep.
+    /// Returns whether an entry waits already; then the caller must not sleep.
     ///
     /// # Errors
     ///
@@ -346,11 +348,11 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
         Ok(self.pos != self.peer)
     }
 
-    /// As [`Self::arm`], for a consumer that leaves entries where they are: asks to be woken when
-    /// one more is published than it knows of, or when the ring is found full.
+    /// Arms for one entry more than this side knows of, and looks once more. A full ring also
+    /// wakes. For a consumer that leaves entries in the ring.
     ///
-    /// Returns whether one more came meanwhile, or the producer waits for room already: then do not
-    /// sleep.
+    /// Returns whether another entry came meanwhile, or the producer waits for room already; then
+    /// the caller must not sleep.
     ///
     /// # Errors
     ///
@@ -360,17 +362,18 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
         let wake = known.wrapping_add(ENTRY_ALIGN);
         self.memory.consumer_wake_pos().store_relaxed(wake);
         // ORDERING: pairs with the full barrier in `Producer::must_wake` (litmus: wake-consumer),
-        // and with those of a producer that armed and then looked for a sleeper, as a full ring
-        // makes it do (litmus: wake-full).
+        // and with those of a producer that found the ring full, armed, and then looked for a
+        // sleeper (litmus: wake-full).
         full_barrier();
         self.refresh()?;
         Ok(self.peer != known || self.producer_waits())
     }
 
-    /// As [`Self::arm`], for a consumer with a watermark: asks to be woken when `bytes` wait, overhead
-    /// included, or when the ring is found full. What was released must be published.
+    /// Arms for the moment when `bytes` wait, overhead included, and looks once more. A full ring
+    /// also wakes. For a consumer with a watermark; it must have published all that it released.
     ///
-    /// Returns whether that much waits, or the producer waits for room already: then do not sleep.
+    /// Returns whether so much waits, or the producer waits for room already; then the caller must
+    /// not sleep.
     ///
     /// # Errors
     ///
@@ -387,14 +390,15 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
         Ok(waiting >= bytes || self.producer_waits())
     }
 
-    /// Whether the producer waits for room that was not published yet. Look after a full barrier.
+    /// Whether the producer waits for room that is not published yet. Call it after a full barrier.
     fn producer_waits(&self) -> bool {
         let wake = self.memory.producer_wake_pos().load_relaxed();
         let ahead = wake.wrapping_sub(self.published_pos());
         ahead != 0 && ahead <= self.geometry.data_bytes()
     }
 
-    /// Bytes that wait, headers and padding included, after a fresh look.
+    /// Loads the producer's position, and returns the bytes that wait, headers and padding
+    /// included.
     ///
     /// # Errors
     ///
@@ -410,32 +414,32 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
         self.pos
     }
 
-    /// The position before which everything was released and published.
+    /// The position before which all entries are released and published.
     #[inline(always)]
     pub const fn published_pos(&self) -> u64 {
         self.pos.wrapping_sub(self.unpublished)
     }
 
-    /// Times the producer's position or a header was found impossible.
+    /// Invalid positions or headers of the producer; each event counts once.
     pub const fn corrupt_events(&self) -> u64 {
         self.corrupt
     }
 
-    /// Bytes, overhead included, that waited when the producer's position was last looked at, and what
-    /// was released since and is not published.
+    /// Bytes, overhead included, between the published position and the producer's position when it
+    /// was last loaded.
     #[inline(always)]
     pub const fn known_bytes(&self) -> u64 {
         self.peer.wrapping_sub(self.published_pos())
     }
 
-    /// Loads the producer's position once, checks it, keeps and returns it.
+    /// Loads the producer's position once, checks it, stores it in `peer`, and returns it.
     #[inline]
     fn refresh(&mut self) -> Result<u64, Error> {
-        // ORDERING: pairs with the release store in `Producer::publish`: headers and bytes are
-        // there once the position says so (litmus: publish, variable-length).
+        // ORDERING: pairs with the release store in `Producer::publish`: headers and bytes before
+        // the position are complete (litmus: publish, variable-length).
         let peer = self.memory.producer_pos().load_acquire();
         let size = self.geometry.data_bytes();
-        // It moves forward only, in whole words, and never a full lap ahead of what was released
+        // It moves only forward, in whole entries, and at most one lap ahead of what was released
         // and published.
         let limit = self.published_pos().wrapping_add(size);
         let known = self.peer;
@@ -449,7 +453,7 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
     }
 }
 
-/// Counts an impossible value, unless it is the one that was counted last.
+/// Counts an invalid value, unless it is the one that was counted last.
 #[cold]
 fn found_corrupt<T: Copy + PartialEq>(bad: &mut Option<T>, corrupt: &mut u64, value: T) -> Error {
     if *bad != Some(value) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 
-//! One entry: eight bytes of header, then its own bytes, padded to eight.
+//! One entry: a header of eight bytes, its own bytes, and padding to a multiple of eight.
 
 use super::uapi;
 
@@ -12,13 +12,13 @@ pub(super) const ENTRY_ALIGN: u64 = uapi::IOSTREAM_ENTRY_ALIGN as u64;
 const _: () = assert!(ENTRY_OVERHEAD as usize == size_of::<uapi::iostream_entry>());
 const _: () = assert!(ENTRY_OVERHEAD % ENTRY_ALIGN == 0);
 
-/// Bytes that an entry of `len` bytes takes in the data area: header and padding included.
+/// Bytes that an entry of `len` bytes takes in the data area, with header and padding.
 #[inline(always)]
 pub const fn occupied_bytes(len: u32) -> u64 {
     (len as u64 + ENTRY_OVERHEAD + (ENTRY_ALIGN - 1)) & !(ENTRY_ALIGN - 1)
 }
 
-/// An entry's header, as one 64-bit word, so that it is read and written at once.
+/// The header of an entry. It is one 64-bit word, and is read and written at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Header {
     /// Bytes of the entry.
@@ -30,7 +30,7 @@ pub struct Header {
 }
 
 impl Header {
-    /// The header of an entry of `len` bytes that has nothing else to say.
+    /// The header of an entry of `len` bytes without flags.
     #[inline(always)]
     pub const fn of(len: u32) -> Self {
         Self {
@@ -40,7 +40,7 @@ impl Header {
         }
     }
 
-    /// The header in memory order: as `struct iostream_entry` on this machine.
+    /// The header as it lies in memory: a `struct iostream_entry` in native byte order.
     #[inline(always)]
     pub const fn to_word(self) -> u64 {
         let len = self.len.to_ne_bytes();
@@ -67,17 +67,17 @@ impl Header {
 ///
 /// # Invariants
 ///
-/// Header, bytes and padding lie before the producer's position, as the consumer last checked it.
+/// Header, bytes and padding lie before the producer's position that the consumer last checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Where its bytes begin, from the start of the data area; less than twice its size.
+    /// Offset of its bytes from the start of the data area; less than twice the size of the data.
     pub(super) offset: usize,
     /// The checked copy of its header.
     pub(super) header: Header,
 }
 
 impl Entry {
-    /// Where the entry's bytes begin, from the start of the (doubled) data area.
+    /// Offset of the entry's bytes from the start of the data area, which is mapped twice in a row.
     #[inline(always)]
     pub const fn offset(&self) -> usize {
         self.offset
@@ -93,7 +93,7 @@ impl Entry {
         self.header.len as usize
     }
 
-    /// Entries that were lost right before this one; 65535 stands for that many or more.
+    /// Entries that were lost right before this one; 65535 means that many or more.
     #[inline(always)]
     pub const fn lost_before(&self) -> u16 {
         if self.header.flags & uapi::IOSTREAM_ENTRY_GAP as u16 != 0 {

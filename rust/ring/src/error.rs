@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 
-//! What can go wrong between two sides of a ring.
+//! The errors of a ring.
 
 /// Why an operation on a ring did nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,6 @@ pub enum Error {
         /// Bytes that the next entry needs.
         needed: u32,
     },
-    /// The peer stored a position or a header that cannot be right.
+    /// The peer stored an invalid position or header.
     Corrupt,
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 
-//! How large a ring is, and what fits into it.
+//! The size of a ring, and what fits into it.
 
 use super::entry::{occupied_bytes, ENTRY_OVERHEAD};
 
@@ -8,18 +8,18 @@ use super::entry::{occupied_bytes, ENTRY_OVERHEAD};
 ///
 /// # Invariants
 ///
-/// - `data_bytes` is a multiple of the page size it was made for, which is one of 8, and at least one
-///   page.
-/// - It is at most [`Self::LARGEST_BYTES`].
+/// - `data_bytes` is at least one page, and a multiple of the page size that it was made for. That
+///   is a multiple of 8.
+/// - `data_bytes` is at most [`Self::LARGEST_BYTES`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {
     data_bytes: u64,
 }
 
-/// Why there can be no ring of the capacity asked for.
+/// Why there is no ring of the requested capacity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GeometryError {
-    /// A capacity of zero.
+    /// The capacity is zero.
     Zero,
     /// The capacity, rounded up, or `entries * size`, exceeds 64 bits.
     Overflow,
@@ -31,10 +31,14 @@ pub enum GeometryError {
 }
 
 impl Geometry {
-    /// The largest ring there can be: lengths of entries are 32 bits, and offsets are doubled.
+    /// The largest ring: lengths of entries have 32 bits, and offsets go up to twice the size.
     pub const LARGEST_BYTES: u64 = 1 << 31;
 
     /// A ring of at least `capacity_bytes`, overhead of entries included, in whole pages.
+    ///
+    /// # Errors
+    ///
+    /// [`GeometryError`]: the capacity is zero, overflows, or is above the limit.
     pub const fn with_capacity(
         capacity_bytes: u64,
         page_bytes: u64,
@@ -58,7 +62,11 @@ impl Geometry {
         Ok(Self { data_bytes })
     }
 
-    /// A ring in which `entries` entries of `entry_bytes` fit at once.
+    /// A ring into which `entries` entries of `entry_bytes` fit at once.
+    ///
+    /// # Errors
+    ///
+    /// [`GeometryError`]: the capacity is zero, overflows, or is above the limit.
     pub const fn with_entries(
         entries: u64,
         entry_bytes: u32,
@@ -71,7 +79,8 @@ impl Geometry {
         }
     }
 
-    /// A ring as its owner describes it, if it can be one: for the side that did not make it.
+    /// The ring that its owner describes; for the side that did not make it. `None` if the
+    /// description is invalid.
     pub const fn from_description(data_bytes: u64, max_entry_bytes: u32) -> Option<Self> {
         if data_bytes == 0
             || data_bytes % 8 != 0
@@ -83,7 +92,8 @@ impl Geometry {
         Some(Self { data_bytes })
     }
 
-    /// As [`Self::from_description`], of a ring whose entries all have `entry_bytes` and no header.
+    /// Like [`Self::from_description`], for a ring whose entries all have `entry_bytes` and no
+    /// header.
     pub const fn from_slots(data_bytes: u64, entry_bytes: u32) -> Option<Self> {
         if data_bytes == 0
             || entry_bytes == 0
@@ -102,26 +112,26 @@ impl Geometry {
         self.data_bytes
     }
 
-    /// The longest entry in bytes, header not counted: with it, it fills the ring.
+    /// The longest entry in bytes, header not counted. With its header it fills the ring.
     ///
-    /// What fits into `data_bytes` with its header is therefore no longer than this.
+    /// So an entry that fits into `data_bytes` with its header is not longer than this.
     #[inline(always)]
     pub const fn max_entry_bytes(&self) -> u32 {
-        // No overflow by the invariant.
+        // No underflow: `data_bytes` is at least one page.
         self.data_bytes.wrapping_sub(ENTRY_OVERHEAD) as u32
     }
 }
 
-/// An offset that is less than `2 * size`, brought back into the first half: the data are there twice.
+/// Moves an offset below `2 * size` into the first half. The data are mapped twice in a row.
 #[inline(always)]
 pub(super) const fn wrapped(offset: usize, size: usize) -> usize {
     if offset < size {
         return offset;
     }
-    once_a_lap();
+    cold_path();
     offset.wrapping_sub(size)
 }
 
-/// Tells the compiler what is rare.
+/// Tells the compiler that the branch which calls it is rare: once in a lap.
 #[cold]
-pub(super) const fn once_a_lap() {}
+pub(super) const fn cold_path() {}

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 
-//! How entries lie in the data: each with a header, or all of one length without.
+//! How entries lie in the data: each with a header, or all of one length without headers.
 
 use super::entry::{occupied_bytes, ENTRY_ALIGN, ENTRY_OVERHEAD};
 use super::Geometry;
 
 /// How entries lie in the data.
 ///
-/// It is known to the compiler, so that neither kind pays for the other.
+/// It is a type, so that neither kind pays for the other at run time.
 pub trait Layout: sealed::Sealed {
-    /// The length of every entry; `None`: each has a header that says it.
+    /// The length of every entry; `None` if each entry has a header with its length.
     const FIXED: Option<u32>;
-    /// Bytes before an entry's own.
+    /// Bytes of header before an entry's own bytes.
     const OVERHEAD: u64 = match Self::FIXED {
         Some(_) => 0,
         None => ENTRY_OVERHEAD,
@@ -22,7 +22,7 @@ pub trait Layout: sealed::Sealed {
         None => ENTRY_ALIGN,
     };
 
-    /// Bytes that an entry of `len` bytes takes; more than any ring has if there can be no such entry.
+    /// Bytes that an entry of `len` bytes takes; more than any ring has if `len` is not allowed.
     #[inline(always)]
     fn occupied(len: u32) -> u64 {
         match Self::FIXED {
@@ -42,11 +42,11 @@ pub trait Layout: sealed::Sealed {
     }
 }
 
-/// Entries of any length, each with a header of eight bytes, padded to eight.
+/// Entries of any length, each with a header of eight bytes and padding to a multiple of eight.
 #[derive(Clone, Copy, Debug)]
 pub struct Framed;
 
-/// Entries of `N` bytes, a power of two and at least eight, one beside the other.
+/// Entries of `N` bytes without headers, side by side; `N` is a power of two from 8 to 4096.
 #[derive(Clone, Copy, Debug)]
 pub struct Slots<const N: u32>;
 
@@ -56,7 +56,7 @@ impl Layout for Framed {
 
 impl<const N: u32> Layout for Slots<N> {
     const FIXED: Option<u32> = {
-        // So that they fill whole pages, and no position is between two of them.
+        // Entries then fill whole pages, and a valid position is never inside an entry.
         assert!(N.is_power_of_two() && N >= 8 && N <= 4096);
         Some(N)
     };

@@ -2,31 +2,33 @@
 
 //! The lock-free single-producer single-consumer ring of iostream.
 //!
-//! Variable-sized entries, or entries of one length ([`Layout`]), in memory that two sides share which
-//! need not trust each other. This source is compiled twice: into `iostream.ko`, as a module, and into
-//! the user crate and its host tests, by cargo. It knows no kernel, makes no system call and allocates
-//! nothing; what differs between its worlds is [`sync`] alone.
+//! The ring holds entries of variable size, or entries of one length ([`Layout`]), in memory that
+//! is shared by two sides. The sides need not trust each other. This source is compiled twice: as a
+//! module of `iostream.ko`, and by cargo for the user crate and the host tests. It uses no kernel
+//! API, makes no system call and allocates nothing. Only [`sync`] differs between the two.
 //!
 //! # Who writes what
 //!
 //! ```text
-//! producer's page   producer_pos, oldest_pos, wake_pos    the producer alone
-//! consumer's page   consumer_pos, wake_pos                the consumer alone
-//! data              headers and bytes of entries          the producer alone
+//! area              contents                              written by
+//! producer's page   producer_pos, oldest_pos, wake_pos    the producer
+//! consumer's page   consumer_pos, wake_pos                the consumer
+//! data              headers and bytes of entries          the producer
 //! ```
 //!
 //! # Trust
 //!
-//! Each side keeps its own position, the last position of its peer that it has checked, and the
-//! geometry in private memory ([`Producer`], [`Consumer`]); what it stores in shared memory is
-//! output, never read back. What it reads of its peer it reads once, checks, and then uses the
-//! copy. Nothing that the peer stores can make a side touch memory outside the data area.
+//! Each side ([`Producer`], [`Consumer`]) keeps three things in private memory: its own position,
+//! the last position of its peer that it has checked, and the geometry. What it stores in shared
+//! memory is output, and is never read back. It loads a value of its peer once, checks the copy,
+//! and then uses the copy. Nothing that the peer stores can make a side touch memory outside the
+//! data area.
 //!
 //! # Positions
 //!
-//! A position counts bytes, is a multiple of [`Layout::ALIGN`], and runs free over 64 bits. The position
-//! at which its lap began is kept beside it, and moves by comparison, so that sizes need not be powers
-//! of two.
+//! A position counts bytes, is a multiple of [`Layout::ALIGN`], and runs free over 64 bits
+//! ([`is_before`] compares two). Each side also keeps the position at which its lap began, and
+//! moves it by comparison, so that sizes need not be powers of two.
 
 #![cfg_attr(not(iostream_kernel), no_std)]
 
@@ -39,6 +41,7 @@ mod layout;
 mod mapped;
 mod memory;
 mod overwrite;
+mod position;
 mod producer;
 mod slots;
 #[cfg_attr(iostream_kernel, path = "sync_kernel.rs")]
@@ -48,7 +51,6 @@ pub mod sync;
     clippy::undocumented_unsafe_blocks,
     missing_docs,
     non_camel_case_types,
-    clippy::undocumented_unsafe_blocks,
     reason = "generated from rust/uapi/iostream.h, whose comments say what each is"
 )]
 pub mod uapi;
@@ -63,5 +65,6 @@ pub use layout::{Framed, Layout, Slots};
 pub use mapped::Mapped;
 pub use memory::Memory;
 pub use overwrite::{Gap, OverwriteReader, Read};
+pub use position::is_before;
 pub use producer::{Head, Producer};
 pub use wake::crossed;

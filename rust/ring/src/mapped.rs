@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 
-//! A ring's memory as it is mapped, in the kernel and in a process alike.
+//! The memory of a ring as it is mapped, in the kernel or in a process.
 
 use core::mem::offset_of;
 use core::ptr::NonNull;
@@ -44,11 +44,11 @@ const _: () = {
     assert!(offset_of!(ConsumerPage, wake_pos) == offset_of!(uapi::iostream_consumer, wake_pos));
 };
 
-/// A ring's memory: two pages of words, and the data twice in a row.
+/// The mapped memory of a ring: two pages of words, and the data twice in a row.
 ///
 /// # Invariants
 ///
-/// The pointers are valid for as long as the value lives, as [`Mapped::new`] was promised.
+/// The pointers are valid for as long as the value lives: the caller of [`Mapped::new`] ensures it.
 pub struct Mapped {
     producer: NonNull<ProducerPage>,
     consumer: NonNull<ConsumerPage>,
@@ -56,19 +56,20 @@ pub struct Mapped {
 }
 
 impl Mapped {
-    /// A ring's memory at these addresses.
+    /// The memory of a ring at these addresses.
     ///
     /// # Safety
     ///
-    /// For as long as the value lives `producer` and `consumer` point at the pages of one queue,
-    /// and `data` at its data, mapped twice in a row, all valid for reads; what the caller's role
-    /// writes, also for writes. The caller uses the value in that role alone.
+    /// For as long as the value lives, `producer` and `consumer` point at the pages of one queue,
+    /// and `data` at its data, mapped twice in a row. All are valid for reads, and those that the
+    /// caller's role (producer or consumer) writes also for writes. The caller uses the value only
+    /// in that role.
     pub const unsafe fn new(
         producer: NonNull<uapi::iostream_producer>,
         consumer: NonNull<uapi::iostream_consumer>,
         data: NonNull<u8>,
     ) -> Self {
-        // INVARIANT: The caller's promise.
+        // INVARIANT: The caller ensures that the pointers stay valid.
         Self {
             producer: producer.cast(),
             consumer: consumer.cast(),
@@ -76,14 +77,14 @@ impl Mapped {
         }
     }
 
-    /// The same memory once more, for a loop that is to have the addresses in registers.
+    /// A second value for the same memory, so that a loop can keep the addresses in registers.
     ///
     /// # Safety
     ///
-    /// It is used in the same role, by the same thread, and no longer than `self`.
+    /// The result is used in the same role and by the same thread as `self`, and not after it.
     #[inline(always)]
     pub const unsafe fn alias(&self) -> Self {
-        // INVARIANT: That of `self`, which lives as long.
+        // INVARIANT: The pointers are those of `self`, which lives as long.
         Self { ..*self }
     }
 
@@ -100,19 +101,20 @@ impl Mapped {
     /// `offset <= 2 * data_bytes`.
     #[inline(always)]
     pub unsafe fn data_at(&self, offset: usize) -> NonNull<u8> {
-        // SAFETY: The data are mapped twice in a row, so the result is in bounds or one past.
+        // SAFETY: The data are mapped twice in a row, so the result is in bounds or one past the
+        // end.
         unsafe { self.data.add(offset) }
     }
 
     #[inline(always)]
     fn producer_page(&self) -> &ProducerPage {
-        // SAFETY: Valid by the type's invariant; it holds nothing but atomics.
+        // SAFETY: Valid by the invariant of the type; the page holds nothing but atomics.
         unsafe { self.producer.as_ref() }
     }
 
     #[inline(always)]
     fn consumer_page(&self) -> &ConsumerPage {
-        // SAFETY: Valid by the type's invariant; it holds nothing but atomics.
+        // SAFETY: Valid by the invariant of the type; the page holds nothing but atomics.
         unsafe { self.consumer.as_ref() }
     }
 
@@ -121,13 +123,13 @@ impl Mapped {
     /// `offset` is a multiple of 8, `offset + 8 <= 2 * data_bytes`.
     #[inline(always)]
     unsafe fn data_word(&self, offset: usize) -> &Word {
-        // SAFETY: In bounds and aligned, says the caller; a page starts aligned. All accesses to
-        // headers are through atomics.
+        // SAFETY: The caller passes an aligned offset in bounds, and the data start at a page. All
+        // accesses to headers are atomic.
         unsafe { self.data_at(offset).cast::<Word>().as_ref() }
     }
 }
 
-// SAFETY: The pages and the data are where the caller of `new` promised, the data twice in a row.
+// SAFETY: The pages and the data stay where they are, the data twice in a row, by the invariant.
 unsafe impl Memory for Mapped {
     #[inline(always)]
     fn producer_pos(&self) -> &Word {
@@ -156,13 +158,13 @@ unsafe impl Memory for Mapped {
 
     #[inline(always)]
     unsafe fn load_word(&self, offset: usize) -> u64 {
-        // SAFETY: The caller's promise.
+        // SAFETY: The caller passes an aligned offset with eight bytes in bounds.
         unsafe { self.data_word(offset) }.load_relaxed()
     }
 
     #[inline(always)]
     unsafe fn store_word(&self, offset: usize, value: u64) {
-        // SAFETY: The caller's promise.
+        // SAFETY: The caller passes an aligned offset with eight bytes in bounds.
         unsafe { self.data_word(offset) }.store_relaxed(value);
     }
 
@@ -174,27 +176,27 @@ unsafe impl Memory for Mapped {
     #[inline(always)]
     unsafe fn read(&self, offset: usize, dst: *mut u8, len: usize) {
         if len == 8 && offset % 8 == 0 {
-            // No call of memcpy for a single word.
-            // SAFETY: In bounds and aligned; `dst` is the caller's own memory.
+            // A single word needs no call of memcpy.
+            // SAFETY: `offset` is aligned and in bounds; `dst` is the caller's own memory.
             unsafe { dst.cast::<u64>().write_unaligned(self.load_word(offset)) };
             return;
         }
-        // SAFETY: In bounds by the caller's promise; `dst` is the caller's own memory.
+        // SAFETY: The caller passes a range in bounds; `dst` is the caller's own memory.
         unsafe { copy(self.data_at(offset).as_ptr(), dst, len) };
     }
 
     #[inline(always)]
     unsafe fn write(&self, offset: usize, src: *const u8, len: usize) {
         if len == 8 && offset % 8 == 0 {
-            // SAFETY: As in `read`.
+            // SAFETY: `offset` is aligned and in bounds; `src` is the caller's own memory.
             unsafe { self.store_word(offset, src.cast::<u64>().read_unaligned()) };
             return;
         }
-        // SAFETY: In bounds by the caller's promise; `src` is the caller's own memory.
+        // SAFETY: The caller passes a range in bounds; `src` is the caller's own memory.
         unsafe { copy(src, self.data_at(offset).as_ptr(), len) };
     }
 }
 
-// SAFETY: The pointers are to memory that is not tied to a thread; the words are atomics, and the
-// data have one writer by the promise of `new`.
+// SAFETY: The memory is not tied to a thread. The words are atomics, and the caller of `new` uses
+// the value in one role, so that the data have one writer.
 unsafe impl Send for Mapped {}

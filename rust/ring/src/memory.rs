@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 
-//! Where the words and the data of a ring are.
+//! Access to the words and the data of a ring.
 
 use super::sync::Word;
 
@@ -8,8 +8,8 @@ use super::sync::Word;
 ///
 /// # Safety
 ///
-/// An implementation returns the same words each time, and its data methods are sound for every
-/// `offset + len <= 2 * data_bytes` of the geometry it is used with: the data appear twice in a row.
+/// Each method returns the same word each time. The data appear twice in a row: the data methods are
+/// sound for every `offset + len <= 2 * data_bytes` of the geometry that the ring is used with.
 pub unsafe trait Memory {
     /// `iostream_producer.producer_pos`.
     fn producer_pos(&self) -> &Word;
@@ -22,22 +22,22 @@ pub unsafe trait Memory {
     /// `iostream_consumer.wake_pos`: the producer's position that the consumer waits for.
     fn consumer_wake_pos(&self) -> &Word;
 
-    /// Loads the eight bytes at `offset`, which is a multiple of 8, once.
+    /// Loads the eight bytes at `offset`, a multiple of 8, with one access.
     ///
     /// # Safety
     ///
     /// `offset + 8 <= 2 * data_bytes`.
     unsafe fn load_word(&self, offset: usize) -> u64;
 
-    /// Stores the eight bytes at `offset`, which is a multiple of 8, at once.
+    /// Stores the eight bytes at `offset`, a multiple of 8, with one access.
     ///
     /// # Safety
     ///
     /// `offset + 8 <= 2 * data_bytes`, and the caller is the producer.
     unsafe fn store_word(&self, offset: usize, value: u64);
 
-    /// Asks for the cache line at `offset`, which is about to be written: a hint, of which nobody notices more
-    /// than its speed.
+    /// Asks for the cache line at `offset`, which is about to be written. A hint: only the speed
+    /// changes.
     #[inline(always)]
     fn prefetch(&self, _offset: usize) {}
 

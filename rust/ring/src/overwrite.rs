@@ -2,29 +2,29 @@
 
 //! The consuming side of a ring whose producer overwrites the oldest entries.
 //!
-//! There is no slice here: the producer waits for nobody, so an entry may go while it is read. It
-//! is copied word by word, and then `oldest_pos` says whether the copy was in time. The scheme is
-//! that of a sequence lock whose sequence is a position.
+//! The reader gives no slices: the producer does not wait, so an entry may be overwritten while it
+//! is read. The reader copies the entry word by word, and then checks `oldest_pos` to see whether
+//! the copy was in time. This is a sequence lock whose sequence is a position.
 
 use super::entry::{occupied_bytes, Entry, Header, ENTRY_ALIGN, ENTRY_OVERHEAD};
 use super::sync::{full_barrier, read_barrier};
-use super::{Error, Geometry, Memory};
+use super::{is_before, Error, Geometry, Memory};
 
 /// What was overwritten before it was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Gap {
-    /// Bytes of entries that are gone, headers and padding included; 0: none.
+    /// Bytes of overwritten entries, headers and padding included; 0 if there is no gap.
     pub bytes: u64,
 }
 
-/// An entry that was copied out, and what was lost before it.
+/// An entry that was copied out, with what was lost before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Read {
-    /// Bytes of the entry, now at the front of the buffer.
+    /// Bytes of the entry, which are at the front of the buffer.
     pub len: usize,
     /// What was overwritten between the previous entry and this one.
     pub gap: Gap,
-    /// Entries that the driver had declared lost before this one.
+    /// Entries that the driver declared lost before this one.
     pub lost_before: u16,
 }
 
@@ -32,7 +32,7 @@ pub struct Read {
 ///
 /// # Invariants
 ///
-/// `offset` is `pos` modulo the size of the data, unless `pos` moved by a gap and `locate` is due.
+/// `offset` is `pos` modulo the size of the data.
 pub struct OverwriteReader<M> {
     memory: M,
     geometry: Geometry,
@@ -44,11 +44,11 @@ pub struct OverwriteReader<M> {
 }
 
 impl<M: Memory> OverwriteReader<M> {
-    /// The reading side, at the position where the previous reader stopped (zero at first).
+    /// The consuming side, at the position where the previous reader stopped (zero at first).
     ///
     /// # Safety
     ///
-    /// `memory` is as large as `geometry` says, and there is no other consumer on it.
+    /// `memory` is as large as `geometry` says, and has no other consumer.
     pub unsafe fn new(memory: M, geometry: Geometry) -> Self {
         let pos = memory.consumer_pos().load_relaxed() & !(ENTRY_ALIGN - 1);
         Self {
@@ -72,11 +72,11 @@ impl<M: Memory> OverwriteReader<M> {
         &self.memory
     }
 
-    /// Copies the oldest entry that is left to the front of `buffer`.
+    /// Copies the oldest entry that is left to the front of `buffer`, and moves past it.
     ///
     /// # Errors
     ///
-    /// [`Error::Empty`]; [`Error::TooSmall`], and the entry stays until it is overwritten;
+    /// [`Error::Empty`]. [`Error::TooSmall`]: the entry stays until it is overwritten.
     /// [`Error::Corrupt`].
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<Read, Error> {
         loop {
@@ -98,7 +98,7 @@ impl<M: Memory> OverwriteReader<M> {
                 self.copy_words(entry, buffer);
             }
             // ORDERING: pairs with the write barrier in `Producer::give_up_oldest`: if any word
-            // above came from a newer entry, the next load sees that this one is gone
+            // above came from a newer entry, the next load of `oldest_pos` is past this entry
             // (litmus: overwrite).
             read_barrier();
             if self.skip_overwritten() {
@@ -115,7 +115,7 @@ impl<M: Memory> OverwriteReader<M> {
             if self.offset >= self.geometry.data_bytes() as usize {
                 self.offset -= self.geometry.data_bytes() as usize;
             }
-            // Only a hint for poll: this producer never waits for it.
+            // Only for poll: this producer never waits for it.
             self.memory.consumer_pos().store_release(self.pos);
             self.bad = None;
             return Ok(Read {
@@ -128,9 +128,9 @@ impl<M: Memory> OverwriteReader<M> {
         }
     }
 
-    /// Asks to be woken when the next entry is published; looks once more.
+    /// Arms for the next entry, and looks once more.
     ///
-    /// Returns whether one waits already: then do not sleep.
+    /// Returns whether an entry waits already; then the caller must not sleep.
     ///
     /// # Errors
     ///
@@ -139,10 +139,10 @@ impl<M: Memory> OverwriteReader<M> {
         self.arm_watermark(ENTRY_ALIGN)
     }
 
-    /// As [`Self::arm`], for a reader with a watermark: asks to be woken when `bytes` wait, overhead
-    /// included; looks once more.
+    /// Arms for the moment when `bytes` wait, overhead included, and looks once more. For a reader
+    /// with a watermark.
     ///
-    /// Returns whether that much waits already.
+    /// Returns whether so much waits already; then the caller must not sleep.
     ///
     /// # Errors
     ///
@@ -170,18 +170,18 @@ impl<M: Memory> OverwriteReader<M> {
         self.pos
     }
 
-    /// Times the producer's position or a header was found impossible.
+    /// Invalid positions or headers of the producer; each event counts once.
     pub const fn corrupt_events(&self) -> u64 {
         self.corrupt
     }
 
-    /// The producer's position, after stepping over what is already gone.
+    /// Steps over what is overwritten, and returns the producer's position.
     fn look(&mut self) -> Result<u64, Error> {
         self.skip_overwritten();
         // ORDERING: pairs with the release store in `Producer::publish`
         // (litmus: publish, overwrite).
         let mut head = self.memory.producer_pos().load_acquire();
-        // The first load of `oldest_pos` may be old; what lies more than a lap back is gone.
+        // The first load of `oldest_pos` may be old; what is more than a lap behind is overwritten.
         while head.wrapping_sub(self.pos) > self.geometry.data_bytes() {
             if !self.skip_overwritten() {
                 return Err(self.found_corrupt(head));
@@ -194,17 +194,15 @@ impl<M: Memory> OverwriteReader<M> {
         Ok(head)
     }
 
-    /// Moves past what the producer has given up. Returns whether anything was.
+    /// Moves past what the producer has given up. Returns whether there was anything.
     fn skip_overwritten(&mut self) -> bool {
         // ORDERING: pairs with the release store in `Producer::give_up_oldest`: the next load of
-        // `producer_pos` is not behind this `oldest_pos` (litmus: overwrite-positions).
+        // `producer_pos` is never before this `oldest_pos` (litmus: overwrite-positions).
         let oldest = self.memory.oldest_pos().load_acquire();
-        let behind = oldest.wrapping_sub(self.pos);
-        // Positions do not come within 2^63 of a lap of u64: the larger half means "not behind".
-        if behind == 0 || behind > u64::MAX / 2 || oldest % ENTRY_ALIGN != 0 {
+        if !is_before(self.pos, oldest) || oldest % ENTRY_ALIGN != 0 {
             return false;
         }
-        self.gap = self.gap.saturating_add(behind);
+        self.gap = self.gap.saturating_add(oldest.wrapping_sub(self.pos));
         self.pos = oldest;
         self.offset = (oldest % self.geometry.data_bytes()) as usize;
         true
@@ -213,7 +211,7 @@ impl<M: Memory> OverwriteReader<M> {
     fn copy_words(&self, entry: Entry, buffer: &mut [u8]) {
         let (words, _) = buffer.split_at_mut(entry.len());
         for (i, chunk) in words.chunks_mut(8).enumerate() {
-            // SAFETY: The entry, padding included, ends at most `data_bytes` after `offset`.
+            // SAFETY: The entry with its padding ends at most `data_bytes` after its header.
             let word = unsafe { self.memory.load_word(entry.offset + i * 8) };
             chunk.copy_from_slice(&word.to_ne_bytes()[..chunk.len()]);
         }

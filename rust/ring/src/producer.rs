@@ -11,53 +11,54 @@ use core::marker::PhantomData;
 
 use super::entry::Header;
 use super::sync::full_barrier;
-use super::{crossed, geometry::once_a_lap, uapi, Error, Framed, Geometry, Layout, Memory};
+use super::{crossed, geometry::cold_path, uapi, Error, Framed, Geometry, Layout, Memory};
 pub use head::Head;
 
 /// The producing side of one ring.
 ///
-/// Entries are made in three steps: [`reserve`](Self::reserve) room, fill it, and
-/// [`commit`](Self::commit); [`publish`](Self::publish) then shows all that was committed to the
-/// consumer, and [`must_wake`](Self::must_wake) tells whether the consumer sleeps and waits for it.
+/// An entry is made in three steps: [`reserve`](Self::reserve) room, fill it, and
+/// [`commit`](Self::commit). [`publish`](Self::publish) then shows all committed entries to the
+/// consumer, and [`must_wake`](Self::must_wake) tells whether the consumer sleeps and waits for
+/// them.
 ///
 /// # Invariants
 ///
-/// - `pos - lap`, where the next entry begins in the data, is `pos` modulo their size.
-/// - `pos - peer <= data_bytes`: `[peer, pos)` is all that the consumer may still read.
+/// - `pos - lap`, the offset of the next entry in the data, is `pos` modulo their size.
+/// - `pos - peer <= data_bytes`: the consumer may still read `[peer, pos)` and nothing else.
 /// - In overwriting mode `oldest` takes the place of `peer`.
-/// - `pos <= end <= fetched`. `end` is at most `data_bytes` after that position, and `pos` while `lost` is not
-///   0: entries up to there fit, and have nothing else to say.
+/// - `pos <= end <= fetched`, and `end` is at most `data_bytes` after `peer`: entries up to `end`
+///   fit and need no flag. While `lost` is not 0, `end` is `pos`.
 /// - No reservation reaches beyond `fetched`.
-/// - The `unpublished` bytes before `pos` are entries that are committed and not yet shown.
+/// - The `unpublished` bytes before `pos` are entries that are committed and not yet published.
 pub struct Producer<M, L = Framed> {
     memory: M,
     layout: PhantomData<L>,
     geometry: Geometry,
     overwrite: bool,
-    /// Position of the next entry. Exact; nobody else writes it.
+    /// Position of the next entry. Exact: no other code writes it.
     pos: u64,
-    /// The position at which the data begin, in the lap that `pos` is in. Apart from `pos`, so that what
-    /// comes next depends on one number that was just stored, and not on two.
+    /// Position of the start of the data in the lap of `pos`. It is kept instead of the offset, so
+    /// that an entry stores one number that the next entry loads, and not two.
     lap: u64,
-    /// The consumer's position when last looked at; it may be further by now.
+    /// The consumer's position when it was last loaded; it may be further by now.
     peer: u64,
-    /// The position up to which entries are appended without further thought.
+    /// The position up to which entries are appended without a further check.
     end: u64,
-    /// The position before which no cache line is to be fetched any more.
+    /// The position before which no cache line needs to be fetched any more.
     fetched: u64,
-    /// Bytes before `pos` that `producer_pos` in shared memory does not cover. Kept instead of that
-    /// position, so that who publishes each entry has nothing to store here.
+    /// Bytes before `pos` that `producer_pos` in shared memory does not cover. It is kept instead
+    /// of that position, so that a producer that publishes each entry stores nothing here.
     unpublished: u64,
-    /// The published position when `must_wake` last looked.
+    /// The published position at the last call of `must_wake`.
     looked: u64,
     /// The armed position at which a full ring last woke the consumer.
     woken_full: u64,
-    /// Overwriting: position of the oldest entry that is whole, and its place in the data.
+    /// Overwriting mode: position of the oldest entry that is whole, and its offset in the data.
     oldest: u64,
     oldest_offset: usize,
     /// Entries declared lost since the last commit.
     lost: u64,
-    /// The peer's position that was last found impossible.
+    /// The last invalid position of the peer.
     bad: Option<u64>,
     corrupt: u64,
     overwritten: u64,
@@ -65,45 +66,45 @@ pub struct Producer<M, L = Framed> {
 }
 
 impl<M: Memory> Producer<M> {
-    /// [`Self::new_of`] entries with headers.
+    /// [`Self::new_of`] for entries with headers.
     ///
     /// # Safety
     ///
-    /// As there.
+    /// The contract of [`Self::new_of`].
     pub unsafe fn new(memory: M, geometry: Geometry, overwrite: bool) -> Self {
-        // SAFETY: The caller's promise.
+        // SAFETY: The caller upholds the contract of `new_of`.
         unsafe { Self::new_of(memory, geometry, overwrite) }
     }
 
-    /// [`Self::resume_of`] entries with headers.
+    /// [`Self::resume_of`] for entries with headers.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// [`Error::Corrupt`]: a position in shared memory is invalid.
     ///
     /// # Safety
     ///
-    /// As there.
+    /// The contract of [`Self::resume_of`].
     pub unsafe fn resume(memory: M, geometry: Geometry) -> Result<Self, Error> {
-        // SAFETY: The caller's promise.
+        // SAFETY: The caller upholds the contract of `resume_of`.
         unsafe { Self::resume_of(memory, geometry) }
     }
 
-    /// Declares `entries` entries lost: the next entry says so in its header.
+    /// Declares `entries` entries lost. The header of the next entry reports them.
     pub fn report_lost(&mut self, entries: u64) {
         self.lost = self.lost.saturating_add(entries);
-        // INVARIANT: The next one has something to say.
+        // INVARIANT: `end` is `pos` while `lost` is not 0.
         self.end = self.pos;
     }
 }
 
 impl<M: Memory, L: Layout> Producer<M, L> {
-    /// The producing side of a ring that is empty and at position zero.
+    /// The producing side of an empty ring at position zero.
     ///
     /// # Safety
     ///
-    /// `memory` is as large as `geometry` says and all its words are zero; there is no other
-    /// producer on it. With `overwrite` the consumer is an [`OverwriteReader`].
+    /// `memory` is as large as `geometry` says, all its words are zero, and it has no other
+    /// producer. With `overwrite` the consumer is an [`OverwriteReader`].
     ///
     /// [`OverwriteReader`]: super::OverwriteReader
     pub unsafe fn new_of(memory: M, geometry: Geometry, overwrite: bool) -> Self {
@@ -116,7 +117,7 @@ impl<M: Memory, L: Layout> Producer<M, L> {
             pos: 0,
             lap: 0,
             peer: 0,
-            // Nobody has read the first lap.
+            // The consumer has not read the first lap.
             end: geometry.data_bytes(),
             fetched: geometry.data_bytes(),
             unpublished: 0,
@@ -136,12 +137,12 @@ impl<M: Memory, L: Layout> Producer<M, L> {
     ///
     /// # Errors
     ///
-    /// [`Error::Corrupt`] if the positions in shared memory cannot be right.
+    /// [`Error::Corrupt`]: a position in shared memory is invalid.
     ///
     /// # Safety
     ///
-    /// As for [`Self::new_of`], but the words are as the previous producer left them. It is this
-    /// side's own page, which the peer cannot write.
+    /// `memory` is as large as `geometry` says, and has no other producer. The previous producer
+    /// left the words of the producer's page, which the peer cannot write.
     pub unsafe fn resume_of(memory: M, geometry: Geometry) -> Result<Self, Error> {
         let pos = memory.producer_pos().load_relaxed();
         // ORDERING: pairs with the release store in `Consumer::publish` (litmus: reuse).
@@ -152,17 +153,17 @@ impl<M: Memory, L: Layout> Producer<M, L> {
         {
             return Err(Error::Corrupt);
         }
-        // SAFETY: The caller's promise; the positions follow.
+        // SAFETY: The caller ensures size and sole use; the positions are set below.
         let mut producer = unsafe { Self::new_of(memory, geometry, false) };
-        // INVARIANT: Checked right above; the one division of a producer's life.
+        // INVARIANT: The positions were checked above. This is the only division of a producer.
         producer.pos = pos;
         let offset = pos.checked_rem(geometry.data_bytes()).unwrap_or(0);
         producer.lap = pos.wrapping_sub(offset);
         producer.peer = peer;
         producer.end = peer.wrapping_add(geometry.data_bytes());
         producer.fetched = producer.end;
-        // The previous producer may have died between publishing and waking: the consumer may
-        // sleep at any position after its own. One wake-up too many does no harm.
+        // The previous producer may have ended between publishing and waking, and the consumer may
+        // sleep at any position after its own. A spurious wake-up does no harm.
         producer.looked = peer;
         Ok(producer)
     }
@@ -179,11 +180,11 @@ impl<M: Memory, L: Layout> Producer<M, L> {
         &self.memory
     }
 
-    /// Makes room for an entry of `len` bytes and tells where its bytes go.
+    /// Makes room for an entry of `len` bytes, and returns the offset of its bytes in the data.
     ///
-    /// The offset is from the start of the data; the `len` bytes there belong to the caller until
-    /// it calls [`Self::commit`], which it need not do: a reservation that is forgotten changes
-    /// nothing. In overwriting mode the oldest entries may already have been given up for it.
+    /// The `len` bytes there belong to the caller until it calls [`Self::commit`]. It need not call
+    /// it: a forgotten reservation changes nothing, except that in overwriting mode the oldest
+    /// entries may have been given up for it.
     ///
     /// # Errors
     ///
@@ -197,33 +198,33 @@ impl<M: Memory, L: Layout> Producer<M, L> {
         Ok(self.offset().wrapping_add(L::OVERHEAD as usize))
     }
 
-    /// Ends a reservation: the entry is `len` bytes long, at most what was reserved.
+    /// Turns a reservation into an entry of `len` bytes, at most as many as were reserved.
     ///
-    /// The consumer sees it after the next [`Self::publish`].
+    /// The consumer sees the entry after the next [`Self::publish`].
     ///
     /// # Errors
     ///
-    /// [`Error::Full`] if no such room was reserved; nothing is changed.
+    /// [`Error::Full`]: so much room was not reserved; nothing changes.
     #[inline(always)]
     pub fn commit(&mut self, len: u32) -> Result<(), Error> {
         let header = if self.end.wrapping_sub(self.pos) >= L::occupied(len) {
             Header::of(len).to_word()
         } else {
-            self.unusual_header(len)?
+            self.header_slow(len)?
         };
         self.append(self.pos, self.offset(), len, header);
         Ok(())
     }
 
-    /// Where the next entry begins in the data.
+    /// The offset of the next entry in the data.
     #[inline(always)]
     pub(super) fn offset(&self) -> usize {
         self.pos.wrapping_sub(self.lap) as usize
     }
 
-    /// Appends the header of an entry whose bytes are there, at `pos` and `offset`, which are this
-    /// side's own: an argument stays in a register, where a field is loaded again after each access
-    /// to shared memory.
+    /// Appends the entry whose bytes are written, with its header, at `self.pos` and
+    /// `self.offset()`. These are arguments because an argument stays in a register, and a field is
+    /// loaded again after each access to shared memory.
     #[inline(always)]
     fn append(&mut self, pos: u64, offset: usize, len: u32, header: u64) {
         let need = L::occupied(len);
@@ -233,7 +234,7 @@ impl<M: Memory, L: Layout> Producer<M, L> {
         self.advance(offset, need);
     }
 
-    /// The header of an entry at `offset`, which is this side's own.
+    /// Writes the header of the entry at `offset`, which is `self.offset()`.
     #[inline(always)]
     fn write_header(&self, offset: usize, header: u64) {
         if L::FIXED.is_none() {
@@ -242,18 +243,18 @@ impl<M: Memory, L: Layout> Producer<M, L> {
         }
     }
 
-    /// The next entry may be in the next lap.
+    /// Moves `lap` on if the next entry is in the next lap.
     #[inline(always)]
     fn advance(&mut self, offset: usize, need: u64) {
         let size = self.geometry.data_bytes() as usize;
         // INVARIANT: `need <= data_bytes`.
         if offset.wrapping_add(need as usize) >= size {
-            once_a_lap();
+            cold_path();
             self.lap = self.lap.wrapping_add(size as u64);
         }
     }
 
-    /// Goes over `bytes` of whole entries that were written, for which there is known room.
+    /// Moves past `bytes` of whole entries that were written into known room.
     #[inline(always)]
     pub(super) fn skip(&mut self, bytes: u64) {
         let offset = self.offset();
@@ -261,13 +262,13 @@ impl<M: Memory, L: Layout> Producer<M, L> {
         self.unpublished = self.unpublished.wrapping_add(bytes);
         self.advance(offset, bytes);
         if self.end.wrapping_sub(self.pos) > self.geometry.data_bytes() {
-            // INVARIANT: It would be behind.
+            // INVARIANT: `pos` has moved past `end`, and `pos <= end` must hold.
             self.end = self.pos;
             self.mark_fetched(self.pos);
         }
     }
 
-    /// Shows the consumer all that was committed.
+    /// Shows all committed entries to the consumer.
     #[inline(always)]
     pub fn publish(&mut self) {
         let pos = self.pos;
@@ -288,7 +289,7 @@ impl<M: Memory, L: Layout> Producer<M, L> {
         self.crossed_armed()
     }
 
-    /// As [`Self::must_wake`], for a caller that has issued the full barrier since publishing.
+    /// Like [`Self::must_wake`], without the full barrier: the caller issued one after publishing.
     #[inline(always)]
     pub fn crossed_armed(&mut self) -> bool {
         let wake = self.memory.consumer_wake_pos().load_relaxed();
@@ -297,14 +298,14 @@ impl<M: Memory, L: Layout> Producer<M, L> {
         crossed(wake, old, self.looked)
     }
 
-    /// As [`Self::must_wake`], after an enqueue that found the ring full: also true if the
-    /// consumer waits for a position still ahead, so that never both sides sleep.
+    /// Like [`Self::must_wake`], after an enqueue that found the ring full. Also true if the
+    /// consumer waits for a position that is still ahead, so that the two sides never both sleep.
     pub fn must_wake_full(&mut self) -> bool {
         let crossed = self.must_wake();
         let wake = self.memory.consumer_wake_pos().load_relaxed();
         let ahead = wake.wrapping_sub(self.published_pos());
-        // Each armed position is answered once, or a producer that tries again and again would
-        // wake the consumer as often.
+        // Each armed position wakes once. Otherwise a producer that keeps trying would wake the
+        // consumer each time.
         if crossed || ahead == 0 || ahead > self.geometry.data_bytes() || wake == self.woken_full {
             return crossed;
         }
@@ -312,9 +313,9 @@ impl<M: Memory, L: Layout> Producer<M, L> {
         true
     }
 
-    /// Asks to be woken once `need` bytes (overhead included) are free; looks once more.
+    /// Arms for the moment when `need` bytes, overhead included, are free, and looks once more.
     ///
-    /// Returns whether they are free already: then do not sleep.
+    /// Returns whether they are free already; then the caller must not sleep.
     ///
     /// # Errors
     ///
@@ -371,13 +372,13 @@ impl<M: Memory, L: Layout> Producer<M, L> {
         self.pos.wrapping_sub(self.unpublished)
     }
 
-    /// Times the consumer's position was found impossible.
+    /// Invalid positions of the consumer; each event counts once.
     pub const fn corrupt_events(&self) -> u64 {
         self.corrupt
     }
 
-    /// The most bytes, overhead included, that were in the ring at any call of this. Looks at the
-    /// consumer's position if there may be more of them now.
+    /// The most bytes, overhead included, that were in the ring at any call of this function. Loads
+    /// the consumer's position if there may be more now.
     #[inline(always)]
     pub fn high_water_bytes(&mut self) -> u64 {
         if self.known_bytes() > self.high_water {
@@ -386,7 +387,7 @@ impl<M: Memory, L: Layout> Producer<M, L> {
         self.high_water
     }
 
-    /// The position before which everything may be written again.
+    /// The position before which all bytes may be written again.
     #[inline(always)]
     fn floor(&self) -> u64 {
         if self.overwrite {
@@ -396,34 +397,34 @@ impl<M: Memory, L: Layout> Producer<M, L> {
         }
     }
 
-    /// Free bytes as far as this side knows: at most what is free.
+    /// Free bytes that this side knows of; there may be more.
     pub(super) fn known_room(&self) -> u64 {
-        // By the invariant `pos - floor <= data_bytes`: no underflow.
+        // No underflow: `pos - floor <= data_bytes` by the invariant.
         self.geometry
             .data_bytes()
             .wrapping_sub(self.pos.wrapping_sub(self.floor()))
     }
 
-    /// Bytes that were published and are not known to be released: at least as many as are there.
+    /// Bytes that are published and not known to be released; there may be fewer.
     #[inline(always)]
     fn known_bytes(&self) -> u64 {
         self.published_pos().wrapping_sub(self.floor())
     }
 
-    /// Makes room for an entry that does not end before `end`, and returns its header.
+    /// Makes room for an entry that ends after `end`, and returns its header.
     #[cold]
-    fn header_further_on(&mut self, len: u32) -> Result<u64, Error> {
+    fn header_after_refresh(&mut self, len: u32) -> Result<u64, Error> {
         let need = L::occupied(len);
         self.make_room(need)?;
         if self.end.wrapping_sub(self.pos) >= need {
             return Ok(Header::of(len).to_word());
         }
-        self.unusual_header(len)
+        self.header_slow(len)
     }
 
-    /// The header of an entry that does not end before `end`, for which there may be room.
+    /// Returns the header of an entry that ends after `end`, if there is known room for it.
     #[cold]
-    fn unusual_header(&mut self, len: u32) -> Result<u64, Error> {
+    fn header_slow(&mut self, len: u32) -> Result<u64, Error> {
         let need = L::occupied(len);
         if self.known_room() < need {
             return Err(Error::Full);
@@ -443,8 +444,8 @@ impl<M: Memory, L: Layout> Producer<M, L> {
 
     #[cold]
     fn raise_high_water(&mut self) {
-        // What is known of the peer may be old. Look again before saying that this much was used;
-        // a corrupt peer is reported where it matters, not here.
+        // The known position of the peer may be old, so load it before counting so many bytes as
+        // used. A corrupt peer is reported where it matters, not here.
         if !self.overwrite {
             let _ = self.refresh();
         }
@@ -472,7 +473,7 @@ impl<M: Memory, L: Layout> Producer<M, L> {
         Ok(())
     }
 
-    /// Loads the consumer's position once, checks it, and keeps it.
+    /// Loads the consumer's position once, checks it, and stores it in `peer`.
     fn refresh(&mut self) -> Result<(), Error> {
         if self.overwrite {
             return Ok(());
@@ -480,7 +481,7 @@ impl<M: Memory, L: Layout> Producer<M, L> {
         // ORDERING: pairs with the release store in `Consumer::publish`: the consumer is done with
         // the bytes before they are written again (litmus: reuse, wrap).
         let peer = self.memory.consumer_pos().load_acquire();
-        // It moves forward only, in whole words, and never past what was published.
+        // It moves only forward, in whole entries, and never past what was published.
         if peer % L::ALIGN != 0
             || peer.wrapping_sub(self.peer) > self.published_pos().wrapping_sub(self.peer)
         {
@@ -491,7 +492,7 @@ impl<M: Memory, L: Layout> Producer<M, L> {
             return Err(Error::Corrupt);
         }
         self.bad = None;
-        // INVARIANT: `pos - peer` only shrinks, and what `end` leaves room for is still free.
+        // INVARIANT: `pos - peer` only shrinks, so the room up to `end` is still free.
         self.peer = peer;
         Ok(())
     }

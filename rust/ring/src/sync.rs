@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 
-//! Atomics and copies, as this world has them. The only place in the ring that names atomics.
+//! Atomics and copies in user space. No other file of the ring names atomics.
 
 use core::sync::atomic::{fence, AtomicU64, Ordering};
 
@@ -58,25 +58,26 @@ pub fn read_barrier() {
     fence(Ordering::Acquire);
 }
 
-/// Copies `len` bytes between memory of our own and memory that is shared.
+/// Copies `len` bytes between private memory and shared memory.
 ///
 /// # Safety
 ///
 /// `src` is valid for reads and `dst` for writes of `len` bytes, and they do not overlap. The peer
-/// does not write the shared bytes meanwhile: in user space the peer is the kernel, which is
-/// trusted to keep to that.
+/// does not write the shared bytes meanwhile. (In user space the peer is the kernel, which is
+/// trusted.)
 #[inline(always)]
 pub unsafe fn copy(src: *const u8, dst: *mut u8, len: usize) {
-    // SAFETY: The caller's promise.
+    // SAFETY: The caller passes valid ranges that do not overlap, and nothing writes to `src`.
     unsafe { core::ptr::copy_nonoverlapping(src, dst, len) };
 }
 
-/// Asks for the cache line of `address`, to write to it soon. Whatever the address is, nothing is accessed.
+/// Asks for the cache line of `address`, which will soon be written. Any address is allowed: the
+/// memory is not accessed.
 #[inline(always)]
 pub fn prefetch(address: *const u8) {
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: PREFETCHW changes neither registers nor memory, and does not fault. Processors that lack it take it
-    // for a NOP (Intel's manual, volume 2, NOP: opcode 0F 0D).
+    // SAFETY: PREFETCHW changes neither registers nor memory, and does not fault. Processors
+    // without it treat it as a NOP (Intel's manual, volume 2, NOP: opcode 0F 0D).
     unsafe {
         core::arch::asm!(
             "prefetchw [{0}]",

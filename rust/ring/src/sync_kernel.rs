@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 
-//! Atomics and copies in the kernel: the kernel's own memory model, and copies that may race with a
-//! process.
+//! Atomics and copies in the kernel: they follow the kernel's memory model, and a copy may race
+//! with a process.
 
-use crate::atomic::{smp_mb, smp_rmb, smp_wmb, Acquire, Atomic, Full, Relaxed, Release};
+use crate::sync::atomic::{smp_mb, smp_rmb, smp_wmb, Acquire, Atomic, Full, Relaxed, Release};
 
 /// A 64-bit word of shared memory that one side writes and the other reads.
 #[repr(transparent)]
@@ -58,38 +58,39 @@ pub fn read_barrier() {
     smp_rmb();
 }
 
-/// Up to so many bytes are copied four words at a time, which until there is as fast as the string
-/// instruction that memcpy is made of, or faster (BENCHMARKS.md has the measurement).
+/// Up to this many bytes are copied four words at a time. That is as fast as the string instruction
+/// that memcpy uses, or faster (BENCHMARKS.md has the measurement).
 const SHORT_BYTES: usize = 1024;
 
-/// Copies `len` bytes between memory of our own and memory that is shared.
+/// Copies `len` bytes between private memory and shared memory.
 ///
 /// # Safety
 ///
 /// `src` is valid for reads and `dst` for writes of `len` bytes, and they do not overlap. A process
-/// may write the shared bytes meanwhile: the copy is then any mixture of old and new.
+/// may write the shared bytes meanwhile; the copy is then any mixture of old and new bytes.
 #[inline(always)]
 pub unsafe fn copy(src: *const u8, dst: *mut u8, len: usize) {
     if len <= SHORT_BYTES && (src.addr() | dst.addr()) % 8 == 0 {
-        // SAFETY: The caller's promise; both are aligned.
+        // SAFETY: The caller passes valid ranges that do not overlap; both are aligned.
         unsafe { copy_words(src, dst, len) };
         return;
     }
-    // SAFETY: The caller's promise. The copy is made in C, where the kernel's memory model says
-    // that a race with a process yields some bytes and nothing worse.
+    // SAFETY: The caller passes valid ranges that do not overlap. The copy is made in C, where the
+    // kernel's memory model says that a race with a process yields some bytes and nothing worse.
     unsafe { crate::bindings::iostream_copy(dst.cast(), src.cast(), len) };
 }
 
-/// As [`copy`]: each word, and each byte of the rest, is loaded and stored once.
+/// Copies like [`copy`], by words: each word, and each byte of the rest, is loaded and stored once.
 ///
 /// # Safety
 ///
-/// As for [`copy`]; both are multiples of 8.
+/// The contract of [`copy`], and both addresses are multiples of 8.
 #[inline(always)]
 unsafe fn copy_words(src: *const u8, dst: *mut u8, len: usize) {
     let mut at = 0;
     while len.wrapping_sub(at) >= 32 {
-        // SAFETY: In bounds and aligned.
+        // SAFETY: At least 32 bytes are left at `at`, a multiple of 8, so all is in bounds and
+        // aligned.
         unsafe {
             let (from, to) = (src.add(at).cast::<u64>(), dst.add(at).cast::<u64>());
             let words = [
@@ -106,40 +107,40 @@ unsafe fn copy_words(src: *const u8, dst: *mut u8, len: usize) {
         at = at.wrapping_add(32);
     }
     while len.wrapping_sub(at) >= 8 {
-        // SAFETY: As above.
+        // SAFETY: At least 8 bytes are left at `at`, a multiple of 8.
         unsafe { store(dst.add(at).cast(), load(src.add(at).cast::<u64>())) };
         at = at.wrapping_add(8);
     }
     while at < len {
-        // SAFETY: As above.
+        // SAFETY: `at` is less than `len`, so both bytes are in bounds.
         unsafe { store(dst.add(at), load(src.add(at))) };
         at = at.wrapping_add(1);
     }
 }
 
-/// Nothing. Natively a program gains by it (BENCHMARKS.md); an emulated processor, the only one on which this kernel
-/// side was measured, takes longer for the instruction than the stores after it would have waited.
+/// Does nothing: a prefetch has not paid off on the kernel side (BENCHMARKS.md has the
+/// measurement).
 #[inline(always)]
 pub fn prefetch(_address: *const u8) {}
 
-/// READ_ONCE(): how the kernel's memory model loads what others may write meanwhile.
+/// READ_ONCE(): loads a value that others may write meanwhile.
 ///
 /// # Safety
 ///
 /// `from` is aligned and valid for reads.
 #[inline(always)]
 unsafe fn load<T>(from: *const T) -> T {
-    // SAFETY: The caller's promise.
+    // SAFETY: The caller passes an aligned address that is valid for reads.
     unsafe { from.read_volatile() }
 }
 
-/// WRITE_ONCE(): how it stores what others may look at meanwhile.
+/// WRITE_ONCE(): stores a value that others may read meanwhile.
 ///
 /// # Safety
 ///
 /// `to` is aligned and valid for writes.
 #[inline(always)]
 unsafe fn store<T>(to: *mut T, value: T) {
-    // SAFETY: The caller's promise.
+    // SAFETY: The caller passes an aligned address that is valid for writes.
     unsafe { to.write_volatile(value) };
 }

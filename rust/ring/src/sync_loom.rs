@@ -2,8 +2,8 @@
 
 //! Atomics under loom, which tries every interleaving and every stale value.
 //!
-//! A model proves little unless it can fail. Each ordering of the ring can therefore be taken away
-//! here: of a word with [`Word::weak`], of a thread's barriers with [`leave_out`].
+//! A model proves little unless it can fail. So each ordering of the ring can be taken away: those
+//! of a word with [`Word::weak`], the barriers of a thread with [`leave_out`].
 
 extern crate std;
 
@@ -18,12 +18,12 @@ pub struct Word {
     release: Ordering,
 }
 
-/// An ordering of one word that a model does without.
+/// The ordering that a word lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Weak {
-    /// Its stores do not release.
+    /// Stores do not release.
     Release,
-    /// Its loads do not acquire.
+    /// Loads do not acquire.
     Acquire,
 }
 
@@ -37,7 +37,7 @@ impl Word {
         }
     }
 
-    /// A word that lacks an ordering.
+    /// A word that lacks one ordering.
     pub fn weak(value: u64, weak: Weak) -> Self {
         let mut word = Self::new(value);
         match weak {
@@ -83,7 +83,7 @@ loom::thread_local! {
     static LEFT_OUT: Cell<Option<Barrier>> = Cell::new(None);
 }
 
-/// From here on this thread of the model issues no such barrier.
+/// Makes this thread of the model leave out such barriers from here on.
 pub fn leave_out(barrier: Barrier) {
     LEFT_OUT.with(|left_out| left_out.set(Some(barrier)));
 }
@@ -109,12 +109,12 @@ pub fn read_barrier() {
     issue(Barrier::Read, Ordering::Acquire);
 }
 
-/// Copies `len` bytes. Rings under loom hold their data elsewhere (see `Memory`).
+/// Copies `len` bytes. Rings under loom keep their data elsewhere (see `Memory`).
 ///
 /// # Safety
 ///
-/// As for [`core::ptr::copy_nonoverlapping`].
+/// The contract of [`core::ptr::copy_nonoverlapping`].
 pub unsafe fn copy(src: *const u8, dst: *mut u8, len: usize) {
-    // SAFETY: The caller's promise.
+    // SAFETY: The caller upholds the contract of `copy_nonoverlapping`.
     unsafe { core::ptr::copy_nonoverlapping(src, dst, len) };
 }

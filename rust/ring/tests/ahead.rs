@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 
-//! Cache lines that the producer fetches by a store to each: none that is anybody's, and each once.
+//! Cache lines that the producer fetches by a store to each: only lines of free room, and each
+//! once.
 
 #![cfg(not(loom))]
 
@@ -10,10 +11,10 @@ use common::{geometry, pair, Mem};
 use iostream_ring::{Consumer, Error, OverwriteReader, Producer};
 
 const SIZE: u64 = 4096;
-/// What the data are full of.
+/// The entry that the data are full of.
 const OLD: [u8; 8] = [0xee; 8];
 
-/// A ring whose first lap is full of short entries, of which the first `taken` were taken.
+/// A ring whose first lap is full of short entries, of which the first `taken` were released.
 fn lapped(taken: usize) -> (Mem, Producer<Mem>, Consumer<Mem>) {
     let (mem, mut producer, mut consumer) = pair(SIZE);
     while producer.push(&OLD).is_ok() {}
@@ -130,7 +131,7 @@ fn a_run_ends_with_its_window() {
         while unsafe { head.place(&mem, 8) }.is_some() {
             made += 1;
         }
-        // SAFETY: As above.
+        // SAFETY: The head came from this producer, which does nothing else meanwhile.
         unsafe { producer.set_head(head) };
         ends.push(made);
     }
@@ -154,11 +155,11 @@ fn nothing_of_a_window_that_is_begun() {
     assert_eq!(written, [40 * 16 + 8], "40 entries were there already");
 }
 
-/// Its readers have to see that an entry is gone before a byte of it changes.
+/// Readers of an overwriting ring must see that an entry is given up before a byte of it changes.
 #[test]
 fn nothing_by_who_overwrites() {
     let mem = Mem::new(SIZE);
-    // SAFETY: One of each, on zeroed memory of the right size.
+    // SAFETY: The only producer, on zeroed memory of the right size.
     let mut producer = unsafe { Producer::new(mem.clone(), geometry(SIZE), true) };
     for _ in 0..2 {
         producer.push(&[0xee; SIZE as usize / 2 - 8]).unwrap();
@@ -167,7 +168,7 @@ fn nothing_by_who_overwrites() {
     let written = changed(&mem, || producer.push(&[1; 8]).unwrap());
     assert_eq!(written, [0, 8], "of the half that it gave up");
     producer.publish();
-    // SAFETY: As above.
+    // SAFETY: The only consumer, on memory of the right size.
     let mut reader = unsafe { OverwriteReader::new(mem.clone(), geometry(SIZE)) };
     let mut buffer = [0; SIZE as usize];
     let entry = reader.read(&mut buffer).unwrap();

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 
-//! Entries that are published with the call that appends them, and released with the one that takes them:
-//! all is as it is with two calls.
+//! One call that appends and publishes, or takes and releases, does the same as two calls.
 
 #![cfg(not(loom))]
 
@@ -12,18 +11,18 @@ use iostream_ring::{Error, Framed, Layout, Slots};
 
 const SIZE: u64 = 64;
 
-/// Both sides of a ring that is empty at position `pos`.
+/// Both sides of an empty ring at position `pos`.
 fn pair_at<L: Layout>(pos: u64) -> Pair<L> {
     pair_of(geometry(SIZE), pos)
 }
 
-/// Positions to start at: each place, and around the end of 64 bits.
+/// Positions to start at: each offset, and around the end of 64 bits.
 fn starts() -> impl Iterator<Item = u64> {
     let last = (1..=9).map(|i| 0_u64.wrapping_sub(8 * i));
     (0..SIZE).step_by(8).chain(last)
 }
 
-/// What can be seen of both ends and of the shared words.
+/// The observable state of both ends and the shared words.
 fn state<L: Layout>((mem, producer, consumer): &Pair<L>) -> [u64; 6] {
     [
         mem.get(Which::ProducerPos),
@@ -35,7 +34,7 @@ fn state<L: Layout>((mem, producer, consumer): &Pair<L>) -> [u64; 6] {
     ]
 }
 
-/// The same history twice, once with one call where there are two.
+/// Runs the same history twice: with one call, and with two calls in its place.
 fn both_ways<L: Layout>() {
     for start in starts().filter(|start| start % L::ALIGN == 0) {
         for history in 0..1 << 12 {
@@ -65,7 +64,7 @@ fn both_ways<L: Layout>() {
                         two.2.publish();
                         assert_eq!(one.2.release_and_publish(), released);
                     }
-                    // Something that is published with the next one.
+                    // An entry that is published together with the next one.
                     _ => {
                         assert_eq!(one.1.push(&bytes), two.1.push(&bytes));
                         assert_eq!(one.2.pop_array::<8>(), two.2.pop_array::<8>());

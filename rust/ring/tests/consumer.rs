@@ -119,7 +119,7 @@ fn resume_goes_on_where_it_was() {
         let mut buffer = [0; 8];
         first.pop(&mut buffer).unwrap();
         first.publish();
-        // Released and not published: the next consumer sees it again.
+        // The entry is released and not published, so the next consumer sees it again.
         first.pop(&mut buffer).unwrap();
         drop(first);
         // SAFETY: The first consumer is gone.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 
-//! The ring against a simple model, over all small sizes, positions, contents and operations.
+//! Compares the ring with a simple model, over all small sizes, positions, contents and operations.
 
 #![cfg(not(loom))]
 
@@ -102,12 +102,13 @@ fn each_content(size: u64, max: u32, lens: &mut Vec<u32>, visit: &mut impl FnMut
     }
 }
 
-/// Each content of each small ring, at each position, then each operation, then all comes out.
+/// For each content of each small ring at each position: does each operation, then takes all
+/// entries.
 #[test]
 fn every_state_and_operation() {
     let mut cases = 0u64;
     for size in SIZES {
-        // Half of the cases are those of 64 bytes; one start in four keeps the usual run short.
+        // Half of all cases have 64 bytes; one start in four keeps the usual run short.
         let all = size < 64 || std::env::var_os("LONG").is_some();
         let stride = if all { 1 } else { 4 };
         for pos in starts(size).step_by(stride) {
@@ -122,7 +123,7 @@ fn every_state_and_operation() {
                     both.show();
                     both
                 };
-                // Every push, the ones that do not fit included, and everything out in order.
+                // Every push, even one that does not fit; then all entries come out in order.
                 let mut both = build();
                 both.check_sums();
                 for len in 0..=max + 1 {
@@ -145,7 +146,7 @@ fn every_state_and_operation() {
                     }
                     assert_eq!(both.pop(*len as usize), Ok(*len as usize));
                     cases += 1;
-                    // Released and not yet published: no room for the producer.
+                    // The entry is released and not published: the producer has no more room.
                     both.check_sums();
                     both.free();
                     both.check_sums();

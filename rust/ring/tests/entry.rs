@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 
-//! Headers as words, and the room that entries take.
+//! Headers as words, and the bytes that entries occupy.
 
 #![cfg(not(loom))]
 

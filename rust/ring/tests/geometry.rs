@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 
-//! Sizes of rings: what is rounded, what is refused, and with which reason.
+//! Sizes of rings: which are rounded, which are refused, and with which error.
 
 #![cfg(not(loom))]
 

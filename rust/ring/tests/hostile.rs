@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 
-//! A peer that stores whatever it likes: no panic, no access outside the data, counted once.
+//! A peer that stores any value: no panic, no access outside the data, each event counted once.
 //!
-//! The test memory asserts the bounds of each access, and the profile keeps overflow checks on.
+//! The test memory asserts the bounds of each access, and the build profile checks for overflow.
 
 #![cfg(not(loom))]
 
@@ -13,7 +13,7 @@ use iostream_ring::{occupied_bytes, Consumer, Error, Header, OverwriteReader, Pr
 
 const SIZE: u64 = 64;
 
-/// Values around every boundary that a position has, near `at` and anywhere.
+/// Values around every boundary of a position, near `at` and anywhere.
 fn values(at: u64) -> Vec<u64> {
     let mut values = vec![
         u64::MAX,
@@ -75,7 +75,7 @@ fn consumer_position_of_any_value() {
                     }
                 }
                 assert_eq!(producer.corrupt_events(), u64::from(!legal), "{value:#x}");
-                // Repaired, it goes on; the same damage again is a new event.
+                // After a repair the ring works; the same damage again is a new event.
                 if !legal {
                     mem.set(Which::ConsumerPos, pos);
                     producer.room().unwrap();
@@ -83,7 +83,7 @@ fn consumer_position_of_any_value() {
                     assert_eq!(producer.room(), Err(Error::Corrupt));
                     assert_eq!(producer.corrupt_events(), 2);
                 }
-                // What was known to be free is still free, and no more.
+                // Only the bytes that were known to be free are free.
                 let known = SIZE - used * 16 + if legal { moved } else { 0 };
                 let expected = match (known >= 16, legal) {
                     (true, _) => Ok(()),
@@ -101,7 +101,7 @@ fn consumer_position_of_any_value() {
     println!("consumer_position_of_any_value: {cases} cases");
 }
 
-/// What was committed and not shown cannot have been consumed.
+/// An entry that was committed and not published cannot have been consumed.
 #[test]
 fn consumer_position_beyond_what_was_published() {
     for (shown, hidden) in [(0, 1), (1, 1), (2, 2), (0, 4)] {
@@ -133,7 +133,7 @@ fn producer_position_of_any_value() {
                 producer.publish();
                 consumer.available().unwrap();
                 mem.set(Which::ProducerPos, value);
-                // Neither backwards nor more than a lap ahead.
+                // The position must not go back, nor more than a lap ahead.
                 let moved = value.wrapping_sub(pos);
                 let legal = value % 8 == 0 && moved >= used * 16 && moved <= SIZE;
                 for _ in 0..3 {
@@ -146,7 +146,7 @@ fn producer_position_of_any_value() {
                 }
                 assert_eq!(consumer.corrupt_events(), u64::from(!legal), "{value:#x}");
                 assert!(consumer.known_bytes() <= SIZE);
-                // What had been seen before is still there and whole.
+                // The entries that were known before are still whole.
                 for _ in 0..used {
                     assert_eq!(consumer.pop(&mut [0; 64]).unwrap().len(), 8);
                 }
@@ -223,7 +223,7 @@ fn headers_of_any_value() {
                             }
                             Err(error) => assert!(!legal && error == Error::Corrupt),
                         }
-                        // A good look at the position does not make the header a new event.
+                        // A valid position in between does not make the header a new event.
                         assert_eq!(consumer.available(), Ok(waiting));
                     }
                     assert_eq!(consumer.corrupt_events(), u64::from(!legal), "{len}");
@@ -257,7 +257,7 @@ fn same_header_again_is_a_new_event() {
     }
 }
 
-/// The header is changed after it was checked: the checked copy counts.
+/// The peer changes a header after the check: the checked copy is used.
 #[test]
 fn header_changed_after_the_check() {
     for len in lengths() {
@@ -295,7 +295,7 @@ fn resume_on_any_words() {
             }
             mem.set(Which::ConsumerPos, own);
             mem.set(Which::ProducerPos, peer);
-            // SAFETY: As above.
+            // SAFETY: The only consumer, on memory of the right size.
             if let Ok(mut consumer) = unsafe { Consumer::resume(mem.clone(), geometry(SIZE)) } {
                 assert!(consumer.available().unwrap() <= SIZE);
                 let _ = consumer.pop(&mut [0; 64]);
@@ -306,11 +306,11 @@ fn resume_on_any_words() {
     println!("resume_on_any_words: {cases} cases");
 }
 
-/// What the producer of an overwriting ring may not have stored, each once per event.
+/// Invalid words of the producer of an overwriting ring: each is counted once per event.
 #[test]
 fn overwriting_reader_reports_each_event_once() {
     let mem = Mem::new(SIZE);
-    // SAFETY: One of each, on zeroed memory of the right size.
+    // SAFETY: The only producer and the only reader, on zeroed memory of the right size.
     let (mut producer, mut reader) = unsafe {
         (
             Producer::new(mem.clone(), geometry(SIZE), true),
@@ -344,7 +344,7 @@ fn overwriting_reader_reports_each_event_once() {
         mem.set(Which::ProducerPos, head);
         assert_eq!(reader.read(&mut buffer).unwrap().len, 8);
     }
-    // The same damage again, after a good entry.
+    // The same damage again after a good entry is a new event.
     for events in 13..15 {
         producer.push(&[1; 8]).unwrap();
         producer.publish();
@@ -358,7 +358,8 @@ fn overwriting_reader_reports_each_event_once() {
     }
 }
 
-/// The words of an overwriting ring: no loop without end, no access outside, at most the data.
+/// Any words in an overwriting ring: no endless loop, no access outside the data, never more than
+/// all.
 #[test]
 fn overwriting_words_of_any_value() {
     let mut cases = 0;

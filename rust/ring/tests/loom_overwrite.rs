@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 
-//! Models of overwriting: what the reader returns is whole, in order, and fully accounted.
+//! Models of overwriting: each entry that the reader returns is whole and in order, and gaps are
+//! exact.
 
 #![cfg(loom)]
 
@@ -11,7 +12,7 @@ use iostream_ring::Error;
 use loom::thread;
 use loom_common::{model, overwriting_pair, Which};
 
-/// What the model does without.
+/// The ordering that a model lacks.
 #[derive(Clone, Copy)]
 enum Without {
     Nothing,
@@ -20,7 +21,7 @@ enum Without {
     Word(Which, Weak),
 }
 
-/// `count` entries of three words, header included, in a ring of so many, read `reads` times.
+/// Puts `count` entries of three words, header included, into the ring, and reads `reads` times.
 fn pass(words: usize, count: u64, batch: u64, reads: usize, without: Without) {
     model(3, move || {
         let weak = match without {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 
-//! Models of publishing, consuming and reusing: no race on the data, each entry whole, in order.
+//! Models of publishing, consuming and reuse: no race on the data, and each entry whole and in
+//! order.
 
 #![cfg(loom)]
 
@@ -11,7 +12,7 @@ use iostream_ring::Error;
 use loom::thread;
 use loom_common::{model, pair, Which};
 
-/// Entries 1 to `count`, of two words each with the header, through a ring of so many words.
+/// Passes entries 1 to `count`, of two words each with the header, through a ring of `words` words.
 fn pass(words: usize, count: u64, batch: u64, weak: Option<(Which, Weak)>) {
     model(4, move || {
         let (mut producer, mut consumer) = pair(words, weak);
@@ -41,8 +42,8 @@ fn pass(words: usize, count: u64, batch: u64, weak: Option<(Which, Weak)>) {
     });
 }
 
-/// As [`pass`], each entry published with the same call that appends it, and its room with the one that
-/// takes it: a copy of it, or `in_place`.
+/// Like [`pass`], with one call that appends and publishes, and one that takes and releases: by
+/// copy, or `in_place`.
 fn pass_at_once(words: usize, count: u64, in_place: bool) {
     model(4, move || {
         let (mut producer, mut consumer) = pair(words, None);
@@ -103,7 +104,7 @@ fn a_slot_is_reused_only_when_free() {
     pass(2, 3, 1, None);
 }
 
-/// The producer fetches the lines of one slot, here each word, while the other waits.
+/// The producer fetches the lines of one slot (here each word) while the other slot waits.
 #[test]
 fn only_free_lines_are_fetched() {
     pass(4, 3, 1, None);
@@ -114,7 +115,7 @@ fn wrapping_entries_arrive_whole() {
     pass(3, 3, 1, None);
 }
 
-/// Control: positions that do not release show entries that are not there yet.
+/// Control: a position without release shows an entry that is not complete.
 #[test]
 #[should_panic(expected = "Causality violation")]
 fn control_producer_position_without_release() {

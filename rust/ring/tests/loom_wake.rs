@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 
-//! Models of both wake-ups. A lost one leaves all threads asleep, which loom reports as a deadlock.
+//! Models of both wake-ups. A lost wake-up leaves all threads asleep, which loom reports as a
+//! deadlock.
 
 #![cfg(loom)]
 
@@ -14,7 +15,7 @@ use loom::sync::Notify;
 use loom::thread;
 use loom_common::{model, pair, Mem, Owned};
 
-/// Who leaves out its full barriers.
+/// The side that leaves out its full barriers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Without {
     Nothing,
@@ -53,7 +54,7 @@ fn consume(consumer: &mut Consumer<Mem<Owned>>, i: u64, producer: &Notify, me: &
     }
 }
 
-/// `count` entries of two words through a ring of so many words; both sides sleep when they may.
+/// Passes `count` entries of two words through a ring; both sides sleep whenever they may.
 fn pass(words: usize, count: u64, already: u64, without: Without) {
     model(3, move || {
         let (mut producer, mut consumer) = pair(words, None);
@@ -156,7 +157,7 @@ fn control_room_without_the_consumers_barrier() {
     room(Without::Consumer);
 }
 
-/// What a producer that finds the ring full does before it sleeps.
+/// The steps of a producer that finds the ring full, before it sleeps.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Full {
     ArmThenWake,
@@ -164,8 +165,8 @@ enum Full {
     ArmOnly,
 }
 
-/// The consumer waits for three words, and only two fit: a watermark that is never reached. Arming, it
-/// looks, too, whether the producer waits for room.
+/// The consumer waits for three words, and only two fit: the watermark is never reached. When the
+/// consumer arms it also checks whether the producer waits for room.
 fn watermark(full: Full) {
     model(3, move || {
         let (mut producer, mut consumer) = pair(3, None);

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 
-//! Models of the watermark: reached, made ready by others, and its timer. A lost wake-up leaves all
-//! threads asleep, which loom reports as a deadlock.
+//! Models of the watermark: it is reached, others make the queue ready, and its timer fires. A lost
+//! wake-up leaves all threads asleep, which loom reports as a deadlock.
 //!
-//! What is the kernel's of it (`Queue::mark_ready`, `Timer`) is modelled here by the same words and
-//! barriers.
+//! The kernel's part (`Queue::mark_ready`, `Timer`) is modelled with the same words and barriers.
 
 #![cfg(loom)]
 
@@ -18,7 +17,7 @@ use loom::sync::Notify;
 use loom::thread;
 use loom_common::{model, pair, Mem, Owned};
 
-/// Who leaves out its full barriers.
+/// The side that leaves out its full barriers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Without {
     Nothing,
@@ -90,7 +89,7 @@ fn control_watermark_without_the_consumers_barrier() {
     reached(Without::Consumer);
 }
 
-/// What waits below the watermark is made ready, while the consumer goes to sleep.
+/// Entries below the watermark are made ready while the consumer goes to sleep.
 fn made_ready(without: Without) {
     model(3, move || {
         let (mut producer, mut consumer) = pair(8, None);
@@ -137,11 +136,11 @@ fn control_made_ready_without_the_consumers_barrier() {
 /// A timer, as the kernel starts it: pending until its callback begins.
 struct Timer {
     pending: Word,
-    /// Entries that a callback has seen.
+    /// The number of entries that a callback has seen.
     seen: Word,
 }
 
-/// An entry comes while the timer that was started for the one before it fires.
+/// An entry comes while the timer fires that was started for the entry before.
 fn timer(without: Without) {
     model(3, move || {
         let (mut producer, consumer) = pair(8, None);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 
-//! A peer that changes each header the moment it was loaded: what was checked is what is used.
+//! A peer that changes each header as soon as it is loaded: the checked copy is used.
 
 #![cfg(not(loom))]
 
@@ -12,13 +12,13 @@ use iostream_ring::{Consumer, Header, Memory};
 
 const SIZE: u64 = 64;
 
-/// A ring's memory in which a header becomes another as soon as it was loaded.
+/// The memory of a ring in which a header changes as soon as it is loaded.
 struct Restless {
     mem: Mem,
     then: u64,
 }
 
-// SAFETY: All is done by `mem`.
+// SAFETY: `mem` does all accesses.
 unsafe impl Memory for Restless {
     fn producer_pos(&self) -> &Word {
         self.mem.producer_pos()
@@ -41,30 +41,30 @@ unsafe impl Memory for Restless {
     }
 
     unsafe fn load_word(&self, offset: usize) -> u64 {
-        // SAFETY: The caller's promise.
+        // SAFETY: The caller upholds the contract of this method.
         let word = unsafe { self.mem.load_word(offset) };
         self.mem.data(offset).store_relaxed(self.then);
         word
     }
 
     unsafe fn store_word(&self, offset: usize, value: u64) {
-        // SAFETY: The caller's promise.
+        // SAFETY: The caller upholds the contract of this method.
         unsafe { self.mem.store_word(offset, value) };
     }
 
     unsafe fn read(&self, offset: usize, dst: *mut u8, len: usize) {
-        // SAFETY: The caller's promise.
+        // SAFETY: The caller upholds the contract of this method.
         unsafe { self.mem.read(offset, dst, len) };
     }
 
     unsafe fn write(&self, offset: usize, src: *const u8, len: usize) {
-        // SAFETY: The caller's promise.
+        // SAFETY: The caller upholds the contract of this method.
         unsafe { self.mem.write(offset, src, len) };
     }
 }
 
-/// Runs `take` on a ring with two entries of eight bytes, whose headers then have any other length:
-/// it takes them both, as they were.
+/// Runs `take` on a ring with two entries of eight bytes, whose headers change to any other length
+/// once loaded. It must take both entries as they were.
 fn both_arrive(mut take: impl FnMut(&mut Consumer<Restless>) -> [u8; 8]) {
     for len in [0, 1, 9, 24, 40, 48, 56, 57, 64, 1 << 31, u32::MAX] {
         let (mem, mut producer, _) = pair(SIZE);

@@ -72,7 +72,7 @@ fn batch_larger_than_the_ring_is_given_up_in_order() {
     assert_eq!(producer.take_overwritten(), 5);
 }
 
-/// Should a header of its own be damaged, the producer gives up all there is and goes on.
+/// If one of its own headers is damaged, the producer gives up all entries and goes on.
 #[test]
 fn damaged_header_of_its_own() {
     for len in [57, 64, 1000, u32::MAX] {
@@ -118,7 +118,7 @@ fn arming_and_waking() {
     assert!(producer.must_wake());
     assert!(!producer.must_wake());
     assert_eq!(reader.arm(), Ok(true));
-    // The producer asks for room as any other, and always has it.
+    // The producer asks for room like any other, and always gets it.
     assert_eq!(producer.can_push(56, 1), Ok(true));
     assert_eq!(producer.can_push(0, 9), Ok(false));
 }
@@ -137,14 +137,14 @@ fn second_reader_goes_on_where_the_first_stopped() {
     assert_eq!(buffer[0], b'b');
 }
 
-/// Random histories against a queue that drops its front.
+/// Compares random histories with a queue that drops its front.
 #[test]
 fn random_histories_against_a_model() {
     let mut random = Random::seeded("overwrite");
     let mut cases = 0u64;
     for size in (8..=128).step_by(8) {
         let (_, mut producer, mut reader) = pair(size);
-        // What is in the ring, each with its position; the reader's own position.
+        // The entries in the ring, each with its position; the position of the reader.
         let mut window: VecDeque<(u64, Vec<u8>)> = VecDeque::new();
         let (mut head, mut at) = (0, 0);
         for step in 0..20_000u64 {

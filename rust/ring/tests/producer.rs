@@ -16,7 +16,7 @@ fn pop(consumer: &mut Consumer<Mem>) -> Result<Vec<u8>, Error> {
     Ok(buffer[..entry.len()].to_vec())
 }
 
-/// Fills a reservation, as a producer does who writes in place.
+/// Fills a reservation in place.
 fn fill(producer: &Producer<Mem>, offset: usize, bytes: &[u8]) {
     // SAFETY: The test memory checks the bounds; this is the producer.
     unsafe { producer.memory().write(offset, bytes.as_ptr(), bytes.len()) };
@@ -48,7 +48,7 @@ fn full_writes_nothing() {
     assert_eq!(producer.reserve(9), Err(Error::Full));
     producer.publish();
     assert_eq!(mem.snapshot(), before);
-    // What does fit still does.
+    // An entry that fits is still accepted.
     producer.push(&[9; 8]).unwrap();
     assert_eq!(producer.push(b""), Err(Error::Full));
     producer.publish();
@@ -112,7 +112,7 @@ fn commit_without_room_is_refused() {
     producer.push(&[0; 40]).unwrap();
     producer.publish();
     let before = mem.snapshot();
-    // Sixteen bytes are left: longer than what could have been reserved.
+    // Sixteen bytes are left, so the entry is longer than any that could have been reserved.
     assert_eq!(producer.reserve(8), Ok(56));
     assert_eq!(producer.commit(9), Err(Error::Full));
     assert_eq!(mem.snapshot(), before);
@@ -135,7 +135,7 @@ fn loss_is_told_by_the_next_entry_alone() {
         for entries in reported {
             producer.report_lost(*entries);
         }
-        // A reservation that is given up does not use up the report.
+        // A reservation that is given up leaves the report for the next entry.
         producer.reserve(8).unwrap();
         producer.push(b"gap").unwrap();
         producer.push(b"after").unwrap();
@@ -187,7 +187,7 @@ fn high_water_is_the_most_that_was_there() {
     assert_eq!(producer.high_water_bytes(), 0, "not published");
     producer.publish();
     assert_eq!(producer.high_water_bytes(), 16);
-    // Through the ring many times, but never more than 16 bytes at once.
+    // The ring wraps many times, but never holds more than 16 bytes at once.
     for _ in 0..20 {
         pop(&mut consumer).unwrap();
         producer.push(&[0; 8]).unwrap();
@@ -230,7 +230,7 @@ fn resume_goes_on_where_it_was() {
                 first.push(&[i as u8; 8]).unwrap();
             }
             first.publish();
-            // Committed and never shown: it dies with its producer.
+            // The entry is committed and not published: it is gone with its producer.
             if used < 4 {
                 first.push(b"unseen").unwrap();
             }

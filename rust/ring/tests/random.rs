@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 
-//! Long random histories of one ring against the model. `SEED` repeats a run, `LONG` makes it long.
+//! Compares long random histories of a ring with the model. `SEED` repeats a run, `LONG` makes it
+//! long.
 
 #![cfg(not(loom))]
 
@@ -17,11 +18,11 @@ fn random_histories() {
     let steps = if long { 200_000 } else { 20_000 };
     let mut cases = 0u64;
     for _ in 0..100 {
-        // Half of them with room for several windows of lines.
+        // Half of the rings have room for several windows of lines.
         let most = if random.below(2) == 0 { 128 } else { 1024 };
         let size = 8 * (1 + random.below(most));
         let max = size as u32 - 8;
-        // Early, or soon to wrap.
+        // Positions are small, or wrap soon.
         let near = 8 * random.below(1000);
         let pos = if random.below(2) == 0 {
             near
@@ -50,7 +51,7 @@ fn random_histories() {
                     }
                 }
                 2 => {
-                    // In place, and perhaps given up, and perhaps shorter.
+                    // An entry in place, which may be given up or be shorter than reserved.
                     let Ok(offset) = producer.reserve(len) else {
                         continue;
                     };

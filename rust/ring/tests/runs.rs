@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 
-//! Many entries in a row, `place` and `drain`, do what one by one does.
+//! Many entries in a row (`place` and `drain`) give the same result as one by one.
 
 #![cfg(not(loom))]
 
@@ -11,7 +11,7 @@ use iostream_ring::{Consumer, Error, Memory, Producer};
 
 const SIZE: u64 = 64;
 
-/// Appends entries of these lengths in one run; returns how many there was known room for.
+/// Appends entries of these lengths in one run, and returns how many fitted into known room.
 fn place_all(producer: &mut Producer<Mem>, lens: &[u32]) -> usize {
     let (mut head, mut made) = (producer.head(), 0);
     for &len in lens {
@@ -24,12 +24,12 @@ fn place_all(producer: &mut Producer<Mem>, lens: &[u32]) -> usize {
         unsafe { producer.write(offset, &bytes) };
         made += 1;
     }
-    // SAFETY: As above.
+    // SAFETY: The head came from this producer, which does nothing else meanwhile.
     unsafe { producer.set_head(head) };
     made
 }
 
-/// The entries that `drain` gives, at most `max`, and what it returns.
+/// Drains at most `max` entries; returns them, and what `drain` returns.
 fn drain_all(consumer: &mut Consumer<Mem>, max: u64) -> (Vec<Vec<u8>>, Option<Error>) {
     let mut entries = Vec::new();
     let drained = consumer.drain(max, |memory, entry| {
@@ -49,7 +49,7 @@ fn drain_all(consumer: &mut Consumer<Mem>, max: u64) -> (Vec<Vec<u8>>, Option<Er
 fn many_laps() {
     let (_, mut producer, mut consumer) = pair_at(geometry(SIZE), 0);
     for round in 0..100 {
-        // A run has the room that is known.
+        // A run uses only known room.
         producer.reserve(40).unwrap();
         let lens = [round % 4 * 8, 3];
         assert_eq!(place_all(&mut producer, &lens), 2, "in round {round}");
@@ -115,7 +115,8 @@ fn an_entry_that_never_fits_is_not_placed() {
 fn a_head_that_is_forgotten_changes_nothing() {
     let (_mem, mut producer, mut consumer) = pair_at(geometry(SIZE), 0);
     let mut head = producer.head();
-    // SAFETY: As in `place_all`; that it is not set is allowed.
+    // SAFETY: The head came from this producer, which does nothing else meanwhile. It need not be
+    // set.
     unsafe { head.place(producer.memory(), 8) }.unwrap();
     producer.publish();
     assert_eq!(drain_all(&mut consumer, 1), (vec![], None));
@@ -197,7 +198,7 @@ fn what_a_run_appended_is_published_afterwards() {
     producer.publish();
     assert_eq!(producer.published_pos(), 40);
 
-    // At once.
+    // Published at once.
     let mut head = producer.head();
     // SAFETY: The head came from this producer, which does nothing else meanwhile.
     unsafe {

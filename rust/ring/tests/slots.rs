@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 
-//! Entries of one length without headers: what goes in comes out, and no position is between two.
+//! Entries of one length without headers: they arrive unchanged, and no position is inside an
+//! entry.
 
 #![cfg(not(loom))]
 
@@ -12,12 +13,12 @@ use iostream_ring::{Consumer, Error, Memory, Producer, Slots};
 const SIZE: u64 = 64;
 type Sixteen = Slots<16>;
 
-/// Both sides of a ring that is empty at position `pos`.
+/// Both sides of an empty ring at position `pos`.
 fn pair_at(pos: u64) -> Pair<Sixteen> {
     pair_of(geometry(SIZE), pos)
 }
 
-/// Positions to start at: each place, and around the end of 64 bits.
+/// Positions to start at: each offset, and around the end of 64 bits.
 fn starts() -> impl Iterator<Item = u64> {
     let last = (1..=5).map(|i| 0_u64.wrapping_sub(16 * i));
     (0..SIZE).step_by(16).chain(last)
@@ -108,14 +109,14 @@ fn in_place_and_in_a_row() {
     let (_, mut producer, mut consumer) = pair_at(32);
     let mut head = producer.head();
     for number in 0..4 {
-        // SAFETY: It came from this producer, which does nothing else meanwhile.
+        // SAFETY: The head came from this producer, which does nothing else meanwhile.
         let offset = unsafe { head.place(producer.memory(), 16) }.unwrap();
         // SAFETY: `place` made room for as many bytes there.
         unsafe { producer.write(offset, &item(number)) };
     }
-    // SAFETY: As above.
+    // SAFETY: The head came from this producer, which does nothing else meanwhile.
     assert_eq!(unsafe { head.place(producer.memory(), 16) }, None, "full");
-    // SAFETY: As above.
+    // SAFETY: The head came from this producer, which does nothing else meanwhile.
     unsafe { producer.set_head(head) };
     producer.publish();
     (0..4).for_each(|number| assert_eq!(consumer.pop_array(), Ok(item(number))));
@@ -161,7 +162,7 @@ fn resume_wants_a_position_of_one() {
         // SAFETY: One at a time, on memory of the right size.
         let consumer = unsafe { Consumer::<_, Sixteen>::resume_of(mem.clone(), geometry(SIZE)) };
         assert!(matches!(consumer.map(drop), Err(Error::Corrupt)), "{pos}");
-        // SAFETY: As above.
+        // SAFETY: The only producer, on memory of the right size.
         let producer = unsafe { Producer::<_, Sixteen>::resume_of(mem, geometry(SIZE)) };
         assert!(matches!(producer.map(drop), Err(Error::Corrupt)), "{pos}");
     }
@@ -175,7 +176,7 @@ fn slices_take_as_many_as_there_are() {
         for lap in 0..60 {
             let wanted = lap % 7;
             let bytes: Vec<u8> = (sent..sent + wanted).flat_map(item).collect();
-            // What is not a whole entry is left out.
+            // A part of an entry at the end is left out.
             let bytes = [&bytes[..], &[7; 15][..lap as usize % 16]].concat();
             let room = 4 - (sent - received);
             match producer.push_slice(&bytes) {

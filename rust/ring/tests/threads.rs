@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 
-//! Two real threads on one ring: sequence and checksum of each entry, and sleeping by the rule.
+//! Two real threads on one ring: they check sequence and checksum of each entry, and sleep by the
+//! rule.
 
 #![cfg(not(loom))]
 
@@ -66,7 +67,7 @@ fn produce(mut producer: Producer<Mem>, count: u64, consumer: &Thread, mut rando
                 thread::park();
             }
         }
-        // Some batches, some entries on their own.
+        // Some entries come in batches, some on their own.
         if random.below(4) > 0 || i + 1 == count {
             producer.publish();
             if producer.must_wake() {
@@ -128,7 +129,8 @@ fn two_threads_that_sleep() {
     }
 }
 
-/// One thread overwrites without waiting: what is read is whole, in order, and all is accounted.
+/// One thread overwrites without waiting: each entry read is whole and in order, and gaps are
+/// exact.
 #[test]
 fn overwriting_threads() {
     let count = entries(3_000_000);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 
-//! The wake-up rule: what is crossed, who is told, and how often.
+//! The wake-up rule: which positions are crossed, which side is woken, and how often.
 
 #![cfg(not(loom))]
 
@@ -9,7 +9,7 @@ mod common;
 use common::{pair, pair_at, Which};
 use iostream_ring::{crossed, Error};
 
-/// The rule as it is meant, by walking from `old` to `new`.
+/// The meaning of the rule: walks from `old` to `new`.
 fn walked(wake: u64, old: u64, new: u64) -> bool {
     let mut at = old;
     while at != new {
@@ -45,16 +45,16 @@ fn crossed_is_what_walking_finds() {
 
 #[test]
 fn crossed_at_the_far_boundaries() {
-    // Nothing moved: nothing is crossed, whatever is armed.
+    // If nothing moved, nothing is crossed, whatever is armed.
     for wake in [0, 7, 8, 9, u64::MAX, 1 << 63] {
         assert!(!crossed(wake, 8, 8));
     }
-    // Never armed, or armed long ago.
+    // The word was never armed, or was armed long ago.
     assert!(!crossed(0, 8, 16));
     assert!(!crossed(8, 8, 16));
     assert!(crossed(16, 8, 16));
     assert!(!crossed(17, 8, 16));
-    // Over the wrap of 64 bits.
+    // The positions wrap at 64 bits.
     assert!(crossed(0, u64::MAX - 7, 8));
     assert!(crossed(u64::MAX, u64::MAX - 7, 0));
     assert!(!crossed(u64::MAX - 7, u64::MAX - 7, 8));
@@ -153,13 +153,13 @@ fn full_ring_wakes_whoever_waits_for_more() {
     assert_eq!(producer.push(b"123456789"), Err(Error::Full));
     assert!(producer.must_wake_full());
     assert!(!producer.must_wake_full(), "once per armed position");
-    // Armed anew, further on: again once.
+    // It is armed again, further on: it wakes once more.
     consumer.pop(&mut [0; 8]).unwrap();
     consumer.publish();
     mem.set(Which::ConsumerWake, 80);
     assert!(producer.must_wake_full());
     assert!(!producer.must_wake_full());
-    // What is crossed or lies behind is not woken again.
+    // An armed position that is crossed or lies behind does not wake again.
     mem.set(Which::ConsumerWake, 8);
     assert!(!producer.must_wake_full());
     mem.set(Which::ConsumerWake, producer.published_pos());

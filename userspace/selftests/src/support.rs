@@ -10,6 +10,7 @@ pub mod kprobes;
 pub mod memory;
 pub mod module;
 pub mod monitor;
+pub mod race;
 pub mod signals;
 pub mod system_calls;
 pub mod waiting;

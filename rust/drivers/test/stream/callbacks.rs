@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The driver of a test stream: logs what it is told, fails when it should, is as slow as it should.
+//! The driver of a test stream. It logs its callbacks, and fails or is slow as the tests tell it.
 
 use iostream::{Driver, Mode, Opener, Stop};
 use kernel::{
@@ -15,7 +15,7 @@ use kernel::{
 
 use super::Ends;
 
-/// How many of the last callbacks are remembered in order.
+/// The number of last callbacks that are kept in order.
 const MOST: usize = 64;
 
 /// The callbacks, each with its key in the log and its letter in the order of events.
@@ -48,30 +48,30 @@ const EVENTS: [(&str, u8); 11] = [
     ("room_callbacks", b'R'),
 ];
 
-/// What the driver does by itself when it is told to run, or that buffers are there.
+/// The driver does nothing by itself when it is started or when buffers come.
 pub(crate) const AUTO_OFF: u32 = 0;
-/// Sends buffers of `auto_bytes` until it has none.
+/// Sends buffers of `auto_bytes` until none is free.
 pub(crate) const AUTO_PRODUCE: u32 = 1;
-/// Receives all, and counts.
+/// Receives and counts all buffers.
 pub(crate) const AUTO_CONSUME: u32 = 2;
-/// Inverts all that it receives, and sends it back.
+/// Inverts each buffer that it receives, and sends it back.
 pub(crate) const AUTO_ECHO: u32 = 3;
-/// Sends all it has when it starts, and then all that comes back.
+/// Sends all free buffers when it starts, and then each buffer that comes back.
 pub(crate) const AUTO_TURN_ROUND: u32 = 4;
 
-/// What callbacks have seen, and how they are to behave.
+/// What the callbacks have seen, and how they must behave.
 #[pin_data]
 pub(crate) struct Seen {
     counts: [Atomic<u64>; EVENTS.len()],
-    /// The errno with which each fails, or 0.
+    /// The errno with which each callback fails, or 0.
     fails: [Atomic<i32>; EVENTS.len()],
     /// Milliseconds that each callback takes.
     pub(crate) slow_ms: Atomic<u32>,
-    /// Callbacks that run now.
+    /// Callbacks that are running now.
     in_callback: Atomic<u32>,
-    /// Changes of state or mode that the driver is asked for now.
+    /// Callbacks for a change of state or mode that are running now.
     changing: Atomic<u32>,
-    /// Times that there were two of these.
+    /// How often two of these ran at once.
     overlaps: Atomic<u64>,
     last_mode: Atomic<u32>,
     last_token: Atomic<u32>,
@@ -101,7 +101,7 @@ impl Seen {
         })
     }
 
-    /// Lets one kind of callback fail from now on; 0: no more.
+    /// Makes one kind of callback fail from now on; 0 ends that.
     pub(crate) fn fail(&self, what: &str, errno: i32) -> Result {
         let event = match what {
             "open" => Event::Open,
@@ -115,7 +115,7 @@ impl Seen {
         Ok(())
     }
 
-    /// As it was at first, counts aside.
+    /// Restores the initial behaviour; the counts stay.
     pub(crate) fn behave(&self) {
         for errno in &self.fails {
             errno.store(0, Relaxed);

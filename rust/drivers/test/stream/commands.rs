@@ -4,10 +4,10 @@
 //!
 //! ```text
 //! publish NAME MODE BUFFERS DATA-BYTES [KEY=VALUE...]
-//!     MODE: output, input, input-output, or shared-output: by copy, and can be changed
+//!     MODE: output, input, input-output, or shared-output (by copy; the mode can be changed)
 //!     KEY: control, queue, format, description, mode, gid, own-queue, clients
 //! many COUNT NAME MODE BUFFERS DATA-BYTES [...]          many-send LEN
-//! unpublish            client NUMBER (of whose end the commands after it are)
+//! unpublish            client NUMBER (later commands use the end of this client)
 //! take                 receive              release ID           release-all
 //! release-all-clients
 //! fill ID SEED OFFSET LEN                   fill-control ID SEED OFFSET LEN
@@ -24,8 +24,8 @@
 //! disable              enable               cancel
 //! ```
 //!
-//! `take` and `receive` keep the buffer until a command gives it away. Sequence numbers, sums and
-//! the like of the last command are what the file shows.
+//! `take` and `receive` keep the buffer until a command gives it away. The file shows the result of
+//! the last command, such as its sequence number and sums.
 
 use iostream::Error;
 use kernel::{prelude::*, sync::atomic::Relaxed};
@@ -99,7 +99,7 @@ fn counted(count: u64) -> Done {
     }
 }
 
-/// How callbacks are to behave.
+/// Sets how callbacks behave.
 fn behave(node: &TestStream, command: &str, words: &mut Words<'_>) -> Result {
     let seen = &node.seen;
     let errno = |words: &mut Words<'_>| i32::try_from(words.number()?).map_err(|_| EINVAL);
@@ -138,7 +138,7 @@ fn behave(node: &TestStream, command: &str, words: &mut Words<'_>) -> Result {
     }
 }
 
-/// What concerns buffers and queues as such.
+/// Runs a command that manages buffers or queues.
 fn manage(node: &TestStream, command: &str, words: &mut Words<'_>) -> Result<u64> {
     let control = node.control()?;
     match command {
@@ -165,7 +165,7 @@ fn manage(node: &TestStream, command: &str, words: &mut Words<'_>) -> Result<u64
     Ok(0)
 }
 
-/// What the driver's end of a client does.
+/// Runs a command on the driver's end of a client.
 fn use_end<A: TestAccess>(
     end: &mut End<A>,
     command: &str,

@@ -18,10 +18,10 @@ use super::{
 
 /// Bytes that are copied at a time.
 const CHUNK: usize = 256;
-/// So long `pump` waits for a buffer at most.
+/// The longest time that `pump` waits for a buffer.
 const PATIENCE_SECONDS: i64 = 20;
 
-/// The end, and buffers that commands have taken or received and not yet given away.
+/// The end, and the buffers that commands have taken or received and not given away yet.
 pub(crate) struct End<A: Access> {
     pub(crate) stream: Stream<A>,
     pub(crate) held: KVVec<Buffer<A>>,
@@ -33,7 +33,7 @@ pub(crate) enum AnyEnd {
     Shared(End<Shared>),
 }
 
-/// How a buffer's bytes are reached, and what only one kind of stream can do.
+/// Access to the bytes of a buffer, and operations that only one kind of stream has.
 pub(crate) trait TestAccess: Access + Sized {
     fn wrap(end: End<Self>) -> AnyEnd;
     fn put(
@@ -83,7 +83,7 @@ impl TestAccess for Output {
         offset: usize,
         to: &mut [u8],
     ) -> Result<(), Error> {
-        // There is no way to look at the control area but to have it for writing.
+        // The control area can be read only through the method that gives it for writing.
         let area = if control {
             buffer.control_mut()
         } else {
@@ -181,7 +181,7 @@ fn sum<A: TestAccess>(buffer: &mut Buffer<A>, control: bool) -> Result<u64, Erro
     Ok(sum)
 }
 
-/// What there is to say of a buffer.
+/// The description of a buffer that the file shows.
 pub(crate) fn describe<A: TestAccess>(buffer: &mut Buffer<A>) -> Result<Done, Error> {
     Ok(Done {
         count: 1,
@@ -203,18 +203,18 @@ impl<A: TestAccess> End<A> {
         }
     }
 
-    /// Puts a buffer among those that are held.
+    /// Adds a buffer to the held ones.
     pub(crate) fn hold(&mut self, buffer: Buffer<A>) -> Result<(), Error> {
         self.held.push(buffer, GFP_KERNEL).map_err(|_| Error::Full)
     }
 
-    /// The buffer of this number among those that are held.
+    /// The held buffer with this id.
     pub(crate) fn held(&mut self, id: u32) -> Result<&mut Buffer<A>, Error> {
         let mut held = self.held.iter_mut();
         held.find(|buffer| buffer.id() == id).ok_or(Error::Invalid)
     }
 
-    /// As [`Self::held`], to give away.
+    /// Takes the held buffer with this id.
     pub(crate) fn let_go(&mut self, id: u32) -> Result<Buffer<A>, Error> {
         let place = self.held.iter().position(|buffer| buffer.id() == id);
         self.held
@@ -222,7 +222,7 @@ impl<A: TestAccess> End<A> {
             .map_err(|_| Error::Invalid)
     }
 
-    /// Takes a buffer, fills `len` bytes of it, and sends it. Its number is in each byte.
+    /// Takes a buffer, fills `len` bytes of it from `seed` on, and sends it.
     pub(crate) fn produce(&mut self, len: usize, seed: u64) -> Result<(), Error> {
         let mut buffer = self.stream.take()?;
         fill(&mut buffer, false, (0, len), seed)?;
@@ -230,8 +230,8 @@ impl<A: TestAccess> End<A> {
         self.stream.send(buffer)
     }
 
-    /// Sends `count` buffers without ever asking for one that is not there: the client returns them
-    /// meanwhile, and nobody is asked to notify.
+    /// Sends `count` buffers. It never takes a buffer while none is there, so it never asks the
+    /// client to notify; the client returns buffers meanwhile.
     pub(crate) fn pump(&mut self, count: u64, len: usize) -> Result<u64, Error> {
         let mut free = u64::from(self.stream.buffers()?);
         for sent in 0..count {
@@ -249,7 +249,7 @@ impl<A: TestAccess> End<A> {
         Ok(count)
     }
 
-    /// Moves what can be moved now; returns how many.
+    /// Moves the buffers that can be moved now, and returns their number.
     pub(crate) fn move_buffers(&mut self, auto: u32, len: usize) -> u64 {
         let mut moved = 0;
         loop {

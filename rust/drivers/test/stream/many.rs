@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Many streams at once, which all do the same.
+//! Many streams at once that all do the same.
 
 use iostream::{NoCallbacks, Registration};
 use kernel::{prelude::*, str::CString};
@@ -12,7 +12,7 @@ use super::{end::AnyEnd, plan::Plan};
 pub(crate) struct Many(KVec<(Registration<NoCallbacks>, AnyEnd)>);
 
 impl Many {
-    /// Publishes `count` of them.
+    /// Publishes `count` streams.
     pub(crate) fn publish(&mut self, plan: &Plan, name: &str, count: u32) -> Result {
         for number in 0..count {
             let name = CString::try_from_fmt(fmt!("{name}-{number}"))?;
@@ -23,8 +23,8 @@ impl Many {
         Ok(())
     }
 
-    /// Sends one buffer of `len` bytes through each; the bytes begin with the stream's number.
-    /// Returns how many it was sent through.
+    /// Sends one buffer of `len` bytes through each stream; the bytes begin with the number of the
+    /// stream. Returns the number of streams.
     pub(crate) fn send(&mut self, len: usize) -> Result<u64, iostream::Error> {
         let mut sent = 0;
         for (_, end) in &mut self.0 {

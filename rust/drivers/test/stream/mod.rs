@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Streams that do what the tests tell them. `commands.rs` lists how.
+//! Streams that run the commands of the tests. `commands.rs` lists the commands.
 
 mod callbacks;
 mod commands;
@@ -41,14 +41,14 @@ pub(crate) struct Done {
     queued: (u64, u64),
 }
 
-/// One stream of the tests': its ends, one for each client, and what happened to it.
+/// One stream of the tests: its ends, one for each client, and what its callbacks have seen.
 #[pin_data]
 pub(crate) struct TestStream {
-    /// What the callbacks use as well.
+    /// The ends, which the callbacks use, too.
     ends: Arc<Ends>,
     #[pin]
     registration: Mutex<Option<Registration<Watcher>>>,
-    /// The end that commands are about.
+    /// The client whose end the commands use.
     client: Atomic<u32>,
     #[pin]
     log: Mutex<Done>,
@@ -60,7 +60,7 @@ pub(crate) struct TestStream {
     seen: Arc<Seen>,
 }
 
-/// The driver's ends, and what manages the buffers behind each.
+/// The driver's ends, and the control of the buffers of each.
 #[pin_data]
 pub(crate) struct Ends {
     #[pin]
@@ -103,7 +103,7 @@ impl TestStream {
             ends.push(end, GFP_KERNEL)?;
             served.push((ports, watcher), GFP_KERNEL)?;
         }
-        // Before the node is there: a client may be quick.
+        // Before the node is published, because a client may open it at once.
         let old = core::mem::replace(&mut *self.ends.ends.lock(), ends);
         drop(old);
         *self.ends.controls.lock() = controls;
@@ -112,7 +112,7 @@ impl TestStream {
         Ok(())
     }
 
-    /// Removes the nodes. The ends stay, to show what they say then.
+    /// Removes the nodes. The ends stay, so that tests can see how they fail then.
     pub(crate) fn unpublish(&self) {
         let registration = take(&mut *self.registration.lock());
         drop(registration);
@@ -126,14 +126,14 @@ impl TestStream {
         Ok(())
     }
 
-    /// What manages the buffers of the client that commands are about.
+    /// The control of the client that commands use.
     fn control(&self) -> Result<Control> {
         let controls = self.ends.controls.lock();
         let control = controls.get(self.client.load(Relaxed) as usize);
         control.cloned().ok_or(ENXIO)
     }
 
-    /// Keeps what a command did, for who reads the file, and what its write(2) returns.
+    /// Keeps the result of a command for readers of the file. Returns the result of its write(2).
     fn note(&self, done: Result<Done, Error>) -> Result {
         let (log, result) = match done {
             Ok(done) => (done, Ok(())),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How a stream is to be published: what stands in the command.
+//! The description of a stream in the command that publishes it.
 
 use iostream::{
     stream::{Access, Output, Shared},
@@ -11,10 +11,10 @@ use kernel::{prelude::*, str::CString};
 use super::end::{AnyEnd, End, TestAccess};
 use crate::commands::Words;
 
-/// A stream as the command describes it.
+/// The stream that a command describes.
 pub(crate) struct Plan {
     name: CString,
-    /// What is in the first word: who fills, and whether the driver has slices.
+    /// Which side fills buffers, and whether the driver has slices of them.
     kind: Kind,
     buffers: u32,
     data_bytes: u32,
@@ -29,14 +29,14 @@ pub(crate) struct Plan {
 }
 
 enum Kind {
-    /// Output for ever: slices.
+    /// Always output mode, with slices.
     Output,
-    /// By copy, beginning in this mode.
+    /// By copy, at first in this mode.
     Shared(Mode),
 }
 
 impl Plan {
-    /// `NAME MODE BUFFERS DATA-BYTES [KEY=VALUE...]`
+    /// Parses `NAME MODE BUFFERS DATA-BYTES [KEY=VALUE...]`.
     pub(crate) fn parse(words: &mut Words<'_>) -> Result<Self> {
         let name = words.name()?;
         let kind = match words.word()? {
@@ -85,7 +85,7 @@ impl Plan {
         self.make_called(&self.name)
     }
 
-    /// As [`Self::make`], for a node of another name.
+    /// Like [`Self::make`], for a node of another name.
     pub(crate) fn make_called<'a>(&self, name: &'a CStr) -> Result<(Ports<'a>, AnyEnd)> {
         let (buffers, bytes) = (self.buffers, self.data_bytes);
         match self.kind {

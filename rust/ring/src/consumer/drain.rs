@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 
-//! Many entries in a row: the positions in registers.
+//! Takes many entries in a row, with the positions in registers.
 
 use super::super::entry::{Entry, Header};
 use super::super::geometry::wrapped;
@@ -10,23 +10,24 @@ use super::{found_corrupt, Consumer};
 /// What [`Consumer::drain`] did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Drained {
-    /// Entries that were released.
+    /// The number of released entries.
     pub entries: u64,
     /// Their bytes, headers and padding not counted.
     pub bytes: u64,
-    /// What ended it before its time, if not an empty ring.
+    /// The error that ended the call early; `None` if it ended at `max`, at `take`, or at the last
+    /// known entry.
     pub error: Option<Error>,
 }
 
 impl<M: Memory, L: Layout> Consumer<M, L> {
-    /// Releases up to `max` entries, after one call of `take` for each. `take` returns whether to
-    /// release the entry; `false` leaves it and ends.
+    /// Calls `take` for up to `max` entries, and releases each for which `take` returns true. The
+    /// first entry for which it returns false stays, and ends the call.
     ///
-    /// Looks at the producer's position if it knows of no entry, and not again after the last one that it
-    /// knows of: with each look a consumer that is as fast as its producer takes the position's cache line
-    /// from it, for one entry.
+    /// Loads the producer's position only at the start, and only if no entry is known. Each load
+    /// takes the cache line of the position from the producer; a consumer that is as fast as its
+    /// producer would do so for every entry.
     ///
-    /// As with [`Self::release`], the producer learns of it at the next [`Self::publish`].
+    /// The producer may write over released entries after the next [`Self::publish`].
     #[inline(always)]
     pub fn drain(&mut self, max: u64, mut take: impl FnMut(&M, Entry) -> bool) -> Drained {
         let mut drained = Drained::default();
@@ -42,7 +43,7 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
         drained
     }
 
-    /// The entries before `peer`. All that the loop needs stays in registers.
+    /// Drains the entries before `peer`. All that the loop needs stays in registers.
     #[inline(always)]
     fn drain_known(
         &mut self,
@@ -52,7 +53,8 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
     ) {
         let size = self.geometry.data_bytes() as usize;
         let (peer, mut offset) = (self.peer, self.offset());
-        // Both count down, which is a comparison less for each: bytes before `peer`, entries to `max`.
+        // Bytes before `peer` and entries to `max` count down, which saves a comparison for each
+        // entry.
         let (mut left, mut wanted) = (peer.wrapping_sub(self.pos), max);
         while left != 0 && wanted != 0 {
             let entry = match L::FIXED {
@@ -64,14 +66,14 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
                     // SAFETY: `offset` is a multiple of 8 below `data_bytes`.
                     let word = unsafe { self.memory.load_word(offset) };
                     let header = Header::from_word(word);
-                    // As in `peek`: from here on only the copy is used.
+                    // From here on only the copy is used: the peer may change the word.
                     if L::occupied(header.len) > left {
                         let bad = (peer.wrapping_sub(left), word);
                         let error = found_corrupt(&mut self.bad_header, &mut self.corrupt, bad);
                         drained.error = Some(error);
                         break;
                     }
-                    // INVARIANT: The entry was just found to end at or before `peer`.
+                    // INVARIANT: The check above shows that the entry ends at or before `peer`.
                     Entry {
                         offset: offset.wrapping_add(L::OVERHEAD as usize),
                         header,
@@ -82,7 +84,7 @@ impl<M: Memory, L: Layout> Consumer<M, L> {
             if !take(&self.memory, entry) {
                 break;
             }
-            // INVARIANT: As in `release`.
+            // INVARIANT: The entry ends at or before `peer`, so `occupied <= left`.
             left = left.wrapping_sub(occupied);
             offset = wrapped(offset.wrapping_add(occupied as usize), size);
             wanted = wanted.wrapping_sub(1);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 
-//! Many entries in a row: the positions in registers.
+//! Appends many entries in a row, with the positions in registers.
 
 use core::marker::PhantomData;
 
@@ -9,29 +9,30 @@ use super::super::geometry::wrapped;
 use super::super::{Framed, Layout, Memory};
 use super::Producer;
 
-/// Where a producer is, kept apart from it while it appends entries.
+/// The positions of a producer, kept apart from it while entries are appended.
 ///
-/// What it appends, nobody sees before [`Producer::set_head`] and [`Producer::publish`].
+/// The consumer sees these entries after [`Producer::set_head`] and [`Producer::publish`].
 #[derive(Clone, Copy, Debug)]
 pub struct Head<L = Framed> {
     offset: usize,
     /// Bytes up to `end`.
     room: u64,
-    /// The position up to which there is room, as far as is known.
+    /// The position up to which entries fit; see [`Producer`].
     end: u64,
-    /// Bytes of the data.
+    /// Bytes of the data area.
     size: usize,
     layout: PhantomData<L>,
 }
 
 impl<L: Layout> Head<L> {
-    /// Appends an entry of `len` bytes and tells where its bytes go; `None` if there is no room for
-    /// it up to where lines were fetched: then [`Producer::set_head`], reserve and commit.
+    /// Appends an entry of `len` bytes, and returns the offset of its bytes in the data.
+    ///
+    /// `None` if the entry ends after `end`: then call [`Producer::set_head`], reserve and commit.
     ///
     /// # Safety
     ///
-    /// The head came from [`Producer::head`] of a producer of `memory`, with which nothing was reserved,
-    /// committed or published since but by way of the head.
+    /// The head came from [`Producer::head`] of a producer of `memory`. Since then nothing was
+    /// reserved, committed or published except through the head.
     #[inline(always)]
     pub unsafe fn place<M: Memory>(&mut self, memory: &M, len: u32) -> Option<usize> {
         let need = L::occupied(len);
@@ -40,8 +41,8 @@ impl<L: Layout> Head<L> {
         }
         let begin = self.offset;
         if L::FIXED.is_none() {
-            // SAFETY: By the caller's promise `begin` is a multiple of 8 below `data_bytes`; the caller
-            // is the producer.
+            // SAFETY: The head came from the producer of `memory`, so `begin` is a multiple of 8
+            // below `data_bytes`, and the caller is the producer.
             unsafe { memory.store_word(begin, Header::of(len).to_word()) };
         }
         self.room = self.room.wrapping_sub(need);
@@ -57,7 +58,7 @@ impl<L: Layout> Head<L> {
 }
 
 impl<M: Memory, L: Layout> Producer<M, L> {
-    /// Where the producer is.
+    /// The positions of the producer, to append entries with [`Head::place`].
     #[inline(always)]
     pub fn head(&self) -> Head<L> {
         Head {
@@ -69,38 +70,40 @@ impl<M: Memory, L: Layout> Producer<M, L> {
         }
     }
 
-    /// Copies `bytes` to where [`Head::place`] or [`Self::reserve`] said.
+    /// Copies `bytes` to an offset that [`Head::place`] or [`Self::reserve`] returned.
     ///
     /// # Safety
     ///
-    /// `offset` came from there, for at least as many bytes, which were not published since.
+    /// `offset` was returned for at least `bytes.len()` bytes, which were not published since.
     #[inline(always)]
     pub unsafe fn write(&self, offset: usize, bytes: &[u8]) {
-        // SAFETY: The caller's promise; this is the producer.
+        // SAFETY: The caller passes an offset with room for `bytes`; this is the producer.
         unsafe { self.memory.write(offset, bytes.as_ptr(), bytes.len()) };
     }
 
-    /// [`Self::set_head`] and [`Self::publish`].
+    /// [`Self::set_head`] and [`Self::publish`] in one call.
     ///
     /// # Safety
     ///
-    /// As for [`Head::place`].
+    /// `head` came from [`Self::head`]. Since then nothing was reserved, committed or published
+    /// except through the head.
     #[inline(always)]
     pub unsafe fn publish_head(&mut self, head: Head<L>) {
-        // INVARIANT: As in `set_head`.
+        // INVARIANT: `place` moved offset and room in step, and not past `end`.
         self.pos = head.pos();
         self.lap = self.pos.wrapping_sub(head.offset as u64);
         self.publish();
     }
 
-    /// Commits what was appended at `head`.
+    /// Commits the entries that were appended through `head`.
     ///
     /// # Safety
     ///
-    /// As for [`Head::place`].
+    /// `head` came from [`Self::head`]. Since then nothing was reserved, committed or published
+    /// except through the head.
     #[inline(always)]
     pub unsafe fn set_head(&mut self, head: Head<L>) {
-        // INVARIANT: `place` moved both in step, and not past the room there was.
+        // INVARIANT: `place` moved offset and room in step, and not past `end`.
         let pos = head.pos();
         self.unpublished = self.unpublished.wrapping_add(pos.wrapping_sub(self.pos));
         self.pos = pos;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 
-//! A producer that waits for nobody: the oldest entries go.
+//! Overwriting mode: the producer never waits, and gives up the oldest entries instead.
 
 use super::super::entry::Header;
 use super::super::sync::write_barrier;
@@ -8,7 +8,8 @@ use super::super::{Layout, Memory};
 use super::Producer;
 
 impl<M: Memory, L: Layout> Producer<M, L> {
-    /// Overwriting mode: entries that were given up for newer ones since the last call.
+    /// Overwriting mode: the number of entries that were given up for newer ones since the last
+    /// call.
     #[inline(always)]
     pub fn take_overwritten(&mut self) -> u64 {
         core::mem::take(&mut self.overwritten)
@@ -19,15 +20,16 @@ impl<M: Memory, L: Layout> Producer<M, L> {
         let size = self.geometry.data_bytes();
         while self.known_room() < need {
             if self.oldest == self.published_pos() {
-                // What was committed and never shown is given up like the rest, in order.
+                // Entries that were committed and not published are given up like all others, in
+                // order.
                 self.publish();
             }
-            // SAFETY: A multiple of 8 below `data_bytes`.
+            // SAFETY: `oldest_offset` is a multiple of 8 below `data_bytes`.
             let word = unsafe { self.memory.load_word(self.oldest_offset) };
             let step = L::occupied(L::FIXED.unwrap_or(Header::from_word(word).len));
             let left = self.pos.wrapping_sub(self.oldest);
-            // Only this side writes the data, so the header is its own; but nothing depends on
-            // that: a step that leaves the ring gives up all of it.
+            // Only this side writes the data, so the header should be valid. Nothing depends on
+            // that: a step past the last entry gives up all entries.
             let step = if step > left { left } else { step };
             self.oldest = self.oldest.wrapping_add(step);
             self.oldest_offset += step as usize;
@@ -39,8 +41,8 @@ impl<M: Memory, L: Layout> Producer<M, L> {
         self.set_end(need);
         // ORDERING: release pairs with the acquire load in `OverwriteReader::skip_overwritten`:
         // `oldest_pos` is never seen ahead of `producer_pos`. The barrier pairs with the read
-        // barrier in `OverwriteReader::read`: who sees a byte of the new entry sees that the old
-        // one is gone (litmus: overwrite, overwrite-positions).
+        // barrier in `OverwriteReader::read`: a reader that sees a byte of the new entry also sees
+        // that the old one was given up (litmus: overwrite, overwrite-positions).
         self.memory.oldest_pos().store_release(self.oldest);
         write_barrier();
     }

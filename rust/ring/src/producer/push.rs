@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 
-//! Entries that are copied in.
+//! Appends copies of entries.
 
 use super::super::entry::Header;
 use super::super::{Error, Layout, Memory};
@@ -11,7 +11,7 @@ impl<M: Memory, L: Layout> Producer<M, L> {
     ///
     /// # Errors
     ///
-    /// As [`Self::reserve`].
+    /// [`Error::TooLarge`], [`Error::Full`], [`Error::Corrupt`].
     #[inline(always)]
     pub fn push(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let (pos, offset, need) = self.write_entry(bytes)?;
@@ -21,8 +21,8 @@ impl<M: Memory, L: Layout> Producer<M, L> {
         Ok(())
     }
 
-    /// Writes an entry at the position, and leaves that as it is. Returns position, offset, and the bytes
-    /// that it takes.
+    /// Writes an entry at `pos`, which does not move. Returns `pos`, its offset, and the bytes that
+    /// the entry takes.
     #[inline(always)]
     fn write_entry(&mut self, bytes: &[u8]) -> Result<(u64, usize, u64), Error> {
         let Ok(len) = u32::try_from(bytes.len()) else {
@@ -35,10 +35,10 @@ impl<M: Memory, L: Layout> Producer<M, L> {
         let header = if self.end.wrapping_sub(pos) >= need {
             Header::of(len).to_word()
         } else {
-            self.header_further_on(len)?
+            self.header_after_refresh(len)?
         };
         let begin = offset.wrapping_add(L::OVERHEAD as usize);
-        // SAFETY: By the type's invariant `pos` and the ring's size are multiples of 8.
+        // SAFETY: `pos` and the ring's size are multiples of 8, and so is the overhead.
         unsafe { core::hint::assert_unchecked(begin % 8 == 0) };
         // SAFETY: There is room for `len` bytes at `begin`; this is the producer.
         unsafe { self.memory.write(begin, bytes.as_ptr(), bytes.len()) };
@@ -46,11 +46,11 @@ impl<M: Memory, L: Layout> Producer<M, L> {
         Ok((pos, offset, need))
     }
 
-    /// [`Self::push`] and [`Self::publish`]: the consumer sees it at once.
+    /// [`Self::push`] and [`Self::publish`] in one call.
     ///
     /// # Errors
     ///
-    /// As [`Self::reserve`].
+    /// [`Error::TooLarge`], [`Error::Full`], [`Error::Corrupt`].
     #[inline(always)]
     pub fn push_and_publish(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let (pos, offset, need) = self.write_entry(bytes)?;
@@ -58,10 +58,11 @@ impl<M: Memory, L: Layout> Producer<M, L> {
             self.unpublished = 0;
         }
         let next = pos.wrapping_add(need);
-        // ORDERING: as in `publish` (litmus: publish, variable-length).
+        // ORDERING: pairs as in `publish` (litmus: publish, variable-length).
         self.memory.producer_pos().store_release(next);
-        // After that store, which the compiler takes for one that may change `self`: each turn of a loop
-        // would wait for the load of what the last one stored.
+        // These fields are stored after the publication. The compiler assumes that the publication
+        // may change `self`, so in a loop each turn would otherwise wait to load what the last one
+        // stored.
         self.advance(offset, need);
         self.pos = next;
         Ok(())

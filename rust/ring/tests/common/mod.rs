@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 
-//! A ring's memory for tests: it asserts that nobody leaves the data.
+//! The memory of a ring for tests. It asserts that each access is inside the data.
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
@@ -60,12 +60,12 @@ impl Mem {
         self.word(which).store_relaxed(value);
     }
 
-    /// The data word at byte `offset`, as a hostile peer reaches it.
+    /// The data word at byte `offset`, for a hostile peer.
     pub fn data(&self, offset: usize) -> &Word {
         &self.0.data[offset / 8]
     }
 
-    /// All words, to see that an operation changed nothing.
+    /// All words, to check that an operation changed nothing.
     pub fn snapshot(&self) -> Vec<u64> {
         let words = self.0.words.iter().chain(self.0.data.iter());
         words.map(Word::load_relaxed).collect()
@@ -87,7 +87,7 @@ impl Mem {
     }
 }
 
-// SAFETY: All accesses are checked against the memory that is there.
+// SAFETY: All accesses are checked against the bounds of the memory.
 unsafe impl Memory for Mem {
     fn producer_pos(&self) -> &Word {
         self.word(Which::ProducerPos)
@@ -121,7 +121,7 @@ unsafe impl Memory for Mem {
 
     unsafe fn read(&self, offset: usize, dst: *mut u8, len: usize) {
         self.check(offset, len);
-        // SAFETY: The caller of this method promised so.
+        // SAFETY: The caller passes a pointer that is valid for `len` bytes.
         let dst = unsafe { std::slice::from_raw_parts_mut(dst, len) };
         for (i, chunk) in dst.chunks_mut(8).enumerate() {
             let word = self.cell(offset + i * 8).load_relaxed().to_ne_bytes();
@@ -131,7 +131,7 @@ unsafe impl Memory for Mem {
 
     unsafe fn write(&self, offset: usize, src: *const u8, len: usize) {
         self.check(offset, len);
-        // SAFETY: The caller of this method promised so.
+        // SAFETY: The caller passes a pointer that is valid for `len` bytes.
         let src = unsafe { std::slice::from_raw_parts(src, len) };
         for (i, chunk) in src.chunks(8).enumerate() {
             let cell = self.cell(offset + i * 8);
@@ -150,17 +150,17 @@ pub fn geometry(data_bytes: u64) -> Geometry {
 /// The memory of a ring, and both its sides.
 pub type Pair<L> = (Mem, Producer<Mem, L>, Consumer<Mem, L>);
 
-/// Both sides of a ring that is empty at position `pos`.
+/// Both sides of an empty ring at position `pos`.
 pub fn pair_at(geometry: Geometry, pos: u64) -> Pair<Framed> {
     pair_of(geometry, pos)
 }
 
-/// As [`pair_at`], of any entries.
+/// Like [`pair_at`], for any layout.
 pub fn pair_of<L: Layout>(geometry: Geometry, pos: u64) -> Pair<L> {
     let mem = Mem::at(geometry.data_bytes(), pos);
-    // SAFETY: One of each, on memory of the right size.
+    // SAFETY: The only producer, on memory of the right size.
     let producer = unsafe { Producer::resume_of(mem.clone(), geometry) }.unwrap();
-    // SAFETY: As above.
+    // SAFETY: The only consumer, on memory of the right size.
     let consumer = unsafe { Consumer::resume_of(mem.clone(), geometry) }.unwrap();
     (mem, producer, consumer)
 }
@@ -168,14 +168,14 @@ pub fn pair_of<L: Layout>(geometry: Geometry, pos: u64) -> Pair<L> {
 /// Both sides of a new ring of `data_bytes` bytes.
 pub fn pair(data_bytes: u64) -> (Mem, Producer<Mem>, Consumer<Mem>) {
     let mem = Mem::new(data_bytes);
-    // SAFETY: One of each, on zeroed memory of the right size.
+    // SAFETY: The only producer, on zeroed memory of the right size.
     let producer = unsafe { Producer::new(mem.clone(), geometry(data_bytes), false) };
-    // SAFETY: As above.
+    // SAFETY: The only consumer, on zeroed memory of the right size.
     let consumer = unsafe { Consumer::new(mem.clone(), geometry(data_bytes)) };
     (mem, producer, consumer)
 }
 
-/// Room in bytes that entries of these lengths take.
+/// Bytes that entries of these lengths occupy.
 pub fn occupied(lens: &[u32]) -> u64 {
     lens.iter().map(|len| occupied_bytes(*len)).sum()
 }
@@ -184,7 +184,8 @@ pub fn occupied(lens: &[u32]) -> u64 {
 pub struct Random(u64);
 
 impl Random {
-    /// From `SEED` in the environment, else from the clock; printed, so that a run can be repeated.
+    /// Seeds from `SEED` in the environment, otherwise from the clock; prints the seed for a
+    /// repetition.
     pub fn seeded(name: &str) -> Self {
         let seed = match std::env::var("SEED") {
             Ok(text) => text.parse().expect("SEED is a number"),

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 
-//! What a ring is meant to do, said as simply as can be: a queue of vectors and some sums.
+//! A simple model of a ring: a queue of vectors and some sums.
 
 use std::collections::VecDeque;
 
 use iostream_ring::{occupied_bytes, Error};
 
-/// A bounded queue of entries, with what each side has not yet shown to the other.
+/// A bounded queue of entries, with what each side has not published yet.
 #[derive(Clone, Debug)]
 pub struct Model {
     data_bytes: u64,
@@ -30,7 +30,7 @@ impl Model {
         }
     }
 
-    /// Bytes for an entry of `len` that tell it from its neighbours.
+    /// Contents for an entry of `len` bytes that differ from those of its neighbours.
     pub fn bytes(&self, len: u32) -> Vec<u8> {
         (0..len)
             .map(|i| (i as u8).wrapping_mul(7) ^ self.made.wrapping_mul(31) ^ 0xa5)

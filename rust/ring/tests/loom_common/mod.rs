@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 
-//! A ring's memory in a model of loom, and rings on it.
+//! The memory of a ring in a model of loom, and rings on it.
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
@@ -22,7 +22,7 @@ pub struct Owned(UnsafeCell<u64>);
 
 // SAFETY: loom checks each access.
 unsafe impl Send for Owned {}
-// SAFETY: As above.
+// SAFETY: loom checks each access.
 unsafe impl Sync for Owned {}
 
 impl DataWord for Owned {
@@ -41,7 +41,7 @@ impl DataWord for Owned {
     }
 }
 
-/// Data that is overwritten while it is read.
+/// Data that may be overwritten while it is read.
 impl DataWord for Word {
     fn zero() -> Self {
         Word::new(0)
@@ -56,7 +56,7 @@ impl DataWord for Word {
     }
 }
 
-/// Which word of a ring lacks an ordering.
+/// The word of a ring that lacks an ordering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
     ProducerPos,
@@ -108,7 +108,7 @@ impl<D: DataWord> Mem<D> {
     }
 }
 
-// SAFETY: All accesses are checked against the memory that is there.
+// SAFETY: All accesses are checked against the bounds of the memory.
 unsafe impl<D: DataWord> Memory for Mem<D> {
     fn producer_pos(&self) -> &Word {
         &self.ring.producer_pos
@@ -142,7 +142,7 @@ unsafe impl<D: DataWord> Memory for Mem<D> {
         assert_eq!(len % 8, 0, "models use whole words");
         for i in (0..len).step_by(8) {
             let bytes = self.cell(offset + i).load().to_ne_bytes();
-            // SAFETY: The caller promised `len` bytes.
+            // SAFETY: The caller passes a pointer that is valid for `len` bytes.
             unsafe { dst.add(i).copy_from_nonoverlapping(bytes.as_ptr(), 8) };
         }
     }
@@ -150,7 +150,7 @@ unsafe impl<D: DataWord> Memory for Mem<D> {
     unsafe fn write(&self, offset: usize, src: *const u8, len: usize) {
         assert_eq!(len % 8, 0, "models use whole words");
         for i in (0..len).step_by(8) {
-            // SAFETY: The caller promised `len` bytes.
+            // SAFETY: The caller passes a pointer that is valid for `len` bytes.
             let value = unsafe { src.add(i).cast::<u64>().read_unaligned() };
             self.cell(offset + i).store(value);
         }
@@ -161,13 +161,13 @@ fn geometry(words: usize) -> Geometry {
     Geometry::from_description(words as u64 * 8, words as u32 * 8 - 8).unwrap()
 }
 
-/// Both sides of a ring of so many words.
+/// Both sides of a ring of `words` words.
 pub fn pair(
     words: usize,
     weak: Option<(Which, Weak)>,
 ) -> (Producer<Mem<Owned>>, Consumer<Mem<Owned>>) {
     let mem = Mem::new(words, weak);
-    // SAFETY: One of each, on zeroed memory of the right size.
+    // SAFETY: The only user of each side, on zeroed memory of the right size.
     unsafe {
         (
             Producer::new(mem.clone(), geometry(words), false),
@@ -176,13 +176,13 @@ pub fn pair(
     }
 }
 
-/// Both sides of an overwriting ring of so many words.
+/// Both sides of an overwriting ring of `words` words.
 pub fn overwriting_pair(
     words: usize,
     weak: Option<(Which, Weak)>,
 ) -> (Producer<Mem<Word>>, OverwriteReader<Mem<Word>>) {
     let mem = Mem::new(words, weak);
-    // SAFETY: One of each, on zeroed memory of the right size.
+    // SAFETY: The only user of each side, on zeroed memory of the right size.
     unsafe {
         (
             Producer::new(mem.clone(), geometry(words), true),
@@ -191,7 +191,7 @@ pub fn overwriting_pair(
     }
 }
 
-/// Runs a model with at most so many preemptions of a thread (`LOOM_MAX_PREEMPTIONS` overrides).
+/// Runs a model with a bound on the preemptions of a thread (`LOOM_MAX_PREEMPTIONS` overrides it).
 pub fn model(preemptions: usize, body: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = builder.preemption_bound.or(Some(preemptions));

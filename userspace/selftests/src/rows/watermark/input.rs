@@ -12,6 +12,7 @@ use rustix::io::Errno;
 
 use crate::clause::{count, Clause};
 use crate::support::driver::Driver;
+use crate::support::race::RacePoint;
 use crate::support::waiting::{wait_until, woken_by};
 use crate::support::watermark::MS;
 
@@ -30,6 +31,10 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new(
         "B-02/input-close-with-timer-running",
         close_with_timer_running,
+    ),
+    Clause::new(
+        "B-02/input-close-at-first-timer-start",
+        close_at_first_timer_start,
     ),
     Clause::slow("B-02/input-no-lost-callback", 90, no_lost_callback),
 ];
@@ -272,6 +277,31 @@ fn close_with_timer_running() {
         }
         drop((input, session));
     }
+}
+
+/// A driver's thread is about to start the timer for the first time when the session ends and the
+/// driver is removed: the timer must not outlive the port that contains it.
+fn close_at_first_timer_start() {
+    let sink = Sink::new(4096, IOSTREAM_LATENCY_MAX_NS);
+    let session = sink.driver.open();
+    let mut input = Input::new(&session);
+    // Published without a notification, so that the driver itself finds the entry first.
+    assert!(input.put(&[1; 24]));
+    input.publish();
+    let point = RacePoint::set("input-timer-start");
+    std::thread::scope(|scope| {
+        scope.spawn(|| sink.driver.fails("dequeue-wait 64 60000", Errno::NOTCONN));
+        point.wait_held();
+        drop((input, session));
+        drop(point);
+    });
+    sink.driver.unpublish();
+    // The test driver keeps the ends of its port until it gets others.
+    sink.driver.publish(0, 4096);
+    wait_until("the port is freed, and its timer stopped", || {
+        let timers = std::fs::read_to_string("/proc/timer_list").unwrap();
+        !timers.contains("latency_over")
+    });
 }
 
 /// A driver that takes entries only in its callback, and then all of them. A lost callback would

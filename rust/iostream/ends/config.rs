@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The description of a node, and the ends of its queues.
+
+use kernel::{device::Device, prelude::*, str::CStr};
+
+use super::{consumer::Consumer, producer::Producer};
+use crate::{
+    pool::spec::StreamSpec,
+    port::{Port, PortConfig, PortRef},
+    queue::config::{Direction, QueueConfig},
+};
+
+/// How a node is to look.
+pub(crate) struct NodeConfig<'a> {
+    pub(crate) name: &'a CStr,
+    pub(crate) mode: u16,
+    pub(crate) gid: u32,
+    pub(crate) parent: Option<&'a Device>,
+}
+
+/// The description of a node.
+pub struct Config<'a> {
+    pub(crate) port: PortConfig,
+    pub(crate) node: NodeConfig<'a>,
+}
+
+impl<'a> Config<'a> {
+    /// A node called `name`, at most 31 bytes, without queues yet, readable and writable by root.
+    pub fn new(name: &'a CStr) -> Self {
+        Self {
+            port: PortConfig::default(),
+            node: NodeConfig {
+                name,
+                mode: 0o600,
+                gid: 0,
+                parent: None,
+            },
+        }
+    }
+
+    /// An output queue: kernel to user.
+    pub fn output(mut self, queue: QueueConfig) -> Self {
+        self.port.output = Some(queue);
+        self
+    }
+
+    /// An input queue: user to kernel.
+    pub fn input(mut self, queue: QueueConfig) -> Self {
+        self.port.input = Some(queue);
+        self
+    }
+
+    /// The longest entry of the queue of a direction, if there is one.
+    pub(crate) fn max_entry_bytes(&self, direction: Direction) -> Option<u32> {
+        let queue = match direction {
+            Direction::Output => self.port.output,
+            Direction::Input => self.port.input,
+        };
+        queue.map(|queue| queue.max_entry_bytes())
+    }
+
+    /// The permission bits of the node.
+    pub fn mode(mut self, mode: u16) -> Self {
+        self.node.mode = mode;
+        self
+    }
+
+    /// The group of the node.
+    pub fn gid(mut self, gid: u32) -> Self {
+        self.node.gid = gid;
+        self
+    }
+
+    /// The device that the node belongs to.
+    pub fn parent(mut self, parent: &'a Device) -> Self {
+        self.node.parent = Some(parent);
+        self
+    }
+}
+
+/// The kernel's ends of a node's queues, before anybody can open it. Take what you use; what is
+/// left does nothing.
+pub struct Ports<'a> {
+    /// The end of the output queue, if there is one.
+    pub producer: Option<Producer>,
+    /// The end of the input queue, if there is one.
+    pub consumer: Option<Consumer>,
+    port: PortRef,
+    node: NodeConfig<'a>,
+}
+
+impl<'a> Ports<'a> {
+    /// Makes the ends.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: no queue, or an overwriting input queue; `ENOMEM`.
+    pub fn new(config: Config<'a>) -> Result<Self> {
+        let overwriting_input = config
+            .port
+            .input
+            .is_some_and(|input| input.is_overwriting());
+        if overwriting_input {
+            return Err(EINVAL);
+        }
+        Self::with_queues(config)
+    }
+
+    /// Makes the ends of a stream's queues.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL`: there are other queues; `ENOMEM`.
+    pub(crate) fn with_stream(mut config: Config<'a>, spec: StreamSpec) -> Result<Self> {
+        if config.port.output.is_some() || config.port.input.is_some() {
+            return Err(EINVAL);
+        }
+        let queue = spec.queue(spec.max_buffers(spec.buffers))?;
+        config.port = PortConfig {
+            output: Some(queue),
+            input: Some(queue),
+            stream: Some(spec),
+        };
+        Self::with_queues(config)
+    }
+
+    fn with_queues(config: Config<'a>) -> Result<Self> {
+        let Config { port: queues, node } = config;
+        let (output, input) = (queues.output.is_some(), queues.input.is_some());
+        if !output && !input {
+            return Err(EINVAL);
+        }
+        let port = PortRef::new(Port::new(queues)?);
+        Ok(Self {
+            producer: output.then(|| Producer::new(port.clone())),
+            consumer: input.then(|| Consumer::new(port.clone())),
+            port,
+            node,
+        })
+    }
+
+    /// What the ends share.
+    pub(crate) fn port(&self) -> PortRef {
+        self.port.clone()
+    }
+
+    /// The node that is to be published for them.
+    pub(crate) fn node(&self) -> &NodeConfig<'a> {
+        &self.node
+    }
+
+    /// The node that is to be published for them.
+    pub(crate) fn into_node(self) -> NodeConfig<'a> {
+        self.node
+    }
+}

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The ioctls: arguments in, arguments out. `iostream.h` says what each does.
+
+use kernel::{
+    bindings as c,
+    page::PAGE_SIZE,
+    prelude::*,
+    sync::atomic::Relaxed,
+    transmute::{AsBytes, FromBytes},
+    uaccess::{UserPtr, UserSlice},
+};
+
+use super::mmap;
+use crate::{
+    memory::{limits, region::Area},
+    node::session::Session,
+    pool::{spec::Mode, state::Stop, Pool, StreamCounter},
+    port::Port,
+    queue::config::Direction,
+    ring::uapi,
+};
+
+/// An ioctl's argument: plain integers, without padding, as `iostream.h` promises.
+#[repr(transparent)]
+struct Argument<T>(T);
+
+// SAFETY: Used with the structs of `iostream.h` alone, which have no padding (asserted below).
+unsafe impl<T> AsBytes for Argument<T> {}
+// SAFETY: Used with the structs of `iostream.h` alone, whose fields are integers.
+unsafe impl<T> FromBytes for Argument<T> {}
+
+const _: () = {
+    assert!(size_of::<uapi::iostream_version>() == 4 + 4 + 3 * 8 + 32);
+    assert!(size_of::<uapi::iostream_setup>() == 2 * 4 + 2 * 8 + 2 * 4 + 3 * 8);
+    assert!(size_of::<uapi::iostream_counters>() == 9 * 8);
+    assert!(size_of::<uapi::iostream_queue>() == 2 * 4 + 8 + 2 * 4 + 6 * 8 + 9 * 8);
+    assert!(size_of::<uapi::iostream_eventfd>() == 2 * 4);
+    assert!(size_of::<uapi::iostream_watermark>() == 2 * 4 + 2 * 8);
+    assert!(size_of::<uapi::iostream_run>() == 3 * 8 + 2 * 4);
+    assert!(size_of::<uapi::iostream_endpoint>() == 2 * 4 + 5 * 8);
+    assert!(size_of::<uapi::iostream_info>() == 128 + 9 * 8);
+    assert!(size_of::<uapi::iostream_descriptor>() == 6 * 4 + 8);
+    assert!(size_of::<uapi::iostream_stream>() == 8 * 4 + 5 * 8 + 7 * 8 + 64);
+    assert!(size_of::<uapi::iostream_stop>() == 2 * 4 + 3 * 8);
+};
+
+fn read<T>(arg: usize) -> Result<T> {
+    let slice = UserSlice::new(UserPtr::from_addr(arg), size_of::<T>());
+    Ok(slice.reader().read::<Argument<T>>()?.0)
+}
+
+fn write<T>(arg: usize, value: T) -> Result {
+    let slice = UserSlice::new(UserPtr::from_addr(arg), size_of::<T>());
+    slice.writer().write(&Argument(value))
+}
+
+/// Does what `command` says.
+pub(crate) fn ioctl(session: &Session, command: u32, arg: usize) -> Result {
+    match command {
+        uapi::IOSTREAM_IOC_VERSION => write(arg, version(session)),
+        uapi::IOSTREAM_IOC_SETUP => {
+            let request: uapi::iostream_setup = read(arg)?;
+            session.set_up(&request)
+        }
+        uapi::IOSTREAM_IOC_QUEUE => {
+            let request: uapi::iostream_queue = read(arg)?;
+            let direction = Direction::from_arg(request.direction)?;
+            write(arg, describe(session, direction)?)
+        }
+        uapi::IOSTREAM_IOC_EVENTFD => {
+            let request: uapi::iostream_eventfd = read(arg)?;
+            set_eventfd(session, &request)
+        }
+        uapi::IOSTREAM_IOC_NOTIFY => {
+            let arg = word(arg)?;
+            let direction = Direction::from_arg(arg & !uapi::IOSTREAM_NOTIFY_FLUSH)?;
+            let queue = session.live_queue(direction)?;
+            queue.count_notification();
+            if arg & uapi::IOSTREAM_NOTIFY_FLUSH != 0 {
+                session.port()?.notify_flushed(queue);
+            } else {
+                session.port()?.notify(queue);
+            }
+            Ok(())
+        }
+        uapi::IOSTREAM_IOC_RESET => {
+            let direction = Direction::from_arg(word(arg)?)?;
+            let queue = session.live_queue(direction)?;
+            if queue.pool().is_some() {
+                return Err(EOPNOTSUPP);
+            }
+            session.port()?.reset(queue)
+        }
+        uapi::IOSTREAM_IOC_RUN => {
+            let mut request: uapi::iostream_run = read(arg)?;
+            let ran = session.endpoint()?.run(&mut request);
+            // Also when it failed: the caller wants to know how far it got.
+            write(arg, request)?;
+            ran
+        }
+        uapi::IOSTREAM_IOC_ENDPOINT => write(arg, session.endpoint()?.stats()),
+        uapi::IOSTREAM_IOC_WATERMARK => {
+            let request: uapi::iostream_watermark = read(arg)?;
+            set_watermark(session, &request)
+        }
+        _ => stream_ioctl(session, command, arg),
+    }
+}
+
+/// The calls of streams.
+fn stream_ioctl(session: &Session, command: u32, arg: usize) -> Result {
+    match command {
+        uapi::IOSTREAM_IOC_STREAM
+        | uapi::IOSTREAM_IOC_START
+        | uapi::IOSTREAM_IOC_SUSPEND
+        | uapi::IOSTREAM_IOC_STOP
+        | uapi::IOSTREAM_IOC_MODE
+        | uapi::IOSTREAM_IOC_INPUT
+        | uapi::IOSTREAM_IOC_INPUT_SYNC => {}
+        _ => return Err(ENOTTY),
+    }
+    let pool = session.live_pool()?;
+    let port = session.port()?;
+    match command {
+        uapi::IOSTREAM_IOC_STREAM => {
+            if let Some(records) = port.records() {
+                records.join_session(pool)?;
+            }
+            write(arg, describe_stream(pool))
+        }
+        uapi::IOSTREAM_IOC_START => port.start(),
+        uapi::IOSTREAM_IOC_SUSPEND => port.suspend(),
+        uapi::IOSTREAM_IOC_STOP => {
+            let mut request: uapi::iostream_stop = read(arg)?;
+            stop(port, &mut request)?;
+            write(arg, request)
+        }
+        uapi::IOSTREAM_IOC_MODE => port.set_mode(Mode::from_arg(word(arg)?)?),
+        uapi::IOSTREAM_IOC_INPUT => Port::notice(port.to_arc(), word(arg)?),
+        _ => port.notice_sync(word(arg)?),
+    }
+}
+
+/// An argument of 32 bits.
+fn word(arg: usize) -> Result<u32> {
+    u32::try_from(arg).map_err(|_| EINVAL)
+}
+
+fn version(session: &Session) -> uapi::iostream_version {
+    uapi::iostream_version {
+        version: uapi::IOSTREAM_VERSION,
+        reserved: 0,
+        features: 0,
+        max_queue_bytes: limits::max_queue_bytes(),
+        max_total_bytes: limits::max_total_bytes(),
+        name: *session.node().name(),
+    }
+}
+
+fn describe(session: &Session, direction: Direction) -> Result<uapi::iostream_queue> {
+    let queue = session.live_queue(direction)?;
+    Ok(uapi::iostream_queue {
+        direction: direction as u32,
+        flags: queue.flags(),
+        data_bytes: queue.geometry().data_bytes(),
+        max_entry_bytes: queue.max_entry_bytes(),
+        page_bytes: kernel::page::PAGE_SIZE as u32,
+        generation: queue.generation(),
+        features: 0,
+        info_offset: mmap::offset(direction, Area::Info),
+        producer_offset: mmap::offset(direction, Area::Producer),
+        consumer_offset: mmap::offset(direction, Area::Consumer),
+        data_offset: mmap::offset(direction, Area::Data),
+        counters: queue.counters(),
+    })
+}
+
+fn set_watermark(session: &Session, request: &uapi::iostream_watermark) -> Result {
+    let direction = Direction::from_arg(request.direction)?;
+    if direction != Direction::Output || request.reserved != 0 {
+        return Err(EINVAL);
+    }
+    let queue = session.live_queue(direction)?;
+    queue.set_watermark(request.bytes, request.latency_ns)
+}
+
+fn describe_stream(pool: &Pool) -> uapi::iostream_stream {
+    let spec = pool.spec();
+    let counter = |counter| pool.counter(counter).load(Relaxed);
+    uapi::iostream_stream {
+        mode: pool.mode() as u32,
+        state: pool.state() as u32,
+        buffers: pool.count(),
+        max_buffers: pool.max_buffers(),
+        data_bytes: spec.data_bytes,
+        control_bytes: spec.control_bytes,
+        format: spec.format,
+        reserved: 0,
+        generation: pool.info().generation(),
+        info_offset: mmap::stream_info_offset(),
+        buffers_offset: mmap::buffers_offset(),
+        buffer_stride: (spec.buffer_pages() * PAGE_SIZE) as u64,
+        control_start: (spec.data_pages() * PAGE_SIZE) as u64,
+        counters: uapi::iostream_stream_counters {
+            sent: counter(StreamCounter::Sent),
+            received: counter(StreamCounter::Received),
+            discarded: counter(StreamCounter::Discarded),
+            rejected_id: counter(StreamCounter::RejectedId),
+            rejected_owner: counter(StreamCounter::RejectedOwner),
+            rejected_range: counter(StreamCounter::RejectedRange),
+            rejected_flags: counter(StreamCounter::RejectedFlags),
+        },
+        description: spec.description,
+    }
+}
+
+fn stop(port: &Port, request: &mut uapi::iostream_stop) -> Result {
+    if request.flags & !uapi::IOSTREAM_STOP_FLAGS != 0
+        || request.reserved != 0
+        || request.discarded_output != 0
+        || request.discarded_input != 0
+    {
+        return Err(EINVAL);
+    }
+    let how = if request.flags & uapi::IOSTREAM_STOP_DRAIN != 0 {
+        Stop::Drain
+    } else {
+        Stop::Discard
+    };
+    let timeout = (request.timeout_ns != 0).then_some(request.timeout_ns);
+    let discarded = port.stop(how, timeout)?;
+    request.discarded_output = discarded.output;
+    request.discarded_input = discarded.input;
+    Ok(())
+}
+
+fn set_eventfd(session: &Session, request: &uapi::iostream_eventfd) -> Result {
+    let direction = Direction::from_arg(request.direction)?;
+    let queue = session.live_queue(direction)?;
+    let context = if request.fd == -1 {
+        core::ptr::null_mut()
+    } else {
+        // SAFETY: No preconditions.
+        kernel::error::from_err_ptr(unsafe { c::eventfd_ctx_fdget(request.fd) })?
+    };
+    // SAFETY: Null, or a reference that was just taken.
+    unsafe { queue.notify.set_eventfd(context) };
+    // Signalled at once if ready, and at the next publication if not.
+    queue.notify.arm();
+    if !context.is_null() && (queue.is_gone() || queue.is_ready().unwrap_or(true)) {
+        queue.wake_user();
+    }
+    Ok(())
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! `/sys/class/iostream/*` of streams.
+//!
+//! ```text
+//! description, format  the driver's words, and its tag of four characters
+//! data_bytes           size of a buffer's data area
+//! control_bytes        size of a buffer's control area
+//! mode                 output, input, or input-output
+//! state                stopped, running, or suspended; can be written: running, suspended, stopped
+//!                      (what is queued is discarded), drained (stops once the driver has taken all)
+//! buffers              how many there are
+//! buffers_where        a letter for each of the open session: d, the driver has it free; t, the
+//!                      driver works on it; c, the client has it
+//! stream/*             the counters of the open sessions
+//! ```
+
+use kernel::{fmt, prelude::*, sync::atomic::Relaxed};
+
+use super::{attributes, Attribute, Out, Table};
+use crate::{
+    node::Node,
+    pool::{spec::StreamSpec, state::Stop, Pool, StreamCounter},
+    port::Port,
+};
+
+/// How long the writer of "drained" waits.
+const DRAIN_TIMEOUT_NS: u64 = 30_000_000_000;
+
+fn spec(node: &Node) -> Option<&StreamSpec> {
+    let records = node.ports().first()?.records()?;
+    Some(records.spec())
+}
+
+fn is_stream(node: &Node) -> bool {
+    spec(node).is_some()
+}
+
+/// Text of a driver's, up to the first zero.
+fn text(bytes: &[u8]) -> &str {
+    let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
+    core::str::from_utf8(&bytes[..end]).unwrap_or("?")
+}
+
+fn description(node: &Node, out: Out) -> Result<isize> {
+    out.line(text(&spec(node).ok_or(ENXIO)?.description))
+}
+
+fn format(node: &Node, out: Out) -> Result<isize> {
+    out.line(text(&spec(node).ok_or(ENXIO)?.format.to_le_bytes()))
+}
+
+fn data_bytes(node: &Node, out: Out) -> Result<isize> {
+    out.line(spec(node).ok_or(ENXIO)?.data_bytes)
+}
+
+fn control_bytes(node: &Node, out: Out) -> Result<isize> {
+    out.line(spec(node).ok_or(ENXIO)?.control_bytes)
+}
+
+/// Runs `f` with the pool of the first session that is open.
+fn with_pool<R>(node: &Node, f: impl FnOnce(&Pool) -> R) -> Option<R> {
+    let mut pools = node.ports().iter().filter_map(|port| port.open_pool().ok());
+    pools.next().map(|pool| f(&pool))
+}
+
+fn mode(node: &Node, out: Out) -> Result<isize> {
+    let declared = spec(node).ok_or(ENXIO)?.mode;
+    out.line(with_pool(node, Pool::mode).unwrap_or(declared).name())
+}
+
+fn state(node: &Node, out: Out) -> Result<isize> {
+    out.line(with_pool(node, |pool| pool.state().name()).unwrap_or("stopped"))
+}
+
+/// Does to all sessions what is written; the first error is returned.
+fn set_state(node: &Node, word: &str) -> Result {
+    let change: fn(&Port) -> Result = match word {
+        "running" => Port::start,
+        "suspended" => Port::suspend,
+        "stopped" => |port| port.stop(Stop::Discard, None).map(drop),
+        "drained" => |port| port.stop(Stop::Drain, Some(DRAIN_TIMEOUT_NS)).map(drop),
+        _ => return Err(EINVAL),
+    };
+    let mut done = Err(ENOTCONN);
+    for port in node.ports() {
+        match change(port) {
+            // Nobody has this one open.
+            Err(error) if error == ENOTCONN => {}
+            Err(error) => return Err(error),
+            Ok(()) => done = Ok(()),
+        }
+    }
+    done
+}
+
+fn buffers(node: &Node, out: Out) -> Result<isize> {
+    let records = node.ports().first().and_then(|port| port.records());
+    out.line(records.ok_or(ENXIO)?.count())
+}
+
+/// A letter for each buffer, as many as fit on a page.
+struct Owners<'a>(&'a Pool);
+
+impl fmt::Display for Owners<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0
+            .owners()
+            .try_for_each(|letter| fmt::Write::write_char(f, letter.into()))
+    }
+}
+
+fn buffers_where(node: &Node, out: Out) -> Result<isize> {
+    match with_pool(node, |pool| out.line(Owners(pool))) {
+        Some(shown) => shown,
+        None => Ok(0),
+    }
+}
+
+fn counter(node: &Node, out: Out, counter: StreamCounter) -> Result<isize> {
+    let values = node.ports().iter().filter_map(|port| {
+        let pool = port.open_pool().ok()?;
+        Some(pool.counter(counter).load(Relaxed))
+    });
+    out.line(values.fold(0, u64::wrapping_add))
+}
+
+attributes! { STREAM:
+    c"description" if is_stream => description;
+    c"format" if is_stream => format;
+    c"data_bytes" if is_stream => data_bytes;
+    c"control_bytes" if is_stream => control_bytes;
+    c"mode" if is_stream => mode;
+    c"state" if is_stream => state, store set_state;
+    c"buffers" if is_stream => buffers;
+    c"buffers_where" if is_stream => buffers_where;
+}
+
+attributes! { COUNTERS:
+    c"sent" if is_stream => |n, o| counter(n, o, StreamCounter::Sent);
+    c"received" if is_stream => |n, o| counter(n, o, StreamCounter::Received);
+    c"discarded" if is_stream => |n, o| counter(n, o, StreamCounter::Discarded);
+    c"rejected_id" if is_stream => |n, o| counter(n, o, StreamCounter::RejectedId);
+    c"rejected_owner" if is_stream => |n, o| counter(n, o, StreamCounter::RejectedOwner);
+    c"rejected_range" if is_stream => |n, o| counter(n, o, StreamCounter::RejectedRange);
+    c"rejected_flags" if is_stream => |n, o| counter(n, o, StreamCounter::RejectedFlags);
+}

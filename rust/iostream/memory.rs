@@ -1,0 +1,8 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Pages: how they are allocated, mapped, charged, and given to devices.
+
+pub(crate) mod dma;
+pub(crate) mod limits;
+pub(crate) mod pages;
+pub(crate) mod region;

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Primitives that know nothing of queues or streams: atomics, sleeping, timers, deferred work.
+
+pub(crate) mod atomic;
+pub(crate) mod deferred;
+pub(crate) mod kicks;
+pub(crate) mod race;
+pub(crate) mod timer;
+pub(crate) mod wait;
+pub(crate) mod work;
