@@ -1,43 +1,30 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A driver's node of the tests' own, which comes and goes as told.
+//! The test driver's node, published and removed by the classes.
 
-use libc::{O_CLOEXEC, O_WRONLY};
+use iostream_raw::{node_called, Control, Session};
+use rustix::fs::OFlags;
+use rustix::io::{Errno, Result};
 
-use crate::device::Session;
-use crate::sys::{self, Fd, Result};
-
-const CONTROL: &str = "/sys/kernel/debug/iostream_test/spare";
-const STREAM: &str = "/sys/kernel/debug/iostream_test/stspare";
 const NAME: &str = "hostile";
 
-/// The commands' file; each thread has one of its own.
-pub struct Driver(Fd);
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        sys::close(self.0);
-    }
-}
+/// The command file of the spare node; each thread opens its own.
+pub struct Driver(Control);
 
 impl Driver {
+    /// Opens the command file of the node with queues.
     pub fn new() -> Self {
-        Self::at(CONTROL)
+        Self(Control::open("spare"))
     }
 
-    /// As [`Self::new`], of a stream.
+    /// Opens the command file of the node with a stream.
     pub fn of_stream() -> Self {
-        Self::at(STREAM)
+        Self(Control::open("stspare"))
     }
 
-    fn at(path: &str) -> Self {
-        let fd = sys::open(path, O_WRONLY | O_CLOEXEC);
-        Self(fd.unwrap_or_else(|error| panic!("{path}: errno {error}")))
-    }
-
-    /// Tells the driver what to do.
+    /// Runs a command.
     pub fn tell(&self, command: &str) -> Result<()> {
-        sys::write(self.0, command.as_bytes()).map(|_| ())
+        self.0.tell(command)
     }
 
     /// Publishes the node, if it is not there.
@@ -45,11 +32,12 @@ impl Driver {
         self.publish_sized(4096, 4096)
     }
 
-    /// As [`Self::publish`], with queues of these sizes; 0: none.
+    /// Publishes the node with queues of these sizes; 0: no queue.
     pub fn publish_sized(&self, output_bytes: u64, input_bytes: u64) -> Result<()> {
         self.tell(&format!("publish {NAME} {output_bytes} {input_bytes}"))
     }
 
+    /// Removes the node.
     pub fn unpublish(&self) -> Result<()> {
         self.tell("unpublish")
     }
@@ -57,23 +45,21 @@ impl Driver {
 
 /// Where the node is, once it was published.
 pub fn path() -> Option<String> {
-    let class = std::fs::read_dir("/sys/class/iostream").ok()?;
-    for entry in class.flatten() {
-        let name = std::fs::read_to_string(entry.path().join("name")).unwrap_or_default();
-        if name.trim() == NAME {
-            return Some(format!("/dev/{}", entry.file_name().to_string_lossy()));
-        }
-    }
-    None
+    node_called(NAME).map(|path| path.to_string_lossy().into_owned())
 }
 
-/// Opens the node, once whoever had it is gone for good: the end of a session takes a moment.
+/// Opens a node; calls do not block.
+pub fn try_open(path: &str) -> Result<Session> {
+    Session::open(path, OFlags::RDWR | OFlags::NONBLOCK)
+}
+
+/// Opens the node once its last session has ended, which takes a moment.
 pub fn open(path: &str) -> Session {
     for _ in 0..100_000 {
-        match Session::open(path) {
+        match try_open(path) {
             Ok(session) => return session,
-            Err(libc::EBUSY) => std::thread::yield_now(),
-            Err(error) => panic!("{path}: errno {error}"),
+            Err(Errno::BUSY) => std::thread::yield_now(),
+            Err(error) => panic!("{path}: {error}"),
         }
     }
     panic!("{path} stays busy");

@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
 //! A hostile process: it does to the device what no program should, class by class, and stops at
-//! the first complaint of the kernel's. Every choice comes from a seed, so that a round can be
-//! repeated, but for what two threads do at one moment.
+//! the kernel's first complaint. Every choice comes from a seed, so that a round can be repeated,
+//! except for the timing of two threads.
 
 mod classes;
-mod device;
 mod driver;
-mod kernel_log;
-mod random;
-mod record;
 mod scribbler;
 mod soak;
 mod sys;
@@ -20,9 +16,9 @@ use std::process::ExitCode;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
 use std::time::Instant;
 
+use iostream_raw::{KernelLog, Random};
+
 use classes::{Class, Round};
-use kernel_log::KernelLog;
-use random::Random;
 
 const USAGE: &str = "\
 usage: hostile [--class LETTERS] [--divide N] [--seed N [--rounds N]]
@@ -41,10 +37,10 @@ the first thing that is not as it should be, and prints the class and the seed.
 soak: two threads that put each other to sleep and wake each other; a process outside that watches.
 ";
 
-/// A round that takes longer than this hangs.
+/// After this long a round counts as hanging.
 const ROUND_SECONDS: u32 = 120;
 
-/// The round that runs, for who has to say where it went wrong.
+/// The round that runs, for the report of a failure.
 static LETTER: AtomicU32 = AtomicU32::new(0);
 static SEED: AtomicU64 = AtomicU64::new(0);
 
@@ -95,14 +91,14 @@ fn campaign(options: &Options) -> ExitCode {
     std::panic::set_hook(Box::new(|info| {
         fail(&info.to_string());
     }));
-    // SAFETY: The handler prints, with system calls alone, and ends the process.
+    // SAFETY: The handler prints and ends the process. It does not return to what it interrupted.
     unsafe {
         libc::signal(
             libc::SIGALRM,
             too_long as extern "C" fn(libc::c_int) as libc::sighandler_t,
         );
     }
-    let log = KernelLog::open();
+    let log = KernelLog::open().expect("/dev/kmsg");
     let victim = victim::Victim::new();
     for class in classes::ALL {
         if options
@@ -122,7 +118,7 @@ fn run_class(class: &Class, options: &Options, log: &KernelLog, victim: &victim:
     let start = Instant::now();
     let (mut cases, mut rounds) = (0, 0);
     log.mark(&format!(
-        "class {} from seed {}",
+        "hostile: class {} from seed {}",
         class.letter, options.seed
     ));
     LETTER.store(class.letter.into(), Relaxed);
@@ -136,7 +132,7 @@ fn run_class(class: &Class, options: &Options, log: &KernelLog, victim: &victim:
         unsafe { libc::alarm(ROUND_SECONDS) };
         let mut round = Round {
             seed,
-            // Each class has numbers of its own.
+            // Classes with the same seed make different choices.
             random: Random::new(seed ^ (u64::from(u32::from(class.letter)) << 32)),
             victim,
             cases: 0,
@@ -144,11 +140,11 @@ fn run_class(class: &Class, options: &Options, log: &KernelLog, victim: &victim:
         (class.round)(&mut round);
         cases += round.cases;
         rounds += 1;
-        if let Some(splat) = log.splat() {
-            fail(&format!("the kernel complains: {splat}"));
+        if let Some(complaint) = log.complaints().first() {
+            fail(&format!("the kernel complains: {complaint}"));
         }
     }
-    // SAFETY: As above.
+    // SAFETY: No preconditions.
     unsafe { libc::alarm(0) };
     println!(
         "%% class {} {} cases {cases} rounds {rounds} seeds {}-{} seconds {:.1}",
@@ -161,7 +157,8 @@ fn run_class(class: &Class, options: &Options, log: &KernelLog, victim: &victim:
     let _ = std::io::stdout().flush();
 }
 
-/// Says how to repeat it, and ends all threads. Also in a child, which its parent then finds ended.
+/// Prints how to repeat the round, and ends all threads. In a child it ends the child, which the
+/// parent notices.
 fn fail(why: &str) -> ! {
     let letter = char::from_u32(LETTER.load(Relaxed)).unwrap_or('?');
     let seed = SEED.load(Relaxed);

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The second thread: it writes garbage into every word that the process may write, while the
-//! kernel works with them.
+//! A second thread that writes garbage into every word that the process may write, while the kernel
+//! uses them.
 
 use std::sync::atomic::{AtomicBool, Ordering::*};
 
-use crate::device::Ring;
-use crate::random::Random;
+use iostream_raw::Random;
+use iostream_raw::Ring;
 
-/// Runs `work` while another thread scribbles over all of these rings.
+/// Runs `work` while another thread writes garbage into these rings.
 pub fn with_scribbler<R>(seed: u64, rings: &[&Ring], work: impl FnOnce() -> R) -> R {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -18,7 +18,7 @@ pub fn with_scribbler<R>(seed: u64, rings: &[&Ring], work: impl FnOnce() -> R) -
     })
 }
 
-/// Ends the other thread, also when this one panics.
+/// Ends the other thread, even when this one panics.
 pub struct StopWhenDropped<'a>(pub &'a AtomicBool);
 
 impl Drop for StopWhenDropped<'_> {
@@ -33,14 +33,14 @@ fn scribble(random: &mut Random, rings: &[&Ring], stop: &AtomicBool) {
         let (page, words) = ring.own_words();
         let near = ring.producer_pos().load(Relaxed);
         match random.below(8) {
-            // Any word of any writable page: headers and bytes as well.
+            // Any word of any writable page, entry headers and data included.
             0..2 => {
                 let map = random.pick(&ring.writable());
-                let offset = random.below(map.bytes as u64 / 8) as usize * 8;
+                let offset = random.below(map.len() as u64 / 8) as usize * 8;
                 let value = random.boundary(near, ring.size);
                 map.word(offset).store(value, Relaxed);
             }
-            // The words that are looked at most, flipped between what may be and what cannot.
+            // A word that the header names, flipped between a valid and an invalid value.
             2..5 => {
                 let word = page.word(random.pick(words));
                 let good = ring.consumer_pos().load(Relaxed);

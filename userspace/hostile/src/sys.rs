@@ -1,16 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! System calls, with any arguments: what the kernel makes of them is what is tried.
+//! System calls with any arguments, valid or not.
 
-use std::ffi::{c_void, CString};
-use std::sync::atomic::AtomicU64;
+use std::ffi::CString;
+use std::os::fd::{FromRawFd, OwnedFd};
 
+use iostream_raw::{Map, Prot, Session, PAGE};
+use rustix::io::Errno;
+pub use rustix::io::Result;
+use rustix::mm::MapFlags;
+
+/// A descriptor, or a number that is none.
 pub type Fd = libc::c_int;
-/// The errno of a call that failed.
-pub type Result<T> = std::result::Result<T, i32>;
 
-pub fn errno() -> i32 {
-    std::io::Error::last_os_error().raw_os_error().unwrap_or(0)
+/// Why the last call failed.
+pub fn errno() -> Errno {
+    let error = std::io::Error::last_os_error();
+    Errno::from_io_error(&error).expect("an error of the kernel's")
 }
 
 fn result(value: i64) -> Result<i64> {
@@ -21,20 +27,62 @@ fn result(value: i64) -> Result<i64> {
     }
 }
 
+/// open(2).
 pub fn open(path: &str, flags: i32) -> Result<Fd> {
     let path = CString::new(path).expect("a path without zero bytes");
-    // SAFETY: A string that ends in zero.
+    // SAFETY: The path ends in zero.
     result(unsafe { libc::open(path.as_ptr(), flags) }.into()).map(|fd| fd as Fd)
 }
 
+/// close(2) of any number.
 pub fn close(fd: Fd) {
-    // SAFETY: At worst it is no descriptor of ours any more, which some cases want.
+    // SAFETY: Callers do not use the descriptor afterwards, except to see the call fail.
     unsafe { libc::close(fd) };
 }
 
+/// dup(2).
 pub fn dup(fd: Fd) -> Result<Fd> {
     // SAFETY: No memory is involved.
     result(unsafe { libc::dup(fd) }.into()).map(|fd| fd as Fd)
+}
+
+/// A session that owns a descriptor.
+///
+/// # Panics
+///
+/// If the number is no descriptor's.
+pub fn session(fd: Fd) -> Session {
+    assert!(fd >= 0, "a descriptor");
+    // SAFETY: Callers pass a descriptor that was created or received for the session alone.
+    Session::from_fd(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The session by a second descriptor.
+pub fn duplicate(session: &Session) -> Session {
+    self::session(dup(session.raw_fd()).expect("dup"))
+}
+
+/// A page that children share, zeroed.
+pub fn shared_page() -> Map {
+    let prot = Prot::READ | Prot::WRITE;
+    Map::anonymous(PAGE as usize, prot, MapFlags::SHARED).expect("memory")
+}
+
+/// Private memory, zeroed.
+pub fn memory(bytes: usize, prot: Prot) -> Map {
+    Map::anonymous(bytes, prot, MapFlags::PRIVATE).expect("memory")
+}
+
+/// Maps a part of a session's file, shared.
+pub fn map(session: &Session, offset: u64, bytes: u64, writable: bool) -> Result<Map> {
+    let write = if writable { Prot::WRITE } else { Prot::empty() };
+    Map::try_new(
+        session,
+        offset,
+        bytes as usize,
+        Prot::READ | write,
+        MapFlags::SHARED,
+    )
 }
 
 /// ioctl(2), whatever number and argument.
@@ -44,19 +92,21 @@ pub fn ioctl(fd: Fd, number: u32, arg: usize) -> Result<()> {
     result(unsafe { libc::ioctl(fd, number as libc::Ioctl, arg) }.into()).map(|_| ())
 }
 
-/// As [`ioctl`], with a struct.
+/// ioctl(2) with a struct.
 pub fn ioctl_with<T>(fd: Fd, number: u32, arg: &mut T) -> Result<()> {
     ioctl(fd, number, std::ptr::from_mut(arg) as usize)
 }
 
+/// read(2).
 pub fn read(fd: Fd, buffer: &mut [u8]) -> Result<usize> {
-    // SAFETY: The buffer is as long as said.
+    // SAFETY: The buffer has the stated length.
     result(unsafe { libc::read(fd, buffer.as_mut_ptr().cast(), buffer.len()) } as i64)
         .map(|n| n as usize)
 }
 
+/// write(2).
 pub fn write(fd: Fd, bytes: &[u8]) -> Result<usize> {
-    // SAFETY: The bytes are as many as said.
+    // SAFETY: The buffer has the stated length.
     result(unsafe { libc::write(fd, bytes.as_ptr().cast(), bytes.len()) } as i64)
         .map(|n| n as usize)
 }
@@ -82,52 +132,10 @@ pub fn call(number: libc::c_long, args: &[usize]) -> Result<i64> {
     result(unsafe { libc::syscall(number, a, b, c, d, e, f) })
 }
 
-/// A mapping, until dropped.
-pub struct Map {
-    pub address: usize,
-    pub bytes: usize,
-}
-
-impl Drop for Map {
-    fn drop(&mut self) {
-        // SAFETY: Nobody borrows what is mapped.
-        unsafe { libc::munmap(self.address as *mut c_void, self.bytes) };
-    }
-}
-
-impl Map {
-    pub fn new(fd: Fd, offset: u64, bytes: usize, prot: i32, flags: i32) -> Result<Self> {
-        // SAFETY: A new mapping, where the kernel likes.
-        let address = unsafe {
-            let nowhere = std::ptr::null_mut();
-            libc::mmap(nowhere, bytes, prot, flags, fd, offset as libc::off_t)
-        };
-        if address == libc::MAP_FAILED {
-            return Err(errno());
-        }
-        Ok(Self {
-            address: address as usize,
-            bytes,
-        })
-    }
-
-    /// The word at `offset`.
-    pub fn word(&self, offset: usize) -> &AtomicU64 {
-        assert!(offset % 8 == 0 && offset + 8 <= self.bytes);
-        // SAFETY: In bounds and aligned.
-        unsafe { &*((self.address + offset) as *const AtomicU64) }
-    }
-
-    /// All words.
-    pub fn words(&self) -> impl Iterator<Item = &AtomicU64> {
-        (0..self.bytes / 8).map(|i| self.word(i * 8))
-    }
-}
-
-/// Runs `child` in a process of its own, and gives its id. It ends when `child` returns.
+/// Runs `child` in a process of its own and returns its id. The process ends when `child` returns.
 pub fn fork(child: impl FnOnce()) -> libc::pid_t {
-    // SAFETY: The program has one thread where it forks; what the child runs takes no lock that
-    // another could hold.
+    // SAFETY: The program has one thread where it forks, so no lock is held that the child could
+    // need.
     let pid = unsafe { libc::fork() };
     assert!(pid >= 0, "fork: {}", errno());
     if pid == 0 {
@@ -137,18 +145,19 @@ pub fn fork(child: impl FnOnce()) -> libc::pid_t {
     pid
 }
 
-/// Ends the process without another word.
+/// Ends the process at once.
 pub fn exit_now(status: i32) -> ! {
     // SAFETY: No preconditions.
     unsafe { libc::_exit(status) }
 }
 
+/// kill(2).
 pub fn kill(pid: libc::pid_t, signal: i32) {
     // SAFETY: No memory is involved.
     unsafe { libc::kill(pid, signal) };
 }
 
-/// Waits for a process; its status as wait(2) has it.
+/// Waits for a process and returns its wait status.
 pub fn wait(pid: libc::pid_t) -> i32 {
     let mut status = 0;
     loop {
@@ -157,10 +166,11 @@ pub fn wait(pid: libc::pid_t) -> i32 {
         if waited == pid {
             return status;
         }
-        assert_eq!(errno(), libc::EINTR, "waitpid");
+        assert_eq!(errno(), Errno::INTR, "waitpid");
     }
 }
 
+/// A new eventfd, which does not block.
 pub fn eventfd(count: u32) -> Fd {
     // SAFETY: No memory is involved.
     let fd = unsafe { libc::eventfd(count, libc::EFD_NONBLOCK | libc::EFD_CLOEXEC) };
@@ -168,6 +178,7 @@ pub fn eventfd(count: u32) -> Fd {
     fd
 }
 
+/// A new epoll.
 pub fn epoll() -> Fd {
     // SAFETY: No memory is involved.
     let fd = unsafe { libc::epoll_create1(libc::EPOLL_CLOEXEC) };
@@ -175,6 +186,7 @@ pub fn epoll() -> Fd {
     fd
 }
 
+/// epoll_ctl(2) with any descriptors.
 pub fn epoll_ctl(epoll: Fd, what: i32, fd: Fd, events: u32) -> Result<()> {
     let mut event = libc::epoll_event {
         events,
@@ -184,10 +196,10 @@ pub fn epoll_ctl(epoll: Fd, what: i32, fd: Fd, events: u32) -> Result<()> {
     result(unsafe { libc::epoll_ctl(epoll, what, fd, &mut event) }.into()).map(|_| ())
 }
 
-/// What epoll delivers within the time: how many, and the events of the first.
+/// Waits for epoll. Returns how many events came within the time, and the flags of the first.
 pub fn epoll_wait(epoll: Fd, timeout_ms: i32) -> (i32, u32) {
     let mut events = [libc::epoll_event { events: 0, u64: 0 }; 4];
-    // SAFETY: As many events as said.
+    // SAFETY: The array has room for as many events as stated.
     let n = unsafe { libc::epoll_wait(epoll, events.as_mut_ptr(), 4, timeout_ms) };
     (n, events[0].events)
 }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 /*
- * Lets every allocation and every copy from or to the process fail in turn, in each call that a
- * process can make: the first one, then the second, until a call meets none that is left to fail.
- * After each the device has to work. Wants a kernel with fault injection; prints KTAP. What was
- * not freed the kernel's own leak detector has to find.
+ * Makes every allocation and every copy from or to the process fail in turn, in each call that a
+ * process can make: the first one, then the second, until a call succeeds. After each failure the
+ * device must work. Needs a kernel with fault injection, and prints KTAP. Leaks are left to the
+ * kernel's own leak detector.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -43,7 +43,7 @@ static const struct iostream_setup by_timer = {
 };
 
 static int nth = -1;
-/* What a call has found wrong by itself. */
+/* A fault that a call itself has found. */
 static unsigned int broken;
 
 static void fail(const char *what)
@@ -52,26 +52,26 @@ static void fail(const char *what)
 	exit(1);
 }
 
-/* From here on, the n-th thing that can fail does. */
+/* From here on, the n-th operation that can fail does. */
 static void arm(unsigned int n)
 {
 	char text[16];
 	int len = sprintf(text, "%u", n);
 
-	/* What was armed before may meet this very write, and is used up by that. */
+	/* A failure that was armed before may hit this write, which uses it up. */
 	while (pwrite(nth, text, len, 0) != len)
 		if (errno != EFAULT)
 			fail("fail-nth");
 }
 
-/* Ends it. Whether it has failed. */
+/* Disarms it. Returns whether an operation was made to fail. */
 static int disarm(void)
 {
 	char text[16] = "1";
 	ssize_t len = pread(nth, text, sizeof(text) - 1, 0);
 
 	arm(0);
-	/* This very read may have been the one. */
+	/* This read may have been hit itself. */
 	return len > 0 && atoi(text) == 0;
 }
 
@@ -86,7 +86,7 @@ static int session(const struct iostream_setup *setup)
 	return fd;
 }
 
-/* Pages that all queues together take. */
+/* The pages that all queues together take. */
 static long pages(void)
 {
 	char text[32] = "";
@@ -98,7 +98,7 @@ static long pages(void)
 	return atol(text);
 }
 
-/* With all sessions closed they are given back: by a worker, so that it takes a moment. */
+/* A worker frees the pages a moment after all sessions are closed. */
 static int pages_return(void)
 {
 	for (int i = 0; i < 10000; i++) {
@@ -109,7 +109,7 @@ static int pages_return(void)
 	return 0;
 }
 
-/* Whatever has failed before, an entry goes in and comes out. */
+/* Whatever has failed before, an entry still goes in and comes out. */
 static void try(int fd)
 {
 	char entry[100] = "entry", back[200];
@@ -178,8 +178,8 @@ static int do_poll(int fd)
 }
 
 /*
- * Where nothing is mapped, and never was: the kernel needs a new page of its tables for it. So the
- * last step can fail as well, in which pages are put in.
+ * An address where nothing was ever mapped, so that the kernel needs a new page table. So the last
+ * step of a mapping, which inserts the pages, can fail as well.
  */
 static void *fresh_place(void)
 {
@@ -209,7 +209,7 @@ static int do_map(int fd)
 			char *address = mmap(fresh_place(), bytes, prot, flags, fd, offset);
 
 			if (address == MAP_FAILED) {
-				/* What has failed left nothing claimed: it works the next time. */
+				/* A mapping that failed has claimed nothing: it works the next time. */
 				arm(0);
 				address = mmap(NULL, bytes, prot, MAP_SHARED, fd, offset);
 				if (address == MAP_FAILED) {
@@ -322,7 +322,7 @@ int main(void)
 			close(fd);
 			injected += !last;
 			failed += !last && result != 0;
-			/* With nothing that fails, it works. */
+			/* Without a failure it works. */
 			if (last && result != 0) {
 				printf("# fails by itself: %s\n", strerror(errno));
 				wrong = 1;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 /*
- * A 32-bit process: it may read and write, and use every call whose argument is the same for it as
- * for others. It may not map, since its loads of 64 bits can tear. Exit status 0: so it is.
+ * A 32-bit process may read and write, and use every call whose argument has the same layout in 32
+ * and 64 bits. It may not map, since its loads of 64 bits can tear. Ends with status 0 if all that
+ * is so.
  */
 #include <errno.h>
 #include <fcntl.h>

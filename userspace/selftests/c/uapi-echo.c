@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 /*
- * A program in C that knows nothing but iostream.h: it sends entries through the kernel and back,
- * by the shared memory of both queues, and sleeps in poll(2). Exit status 0: all came as they went.
+ * A program in C that uses iostream.h alone: it sends entries through the kernel and back, by the
+ * shared memory of both queues, and sleeps in poll(2). Ends with status 0 if all came back unchanged.
  */
 #include <fcntl.h>
 #include <poll.h>

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # shellcheck shell=busybox
 #
-# Q-20: drivers are modules of their own.
+# Q-20: drivers in modules of their own.
 
-# `clause` calls them all by name.
+# `clause` calls all functions by name.
 # shellcheck disable=SC2317
 # shellcheck source=ktap
 . "${0%/*}/ktap"
@@ -14,25 +14,25 @@ depends() {
 	for module in iostream_test iostream_ticker; do
 		tr '\0' '\n' <"$modules/$module.ko" | grep -qE '^depends=iostream(,|$)' || wrong "$module does not depend on iostream"
 	done
-	# It cannot come before the framework, nor the framework go before it.
+	# It cannot be loaded before the framework, and the framework cannot be removed before it.
 	! rmmod iostream || wrong 'the framework goes'
 	unload
 	! insmod "$modules/iostream_ticker.ko" || wrong 'a driver without the framework'
 	dmesg | grep -q 'iostream_ticker: Unknown symbol' || wrong 'no word of it in the log'
 }
 
-# Whether there are three lines, each a larger number than the one before.
+# Whether standard input has three lines, each a larger number than the one before.
 growing() { awk '$1 <= last { exit 1 } { last = $1 } END { exit NR != 3 }' "$1"; }
 
 readme_driver() {
 	insmod "$modules/iostream_ticker.ko"
 	iostreamctl list | grep -q ' ticker ' || wrong "$(iostreamctl list)"
-	# As the README has it, and without our program.
+	# As in the README, without iostreamctl.
 	iostreamctl recv -d ticker --count 3 | od -An -v -t d8 -w8 >"$work/times"
 	growing "$work/times" || wrong "$(cat "$work/times")"
 	dd bs=8 count=3 if="$(node ticker)" 2>"$work/error" | od -An -v -t d8 -w8 >"$work/times"
 	growing "$work/times" || wrong "$(cat "$work/times")"
-	# They are times since boot.
+	# The numbers are times since boot.
 	uptime=$(cut -d . -f 1 /proc/uptime)
 	seconds=$(awk 'END { printf "%d", $1 / 1000000000 }' "$work/times")
 	if [ "$seconds" -lt $((uptime - 5)) ] || [ "$seconds" -gt "$uptime" ]; then
@@ -47,13 +47,13 @@ readme_driver_cat() {
 	insmod "$modules/iostream_ticker.ko"
 	cat "$(node ticker)" >"$work/times" &
 	within test -s "$work/times"
-	# Its timer stops, its node goes, under a client that reads.
+	# Its timer stops and its node goes while a client reads.
 	rmmod iostream_ticker
 	! wait $! || wrong 'cat ends well although the device is gone'
 	[ $(($(wc -c <"$work/times") % 8)) = 0 ] || wrong 'half an entry'
 }
 
-# Built against framework sources with one more line.
+# A driver that was built against other framework sources, with one more line.
 stale_driver() {
 	dmesg -c >/dev/null
 	! insmod "$modules/stale/iostream_ticker.ko" 2>"$work/error" || wrong 'a stale driver is loaded'
@@ -65,10 +65,10 @@ stale_driver() {
 	[ "$(wc -c <"$work/times")" = 8 ] || wrong 'the right one does not work'
 }
 
-# Built outside of the checkout, with nothing but what is installed.
+# A driver that was built outside the checkout, with nothing but what is installed.
 template_driver() {
 	insmod "$modules/template/iostream_example.ko"
-	# Two buffers of 4096 bytes, by a program that knows nothing of streams.
+	# Two buffers of 4096 bytes, read by an ordinary program.
 	dd bs=4096 count=2 if="$(node squares)" 2>"$work/error" | od -An -v -t u8 -w8 | tr -d ' ' >"$work/squares"
 	awk '$1 != (NR - 1) * (NR - 1) { exit 1 } END { exit NR != 1024 }' "$work/squares" ||
 		wrong "$(head -n 20 "$work/squares")"

@@ -4,28 +4,28 @@
 #
 # U-09: what iostreamctl does with streams.
 
-# `clause` calls them all by name.
+# `clause` calls all functions by name.
 # shellcheck disable=SC2317
 # shellcheck source=ktap
 . "${0%/*}/ktap"
 
-# drivers MODULE [PARAMETER=VALUE...]: loads one that goes again when the clause ends.
+# drivers MODULE [PARAMETER=VALUE...]: loads a driver that is removed when the clause ends.
 loaded_here=
 drivers() {
 	module=$1
 	shift
 	insmod "$modules/$module.ko" "$@"
 	loaded_here="$module $loaded_here"
-	# shellcheck disable=SC2064 # As it is now.
+	# shellcheck disable=SC2064 # The present value.
 	trap "for module in $loaded_here; do rmmod \$module 2>/dev/null || true; done" EXIT
 }
 
-# state NAME: what sysfs shows.
+# state NAME: the state of a stream, as sysfs shows it.
 state() { cat "/sys/class/iostream/$(basename "$(node "$1")")/state"; }
 is() { [ "$(state "$1")" = "$2" ]; }
 open_by_another() { [ "$(cat "/sys/class/iostream/$(basename "$(node "$1")")/sessions")" = 1 ]; }
 
-# Whether a file is frames of a pattern from the first on: word i of frame n is n + i.
+# Whether a file has frames of a pattern, from the first on: word i of frame n is n + i.
 frames() {
 	od -An -v -t d8 -w8 "$1" | awk -v words="$2" '
 		{ frame = int((NR - 1) / words); if ($1 != frame + (NR - 1) % words) exit 1 }
@@ -57,7 +57,7 @@ cat_counts() {
 	iostreamctl cat pattern --count 50 >"$work/frames"
 	equal "$(wc -c <"$work/frames")" $((50 * 4096))
 	frames "$work/frames" 512 || wrong 'other bytes'
-	# By path, to a file, with a report.
+	# The device by its path, into a file, with a report.
 	iostreamctl cat "$(node pattern)" --count 5 -o "$work/frames" --json --quiet >"$work/report"
 	frames "$work/frames" 512 || wrong 'other bytes in the file'
 	grep -q '"bytes": 20480' "$work/report" || wrong "$(cat "$work/report")"
@@ -102,7 +102,7 @@ cat_in_pipes() {
 	equal "$(cat "$work/status") $(cat "$work/error")" '141 '
 }
 
-# counted KEY: what the sink has seen.
+# counted KEY: a count of the sink.
 counted() { sed -n "s/^$1=//p" /sys/kernel/debug/iostream_sink/counts; }
 
 feed_sends_all() {
@@ -130,7 +130,7 @@ states_of_an_open_stream() {
 	fails 1 'is running already' iostreamctl start pattern
 	iostreamctl stop "$(node pattern)"
 	wait $! || wrong "cat ended with $?"
-	# Of a stream to which nothing is sent, all is taken.
+	# With nothing sent, a drain ends at once.
 	drivers iostream_sink
 	exec 3<>"$(node sink)"
 	iostreamctl start sink
@@ -170,7 +170,7 @@ watch_shows_rates() {
 	iostreamctl cat pattern >/dev/null &
 	within open_by_another pattern
 	iostreamctl watch --interval 0.3 --times 2 >"$work/table"
-	# A head and a row for the stream, twice; the second after it ran for a while.
+	# A heading and a row for the stream, twice; the second time after it ran for a while.
 	equal "$(grep -c '^NAME' "$work/table")" 2
 	rate=$(sed -n 's/^pattern *output stream *running *\([0-9]*\).*/\1/p' "$work/table" | tail -n 1)
 	[ "$rate" -gt 50 ] || wrong "$(cat "$work/table")"

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # shellcheck shell=busybox
 #
-# U-09: what iostreamctl says when it cannot do what it is asked for, and how it is in pipes.
+# U-09: the errors of iostreamctl, and iostreamctl in pipes.
 
-# `clause` calls them all by name.
+# `clause` calls all functions by name.
 # shellcheck disable=SC2317
 # shellcheck source=ktap
 . "${0%/*}/ktap"
@@ -22,7 +22,7 @@ no_permission() {
 		fails 4 'no permission for /dev/iostream: run as root' su tester -c "iostreamctl $arguments"
 	done
 	fails 4 "no permission for $(node itout)" su tester -c 'iostreamctl recv -d itout'
-	# What anybody may see.
+	# Everybody may list the devices.
 	su tester -c 'iostreamctl list' >/dev/null
 }
 
@@ -67,7 +67,7 @@ wrong_capacity() {
 		equal "$bytes: $got" "$bytes: 2"
 		[ -s "$work/error" ] || wrong 'not a word'
 	done
-	# The device goes on working.
+	# The device still works.
 	iostreamctl echo /init --quiet >/dev/null
 }
 
@@ -93,7 +93,7 @@ sigpipe_is_silent() {
 	} | head -c 10 >/dev/null
 	within test -s "$work/status"
 	equal "$(cat "$work/status") $(cat "$work/error")" '141 '
-	# Also those that print a table.
+	# The same for commands that print a table.
 	{ iostreamctl list 2>"$work/error" || true; } | true
 	equal "$(cat "$work/error")" ''
 }
@@ -105,7 +105,7 @@ pipes() {
 	iostreamctl echo --output - --quiet "$work/sent" 2>/dev/null | cmp "$work/sent" -
 	iostreamctl send - <"$work/sent" >"$work/report"
 	[ -s "$work/report" ] || wrong 'no report'
-	# Through a driver: what the process sends, the driver takes.
+	# With a driver, which takes what the process sends.
 	iostreamctl send -d it2way --entry-size 100 --timeout 5 "$work/sent" >/dev/null 2>&1 &
 	within tell it2way 'dequeue 100'
 	equal "$(told it2way len)" 100
@@ -113,7 +113,7 @@ pipes() {
 	wait $! || true
 }
 
-# A checker in few lines: strings are well-formed, brackets match, and nothing else is there.
+# A small checker of JSON: strings are well-formed, brackets match, and there is nothing else.
 json() {
 	awk '
 		{ text = text $0 "\n" }

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # shellcheck shell=busybox
 #
-# The module's parameters.
+# B-05: the parameters of iostream.ko.
 
-# `clause` calls them all by name.
+# `clause` calls all functions by name.
 # shellcheck disable=SC2317
 # shellcheck source=ktap
 . "${0%/*}/ktap"
@@ -21,7 +21,7 @@ mode_parameter() {
 		load_with "mode=0$mode"
 		equal "$(mode)" "$mode"
 	done
-	# Who has no right to it gets none.
+	# A process without the right to open gets no memory.
 	load_with mode=0600
 	! su tester -c ': <>/dev/iostream' || wrong 'opened by a user'
 	load_with mode=0666
@@ -36,7 +36,7 @@ mode_refused() {
 	done
 	dmesg | grep -q 'mode=1777 has bits beyond 0777' || wrong 'no word of it in the log'
 	[ ! -e /dev/iostream ] || wrong '/dev/iostream exists'
-	# It leaves nothing behind.
+	# Nothing is left behind.
 	load_with
 	iostreamctl echo --generate 10K --quiet
 }
@@ -55,7 +55,7 @@ max_queue_bytes() {
 		iostreamctl echo --generate 1M --queue-bytes 68K --quiet
 	iostreamctl echo --generate 1M --queue-bytes 64K --quiet
 	iostreamctl info --json | grep -q '"max_queue_bytes": *65536' || wrong 'info does not say so'
-	# It holds for drivers, too: the tests' have one of just that.
+	# The limit applies to drivers, too: the test driver has a queue of just that size.
 	insmod "$modules/iostream_test.ko"
 	! tell spare 'publish spare 65537 0' || wrong 'a driver gets more'
 	tell spare 'publish spare 65536 0'
@@ -65,10 +65,10 @@ max_queue_bytes() {
 	iostreamctl echo --generate 10K --queue-bytes 4K --entry-size 1K --quiet
 }
 
-# Pages are given back a moment after the session, in a worker.
+# A worker frees the pages a moment after the session.
 no_pages() { [ "$(cat /sys/class/iostream/iostream/pages)" = 0 ]; }
 
-# In pages, three more for each queue.
+# Pages of queues: three more than the data, for each queue.
 max_total_bytes() {
 	load_with max_total_bytes=1048576
 	fails 8 '/dev/iostream has no memory left for queues' \

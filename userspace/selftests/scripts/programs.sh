@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # shellcheck shell=busybox
 #
-# U-10: programs that know nothing of iostream.
+# U-10: ordinary programs, without a library.
 
-# `clause` calls them all by name.
+# `clause` calls all functions by name.
 # shellcheck disable=SC2317
 # shellcheck source=ktap
 . "${0%/*}/ktap"
@@ -12,7 +12,7 @@
 sleeping() { [ "$(cut -d ' ' -f 1 "/proc/$1/syscall")" = "$2" ]; }
 has_bytes() { [ "$(wc -c <"$1")" = "$2" ]; }
 
-# Each reads or writes the descriptor 3 of this shell, so that the session does not end with it.
+# Each program uses descriptor 3 of this shell, so that the session outlives it.
 opened() {
 	exec 3<>"$(node it2way)"
 	tell it2way 'sequence 65'
@@ -23,7 +23,7 @@ cat_reads() {
 	cat <&3 >"$work/read" &
 	within sleeping $! 0
 	for len in 5 0 1 2; do tell it2way "enqueue $len"; done
-	# An entry of no bytes reads as the end of the file.
+	# An empty entry reads as the end of the file.
 	wait $!
 	equal "$(cat "$work/read")" ABCDE
 	tell it2way 'lost 0'
@@ -42,7 +42,7 @@ dd_reads() {
 	has_bytes "$work/read" 4109 || wrong 'not the three entries'
 	equal "$(head -c 10 "$work/read")" ABCDEFGHIJ
 	equal "$(tail -c 3 "$work/read")" CDE
-	# One entry a block, and none without an entry.
+	# One entry for each block.
 	tell it2way 'enqueue 4'
 	dd bs=1 count=1 of="$work/read" <&3 2>"$work/error" && wrong 'too small a block'
 	grep -q 'No buffer space' "$work/error" || wrong "$(cat "$work/error")"
@@ -75,7 +75,7 @@ echo_writes() {
 	echo hello >&3
 	tell it2way 'dequeue 10'
 	equal "$(told it2way len) $(told it2way sum)" '6 542'
-	# By opening it, and the wrong way.
+	# Opened by the program itself, in the wrong direction.
 	! echo hello >"$(node itout)" || wrong 'a node without an input queue is written'
 	! cat "$(node itin)" || wrong 'a node without an output queue is read'
 }

@@ -2,16 +2,16 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # shellcheck shell=busybox
 #
-# S-17: what udev makes of the nodes, by the rules that are installed; the daemon is Debian's.
+# S-17: what Debian's udev does with the nodes, by the installed rules.
 
-# `clause` calls them all by name.
+# `clause` calls all functions by name.
 # shellcheck disable=SC2317
 # shellcheck source=ktap
 . "${0%/*}/ktap"
 
 by_name=/dev/iostreams/by-name
 
-# The daemon, until the clause's process group is killed.
+# Starts the daemon, which runs until the clause's process group is killed.
 daemon() {
 	[ -x /usr/lib/systemd/systemd-udevd ] || wrong 'there is no udev in this VM'
 	grep -q '^iostream:' /etc/group || echo 'iostream:x:990:' >>/etc/group
@@ -20,7 +20,7 @@ daemon() {
 	within udevadm control --ping
 }
 
-# All that the kernel has told of so far is done.
+# Waits until udev has handled all events of the kernel.
 settled() { udevadm settle --timeout=20 || wrong "udev does not settle: $(cat "$work/udevd")"; }
 
 # Permission bits, owner and group of a node.
@@ -36,14 +36,14 @@ link_by_name() {
 	daemon
 	publish 600 0
 	equal "$(readlink -f "$by_name/udevtest")" "$(node udevtest)"
-	# Those that were there before the daemon was get theirs when it is told to look.
+	# Nodes that existed before the daemon are handled when it is triggered.
 	udevadm trigger --action=add --subsystem-match=iostream
 	settled
 	for name in it2way itout itin itover stout; do
 		equal "$(readlink -f "$by_name/$name")" "$(node "$name")"
 	done
 	[ ! -e "$by_name/iostream" ] || wrong '/dev/iostream has a link'
-	# It goes with the node, and comes with the next.
+	# The link goes with the node, and comes with the next one.
 	tell spare unpublish
 	settled
 	[ ! -L "$by_name/udevtest" ] || wrong 'the link is still there'
@@ -55,7 +55,7 @@ group() {
 	daemon
 	publish 660 0
 	equal "$(rights "$(node udevtest)")" '660 0:990'
-	# The driver keeps the group out.
+	# The driver denies access to the group.
 	publish 600 0
 	equal "$(rights "$(node udevtest)")" '600 0:990'
 	! su tester -c "cat $(node udevtest)" 2>"$work/error" || wrong 'anybody may read it'
@@ -81,7 +81,7 @@ module_removed() {
 	equal "$(readlink -f "$by_name/stout")" "$(node stout)"
 }
 
-# A kernel that is made for hunting bugs alone lacks what the daemon needs.
+# The bug-hunting kernel lacks what the daemon needs.
 [ -e /proc/sys/fs/inotify ] || plan
 
 clause S-17/udev-link-by-name link_by_name

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A clause in a process of its own: a crash or a hang is the clause's and nobody else's.
+//! Runs a clause in a process of its own: a crash or a hang affects no other clause.
 
 use std::fs::File;
 use std::io::{Read, Seek};
@@ -18,14 +18,14 @@ use crate::clause::{patience, Clause, SKIPPED};
 pub struct Outcome {
     pub ok: bool,
     pub skip: Option<String>,
-    /// It could not even be killed.
+    /// The process could not be killed.
     pub hangs: bool,
     pub output: String,
 }
 
-/// Runs a clause, and kills it when its time is up.
+/// Runs a clause, and kills it after its time-out.
 pub fn run(clause: &Clause) -> Outcome {
-    // A file, not a pipe: whoever keeps it open keeps nobody waiting.
+    // A file, not a pipe: a process that keeps it open delays nobody.
     let mut output = File::from(memfd_create(clause.name, MemfdFlags::CLOEXEC).unwrap());
     let mut child = Command::new("/proc/self/exe")
         .args(["--exec", clause.name])
@@ -33,7 +33,7 @@ pub fn run(clause: &Clause) -> Outcome {
         .stdin(Stdio::null())
         .stdout(output.try_clone().unwrap())
         .stderr(output.try_clone().unwrap())
-        // All that it starts is killed with it.
+        // A process group, so that everything that it starts is killed with it.
         .process_group(0)
         .spawn()
         .expect("the clause's process starts");
@@ -42,7 +42,7 @@ pub fn run(clause: &Clause) -> Outcome {
     let timeout = clause.timeout * patience();
     let in_time = ends_within(&pidfd, timeout);
     let _ = kill_process_group(pid, Signal::KILL);
-    // A process that hangs in the kernel cannot be killed, and must not hang this one.
+    // A process that hangs in the kernel cannot be killed, and must not block this one.
     let status =
         ends_within(&pidfd, Duration::from_secs(10) * patience()).then(|| child.wait().unwrap());
     let mut bytes = Vec::new();

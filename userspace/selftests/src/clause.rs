@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! What a clause is, and what clauses have in common.
+//! What a clause is, and how much of it a run tries.
 
 use std::time::Duration;
 
-/// The exit status of a clause that cannot be tried here; what it printed last says why.
+/// The exit status of a clause that cannot be tried here; the last line that it printed says why.
 pub const SKIPPED: i32 = 77;
 
 /// One clause of the contract. It passes if `run` returns.
@@ -14,7 +14,7 @@ pub struct Clause {
     pub name: &'static str,
     /// Panics, or ends the process with a status that is not zero, if the clause does not hold.
     pub run: fn(),
-    /// After this long it has failed.
+    /// After this long the clause has failed.
     pub timeout: Duration,
 }
 
@@ -31,13 +31,13 @@ impl Clause {
     }
 }
 
-/// Ends this clause's process: it cannot be tried here.
+/// Ends the process of a clause that cannot be tried here.
 pub fn skip(why: &str) -> ! {
     println!("{why}");
     std::process::exit(SKIPPED)
 }
 
-/// How many of `full` this run takes.
+/// How much of a full count this run tries.
 pub fn count(full: u64) -> u64 {
     if long() {
         full
@@ -51,35 +51,8 @@ pub fn long() -> bool {
     std::env::var_os("LONG").is_some_and(|value| !value.is_empty())
 }
 
-/// How many times as long as usual everything may take: a kernel that checks itself is slow.
+/// The factor for time-outs: a kernel that checks itself is slow.
 pub fn patience() -> u32 {
     let given = std::env::var("PATIENCE").unwrap_or_default();
     given.parse().unwrap_or(1).max(1)
-}
-
-/// A seeded generator: xorshift64*, by Vigna.
-pub struct Random(u64);
-
-impl Random {
-    /// From `SEED` in the environment, else from the clock; printed, so that a run can be repeated.
-    pub fn seeded() -> Self {
-        let seed = match std::env::var("SEED") {
-            Ok(text) if !text.is_empty() => text.parse().expect("SEED is a number"),
-            _ => std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64,
-        };
-        println!("SEED={seed}");
-        Self(seed | 1)
-    }
-
-    pub fn next(&mut self) -> u64 {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
-    }
-
-    /// A number below `bound`.
-    pub fn below(&mut self, bound: u64) -> u64 {
-        (self.next() >> 33) % bound
-    }
 }

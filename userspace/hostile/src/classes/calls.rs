@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! E: ioctls with wrong numbers, sizes, pointers, fields, and in the wrong state.
+//! E: ioctls with wrong numbers, sizes, pointers or fields, and in the wrong state.
 
 use std::mem::size_of;
 
+use iostream_raw::{echo, sink, source, Map, Prot, Session, DEVICE, OUTPUT, PAGE};
 use iostream_ring::uapi::*;
-use libc::{MAP_ANONYMOUS, MAP_PRIVATE, PROT_READ, PROT_WRITE};
+use rustix::io::Errno;
 
 use super::Round;
-use crate::device::{echo, sink, source, Session, DEVICE, OUTPUT, PAGE};
-use crate::sys::{self, Map};
+use crate::driver;
+use crate::sys::{self};
 
 const BATCH: u64 = 256;
+
 const CALLS: [u32; 16] = [
     IOSTREAM_IOC_VERSION,
     IOSTREAM_IOC_SETUP,
@@ -22,7 +24,7 @@ const CALLS: [u32; 16] = [
     IOSTREAM_IOC_RUN,
     IOSTREAM_IOC_ENDPOINT,
     IOSTREAM_IOC_WATERMARK,
-    // The node has no stream: all of these are refused.
+    // The node has no stream, so all of these are refused.
     IOSTREAM_IOC_STREAM,
     IOSTREAM_IOC_START,
     IOSTREAM_IOC_SUSPEND,
@@ -31,31 +33,34 @@ const CALLS: [u32; 16] = [
     IOSTREAM_IOC_INPUT,
     IOSTREAM_IOC_INPUT_SYNC,
 ];
-/// All that the header says of any of them.
-const ERRNOS: &[i32] = &[
-    libc::EFAULT,
-    libc::EINVAL,
-    libc::EBADFD,
-    libc::ENXIO,
-    libc::EALREADY,
-    libc::EOVERFLOW,
-    libc::E2BIG,
-    libc::EDQUOT,
-    libc::ERANGE,
-    libc::ENOMEM,
-    libc::EBADF,
-    libc::EBUSY,
-    libc::EINTR,
-    libc::ETIMEDOUT,
-    libc::EBADMSG,
-    libc::ENOTTY,
+
+/// All errors that the header documents for these calls.
+const ERRNOS: &[Errno] = &[
+    Errno::FAULT,
+    Errno::INVAL,
+    Errno::BADFD,
+    Errno::NXIO,
+    Errno::ALREADY,
+    Errno::OVERFLOW,
+    Errno::TOOBIG,
+    Errno::DQUOT,
+    Errno::RANGE,
+    Errno::NOMEM,
+    Errno::BADF,
+    Errno::BUSY,
+    Errno::INTR,
+    Errno::TIMEDOUT,
+    Errno::BADMSG,
+    Errno::NOTTY,
 ];
-/// The shortest latency that can be had.
+
+/// The shortest latency that is accepted.
 const IOSTREAM_LATENCY: u64 = 50_000;
+
 /// More than the largest struct.
 const ARGUMENT: usize = 256;
 
-/// Memory for arguments: a page, one after it that nobody may touch, and one that cannot be written.
+/// Memory for arguments: a page with an inaccessible one after it, and a read-only page.
 struct Arena {
     map: Map,
     read_only: Map,
@@ -63,53 +68,45 @@ struct Arena {
 
 impl Arena {
     fn new() -> Self {
-        let pages = |n: u64, prot| {
-            let map = Map::new(
-                -1,
-                0,
-                (n * PAGE) as usize,
-                prot,
-                MAP_PRIVATE | MAP_ANONYMOUS,
-            );
-            map.expect("memory")
-        };
-        let map = pages(2, PROT_READ | PROT_WRITE);
-        let second = map.address + PAGE as usize;
+        let pages = |n: u64, prot| sys::memory((n * PAGE) as usize, prot);
+        let map = pages(2, Prot::READ | Prot::WRITE);
+        let second = map.address() + PAGE as usize;
         sys::call(libc::SYS_mprotect, &[second, PAGE as usize, 0]).expect("mprotect");
         Self {
             map,
-            read_only: pages(1, PROT_READ),
+            read_only: pages(1, Prot::READ),
         }
     }
 
-    /// The first address that is not good.
+    /// The first address that is not accessible.
     fn end(&self) -> usize {
-        self.map.address + PAGE as usize
+        self.map.address() + PAGE as usize
     }
 
-    /// An address that is good for `bytes`.
+    /// An address with exactly `bytes` accessible bytes, rounded up to words.
     fn good(&self, bytes: usize) -> usize {
         self.end() - bytes.next_multiple_of(8)
     }
 
-    /// An address that is not.
+    /// An address where an argument is not accessible.
     fn bad(&self, round: &mut Round<'_>) -> usize {
         match round.random.below(8) {
             0 => 0,
             1 => usize::MAX - 7,
-            // Where the kernel is.
+            // An address of the kernel's.
             2 => 0xffff_8880_0000_0000,
             3 => 1 << 47,
-            // The first byte that is not there.
+            // The first inaccessible byte.
             4 => self.end(),
-            // Half of it is there.
+            // The first half of a word is accessible.
             5 => self.end() - 4,
             6 => 8,
-            _ => round.random.next() as usize | (1 << 63),
+            _ => round.random.next_u64() as usize | (1 << 63),
         }
     }
 }
 
+/// One round of the class.
 pub fn round(round: &mut Round<'_>) {
     let arena = Arena::new();
     let mut session = some_session(round);
@@ -124,36 +121,36 @@ pub fn round(round: &mut Round<'_>) {
         }
         round.cases += 1;
     }
-    round.victim.lives();
+    round.victim.check();
 }
 
 fn some_session(round: &mut Round<'_>) -> Session {
     match round.random.below(4) {
-        0 => Session::open(DEVICE).expect("open"),
-        1 => Session::new(echo(PAGE)),
-        2 => Session::new(source(PAGE, 64, 0)),
-        _ => Session::new(sink(2 * PAGE)),
+        0 => driver::try_open(DEVICE).expect("open"),
+        1 => Session::nonblocking(echo(PAGE)),
+        2 => Session::nonblocking(source(PAGE, 64, 64, 0)),
+        _ => Session::nonblocking(sink(2 * PAGE)),
     }
 }
 
-/// A number that is none of the calls: another type, direction, size or number.
+/// A number that is none of the calls: a different type, direction, size or number.
 fn number(round: &mut Round<'_>, session: &Session, arena: &Arena) {
     let call = round.random.pick(&CALLS);
     let number = match round.random.below(4) {
         0 => call ^ (1 << round.random.below(32)),
-        1 => call & 0xff | ((round.random.next() as u32) << 8),
+        1 => call & 0xff | ((round.random.next_u64() as u32) << 8),
         2 => (u32::from(b'j') << 8) | (0x18 + round.random.below(0xe0) as u32),
-        _ => round.random.next() as u32,
+        _ => round.random.next_u64() as u32,
     };
-    // Those that files have in common are not ours to refuse; their type is not ours, either.
+    // Calls that all files have are handled elsewhere; their type is a different one.
     if CALLS.contains(&number) || (number >> 8) & 0xff != u32::from(b'j') {
         return;
     }
-    let result = sys::ioctl(session.fd, number, arena.good(ARGUMENT));
-    assert_eq!(result, Err(libc::ENOTTY), "number {number:#x}");
+    let result = sys::ioctl(session.raw_fd(), number, arena.good(ARGUMENT));
+    assert_eq!(result, Err(Errno::NOTTY), "number {number:#x}");
 }
 
-/// A call that is right, with memory that is not there.
+/// A valid call with inaccessible memory.
 fn pointer(round: &mut Round<'_>, session: &Session, arena: &Arena) {
     let call = round.random.pick(&[
         IOSTREAM_IOC_VERSION,
@@ -165,24 +162,24 @@ fn pointer(round: &mut Round<'_>, session: &Session, arena: &Arena) {
     ]);
     let reads = call != IOSTREAM_IOC_VERSION && call != IOSTREAM_IOC_ENDPOINT;
     let result = if round.random.chance(4) && !reads {
-        sys::ioctl(session.fd, call, arena.read_only.address)
+        sys::ioctl(session.raw_fd(), call, arena.read_only.address())
     } else {
-        sys::ioctl(session.fd, call, arena.bad(round))
+        sys::ioctl(session.raw_fd(), call, arena.bad(round))
     };
-    // Which is found first, that there is no queue or no memory, does not matter.
-    let error = result.expect_err("memory that is not there");
+    // It does not matter which is found first: that there is no queue, or no memory.
+    let error = result.expect_err("inaccessible memory");
     assert!(
-        [libc::EFAULT, libc::EBADFD, libc::ENOTTY, libc::EALREADY].contains(&error),
+        [Errno::FAULT, Errno::BADFD, Errno::NOTTY, Errno::ALREADY].contains(&error),
         "call {call:#x}: errno {error}"
     );
 }
 
-/// A call with fields that are at some boundary.
+/// A call with fields at some boundary.
 fn fields(round: &mut Round<'_>, session: &Session, arena: &Arena) {
     let call = round.random.pick(&CALLS);
     let argument = match call {
         IOSTREAM_IOC_NOTIFY | IOSTREAM_IOC_RESET => {
-            // A reset waits for a grace period, so not often.
+            // A valid reset waits for a grace period, so it is rare.
             let direction = match round.random.below(256) {
                 0 => round.random.below(2),
                 _ => 2 + round.random.boundary(0, 2) % (u64::MAX - 2),
@@ -199,18 +196,26 @@ fn fields(round: &mut Round<'_>, session: &Session, arena: &Arena) {
         IOSTREAM_IOC_RUN => arena.put(run(round, session)),
         IOSTREAM_IOC_EVENTFD => arena.put(iostream_eventfd {
             direction: small(round),
-            fd: round
-                .random
-                .pick(&[-1, -2, 0, 1, 2, 1 << 20, i32::MAX, i32::MIN, session.fd]),
+            fd: round.random.pick(&[
+                -1,
+                -2,
+                0,
+                1,
+                2,
+                1 << 20,
+                i32::MAX,
+                i32::MIN,
+                session.raw_fd(),
+            ]),
         }),
         _ => arena.put(iostream_queue {
             direction: small(round),
-            flags: round.random.next() as u32,
-            data_bytes: round.random.next(),
+            flags: round.random.next_u64() as u32,
+            data_bytes: round.random.next_u64(),
             ..Default::default()
         }),
     };
-    match sys::ioctl(session.fd, call, argument) {
+    match sys::ioctl(session.raw_fd(), call, argument) {
         Ok(()) if call == IOSTREAM_IOC_NOTIFY || call == IOSTREAM_IOC_RESET => {
             let flags = if call == IOSTREAM_IOC_NOTIFY {
                 IOSTREAM_NOTIFY_FLUSH as usize
@@ -224,7 +229,7 @@ fn fields(round: &mut Round<'_>, session: &Session, arena: &Arena) {
 }
 
 impl Arena {
-    /// The struct at the very end of the memory.
+    /// Puts a struct at the very end of the accessible memory.
     fn put<T>(&self, value: T) -> usize {
         let at = self.good(size_of::<T>());
         // SAFETY: In bounds; aligned, since a page's end and the size are multiples of 8.
@@ -242,10 +247,10 @@ fn small(round: &mut Round<'_>) -> u32 {
 }
 
 fn set_up(round: &mut Round<'_>) -> iostream_setup {
-    // What a good one would be, with one or two fields that are not.
+    // A valid set-up, with one or two fields changed.
     let mut setup = match round.random.below(3) {
         0 => echo(PAGE),
-        1 => source(PAGE, 64, 0),
+        1 => source(PAGE, 64, 64, 0),
         _ => sink(PAGE),
     };
     for _ in 0..1 + round.random.below(2) {
@@ -253,7 +258,7 @@ fn set_up(round: &mut Round<'_>) -> iostream_setup {
         match round.random.below(9) {
             0 => setup.flags = value as u32,
             1 => setup.endpoint = value as u32,
-            // Few that would be granted: what can be had is a matter of class H.
+            // Mostly more than is granted: class H tries allocations.
             2 => setup.output_bytes = value | (1 << 27),
             3 => setup.input_bytes = value | (1 << 27),
             4 => setup.source_min_bytes = value as u32,
@@ -268,7 +273,7 @@ fn set_up(round: &mut Round<'_>) -> iostream_setup {
 
 fn run(round: &mut Round<'_>, session: &Session) -> iostream_run {
     // A source that overwrites is never stuck, and would run until it is killed.
-    let output = session.queue(OUTPUT);
+    let output = session.try_queue(OUTPUT);
     let endless = output.is_ok_and(|q| q.flags & IOSTREAM_QUEUE_OVERWRITE != 0);
     let mut run = iostream_run {
         entries: 1,
@@ -276,7 +281,7 @@ fn run(round: &mut Round<'_>, session: &Session) -> iostream_run {
         ..Default::default()
     };
     match round.random.below(5) {
-        // Who asks for all there is gets it, until nothing moves: bounded by the time-out.
+        // A run for any number of entries goes on until nothing moves: the time-out bounds it.
         0 if !endless => run.entries = round.random.boundary(0, 64),
         1 => run.done = 1 + round.random.below(1 << 40),
         2 => run.batch = 65537 + round.random.below(1 << 31) as u32,

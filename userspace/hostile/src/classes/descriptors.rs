@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! C: descriptors of a stream's buffers: bad ids, ranges and flags, buffers that the process does not
-//! have, entries that are no descriptor; rewritten while the driver looks; in any state.
+//! C: a stream's descriptors with bad ids, ranges and flags, of buffers that the client does not
+//! hold, or cut short; rewritten while the driver looks, in any state.
 
 use std::mem::offset_of;
 use std::sync::atomic::Ordering::*;
@@ -9,20 +9,20 @@ use std::sync::atomic::Ordering::*;
 use iostream_ring::uapi::*;
 
 use super::Round;
-use crate::device::{Ring, Session, INPUT, OUTPUT};
 use crate::driver::{self, Driver};
 use crate::scribbler::with_scribbler;
 use crate::sys;
+use iostream_raw::{Ring, Session, INPUT, OUTPUT};
 
 const BATCH: u64 = 256;
 const BUFFERS: u64 = 4;
 const DATA: u64 = 4096;
 const CONTROL: u64 = 64;
 const BYTES: u64 = size_of::<iostream_descriptor>() as u64;
-/// Where the position stands up to which a stop has discarded what was queued.
+/// The word of the info page with the position up to which a stop has discarded.
 const DISCARDED: usize = offset_of!(iostream_stream_info, discarded_pos);
 
-/// The driver's stream, opened: the process has all buffers at first.
+/// The driver's stream, opened. All buffers are with the client at first.
 struct Stream {
     driver: Driver,
     session: Session,
@@ -43,7 +43,7 @@ impl Stream {
         let publish = format!("publish hostile input {BUFFERS} {DATA} control={CONTROL}");
         driver.tell(&publish).expect("publish");
         let session = driver::open(&driver::path().expect("the node"));
-        sys::ioctl(session.fd, IOSTREAM_IOC_START, 0).expect("start");
+        sys::ioctl(session.raw_fd(), IOSTREAM_IOC_START, 0).expect("start");
         Self {
             input: Ring::new(&session, INPUT).expect("the input queue"),
             output: Ring::new(&session, OUTPUT).expect("the output queue"),
@@ -54,21 +54,25 @@ impl Stream {
 
     fn counters(&self) -> iostream_stream_counters {
         let mut stream = iostream_stream::default();
-        sys::ioctl_with(self.session.fd, IOSTREAM_IOC_STREAM, &mut stream).expect("stream");
+        sys::ioctl_with(self.session.raw_fd(), IOSTREAM_IOC_STREAM, &mut stream).expect("stream");
         stream.counters
     }
 
     fn corrupt(&self) -> u64 {
-        self.session.queue(INPUT).expect("queue").counters.corrupt
+        self.session
+            .try_queue(INPUT)
+            .expect("queue")
+            .counters
+            .corrupt
     }
 
-    /// Lets go of all that came back.
+    /// Consumes everything that came back.
     fn drain(&self) {
         let head = self.output.producer_pos().load(Acquire);
         self.output.consumer_pos().store(head, Release);
     }
 
-    /// Puts a descriptor into the input queue, and moves the position on by `bytes`.
+    /// Puts a descriptor into the input queue and advances the position by `bytes`.
     fn send(&self, descriptor: &iostream_descriptor, bytes: u64) {
         let pos = self.input.consumer_pos().load(Acquire);
         let pair = |low: u32, high: u32| u64::from(low) | (u64::from(high) << 32);
@@ -85,6 +89,7 @@ impl Stream {
     }
 }
 
+/// One round of the class.
 pub fn round(round: &mut Round<'_>) {
     let stream = Stream::new();
     if round.random.chance(3) {
@@ -93,14 +98,14 @@ pub fn round(round: &mut Round<'_>) {
         one_by_one(round, &stream);
     }
     drop(stream);
-    round.victim.lives();
+    round.victim.check();
 }
 
-/// What the kernel has to say of a descriptor.
+/// What the kernel must decide about a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Verdict {
     Received,
-    /// No descriptor ends where the position says: the queue is corrupt.
+    /// The position is not at the end of a descriptor: the queue is corrupt.
     Between,
     Id,
     Owner,
@@ -109,8 +114,8 @@ enum Verdict {
 }
 
 impl Verdict {
-    /// By the header's words, in the order in which the kernel looks. `out` are the buffers that the
-    /// driver has.
+    /// The decision that the header documents, in the kernel's order of checks. `out` are the
+    /// buffers that the driver holds.
     fn of(descriptor: &iostream_descriptor, bytes: u64, out: &[u32]) -> Self {
         let inside = |offset: u32, len: u32, size: u64| u64::from(offset) + u64::from(len) <= size;
         if bytes != BYTES {
@@ -130,7 +135,7 @@ impl Verdict {
         }
     }
 
-    /// What is counted of it.
+    /// The counter of this decision.
     fn count(self, counters: &iostream_stream_counters) -> u64 {
         match self {
             Self::Received => counters.received,
@@ -148,13 +153,14 @@ fn total(c: &iostream_stream_counters) -> u64 {
     c.received + rejected
 }
 
-/// Mostly a good one, with some fields that are at a boundary; and how far the position moves.
+/// A descriptor, mostly valid, with some field at a boundary; and by how much the position
+/// advances.
 fn descriptor(round: &mut Round<'_>) -> (iostream_descriptor, u64) {
     let random = &mut round.random;
     let mut descriptor = iostream_descriptor {
         buffer: random.below(BUFFERS) as u32,
         data_len: random.below(DATA + 1) as u32,
-        sequence: random.next(),
+        sequence: random.next_u64(),
         ..Default::default()
     };
     let mut bytes = BYTES;
@@ -179,13 +185,13 @@ fn one_by_one(round: &mut Round<'_>, stream: &Stream) {
         let verdict = Verdict::of(&descriptor, bytes, &out);
         let (before, corrupt) = (stream.counters(), stream.corrupt());
         stream.send(&descriptor, bytes);
-        // What it returns is the driver's business; the counters are the kernel's word.
+        // The result is not checked: the counters show what the kernel decided.
         let _ = stream.driver.tell("receive");
         let after = stream.counters();
         let case = format!("{verdict:?} of {descriptor:?}, {bytes} bytes, out {out:?}");
         if verdict == Verdict::Between {
             assert_eq!(total(&after), total(&before), "{case}");
-            // Unless it is what was counted last, and nothing has come since.
+            // The same position is not counted twice in a row.
             let pos = stream.input.consumer_pos().load(Acquire);
             let counted = last_bad.replace(pos + bytes) != Some(pos + bytes);
             assert_eq!(stream.corrupt() > corrupt, counted, "{case}");
@@ -202,7 +208,7 @@ fn one_by_one(round: &mut Round<'_>, stream: &Stream) {
         }
         if round.random.chance(4) {
             stream.driver.tell("release-all").expect("release-all");
-            // They go back when the driver next looks.
+            // The buffers go back when the driver next looks.
             out.clear();
         }
         stream.drain();
@@ -210,13 +216,13 @@ fn one_by_one(round: &mut Round<'_>, stream: &Stream) {
     }
 }
 
-/// A second thread at all words, and changes of the stream's state meanwhile.
+/// A second thread changes all words, while the stream's state changes.
 fn rewritten(round: &mut Round<'_>, stream: &Stream) {
     with_scribbler(round.seed, &[&stream.input, &stream.output], || {
         for _ in 0..BATCH {
             let (descriptor, bytes) = descriptor(round);
             stream.send(&descriptor, bytes);
-            let fd = stream.session.fd;
+            let fd = stream.session.raw_fd();
             match round.random.below(16) {
                 0 => {
                     let _ = sys::ioctl(fd, IOSTREAM_IOC_SUSPEND, 0);
@@ -248,7 +254,12 @@ fn rewritten(round: &mut Round<'_>, stream: &Stream) {
         }
     });
     let mut stream_now = iostream_stream::default();
-    sys::ioctl_with(stream.session.fd, IOSTREAM_IOC_STREAM, &mut stream_now).expect("stream");
+    sys::ioctl_with(
+        stream.session.raw_fd(),
+        IOSTREAM_IOC_STREAM,
+        &mut stream_now,
+    )
+    .expect("stream");
     let geometry = (
         stream_now.buffers,
         stream_now.data_bytes,
@@ -259,9 +270,7 @@ fn rewritten(round: &mut Round<'_>, stream: &Stream) {
         (BUFFERS as u32, DATA as u32, CONTROL as u32),
         "the geometry"
     );
-    let info = stream
-        .session
-        .map(stream_now.info_offset, 4096, false)
-        .expect("the info page");
+    let info =
+        sys::map(&stream.session, stream_now.info_offset, 4096, false).expect("the info page");
     info.word(DISCARDED).load(Relaxed);
 }

@@ -1,18 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! H: allocations and copies that fail at any point of any call; a cgroup without memory; the killer.
+//! H: allocations and copies that fail at any point of any call; a cgroup without memory; the OOM
+//! killer.
 
 use std::ffi::CString;
 use std::fs;
 
+use iostream_raw::{echo, sink, source, Prot, Session, INPUT, OUTPUT, PAGE};
+use rustix::io::Errno;
+
 use super::Round;
-use crate::device::{echo, sink, source, Session, INPUT, OUTPUT, PAGE};
 use crate::driver::Driver;
 use crate::sys::{self, Fd, Result};
 
 const BATCH: u64 = 128;
 
-/// The kernel's means to let the n-th thing that can fail, fail.
+/// The kernel's switch that makes the n-th operation that can fail, fail.
 struct Nth(Fd);
 
 impl Drop for Nth {
@@ -22,11 +25,11 @@ impl Drop for Nth {
 }
 
 impl Nth {
-    /// None: this kernel has no fault injection.
+    /// `None` if the kernel has no fault injection.
     fn new() -> Option<Self> {
         for kind in ["failslab", "fail_page_alloc", "fail_usercopy"] {
             let knobs = format!("/sys/kernel/debug/{kind}");
-            // Without a message for each; those that may wait as well.
+            // No message for each failure; allocations that may wait fail as well.
             for (knob, value) in [
                 ("verbose", "0"),
                 ("ignore-gfp-wait", "N"),
@@ -44,16 +47,17 @@ impl Nth {
 
     fn set(&self, n: u64) {
         let text = n.to_string();
-        // What was armed before may meet this very write, and is used up by that.
+        // A failure that was armed before may hit this write, which uses it up.
         while let Err(error) = sys::call(
             libc::SYS_pwrite64,
             &[self.0 as usize, text.as_ptr() as usize, text.len(), 0],
         ) {
-            assert_eq!(error, libc::EFAULT, "fail-nth");
+            assert_eq!(error, Errno::FAULT, "fail-nth");
         }
     }
 }
 
+/// One round of the class.
 pub fn round(round: &mut Round<'_>) {
     let Some(nth) = Nth::new() else {
         println!("# H: this kernel has no fault injection");
@@ -61,8 +65,8 @@ pub fn round(round: &mut Round<'_>) {
         return;
     };
     let driver = Driver::new();
-    let session = Session::new(echo(PAGE));
-    let mapped = Session::new(source(PAGE, 64, 0));
+    let session = Session::nonblocking(echo(PAGE));
+    let mapped = Session::nonblocking(source(PAGE, 64, 64, 0));
     for _ in 0..BATCH {
         let n = 1 + round.random.below(40);
         let result = step(round, &nth, n, &driver, &session, &mapped);
@@ -70,20 +74,20 @@ pub fn round(round: &mut Round<'_>) {
         round.expect(
             result,
             &[
-                libc::ENOMEM,
-                libc::EFAULT,
-                libc::EBUSY,
-                libc::EAGAIN,
-                libc::ENODEV,
-                libc::ENXIO,
-                libc::ETIMEDOUT,
-                libc::EINTR,
+                Errno::NOMEM,
+                Errno::FAULT,
+                Errno::BUSY,
+                Errno::AGAIN,
+                Errno::NODEV,
+                Errno::NXIO,
+                Errno::TIMEDOUT,
+                Errno::INTR,
             ],
         );
         round.cases += 1;
     }
     let _ = driver.unpublish();
-    round.victim.lives();
+    round.victim.check();
     if round.random.chance(8) {
         small_cgroup(round);
         round.cases += 1;
@@ -101,24 +105,24 @@ fn step(
     let direction = round.random.pick(&[OUTPUT, INPUT]);
     let setups = [
         echo(PAGE),
-        source(4 * PAGE, 64, 1000),
-        source(PAGE, 64, 0),
+        source(4 * PAGE, 64, 64, 1000),
+        source(PAGE, 64, 64, 0),
         sink(2 * PAGE),
     ];
     match round.random.below(10) {
         0 | 1 => {
             let setup = round.random.pick(&setups);
             nth.set(n);
-            Session::try_new(setup).map(drop)
+            Session::try_nonblocking(setup).map(drop)
         }
         2 => {
-            let fresh = Session::new(round.random.pick(&setups));
-            let direction = if fresh.queue(OUTPUT).is_ok() {
+            let fresh = Session::nonblocking(round.random.pick(&setups));
+            let direction = if fresh.try_queue(OUTPUT).is_ok() {
                 OUTPUT
             } else {
                 INPUT
             };
-            let q = fresh.queue(direction)?;
+            let q = fresh.try_queue(direction)?;
             let (offset, bytes, writable) = round.random.pick(&[
                 (q.info_offset, PAGE, false),
                 (q.producer_offset, PAGE, direction == INPUT),
@@ -126,21 +130,21 @@ fn step(
                 (q.data_offset, 2 * q.data_bytes, direction == INPUT),
             ]);
             nth.set(n);
-            let result = fresh.map(offset, bytes, writable);
+            let result = sys::map(&fresh, offset, bytes, writable);
             nth.set(0);
-            // What has failed left nothing claimed.
+            // A mapping that failed has claimed nothing.
             if result.is_err() {
-                fresh.map(offset, bytes, writable)?;
+                sys::map(&fresh, offset, bytes, writable)?;
             }
             result.map(drop)
         }
         3 => {
             let entry = vec![7; 1 + round.random.below(3000) as usize];
             nth.set(n);
-            let wrote = sys::write(session.fd, &entry);
-            let read = sys::read(session.fd, &mut vec![0; 4000]);
+            let wrote = sys::write(session.raw_fd(), &entry);
+            let read = sys::read(session.raw_fd(), &mut vec![0; 4000]);
             nth.set(0);
-            while sys::read(session.fd, &mut vec![0; 4000]).is_ok() {}
+            while sys::read(session.raw_fd(), &mut vec![0; 4000]).is_ok() {}
             wrote.and(read).map(drop)
         }
         4 => {
@@ -154,24 +158,24 @@ fn step(
         5 => {
             let epoll = sys::epoll();
             nth.set(n);
-            let result = sys::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, session.fd, 1);
+            let result = sys::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, session.raw_fd(), 1);
             nth.set(0);
             sys::close(epoll);
             result
         }
         6 => {
             nth.set(n);
-            session.queue(direction).and(session.reset(direction))
+            session.try_queue(direction).and(session.reset(direction))
         }
         7 => {
             nth.set(n);
-            mapped.run(4, 1).1
+            mapped.run_for(4, 1).1
         }
         8 => {
-            let path = format!("/proc/self/fdinfo/{}", session.fd);
+            let path = format!("/proc/self/fdinfo/{}", session.raw_fd());
             nth.set(n);
             let text = fs::read(path).map(drop);
-            text.map_err(|error| error.raw_os_error().unwrap_or(0))
+            text.map_err(|error| Errno::from_io_error(&error).expect("an errno"))
         }
         _ => {
             let _ = driver.unpublish();
@@ -181,8 +185,8 @@ fn step(
     }
 }
 
-/// A process in a cgroup with 4 MiB: it gets an error and no more, or is killed, and takes nobody
-/// with it; what was its own is given back each time.
+/// A process in a cgroup with 4 MiB gets an error, or is killed alone. What it had is freed each
+/// time.
 fn small_cgroup(round: &mut Round<'_>) {
     let group = "/sys/fs/cgroup/hostile";
     let _ = fs::remove_dir(group);
@@ -193,7 +197,8 @@ fn small_cgroup(round: &mut Round<'_>) {
     let to_be_killed = round.random.chance(2);
     let join = CString::new(format!("{group}/cgroup.procs")).expect("a path");
     let pid = sys::fork(|| {
-        // SAFETY: A string that ends in zero; "0" is this process.
+        // SAFETY: The path ends in zero, and one byte of the string is written ("0" is this
+        // process).
         unsafe {
             let fd = libc::open(join.as_ptr(), libc::O_WRONLY);
             if libc::write(fd, c"0".as_ptr().cast(), 1) != 1 {
@@ -202,29 +207,23 @@ fn small_cgroup(round: &mut Round<'_>) {
         }
         for _ in 0..3 {
             let mut all: [Option<Session>; 64] = [const { None }; 64];
-            let full = all
-                .iter_mut()
-                .find_map(|slot| match Session::try_new(echo(64 * PAGE)) {
-                    Ok(session) => {
-                        *slot = Some(session);
-                        None
-                    }
-                    Err(error) => Some(error),
-                });
-            if full != Some(libc::ENOMEM) {
+            let full =
+                all.iter_mut()
+                    .find_map(|slot| match Session::try_nonblocking(echo(64 * PAGE)) {
+                        Ok(session) => {
+                            *slot = Some(session);
+                            None
+                        }
+                        Err(error) => Some(error),
+                    });
+            if full != Some(Errno::NOMEM) {
                 sys::exit_now(3);
             }
         }
-        let kept = Session::try_new(echo(PAGE));
+        let kept = Session::try_nonblocking(echo(PAGE));
         if to_be_killed {
-            let memory = sys::Map::new(
-                -1,
-                0,
-                64 << 20,
-                libc::PROT_READ | libc::PROT_WRITE,
-                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
-            );
-            for word in memory.iter().flat_map(sys::Map::words).step_by(64) {
+            let memory = sys::memory(64 << 20, Prot::READ | Prot::WRITE);
+            for word in memory.words().step_by(64) {
                 word.store(1, std::sync::atomic::Ordering::Relaxed);
             }
         }
@@ -233,7 +232,7 @@ fn small_cgroup(round: &mut Round<'_>) {
     let status = sys::wait(pid);
     let expected = if to_be_killed { libc::SIGKILL } else { 0 };
     assert_eq!(status, expected, "the child's status");
-    // A cgroup lives until its last page is given back: the next round removes it.
+    // A cgroup exists until its last page is freed: the next round removes it.
     let _ = fs::remove_dir(group);
-    round.victim.lives();
+    round.victim.check();
 }

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! B: headers of entries that cannot be right, or that change while the kernel looks.
+//! B: entry headers that are invalid, or that change while the kernel reads them.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 
 use super::Round;
-use crate::device::{echo, occupied, Ring, Session, INPUT, OUTPUT, PAGE};
 use crate::driver::{self, Driver};
 use crate::scribbler::StopWhenDropped;
+use iostream_raw::{echo, occupied, Ring, Session, INPUT, OUTPUT, PAGE};
 
 const BATCH: u64 = 256;
 
+/// One round of the class.
 pub fn round(round: &mut Round<'_>) {
     let size = PAGE * round.random.pick(&[1, 2, 4]);
     let taker = if round.random.chance(4) {
@@ -26,10 +27,10 @@ pub fn round(round: &mut Round<'_>) {
         }
     }
     drop(taker);
-    round.victim.lives();
+    round.victim.check();
 }
 
-/// Who takes the entries: a driver one by one, or the echo many in a row.
+/// The consumer of the entries: a driver takes them one by one, the echo many in a row.
 struct Taker {
     session: Session,
     input: Ring,
@@ -37,7 +38,7 @@ struct Taker {
 }
 
 enum By {
-    /// What it took comes back here.
+    /// The entries come back here.
     Echo(Ring),
     Driver(Driver),
 }
@@ -56,7 +57,7 @@ fn length(header: u64) -> u64 {
 
 impl Taker {
     fn echo(size: u64) -> Self {
-        let session = Session::new(echo(size));
+        let session = Session::nonblocking(echo(size));
         Self {
             input: Ring::new(&session, INPUT).expect("the input queue"),
             by: By::Echo(Ring::new(&session, OUTPUT).expect("the output queue")),
@@ -76,12 +77,12 @@ impl Taker {
         }
     }
 
-    /// Has all taken that is there.
+    /// Makes the kernel take all entries.
     fn take(&self) {
         match &self.by {
             By::Echo(_) => self.session.notify(INPUT).expect("notify"),
             By::Driver(driver) => {
-                // More room than any entry can need.
+                // A buffer that is large enough for any entry.
                 let dequeue = format!("dequeue {}", 2 * self.input.size);
                 let most = self.input.size / 8;
                 let _ = (0..=most)
@@ -91,7 +92,7 @@ impl Taker {
         }
     }
 
-    /// Lets go of all that came back, and tells where the next will be.
+    /// Consumes everything that came back, and returns the position of the next entry.
     fn drain(&self) -> u64 {
         match &self.by {
             By::Echo(output) => {
@@ -103,7 +104,8 @@ impl Taker {
         }
     }
 
-    /// Of what comes back, the bytes after `back`, and the length at a position; `None` if nothing does.
+    /// How many bytes came back after `back`, and the length at a position; `None` if nothing comes
+    /// back.
     fn came_back(&self, back: u64, pos: u64) -> Option<(u64, u64)> {
         match &self.by {
             By::Echo(output) => Some((
@@ -115,10 +117,14 @@ impl Taker {
     }
 
     fn corrupt(&self) -> u64 {
-        self.session.queue(INPUT).expect("queue").counters.corrupt
+        self.session
+            .try_queue(INPUT)
+            .expect("queue")
+            .counters
+            .corrupt
     }
 
-    /// Some good entries, a header, and a position that covers some bytes after it.
+    /// Some valid entries, a header, and a position that covers some bytes after it.
     fn case(&self, round: &mut Round<'_>) {
         let (size, max) = (self.input.size, self.input.max);
         let back = self.drain();
@@ -132,7 +138,7 @@ impl Taker {
         let at = tail + ahead;
         let span = 8 * (1 + round.random.below((size - ahead) / 8));
         let header = match round.random.below(4) {
-            // Around what just fits, with any flags.
+            // Around the length that just fits, with any flags.
             0 => {
                 (span - 8)
                     .wrapping_add(round.random.below(17))
@@ -141,10 +147,10 @@ impl Taker {
             }
             1 => round.random.boundary(max, size) & 0xffff_ffff,
             2 => round.random.boundary(max, size),
-            _ => round.random.next(),
+            _ => round.random.next_u64(),
         };
         let len = length(header);
-        // What comes after it is one whole entry, or nothing.
+        // One whole entry follows, or nothing.
         let rest = span.wrapping_sub(occupied(len));
         let good = len <= max && occupied(len) <= span;
         self.input.data_word(at).store(header, Relaxed);
@@ -173,7 +179,7 @@ impl Taker {
             if let Some((bytes, _)) = came_back {
                 assert_eq!(bytes, ahead, "what came back: {case}");
             }
-            // A right one in its place, and all goes on.
+            // With a valid header in its place the queue works again.
             self.input.data_word(at).store(span - 8, Relaxed);
             self.take();
             let now = self.input.consumer_pos().load(Acquire);
@@ -183,8 +189,8 @@ impl Taker {
     }
 }
 
-/// A second thread flips the header between two lengths while the kernel reads it: what comes back
-/// is one of the two, whole.
+/// A second thread flips the header between two lengths while the kernel reads it: a whole entry of
+/// one of the two lengths comes back.
 fn flipped(round: &mut Round<'_>, taker: &Taker) {
     let (size, max) = (taker.input.size, taker.input.max);
     let short = 8 * round.random.below(4);
@@ -204,10 +210,10 @@ fn flipped(round: &mut Round<'_>, taker: &Taker) {
         for _ in 0..BATCH {
             let long = long.load(Relaxed);
             let tail = taker.input.consumer_pos().load(Acquire);
-            // Before the other thread gets here as well as after.
+            // Set here as well, in case the other thread has not come to it.
             taker.input.data_word(tail).store(short, Relaxed);
             place.store(tail, Relaxed);
-            // Whatever may lie behind either length is no entry: the look ends there.
+            // What follows either length is an invalid header, so that the kernel stops there.
             for end in [occupied(short), occupied(long.min(max))] {
                 if end < size {
                     taker.input.data_word(tail + end).store(u64::MAX, Relaxed);
@@ -223,7 +229,7 @@ fn flipped(round: &mut Round<'_>, taker: &Taker) {
                 "moved by {moved}"
             );
             if let Some((bytes, len)) = taker.came_back(back, back) {
-                assert_eq!(bytes, moved, "what came back is as long as what was taken");
+                assert_eq!(bytes, moved, "the length that came back");
                 assert!(
                     moved == 0 || len == short || len == long,
                     "{len} bytes came back"

@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! F: sessions that outlive what they hang on, or die before it; in processes that come and go.
+//! F: sessions that outlive what they depend on, or end before it, in processes that come and go.
 
 use std::mem::offset_of;
 use std::sync::atomic::Ordering::*;
 
+use iostream_raw::{echo, sink, source, Map, Ring, Session, DEVICE, INPUT, OUTPUT, PAGE};
 use iostream_ring::uapi::iostream_info;
-use libc::{pid_t, MAP_ANONYMOUS, MAP_SHARED, PROT_READ, PROT_WRITE, SIGKILL};
+use libc::{pid_t, SIGKILL};
+use rustix::io::Errno;
 
 use super::Round;
-use crate::device::{echo, sink, source, Ring, Session, DEVICE, INPUT, OUTPUT, PAGE};
 use crate::driver::{self, Driver};
-use crate::sys::{self, Fd, Map};
+use crate::sys::{self, Fd};
 
 const BATCH: u64 = 8;
 
+/// One round of the class.
 pub fn round(round: &mut Round<'_>) {
     for _ in 0..BATCH {
         match round.random.below(8) {
@@ -29,23 +31,17 @@ pub fn round(round: &mut Round<'_>) {
         }
         round.cases += 1;
     }
-    round.victim.lives();
+    round.victim.check();
 }
 
-/// A word that a child and its parent both see.
-fn shared_word() -> Map {
-    let flags = MAP_SHARED | MAP_ANONYMOUS;
-    Map::new(-1, 0, PAGE as usize, PROT_READ | PROT_WRITE, flags).expect("memory")
-}
-
-/// Waits until a child says so, or ends, which its status then tells.
+/// Waits until a child sets the word, or ends.
 fn wait_for(word: &Map, pid: pid_t) {
-    // SAFETY: Zero is a value of it.
+    // SAFETY: Zero is a valid value of this type.
     let mut info: libc::siginfo_t = unsafe { std::mem::zeroed() };
     let look = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
     while word.word(0).load(Acquire) == 0 {
         std::thread::yield_now();
-        // SAFETY: The information is written, and tells who ended, if somebody did.
+        // SAFETY: `info` is a valid place to write to; its id is set, or still zero.
         let ended = unsafe {
             libc::waitid(libc::P_PID, pid as u32, &mut info, look) == 0 && info.si_pid() == pid
         };
@@ -66,9 +62,9 @@ fn both(session: &Session) -> (Ring, Ring) {
     (Ring::new(session, INPUT).expect("the input queue"), output)
 }
 
-/// The descriptor goes first, the mappings later, in any order.
+/// The descriptor is closed first; the mappings go later, in any order.
 fn closed_while_mapped(round: &mut Round<'_>) {
-    let session = Session::new(echo(PAGE));
+    let session = Session::nonblocking(echo(PAGE));
     let (input, output) = both(&session);
     drop(session);
     let mut maps = vec![
@@ -87,10 +83,10 @@ fn closed_while_mapped(round: &mut Round<'_>) {
     }
 }
 
-/// By SCM_RIGHTS to a process that has it alone in the end.
+/// A descriptor is sent by SCM_RIGHTS to a process that has it alone in the end.
 fn passed_on(round: &mut Round<'_>) {
     let mut pair = [0; 2];
-    // SAFETY: Two descriptors are written.
+    // SAFETY: The array has room for two descriptors.
     let made = unsafe { libc::socketpair(libc::AF_UNIX, libc::SOCK_DGRAM, 0, pair.as_mut_ptr()) };
     assert_eq!(made, 0);
     let mapped_first = round.random.chance(2);
@@ -99,20 +95,20 @@ fn passed_on(round: &mut Round<'_>) {
         let Some(fd) = receive(pair[1]) else {
             sys::exit_now(2);
         };
-        let session = Session { fd };
-        // A second mapping of what the sender has mapped is refused; everything else works.
+        let session = sys::session(fd);
+        // What the sender has mapped cannot be mapped again; everything else works.
         let ok = match Ring::new(&session, INPUT) {
             Ok(ring) => {
                 ring.producer_pos().store(u64::MAX, Release);
                 session.notify(INPUT).is_ok()
             }
-            Err(error) => mapped_first && error == libc::EBUSY,
+            Err(error) => mapped_first && error == Errno::BUSY,
         };
         sys::exit_now(i32::from(!ok));
     });
-    let session = Session::new(sink(PAGE));
+    let session = Session::nonblocking(sink(PAGE));
     let ring = mapped_first.then(|| Ring::new(&session, INPUT));
-    send(pair[0], session.fd);
+    send(pair[0], session.raw_fd());
     drop(session);
     if round.random.chance(2) {
         drop(ring);
@@ -129,12 +125,12 @@ fn passed_on(round: &mut Round<'_>) {
 const CONTROL: usize = 64;
 
 fn message(control: &mut [u64; CONTROL / 8], io: &mut libc::iovec) -> libc::msghdr {
-    // SAFETY: Zero is a value of it.
+    // SAFETY: Zero is a valid value of this type.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
     message.msg_iov = io;
     message.msg_iovlen = 1;
     message.msg_control = control.as_mut_ptr().cast();
-    // SAFETY: A sum of sizes.
+    // SAFETY: The macro only computes a size.
     message.msg_controllen = unsafe { libc::CMSG_SPACE(4) } as _;
     message
 }
@@ -167,7 +163,8 @@ fn receive(socket: Fd) -> Option<Fd> {
     };
     let mut control = [0; CONTROL / 8];
     let mut message = message(&mut control, &mut io);
-    // SAFETY: As in `send`.
+    // SAFETY: The control buffer has room for one header with one descriptor, and a header is read
+    // only if there is one.
     unsafe {
         if libc::recvmsg(socket, &mut message, 0) != 1 {
             return None;
@@ -178,27 +175,25 @@ fn receive(socket: Fd) -> Option<Fd> {
 }
 
 fn duplicated(round: &mut Round<'_>) {
-    let session = Session::new(echo(PAGE));
+    let session = Session::nonblocking(echo(PAGE));
     let mut all: Vec<_> = (0..1 + round.random.below(8))
-        .map(|_| Session {
-            fd: sys::dup(session.fd).expect("dup"),
-        })
+        .map(|_| sys::duplicate(&session))
         .collect();
     drop(session);
     while let Some(one) = all.pop() {
-        assert_eq!(sys::write(one.fd, &[1; 16]), Ok(16));
-        assert_eq!(sys::read(one.fd, &mut [0; 16]), Ok(16));
+        assert_eq!(sys::write(one.raw_fd(), &[1; 16]), Ok(16));
+        assert_eq!(sys::read(one.raw_fd(), &mut [0; 16]), Ok(16));
     }
 }
 
-/// The next program has the descriptor, and no mapping of the last one's.
+/// The next program has the descriptor, but no mapping of the previous one.
 fn across_exec(round: &mut Round<'_>) {
-    let session = Session::new(echo(PAGE));
+    let session = Session::nonblocking(echo(PAGE));
     let mapped = round.random.chance(2);
     let pid = sys::fork(|| {
         let rings = mapped.then(|| both(&session));
-        // Not closed at exec.
-        let fd = sys::dup(session.fd).expect("dup");
+        // The duplicate is not closed by exec.
+        let fd = sys::dup(session.raw_fd()).expect("dup");
         let fd = std::ffi::CString::new(fd.to_string()).expect("digits");
         let args = [
             c"hostile".as_ptr(),
@@ -206,7 +201,7 @@ fn across_exec(round: &mut Round<'_>) {
             fd.as_ptr(),
             std::ptr::null(),
         ];
-        // SAFETY: Strings that end in zero, and a list that ends in null.
+        // SAFETY: The strings end in zero, and the list in null.
         unsafe { libc::execv(c"/proc/self/exe".as_ptr(), args.as_ptr()) };
         drop(rings);
         sys::exit_now(3);
@@ -217,10 +212,10 @@ fn across_exec(round: &mut Round<'_>) {
     ends_well(pid);
 }
 
-/// What `hostile --use FD` does: the descriptor works in a new program, mappings included; but for
-/// what the last program has mapped, which is once in a session.
+/// What `hostile --use FD` does: the descriptor works in a new program, mappings included, except
+/// for areas that the previous program had mapped writable.
 pub fn used_after_exec(fd: Fd) -> bool {
-    let session = Session { fd };
+    let session = sys::session(fd);
     match sys::write(fd, &[1; 16]) {
         Ok(16) => {
             let read = sys::read(fd, &mut [0; 16]) == Ok(16);
@@ -228,23 +223,23 @@ pub fn used_after_exec(fd: Fd) -> bool {
                 .iter()
                 .all(|d| Ring::new(&session, *d).is_ok())
         }
-        Err(libc::EBUSY) => Ring::new(&session, INPUT).err() == Some(libc::EBUSY),
+        Err(Errno::BUSY) => Ring::new(&session, INPUT).err() == Some(Errno::BUSY),
         _ => false,
     }
 }
 
-/// SIGKILL in the middle of something that sleeps, or does not.
+/// SIGKILL during an operation, sleeping or not.
 fn killed(round: &mut Round<'_>) {
     let what = round.random.below(6);
-    let word = shared_word();
+    let word = sys::shared_page();
     let pid = sys::fork(|| {
         let setup = match what {
             0..3 => echo(PAGE),
-            3 => source(PAGE, 64, 1000),
-            4 => source(PAGE, 64, 0),
+            3 => source(PAGE, 64, 64, 1000),
+            4 => source(PAGE, 64, 64, 0),
             _ => sink(PAGE),
         };
-        let session = Session::new(setup);
+        let session = Session::nonblocking(setup);
         let rings: Vec<_> = [OUTPUT, INPUT]
             .map(|d| Ring::new(&session, d))
             .into_iter()
@@ -253,11 +248,11 @@ fn killed(round: &mut Round<'_>) {
         loop {
             match what {
                 0 => {
-                    sys::poll(session.fd, libc::POLLIN, -1);
+                    sys::poll(session.raw_fd(), libc::POLLIN, -1);
                 }
                 1 => {
                     let epoll = sys::epoll();
-                    let _ = sys::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, session.fd, 1);
+                    let _ = sys::epoll_ctl(epoll, libc::EPOLL_CTL_ADD, session.raw_fd(), 1);
                     sys::epoll_wait(epoll, -1);
                 }
                 2 => {
@@ -267,15 +262,15 @@ fn killed(round: &mut Round<'_>) {
                     let _ = session.notify(INPUT);
                 }
                 3 => {
-                    sys::poll(session.fd, libc::POLLIN, -1);
+                    sys::poll(session.raw_fd(), libc::POLLIN, -1);
                     for ring in rings.iter().flatten() {
                         let head = ring.producer_pos().load(Acquire);
                         ring.consumer_pos().store(head, Release);
                     }
                 }
-                // Until room, or an entry, comes: never.
+                // It waits for room, or for an entry, which never comes.
                 _ => {
-                    let _ = session.run(0, 0);
+                    let _ = session.run_for(0, 0);
                 }
             }
         }
@@ -290,15 +285,15 @@ fn killed(round: &mut Round<'_>) {
 
 /// Two processes with one session; either may end first. The child has no mapping.
 fn forked(round: &mut Round<'_>) {
-    let session = Session::new(echo(PAGE));
+    let session = Session::nonblocking(echo(PAGE));
     let rings = both(&session);
-    let at = rings.0.data.address;
-    let word = shared_word();
+    let at = rings.0.data.address();
+    let word = sys::shared_page();
     let pid = sys::fork(|| {
         word.word(0).store(1, Release);
-        let copied = sys::call(libc::SYS_mincore, &[at, PAGE as usize, word.address + 8]);
+        let copied = sys::call(libc::SYS_mincore, &[at, PAGE as usize, word.address() + 8]);
         // Nothing is mapped there.
-        if copied != Err(libc::ENOMEM) {
+        if copied != Err(Errno::NOMEM) {
             sys::exit_now(5);
         }
         sys::exit_now(i32::from(session.notify(INPUT).is_err()));
@@ -313,14 +308,14 @@ fn forked(round: &mut Round<'_>) {
     }
 }
 
-/// The driver goes while a client has its node open, mapped, and sleeps.
+/// The driver's node is removed while a client has it open and mapped, and sleeps.
 fn removed(round: &mut Round<'_>) {
     let driver = Driver::new();
-    // Of a round before.
+    // An earlier round may have left it.
     let _ = driver.unpublish();
     driver.publish().expect("publish");
     let path = driver::path().expect("the node");
-    let word = shared_word();
+    let word = sys::shared_page();
     let what = round.random.below(4);
     let pid = sys::fork(|| {
         let session = driver::open(&path);
@@ -328,24 +323,24 @@ fn removed(round: &mut Round<'_>) {
         word.word(0).store(1, Release);
         match what {
             0 => {
-                sys::poll(session.fd, 0, -1);
+                sys::poll(session.raw_fd(), 0, -1);
             }
             1 => {
                 let mut bytes = [0; 64];
-                while sys::read(session.fd, &mut bytes) != Err(libc::ENODEV) {
-                    sys::poll(session.fd, libc::POLLIN, -1);
+                while sys::read(session.raw_fd(), &mut bytes) != Err(Errno::NODEV) {
+                    sys::poll(session.raw_fd(), libc::POLLIN, -1);
                 }
             }
-            2 => while session.notify(INPUT) != Err(libc::ENODEV) {},
+            2 => while session.notify(INPUT) != Err(Errno::NODEV) {},
             _ => {
                 let event = sys::eventfd(0);
                 let _ = session.eventfd(OUTPUT, event);
-                while session.queue(OUTPUT).is_ok() {
+                while session.try_queue(OUTPUT).is_ok() {
                     sys::poll(event, libc::POLLIN, 1);
                 }
             }
         }
-        // Memory is valid until it is unmapped, after all.
+        // The memory stays valid until it is unmapped.
         if let Some((input, output)) = &rings {
             input.producer_pos().store(8, Release);
             output.data_word(0).load(Acquire);
@@ -358,10 +353,10 @@ fn removed(round: &mut Round<'_>) {
                 sys::exit_now(4);
             }
         }
-        let gone = Session::open(&path).err();
+        let gone = driver::try_open(&path).err();
         sys::exit_now(i32::from(!matches!(
             gone,
-            Some(libc::ENODEV | libc::ENXIO | libc::ENOENT)
+            Some(Errno::NODEV | Errno::NXIO | Errno::NOENT)
         )));
     });
     wait_for(&word, pid);
@@ -370,7 +365,7 @@ fn removed(round: &mut Round<'_>) {
     ends_well(pid);
 }
 
-/// One of two openers has a driver's node; with the built-in one each has a session of its own.
+/// A driver's node can be opened once; the built-in one gives each opener a session.
 fn two_openers(round: &mut Round<'_>) {
     let driver = Driver::new();
     let _ = driver.unpublish();
@@ -378,12 +373,12 @@ fn two_openers(round: &mut Round<'_>) {
     let path = driver::path().expect("the node");
     let first = driver::open(&path);
     let ring = round.random.chance(2).then(|| Ring::new(&first, OUTPUT));
-    assert_eq!(Session::open(&path).err(), Some(libc::EBUSY));
+    assert_eq!(driver::try_open(&path).err(), Some(Errno::BUSY));
     drop(first);
     if ring.is_some() {
         assert_eq!(
-            Session::open(&path).err(),
-            Some(libc::EBUSY),
+            driver::try_open(&path).err(),
+            Some(Errno::BUSY),
             "mapped is open"
         );
     }
@@ -395,6 +390,6 @@ fn two_openers(round: &mut Round<'_>) {
         Some(0),
         "clean"
     );
-    drop((ring, next, Session::open(DEVICE)));
+    drop((ring, next, driver::try_open(DEVICE)));
     driver.unpublish().expect("unpublish");
 }

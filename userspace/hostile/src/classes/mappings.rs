@@ -1,24 +1,26 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! D: mmap and all that can be done to a mapping afterwards.
+//! D: mmap, and everything that can be done to a mapping afterwards.
 
 use std::ffi::c_void;
 use std::sync::atomic::Ordering::*;
 
+use iostream_raw::{echo, Map, Prot, Session, INPUT, OUTPUT, PAGE};
 use iostream_ring::uapi::iostream_queue;
 use libc::{
     MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, MAP_SHARED, MREMAP_FIXED, MREMAP_MAYMOVE, PROT_EXEC,
     PROT_READ, PROT_WRITE,
 };
+use rustix::io::Errno;
+use rustix::mm::MapFlags;
 
 use super::Round;
-use crate::device::{echo, Session, INPUT, OUTPUT, PAGE};
-use crate::sys::{self, Map};
+use crate::sys::{self};
 
 const BATCH: u64 = 64;
 const SIZE: u64 = 2 * PAGE;
 
-/// Advice that changes what a mapping is, or would lose its pages.
+/// Advice that changes a mapping, or drops its pages.
 const ADVICE: [i32; 12] = [
     libc::MADV_DONTNEED,
     libc::MADV_DOFORK,
@@ -34,7 +36,7 @@ const ADVICE: [i32; 12] = [
     libc::MADV_POPULATE_WRITE,
 ];
 
-/// One area of one queue, and whether the process may write it.
+/// One area of one queue, and whether the process may write to it.
 #[derive(Clone, Copy)]
 struct Area {
     offset: u64,
@@ -45,7 +47,7 @@ struct Area {
 fn areas(session: &Session) -> Vec<Area> {
     let mut areas = Vec::new();
     for direction in [OUTPUT, INPUT] {
-        let q: iostream_queue = session.queue(direction).expect("queue");
+        let q: iostream_queue = session.try_queue(direction).expect("queue");
         let input = direction == INPUT;
         let mut area = |offset, bytes, ours| {
             areas.push(Area {
@@ -62,8 +64,9 @@ fn areas(session: &Session) -> Vec<Area> {
     areas
 }
 
+/// One round of the class.
 pub fn round(round: &mut Round<'_>) {
-    let mut session = Session::new(echo(SIZE));
+    let mut session = Session::nonblocking(echo(SIZE));
     fresh_is_zero(&session);
     for _ in 0..BATCH {
         let area = round.random.pick(&areas(&session));
@@ -71,21 +74,21 @@ pub fn round(round: &mut Round<'_>) {
             0 => refused(round, &session, area),
             _ => {
                 if changed(round, &session, area) {
-                    // An area that is written can be mapped once: a new session for the next.
-                    session = Session::new(echo(SIZE));
+                    // An area can be mapped writable once, so a new session is needed.
+                    session = Session::nonblocking(echo(SIZE));
                 }
             }
         }
         round.cases += 1;
     }
-    round.victim.lives();
+    round.victim.check();
 }
 
-/// Not a byte of whoever had the pages before.
+/// No byte of a previous owner of the pages is there.
 fn fresh_is_zero(session: &Session) {
     for area in areas(session) {
-        let map = session.map(area.offset, area.bytes, false).expect("mmap");
-        // The info page describes the queue; what is beyond the description is zero as well.
+        let map = sys::map(session, area.offset, area.bytes, false).expect("mmap");
+        // The info page begins with the queue's description; the rest is zero.
         let from = if area.offset & 0xffff_ffff == 0 {
             256
         } else {
@@ -112,7 +115,7 @@ fn refused(round: &mut Round<'_>, session: &Session, area: Area) {
         2 if !area.ours => prot |= PROT_WRITE,
         3 => {
             offset = offset.wrapping_add(PAGE * (1 + round.random.below(1 << 20)));
-            // It may be another area's, of the same length.
+            // This may be another area of the same length.
             if areas(session)
                 .iter()
                 .any(|other| (other.offset, other.bytes) == (offset, bytes))
@@ -120,13 +123,17 @@ fn refused(round: &mut Round<'_>, session: &Session, area: Area) {
                 return;
             }
         }
-        4 => offset = (round.random.next() << 12) | (1 << 50),
+        4 => offset = (round.random.next_u64() << 12) | (1 << 50),
         _ => bytes = PAGE * (1 + round.random.below(64)),
     }
     if (offset, bytes, prot, flags) == (area.offset, area.bytes, PROT_READ, MAP_SHARED) {
         return;
     }
-    let map = Map::new(session.fd, offset, bytes as usize, prot, flags);
+    let (rights, kind) = (
+        Prot::from_bits_retain(prot as u32),
+        MapFlags::from_bits_retain(flags as u32),
+    );
+    let map = Map::try_new(session, offset, bytes as usize, rights, kind);
     assert!(
         map.is_err(),
         "offset {offset:#x}, {bytes} bytes, rights {prot}, flags {flags:#x}"
@@ -136,13 +143,13 @@ fn refused(round: &mut Round<'_>, session: &Session, area: Area) {
 /// Maps an area and tries things on it. Returns whether a writable claim was used up.
 fn changed(round: &mut Round<'_>, session: &Session, area: Area) -> bool {
     let write = area.ours && round.random.chance(2);
-    let map = match session.map(area.offset, area.bytes, write) {
+    let map = match sys::map(session, area.offset, area.bytes, write) {
         Ok(map) => map,
-        Err(libc::EBUSY) if write => return true,
-        Err(error) => panic!("mmap: errno {error}"),
+        Err(Errno::BUSY) if write => return true,
+        Err(error) => panic!("mmap: {error}"),
     };
-    let bytes = map.bytes;
-    let at = map.address;
+    let bytes = map.len();
+    let at = map.address();
     // Whether all pages are still there.
     let mut whole = true;
     for _ in 0..1 + round.random.below(4) {
@@ -157,7 +164,7 @@ fn changed(round: &mut Round<'_>, session: &Session, area: Area) -> bool {
             }
             1 => {
                 let result = sys::call(libc::SYS_mprotect, &[at, part, PROT_EXEC as usize]);
-                assert_eq!(result, Err(libc::EACCES), "executable by mprotect");
+                assert_eq!(result, Err(Errno::ACCESS), "executable by mprotect");
             }
             2 => {
                 let size = part + PAGE as usize * round.random.below(4) as usize;
@@ -175,20 +182,18 @@ fn changed(round: &mut Round<'_>, session: &Session, area: Area) -> bool {
                 assert!(result.is_err(), "mremap to nothing");
             }
             4 => {
-                // A second mapping of the same by an old size of zero, which shared ones allow.
+                // An old size of zero asks for a second mapping of shared memory.
                 let flags = MREMAP_MAYMOVE as usize;
                 if let Ok(second) = sys::call(libc::SYS_mremap, &[at, 0, bytes, flags]) {
-                    drop(Map {
-                        address: second as usize,
-                        bytes,
-                    });
+                    // SAFETY: mremap has just created the mapping, and nothing else refers to it.
+                    drop(unsafe { Map::from_raw(second as usize, bytes) });
                 }
             }
             5 => {
                 let advice = round.random.pick(&ADVICE);
                 let result = sys::call(libc::SYS_madvise, &[at, part, advice as usize]);
                 if advice == libc::MADV_DOFORK {
-                    assert_eq!(result, Err(libc::EINVAL), "copied by fork");
+                    assert_eq!(result, Err(Errno::INVAL), "inherited by fork");
                 }
                 whole &= result.is_err();
             }
@@ -198,18 +203,18 @@ fn changed(round: &mut Round<'_>, session: &Session, area: Area) -> bool {
             }
             7 => {
                 let punch = (libc::FALLOC_FL_PUNCH_HOLE | libc::FALLOC_FL_KEEP_SIZE) as usize;
-                let hole = [session.fd as usize, punch, area.offset as usize, part];
+                let hole = [session.raw_fd() as usize, punch, area.offset as usize, part];
                 assert!(sys::call(libc::SYS_fallocate, &hole).is_err(), "a hole");
-                let cut = [session.fd as usize, 0];
+                let cut = [session.raw_fd() as usize, 0];
                 assert!(sys::call(libc::SYS_ftruncate, &cut).is_err(), "cut short");
             }
             8 => write_through_kernel(round, at, part, write, whole),
             9 => register_with_io_uring(at, part, write),
             10 => {
-                // Over a part, or the middle, of it.
+                // A new mapping over a page of it.
                 let skip = PAGE as usize * round.random.below(bytes as u64 / PAGE) as usize;
                 let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
-                // SAFETY: Over the mapping of this function's own.
+                // SAFETY: The page belongs to `map`, and nothing refers to its memory.
                 unsafe {
                     let over = (at + skip) as *mut c_void;
                     libc::mmap(over, PAGE as usize, PROT_READ | PROT_WRITE, flags, -1, 0);
@@ -217,12 +222,14 @@ fn changed(round: &mut Round<'_>, session: &Session, area: Area) -> bool {
                 return write;
             }
             _ => {
-                let spare = Map::new(-1, 0, bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS);
-                let spare = spare.expect("memory");
+                let spare = sys::memory(bytes, Prot::READ);
                 let flags = (MREMAP_MAYMOVE | MREMAP_FIXED) as usize;
-                let moved = sys::call(libc::SYS_mremap, &[at, bytes, bytes, flags, spare.address]);
+                let moved = sys::call(
+                    libc::SYS_mremap,
+                    &[at, bytes, bytes, flags, spare.address()],
+                );
                 if moved.is_ok() {
-                    // What was at the old address is gone; the new one goes with `spare`.
+                    // Nothing is mapped at the old address any more; `spare` unmaps the new one.
                     std::mem::forget(map);
                     return write;
                 }
@@ -232,7 +239,7 @@ fn changed(round: &mut Round<'_>, session: &Session, area: Area) -> bool {
     write
 }
 
-/// The kernel writes for the process what the process may not write itself: not a byte gets in.
+/// The kernel does not write for the process where the process may not write itself.
 fn write_through_kernel(round: &mut Round<'_>, at: usize, part: usize, write: bool, whole: bool) {
     let garbage = [0x5a_u8; 64];
     let offset = round.random.below(part as u64 / 8) as usize * 8;
@@ -244,10 +251,10 @@ fn write_through_kernel(round: &mut Round<'_>, at: usize, part: usize, write: bo
         iov_base: (at + offset) as *mut c_void,
         iov_len: 8,
     };
-    // SAFETY: Both are as long as said, or refused.
+    // SAFETY: `garbage` is long enough, and the kernel checks the other address.
     let done = unsafe { libc::process_vm_writev(libc::getpid(), &local, 1, &remote, 1, 0) };
     assert!(write || done < 0, "written through the kernel");
-    // The same by a read(2) that has it as its buffer.
+    // The same with a read(2) into the mapping.
     let zero = sys::open("/dev/zero", libc::O_RDONLY).expect("/dev/zero");
     let read = sys::call(libc::SYS_read, &[zero as usize, at + offset, 8]);
     sys::close(zero);
@@ -257,10 +264,10 @@ fn write_through_kernel(round: &mut Round<'_>, at: usize, part: usize, write: bo
     );
 }
 
-/// Registers it as a buffer, which pins its pages, and lets the ring go with it.
+/// Registers the mapping as a buffer of io_uring, which pins its pages, and closes the ring.
 fn register_with_io_uring(at: usize, part: usize, write: bool) {
     const REGISTER_BUFFERS: usize = 0;
-    // struct io_uring_params, of which nothing is asked.
+    // struct io_uring_params, all defaults.
     let mut params = [0_u8; 120];
     let params = params.as_mut_ptr() as usize;
     let Ok(ring) = sys::call(libc::SYS_io_uring_setup, &[2, params]) else {

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! G: epoll in all its modes and nestings, eventfds that cannot be signalled, signals.
+//! G: epoll in all its modes and nestings, eventfds at their maximum, and signals.
 
+use iostream_raw::{echo, source, Session, INPUT, OUTPUT, PAGE};
 use libc::{EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD};
+use rustix::io::Errno;
 
 use super::Round;
-use crate::device::{echo, source, Session, INPUT, OUTPUT, PAGE};
 use crate::sys::{self, Fd};
 
 const BATCH: u64 = 128;
 const MANY: usize = 4;
+
 const EVENTS: [i32; 9] = [
     libc::EPOLLIN,
     libc::EPOLLOUT,
@@ -27,7 +29,7 @@ struct Net {
     sessions: [Session; 2],
     epolls: Vec<Fd>,
     eventfds: Vec<Fd>,
-    /// For poll requests that signal an eventfd from within the session's own wake-up.
+    /// The context for poll requests that signal an eventfd from within the session's wake-up.
     aio: Option<usize>,
 }
 
@@ -42,6 +44,7 @@ impl Drop for Net {
     }
 }
 
+/// One round of the class.
 pub fn round(round: &mut Round<'_>) {
     let mut context = 0_usize;
     let made = sys::call(
@@ -50,8 +53,8 @@ pub fn round(round: &mut Round<'_>) {
     );
     let mut net = Net {
         sessions: [
-            Session::new(echo(PAGE)),
-            Session::new(source(PAGE, 64, 2000)),
+            Session::nonblocking(echo(PAGE)),
+            Session::nonblocking(source(PAGE, 64, 64, 2000)),
         ],
         epolls: (0..MANY).map(|_| sys::epoll()).collect(),
         eventfds: (0..MANY).map(|_| sys::eventfd(0)).collect(),
@@ -61,8 +64,8 @@ pub fn round(round: &mut Round<'_>) {
         step(round, &mut net);
         round.cases += 1;
     }
-    // Whatever was done before, one that looks now sees what waits.
-    let fd = net.sessions[0].fd;
+    // Whatever was done before, a new epoll sees what waits.
+    let fd = net.sessions[0].raw_fd();
     while sys::read(fd, &mut [0; 4096]).is_ok() {}
     let fresh = sys::epoll();
     sys::epoll_ctl(fresh, EPOLL_CTL_ADD, fd, libc::EPOLLIN as u32).expect("epoll_ctl");
@@ -71,7 +74,7 @@ pub fn round(round: &mut Round<'_>) {
     let (n, events) = sys::epoll_wait(fresh, 10_000);
     assert_eq!((n, events & libc::EPOLLIN as u32), (1, 1), "not woken");
     sys::close(fresh);
-    round.victim.lives();
+    round.victim.check();
 }
 
 fn step(round: &mut Round<'_>, net: &mut Net) {
@@ -83,48 +86,48 @@ fn step(round: &mut Round<'_>, net: &mut Net) {
         0 | 1 => {
             let what = random.pick(&[EPOLL_CTL_ADD, EPOLL_CTL_ADD, EPOLL_CTL_MOD, EPOLL_CTL_DEL]);
             let events = random.pick(&EVENTS) as u32;
-            let result = sys::epoll_ctl(epoll, what, session.fd, events);
-            round.expect(result, &[libc::EEXIST, libc::ENOENT, libc::EINVAL]);
+            let result = sys::epoll_ctl(epoll, what, session.raw_fd(), events);
+            round.expect(result, &[Errno::EXIST, Errno::NOENT, Errno::INVAL]);
         }
         2 => {
             let other = random.pick(&[eventfd, net.epolls[0], net.epolls[MANY - 1]]);
             let events = random.pick(&EVENTS) as u32;
             let result = sys::epoll_ctl(epoll, EPOLL_CTL_ADD, other, events);
-            // Loops are refused by epoll itself.
-            round.expect(result, &[libc::EEXIST, libc::EINVAL, libc::ELOOP]);
+            // epoll itself refuses loops.
+            round.expect(result, &[Errno::EXIST, Errno::INVAL, Errno::LOOP]);
         }
         3 => {
             let fd = random.pick(&[eventfd, eventfd, -1]);
             let result = session.eventfd(random.pick(&[OUTPUT, INPUT]), fd);
-            round.expect(result, &[libc::ENXIO]);
+            round.expect(result, &[Errno::NXIO]);
         }
         4 => {
-            // What is no eventfd, or no descriptor.
-            let fd = random.pick(&[epoll, session.fd, 1 << 20, -7]);
+            // Not an eventfd, or not even a descriptor.
+            let fd = random.pick(&[epoll, session.raw_fd(), 1 << 20, -7]);
             let result = session.eventfd(OUTPUT, fd);
             assert!(
-                matches!(result, Err(libc::EINVAL | libc::EBADF)),
+                matches!(result, Err(Errno::INVAL | Errno::BADF)),
                 "{result:?}"
             );
         }
         5 => {
-            // At its maximum, where a signal must neither block nor get lost.
+            // At its maximum, where a signal must neither block nor be lost.
             let _ = sys::write(eventfd, &(u64::MAX - 1).to_ne_bytes());
         }
         6 => {
             let _ = sys::read(eventfd, &mut [0; 8]);
         }
         7 => {
-            let _ = sys::write(session.fd, &[7; 100]);
+            let _ = sys::write(session.raw_fd(), &[7; 100]);
         }
         8 => {
-            let _ = sys::read(session.fd, &mut [0; 4096]);
+            let _ = sys::read(session.raw_fd(), &mut [0; 4096]);
         }
         9 => {
             sys::epoll_wait(epoll, 0);
         }
         10 => {
-            // Gone, while a session still signals it and others watch it.
+            // It is closed while a session still signals it and others watch it.
             let place = random.below(MANY as u64) as usize;
             if random.chance(2) {
                 sys::close(std::mem::replace(&mut net.eventfds[place], sys::eventfd(0)));
@@ -134,14 +137,14 @@ fn step(round: &mut Round<'_>, net: &mut Net) {
         }
         11 => {
             if let Some(context) = net.aio {
-                poll_with_eventfd(context, session.fd, eventfd);
+                poll_with_eventfd(context, session.raw_fd(), eventfd);
             }
         }
         _ => storm(session),
     }
 }
 
-/// An asynchronous poll whose completion signals an eventfd: from within our wake-up.
+/// An asynchronous poll whose completion signals an eventfd, from within the session's wake-up.
 fn poll_with_eventfd(context: usize, fd: Fd, eventfd: Fd) {
     // struct iocb: a poll request, with the flag and the descriptor for the eventfd.
     let mut request = [0_u64; 8];
@@ -164,9 +167,9 @@ fn poll_with_eventfd(context: usize, fd: Fd, eventfd: Fd) {
 
 extern "C" fn nothing(_: libc::c_int) {}
 
-/// A signal every 200 microseconds, while calls sleep.
+/// Signals in quick succession, while calls sleep.
 fn storm(session: &Session) {
-    // SAFETY: The handler does nothing; the timer is one-shot after the loop.
+    // SAFETY: The handler does nothing.
     unsafe {
         libc::signal(
             libc::SIGUSR1,
@@ -184,12 +187,12 @@ fn storm(session: &Session) {
             }
         });
         for _ in 0..4 {
-            sys::poll(session.fd, libc::POLLIN, 1);
-            let (_, result) = session.run(1, 1);
+            sys::poll(session.raw_fd(), libc::POLLIN, 1);
+            let (_, result) = session.run_for(1, 1);
             assert!(
                 matches!(
                     result,
-                    Ok(()) | Err(libc::EINTR | libc::ETIMEDOUT | libc::EBUSY)
+                    Ok(()) | Err(Errno::INTR | Errno::TIMEDOUT | Errno::BUSY)
                 ),
                 "{result:?}"
             );

@@ -1,21 +1,24 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A: positions and armed words that cannot be right, of both sides and in both directions.
+//! A: invalid positions and armed words of both sides, in both directions.
 
 use std::sync::atomic::Ordering::*;
 
+use iostream_raw::{echo, occupied, sink, source, Ring, Session, INPUT, OUTPUT, PAGE};
 use iostream_ring::uapi::IOSTREAM_SETUP_OVERWRITE;
+use rustix::io::Errno;
 
 use super::Round;
-use crate::device::{echo, occupied, sink, source, Ring, Session, INPUT, OUTPUT, PAGE};
 use crate::scribbler::with_scribbler;
 use crate::sys;
 
 /// Cases of a round.
 const BATCH: u64 = 256;
+
 /// Bytes of a source's entry.
 const LEN: u32 = 24;
 
+/// One round of the class.
 pub fn round(round: &mut Round<'_>) {
     match round.random.below(5) {
         0 => consumer(round),
@@ -25,14 +28,14 @@ pub fn round(round: &mut Round<'_>) {
     }
 }
 
-/// The kernel produces: whatever the consumer's words say, it writes where it may, in order, and
-/// counts right.
+/// The kernel produces. Whatever the consumer's words say, it writes only into free room, in order,
+/// and counts correctly.
 fn consumer(round: &mut Round<'_>) {
     let size = PAGE * round.random.pick(&[1, 2, 4]);
-    let session = Session::new(source(size, LEN, 0));
+    let session = Session::nonblocking(source(size, LEN, LEN, 0));
     let ring = Ring::new(&session, OUTPUT).expect("the queue");
     let (page, words) = ring.own_words();
-    // What the kernel may believe: the largest position that was ever possible.
+    // The position that the kernel may believe: the largest valid one so far.
     let mut freed = 0;
     let mut made = 0;
     for _ in 0..BATCH {
@@ -40,23 +43,23 @@ fn consumer(round: &mut Round<'_>) {
         let word = round.random.pick(words);
         let value = round.random.boundary(head, size);
         page.word(word).store(value, Release);
-        // At times more than there can be room for.
+        // Sometimes more than there can be room for.
         let entries = match round.random.chance(24) {
             true => size / occupied(LEN.into()) + 1,
             false => 1 + round.random.below(3),
         };
         let room = size - (head - freed);
-        // Mostly with room for them, since who waits for room sleeps for a tick.
+        // Mostly only if there is room: waiting for room takes a tick.
         let (done, result) = if room >= entries * occupied(LEN.into()) || round.random.chance(16) {
-            session.run(entries, 1)
+            session.run_for(entries, 1)
         } else {
             (0, session.notify(OUTPUT))
         };
-        round.expect(result, &[libc::EBADMSG, libc::ETIMEDOUT]);
+        round.expect(result, &[Errno::BADMSG, Errno::TIMEDOUT]);
         made += done;
         let now = ring.producer_pos().load(Acquire);
-        // Only a position between what was freed and what was published is one; and what was made just
-        // now may have made one of it.
+        // A position is valid between what was freed and what was published; the entries of this
+        // run may have made this one valid.
         if word == words[0] && value % 8 == 0 && value.wrapping_sub(freed) <= now - freed {
             freed = value;
         }
@@ -68,26 +71,26 @@ fn consumer(round: &mut Round<'_>) {
         assert!(now - freed <= size, "more than there is room for");
         if done > 0 {
             let header = ring.data_word(now - occupied(LEN.into())).load(Relaxed);
-            assert_eq!(header, u64::from(LEN), "the header of what was made last");
+            assert_eq!(header, u64::from(LEN), "the header of the last entry");
             let sequence = ring.data_word(now - occupied(LEN.into()) + 8).load(Relaxed);
-            assert_eq!(sequence, made - 1, "the number of what was made last");
+            assert_eq!(sequence, made - 1, "the number of the last entry");
         }
-        // Right again, and all is free.
+        // A valid position again, and all room is free.
         page.word(words[0]).store(now, Release);
         freed = now;
         round.cases += 1;
     }
     assert_eq!(session.endpoint().expect("endpoint").entries, made);
-    let counters = session.queue(OUTPUT).expect("queue").counters;
+    let counters = session.try_queue(OUTPUT).expect("queue").counters;
     assert_eq!((counters.entries, counters.lost), (made, 0));
     assert_eq!(counters.bytes, made * u64::from(LEN));
-    round.victim.lives();
+    round.victim.check();
 }
 
-/// The kernel consumes: it never goes where the producer's position does not cover.
+/// The kernel consumes, and never goes beyond a valid position of the producer.
 fn producer(round: &mut Round<'_>) {
     let size = PAGE * round.random.pick(&[1, 2, 4]);
-    let session = Session::new(sink(size));
+    let session = Session::nonblocking(sink(size));
     let ring = Ring::new(&session, INPUT).expect("the queue");
     let (page, words) = ring.own_words();
     let mut last_bad = None;
@@ -95,17 +98,17 @@ fn producer(round: &mut Round<'_>) {
         let tail = ring.consumer_pos().load(Acquire);
         let word = round.random.pick(words);
         let value = round.random.boundary(tail, size);
-        let before = session.queue(INPUT).expect("queue").counters;
+        let before = session.try_queue(INPUT).expect("queue").counters;
         page.word(word).store(value, Release);
         session.notify(INPUT).expect("notify");
-        sys::poll(session.fd, libc::POLLOUT, 0);
-        let after = session.queue(INPUT).expect("queue").counters;
+        sys::poll(session.raw_fd(), libc::POLLOUT, 0);
+        let after = session.try_queue(INPUT).expect("queue").counters;
         let now = ring.consumer_pos().load(Acquire);
         let possible = value % 8 == 0 && value.wrapping_sub(tail) <= size;
         if word == words[0] && !possible {
             assert_eq!(now, tail, "moved by an impossible position");
             assert_eq!(after.entries, before.entries);
-            // One event, one count.
+            // One event is counted once.
             let counted = u64::from(last_bad != Some(value));
             assert_eq!(
                 after.corrupt - before.corrupt,
@@ -120,11 +123,11 @@ fn producer(round: &mut Round<'_>) {
             );
             last_bad = None;
         } else {
-            assert_eq!(now, tail, "moved by a word that is no position");
+            assert_eq!(now, tail, "moved by a word that is not a position");
             last_bad = None;
         }
         if word == words[0] && possible && now != value {
-            // A header was wrong, and the position that was accepted stays: begin anew.
+            // A header was invalid, and the accepted position stays: the queue needs a reset.
             session.reset(INPUT).expect("reset");
             last_bad = None;
         } else {
@@ -132,15 +135,15 @@ fn producer(round: &mut Round<'_>) {
         }
         round.cases += 1;
     }
-    round.victim.lives();
+    round.victim.check();
 }
 
-/// Both queues of an echo, or a source by timer, with a second thread at all words.
+/// Both queues of an echo, or a source with a timer, while a second thread changes all words.
 fn scribbled(round: &mut Round<'_>) {
     let size = PAGE * round.random.pick(&[1, 2, 4]);
     let by_timer = round.random.chance(3);
-    let session = Session::new(if by_timer {
-        source(size, LEN, 20_000)
+    let session = Session::nonblocking(if by_timer {
+        source(size, LEN, LEN, 20_000)
     } else {
         echo(size)
     });
@@ -165,32 +168,32 @@ fn scribbled(round: &mut Round<'_>) {
             };
             match round.random.below(8) {
                 0 => {
-                    let (_, result) = session.run(1 + round.random.below(4), 1);
-                    round.expect(result, &[libc::EBADMSG, libc::ETIMEDOUT, libc::EBUSY]);
+                    let (_, result) = session.run_for(1 + round.random.below(4), 1);
+                    round.expect(result, &[Errno::BADMSG, Errno::TIMEDOUT, Errno::BUSY]);
                 }
                 1 if round.random.chance(32) => {
-                    round.expect(session.reset(direction), &[libc::EBUSY]);
+                    round.expect(session.reset(direction), &[Errno::BUSY]);
                 }
                 1 | 2 => {
-                    sys::poll(session.fd, libc::POLLIN | libc::POLLOUT, 0);
+                    sys::poll(session.raw_fd(), libc::POLLIN | libc::POLLOUT, 0);
                 }
-                3 => assert_eq!(sys::read(session.fd, &mut [0; 64]), Err(libc::EBUSY)),
+                3 => assert_eq!(sys::read(session.raw_fd(), &mut [0; 64]), Err(Errno::BUSY)),
                 _ => session.notify(direction).expect("notify"),
             }
             round.cases += 1;
         }
     });
     assert_eq!(geometry(&session), before, "the geometry");
-    round.victim.lives();
+    round.victim.check();
 }
 
-/// A queue that loses its oldest entries, read by call, or mapped with a second thread at the words:
-/// what is read is whole, and comes in order.
+/// An overwriting queue, read by calls, or mapped while a second thread changes its words: entries
+/// are whole and in order.
 fn overwritten(round: &mut Round<'_>) {
     let by_timer = round.random.chance(2);
-    let mut setup = source(PAGE, LEN, if by_timer { 20_000 } else { 0 });
+    let mut setup = source(PAGE, LEN, LEN, if by_timer { 20_000 } else { 0 });
     setup.flags |= IOSTREAM_SETUP_OVERWRITE;
-    let session = Session::new(setup);
+    let session = Session::nonblocking(setup);
     let ring = round
         .random
         .chance(2)
@@ -201,19 +204,19 @@ fn overwritten(round: &mut Round<'_>) {
         for _ in 0..BATCH {
             if !by_timer {
                 let entries = 1 + round.random.below(200);
-                assert_eq!(session.run(entries, 0), (entries, Ok(())), "never full");
+                assert_eq!(session.run_for(entries, 0), (entries, Ok(())), "never full");
             }
-            sys::poll(session.fd, libc::POLLIN, 0);
+            sys::poll(session.raw_fd(), libc::POLLIN, 0);
             let mut entry = [0; 64];
-            match sys::read(session.fd, &mut entry) {
+            match sys::read(session.raw_fd(), &mut entry) {
                 Ok(len) => {
                     assert_eq!(len, LEN as usize);
                     let number = entry.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
                     assert!(number >= Some(next), "{number:?} after {next}");
                     next = number.unwrap_or(0) + 1;
                 }
-                Err(libc::EBUSY) => assert!(ring.is_some()),
-                Err(error) => assert_eq!(error, libc::EAGAIN),
+                Err(Errno::BUSY) => assert!(ring.is_some()),
+                Err(error) => assert_eq!(error, Errno::AGAIN),
             }
             round.cases += 1;
         }
@@ -223,12 +226,12 @@ fn overwritten(round: &mut Round<'_>) {
     } else {
         with_scribbler(round.seed, &rings, work);
     }
-    round.victim.lives();
+    round.victim.check();
 }
 
-/// What of a queue no store may change, in one number; checked against the info page.
+/// The geometry of a queue, which no store may change, as one number.
 fn rings_geometry(session: &Session, direction: u32) -> u64 {
-    let q = session.queue(direction).expect("queue");
+    let q = session.try_queue(direction).expect("queue");
     q.data_bytes
         .wrapping_mul(31)
         .wrapping_add(q.max_entry_bytes.into())

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! I: every pair of two threads' operations at one moment, on one session of a driver's node.
+//! I: every pair of operations, by two threads at the same time, on one session of a driver's node.
 
 use std::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering::*};
 use std::sync::Mutex;
@@ -8,10 +8,10 @@ use std::sync::Mutex;
 use iostream_ring::uapi::*;
 
 use super::Round;
-use crate::device::{Session, INPUT, OUTPUT, PAGE};
 use crate::driver::{self, Driver};
-use crate::random::Random;
 use crate::sys::{self, Fd};
+use iostream_raw::Random;
+use iostream_raw::{INPUT, OUTPUT, PAGE};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Op {
@@ -34,8 +34,8 @@ const OPS: [Op; 7] = [
     Op::Removal,
 ];
 
-/// Loops of a round. Opening makes queues, and removal waits for callbacks and workers, so these get
-/// fewer.
+/// Loops of a round. Opening creates queues, and removal waits for callbacks and workers, so pairs
+/// with these have fewer.
 const LOOPS: u64 = 256;
 const LOOPS_WITH_CLOSE: u64 = 64;
 const LOOPS_WITH_REMOVAL: u64 = 16;
@@ -52,11 +52,11 @@ struct Shared {
     /// Addresses of mappings; 0: none.
     maps: [AtomicUsize; SLOTS],
     lengths: [AtomicUsize; SLOTS],
-    /// One thread changes a slot at a time; the kernel is what is raced, not this.
+    /// Taken to change a slot: the threads race in the kernel, not here.
     slots: Mutex<()>,
 }
 
-/// All pairs, an operation with itself included.
+/// The pairs in turn, including those of an operation with itself.
 fn pair(number: u64) -> (Op, Op) {
     let mut left = number % 28;
     for (i, first) in OPS.iter().enumerate() {
@@ -69,6 +69,7 @@ fn pair(number: u64) -> (Op, Op) {
     unreachable!("28 pairs")
 }
 
+/// One round of the class.
 pub fn round(round: &mut Round<'_>) {
     let (first, second) = pair(round.seed);
     let driver = Driver::new();
@@ -99,7 +100,7 @@ pub fn round(round: &mut Round<'_>) {
                     if number % TOGETHER == 0 {
                         meet(arrived, side, number);
                     }
-                    // Not always at the very same moment.
+                    // The threads do not always start at the same moment.
                     for _ in 0..random.below(64) {
                         std::hint::spin_loop();
                     }
@@ -112,7 +113,7 @@ pub fn round(round: &mut Round<'_>) {
     shared.unmap_all();
     sys::close(shared.fd.swap(-1, AcqRel));
     driver.unpublish().expect("unpublish");
-    round.victim.lives();
+    round.victim.check();
 }
 
 /// Waits until the other side is at the same loop.
@@ -134,11 +135,10 @@ impl Shared {
         self.fd.load(Acquire)
     }
 
-    /// Opens the node if nobody has it open; leaves it if it is busy or gone.
+    /// Opens the node, unless it is busy or gone.
     fn reopen(&self) {
-        if let Ok(session) = Session::open(&self.path) {
-            let fd = session.fd;
-            std::mem::forget(session);
+        if let Ok(session) = driver::try_open(&self.path) {
+            let fd = session.into_raw_fd();
             let other = self.fd.swap(fd, AcqRel);
             if other >= 0 {
                 sys::close(other);
@@ -154,7 +154,10 @@ impl Shared {
 
     fn unmap(&self, slot: usize) {
         let (address, bytes) = {
-            let _one = self.slots.lock().expect("nobody panics with it");
+            let _one = self
+                .slots
+                .lock()
+                .expect("no thread panics while it holds the lock");
             let address = self.maps[slot].swap(0, AcqRel);
             (address, self.lengths[slot].load(Relaxed))
         };
@@ -165,7 +168,7 @@ impl Shared {
 
     fn run(&self, op: Op, driver: &Driver, random: &mut Random) {
         let fd = self.fd();
-        // What fails, fails: the other thread may have closed, mapped or removed all of it.
+        // Any failure is fine: the other thread may have closed, mapped or removed everything.
         match op {
             Op::Enqueue if random.chance(2) => {
                 let _ =
@@ -182,7 +185,7 @@ impl Shared {
             }
             Op::Mmap => self.map(fd, random),
             Op::Munmap => {
-                // Something is there, at least at times.
+                // At least sometimes there is something to unmap.
                 if random.chance(4) {
                     self.map(fd, random);
                 }
@@ -213,7 +216,7 @@ impl Shared {
         }
     }
 
-    /// Maps some area, with the rights of its writer, and has the kernel fill it with garbage.
+    /// Maps some area, writable if it may be, and makes the kernel fill it with garbage.
     fn map(&self, fd: Fd, random: &mut Random) {
         let direction = random.pick(&[OUTPUT, INPUT]);
         let mut q = iostream_queue {
@@ -244,14 +247,17 @@ impl Shared {
         let address = address as usize;
         let slot = random.below(SLOTS as u64) as usize;
         let (old, old_bytes) = {
-            let _one = self.slots.lock().expect("nobody panics with it");
+            let _one = self
+                .slots
+                .lock()
+                .expect("no thread panics while it holds the lock");
             let old_bytes = self.lengths[slot].swap(bytes as usize, AcqRel);
             (self.maps[slot].swap(address, AcqRel), old_bytes)
         };
         if old != 0 {
             sys::call(libc::SYS_munmap, &[old, old_bytes]).expect("munmap");
         }
-        // A call copes with a mapping that goes meanwhile, a store would be a fault.
+        // The call fails if the mapping goes meanwhile, where a store would be a fatal fault.
         let _ = sys::call(libc::SYS_getrandom, &[address, 80, 0]);
     }
 }

@@ -1,26 +1,21 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The kernel's end sleeps in a call, and the process wakes it: as the header says, by looking at
-//! the position that the other side has armed.
+//! The kernel's end sleeps in a call, and the process wakes it by the header's rule: it notifies
+//! when it crosses the position at which the kernel has armed.
 
 use std::sync::atomic::{fence, Ordering::*};
 
 use super::pace::{pause, pin, spin_closely, spin_until, WakerAim};
 use super::Progress;
-use crate::device::{occupied, sink, source, Ring, Session, INPUT, OUTPUT, PAGE};
-use crate::random::Random;
-use crate::record;
 use crate::sys;
+use iostream_raw::Random;
+use iostream_raw::{crossed, occupied, sink, source, Ring, Session, INPUT, OUTPUT, PAGE};
 
 /// Bytes of an entry that the kernel waits for.
 const LEN: u64 = 40;
-/// Bytes of an entry that it makes. It waits for room for a quarter of the ring, which this fills with its header.
+/// Bytes of an entry that the kernel makes. It waits for room for a quarter of the ring, which is
+/// this and a header.
 const QUARTER_LEN: u64 = PAGE / 4 - 8;
-
-/// Whether a step from `old` to `new` crosses an armed position.
-fn crossed(wake: u64, old: u64, new: u64) -> bool {
-    new.wrapping_sub(wake) < new.wrapping_sub(old)
-}
 
 /// Every other meeting is aimed at the moment in which the kernel arms.
 fn is_aimed(meeting: u64) -> bool {
@@ -28,12 +23,11 @@ fn is_aimed(meeting: u64) -> bool {
 }
 
 /// Runs the endpoint for as long as the process lives, in a thread of its own.
-fn run_for_ever(session: &Session) {
-    let fd = session.fd;
+fn run_forever(session: &Session) {
+    let session = sys::duplicate(session);
     std::thread::spawn(move || {
         pin(1);
-        let session = std::mem::ManuallyDrop::new(Session { fd });
-        let (_, result) = session.run(0, 0);
+        let (_, result) = session.run_for(0, 0);
         eprintln!("IOSTREAM_IOC_RUN ended: {result:?}");
         sys::exit_now(3);
     });
@@ -41,14 +35,14 @@ fn run_for_ever(session: &Session) {
 
 /// The kernel consumes, and sleeps when the queue is empty.
 pub fn for_entries(progress: &Progress, wakeups: u64) {
-    let session = Session::new(sink(PAGE));
+    let session = Session::nonblocking(sink(PAGE));
     let ring = Ring::new(&session, INPUT).expect("the queue");
-    run_for_ever(&session);
+    run_forever(&session);
     pin(0);
     let (mut random, mut aim) = (Random::new(3), WakerAim::new(5));
     let (mut pos, mut sequence, mut sent) = (0_u64, 0, 0);
     while sent < wakeups {
-        record::make(&ring, pos, sequence, LEN);
+        ring.put_record(pos, sequence, LEN);
         let next = pos + occupied(LEN);
         ring.producer_pos().store(next, Release);
         fence(SeqCst);
@@ -67,12 +61,12 @@ pub fn for_entries(progress: &Progress, wakeups: u64) {
         if is_aimed(sequence) {
             aim.pause();
         } else {
-            // It looks a while before it sleeps: until it says that it is about to.
+            // The kernel spins for a while before it sleeps: wait until it has armed.
             spin_until(|| ring.consumer_wake().load(Relaxed) == pos + 8);
             pause(&mut random);
         }
     }
-    // The run still has what it counted: what is wrong would be missing at once.
+    // The run is not over, but bad and missing records are counted at once.
     let seen = session.endpoint().expect("endpoint");
     assert_eq!((seen.bad, seen.missed), (0, 0));
     sys::exit_now(0);
@@ -80,19 +74,20 @@ pub fn for_entries(progress: &Progress, wakeups: u64) {
 
 /// The kernel produces, and sleeps when the queue is full.
 pub fn for_room(progress: &Progress, wakeups: u64) {
-    let session = Session::new(source(PAGE, QUARTER_LEN as u32, 0));
+    let session = Session::nonblocking(source(PAGE, QUARTER_LEN as u32, QUARTER_LEN as u32, 0));
     let ring = Ring::new(&session, OUTPUT).expect("the queue");
-    run_for_ever(&session);
+    run_forever(&session);
     pin(0);
     let (mut random, mut aim) = (Random::new(4), WakerAim::new(6));
     let (mut pos, mut sequence, mut sent) = (0_u64, 0, 0);
     while sent < wakeups {
-        // It publishes when it finds the ring full, looks once more, and arms: there is no time to lose.
+        // The kernel publishes when it finds the ring full, looks once more, and arms: the process
+        // has to be quick.
         spin_closely(|| ring.producer_pos().load(Acquire) - pos == ring.size);
         if is_aimed(sequence) {
             aim.pause();
         } else {
-            // Until it says that it is about to sleep.
+            // Wait until it has armed.
             spin_until(|| ring.producer_wake().load(Relaxed).wrapping_sub(pos) as i64 > 0);
             pause(&mut random);
         }
@@ -110,9 +105,8 @@ pub fn for_room(progress: &Progress, wakeups: u64) {
         }
         (pos, sequence) = (next, sequence + 1);
         progress.entry();
-        // The next to go, while the kernel makes another.
-        assert_eq!(ring.data_word(pos).load(Relaxed), QUARTER_LEN, "the header");
-        record::check(&ring, pos, sequence, QUARTER_LEN);
+        // Checks the next entry to be consumed, while the kernel makes another one.
+        ring.expect_record(pos, sequence, QUARTER_LEN);
     }
     sys::exit_now(0);
 }

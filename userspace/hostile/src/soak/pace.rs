@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Each thread on a processor of its own, and pauses between what they do: some of every length, some
-//! such that the two meet just where a wake-up could be lost.
+//! The timing of the two threads. Each has a processor of its own and pauses between its steps:
+//! some pauses have random lengths, others are aimed so that the threads meet where a wake-up could
+//! be lost.
 
 use std::sync::atomic::{AtomicU64, Ordering::*};
 
-use crate::random::Random;
+use iostream_raw::Random;
 
 /// Keeps the calling thread on one processor.
 pub fn pin(processor: usize) {
@@ -17,12 +18,13 @@ pub fn pin(processor: usize) {
     }
 }
 
-/// Waits for the other thread, which is about to do it.
+/// Spins until the other thread has met the condition, which it is about to do.
 pub fn spin_until(condition: impl FnMut() -> bool) {
     spin(condition, std::hint::spin_loop);
 }
 
-/// As [`spin_until`], and comes back at once: the processor's hint takes an emulated one a microsecond.
+/// Spins without the processor's hint, which takes a microsecond on an emulated processor, so that
+/// it returns at once.
 pub fn spin_closely(condition: impl FnMut() -> bool) {
     spin(condition, || ());
 }
@@ -31,7 +33,7 @@ fn spin(mut condition: impl FnMut() -> bool, between: impl Fn()) {
     let mut spins = 0_u32;
     while !condition() {
         spins = spins.wrapping_add(1);
-        // With one processor the other has to get it.
+        // With a single processor the other thread needs it.
         if spins % 65536 == 0 {
             std::thread::yield_now();
         } else {
@@ -40,7 +42,7 @@ fn spin(mut condition: impl FnMut() -> bool, between: impl Fn()) {
     }
 }
 
-/// A pause that hits another moment of the other thread's way to sleep each time.
+/// A pause of random length, which hits a different moment of the other thread each time.
 pub fn pause(random: &mut Random) {
     let longest = 1 << random.below(12);
     for _ in 0..random.below(longest) {
@@ -48,20 +50,21 @@ pub fn pause(random: &mut Random) {
     }
 }
 
-/// How an entry is met. Both threads count entries, so that both know.
+/// How the two threads meet at an entry. Both count entries, so they agree on it.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Meeting {
-    /// The pauses are aimed at the moment in which a wake-up could be lost.
+    /// The pauses are aimed at the moment when a wake-up could be lost.
     Aimed,
     /// Pauses of every length.
     Random,
-    /// The sleeper looks until the entry is there, and does not sleep. A poll that ended has armed once
-    /// more: the waker takes that, and nobody is armed when an aimed meeting begins. Else no wake-up
-    /// could be lost in it.
+    /// The sleeper spins until the entry is there. A poll that returned has left the kernel armed:
+    /// this entry uses that up, so that an aimed meeting begins unarmed. Otherwise no wake-up could
+    /// be lost in it.
     Spun,
 }
 
 impl Meeting {
+    /// How the threads meet at this entry.
     pub fn of(sequence: u64) -> Self {
         match sequence % 3 {
             0 => Self::Aimed,
@@ -71,8 +74,8 @@ impl Meeting {
     }
 }
 
-/// Turns of [`spend`] that the waker lets pass each time that is aimed: longer than a sleeper takes from
-/// its last entry to its last look, so that the sleeper has time to waste.
+/// Turns of [`spend`] for which the waker pauses at an aimed meeting: longer than the sleeper takes
+/// from its last entry to its last look, so that the sleeper can pause as well.
 const LEAD: u64 = 5_000;
 
 /// The waker's pause.
@@ -84,25 +87,28 @@ pub fn waker_pause(random: &mut Random, sequence: u64) {
     }
 }
 
-/// Finer than the processor's own hint, which takes an emulated one a microsecond.
+/// Pauses for some turns of a loop. The processor's hint would be too coarse: it takes a
+/// microsecond on an emulated processor.
 fn spend(turns: u64) {
     for turn in 0..turns {
         std::hint::black_box(turn);
     }
 }
 
-/// The waker's pause where the kernel sleeps, by trial: who found that it had armed comes earlier the next time, who did
-/// not comes later. So it soon comes between its last look and the moment in which it arms.
+/// The waker's pause where the kernel sleeps, found by trial: if the kernel had armed, the waker
+/// comes earlier the next time, otherwise later. So it soon comes between the kernel's last look
+/// and its arming.
 pub struct WakerAim {
     random: Random,
     turns: u64,
-    /// Doubles while it was too late, or too early, again and again: the kernel looks for milliseconds before it arms.
+    /// Doubles while the waker is too late, or too early, several times in a row: the kernel spins
+    /// for milliseconds before it arms.
     step: u64,
     armed: bool,
 }
 
 impl WakerAim {
-    /// Turns: a millisecond or so.
+    /// In turns of [`spend`]: about a millisecond.
     const LONGEST_STEP: u64 = 1 << 18;
 
     pub fn new(seed: u64) -> Self {
@@ -114,12 +120,12 @@ impl WakerAim {
         }
     }
 
-    /// Before the waker publishes.
+    /// The pause before the waker publishes.
     pub fn pause(&self) {
         spend(self.turns);
     }
 
-    /// Whether the kernel had armed.
+    /// Adapts the pause to whether the kernel had armed.
     pub fn learn(&mut self, armed: bool) {
         self.step = if armed == self.armed {
             (self.step * 2).min(Self::LONGEST_STEP)
@@ -135,14 +141,15 @@ impl WakerAim {
     }
 }
 
-/// The sleeper's pause, by trial: who was woken had armed before the other looked, and comes later the
-/// next time; who was not comes earlier. So both soon do at one moment what has to be in order.
+/// The sleeper's pause, found by trial: if it was woken, it had armed before the waker looked, and
+/// it comes later the next time; otherwise earlier. So both soon do at the same moment what has to
+/// be ordered.
 pub struct Aim {
     random: Random,
     turns: u64,
-    /// As the kernel counts them.
+    /// Wake-ups sent, as the kernel counts them.
     sent: u64,
-    /// Of those who slept, or were about to.
+    /// Wake-ups of a sleeper that slept, or was about to.
     wakeups: u64,
 }
 
@@ -156,14 +163,15 @@ impl Aim {
         }
     }
 
-    /// Before the sleeper arms; `sequence` is the entry that it waits for.
+    /// The pause before the sleeper arms; `sequence` is the entry for which it waits.
     pub fn pause(&self, sequence: u64) {
         if Meeting::of(sequence) == Meeting::Aimed {
             spend(self.turns);
         }
     }
 
-    /// The entry has come. The waker is through with so many, and the kernel has sent so many wake-ups.
+    /// Adapts the pause once the entry has come. `done` is how many entries the waker has finished,
+    /// `sent` how many wake-ups the kernel has sent.
     pub fn learn(&mut self, sequence: u64, done: &AtomicU64, sent: &AtomicU64) {
         let meeting = Meeting::of(sequence);
         if meeting != Meeting::Random {

@@ -2,22 +2,21 @@
 
 //! The process sleeps, and the kernel wakes it: at the next entry, or when there is room again.
 
-use std::sync::atomic::{fence, AtomicBool, AtomicU64, Ordering::*};
+use std::sync::atomic::Ordering::*;
+use std::sync::atomic::{fence, AtomicBool, AtomicU64};
 
+use iostream_raw::{occupied, producer, sink, source, Random, Ring, Session, INPUT, OUTPUT, PAGE};
 use libc::{EPOLLET, EPOLLIN, EPOLLOUT, EPOLL_CTL_ADD, POLLIN, POLLOUT};
 
 use super::pace::{pin, spin_until, waker_pause, Aim, Meeting};
 use super::Progress;
-use crate::device::{occupied, sink, source, Ring, Session, INPUT, OUTPUT, PAGE, PRODUCER_WORDS};
-use crate::random::Random;
-use crate::record;
 use crate::scribbler::StopWhenDropped;
 use crate::sys::{self, Fd};
 
 /// Bytes of an entry.
 const LEN: u64 = 40;
 
-/// By what the process is woken.
+/// How the process is woken.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Means {
     Poll,
@@ -26,7 +25,7 @@ pub enum Means {
     Eventfd,
 }
 
-/// One who sleeps.
+/// The process's end, which sleeps.
 struct Sleeper {
     means: Means,
     session: Fd,
@@ -47,7 +46,7 @@ impl Sleeper {
                     0
                 };
                 let epoll = sys::epoll();
-                let added = sys::epoll_ctl(epoll, EPOLL_CTL_ADD, session.fd, events | edge);
+                let added = sys::epoll_ctl(epoll, EPOLL_CTL_ADD, session.raw_fd(), events | edge);
                 added.expect("epoll_ctl");
                 epoll
             }
@@ -61,14 +60,14 @@ impl Sleeper {
         };
         Self {
             means,
-            session: session.fd,
+            session: session.raw_fd(),
             other,
             input,
         }
     }
 
-    /// Sleeps, without a time-out. `arm` says whether there is something to do already: only who
-    /// waits on an eventfd alone asks, all others leave that to the kernel.
+    /// Sleeps without a time-out. `arm` arms and returns whether there is something to do already.
+    /// Only a process that waits on an eventfd alone needs it; for all others the kernel arms.
     fn sleep(&self, arm: impl FnOnce() -> bool) {
         match self.means {
             Means::Poll => {
@@ -89,22 +88,22 @@ impl Sleeper {
 
 /// The process consumes, and sleeps when the queue is empty.
 pub fn for_entries(progress: &Progress, wakeups: u64, means: Means) {
-    let session = Session::new(source(PAGE, LEN as u32, 0));
+    let session = Session::nonblocking(source(PAGE, LEN as u32, LEN as u32, 0));
     let ring = Ring::new(&session, OUTPUT).expect("the queue");
     let sleeper = Sleeper::new(&session, OUTPUT, means);
-    // Entries that the waker is through with.
+    // `done` counts the entries that the waker has finished.
     let (stop, done) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
         scope.spawn(|| {
             pin(1);
             let mut random = Random::new(1);
             while !stop.load(Relaxed) {
-                // The moment the consumer is done with the last one.
+                // As soon as the consumer has finished the last entry.
                 let empty =
                     || ring.consumer_pos().load(Acquire) == ring.producer_pos().load(Relaxed);
                 spin_until(|| empty() || stop.load(Relaxed));
                 waker_pause(&mut random, done.load(Relaxed));
-                session.run(1, 0).1.expect("IOSTREAM_IOC_RUN");
+                session.run_for(1, 0).1.expect("IOSTREAM_IOC_RUN");
                 done.store(ring.producer_pos().load(Relaxed) / occupied(LEN), Release);
             }
         });
@@ -124,10 +123,9 @@ pub fn for_entries(progress: &Progress, wakeups: u64, means: Means) {
                     arrived()
                 });
             }
-            // Edge-triggered: all there is, until the position that was seen last.
+            // An edge is reported once, so all entries are taken.
             while ring.producer_pos().load(Acquire) != pos {
-                assert_eq!(ring.data_word(pos).load(Relaxed), LEN, "the header");
-                record::check(&ring, pos, sequence, LEN);
+                ring.expect_record(pos, sequence, LEN);
                 aim.learn(sequence, &done, ring.info.word(WAKEUPS_SENT));
                 sequence += 1;
                 pos += occupied(LEN);
@@ -139,14 +137,14 @@ pub fn for_entries(progress: &Progress, wakeups: u64, means: Means) {
     });
 }
 
-/// The process produces, and sleeps until the queue is empty again, which is the room it asks for.
+/// The process produces, and sleeps until the queue is empty again: that is the room for which it
+/// asks.
 pub fn for_room(progress: &Progress, wakeups: u64, means: Means) {
-    let session = Session::new(sink(PAGE));
+    let session = Session::nonblocking(sink(PAGE));
     let ring = Ring::new(&session, INPUT).expect("the queue");
-    let [.., room] = PRODUCER_WORDS;
-    ring.producer.word(room).store(ring.size, Release);
+    ring.producer.word(producer::ROOM).store(ring.size, Release);
     let sleeper = Sleeper::new(&session, INPUT, means);
-    // Entries that the waker is through with.
+    // `done` counts the entries that the waker has finished.
     let (stop, done) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -160,8 +158,8 @@ pub fn for_room(progress: &Progress, wakeups: u64, means: Means) {
                     break;
                 }
                 waker_pause(&mut random, done.load(Relaxed));
-                session.run(1, 0).1.expect("IOSTREAM_IOC_RUN");
-                // The end of a run takes what has come by then, too, and does not say so.
+                session.run_for(1, 0).1.expect("IOSTREAM_IOC_RUN");
+                // The end of a run may take another entry without counting it as done.
                 done.store(ring.consumer_pos().load(Relaxed) / occupied(LEN), Release);
             }
         });
@@ -170,7 +168,7 @@ pub fn for_room(progress: &Progress, wakeups: u64, means: Means) {
         let mut aim = Aim::new(6);
         let (mut pos, mut sequence) = (0_u64, 0);
         while progress.wakeups() < wakeups {
-            record::make(&ring, pos, sequence, LEN);
+            ring.put_record(pos, sequence, LEN);
             pos += occupied(LEN);
             ring.producer_pos().store(pos, Release);
             let taken = || ring.consumer_pos().load(Acquire) == pos;
@@ -178,7 +176,7 @@ pub fn for_room(progress: &Progress, wakeups: u64, means: Means) {
                 spin_until(taken);
             }
             aim.pause(sequence);
-            // Edge-triggered and level alike may say so early: the position decides.
+            // Any of them may wake early: the position decides.
             while !taken() {
                 sleeper.sleep(|| {
                     ring.producer_wake().store(pos, Relaxed);
@@ -191,7 +189,7 @@ pub fn for_room(progress: &Progress, wakeups: u64, means: Means) {
             sequence += 1;
             progress.set_wakeups(aim.wakeups());
         }
-        // The last one was taken, so all were counted.
+        // The last entry was taken, so all were counted.
         let seen = session.endpoint().expect("endpoint");
         assert_eq!((seen.entries, seen.bad, seen.missed), (sequence, 0, 0));
     });

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! All clauses, in files by topic. The row of the contract that a clause belongs to is in its name.
+
+use crate::clause::Clause;
+
+/// Declares the files and collects their clauses: a file that is not listed is not compiled.
+macro_rules! rows {
+    ($($folder:ident { $($file:ident,)+ })+) => {
+        $(mod $folder {
+            $(pub mod $file;)+
+        })+
+
+        fn collect() -> Vec<Clause> {
+            [$($($folder::$file::CLAUSES,)+)+].concat()
+        }
+    };
+}
+
+rows! {
+    queue {
+        capacity,
+        enqueue,
+        reserve,
+        dequeue,
+        peek,
+        duplex,
+        sizes_and_wraps,
+        mapping,
+        mapping_rights,
+        geometry,
+        eventfd,
+        poll,
+        room,
+        batch,
+        available,
+        teardown,
+        errors,
+        corrupt_peer,
+        reset,
+        overwrite,
+        read_write,
+        counters,
+        memory_limits,
+    }
+    watermark {
+        output,
+        settings,
+        waiting,
+        input,
+        stream,
+    }
+    driver {
+        node,
+        module,
+        callbacks,
+        removal,
+        waiting,
+    }
+    stream {
+        declare,
+        buffers,
+        add_remove,
+        mode,
+        states,
+        state_attribute,
+        stop,
+        clients,
+        session_end,
+        prepared_queues,
+        to_client,
+        from_client,
+        notifications,
+        notices,
+        ownership,
+        mapping,
+        read_write,
+        limits,
+        removal,
+        card,
+        kernel_client,
+        drivers,
+    }
+    client {
+        open,
+        info,
+        buffers,
+        event_loops,
+        receive,
+        asynchronous,
+        notices,
+        control,
+        soundness,
+        c,
+    }
+}
+
+/// All clauses, in the order above.
+///
+/// # Panics
+///
+/// If two clauses have the same name.
+pub fn all() -> Vec<Clause> {
+    let all = collect();
+    for (i, clause) in all.iter().enumerate() {
+        let twice = all[..i].iter().any(|other| other.name == clause.name);
+        assert!(!twice, "two clauses are called {}", clause.name);
+    }
+    all
+}

@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! U-05: waiting in an async program, on one thread.
+
+use std::future::{poll_fn, Future};
+use std::pin::Pin;
+
+use iostream::{Error, InputStream, OutputStream, Session, Setup, Stop};
+use iostream_raw::{check_record, make_record};
+
+use crate::clause::{count, Clause};
+use crate::support::driver::{entry, Driver};
+use crate::support::waiting::{wait_until, woken_by};
+
+pub const CLAUSES: &[Clause] = &[
+    Clause::new("U-05/async-dequeue", async_dequeue),
+    Clause::new("U-05/async-stream-ends", async_stream_ends),
+    Clause::new("U-05/async-buffer", async_buffer),
+    Clause::new("U-05/async-free-buffer", async_free_buffer),
+    Clause::new("U-05/async-gone", async_gone),
+    Clause::new("U-05/async-cancelled", async_cancelled),
+    Clause::slow("U-05/async-queues", 60, async_queues),
+    Clause::new("U-05/async-no-thread", async_no_thread),
+];
+
+/// Runs a future on a reactor of this thread.
+fn block_on<F: Future>(future: F) -> F::Output {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_io().enable_time().build().unwrap();
+    runtime.block_on(future)
+}
+
+async fn next<S: futures_core::Stream + Unpin>(stream: &mut S) -> Option<S::Item> {
+    poll_fn(|context| Pin::new(&mut *stream).poll_next(context)).await
+}
+
+fn async_dequeue() {
+    let driver = Driver::stream("output 1 64");
+    let open = || {
+        block_on(async {
+            let (mut receiver, sender) = OutputStream::open("selftest")
+                .unwrap()
+                .into_async()
+                .unwrap();
+            sender.control().start().unwrap();
+            let mut sequences = Vec::new();
+            for _ in 0..100 {
+                sequences.push(receiver.dequeue().await.unwrap().sequence());
+            }
+            sequences
+        })
+    };
+    let sequences = woken_by(libc::SYS_epoll_wait, open, || {
+        for _ in 0..100 {
+            // Waits until the only buffer is back.
+            wait_until("a free buffer", || driver.tell("produce 1 8").is_ok());
+        }
+    });
+    assert_eq!(sequences, (0..100).collect::<Vec<u64>>());
+}
+
+fn async_stream_ends() {
+    let driver = Driver::stream("output 2 64");
+    block_on(async {
+        let (mut receiver, sender) = OutputStream::open("selftest")
+            .unwrap()
+            .into_async()
+            .unwrap();
+        sender.control().start().unwrap();
+        driver.command("produce 2 8");
+        for i in 0..2 {
+            assert_eq!(&*next(&mut receiver).await.unwrap().unwrap(), entry(i, 8));
+        }
+        let control = sender.control().clone();
+        let stopping = tokio::task::spawn_blocking(move || control.stop(Stop::Discard).unwrap());
+        assert!(next(&mut receiver).await.is_none());
+        stopping.await.unwrap();
+        // The stream can be started again.
+        sender.control().start().unwrap();
+        driver.command("produce 1 8");
+        assert!(next(&mut receiver).await.is_some());
+    });
+}
+
+fn async_buffer() {
+    let driver = Driver::stream("input 2 64");
+    driver.command("auto consume");
+    let total = count(2000);
+    let moved = driver.log("moved");
+    block_on(async {
+        let (mut receiver, sender) = InputStream::open("selftest").unwrap().into_async().unwrap();
+        sender.control().start().unwrap();
+        for _ in 0..total {
+            receiver.buffer().await.unwrap().send(8).unwrap();
+        }
+        let drain = Stop::Drain { timeout: None };
+        sender.control().stop(drain).unwrap();
+    });
+    assert_eq!(driver.log("moved"), moved + total);
+}
+
+/// A free buffer that another task drops, not one that the driver returns.
+fn async_free_buffer() {
+    let _driver = Driver::stream("input 1 64");
+    block_on(async {
+        let (mut receiver, sender) = InputStream::open("selftest").unwrap().into_async().unwrap();
+        sender.control().start().unwrap();
+        for _ in 0..100 {
+            let held = receiver.buffer().await.unwrap();
+            let dropping = tokio::task::spawn_blocking(move || drop(held));
+            receiver.buffer().await.unwrap();
+            dropping.await.unwrap();
+        }
+    });
+}
+
+fn async_gone() {
+    let driver = Driver::stream("output 1 64");
+    let wait = || {
+        block_on(async {
+            let (mut receiver, sender) = OutputStream::open("selftest")
+                .unwrap()
+                .into_async()
+                .unwrap();
+            sender.control().start().unwrap();
+            receiver.dequeue().await.map(drop)
+        })
+    };
+    let woken = woken_by(libc::SYS_epoll_wait, wait, || driver.unpublish());
+    assert_eq!(woken, Err(Error::Gone));
+}
+
+fn async_cancelled() {
+    let driver = Driver::stream("output 2 64");
+    block_on(async {
+        let (mut receiver, sender) = OutputStream::open("selftest")
+            .unwrap()
+            .into_async()
+            .unwrap();
+        sender.control().start().unwrap();
+        {
+            // A future that was polled once and dropped.
+            let mut waiting = Box::pin(receiver.dequeue());
+            let once = poll_fn(|context| std::task::Poll::Ready(waiting.as_mut().poll(context)));
+            assert!(once.await.is_pending());
+        }
+        driver.command("produce 2 8");
+        assert_eq!(receiver.dequeue().await.unwrap().sequence(), 0);
+        assert_eq!(receiver.dequeue().await.unwrap().sequence(), 1);
+    });
+}
+
+/// Both ends of one session in two tasks of one thread, through queues that are often full.
+fn async_queues() {
+    let total = count(20_000);
+    let session = Setup::echo()
+        .output_bytes(4096)
+        .input_bytes(4096)
+        .open()
+        .unwrap();
+    block_on(async {
+        let mut producer = session.producer().unwrap().into_async().unwrap();
+        let mut consumer = session.consumer().unwrap().into_async().unwrap();
+        let produce = async move {
+            for i in 0..total {
+                producer
+                    .enqueue(&make_record(i, 16 + (i % 500) as usize))
+                    .await
+                    .unwrap();
+            }
+            // Kept until all entries came back: otherwise the session would end.
+            producer
+        };
+        let local = tokio::task::LocalSet::new();
+        let producing = local.spawn_local(produce);
+        local
+            .run_until(async {
+                for i in 0..total {
+                    if i % 2 == 0 {
+                        assert_eq!(check_record(&consumer.dequeue().await.unwrap()), i);
+                    } else {
+                        let entry = next(&mut consumer).await.unwrap().unwrap();
+                        assert_eq!(check_record(&entry), i);
+                    }
+                }
+                producing.await.unwrap();
+            })
+            .await;
+    });
+}
+
+fn async_no_thread() {
+    let driver = Driver::stream("output 1 64");
+    let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
+    let before = threads();
+    block_on(async {
+        let (mut receiver, sender) = OutputStream::open("selftest")
+            .unwrap()
+            .into_async()
+            .unwrap();
+        sender.control().start().unwrap();
+        driver.command("produce 1 8");
+        drop(receiver.dequeue().await.unwrap());
+        let session = Session::open("/dev/iostream").unwrap();
+        session.set_up(&Setup::echo()).unwrap();
+        let mut producer = session.producer().unwrap().into_async().unwrap();
+        let mut consumer = session.consumer().unwrap().into_async().unwrap();
+        producer.enqueue(b"x").await.unwrap();
+        assert_eq!(&*consumer.dequeue().await.unwrap(), b"x");
+        assert_eq!(threads(), before);
+    });
+}

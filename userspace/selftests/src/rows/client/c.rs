@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! U-11: programs in C that use the header alone.
+
+use std::process::Command;
+
+use crate::clause::Clause;
+
+pub const CLAUSES: &[Clause] = &[
+    Clause::slow("U-11/echo-in-c", 60, || program("uapi-echo")),
+    Clause::slow("U-11/echo-in-c-32-bits", 60, || program("uapi-echo-32")),
+];
+
+/// Runs a program of `selftests/c`.
+fn program(name: &str) {
+    let status = Command::new(format!("/usr/bin/{name}")).status();
+    assert!(status.expect(name).success(), "{name} failed");
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! the owner resets a queue.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::*;
+
+use iostream::{Direction, Error, Setup};
+use iostream_raw::{consumer, echo, make_record, producer, sink, Input, Session, INPUT, OUTPUT};
+use rustix::io::Errno;
+
+use crate::clause::{count, Clause};
+use crate::support::driver::Driver;
+
+pub const CLAUSES: &[Clause] = &[
+    Clause::new("Q-19/reset", reset),
+    Clause::new("Q-19/reset-while-busy", reset_while_busy),
+    Clause::new("Q-19/old-handles-fail", old_handles_fail),
+    Clause::new("Q-19/kernel-handles-from-before-fail", handles_fail),
+    Clause::new("Q-19/kernel-goes-on-after-reset", goes_on_after_reset),
+];
+
+const SIZE: u64 = 4096;
+
+fn reset() {
+    let session = Session::new(sink(SIZE));
+    let mut input = Input::new(&session);
+    for generation in 2..10 {
+        assert!(input.push(&session, &make_record(0, 24)));
+        input.producer.word(producer::POS).store(12345, Relaxed);
+        assert_eq!(session.run(1).1, Err(Errno::BADMSG));
+        session.reset(INPUT).unwrap();
+        let queue = session.queue(INPUT);
+        assert_eq!((queue.generation, queue.data_bytes), (generation, SIZE));
+        assert_eq!(input.consumer.word(consumer::POS).load(Relaxed), 0);
+        assert_eq!(input.producer.word(producer::POS).load(Relaxed), 0);
+        input = input.again();
+    }
+    let corrupt = session.counters(INPUT).corrupt;
+    assert_eq!(corrupt, 8, "what was counted stays counted");
+}
+
+fn reset_while_busy() {
+    let session = Session::nonblocking(echo(SIZE));
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while !done.load(Relaxed) {
+                    let _ = session.write(&[1; 100]);
+                    let _ = session.run_with(iostream_ring::uapi::iostream_run {
+                        entries: 5,
+                        timeout_ns: 1,
+                        ..Default::default()
+                    });
+                }
+            });
+        }
+        for _ in 0..count(500) {
+            for direction in [INPUT, OUTPUT] {
+                // A reset does not wait for a write(2): it fails, and the test tries again.
+                while session.reset(direction) == Err(Errno::BUSY) {
+                    std::thread::yield_now();
+                }
+            }
+        }
+        done.store(true, Relaxed);
+    });
+    session.reset(INPUT).unwrap();
+    session.reset(OUTPUT).unwrap();
+    session.write_entry(b"after all");
+    assert_eq!(session.read_entry(), b"after all");
+}
+
+fn old_handles_fail() {
+    let session = Setup::echo().open().unwrap();
+    let (mut producer, mut consumer) = (session.producer().unwrap(), session.consumer().unwrap());
+    producer.enqueue(b"before").unwrap();
+    consumer.wait(None).unwrap();
+    let raw = Session::from_fd(rustix::io::fcntl_dupfd_cloexec(&session, 0).unwrap());
+    raw.reset(INPUT).unwrap();
+    assert_eq!(producer.enqueue(b"old"), Err(Error::Stale));
+    assert_eq!(producer.reserve(8).err(), Some(Error::Stale));
+    assert_eq!(
+        &*consumer.peek().unwrap(),
+        b"before",
+        "the other queue was not reset"
+    );
+    raw.reset(OUTPUT).unwrap();
+    assert_eq!(consumer.peek().err(), Some(Error::Stale));
+    assert_eq!(consumer.dequeue().err(), Some(Error::Stale));
+    producer.renew().unwrap();
+    consumer.renew().unwrap();
+    assert_eq!((producer.generation(), consumer.generation()), (2, 2));
+    producer.enqueue(b"after").unwrap();
+    assert_eq!(&*consumer.dequeue_wait(None).unwrap(), b"after");
+    assert_eq!(session.queue_info(Direction::Input).unwrap().generation, 2);
+}
+
+/// A release does not remove another entry than the one that was peeked at before the reset.
+fn handles_fail() {
+    let driver = Driver::new(0, 4096);
+    let session: Session = driver.open();
+    session.write_entry(b"old");
+    let done = driver.held("release hold", || {
+        session.reset(INPUT).unwrap();
+        session.write_entry(b"fresh");
+    });
+    assert_eq!(done, Err(Errno::STALE));
+    driver.command("peek");
+    assert_eq!(driver.log("len"), 5, "it is still there");
+    let done = driver.held("release hold", || {
+        assert_eq!(session.queue(INPUT).generation, 2);
+    });
+    assert_eq!(done, Ok(()));
+    driver.fails("peek", Errno::NODATA);
+}
+
+fn goes_on_after_reset() {
+    let driver = Driver::new(4096, 4096);
+    let session: Session = driver.open();
+    let mut input = Input::new(&session);
+    for round in 1..=3 {
+        input.producer.word(producer::POS).store(12, Release);
+        driver.fails("peek", Errno::BADMSG);
+        // The other direction is not affected.
+        driver.command("enqueue 10");
+        assert_eq!(session.read_entry().len(), 10);
+        session.reset(INPUT).unwrap();
+        assert_eq!(session.counters(INPUT).corrupt, round);
+        assert_eq!(session.queue(INPUT).generation, 1 + round);
+        assert_eq!(session.queue(iostream_raw::OUTPUT).generation, 1);
+        input.pos = 0;
+        assert!(input.push(&session, &[3; 5]));
+        driver.command("dequeue 5");
+        assert_eq!(driver.log("sum"), 15);
+    }
+}

@@ -1,0 +1,413 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! S-19 and S-18: buffers for hardware, with QEMU's edu card, which is also removed.
+
+use std::fs::read_to_string;
+
+use iostream_raw::{Area, Random, Stream, INPUT, OUTPUT};
+use rustix::event::PollFlags;
+use rustix::io::Errno;
+
+use crate::clause::{count, long, skip, Clause};
+use crate::support::card::{device, pci, physical, send_random, start_empty, unload, Card, PAGE};
+use crate::support::kprobes::FunctionCalls;
+use crate::support::monitor::Monitor;
+use crate::support::waiting::{wait_until, woken_by};
+
+pub const CLAUSES: &[Clause] = &[
+    Clause::new("S-19/through-the-card", through_the_card),
+    Clause::new("S-19/no-copy-by-cpu", no_copy_by_cpu),
+    Clause::new("S-19/interrupts-counted", interrupts_counted),
+    Clause::new("S-19/synchronised-each-change", synchronised_each_change),
+    Clause::new("S-19/unmapped-at-unbind", unmapped_at_unbind),
+    Clause::new("S-19/unmapped-at-session-end", unmapped_at_session_end),
+    Clause::slow("S-19/sixteen-buffers", 150, sixteen_buffers),
+    Clause::slow("S-19/out-of-reach", 60, out_of_reach),
+    Clause::new("S-19/stop-leaves-card-quiet", stop_leaves_card_quiet),
+    Clause::new("S-19/drain-brings-all-back", drain_brings_all_back),
+    Clause::new("S-19/suspend-and-go-on", suspend_and_go_on),
+    Clause::new("S-18/edu-remove-while-streaming", removed_by_sysfs),
+    Clause::new("S-18/edu-unbind-while-streaming", unbound),
+    Clause::new("S-18/edu-rmmod-while-streaming", unloaded),
+    Clause::slow("S-18/edu-device-del", 60, unplugged),
+    Clause::slow("S-18/edu-removed-again-and-again", 120, again_and_again),
+];
+
+const SYNC_FOR_DEVICE: &str = "iostream_dma_sync_for_device";
+const SYNC_FOR_CPU: &str = "iostream_dma_sync_for_cpu";
+const MAP: &str = "iostream_dma_map";
+const UNMAP: &str = "iostream_dma_unmap";
+
+/// Data comes back unchanged in another buffer, so it was elsewhere meanwhile; the card's record
+/// shows that it was in the card.
+fn through_the_card() {
+    let card = Card::new();
+    let mut random = Random::seeded();
+    let mut stream = card.open();
+    let empty = start_empty(&mut stream);
+    let sent: Vec<_> = [PAGE, 1, 5000]
+        .into_iter()
+        .zip(&empty)
+        .map(|(len, buffer)| {
+            let bytes = send_random(&mut stream, &mut random, *buffer, 3 * len % 64, len);
+            (*buffer, 3 * len % 64, bytes)
+        })
+        .collect();
+    for (buffer, offset, bytes) in &sent {
+        let back = stream.wait();
+        assert_ne!(back.buffer, *buffer);
+        assert_eq!(back.data_offset as usize, *offset);
+        assert!(stream.data(&back) == *bytes, "other bytes");
+    }
+    let total: usize = sent.iter().map(|(_, _, bytes)| bytes.len()).sum();
+    assert_eq!(card.counter("bytes_to_card"), total as u64);
+    assert_eq!(card.counter("bytes_from_card"), total as u64);
+    assert_eq!(card.counter("buffers"), sent.len() as u64);
+}
+
+/// The card was given the addresses of the very pages that the process has mapped.
+fn no_copy_by_cpu() {
+    let card = Card::new();
+    let mut random = Random::seeded();
+    let mut stream = card.open();
+    let buffer = start_empty(&mut stream)[0];
+    let bytes = send_random(&mut stream, &mut random, buffer, 100, 3 * PAGE);
+    let back = stream.wait();
+    assert!(stream.data(&back) == bytes, "other bytes");
+    let transfers = card.transfers();
+    let mut moved = [0, 0];
+    for transfer in &transfers {
+        let mapped = stream.address(transfer.buffer, transfer.offset);
+        assert_eq!(physical(mapped), transfer.address, "{transfer:?}");
+        let wanted = [back.buffer, buffer][usize::from(transfer.to_card)];
+        assert_eq!(transfer.buffer, wanted, "{transfer:?}");
+        moved[usize::from(transfer.to_card)] += transfer.len;
+    }
+    assert_eq!(moved, [bytes.len(); 2]);
+}
+
+/// The card's interrupts, as the kernel counts them.
+fn interrupts() -> u64 {
+    let text = read_to_string("/proc/interrupts").unwrap();
+    let line = text.lines().find(|line| line.ends_with("iostream_edu"));
+    let words = line.expect("the card's line").split_whitespace().skip(1);
+    words.map_while(|word| word.parse::<u64>().ok()).sum()
+}
+
+/// Each transfer ends with one interrupt.
+fn interrupts_counted() {
+    let card = Card::new();
+    let mut stream = card.open();
+    let buffer = start_empty(&mut stream)[0];
+    let before = interrupts();
+    assert_eq!(card.counter("interrupts"), before);
+    send_random(&mut stream, &mut Random::seeded(), buffer, 0, 2 * PAGE);
+    stream.wait();
+    assert_eq!(interrupts() - before, 4);
+    assert_eq!(card.counter("interrupts") - before, 4);
+    assert_eq!(card.counter("transfers_to_card"), 2);
+    assert_eq!(card.counter("transfers_from_card"), 2);
+}
+
+/// A buffer is synchronised for the device when the driver gets it, and for the processor when the
+/// client does.
+fn synchronised_each_change() {
+    let card = Card::new();
+    let calls = FunctionCalls::count(&[SYNC_FOR_DEVICE, SYNC_FOR_CPU]);
+    let synchronised = || (calls.of(SYNC_FOR_DEVICE), calls.of(SYNC_FOR_CPU));
+    let mut stream = card.open();
+    let (device, cpu) = synchronised();
+    assert_eq!(cpu, 0);
+    let empty = start_empty(&mut stream);
+    assert_eq!(synchronised(), (device, cpu + 15), "sent to the client");
+    send_random(&mut stream, &mut Random::seeded(), empty[0], 0, 8);
+    stream.wait();
+    assert_eq!(
+        synchronised(),
+        (device + 1, cpu + 16),
+        "synchronised once each way"
+    );
+    // A buffer that is returned unused is sent out again.
+    stream.give_back(empty[1]);
+    stream.wait();
+    assert_eq!(synchronised(), (device + 2, cpu + 17), "given back");
+}
+
+/// Everything that was mapped for the device is unmapped; the process keeps its memory.
+fn unmapped_at_unbind() {
+    let card = Card::new();
+    let calls = FunctionCalls::count(&[MAP, UNMAP]);
+    let mut stream = card.open();
+    let buffer = start_empty(&mut stream)[0];
+    let bytes = send_random(&mut stream, &mut Random::seeded(), buffer, 0, PAGE);
+    let back = stream.wait();
+    assert_eq!((calls.of(MAP), calls.of(UNMAP)), (16, 0));
+    let page = physical(stream.address(back.buffer, 0));
+    let device = device().unwrap();
+    let name = device.file_name().unwrap().to_str().unwrap().to_owned();
+    pci("drivers/iostream_edu/unbind", &name);
+    assert_eq!((calls.of(MAP), calls.of(UNMAP)), (16, 16));
+    assert!(stream.data(&back) == bytes, "the memory has changed");
+    stream.write(back.buffer, 0, b"still there");
+    assert_eq!(
+        stream
+            .buffers
+            .read(back.buffer as usize * stream.stride, 11),
+        b"still there"
+    );
+    assert_eq!(physical(stream.address(back.buffer, 0)), page);
+    drop(stream);
+    pci("drivers/iostream_edu/bind", &name);
+    card.wait_node();
+    round_trip(&card);
+    wait_until("the session's buffers are unmapped", || {
+        (calls.of(MAP), calls.of(UNMAP)) == (32, 32)
+    });
+}
+
+/// The mappings for the device end with their session.
+fn unmapped_at_session_end() {
+    let card = Card::new();
+    let calls = FunctionCalls::count(&[MAP, UNMAP]);
+    for sessions in 1..4 {
+        drop(card.open());
+        wait_until("the session's buffers are unmapped", || {
+            (calls.of(MAP), calls.of(UNMAP)) == (16 * sessions, 16 * sessions)
+        });
+    }
+}
+
+/// Opens a session and passes one page through the card.
+pub fn round_trip(card: &Card) {
+    let mut stream = card.open();
+    let buffer = start_empty(&mut stream)[0];
+    let bytes = send_random(&mut stream, &mut Random::seeded(), buffer, 0, PAGE);
+    let back = stream.wait();
+    assert!(stream.data(&back) == bytes, "other bytes");
+}
+
+/// Buffers of 64 KiB. One is full, the others are as full as the length of the run allows: the
+/// engine takes a tenth of a second for a page.
+fn sixteen_buffers() {
+    let card = Card::new();
+    let mut random = Random::seeded();
+    let mut stream = card.open();
+    let info = stream.session.stream();
+    assert_eq!((info.buffers, info.data_bytes), (16, 65536));
+    let empty = start_empty(&mut stream);
+    let mut sent = Vec::new();
+    for buffer in &empty {
+        let (offset, len) = if sent.is_empty() || long() {
+            (0, 65536)
+        } else {
+            (random.below(61440) as usize, PAGE)
+        };
+        sent.push(send_random(&mut stream, &mut random, *buffer, offset, len));
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    for (sequence, bytes) in sent.iter().enumerate() {
+        let back = stream.wait();
+        assert_eq!(back.sequence, (empty.len() + sequence) as u64);
+        assert!(
+            stream.data(&back) == *bytes,
+            "buffer {sequence} has other bytes"
+        );
+        seen.insert(back.buffer);
+    }
+    assert_eq!(seen.len(), sent.len(), "a buffer came twice");
+    for transfer in card.transfers() {
+        let mapped = stream.address(transfer.buffer, transfer.offset);
+        assert_eq!(physical(mapped), transfer.address, "{transfer:?}");
+    }
+}
+
+/// A card whose engine does not reach all memory is refused: the processor would have to copy for
+/// it.
+fn out_of_reach() {
+    let card = Card::new();
+    let Some(mut monitor) = Monitor::open() else {
+        skip("QEMU's monitor is not there");
+    };
+    unload();
+    monitor.unplug("edu0");
+    assert_eq!(device(), None);
+    // With QEMU's default of 28 bits.
+    monitor
+        .command(r#""device_add", "arguments": {"driver": "edu", "id": "edu0", "bus": "slot0"}"#);
+    wait_until("the card is found", || device().is_some());
+    card.insert_module();
+    let name = device().unwrap().file_name().unwrap().to_owned();
+    let bound = std::fs::write(
+        "/sys/bus/pci/drivers/iostream_edu/bind",
+        name.as_encoded_bytes(),
+    );
+    let node = card.node();
+    // Before the check, so that the next clause has the usual card.
+    unload();
+    monitor.unplug("edu0");
+    monitor.command(PLUG);
+    wait_until("the card is found", || device().is_some());
+    assert_eq!(bound.unwrap_err().raw_os_error(), Some(libc::EIO));
+    assert_eq!(node, None);
+    card.load();
+    round_trip(&card);
+}
+
+/// Plugs the card in as `qemu/run` had it.
+pub const PLUG: &str = r#""device_add", "arguments": {"driver": "edu", "id": "edu0",
+    "bus": "slot0", "dma_mask": 18446744073709551615}"#;
+
+/// A stop in the middle of a buffer: when the call returns, the engine is at rest.
+fn stop_leaves_card_quiet() {
+    let card = Card::new();
+    let mut stream = card.open();
+    let empty = start_empty(&mut stream);
+    send_random(&mut stream, &mut Random::seeded(), empty[0], 0, 65536);
+    send_random(&mut stream, &mut Random::seeded(), empty[1], 0, 65536);
+    wait_until("the card is at work", || card.counter("interrupts") >= 2);
+    // The driver works on the first buffer, so only the second was not taken.
+    assert_eq!(stream.session.stop(), Ok((0, 1)));
+    let told = card.transfers().len();
+    let done = card.counter("transfers_to_card") + card.counter("transfers_from_card");
+    assert!(told as u64 - done <= 1, "{told} told, {done} done");
+    assert!(told < 32);
+    // It works again, with the buffers that it had.
+    stream.session.start().unwrap();
+    let again = stream.take_all();
+    assert_eq!(again.len(), 2);
+    let bytes = send_random(&mut stream, &mut Random::seeded(), again[0].buffer, 0, PAGE);
+    let back = stream.wait();
+    assert!(stream.data(&back) == bytes, "other bytes");
+    assert_eq!(card.transfers().len(), told + 2);
+}
+
+/// A drain also waits for what is in the card.
+fn drain_brings_all_back() {
+    let card = Card::new();
+    let mut stream = card.open();
+    let buffer = start_empty(&mut stream)[0];
+    let bytes = send_random(&mut stream, &mut Random::seeded(), buffer, 0, 2 * PAGE);
+    assert_eq!(stream.session.drain(0), Ok((0, 0)));
+    let back = stream.take().expect("it arrived");
+    assert!(stream.data(&back) == bytes, "other bytes");
+}
+
+/// Nothing is lost, and no transfer begins while the stream is suspended.
+fn suspend_and_go_on() {
+    let card = Card::new();
+    let mut stream: Stream = card.open();
+    let buffer = start_empty(&mut stream)[0];
+    let bytes = send_random(&mut stream, &mut Random::seeded(), buffer, 0, 3 * PAGE);
+    wait_until("the card is at work", || card.counter("interrupts") >= 1);
+    stream.session.suspend().unwrap();
+    let told = card.transfers().len() as u64;
+    wait_until("the card has done its transfers", || {
+        card.counter("interrupts") == told
+    });
+    assert_eq!(card.transfers().len() as u64, told);
+    stream.session.start().unwrap();
+    let back = stream.wait();
+    assert!(stream.data(&back) == bytes, "other bytes");
+    assert_eq!(card.counter("interrupts"), 6);
+}
+
+/// Runs `go`, which removes the card, while the card works and a thread sleeps; then checks what is
+/// left.
+fn gone_while_streaming(card: &Card, go: impl FnOnce()) {
+    let mut stream = card.open();
+    let info = stream.session.map(OUTPUT, Area::Info);
+    let empty = start_empty(&mut stream);
+    let bytes = send_random(&mut stream, &mut Random::seeded(), empty[0], 0, 65536);
+    wait_until("the card is at work", || card.counter("interrupts") >= 1);
+    let said = woken_by(
+        libc::SYS_ppoll,
+        || stream.session.poll(PollFlags::PRI, -1),
+        go,
+    );
+    assert_eq!(said, PollFlags::HUP | PollFlags::ERR);
+    assert_eq!(card.node(), None);
+    assert_eq!(stream.session.start(), Err(Errno::NODEV));
+    for direction in [OUTPUT, INPUT] {
+        assert_eq!(stream.session.notify(direction), Err(Errno::NODEV));
+    }
+    let gone = std::mem::offset_of!(iostream_ring::uapi::iostream_info, gone);
+    assert_eq!(
+        info.word(gone).load(std::sync::atomic::Ordering::Acquire),
+        1
+    );
+    // The sent data is still there, and the memory can be written.
+    let at = empty[0] as usize * stream.stride;
+    assert!(stream.buffers.read(at, bytes.len()) == bytes);
+    for buffer in 0..stream.count {
+        stream.write(buffer, 0, &[7; 65536]);
+    }
+}
+
+fn remove() {
+    let device = device().expect("the card");
+    std::fs::write(device.join("remove"), "1").expect("remove");
+}
+
+fn removed_by_sysfs() {
+    let card = Card::new();
+    gone_while_streaming(&card, remove);
+    assert_eq!(device(), None);
+    pci("rescan", "1");
+    card.wait_node();
+    round_trip(&card);
+}
+
+fn unbound() {
+    let card = Card::new();
+    let device = device().unwrap();
+    let name = device.file_name().unwrap().to_str().unwrap();
+    gone_while_streaming(&card, || pci("drivers/iostream_edu/unbind", name));
+    pci("drivers/iostream_edu/bind", name);
+    card.wait_node();
+    round_trip(&card);
+}
+
+fn unloaded() {
+    let card = Card::new();
+    gone_while_streaming(&card, unload);
+    card.load();
+    round_trip(&card);
+}
+
+/// QEMU pulls the card out of its slot.
+fn unplugged() {
+    let card = Card::new();
+    let Some(mut monitor) = Monitor::open() else {
+        skip("QEMU's monitor is not there");
+    };
+    gone_while_streaming(&card, || {
+        monitor.unplug("edu0");
+        wait_until("the card's node is gone", || card.node().is_none());
+    });
+    assert_eq!(device(), None);
+    monitor.command(PLUG);
+    card.wait_node();
+    round_trip(&card);
+}
+
+/// The card is removed again and again, each time at another moment of a client's work.
+fn again_and_again() {
+    let card = Card::new();
+    let mut random = Random::seeded();
+    for _ in 0..count(100) {
+        let mut stream = card.open();
+        let empty = start_empty(&mut stream);
+        for buffer in &empty[..3] {
+            send_random(&mut stream, &mut random, *buffer, 0, 65536);
+        }
+        let wanted = random.below(3);
+        wait_until("the card is at work", || {
+            card.counter("interrupts") >= wanted
+        });
+        remove();
+        drop(stream);
+        pci("rescan", "1");
+        card.wait_node();
+    }
+    round_trip(&card);
+}

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! What the clauses share: the kernel's half, hardware, and ways to wait and to measure.
+
+pub mod card;
+pub mod counters;
+pub mod driver;
+pub mod echo;
+pub mod kprobes;
+pub mod memory;
+pub mod module;
+pub mod monitor;
+pub mod race;
+pub mod signals;
+pub mod system_calls;
+pub mod waiting;
+pub mod watermark;

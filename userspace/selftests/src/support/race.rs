@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Points of the module's code at which a thread can be held, on the bug-hunting kernel.
+
+use std::fs::{read_to_string, write};
+
+use crate::clause::skip;
+
+const CONTROL: &str = "/sys/kernel/debug/iostream_test/races";
+
+/// A point at which the next thread to arrive is held until this is dropped.
+pub struct RacePoint(&'static str);
+
+impl RacePoint {
+    /// Sets the point. Skips the clause where the module has no points.
+    pub fn set(name: &'static str) -> Self {
+        if !std::path::Path::new(CONTROL).exists() {
+            skip("this module has no race points: they are the bug-hunting kernel's");
+        }
+        write(CONTROL, format!("set {name}")).expect(name);
+        Self(name)
+    }
+
+    /// Waits until a thread is held. The clause's time-out ends the wait.
+    pub fn wait_held(&self) {
+        let held = format!("{}=1", self.0);
+        while !read_to_string(CONTROL)
+            .unwrap()
+            .lines()
+            .any(|line| line == held)
+        {
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for RacePoint {
+    /// Releases the thread.
+    fn drop(&mut self) {
+        let _ = write(CONTROL, format!("release {}", self.0));
+    }
+}

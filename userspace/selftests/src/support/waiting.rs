@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Waiting for what others do: for a condition, with a deadline, and never for a length of time.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// After this long a condition counts as never met.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Waits for a condition that another thread or the kernel brings about.
+#[track_caller]
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < DEADLINE, "not in time: {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Waits until a thread of this process, or another process, sleeps in a system call.
+#[track_caller]
+pub fn wait_asleep(task: &Path, call: libc::c_long) {
+    wait_until("sleeps in the call", || {
+        let doing = std::fs::read_to_string(task.join("syscall")).unwrap_or_default();
+        doing.split(' ').next() == Some(&call.to_string())
+    });
+}
+
+/// This thread, for [`wait_asleep`].
+pub fn this_thread() -> PathBuf {
+    let tid = rustix::thread::gettid().as_raw_nonzero();
+    PathBuf::from(format!("/proc/self/task/{tid}"))
+}
+
+/// Runs `wait` in a thread of its own; once that sleeps in the system call, runs `wake`. Returns
+/// what `wait` returned.
+pub fn woken_by<R: Send>(
+    call: libc::c_long,
+    wait: impl FnOnce() -> R + Send,
+    wake: impl FnOnce(),
+) -> R {
+    std::thread::scope(|scope| {
+        let (send, receive) = std::sync::mpsc::channel();
+        let waiter = scope.spawn(move || {
+            send.send(this_thread()).expect("the test receives it");
+            wait()
+        });
+        let task = receive.recv().expect("the thread sends its id");
+        wait_asleep(&task, call);
+        wake();
+        waiter.join().expect("the thread that waits")
+    })
+}
