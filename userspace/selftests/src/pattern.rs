@@ -55,23 +55,23 @@ mod tests {
 
     #[test]
     fn whole_names() {
-        assert!(matches("Q-12/epoll-edge", "Q-12/epoll-edge"));
-        assert!(!matches("Q-12", "Q-12/epoll-edge"));
-        assert!(!matches("", "Q-12/select") && matches("", ""));
+        assert!(matches("X-12/epoll-edge", "X-12/epoll-edge"));
+        assert!(!matches("X-12", "X-12/epoll-edge"));
+        assert!(!matches("", "X-12/select") && matches("", ""));
     }
 
     #[test]
     fn stars_and_question_marks() {
-        assert!(matches("*epoll-edge*", "Q-12/epoll-edge-never-loses"));
-        assert!(matches("Q-1?/*", "Q-12/select") && !matches("Q-1?/*", "Q-1/select"));
+        assert!(matches("*epoll-edge*", "X-12/epoll-edge-never-loses"));
+        assert!(matches("X-1?/*", "X-12/select") && !matches("X-1?/*", "X-1/select"));
         assert!(matches("*", "") && !matches("?", ""));
-        assert!(!matches("Q-1*/epoll", "Q-12/epoll-edge"));
+        assert!(!matches("X-1*/epoll", "X-12/epoll-edge"));
     }
 
     #[test]
     fn sets() {
-        assert!(matches("[QS]-0[1-3]/*", "S-02/ids") && !matches("[QS]-0[1-3]/*", "S-04/all"));
-        assert!(matches("[!Q]*", "S-02/ids") && !matches("[!Q]*", "Q-12/select"));
+        assert!(matches("[XY]-0[1-3]/*", "Y-02/ids") && !matches("[XY]-0[1-3]/*", "Y-04/all"));
+        assert!(matches("[!X]*", "Y-02/ids") && !matches("[!X]*", "X-12/select"));
         // Without an end it is a bracket.
         assert!(matches("[ab", "[ab") && matches("[]]", "]"));
     }
