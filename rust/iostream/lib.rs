@@ -42,10 +42,9 @@
 //! Port::state  >  Records::state  >  Pool::joining  >  DmaDevice::mappings
 //! Callbacks::srcu, while a callback runs  >  a driver's own locks
 //! Watch::callback  >  a client module's own locks  >  Port::changing
-//! the lock of an endpoint's service  >  nothing of ours
-//! the lock of an endpoint's timer  >  Watermark::lock
-//! names::NAMES is innermost
-//! Watermark::lock, InputWatermark::lock, Notices::waiting, Spare::state are innermost spinlocks
+//! the locks of an endpoint's service and of its timer  >  innermost spinlocks only
+//! innermost: names::NAMES
+//! innermost spinlocks: Watermark::lock, InputWatermark::lock, Notices::waiting, Spare::state
 //! ```
 //!
 //! `Port::state` is not held while a driver is called. Dropping a registration waits for
