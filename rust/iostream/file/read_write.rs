@@ -122,8 +122,8 @@ pub(crate) fn write(
 }
 
 /// Finishes a call that has moved an entry, without locks held: notifies the driver if `wake`, and
-/// arms. The arming is for programs that wait on their eventfd after each call, without calling
-/// until there is nothing left.
+/// arms. The arming is for programs that wait on their eventfd after each call, instead of calling
+/// until `EAGAIN`.
 fn finish(session: &Session, queue: &Queue, wake: bool) -> Result {
     if wake {
         session.port()?.notify(queue);

@@ -63,8 +63,8 @@ pub(crate) fn read(
             Err(error) if error == ENODATA && ended => return Ok(0),
             Err(error) if error == ENODATA => {}
             done => {
-                // For programs that wait on their eventfd after each call, without calling until
-                // there is nothing left.
+                // For programs that wait on their eventfd after each call, instead of calling until
+                // `EAGAIN`.
                 output.notify.arm();
                 if pool.mode() == Mode::InputOutput {
                     // There may now be a buffer for a write(2) that waits.

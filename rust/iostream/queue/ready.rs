@@ -69,7 +69,7 @@ impl Watermark {
 ///
 /// # Safety
 ///
-/// `raw` is the `watermark.timer.raw` of a queue that is not being freed.
+/// `raw` is the `watermark.timer.raw` of a queue that has not been freed.
 unsafe extern "C" fn latency_over(raw: *mut c::hrtimer) -> c::hrtimer_restart {
     // SAFETY: `raw` is this field of a queue by this function's contract. The queue's drop cancels
     // the timer first, and so waits for this function.
@@ -124,8 +124,8 @@ impl Queue {
     fn both_positions(&self) -> Option<(u64, u64)> {
         // ORDERING: the caller has armed before, with a full barrier; see `Notify::arm`. The
         // acquire load in `user_pos` pairs with the process's release store: `kernel_pos` is at
-        // least what the process had seen of the kernel's end (litmus: poll-positions,
-        // poll-moment).
+        // least what the process had seen of the kernel's end
+        // (litmus: poll-positions, poll-moment).
         let mut user = self.user_pos();
         for _ in 0..4 {
             let kernel = self.kernel_pos.load(Acquire);
