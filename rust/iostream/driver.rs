@@ -13,14 +13,14 @@
 //! # Two complete drivers
 //!
 //! `rust/drivers/iostream_ticker.rs` has a queue: a timer produces entries in interrupt context.
-//! `rust/drivers/template/iostream_example.rs` has a stream, and is a starting point for a driver of
-//! your own. The README prints both, and the tests build and run them.
+//! `rust/drivers/template/iostream_example.rs` has a stream, and is a starting point for a driver
+//! of your own. The README prints both, and the tests build and run them.
 //!
 //! # What callbacks may do
 //!
-//! Callbacks run in process context and may sleep. They may run at the same time in several threads.
-//! A callback must not drop the registration, nor disable or cancel callbacks: these calls wait until
-//! no callback runs.
+//! Callbacks run in process context and may sleep. They may run at the same time in several
+//! threads. A callback must not drop the registration, nor disable or cancel callbacks: these
+//! calls wait until no callback runs.
 
 use kernel::{cred::Credential, prelude::*};
 
@@ -53,7 +53,8 @@ pub trait Driver: Send + Sync + 'static {
     /// none.
     fn room_available(&self) {}
 
-    /// Starts the stream, or resumes it after [`suspend`](Self::suspend). The client gets the error.
+    /// Starts the stream, or resumes it after [`suspend`](Self::suspend). The client gets the
+    /// error.
     ///
     /// The driver may send as soon as this is called. It keeps the buffers that it still holds.
     fn start(&self) -> Result {
@@ -68,8 +69,8 @@ pub trait Driver: Send + Sync + 'static {
     /// Stops the stream, because the client asked for it, its session ends, or the registration is
     /// dropped.
     ///
-    /// When this returns, the driver and its device use no buffer of the stream except those that the
-    /// driver holds as [`Buffer`](crate::Buffer). A device that the stream was declared for
+    /// When this returns, the driver and its device use no buffer of the stream except those that
+    /// the driver holds as [`Buffer`](crate::Buffer). A device that the stream was declared for
     /// ([`dma`](crate::StreamConfig::dma)) is at rest.
     fn stop(&self, _how: Stop) {}
 
@@ -81,7 +82,8 @@ pub trait Driver: Send + Sync + 'static {
     /// The client has sent a notice. Called in a worker.
     fn input_callback(&self, _token: u32) {}
 
-    /// The client has sent a notice and waits. Called in the client's thread, which gets the result.
+    /// The client has sent a notice and waits. Called in the client's thread, which gets the
+    /// result.
     fn input_sync_callback(&self, _token: u32) -> Result {
         Err(EOPNOTSUPP)
     }

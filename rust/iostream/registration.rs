@@ -13,13 +13,14 @@ use crate::{
 
 /// A node that is published until this is dropped.
 ///
-/// The drop removes the node, wakes everyone that waits with a hang-up, and waits until no callback
-/// runs; so it must not happen inside a callback. From then on every call of a client fails with
-/// `ENODEV`, while its mappings stay. The framework no longer uses the driver's code or data, so the
-/// driver's module may be unloaded while clients have the node open.
+/// The drop removes the node, wakes everyone that waits with a hang-up, and waits until no
+/// callback runs; so it must not happen inside a callback. From then on every call of a client
+/// fails with `ENODEV`, while its mappings stay. The framework no longer uses the driver's code or
+/// data, so the driver's module may be unloaded while clients have the node open.
 pub struct Registration<D: Driver> {
-    /// One for each client that the node can have at a time. Dropped before the node, because removing
-    /// the node waits for calls on its sysfs files, and only this drop ends calls that wait.
+    /// One for each client that the node can have at a time. Dropped before the node, because
+    /// removing the node waits for calls on its sysfs files, and only this drop ends calls that
+    /// wait.
     served: KVec<Served<D>>,
     _node: NodeHandle,
 }
@@ -30,8 +31,8 @@ impl<D: Driver> Registration<D> {
     ///
     /// # Errors
     ///
-    /// `EINVAL` if the name is empty, too long, or has a `/`; `EEXIST` if the name is taken; `ENOSPC`
-    /// if there are no more nodes; `ENOMEM`; the error of `driver`.
+    /// `EINVAL` if the name is empty, too long, or has a `/`; `EEXIST` if the name is taken;
+    /// `ENOSPC` if there are no more nodes; `ENOMEM`; the error of `driver`.
     pub fn new<E>(ports: Ports<'_>, driver: impl PinInit<D, E>) -> Result<Self>
     where
         Error: From<E>,
@@ -41,10 +42,11 @@ impl<D: Driver> Registration<D> {
         Self::publish(served, ports.node())
     }
 
-    /// Publishes a node that several clients can have open at a time, one for each item of `clients`.
+    /// Publishes a node that several clients can have open at a time, one for each item of
+    /// `clients`.
     ///
-    /// Each client has queues and buffers of its own, and is served by a driver value of its own. The
-    /// first `Ports` describe the node.
+    /// Each client has queues and buffers of its own, and is served by a driver value of its own.
+    /// The first `Ports` describe the node.
     ///
     /// # Errors
     ///
@@ -89,8 +91,8 @@ impl<D: Driver> Registration<D> {
     /// Disables callbacks: when this returns none runs, and none starts until
     /// [`enable_callbacks`](Self::enable_callbacks).
     ///
-    /// This covers `data_available`, `room_available` and `input_callback`. The other callbacks answer
-    /// a call that a client waits for, and still run.
+    /// This covers `data_available`, `room_available` and `input_callback`. The other callbacks
+    /// answer a call that a client waits for, and still run.
     pub fn disable_callbacks(&self) {
         for served in &self.served {
             served.port().callbacks.disable();

@@ -61,13 +61,13 @@ pub(crate) fn discard_input(
         discarded += u64::from(meant);
         if mode == Mode::Input {
             // Not yet the client's: another descriptor of it may follow, and must be refused.
-            pool.put_aside(descriptor.buffer);
+            pool.mark_returning(descriptor.buffer);
         } else {
             pool.put_back(descriptor.buffer);
         }
     }
     for buffer in 0..pool.count() {
-        if !pool.take_aside(buffer) {
+        if !pool.take_returning(buffer) {
             continue;
         }
         let returned = Descriptor {
