@@ -25,7 +25,7 @@ use crate::{
 };
 
 use config::{Direction, Entries, QueueConfig};
-pub(crate) use end::Kind;
+pub(crate) use end::EndLayout;
 use end::{fresh_end, End};
 use notify::Notify;
 pub(crate) use publish::{Sleeper, Tally};
@@ -188,9 +188,9 @@ impl Queue {
     /// long as it uses the result.
     #[inline(always)]
     #[allow(clippy::mut_from_ref, reason = "exclusive by the type's invariant")]
-    pub(crate) unsafe fn producer<K: Kind>(&self) -> Option<&mut ring::Producer<Mapped, K>> {
+    pub(crate) unsafe fn producer<L: EndLayout>(&self) -> Option<&mut ring::Producer<Mapped, L>> {
         // SAFETY: The caller is the only user of `end` by this function's contract.
-        K::producer(unsafe { &mut *self.end.get() })
+        L::producer(unsafe { &mut *self.end.get() })
     }
 
     /// The kernel's consumer, if the queue has a consumer of this layout.
@@ -201,9 +201,9 @@ impl Queue {
     /// long as it uses the result.
     #[inline(always)]
     #[allow(clippy::mut_from_ref, reason = "exclusive by the type's invariant")]
-    pub(crate) unsafe fn consumer<K: Kind>(&self) -> Option<&mut ring::Consumer<Mapped, K>> {
+    pub(crate) unsafe fn consumer<L: EndLayout>(&self) -> Option<&mut ring::Consumer<Mapped, L>> {
         // SAFETY: The caller is the only user of `end` by this function's contract.
-        K::consumer(unsafe { &mut *self.end.get() })
+        L::consumer(unsafe { &mut *self.end.get() })
     }
 
     /// The value of `iostream_queue.flags`.

@@ -10,7 +10,7 @@ use crate::{
     channel::lane::Lane,
     error::Error,
     port::{Port, PortRef},
-    queue::{config::Direction, Kind, Queue},
+    queue::{config::Direction, EndLayout, Queue},
     ring::{self, Entry, Layout, Mapped},
 };
 
@@ -41,7 +41,7 @@ impl OutputEnd {
     /// [`Error::NotOpen`]; [`Error::Gone`]; [`Error::Stale`]; [`Error::Invalid`] if the ring has
     /// another layout; the error of `f`.
     #[inline(always)]
-    pub(crate) fn with<L: Kind, R>(
+    pub(crate) fn with<L: EndLayout, R>(
         &mut self,
         f: impl FnOnce(&Lane, &mut ring::Producer<Mapped, L>) -> Result<R, Error>,
     ) -> Result<R, Error> {
@@ -83,7 +83,7 @@ impl InputEnd {
     /// [`Error::NotOpen`]; [`Error::Gone`]; [`Error::Stale`]; [`Error::Invalid`] if the ring has
     /// another layout; the error of `f`.
     #[inline(always)]
-    pub(crate) fn with<L: Kind, R>(
+    pub(crate) fn with<L: EndLayout, R>(
         &mut self,
         f: impl FnOnce(&Port, &Lane, &mut ring::Consumer<Mapped, L>) -> Result<R, Error>,
     ) -> Result<R, Error> {

@@ -7,7 +7,7 @@ use kernel::{mm::virt::VmaNew, page::PAGE_SHIFT, prelude::*};
 use crate::{
     bindings,
     memory::region::Area,
-    node::session::{Access, Session},
+    node::session::{OpenMode, Session},
     queue::config::Direction,
 };
 
@@ -43,12 +43,12 @@ pub(crate) const fn offset(direction: Direction, area: Area) -> u64 {
 /// file is not open for reading and writing; `EINVAL`: the offset is in no section; `ENODEV`,
 /// `EBADFD`, `ENXIO`, `ENOTTY`: there is no such queue or stream; and those of
 /// [`Region::map`](crate::memory::region::Region::map) and [`Pool::map`](crate::pool::Pool::map).
-pub(crate) fn mmap(session: &Session, access: Access, vma: &VmaNew) -> Result {
+pub(crate) fn mmap(session: &Session, open_mode: OpenMode, vma: &VmaNew) -> Result {
     // SAFETY: The function has no preconditions.
     if unsafe { bindings::iostream_in_compat_syscall() } {
         return Err(EOPNOTSUPP);
     }
-    if !access.read_write {
+    if !open_mode.read_write {
         return Err(EACCES);
     }
     // SAFETY: The VMA is valid, and used only by this call while it is being set up.

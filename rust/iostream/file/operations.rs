@@ -20,7 +20,7 @@ use kernel::{
 
 use super::{ioctl, mmap, read_write};
 use crate::node::{
-    session::{Access, Session},
+    session::{OpenMode, Session},
     Node,
 };
 
@@ -73,11 +73,11 @@ unsafe fn session<'a>(file: *mut c::file) -> ArcBorrow<'a, Session> {
 /// # Safety
 ///
 /// `file` is valid.
-unsafe fn access(file: *mut c::file) -> Access {
+unsafe fn open_mode(file: *mut c::file) -> OpenMode {
     // SAFETY: `file` is valid by this function's contract. fcntl(2) may change the flags meanwhile,
     // as everywhere in the kernel where they are read.
     unsafe {
-        Access {
+        OpenMode {
             read_write: (*file).f_flags & flags::O_ACCMODE == flags::O_RDWR,
             nonblocking: (*file).f_flags & flags::O_NONBLOCK != 0,
         }
@@ -123,11 +123,11 @@ unsafe extern "C" fn release(_inode: *mut c::inode, file: *mut c::file) -> c_int
 unsafe extern "C" fn read_iter(iocb: *mut c::kiocb, iter: *mut c::iov_iter) -> isize {
     from_result(|| {
         // SAFETY: The file stays open during the call. `iter` is valid, and to be written to.
-        let (session, iov, access) = unsafe {
+        let (session, iov, open_mode) = unsafe {
             let file = (*iocb).ki_filp;
-            (session(file), IovIterDest::from_raw(iter), access(file))
+            (session(file), IovIterDest::from_raw(iter), open_mode(file))
         };
-        read_write::read(&session, iov, access).map(|read| read as isize)
+        read_write::read(&session, iov, open_mode).map(|read| read as isize)
     })
 }
 
@@ -139,11 +139,15 @@ unsafe extern "C" fn read_iter(iocb: *mut c::kiocb, iter: *mut c::iov_iter) -> i
 unsafe extern "C" fn write_iter(iocb: *mut c::kiocb, iter: *mut c::iov_iter) -> isize {
     from_result(|| {
         // SAFETY: The file stays open during the call. `iter` is valid, and to be read from.
-        let (session, iov, access) = unsafe {
+        let (session, iov, open_mode) = unsafe {
             let file = (*iocb).ki_filp;
-            (session(file), IovIterSource::from_raw(iter), access(file))
+            (
+                session(file),
+                IovIterSource::from_raw(iter),
+                open_mode(file),
+            )
         };
-        read_write::write(&session, iov, access).map(|written| written as isize)
+        read_write::write(&session, iov, open_mode).map(|written| written as isize)
     })
 }
 
@@ -170,9 +174,9 @@ unsafe extern "C" fn poll(file: *mut c::file, table: *mut c::poll_table) -> c::_
 unsafe extern "C" fn mmap_file(file: *mut c::file, vma: *mut c::vm_area_struct) -> c_int {
     from_result(|| {
         // SAFETY: The file stays open during the call, and the VMA is being set up.
-        let (session, access, vma) =
-            unsafe { (session(file), access(file), VmaNew::from_raw(vma)) };
-        mmap::mmap(&session, access, vma).map(|()| 0)
+        let (session, open_mode, vma) =
+            unsafe { (session(file), open_mode(file), VmaNew::from_raw(vma)) };
+        mmap::mmap(&session, open_mode, vma).map(|()| 0)
     })
 }
 

@@ -19,7 +19,7 @@ use kernel::{
 use super::{stream_read_write, wait::wait_until};
 use crate::{
     error::Error,
-    node::session::{Access, Session},
+    node::session::{OpenMode, Session},
     queue::{config::Direction, Queue},
     ring::{self, occupied_bytes},
 };
@@ -36,17 +36,21 @@ fn copy_flags() -> Flags {
 ///
 /// `EAGAIN`: there is no entry, and the call must not wait; `ENOBUFS`: the buffer is shorter than
 /// the entry, which stays; `EBUSY`: the process has mapped its end; `ENODEV`; `EINTR`; `EFAULT`.
-pub(crate) fn read(session: &Session, iov: &mut IovIterDest<'_>, access: Access) -> Result<usize> {
+pub(crate) fn read(
+    session: &Session,
+    iov: &mut IovIterDest<'_>,
+    open_mode: OpenMode,
+) -> Result<usize> {
     if let Ok(pool) = session.pool() {
-        return stream_read_write::read(session, pool, iov, access);
+        return stream_read_write::read(session, pool, iov, open_mode);
     }
     let queue = session.queue(Direction::Output)?;
     // With a watermark, a call that may wait first waits until the queue is ready. Other calls take
     // what is there.
-    let mut look_first = !access.nonblocking && queue.watermark().0 != 0;
+    let mut look_first = !open_mode.nonblocking && queue.watermark().0 != 0;
     let (len, wake) = loop {
         if look_first {
-            wait(queue, access)?;
+            wait(queue, open_mode)?;
             look_first = false;
         }
         {
@@ -62,7 +66,7 @@ pub(crate) fn read(session: &Session, iov: &mut IovIterDest<'_>, access: Access)
                 done => break done,
             }
         }
-        wait(queue, access)?;
+        wait(queue, open_mode)?;
     }?;
     finish(session, queue, wake)?;
     Ok(len)
@@ -78,10 +82,10 @@ pub(crate) fn read(session: &Session, iov: &mut IovIterDest<'_>, access: Access)
 pub(crate) fn write(
     session: &Session,
     iov: &mut IovIterSource<'_>,
-    access: Access,
+    open_mode: OpenMode,
 ) -> Result<usize> {
     if let Ok(pool) = session.pool() {
-        return stream_read_write::write(session, pool, iov, access);
+        return stream_read_write::write(session, pool, iov, open_mode);
     }
     let queue = session.live_queue(Direction::Input)?;
     let len = u32::try_from(iov.len()).map_err(|_| EMSGSIZE)?;
@@ -115,7 +119,7 @@ pub(crate) fn write(
             // yet.
             port.notify_flushed(queue);
         }
-        wait(queue, access)?;
+        wait(queue, open_mode)?;
     }?;
     finish(session, queue, wake)?;
     Ok(bytes.len())
@@ -133,8 +137,8 @@ fn finish(session: &Session, queue: &Queue, wake: bool) -> Result {
 }
 
 /// Waits until the queue is ready for the process.
-fn wait(queue: &Queue, access: Access) -> Result {
-    wait_until(queue, access, || queue.is_ready().unwrap_or(true))
+fn wait(queue: &Queue, open_mode: OpenMode) -> Result {
+    wait_until(queue, open_mode, || queue.is_ready().unwrap_or(true))
 }
 
 /// Consumes the next entry. Returns its length, and whether the driver waits for the room.

@@ -17,7 +17,7 @@ use crate::{
     bindings,
     channel::client_ends::ClientEnds,
     error::Error,
-    node::session::{Access, Part, Session},
+    node::session::{OpenMode, Part, Session},
     pool::{descriptor::Descriptor, spec::Mode, Pool},
     queue::config::Direction,
 };
@@ -38,7 +38,7 @@ pub(crate) fn read(
     session: &Session,
     pool: &Pool,
     iov: &mut IovIterDest<'_>,
-    access: Access,
+    open_mode: OpenMode,
 ) -> Result<usize> {
     let output = session.queue(Direction::Output)?;
     if pool.mode() == Mode::Input {
@@ -50,11 +50,11 @@ pub(crate) fn read(
     start_once(session, pool)?;
     // With a watermark, a call that may wait first waits until the queue is ready. Other calls take
     // what is there.
-    let mut look_first = !access.nonblocking && output.watermark().0 != 0;
+    let mut look_first = !open_mode.nonblocking && output.watermark().0 != 0;
     let ready = || pool.is_ended() || output.is_ready().unwrap_or(true);
     loop {
         if look_first && session.reading.lock().done == 0 {
-            wait_until(output, access, ready)?;
+            wait_until(output, open_mode, ready)?;
         }
         look_first = false;
         // Read before the look at the queue, so that a buffer sent before the stop is still found.
@@ -73,7 +73,7 @@ pub(crate) fn read(
                 return done;
             }
         }
-        wait_until(output, access, ready)?;
+        wait_until(output, open_mode, ready)?;
     }
 }
 
@@ -89,7 +89,7 @@ pub(crate) fn write(
     session: &Session,
     pool: &Pool,
     iov: &mut IovIterSource<'_>,
-    access: Access,
+    open_mode: OpenMode,
 ) -> Result<usize> {
     let output = session.live_queue(Direction::Output)?;
     if pool.mode() == Mode::Output {
@@ -122,7 +122,7 @@ pub(crate) fn write(
             Err(error) if error == EAGAIN => {}
             done => return done,
         }
-        wait_until(output, access, || {
+        wait_until(output, open_mode, || {
             pool.is_ended() || pool.has_buffer(output, behind)
         })?;
     }

@@ -4,7 +4,7 @@
 
 use kernel::prelude::*;
 
-use crate::{node::session::Access, queue::Queue};
+use crate::{node::session::OpenMode, queue::Queue};
 
 /// Waits until `is_ready` returns true or the driver is gone. `is_ready` depends on what the
 /// kernel's end of `queue` publishes.
@@ -13,10 +13,14 @@ use crate::{node::session::Access, queue::Queue};
 ///
 /// `EAGAIN`: not ready, and the call must not wait; `ENODEV`: the driver is gone and nothing is
 /// left to read; `EINTR`: a signal came.
-pub(crate) fn wait_until(queue: &Queue, access: Access, is_ready: impl Fn() -> bool) -> Result {
+pub(crate) fn wait_until(
+    queue: &Queue,
+    open_mode: OpenMode,
+    is_ready: impl Fn() -> bool,
+) -> Result {
     queue.notify.arm();
     let ready = || queue.is_gone() || is_ready();
-    if access.nonblocking {
+    if open_mode.nonblocking {
         return if queue.is_gone() {
             Err(ENODEV)
         } else if ready() {

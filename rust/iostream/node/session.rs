@@ -23,7 +23,7 @@ use crate::{
 
 /// How a file is open: the flags of open(2) and fcntl(2).
 #[derive(Clone, Copy)]
-pub(crate) struct Access {
+pub(crate) struct OpenMode {
     /// The file is open for reading and writing.
     pub(crate) read_write: bool,
     /// Calls must not wait.

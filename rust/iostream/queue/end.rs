@@ -22,14 +22,14 @@ pub(crate) enum End {
 }
 
 /// A layout of entries that an [`End`] can have.
-pub(crate) trait Kind: Layout + Sized {
+pub(crate) trait EndLayout: Layout + Sized {
     /// The producer in `end`, if it has this layout.
     fn producer(end: &mut End) -> Option<&mut ring::Producer<Mapped, Self>>;
     /// The consumer in `end`, if it has this layout.
     fn consumer(end: &mut End) -> Option<&mut ring::Consumer<Mapped, Self>>;
 }
 
-impl Kind for Framed {
+impl EndLayout for Framed {
     #[inline(always)]
     fn producer(end: &mut End) -> Option<&mut ring::Producer<Mapped>> {
         match end {
@@ -47,7 +47,7 @@ impl Kind for Framed {
     }
 }
 
-impl Kind for Descriptors {
+impl EndLayout for Descriptors {
     #[inline(always)]
     fn producer(end: &mut End) -> Option<&mut ring::Producer<Mapped, Self>> {
         match end {
