@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The channel of one session: its queues, and the pool if it is a stream's.
+//! The channel of one session: its queues and, for a stream, its pool.
 
 pub(crate) mod client_ends;
 pub(crate) mod exchange;

@@ -419,7 +419,7 @@ impl Pool {
         }
     }
 
-    /// Checks a descriptor of the client's against the kernel's own record, and takes its buffer
+    /// Checks a client's descriptor against the kernel's own record, and takes its buffer
     /// for the driver to hold.
     ///
     /// # Errors

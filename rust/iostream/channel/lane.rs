@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A lane: one queue of a session, with the pool if it is a stream's.
+//! A lane: one queue of a session and, for a stream, the session's pool.
 
 use core::ops::Deref;
 

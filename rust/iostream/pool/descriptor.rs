@@ -7,7 +7,7 @@ use crate::{error::Error, ring::uapi};
 /// A descriptor, copied out of shared memory or yet to be copied into it.
 pub(crate) type Descriptor = uapi::iostream_descriptor;
 
-/// Why a descriptor of the client's is refused.
+/// Why a client's descriptor is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reject {
     /// There is no buffer with this id.

@@ -71,15 +71,11 @@ impl InputWatermark {
 ///
 /// # Safety
 ///
-/// `raw` is in the timer of a port's watermark, and the port lives.
+/// `raw` is `input.timer.raw` of a port that lives.
 unsafe extern "C" fn latency_over(raw: *mut c::hrtimer) -> c::hrtimer_restart {
-    // SAFETY: `raw` is the field of a timer, which is the field of a watermark, which is the field
-    // of a port, says the caller. The port's drop waits for this function.
-    let port = unsafe {
-        let timer = container_of!(Opaque::cast_from(raw), Timer, raw);
-        let input = container_of!(timer, InputWatermark, timer);
-        &*container_of!(input, Port, input)
-    };
+    // SAFETY: `raw` is this field of a port by this function's contract. The port's drop cancels the
+    // timer first, and so waits for this function.
+    let port = unsafe { &*container_of!(Opaque::cast_from(raw), Port, input.timer.raw) };
     port.input.timer.fired();
     // If a reset or the end of the session has taken the queue back, there is nothing to tell.
     let waits = port.with_lane(Direction::Input, |queue| {
