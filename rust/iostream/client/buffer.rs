@@ -79,7 +79,8 @@ impl ClientBuffer {
         self.descriptor.buffer
     }
 
-    /// The sequence number that the buffer got when the driver sent it: 0, 1, 2 and so on in a session.
+    /// The sequence number that the buffer got when the driver sent it: 0, 1, 2 and so on in a
+    /// session.
     pub fn sequence(&self) -> u64 {
         self.descriptor.sequence
     }

@@ -73,8 +73,8 @@ impl InputWatermark {
 ///
 /// `raw` is `input.timer.raw` of a port that lives.
 unsafe extern "C" fn latency_over(raw: *mut c::hrtimer) -> c::hrtimer_restart {
-    // SAFETY: `raw` is this field of a port by this function's contract. The port's drop cancels the
-    // timer first, and so waits for this function.
+    // SAFETY: `raw` is this field of a port by this function's contract. The port's drop cancels
+    // the timer first, and so waits for this function.
     let port = unsafe { &*container_of!(Opaque::cast_from(raw), Port, input.timer.raw) };
     port.input.timer.fired();
     // If a reset or the end of the session has taken the queue back, there is nothing to tell.
