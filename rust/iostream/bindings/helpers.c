@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* See helpers.h. */
+/* The wrapper functions that helpers.h declares and describes. */
 #include <linux/compat.h>
 #include <linux/device.h>
 #include <linux/dma-mapping.h>
@@ -40,7 +40,7 @@ void iostream_copy(void *to, const void *from, size_t len)
 {
 	memcpy(to, from, len);
 }
-/* Inlined into drivers with the ring's fast paths. */
+/* Drivers call it, because the ring's fast paths are inlined into them. */
 EXPORT_SYMBOL_GPL(iostream_copy);
 
 long iostream_wait_interruptible(struct wait_queue_head *queue, bool (*ready)(void *arg),
@@ -82,7 +82,7 @@ void iostream_cond_resched(void)
 
 long iostream_nsecs_to_jiffies(u64 nsecs)
 {
-	/* One more, so that the wait is never shorter than asked for. */
+	/* One more, because the current jiffy has partly passed: no wait is shorter than asked. */
 	u64 jiffies = nsecs_to_jiffies64(nsecs) + 1;
 
 	return jiffies < MAX_SCHEDULE_TIMEOUT ? (long)jiffies : MAX_SCHEDULE_TIMEOUT - 1;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Start, suspend, stop, and the change of mode: what a client, or sysfs, asks of a stream.
+//! How a stream starts, suspends, stops and changes its mode, when a client or sysfs asks for it.
 //!
 //! ```text
 //!            start                suspend
@@ -11,7 +11,7 @@
 //!    +---------------------------------------------+
 //! ```
 //!
-//! The driver's callbacks for these run one at a time, under `Port::changing`.
+//! The driver's callbacks for these changes run one at a time, under `Port::changing`.
 
 use kernel::{
     prelude::*,
@@ -30,11 +30,12 @@ use crate::{
 };
 
 impl Port {
-    /// Starts the stream, or has it go on.
+    /// Starts the stream, or resumes it after a suspend.
     ///
     /// # Errors
     ///
-    /// `ENODEV`; `ENOTCONN`: no session; `EALREADY`: it runs; the driver's own.
+    /// `EALREADY` if the stream runs; `ENOTCONN` without a session; `ENODEV` if the driver is gone;
+    /// the driver's own.
     pub(crate) fn start(&self) -> Result {
         {
             let _one = self.changing.lock();
@@ -44,7 +45,7 @@ impl Port {
                 return Err(EALREADY);
             }
             pool.fix_mode();
-            // First, so that the driver may send from its callback on.
+            // Before the callback, because the driver may send from inside it.
             pool.set_state(State::Running);
             let started = self
                 .callbacks
@@ -56,16 +57,18 @@ impl Port {
             }
             pool.set_started();
         }
-        // What came while the stream did not run, and what a suspended driver left.
+        // The driver was not told of buffers that came while the stream did not run, and may have
+        // left some when it was suspended.
         self.notify_started();
         Ok(())
     }
 
-    /// Has the stream pause; what is queued stays.
+    /// Suspends the stream. What is queued stays queued.
     ///
     /// # Errors
     ///
-    /// `ENODEV`; `ENOTCONN`; `EBADFD`: stopped; `EALREADY`: suspended; the driver's own.
+    /// `EBADFD` if the stream is stopped; `EALREADY` if it is suspended; `ENOTCONN` without a
+    /// session; `ENODEV` if the driver is gone; the driver's own.
     pub(crate) fn suspend(&self) -> Result {
         let _one = self.changing.lock();
         let pool = self.changing_pool()?;
@@ -85,8 +88,9 @@ impl Port {
     ///
     /// # Errors
     ///
-    /// `ENODEV`; `ENOTCONN`; `EALREADY`: stopped; to drain: `EBADFD`: suspended, `EINTR`,
-    /// `ETIMEDOUT`, and the stream goes on.
+    /// `EALREADY` if the stream is stopped; `ENOTCONN` without a session; `ENODEV` if the driver is
+    /// gone. To drain also `EBADFD` if the stream is suspended, `EINTR` and `ETIMEDOUT`; then the
+    /// stream still runs.
     pub(crate) fn stop(&self, how: Stop, timeout_ns: Option<u64>) -> Result<Discarded> {
         if how == Stop::Drain {
             self.drain(timeout_ns)?;
@@ -108,7 +112,7 @@ impl Port {
         Ok(discarded)
     }
 
-    /// Stops the stream, if it is not, because its session ends or its driver goes.
+    /// Stops the stream because its session ends or its driver goes. It is not started again.
     pub(crate) fn stop_for_good(&self, pool: &Pool) {
         let _one = self.changing.lock();
         pool.set_closing();
@@ -122,8 +126,9 @@ impl Port {
     ///
     /// # Errors
     ///
-    /// `ENODEV`; `ENOTCONN`; `EBUSY`: started, or mapped; `EOPNOTSUPP`: the driver has slices of the
-    /// buffers; the driver's own.
+    /// `EBUSY` once the stream was started or something was mapped; `EOPNOTSUPP` if the driver has
+    /// slices of the buffers; `ENOTCONN` without a session; `ENODEV` if the driver is gone; the
+    /// driver's own.
     pub(crate) fn set_mode(&self, mode: Mode) -> Result {
         let _one = self.changing.lock();
         let pool = self.changing_pool()?;
@@ -142,7 +147,7 @@ impl Port {
         pool.set_mode(mode)
     }
 
-    /// The pool of a session that is not about to end; under `changing`.
+    /// The pool of the open session, unless the session is about to end. Called under `changing`.
     fn changing_pool(&self) -> Result<Arc<Pool>> {
         let pool = self.open_pool()?;
         if pool.is_closing() {
@@ -151,7 +156,7 @@ impl Port {
         Ok(pool)
     }
 
-    /// Waits until the driver has taken all that the client sent.
+    /// Waits until the driver has taken everything that the client sent.
     fn drain(&self, timeout_ns: Option<u64>) -> Result {
         let pool = self.open_pool()?;
         match pool.state() {
@@ -160,13 +165,13 @@ impl Port {
             State::Running => {}
         }
         if pool.mode() == Mode::Output {
-            // What comes back is empty, and the driver may take it as late as it likes.
+            // The client returns empty buffers. The driver may take them as late as it likes.
             return Ok(());
         }
         let Some(queue) = self.open_lane(Direction::Input) else {
             return Err(ENODEV);
         };
-        // A wake-up takes the arming, so each look arms first.
+        // A wake-up consumes the arming, so each check arms first.
         queue.notify.user.wait(true, timeout_ns, || {
             queue.notify.arm();
             queue.is_gone() || queue.is_drained()
@@ -177,8 +182,8 @@ impl Port {
         Ok(())
     }
 
-    /// Discards what is queued: takes back what the driver has not taken, and marks what the client
-    /// has not.
+    /// Discards what is queued: takes back the buffers that the driver has not taken, and marks
+    /// those that the client has not taken.
     fn discard(&self, pool: &Pool) -> Result<Discarded> {
         self.with_ends_quiesced(&[Direction::Output, Direction::Input], |queues| {
             let (Some(output), Some(input)) =
@@ -186,7 +191,8 @@ impl Port {
             else {
                 return Discarded::default();
             };
-            // SAFETY: Both queues were taken back, and a grace period has passed.
+            // SAFETY: Both queues were taken back, and a grace period has passed: nothing else
+            // uses the kernel's ends.
             let (producer, consumer) = unsafe { (output.producer(), input.consumer()) };
             let (Some(producer), Some(consumer)) = (producer, consumer) else {
                 return Discarded::default();
@@ -201,7 +207,7 @@ impl Port {
         })
     }
 
-    /// Whoever waits for a stream that was stopped has a look.
+    /// Wakes everyone that waits for the stream, because it was stopped.
     fn wake_stopped(&self) {
         for direction in [Direction::Output, Direction::Input] {
             if let Some(queue) = self.open_lane(direction) {
@@ -214,7 +220,8 @@ impl Port {
     ///
     /// # Errors
     ///
-    /// `ENODEV`: the registration is gone; `ENOTCONN`: no session; `ENOTTY`: no stream.
+    /// `ENOTTY` if the port has no stream; `ENODEV` if the registration is gone; `ENOTCONN`
+    /// without a session.
     pub(crate) fn open_pool(&self) -> Result<Arc<Pool>> {
         if self.records().is_none() {
             return Err(ENOTTY);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Where the kernel's ends sleep: for room, for entries, for a client.
+//! Where the kernel's ends sleep: until there is room, an entry or a client.
 
 use kernel::{
     prelude::*,
@@ -10,16 +10,17 @@ use kernel::{
 use super::wait::WaitQueue;
 use crate::error::Error;
 
-/// A wait queue whose wake-ups are counted, so that none is missed between a look and a sleep.
+/// A wait queue that counts its wake-ups, so that a wake-up between a look and a sleep is not lost.
 #[pin_data]
 pub(crate) struct Kicks {
     #[pin]
     wait: WaitQueue,
-    /// Raised each time they are woken.
+    /// Raised by each kick.
     count: Atomic<u32>,
 }
 
 impl Kicks {
+    /// Creates a wait queue without sleepers.
     pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
             wait <- WaitQueue::new(kernel::static_lock_class!()),
@@ -27,24 +28,25 @@ impl Kicks {
         })
     }
 
-    /// Wakes all.
+    /// Wakes all sleepers. Any context.
     pub(crate) fn kick(&self) {
         self.count.fetch_add(1, Full);
         self.wait.wake_all(0);
     }
 
-    /// How often they were woken. Read it, look at the rings, then wait for it to change.
+    /// The number of kicks so far. Read it, look at the rings, then [`wait`](Self::wait) for it to
+    /// change.
     pub(crate) fn count(&self) -> u32 {
         // ORDERING: pairs with the full read-modify-write in `kick` (litmus: kick).
         self.count.load(Acquire)
     }
 
-    /// Sleeps until the number of kicks is not `seen` any more; until any signal if
-    /// `interruptible`, else a fatal one; and at most `timeout_ns`.
+    /// Sleeps until the number of kicks differs from `seen`, for at most `timeout_ns`.
     ///
     /// # Errors
     ///
-    /// [`Error::Interrupted`]; [`Error::TimedOut`].
+    /// [`Error::Interrupted`]: a signal came, of any kind if `interruptible`, otherwise a fatal
+    /// one; [`Error::TimedOut`].
     pub(crate) fn wait(
         &self,
         seen: u32,
