@@ -326,6 +326,16 @@ impl Port {
         })
     }
 
+    /// Wakes all that may wait at a queue that was reset: it has room, and entries will come that
+    /// nobody is armed for. Process context, without a lock of the session's.
+    pub(crate) fn wake_after_reset(&self, queue: &Queue) {
+        queue.wake_user();
+        if queue.direction() == Direction::Output {
+            // The process has nothing to take from an empty queue, and would not notify.
+            self.deliver(Direction::Output);
+        }
+    }
+
     /// Runs `f` while the kernel's ends of these directions are not at work: their queues are taken
     /// back for that long. Sleeps.
     ///

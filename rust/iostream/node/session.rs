@@ -194,16 +194,19 @@ impl Session {
         }
         // Not to be waited for: a call that copies may wait for a page of the process's for as long as
         // the process likes.
+        let port = self.port()?;
         match direction {
             Direction::Output => {
                 let _call = self.reading.try_lock().ok_or(EBUSY)?;
-                self.port()?.reset(lane)
+                port.reset(lane)
             }
             Direction::Input => {
                 let _call = self.writing.try_lock().ok_or(EBUSY)?;
-                self.port()?.reset(lane)
+                port.reset(lane)
             }
-        }
+        }?;
+        port.wake_after_reset(lane);
+        Ok(())
     }
 
     /// What the session is attached to.
