@@ -6,6 +6,7 @@
 #include <linux/eventfd.h>
 #include <linux/export.h>
 #include <linux/jiffies.h>
+#include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/scatterlist.h>
 #include <linux/sched/signal.h>
@@ -68,6 +69,11 @@ bool iostream_fatal_signal_pending(void)
 bool iostream_eventfd_signal_allowed(void)
 {
 	return eventfd_signal_allowed();
+}
+
+bool iostream_should_stop(void)
+{
+	return (current->flags & PF_KTHREAD) && kthread_should_stop();
 }
 
 void iostream_cpu_relax(void)

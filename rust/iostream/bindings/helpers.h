@@ -40,6 +40,8 @@ long iostream_wait_killable(struct wait_queue_head *queue, bool (*ready)(void *a
 bool iostream_in_compat_syscall(void);
 bool iostream_fatal_signal_pending(void);
 bool iostream_eventfd_signal_allowed(void);
+/* Whether the calling kernel thread is told to stop. */
+bool iostream_should_stop(void);
 void iostream_cpu_relax(void);
 void iostream_cond_resched(void);
 long iostream_nsecs_to_jiffies(u64 nsecs);

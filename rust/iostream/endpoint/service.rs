@@ -23,6 +23,7 @@ use crate::{
     port::PortRef,
     queue::produce::WhenFull,
     ring::uapi,
+    sync::wait::Deadline,
 };
 
 /// Entries that are moved before looking at signals and the scheduler.
@@ -160,6 +161,8 @@ impl Service {
         let timeout = (request.timeout_ns != 0).then_some(request.timeout_ns);
         let batch = u64::from(request.batch.max(1));
         let mut spins = 0;
+        // The end of a time without progress.
+        let mut deadline = Deadline::after(timeout);
         loop {
             let left = match request.entries {
                 0 => CHUNK.max(batch),
@@ -178,7 +181,7 @@ impl Service {
             let step = match stepped {
                 // The session is open, or this call would not be: its queue is being reset.
                 Err(Error::NotOpen | Error::Stale) => {
-                    self.port.kicks.wait(kicks, timeout, true)?;
+                    self.port.kicks.wait(kicks, deadline, true)?;
                     continue;
                 }
                 step => step?,
@@ -187,6 +190,7 @@ impl Service {
                 Step::Moved(moved) => {
                     request.done += moved;
                     spins = 0;
+                    deadline = Deadline::after(timeout);
                     // SAFETY: No preconditions, this is process context.
                     unsafe { bindings::iostream_cond_resched() };
                     if kernel::current!().signal_pending() {
@@ -199,7 +203,7 @@ impl Service {
                     unsafe { bindings::iostream_cpu_relax() };
                 }
                 Step::Stuck => {
-                    self.port.kicks.wait(kicks, timeout, true)?;
+                    self.port.kicks.wait(kicks, deadline, true)?;
                     spins = 0;
                 }
             }

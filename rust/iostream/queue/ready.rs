@@ -38,7 +38,8 @@ pub(super) struct Watermark {
     latency_ns: Atomic<u64>,
     #[pin]
     timer: Timer,
-    /// Held while `ready_pos` is set, so that it does not move back. Innermost; any context.
+    /// Held while `ready_pos` is set, so that it does not move back, and while the timer is started.
+    /// Innermost; any context.
     #[pin]
     lock: SpinLockIrq<()>,
 }
@@ -306,6 +307,9 @@ impl Queue {
 
     /// Sees to it that what waits is made ready in time. Any context.
     fn start_timer(&self) {
+        // A change of the latency takes the lock, and then cancels what was started before it: no
+        // timer runs for an old latency.
+        let _lock = self.watermark.lock.lock();
         let latency_ns = self.watermark.latency_ns.load(Relaxed);
         if latency_ns != 0 {
             self.watermark.timer.start(latency_ns);

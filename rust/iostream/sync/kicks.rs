@@ -7,8 +7,8 @@ use kernel::{
     sync::atomic::{Acquire, Atomic, Full},
 };
 
-use super::wait::WaitQueue;
-use crate::error::Error;
+use super::wait::{Deadline, WaitQueue};
+use crate::{bindings, error::Error};
 
 /// A wait queue whose wake-ups are counted, so that none is missed between a look and a sleep.
 #[pin_data]
@@ -40,7 +40,8 @@ impl Kicks {
     }
 
     /// Sleeps until the number of kicks is not `seen` any more; until any signal if
-    /// `interruptible`, else a fatal one; and at most `timeout_ns`.
+    /// `interruptible`, else a fatal one; until the kernel thread that waits is told to stop; and at
+    /// most until `deadline`.
     ///
     /// # Errors
     ///
@@ -48,11 +49,14 @@ impl Kicks {
     pub(crate) fn wait(
         &self,
         seen: u32,
-        timeout_ns: Option<u64>,
+        deadline: Deadline,
         interruptible: bool,
     ) -> Result<(), Error> {
-        let kicked = || self.count() != seen;
-        match self.wait.wait(interruptible, timeout_ns, kicked) {
+        // SAFETY: No preconditions.
+        let told_to_stop = || unsafe { bindings::iostream_should_stop() };
+        let kicked = || self.count() != seen || told_to_stop();
+        match self.wait.wait(interruptible, deadline.left_ns(), kicked) {
+            Ok(()) if told_to_stop() => Err(Error::Interrupted),
             Ok(()) => Ok(()),
             Err(error) if error == ETIMEDOUT => Err(Error::TimedOut),
             Err(_) => Err(Error::Interrupted),

@@ -4,7 +4,13 @@
 
 use core::ptr;
 
-use kernel::{bindings as c, prelude::*, sync::LockClassKey, types::Opaque};
+use kernel::{
+    bindings as c,
+    prelude::*,
+    sync::LockClassKey,
+    time::{Delta, Instant, Monotonic},
+    types::Opaque,
+};
 
 use crate::bindings;
 
@@ -93,5 +99,27 @@ impl WaitQueue {
             left if left < 0 => Err(EINTR),
             _ => Ok(()),
         }
+    }
+}
+
+/// The time at which a wait ends, however often it looks in between.
+#[derive(Clone, Copy)]
+pub(crate) struct Deadline(Option<Instant<Monotonic>>);
+
+impl Deadline {
+    /// `timeout_ns` nanoseconds from now; never without.
+    pub(crate) fn after(timeout_ns: Option<u64>) -> Self {
+        let until = |ns| {
+            Instant::now()
+                + Delta::from_nanos(i64::try_from(ns).unwrap_or(i64::MAX).min(i64::MAX / 2))
+        };
+        Self(timeout_ns.map(until))
+    }
+
+    /// Nanoseconds that are left; `None` if there is no end.
+    pub(crate) fn left_ns(self) -> Option<u64> {
+        let end = self.0?;
+        let left = (end - Instant::now()).as_nanos();
+        Some(u64::try_from(left).unwrap_or(0))
     }
 }

@@ -152,7 +152,10 @@ fn full_ring_wakes_whoever_waits_for_more() {
     mem.set(Which::ConsumerWake, 64);
     assert_eq!(producer.push(b"123456789"), Err(Error::Full));
     assert!(producer.must_wake_full());
-    assert!(producer.must_wake_full(), "it may have armed the same position again");
+    assert!(
+        producer.must_wake_full(),
+        "it may have armed the same position again"
+    );
     // It is armed again, further on: it wakes once more.
     consumer.pop(&mut [0; 8]).unwrap();
     consumer.publish();
