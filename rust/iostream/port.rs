@@ -280,6 +280,11 @@ impl Port {
     /// Ends the session: takes its queues back and tells the driver.
     pub(crate) fn close(&self, queues: Channel) {
         if let Some(pool) = queues.pool() {
+            // Whoever drains this session from outside waits no longer.
+            pool.set_closing();
+            for lane in queues.iter() {
+                lane.wake_user();
+            }
             self.stop_for_good(pool);
         }
         let outside = {

@@ -5,6 +5,7 @@
 #include <linux/dma-mapping.h>
 #include <linux/eventfd.h>
 #include <linux/export.h>
+#include <linux/fs.h>
 #include <linux/jiffies.h>
 #include <linux/kthread.h>
 #include <linux/mm.h>
@@ -54,6 +55,16 @@ long iostream_wait_killable(struct wait_queue_head *queue, bool (*ready)(void *a
 			    void *arg, long timeout)
 {
 	return wait_event_killable_timeout(*queue, ready(arg), timeout);
+}
+
+bool iostream_is_nowait(const struct kiocb *iocb)
+{
+	return iocb->ki_flags & IOCB_NOWAIT;
+}
+
+void iostream_set_nowait(struct file *file)
+{
+	file->f_mode |= FMODE_NOWAIT;
 }
 
 bool iostream_in_compat_syscall(void)

@@ -10,6 +10,8 @@
 #include <linux/types.h>
 
 struct device;
+struct file;
+struct kiocb;
 struct kobject;
 struct page;
 struct sg_table;
@@ -37,6 +39,10 @@ long iostream_wait_interruptible(struct wait_queue_head *queue, bool (*ready)(vo
 long iostream_wait_killable(struct wait_queue_head *queue, bool (*ready)(void *arg),
 			    void *arg, long timeout);
 
+/* Whether a read or write must not wait (IOCB_NOWAIT). */
+bool iostream_is_nowait(const struct kiocb *iocb);
+/* Says that the reads and writes of a file heed IOCB_NOWAIT. */
+void iostream_set_nowait(struct file *file);
 bool iostream_in_compat_syscall(void);
 bool iostream_fatal_signal_pending(void);
 bool iostream_eventfd_signal_allowed(void);

@@ -8,7 +8,7 @@ use crate::{
     channel::Channel,
     pool::{record::BufferRecord, spec::MAX_BUFFERS},
     port::{records::Records, PortRef},
-    queue::config::Direction,
+    queue::{config::Direction, watch::Watch},
 };
 
 /// Manages the buffers and queues of a stream. Process context; not in callbacks.
@@ -85,6 +85,9 @@ impl Control {
             }
             if let Some(queue) = queues.and_then(|queues| queues.get(Direction::Output)) {
                 queue.notify.user.wake_all(c::POLLPRI);
+                if let Some(watch) = queue.notify.watch() {
+                    Watch::call(watch);
+                }
             }
             Ok(())
         })

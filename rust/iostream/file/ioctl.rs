@@ -120,9 +120,7 @@ fn stream_ioctl(session: &Session, command: u32, arg: usize) -> Result {
     let port = session.port()?;
     match command {
         uapi::IOSTREAM_IOC_STREAM => {
-            if let Some(records) = port.records() {
-                records.join_session(pool)?;
-            }
+            port.join_added(pool)?;
             write(arg, describe_stream(pool))
         }
         uapi::IOSTREAM_IOC_START => port.start(),

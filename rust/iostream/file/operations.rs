@@ -19,9 +19,12 @@ use kernel::{
 };
 
 use super::{ioctl, mmap, read_write};
-use crate::node::{
-    session::{Access, Session},
-    Node,
+use crate::{
+    bindings,
+    node::{
+        session::{Access, Session},
+        Node,
+    },
 };
 
 type Private = Arc<Session>;
@@ -79,6 +82,23 @@ unsafe fn access(file: *mut c::file) -> Access {
     }
 }
 
+/// How a read or write is to be done: it must not wait if the file or the call says so (`RWF_NOWAIT`,
+/// and io_uring's own first attempt).
+///
+/// # Safety
+///
+/// `iocb` is valid, and for a node's file.
+unsafe fn call_access(iocb: *mut c::kiocb) -> Access {
+    // SAFETY: Valid, says the caller.
+    unsafe {
+        let access = access((*iocb).ki_filp);
+        Access {
+            nonblocking: access.nonblocking || bindings::iostream_is_nowait(iocb),
+            ..access
+        }
+    }
+}
+
 /// # Safety
 ///
 /// `inode` and `file` are being opened, and the inode is a node's.
@@ -91,8 +111,11 @@ unsafe extern "C" fn open(inode: *mut c::inode, file: *mut c::file) -> c_int {
         // SAFETY: Both are valid in open.
         to_result(unsafe { c::stream_open(inode, file) })?;
         let session = Session::open(node, credential)?;
-        // SAFETY: The open call of a file may set its private data.
-        unsafe { (*file).private_data = session.into_foreign() };
+        // SAFETY: The open call of a file may set its private data and its mode.
+        unsafe {
+            (*file).private_data = session.into_foreign();
+            bindings::iostream_set_nowait(file);
+        }
         Ok(0)
     })
 }
@@ -114,7 +137,11 @@ unsafe extern "C" fn read_iter(iocb: *mut c::kiocb, iter: *mut c::iov_iter) -> i
         // SAFETY: The file is open for the length of the call, and the iterator is for writing to.
         let (session, iov, access) = unsafe {
             let file = (*iocb).ki_filp;
-            (session(file), IovIterDest::from_raw(iter), access(file))
+            (
+                session(file),
+                IovIterDest::from_raw(iter),
+                call_access(iocb),
+            )
         };
         read_write::read(&session, iov, access).map(|read| read as isize)
     })
@@ -128,7 +155,11 @@ unsafe extern "C" fn write_iter(iocb: *mut c::kiocb, iter: *mut c::iov_iter) -> 
         // SAFETY: The file is open for the length of the call, and the iterator is for reading from.
         let (session, iov, access) = unsafe {
             let file = (*iocb).ki_filp;
-            (session(file), IovIterSource::from_raw(iter), access(file))
+            (
+                session(file),
+                IovIterSource::from_raw(iter),
+                call_access(iocb),
+            )
         };
         read_write::write(&session, iov, access).map(|written| written as isize)
     })

@@ -48,7 +48,7 @@ pub(crate) fn read(session: &Session, iov: &mut IovIterDest<'_>, access: Access)
             look_first = false;
         }
         {
-            let _one = session.reading.lock();
+            let _one = session.reading.enter(access.nonblocking)?;
             let _claim = queue.region().claim_for_call()?;
             let taken = if queue.config().is_overwriting() {
                 take_overwriting(queue, iov)
@@ -95,7 +95,7 @@ pub(crate) fn write(
             return Err(ENODEV);
         }
         {
-            let _one = session.writing.lock();
+            let _one = session.writing.enter(access.nonblocking)?;
             let _claim = queue.region().claim_for_call()?;
             match put(queue, &bytes) {
                 Err(error) if error == ENOSPC => {}

@@ -49,13 +49,15 @@ pub(crate) fn read(
     let mut look_first = !access.nonblocking && output.watermark().0 != 0;
     let ready = || pool.is_ended() || output.is_ready().unwrap_or(true);
     loop {
-        if look_first && session.reading.lock().done == 0 {
+        if look_first && session.reading.enter(false)?.done == 0 {
             wait_until(output, access, ready)?;
         }
         look_first = false;
         // Before the look: what was sent before the stop is found.
         let ended = pool.is_ended() && !output.is_gone();
-        match with_ends(session, pool, |ends, part| take(ends, pool, part, iov)) {
+        match with_ends(session, pool, access, |ends, part| {
+            take(ends, pool, part, iov)
+        }) {
             Err(error) if error == ENODATA && ended => return Ok(0),
             Err(error) if error == ENODATA => {}
             done => {
@@ -105,7 +107,7 @@ pub(crate) fn write(
             return Err(ESHUTDOWN);
         }
         let mut behind = None;
-        let put = with_ends(session, pool, |ends, _| match find(ends, pool)? {
+        let put = with_ends(session, pool, access, |ends, _| match find(ends, pool)? {
             Found::Buffer(id) => put(ends, pool, id, iov, len),
             Found::Nothing(pos) => {
                 behind = pos;
@@ -137,12 +139,13 @@ fn start_once(session: &Session, pool: &Pool) -> Result {
 fn with_ends<R>(
     session: &Session,
     pool: &Pool,
+    access: Access,
     f: impl FnOnce(&mut ClientEnds<'_>, &mut Part) -> Result<R>,
 ) -> Result<R> {
     let output = session.queue(Direction::Output)?;
     let input = session.queue(Direction::Input)?;
     let (done, notify) = {
-        let mut part = session.reading.lock();
+        let mut part = session.reading.enter(access.nonblocking)?;
         let _claims = (
             output.region().claim_for_call()?,
             input.region().claim_for_call()?,

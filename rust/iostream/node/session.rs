@@ -18,7 +18,7 @@ use crate::{
     port::PortRef,
     queue::config::Direction,
     ring::uapi,
-    sync::wait::WaitQueue,
+    sync::{gate::Gate, wait::WaitQueue},
 };
 
 /// How a file was opened.
@@ -73,10 +73,10 @@ pub(crate) struct Session {
     set_up: Mutex<()>,
     /// One read(2) at a time; of a stream, one read(2) or write(2).
     #[pin]
-    pub(crate) reading: Mutex<Part>,
+    pub(crate) reading: Gate<Part>,
     /// One write(2) at a time.
     #[pin]
-    pub(crate) writing: Mutex<()>,
+    pub(crate) writing: Gate<()>,
 }
 
 impl Session {
@@ -91,8 +91,8 @@ impl Session {
                 count: SessionCount::new(node),
                 attached: SetOnce::new(),
                 set_up <- new_mutex!((), "iostream_set_up"),
-                reading <- new_mutex!(Part::default(), "iostream_reading"),
-                writing <- new_mutex!((), "iostream_writing"),
+                reading <- Gate::new(Part::default()),
+                writing <- Gate::new(()),
             }),
             GFP_KERNEL,
         )?;
@@ -197,11 +197,11 @@ impl Session {
         let port = self.port()?;
         match direction {
             Direction::Output => {
-                let _call = self.reading.try_lock().ok_or(EBUSY)?;
+                let _call = self.reading.try_enter().ok_or(EBUSY)?;
                 port.reset(lane)
             }
             Direction::Input => {
-                let _call = self.writing.try_lock().ok_or(EBUSY)?;
+                let _call = self.writing.try_enter().ok_or(EBUSY)?;
                 port.reset(lane)
             }
         }?;

@@ -49,6 +49,24 @@ impl Port {
         self.with_lane(Direction::Output, |lane| lane.pool().map(|pool| f(pool)))
     }
 
+    /// Lets buffers that were added join an open session, charged to the calling task, and calls a
+    /// driver that had run out of buffers.
+    ///
+    /// # Errors
+    ///
+    /// `EDQUOT`; `ENOMEM`; `EINTR`.
+    pub(crate) fn join_added(&self, pool: &Pool) -> Result {
+        let Some(records) = self.records() else {
+            return Ok(());
+        };
+        let before = pool.count();
+        let joined = records.join_session(pool);
+        if pool.count() != before {
+            self.notify_started();
+        }
+        joined
+    }
+
     /// Has [`Self::notify_started`] run soon, in a worker. Any context.
     pub(crate) fn call_again(port: Arc<Port>) {
         // If it is queued already, it has not begun.

@@ -88,11 +88,16 @@ impl Port {
     /// `ENODEV`; `ENOTCONN`; `EALREADY`: stopped; to drain: `EBADFD`: suspended, `EINTR`,
     /// `ETIMEDOUT`, and the stream goes on.
     pub(crate) fn stop(&self, how: Stop, timeout_ns: Option<u64>) -> Result<Discarded> {
-        if how == Stop::Drain {
-            self.drain(timeout_ns)?;
-        }
+        let drained = match how {
+            Stop::Drain => Some(self.drain(timeout_ns)?),
+            Stop::Discard => None,
+        };
         let _one = self.changing.lock();
         let pool = self.changing_pool()?;
+        if drained.is_some_and(|drained| !Arc::ptr_eq(&drained, &pool)) {
+            // The session that was to be stopped has ended; this is the next.
+            return Err(ENOTCONN);
+        }
         if pool.state() == State::Stopped {
             return Err(EALREADY);
         }
@@ -152,7 +157,7 @@ impl Port {
     }
 
     /// Waits until the driver has taken all that the client sent.
-    fn drain(&self, timeout_ns: Option<u64>) -> Result {
+    fn drain(&self, timeout_ns: Option<u64>) -> Result<Arc<Pool>> {
         let pool = self.open_pool()?;
         match pool.state() {
             State::Stopped => return Err(EALREADY),
@@ -161,7 +166,7 @@ impl Port {
         }
         if pool.mode() == Mode::Output {
             // What comes back is empty, and the driver may take it as late as it likes.
-            return Ok(());
+            return Ok(pool);
         }
         let Some(queue) = self.open_lane(Direction::Input) else {
             return Err(ENODEV);
@@ -169,12 +174,15 @@ impl Port {
         // A wake-up takes the arming, so each look arms first.
         queue.notify.user.wait(true, timeout_ns, || {
             queue.notify.arm();
-            queue.is_gone() || queue.is_drained()
+            queue.is_gone() || pool.is_closing() || queue.is_drained()
         })?;
         if queue.is_gone() {
             return Err(ENODEV);
         }
-        Ok(())
+        if pool.is_closing() {
+            return Err(ENOTCONN);
+        }
+        Ok(pool)
     }
 
     /// Discards what is queued: takes back what the driver has not taken, and marks what the client
