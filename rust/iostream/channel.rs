@@ -8,13 +8,7 @@ pub(crate) mod lane;
 
 use kernel::{prelude::*, sync::Arc};
 
-use crate::{
-    pool::{spec::StreamSpec, Pool},
-    queue::{
-        config::{Direction, QueueConfig},
-        watch::Watch,
-    },
-};
+use crate::{pool::{Pool, spec::StreamSpec}, queue::{config::{Direction, QueueConfig}, watch::Watch}, sync::wait::WaitQueue};
 use lane::Lane;
 use lane::LaneRef;
 
@@ -28,8 +22,12 @@ impl Channel {
     /// # Errors
     ///
     /// `EINVAL`: an overwriting input queue; `EDQUOT`; `ENOMEM`.
-    pub(crate) fn new(output: Option<QueueConfig>, input: Option<QueueConfig>) -> Result<Self> {
-        Self::with(output, input, None)
+    pub(crate) fn new(
+        output: Option<QueueConfig>,
+        input: Option<QueueConfig>,
+        user: &Arc<WaitQueue>,
+    ) -> Result<Self> {
+        Self::with(output, input, user, None)
     }
 
     /// Queues and pool of a session of a stream, with no buffers yet.
@@ -38,18 +36,20 @@ impl Channel {
     ///
     /// `EDQUOT`; `ENOMEM`; `E2BIG`.
     pub(crate) fn new_stream(spec: &StreamSpec, max_buffers: u32) -> Result<Self> {
+        let user = WaitQueue::new_shared()?;
         let pool = Pool::new(spec.clone(), max_buffers)?;
         let config = spec.queue(max_buffers)?;
-        Self::with(Some(config), Some(config), Some((&pool, &Watch::new()?)))
+        Self::with(Some(config), Some(config), &user, Some((&pool, &Watch::new()?)))
     }
 
     fn with(
         output: Option<QueueConfig>,
         input: Option<QueueConfig>,
+        user: &Arc<WaitQueue>,
         stream: Option<(&Arc<Pool>, &Arc<Watch>)>,
     ) -> Result<Self> {
         let make = |direction, config: Option<QueueConfig>| match config {
-            Some(config) => Lane::new(direction, config, stream).map(Some),
+            Some(config) => Lane::new(direction, config, user, stream).map(Some),
             None => Ok(None),
         };
         Ok(Self([
@@ -83,6 +83,11 @@ impl Channel {
     /// All there are.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Lane>> {
         self.0.iter().flatten()
+    }
+
+    /// Where the process waits, for any of the queues. A channel has at least one.
+    pub(crate) fn user(&self) -> Option<&Arc<WaitQueue>> {
+        self.iter().next().map(|lane| &lane.notify.user)
     }
 
     /// The pool of a stream's session.

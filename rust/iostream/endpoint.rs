@@ -17,13 +17,7 @@ use kernel::{
     },
 };
 
-use crate::{
-    channel::Channel,
-    ends::config::{Config, Ports},
-    port::{served::Served, PortRef},
-    queue::config::{Direction, QueueConfig},
-    ring::uapi,
-};
+use crate::{channel::Channel, ends::config::{Config, Ports}, port::{PortRef, served::Served}, queue::config::{Direction, QueueConfig}, ring::uapi, sync::wait::WaitQueue};
 
 use record::Generator;
 use service::{Kind, Service};
@@ -60,12 +54,15 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    /// Makes queues and endpoint as `request` says.
+    /// Makes queues and endpoint as `request` says, for a process that waits at `user`.
     ///
     /// # Errors
     ///
     /// See `IOSTREAM_IOC_SETUP`.
-    pub(crate) fn new(request: &uapi::iostream_setup) -> Result<(Self, PortRef, Channel)> {
+    pub(crate) fn new(
+        request: &uapi::iostream_setup,
+        user: &Arc<WaitQueue>,
+    ) -> Result<(Self, PortRef, Channel)> {
         let config = checked_config(request)?;
         let generator = checked_generator(request, &config)?;
         let mut ports = Ports::new(config)?;
@@ -90,7 +87,7 @@ impl Endpoint {
         };
         let driver = Service::new(port.clone(), kind, stats.clone());
         let service = Served::new(port.clone(), driver)?;
-        let queues = port.open(None)?;
+        let queues = port.open(None, Some(user))?;
         let mut endpoint = Self {
             kind: request.endpoint,
             stats,

@@ -29,14 +29,7 @@ use kernel::{
     workqueue::{impl_has_work, new_work, Work, WorkItem},
 };
 
-use crate::{
-    memory::dma::SyncFor,
-    ring::uapi,
-    sync::{
-        atomic::{Acquire, Atomic, Full, Relaxed, Release},
-        deferred::{Deferred, Last},
-    },
-};
+use crate::{memory::dma::SyncFor, ring::uapi, sync::{atomic::{Acquire, Atomic, Full, Relaxed, Release}, deferred::{Deferred, Last}}};
 use state::State;
 
 use descriptor::{Descriptor, Reject};

@@ -22,21 +22,7 @@ use kernel::{
     workqueue::{impl_has_work, new_work, Work, WorkItem},
 };
 
-use crate::{
-    channel::{lane::Lane, Channel},
-    driver::Opener,
-    error::Error,
-    pool::spec::StreamSpec,
-    queue::{
-        config::{Direction, QueueConfig},
-        Queue,
-    },
-    sync::{
-        atomic::{Acquire, Atomic, Relaxed, Release},
-        deferred::{Deferred, Last},
-        kicks::Kicks,
-    },
-};
+use crate::{channel::{Channel, lane::Lane}, driver::Opener, error::Error, pool::spec::StreamSpec, queue::{Queue, config::{Direction, QueueConfig}}, sync::{atomic::{Acquire, Atomic, Relaxed, Release}, deferred::{Deferred, Last}, kicks::Kicks, wait::WaitQueue}};
 use records::Records;
 
 use callbacks::Callbacks;
@@ -228,13 +214,17 @@ impl Port {
     }
 
     /// Opens the port for one session: makes the queues, asks the driver about `opener` if there is
-    /// one, publishes them.
+    /// one, publishes them. The process waits at `user`, if somebody may wait there already.
     ///
     /// # Errors
     ///
     /// `ENODEV`: the registration is gone; `EBUSY`: another session has it; the driver's own; what
     /// [`Queue::new`] returns.
-    pub(crate) fn open(&self, opener: Option<&Opener<'_>>) -> Result<Channel> {
+    pub(crate) fn open(
+        &self,
+        opener: Option<&Opener<'_>>,
+        user: Option<&Arc<WaitQueue>>,
+    ) -> Result<Channel> {
         {
             let mut state = self.state.lock();
             if state.gone {
@@ -245,17 +235,27 @@ impl Port {
             }
             state.open = true;
         }
-        let opened = self.open_claimed(opener);
+        let opened = self.open_claimed(opener, user);
         if opened.is_err() {
             self.state.lock().open = false;
         }
         opened
     }
 
-    fn open_claimed(&self, opener: Option<&Opener<'_>>) -> Result<Channel> {
+    fn open_claimed(
+        &self,
+        opener: Option<&Opener<'_>>,
+        user: Option<&Arc<WaitQueue>>,
+    ) -> Result<Channel> {
         let queues = match &self.records {
             Some(records) => records.new_session()?,
-            None => Channel::new(self.config.output, self.config.input)?,
+            None => {
+                let user = match user {
+                    Some(user) => user.clone(),
+                    None => WaitQueue::new_shared()?,
+                };
+                Channel::new(self.config.output, self.config.input, &user)?
+            }
         };
         if let Some(opener) = opener {
             self.callbacks

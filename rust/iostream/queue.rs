@@ -16,13 +16,9 @@ pub(crate) mod watch;
 
 use core::{cell::UnsafeCell, mem::offset_of};
 
-use kernel::{bindings as c, prelude::*, sync::Arc};
+use kernel::{prelude::*, sync::Arc};
 
-use crate::{
-    memory::region::{Area, Region},
-    ring::{self, uapi, Descriptors, Framed, Geometry, Layout, Mapped},
-    sync::atomic::{smp_mb, Acquire, Atomic, Full, Relaxed, Release},
-};
+use crate::{memory::region::{Area, Region}, ring::{self, Descriptors, Framed, Geometry, Layout, Mapped, uapi}, sync::{atomic::{Acquire, Atomic, Full, Relaxed, Release, smp_mb}, wait::WaitQueue}};
 
 use config::{Direction, Entries, QueueConfig};
 pub(crate) use end::Kind;
@@ -81,8 +77,8 @@ unsafe impl Send for Queue {}
 unsafe impl Sync for Queue {}
 
 impl Queue {
-    /// An empty queue, charged to the calling task's cgroup. `watch` is called when a process would be
-    /// woken.
+    /// An empty queue, charged to the calling task's cgroup. A process waits at `user`;
+    /// `watch` is called when it would be woken.
     ///
     /// # Errors
     ///
@@ -90,6 +86,7 @@ impl Queue {
     pub(crate) fn new(
         direction: Direction,
         config: QueueConfig,
+        user: Arc<WaitQueue>,
         watch: Option<Arc<Watch>>,
     ) -> Result<impl PinInit<Self>> {
         if config.overwrite && direction == Direction::Input {
@@ -110,14 +107,6 @@ impl Queue {
         });
         // SAFETY: The region is zeroed and stays with the end, in this queue.
         let end = unsafe { fresh_end(&region, direction, config) };
-        let events = match (direction, config.entries) {
-            // What the driver of a stream sends may be a buffer to fill.
-            (Direction::Output, Entries::Descriptors) => {
-                c::POLLIN | c::POLLRDNORM | c::POLLOUT | c::POLLWRNORM
-            }
-            (Direction::Output, Entries::Framed) => c::POLLIN | c::POLLRDNORM,
-            (Direction::Input, _) => c::POLLOUT | c::POLLWRNORM,
-        };
         // INVARIANT: Nobody else knows the queue yet.
         Ok(pin_init!(Self {
             watermark <- Watermark::new(),
@@ -125,7 +114,7 @@ impl Queue {
             direction,
             config,
             end: UnsafeCell::new(end),
-            notify <- Notify::new(events, watch),
+            notify <- Notify::new(user, watch),
             kernel_pos: Atomic::new(0),
             generation: Atomic::new(1),
             corrupt_before_reset: Atomic::new(0),
@@ -272,7 +261,7 @@ impl Queue {
         // (litmus: gone, gone-eventfd).
         self.gone.store(1, Release);
         smp_mb(Full);
-        self.notify.wake_user_gone();
+        self.notify.wake_user();
     }
 
     /// Empties the queue: positions zero, generation raised.

@@ -4,12 +4,7 @@
 
 use kernel::prelude::*;
 
-use crate::{
-    driver::Driver,
-    ends::config::{NodeConfig, Ports},
-    file::publish::NodeHandle,
-    port::served::Served,
-};
+use crate::{driver::Driver, ends::config::{NodeConfig, Ports}, file::publish::NodeHandle, port::served::Served};
 
 /// A published node, until dropped.
 ///

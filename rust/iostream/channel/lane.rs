@@ -10,19 +10,7 @@ use kernel::{
     workqueue::{impl_has_work, new_work, Work, WorkItem},
 };
 
-use crate::{
-    error::Error,
-    pool::Pool,
-    queue::{
-        config::{Direction, QueueConfig},
-        watch::Watch,
-        Queue,
-    },
-    sync::{
-        deferred::{Deferred, Last},
-        work,
-    },
-};
+use crate::{error::Error, pool::Pool, queue::{Queue, config::{Direction, QueueConfig}, watch::Watch}, sync::{deferred::{Deferred, Last}, wait::WaitQueue, work}};
 
 /// A queue as a port publishes it: counted, and retired by its work item.
 #[pin_data]
@@ -73,10 +61,11 @@ impl Lane {
     pub(crate) fn new(
         direction: Direction,
         config: QueueConfig,
+        user: &Arc<WaitQueue>,
         stream: Option<(&Arc<Pool>, &Arc<Watch>)>,
     ) -> Result<Arc<Self>> {
         let (pool, watch) = stream.unzip();
-        let queue = Queue::new(direction, config, watch.cloned())?;
+        let queue = Queue::new(direction, config, user.clone(), watch.cloned())?;
         let pool = pool.cloned();
         Arc::pin_init(
             pin_init!(Self {

@@ -2,14 +2,9 @@
 
 //! Managing a stream's buffers and queues, with or without a client.
 
-use kernel::{bindings as c, prelude::*};
+use kernel::prelude::*;
 
-use crate::{
-    channel::Channel,
-    pool::{record::BufferRecord, spec::MAX_BUFFERS},
-    port::{records::Records, PortRef},
-    queue::{config::Direction, watch::Watch},
-};
+use crate::{channel::Channel, pool::{record::BufferRecord, spec::MAX_BUFFERS}, port::{PortRef, records::Records}, queue::{config::Direction, watch::Watch}};
 
 /// Manages the buffers and queues of a stream. Process context; not in callbacks.
 #[derive(Clone)]
@@ -84,7 +79,7 @@ impl Control {
                 pool.info().set_generation(state.generation);
             }
             if let Some(queue) = queues.and_then(|queues| queues.get(Direction::Output)) {
-                queue.notify.user.wake_all(c::POLLPRI);
+                queue.notify.user.wake_all();
                 if let Some(watch) = queue.notify.watch() {
                     Watch::call(watch);
                 }

@@ -12,10 +12,7 @@ use kernel::{
 };
 
 use super::access::{Access, Output, Shared};
-use crate::{
-    memory::{dma::DmaDevice, limits},
-    pool::spec::{Mode, StreamSpec, DESCRIPTION_BYTES, MAX_BUFFERS},
-};
+use crate::{memory::{dma::DmaDevice, limits}, pool::spec::{DESCRIPTION_BYTES, MAX_BUFFERS, Mode, StreamSpec}};
 
 /// The description of a stream: how many buffers of which size, and who fills them.
 ///

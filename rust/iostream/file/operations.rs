@@ -19,13 +19,7 @@ use kernel::{
 };
 
 use super::{ioctl, mmap, read_write};
-use crate::{
-    bindings,
-    node::{
-        session::{Access, Session},
-        Node,
-    },
-};
+use crate::{bindings, node::{Node, session::{Access, Session}}};
 
 type Private = Arc<Session>;
 

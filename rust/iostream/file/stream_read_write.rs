@@ -6,20 +6,12 @@
 //! the queues. The first such call of a session starts the stream, so that `cat` needs no more.
 
 use kernel::{
-    bindings as c,
     iov::{IovIterDest, IovIterSource},
     prelude::*,
 };
 
 use super::wait::wait_until;
-use crate::{
-    bindings,
-    channel::client_ends::ClientEnds,
-    error::Error,
-    node::session::{Access, Part, Session},
-    pool::{descriptor::Descriptor, spec::Mode, Pool},
-    queue::config::Direction,
-};
+use crate::{bindings, channel::client_ends::ClientEnds, error::Error, node::session::{Access, Part, Session}, pool::{Pool, descriptor::Descriptor, spec::Mode}, queue::config::Direction};
 
 /// Bytes that go through memory of our own at a time.
 const CHUNK: usize = 4096;
@@ -65,7 +57,7 @@ pub(crate) fn read(
                 output.notify.arm();
                 if pool.mode() == Mode::InputOutput {
                     // There may be a buffer for write(2) now.
-                    output.notify.user.wake_all(c::POLLOUT | c::POLLWRNORM);
+                    output.notify.user.wake_all();
                 }
                 return done;
             }

@@ -10,16 +10,7 @@ use kernel::{
 };
 
 use super::{Node, SessionCount};
-use crate::{
-    channel::{lane::Lane, Channel},
-    driver::Opener,
-    endpoint::Endpoint,
-    pool::Pool,
-    port::PortRef,
-    queue::config::Direction,
-    ring::uapi,
-    sync::{gate::Gate, wait::WaitQueue},
-};
+use crate::{channel::{Channel, lane::Lane}, driver::Opener, endpoint::Endpoint, pool::Pool, port::PortRef, queue::config::Direction, ring::uapi, sync::{gate::Gate, wait::WaitQueue}};
 
 /// How a file was opened.
 #[derive(Clone, Copy)]
@@ -69,6 +60,8 @@ pub(crate) struct Part {
 pub(crate) struct Session {
     count: SessionCount,
     attached: SetOnce<Attached>,
+    /// Where all wait that wait for this session, before it is set up, too.
+    user: Arc<WaitQueue>,
     #[pin]
     set_up: Mutex<()>,
     /// One read(2) at a time; of a stream, one read(2) or write(2).
@@ -86,26 +79,33 @@ impl Session {
     ///
     /// `ENODEV`: the driver is gone; `EBUSY`: the node is open; the driver's own; `ENOMEM`.
     pub(crate) fn open(node: &Node, credential: &Credential) -> Result<Arc<Self>> {
-        let session = Arc::pin_init(
+        let count = SessionCount::new(node);
+        let attached = SetOnce::new();
+        let user = if node.is_built_in() {
+            WaitQueue::new_shared()?
+        } else {
+            let driver = Self::attach(node, credential)?;
+            let user = driver.queues.user().ok_or(ENXIO)?.clone();
+            attached.populate(driver);
+            user
+        };
+        Arc::pin_init(
             pin_init!(Self {
-                count: SessionCount::new(node),
-                attached: SetOnce::new(),
+                count,
+                attached,
+                user,
                 set_up <- new_mutex!((), "iostream_set_up"),
                 reading <- Gate::new(Part::default()),
                 writing <- Gate::new(()),
             }),
             GFP_KERNEL,
-        )?;
-        if !node.is_built_in() {
-            session.attached.populate(Self::attach(node, credential)?);
-        }
-        Ok(session)
+        )
     }
 
     /// Opens the first port of the node that nobody has open.
     fn attach(node: &Node, credential: &Credential) -> Result<Attached> {
         for port in node.ports() {
-            match port.open(Some(&Opener { credential })) {
+            match port.open(Some(&Opener { credential }), None) {
                 Err(error) if error == EBUSY => continue,
                 opened => {
                     return Ok(Attached {
@@ -132,12 +132,14 @@ impl Session {
         if self.attached.as_ref().is_some() {
             return Err(EALREADY);
         }
-        let (endpoint, port, queues) = Endpoint::new(request)?;
+        let (endpoint, port, queues) = Endpoint::new(request, &self.user)?;
         self.attached.populate(Attached {
             queues,
             endpoint: Some(endpoint),
             port,
         });
+        // Those that waited before there was anything to wait for ask again.
+        self.user.wake_all();
         Ok(())
     }
 
@@ -250,14 +252,14 @@ impl Session {
         self.attached()?.endpoint.as_ref().ok_or(ENOTTY)
     }
 
-    /// What poll says. `register` is called with each wait queue before anything is looked at.
-    pub(crate) fn poll(&self, mut register: impl FnMut(&WaitQueue)) -> c::__poll_t {
+    /// What poll says. `register` is called with the wait queue before anything is looked at.
+    pub(crate) fn poll(&self, register: impl FnOnce(&WaitQueue)) -> c::__poll_t {
+        register(&self.user);
         let Ok(attached) = self.attached() else {
             return c::POLLERR;
         };
         let mut events = 0;
         for queue in attached.queues.iter() {
-            register(&queue.notify.user);
             // Also when it is ready: epoll, edge-triggered, does not ask again after delivery.
             queue.notify.arm();
             events |= match (queue.is_ready(), queue.direction()) {

@@ -8,7 +8,7 @@ use kernel::{
     sync::{new_spinlock_irq, SpinLockIrq},
 };
 
-use super::{spec::Mode, Pool};
+use super::{Pool, spec::Mode};
 
 struct State {
     /// Room for as many as there can be, so that putting one back never allocates.

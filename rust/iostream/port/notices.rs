@@ -4,13 +4,8 @@
 
 use kernel::{prelude::*, sync::Arc, workqueue::WorkItem};
 
-use super::{Port, AGAIN_WORK, NOTICE_WORK};
-use crate::{
-    error::Error,
-    pool::{spec::Mode, state::State, Pool},
-    queue::config::Direction,
-    sync::work,
-};
+use super::{AGAIN_WORK, NOTICE_WORK, Port};
+use crate::{error::Error, pool::{Pool, spec::Mode, state::State}, queue::config::Direction, sync::work};
 
 impl WorkItem<NOTICE_WORK> for Port {
     type Pointer = Arc<Port>;

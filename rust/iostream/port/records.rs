@@ -7,10 +7,7 @@ use kernel::{
     sync::{new_mutex, Mutex},
 };
 
-use crate::{
-    channel::Channel,
-    pool::{record::BufferRecord, spec::StreamSpec, Pool},
-};
+use crate::{channel::Channel, pool::{Pool, record::BufferRecord, spec::StreamSpec}};
 
 /// What a stream has beyond one session.
 #[pin_data]

@@ -19,15 +19,7 @@ use kernel::{
 };
 
 use super::Port;
-use crate::{
-    channel::exchange::{discard_input, discard_output, Discarded},
-    pool::{
-        spec::Mode,
-        state::{State, Stop},
-        Pool, StreamCounter,
-    },
-    queue::config::Direction,
-};
+use crate::{channel::exchange::{Discarded, discard_input, discard_output}, pool::{Pool, StreamCounter, spec::Mode, state::{State, Stop}}, queue::config::Direction};
 
 impl Port {
     /// Starts the stream, or has it go on.

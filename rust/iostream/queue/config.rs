@@ -4,10 +4,7 @@
 
 use kernel::{page::PAGE_SIZE, prelude::*};
 
-use crate::{
-    memory::limits,
-    ring::{uapi, Geometry, GeometryError, DESCRIPTOR_BYTES},
-};
+use crate::{memory::limits, ring::{DESCRIPTOR_BYTES, Geometry, GeometryError, uapi}};
 
 /// Which way entries go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

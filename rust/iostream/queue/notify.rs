@@ -16,38 +16,28 @@ use kernel::{bindings as c, prelude::*, sync::rcu};
 use kernel::sync::Arc;
 
 use super::watch::Watch;
-use crate::{
-    bindings,
-    sync::{
-        atomic::{smp_mb, Acquire, Atomic, Full, Relaxed},
-        wait::WaitQueue,
-    },
-};
+use crate::{bindings, sync::{atomic::{Acquire, Atomic, Full, Relaxed, smp_mb}, wait::WaitQueue}};
 
 /// The process's means to be woken, for one queue.
 #[pin_data(PinnedDrop)]
 pub(crate) struct Notify {
-    /// Where the process waits: poll, read and write.
-    #[pin]
-    pub(crate) user: WaitQueue,
+    /// Where the process waits, for any of the session's queues: poll, read and write.
+    pub(crate) user: Arc<WaitQueue>,
     /// Set for the process: wake it at the next publication.
     armed: Atomic<u32>,
     /// The process's eventfd, or null; read under RCU.
     eventfd: Atomic<*mut c::eventfd_ctx>,
-    /// What poll reports when the process is woken.
-    events: u32,
     /// The callback of a client that is a module.
     watch: Option<Arc<Watch>>,
 }
 
 impl Notify {
     /// Nobody armed, no eventfd.
-    pub(crate) fn new(events: u32, watch: Option<Arc<Watch>>) -> impl PinInit<Self> {
+    pub(crate) fn new(user: Arc<WaitQueue>, watch: Option<Arc<Watch>>) -> impl PinInit<Self> {
         pin_init!(Self {
-            user <- WaitQueue::new(kernel::static_lock_class!()),
+            user,
             armed: Atomic::new(0),
             eventfd: Atomic::new(ptr::null_mut()),
-            events,
             watch,
         })
     }
@@ -75,16 +65,7 @@ impl Notify {
 
     /// Wakes the client: waiters, eventfd, and the callback of a module. Any context.
     pub(crate) fn wake_user(&self) {
-        self.wake(self.events);
-    }
-
-    /// Wakes the process because the driver is gone. Any context.
-    pub(crate) fn wake_user_gone(&self) {
-        self.wake(self.events | c::POLLHUP | c::POLLERR);
-    }
-
-    fn wake(&self, events: u32) {
-        self.user.wake_all(events);
+        self.user.wake_all();
         {
             let _rcu = rcu::read_lock();
             self.signal_eventfd();

@@ -2,11 +2,8 @@
 
 //! Publishing: what the kernel's end has done becomes visible, is counted, and wakes who waits for it.
 
-use super::{config::Wake, Counter, Queue};
-use crate::{
-    ring::{self, Layout, Mapped},
-    sync::atomic::{smp_mb, Full, Release},
-};
+use super::{Counter, Queue, config::Wake};
+use crate::{ring::{self, Layout, Mapped}, sync::atomic::{Full, Release, smp_mb}};
 
 /// What was published and is not counted yet.
 #[derive(Clone, Copy, Default)]

@@ -104,6 +104,6 @@ impl<T> Drop for Pass<'_, T> {
         // ORDERING: a full exchange, and then the lock of the wait queue: a call that went to sleep
         // before finds the gate open (litmus: sleep).
         self.0.state.xchg(OPEN, Full);
-        self.0.wait.wake_all(0);
+        self.0.wait.wake_all();
     }
 }

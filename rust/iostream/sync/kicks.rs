@@ -30,7 +30,7 @@ impl Kicks {
     /// Wakes all.
     pub(crate) fn kick(&self) {
         self.count.fetch_add(1, Full);
-        self.wait.wake_all(0);
+        self.wait.wake_all();
     }
 
     /// How often they were woken. Read it, look at the rings, then wait for it to change.

@@ -7,7 +7,7 @@ use core::ptr;
 use kernel::{
     bindings as c,
     prelude::*,
-    sync::LockClassKey,
+    sync::{Arc, LockClassKey},
     time::{Delta, Instant, Monotonic},
     types::Opaque,
 };
@@ -41,18 +41,28 @@ impl WaitQueue {
         })
     }
 
+    /// An empty wait queue of a session's.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new_shared() -> Result<Arc<Self>> {
+        Arc::pin_init(Self::new(kernel::static_lock_class!()), GFP_KERNEL)
+    }
+
     /// The wait queue for `poll_wait`.
     pub(crate) fn as_ptr(&self) -> *mut c::wait_queue_head {
         self.head.get()
     }
 
-    /// Wakes all that wait; of poll's waiters those that asked for one of `events`.
-    pub(crate) fn wake_all(&self, events: u32) {
-        let key = ptr::without_provenance_mut(events as usize);
+    /// Wakes all that wait. Those that wait by way of poll ask again what the file is ready for, and
+    /// arm by that: the key is 0, which says nothing of events. With events in the key io_uring's
+    /// multishot poll would take them for the answer, and not ask.
+    pub(crate) fn wake_all(&self) {
         // ORDERING: always takes the lock, as who goes to sleep does before its last look
         // (litmus: sleep).
         // SAFETY: The wait queue is initialised by the type's invariant.
-        unsafe { c::__wake_up(self.as_ptr(), c::TASK_NORMAL, 0, key) };
+        unsafe { c::__wake_up(self.as_ptr(), c::TASK_NORMAL, 0, ptr::null_mut()) };
     }
 
     /// Sleeps until `ready`, a signal, or for `timeout_ns` nanoseconds. Any signal ends it if

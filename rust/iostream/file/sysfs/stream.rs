@@ -17,12 +17,8 @@
 
 use kernel::{fmt, prelude::*, sync::atomic::Relaxed};
 
-use super::{attributes, Attribute, Out, Table};
-use crate::{
-    node::Node,
-    pool::{spec::StreamSpec, state::Stop, Pool, StreamCounter},
-    port::Port,
-};
+use super::{Attribute, Out, Table, attributes};
+use crate::{node::Node, pool::{Pool, StreamCounter, spec::StreamSpec, state::Stop}, port::Port};
 
 /// How long the writer of "drained" waits.
 const DRAIN_TIMEOUT_NS: u64 = 30_000_000_000;
