@@ -8,7 +8,14 @@ pub(crate) mod lane;
 
 use kernel::{prelude::*, sync::Arc};
 
-use crate::{pool::{Pool, spec::StreamSpec}, queue::{config::{Direction, QueueConfig}, watch::Watch}, sync::wait::WaitQueue};
+use crate::{
+    pool::{spec::StreamSpec, Pool},
+    queue::{
+        config::{Direction, QueueConfig},
+        watch::Watch,
+    },
+    sync::wait::WaitQueue,
+};
 use lane::Lane;
 use lane::LaneRef;
 
@@ -39,7 +46,12 @@ impl Channel {
         let user = WaitQueue::new_shared()?;
         let pool = Pool::new(spec.clone(), max_buffers)?;
         let config = spec.queue(max_buffers)?;
-        Self::with(Some(config), Some(config), &user, Some((&pool, &Watch::new()?)))
+        Self::with(
+            Some(config),
+            Some(config),
+            &user,
+            Some((&pool, &Watch::new()?)),
+        )
     }
 
     fn with(

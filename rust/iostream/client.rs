@@ -15,7 +15,14 @@ use kernel::{
     task::might_sleep,
 };
 
-use crate::{channel::{client_ends::ClientEnds, lane::Lane}, error::Error, node::{names, session::Session}, pool::{Pool, PoolRef, spec::Mode, state::Stop}, port::Port, queue::{config::Direction, watch::Watch}};
+use crate::{
+    channel::{client_ends::ClientEnds, lane::Lane},
+    error::Error,
+    node::{names, session::Session},
+    pool::{spec::Mode, state::Stop, Pool, PoolRef},
+    port::Port,
+    queue::{config::Direction, watch::Watch},
+};
 
 use buffer::ClientBuffer;
 

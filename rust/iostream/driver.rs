@@ -30,10 +30,15 @@ pub struct Opener<'a> {
 
 /// What a driver does about what its clients do. All of it has a default.
 pub trait Driver: Send + Sync + 'static {
-    /// A client opens the node. An error refuses it, and is what its open(2) returns.
+    /// A client wants to open the node. An error refuses it, and is what its open(2) returns. Nothing
+    /// has been allocated for it yet; if that fails, [`closed`](Self::closed) follows at once.
     fn open(&self, _opener: &Opener<'_>) -> Result {
         Ok(())
     }
+
+    /// A client has the node open, and its queues are there: the driver may produce from now on, also
+    /// from here. Called after [`open`](Self::open) has let it in.
+    fn opened(&self) {}
 
     /// The client is gone, its last descriptor and mapping included. Not called for a client that
     /// outlives the registration: nothing of the driver's is called after that.

@@ -17,7 +17,14 @@ use kernel::{
     },
 };
 
-use crate::{channel::Channel, ends::config::{Config, Ports}, port::{PortRef, served::Served}, queue::config::{Direction, QueueConfig}, ring::uapi, sync::wait::WaitQueue};
+use crate::{
+    channel::Channel,
+    ends::config::{Config, Ports},
+    port::{served::Served, PortRef},
+    queue::config::{Direction, QueueConfig},
+    ring::uapi,
+    sync::wait::WaitQueue,
+};
 
 use record::Generator;
 use service::{Kind, Service};

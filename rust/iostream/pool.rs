@@ -29,7 +29,14 @@ use kernel::{
     workqueue::{impl_has_work, new_work, Work, WorkItem},
 };
 
-use crate::{memory::dma::SyncFor, ring::uapi, sync::{atomic::{Acquire, Atomic, Full, Relaxed, Release}, deferred::{Deferred, Last}}};
+use crate::{
+    memory::dma::SyncFor,
+    ring::uapi,
+    sync::{
+        atomic::{Acquire, Atomic, Full, Relaxed, Release},
+        deferred::{Deferred, Last},
+    },
+};
 use state::State;
 
 use descriptor::{Descriptor, Reject};
@@ -82,6 +89,8 @@ pub(crate) struct Pool {
     state: Atomic<u32>,
     /// It ran in this session.
     started: Atomic<u32>,
+    /// A client has the session: until then nobody has references to the buffers.
+    open: Atomic<u32>,
     /// The session is about to end: no state but stopped any more.
     closing: Atomic<u32>,
     sequence: Atomic<u64>,
@@ -138,6 +147,7 @@ impl Pool {
                 mode: Atomic::new(spec.mode as u32),
                 state: Atomic::new(State::Stopped as u32),
                 started: Atomic::new(0),
+                open: Atomic::new(0),
                 closing: Atomic::new(0),
                 sequence: Atomic::new(0),
                 joining <- new_mutex!((), "iostream_join"),
@@ -174,7 +184,8 @@ impl Pool {
     fn give_out(&self, slot: &Slot, mode: Mode) {
         let to_client = mode == Mode::Input;
         if let Some((memory, record)) = slot.joined.as_ref() {
-            record.set_references(to_client.into());
+            let open = self.open.load(Relaxed) != 0;
+            record.set_references((to_client && open).into());
             memory.sync(if to_client {
                 SyncFor::Processor
             } else {
@@ -323,6 +334,17 @@ impl Pool {
         let next = self.sequence.load(Relaxed);
         self.sequence.store(next.wrapping_add(1), Relaxed);
         next
+    }
+
+    /// A client has the session: it has references to the buffers that are its own from the start.
+    pub(crate) fn begin(&self) {
+        self.open.store(1, Relaxed);
+        for (id, slot) in self.slots.iter().enumerate().take(self.count() as usize) {
+            let with_client = slot.owner.load(Relaxed) == CLIENT;
+            if let Some(record) = self.record(id as u32) {
+                record.set_references(with_client.into());
+            }
+        }
     }
 
     /// The session has ended: nothing is out any more.

@@ -22,7 +22,23 @@ use kernel::{
     workqueue::{impl_has_work, new_work, Work, WorkItem},
 };
 
-use crate::{channel::{Channel, lane::Lane}, driver::Opener, error::Error, pool::spec::StreamSpec, queue::{Queue, config::{Direction, QueueConfig}}, sync::{atomic::{Acquire, Atomic, Relaxed, Release}, deferred::{Deferred, Last}, kicks::Kicks, wait::WaitQueue}};
+use crate::{
+    channel::{lane::Lane, Channel},
+    driver::Opener,
+    error::Error,
+    pool::spec::StreamSpec,
+    queue::{
+        config::{Direction, QueueConfig},
+        Queue,
+    },
+    sync::{
+        atomic::{Acquire, Atomic, Relaxed, Release},
+        deferred::{Deferred, Last},
+        gate::Gate,
+        kicks::Kicks,
+        wait::WaitQueue,
+    },
+};
 use records::Records;
 
 use callbacks::Callbacks;
@@ -69,6 +85,12 @@ pub(crate) struct Port {
     /// One change of a stream's state at a time.
     #[pin]
     pub(crate) changing: Mutex<()>,
+    /// Of a stream: no buffer callback runs, since it does not run, or is being started, suspended
+    /// or stopped.
+    fenced: Atomic<u32>,
+    /// One opener at a time is asked about.
+    #[pin]
+    opening: Gate<()>,
     /// Notices of a stream's client that no callback has taken yet.
     #[pin]
     pub(crate) notices: Notices,
@@ -133,6 +155,8 @@ impl Port {
                 config,
                 records,
                 changing <- new_mutex!((), "iostream_changing"),
+                fenced: Atomic::new(1),
+                opening <- Gate::new(()),
                 notices <- Notices::new(),
                 notice_work <- new_work!("iostream_notices"),
                 again_work <- new_work!("iostream_again"),
@@ -213,8 +237,8 @@ impl Port {
         self.unopened.add(1, Relaxed);
     }
 
-    /// Opens the port for one session: makes the queues, asks the driver about `opener` if there is
-    /// one, publishes them. The process waits at `user`, if somebody may wait there already.
+    /// Opens the port for one session: asks the driver about `opener` if there is one, makes the queues,
+    /// publishes them, and tells the driver. The process waits at `user`, if somebody may wait there already.
     ///
     /// # Errors
     ///
@@ -225,28 +249,45 @@ impl Port {
         opener: Option<&Opener<'_>>,
         user: Option<&Arc<WaitQueue>>,
     ) -> Result<Channel> {
+        // One opener at a time, so that one who is refused does not keep the node busy for others.
+        let _one = self.opening.enter(false)?;
         {
-            let mut state = self.state.lock();
+            let state = self.state.lock();
             if state.gone {
                 return Err(ENODEV);
             }
             if state.open {
                 return Err(EBUSY);
             }
+        }
+        if let Some(opener) = opener {
+            // Before anything is allocated.
+            self.callbacks
+                .call(|driver| driver.open(opener))
+                .unwrap_or(Err(ENODEV))?;
+        }
+        {
+            let mut state = self.state.lock();
+            if state.gone {
+                return Err(ENODEV);
+            }
             state.open = true;
         }
-        let opened = self.open_claimed(opener, user);
+        let opened = self.open_claimed(user);
         if opened.is_err() {
             self.state.lock().open = false;
+            if opener.is_some() {
+                // It was told of a client that does not come.
+                let _ = self.callbacks.call(|driver| driver.closed());
+            }
+        } else {
+            self.kicks.kick();
+            let _ = self.callbacks.call(|driver| driver.opened());
         }
         opened
     }
 
-    fn open_claimed(
-        &self,
-        opener: Option<&Opener<'_>>,
-        user: Option<&Arc<WaitQueue>>,
-    ) -> Result<Channel> {
+    fn open_claimed(&self, user: Option<&Arc<WaitQueue>>) -> Result<Channel> {
         let queues = match &self.records {
             Some(records) => records.new_session()?,
             None => {
@@ -257,11 +298,6 @@ impl Port {
                 Channel::new(self.config.output, self.config.input, &user)?
             }
         };
-        if let Some(opener) = opener {
-            self.callbacks
-                .call(|driver| driver.open(opener))
-                .unwrap_or(Err(ENODEV))?;
-        }
         let mut state = self.state.lock();
         if state.gone {
             // Nobody but this call knows the queues.
@@ -269,6 +305,9 @@ impl Port {
         }
         if let Some(queue) = queues.get(Direction::Input) {
             self.restart_input_watermark(queue);
+        }
+        if let Some(pool) = queues.pool() {
+            pool.begin();
         }
         for direction in [Direction::Output, Direction::Input] {
             publish(&self.published[direction as usize], queues.get(direction));
@@ -434,11 +473,9 @@ impl Port {
 
     /// Runs the callback of a direction if it is due.
     pub(crate) fn dispatch(&self, direction: Direction) {
-        if self.is_paused() {
-            return;
-        }
+        let may_run = || !self.is_paused();
         self.callbacks
-            .run_pending(direction, |driver| match direction {
+            .run_pending(direction, may_run, |driver| match direction {
                 Direction::Output => driver.room_available(),
                 Direction::Input if self.returns_empty() => driver.room_available(),
                 Direction::Input => driver.data_available(),

@@ -18,7 +18,14 @@ use core::{cell::UnsafeCell, mem::offset_of};
 
 use kernel::{prelude::*, sync::Arc};
 
-use crate::{memory::region::{Area, Region}, ring::{self, Descriptors, Framed, Geometry, Layout, Mapped, uapi}, sync::{atomic::{Acquire, Atomic, Full, Relaxed, Release, smp_mb}, wait::WaitQueue}};
+use crate::{
+    memory::region::{Area, Region},
+    ring::{self, uapi, Descriptors, Framed, Geometry, Layout, Mapped},
+    sync::{
+        atomic::{smp_mb, Acquire, Atomic, Full, Relaxed, Release},
+        wait::WaitQueue,
+    },
+};
 
 use config::{Direction, Entries, QueueConfig};
 pub(crate) use end::Kind;

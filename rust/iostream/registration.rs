@@ -4,7 +4,12 @@
 
 use kernel::prelude::*;
 
-use crate::{driver::Driver, ends::config::{NodeConfig, Ports}, file::publish::NodeHandle, port::served::Served};
+use crate::{
+    driver::Driver,
+    ends::config::{NodeConfig, Ports},
+    file::publish::NodeHandle,
+    port::served::Served,
+};
 
 /// A published node, until dropped.
 ///

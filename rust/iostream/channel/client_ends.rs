@@ -2,7 +2,15 @@
 
 //! The client's ends of a stream's queues, in the kernel's hands.
 
-use crate::{error::Error, pool::{Pool, descriptor::{Descriptor, Reject}}, queue::Queue, ring::{self, Descriptors, Mapped, uapi}};
+use crate::{
+    error::Error,
+    pool::{
+        descriptor::{Descriptor, Reject},
+        Pool,
+    },
+    queue::Queue,
+    ring::{self, uapi, Descriptors, Mapped},
+};
 
 /// Both ends of a session's client, for the length of a call.
 pub(crate) struct ClientEnds<'a> {

@@ -4,7 +4,12 @@
 
 use kernel::prelude::*;
 
-use crate::{error::Error, pool::{Pool, StreamCounter, descriptor::Descriptor, spec::Mode}, queue::{Queue, config::Wake}, ring::{self, DESCRIPTOR_BYTES, Descriptors, Mapped, uapi}};
+use crate::{
+    error::Error,
+    pool::{descriptor::Descriptor, spec::Mode, Pool, StreamCounter},
+    queue::{config::Wake, Queue},
+    ring::{self, uapi, Descriptors, Mapped, DESCRIPTOR_BYTES},
+};
 
 /// The driver's ends of a stream's queues.
 pub(crate) type DescriptorProducer = ring::Producer<Mapped, Descriptors>;

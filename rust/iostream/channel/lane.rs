@@ -10,7 +10,20 @@ use kernel::{
     workqueue::{impl_has_work, new_work, Work, WorkItem},
 };
 
-use crate::{error::Error, pool::Pool, queue::{Queue, config::{Direction, QueueConfig}, watch::Watch}, sync::{deferred::{Deferred, Last}, wait::WaitQueue, work}};
+use crate::{
+    error::Error,
+    pool::Pool,
+    queue::{
+        config::{Direction, QueueConfig},
+        watch::Watch,
+        Queue,
+    },
+    sync::{
+        deferred::{Deferred, Last},
+        wait::WaitQueue,
+        work,
+    },
+};
 
 /// A queue as a port publishes it: counted, and retired by its work item.
 #[pin_data]

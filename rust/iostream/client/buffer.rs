@@ -2,7 +2,12 @@
 
 //! A buffer in the hands of a client that is a module of the kernel.
 
-use crate::{ends::buffer::checked_range, error::Error, pool::{Pool, PoolRef, descriptor::Descriptor, memory::BufferMemory, spec::Mode}, ring::uapi};
+use crate::{
+    ends::buffer::checked_range,
+    error::Error,
+    pool::{descriptor::Descriptor, memory::BufferMemory, spec::Mode, Pool, PoolRef},
+    ring::uapi,
+};
 
 /// One of a stream's buffers, which the client has received or taken. Dropping it, in any context,
 /// leaves it to the client: in output mode it goes back to the driver with the next

@@ -11,8 +11,20 @@ use kernel::{
     },
 };
 
-use super::{Stats, record::{Checker, Found, Generator}};
-use crate::{bindings, driver::Driver, ends::{consumer::Consumer, producer::Producer}, error::Error, port::PortRef, queue::produce::WhenFull, ring::uapi, sync::wait::Deadline};
+use super::{
+    record::{Checker, Found, Generator},
+    Stats,
+};
+use crate::{
+    bindings,
+    driver::Driver,
+    ends::{consumer::Consumer, producer::Producer},
+    error::Error,
+    port::PortRef,
+    queue::produce::WhenFull,
+    ring::uapi,
+    sync::wait::Deadline,
+};
 
 /// Entries that are moved before looking at signals and the scheduler.
 const CHUNK: u64 = 512;

@@ -18,7 +18,7 @@ use kernel::{
     },
 };
 
-use super::{Stats, record::Generator};
+use super::{record::Generator, Stats};
 use crate::ends::producer::Producer;
 
 /// The most entries a second: a thousand in each of a thousand interrupts.

@@ -4,7 +4,14 @@
 
 use kernel::prelude::*;
 
-use crate::{error::Error, queue::{Counter, Queue, Sleeper, Tally, produce::{WhenFull, entry_len, reserve}}, ring::{self, Head, Mapped}};
+use crate::{
+    error::Error,
+    queue::{
+        produce::{entry_len, reserve, WhenFull},
+        Counter, Queue, Sleeper, Tally,
+    },
+    ring::{self, Head, Mapped},
+};
 
 /// Many entries, one publication. See [`Producer::batch`](crate::Producer::batch).
 ///

@@ -7,7 +7,15 @@ use core::{marker::PhantomData, ptr::NonNull};
 use kernel::prelude::*;
 
 use super::access::{Access, Output, Shared};
-use crate::{bindings, error::Error, memory::dma::{DmaSegment, SyncFor}, pool::{Pool, PoolRef, descriptor::Descriptor, memory::BufferMemory, record::BufferRecord, spec::Mode}};
+use crate::{
+    bindings,
+    error::Error,
+    memory::dma::{DmaSegment, SyncFor},
+    pool::{
+        descriptor::Descriptor, memory::BufferMemory, record::BufferRecord, spec::Mode, Pool,
+        PoolRef,
+    },
+};
 
 /// Bytes that [`Buffer::transform`] has on the stack at a time.
 const CHUNK: usize = 512;

@@ -4,8 +4,16 @@
 
 use kernel::{device::Device, prelude::*, str::CStr};
 
-use super::{consumer::Consumer, end::{InputEnd, OutputEnd}, producer::Producer};
-use crate::{pool::spec::StreamSpec, port::{Port, PortConfig, PortRef}, queue::config::{Direction, QueueConfig}};
+use super::{
+    consumer::Consumer,
+    end::{InputEnd, OutputEnd},
+    producer::Producer,
+};
+use crate::{
+    pool::spec::StreamSpec,
+    port::{Port, PortConfig, PortRef},
+    queue::config::{Direction, QueueConfig},
+};
 
 /// How a node is to look.
 pub(crate) struct NodeConfig<'a> {

@@ -4,8 +4,14 @@
 
 use kernel::{prelude::*, task::might_sleep};
 
-use super::end::{InputEnd, peek};
-use crate::{channel::lane::{Lane, LaneRef}, error::Error, port::Port, ring::{self, Entry, Mapped, Memory}, sync::wait::Deadline};
+use super::end::{peek, InputEnd};
+use crate::{
+    channel::lane::{Lane, LaneRef},
+    error::Error,
+    port::Port,
+    ring::{self, Entry, Mapped, Memory},
+    sync::wait::Deadline,
+};
 
 /// The consuming end of an input queue.
 ///

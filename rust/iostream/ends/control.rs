@@ -4,7 +4,12 @@
 
 use kernel::prelude::*;
 
-use crate::{channel::Channel, pool::{record::BufferRecord, spec::MAX_BUFFERS}, port::{PortRef, records::Records}, queue::{config::Direction, watch::Watch}};
+use crate::{
+    channel::Channel,
+    pool::{record::BufferRecord, spec::MAX_BUFFERS},
+    port::{records::Records, PortRef},
+    queue::{config::Direction, watch::Watch},
+};
 
 /// Manages the buffers and queues of a stream. Process context; not in callbacks.
 #[derive(Clone)]

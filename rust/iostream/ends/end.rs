@@ -5,7 +5,13 @@
 //! There is one [`OutputEnd`] and one [`InputEnd`] for a port, and their methods take `&mut self`: the
 //! compiler sees to it that a queue has one producer and one consumer in the kernel.
 
-use crate::{channel::lane::Lane, error::Error, port::{Port, PortRef}, queue::{Kind, Queue, config::Direction}, ring::{self, Entry, Layout, Mapped}};
+use crate::{
+    channel::lane::Lane,
+    error::Error,
+    port::{Port, PortRef},
+    queue::{config::Direction, Kind, Queue},
+    ring::{self, Entry, Layout, Mapped},
+};
 
 /// The producing side of a port.
 ///

@@ -5,7 +5,17 @@
 use kernel::{prelude::*, task::might_sleep};
 
 use super::{batch::Batch, end::OutputEnd};
-use crate::{channel::lane::{Lane, LaneRef}, error::Error, queue::{Counter, config::Wake, produce::{FramedProducer, WhenFull, counted, entry_len, push, reserve}}, ring::occupied_bytes, sync::wait::Deadline};
+use crate::{
+    channel::lane::{Lane, LaneRef},
+    error::Error,
+    queue::{
+        config::Wake,
+        produce::{counted, entry_len, push, reserve, FramedProducer, WhenFull},
+        Counter,
+    },
+    ring::occupied_bytes,
+    sync::wait::Deadline,
+};
 
 /// The producing end of an output queue.
 ///

@@ -26,8 +26,22 @@ use core::marker::PhantomData;
 
 use kernel::prelude::*;
 
-use super::{access::{Access, Shared}, buffer::Buffer, config::{Config, Ports}, control::Control, end::{InputEnd, OutputEnd, peek}, stream_config::StreamConfig};
-use crate::{channel::exchange::{DescriptorConsumer, DescriptorProducer, send}, error::Error, pool::{Pool, descriptor::Descriptor, spec::Mode, state::State}, port::Port, queue::{Queue, config::Wake}, ring::DESCRIPTOR_BYTES};
+use super::{
+    access::{Access, Shared},
+    buffer::Buffer,
+    config::{Config, Ports},
+    control::Control,
+    end::{peek, InputEnd, OutputEnd},
+    stream_config::StreamConfig,
+};
+use crate::{
+    channel::exchange::{send, DescriptorConsumer, DescriptorProducer},
+    error::Error,
+    pool::{descriptor::Descriptor, spec::Mode, state::State, Pool},
+    port::Port,
+    queue::{config::Wake, Queue},
+    ring::DESCRIPTOR_BYTES,
+};
 
 /// The driver's end of a stream.
 ///

@@ -12,7 +12,10 @@ use kernel::{
 };
 
 use super::access::{Access, Output, Shared};
-use crate::{memory::{dma::DmaDevice, limits}, pool::spec::{DESCRIPTION_BYTES, MAX_BUFFERS, Mode, StreamSpec}};
+use crate::{
+    memory::{dma::DmaDevice, limits},
+    pool::spec::{Mode, StreamSpec, DESCRIPTION_BYTES, MAX_BUFFERS},
+};
 
 /// The description of a stream: how many buffers of which size, and who fills them.
 ///

@@ -12,7 +12,14 @@ use kernel::{
 };
 
 use super::mmap;
-use crate::{memory::{limits, region::Area}, node::session::Session, pool::{Pool, StreamCounter, spec::Mode, state::Stop}, port::Port, queue::config::Direction, ring::uapi};
+use crate::{
+    memory::{limits, region::Area},
+    node::session::Session,
+    pool::{spec::Mode, state::Stop, Pool, StreamCounter},
+    port::Port,
+    queue::config::Direction,
+    ring::uapi,
+};
 
 /// An ioctl's argument: plain integers, without padding, as `iostream.h` promises.
 #[repr(transparent)]

@@ -4,7 +4,12 @@
 
 use kernel::{mm::virt::VmaNew, page::PAGE_SHIFT, prelude::*};
 
-use crate::{bindings, memory::region::Area, node::session::{Access, Session}, queue::config::Direction};
+use crate::{
+    bindings,
+    memory::region::Area,
+    node::session::{Access, Session},
+    queue::config::Direction,
+};
 
 /// Where the offsets of a direction begin, in bytes: far beyond the largest queue.
 const DIRECTION_SHIFT: u32 = 40;

@@ -19,7 +19,13 @@ use kernel::{
 };
 
 use super::{ioctl, mmap, read_write};
-use crate::{bindings, node::{Node, session::{Access, Session}}};
+use crate::{
+    bindings,
+    node::{
+        session::{Access, Session},
+        Node,
+    },
+};
 
 type Private = Arc<Session>;
 

@@ -10,7 +10,15 @@ use core::ptr;
 use kernel::{bindings as c, error::to_result, prelude::*, sync::SetOnce, types::Opaque};
 
 use super::{operations, sysfs};
-use crate::{bindings::{chars, raw_device}, ends::config::NodeConfig, node::{Node, NodeRef, names::{self, MAX_NODES, Minor, checked_name}}, port::PortRef};
+use crate::{
+    bindings::{chars, raw_device},
+    ends::config::NodeConfig,
+    node::{
+        names::{self, checked_name, Minor, MAX_NODES},
+        Node, NodeRef,
+    },
+    port::PortRef,
+};
 
 /// The class and the numbers, for as long as the module is loaded.
 pub(crate) struct Class {

@@ -17,7 +17,12 @@ use kernel::{
 };
 
 use super::{stream_read_write, wait::wait_until};
-use crate::{error::Error, node::session::{Access, Session}, queue::{Queue, config::Direction}, ring::{self, occupied_bytes}};
+use crate::{
+    error::Error,
+    node::session::{Access, Session},
+    queue::{config::Direction, Queue},
+    ring::{self, occupied_bytes},
+};
 
 /// For copies as long as a process says: its cgroup pays, and a failure is its own affair.
 fn copy_flags() -> Flags {

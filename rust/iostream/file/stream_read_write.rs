@@ -11,7 +11,14 @@ use kernel::{
 };
 
 use super::wait::wait_until;
-use crate::{bindings, channel::client_ends::ClientEnds, error::Error, node::session::{Access, Part, Session}, pool::{Pool, descriptor::Descriptor, spec::Mode}, queue::config::Direction};
+use crate::{
+    bindings,
+    channel::client_ends::ClientEnds,
+    error::Error,
+    node::session::{Access, Part, Session},
+    pool::{descriptor::Descriptor, spec::Mode, Pool},
+    queue::config::Direction,
+};
 
 /// Bytes that go through memory of our own at a time.
 const CHUNK: usize = 4096;
@@ -162,10 +169,14 @@ fn take(
     let mode = pool.mode();
     loop {
         let (descriptor, pos) = ends.peek()?;
-        if mode == Mode::InputOutput && descriptor.data_len == 0 {
-            // For write(2) to fill.
+        if descriptor.data_len == 0 {
+            // Nothing to read, and not the end of the file: back to the driver, or for write(2) to
+            // fill.
             ends.release();
-            pool.spare.put(descriptor.buffer);
+            match mode {
+                Mode::Output => ends.give_back(descriptor.buffer)?,
+                _ => pool.spare.put(descriptor.buffer),
+            }
             continue;
         }
         let done = if part.pos == pos { part.done } else { 0 };

@@ -18,7 +18,12 @@ use core::mem::offset_of;
 
 use kernel::{bindings as c, fmt, prelude::*, sync::atomic::Relaxed, types::Opaque};
 
-use crate::{bindings::{self, chars}, memory::limits, node::Node, queue::{Counter, config::Direction}};
+use crate::{
+    bindings::{self, chars},
+    memory::limits,
+    node::Node,
+    queue::{config::Direction, Counter},
+};
 
 /// Writes what a file shows; an error if it makes no sense for this node.
 pub(crate) type Show = fn(&Node, Out) -> Result<isize>;

@@ -20,8 +20,11 @@ use kernel::{
     prelude::*,
 };
 
-use super::pages::{SharedPages, check_mapping, mapping_pages, prepare_mapping};
-use crate::{ring::{Geometry, Mapped, uapi}, sync::atomic::{Atomic, Full, Relaxed, Release}};
+use super::pages::{check_mapping, mapping_pages, prepare_mapping, SharedPages};
+use crate::{
+    ring::{uapi, Geometry, Mapped},
+    sync::atomic::{Atomic, Full, Relaxed, Release},
+};
 
 /// Pages of a region before its data.
 pub(crate) const OVERHEAD_PAGES: usize = 3;

@@ -10,7 +10,16 @@ use kernel::{
 };
 
 use super::{Node, SessionCount};
-use crate::{channel::{Channel, lane::Lane}, driver::Opener, endpoint::Endpoint, pool::Pool, port::PortRef, queue::config::Direction, ring::uapi, sync::{gate::Gate, wait::WaitQueue}};
+use crate::{
+    channel::{lane::Lane, Channel},
+    driver::Opener,
+    endpoint::Endpoint,
+    pool::Pool,
+    port::PortRef,
+    queue::config::Direction,
+    ring::uapi,
+    sync::{gate::Gate, wait::WaitQueue},
+};
 
 /// How a file was opened.
 #[derive(Clone, Copy)]

@@ -10,8 +10,19 @@ use kernel::{
     prelude::*,
 };
 
-use super::{Pool, spec::{Mode, StreamSpec}, state::State};
-use crate::{memory::{dma::{DmaSegment, Mapping, SyncFor}, pages::{SharedPages, check_mapping, mapping_pages, prepare_mapping}}, ring::uapi, sync::atomic::{Atomic, Full, Relaxed}};
+use super::{
+    spec::{Mode, StreamSpec},
+    state::State,
+    Pool,
+};
+use crate::{
+    memory::{
+        dma::{DmaSegment, Mapping, SyncFor},
+        pages::{check_mapping, mapping_pages, prepare_mapping, SharedPages},
+    },
+    ring::uapi,
+    sync::atomic::{Atomic, Full, Relaxed},
+};
 
 /// Whether a buffer is mapped writable: for ever, once it is.
 const FREE: u32 = 0;

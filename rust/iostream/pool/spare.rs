@@ -8,7 +8,7 @@ use kernel::{
     sync::{new_spinlock_irq, SpinLockIrq},
 };
 
-use super::{Pool, spec::Mode};
+use super::{spec::Mode, Pool};
 
 struct State {
     /// Room for as many as there can be, so that putting one back never allocates.

@@ -4,8 +4,13 @@
 
 use kernel::{prelude::*, sync::Arc, workqueue::WorkItem};
 
-use super::{AGAIN_WORK, NOTICE_WORK, Port};
-use crate::{error::Error, pool::{Pool, spec::Mode, state::State}, queue::config::Direction, sync::work};
+use super::{Port, AGAIN_WORK, NOTICE_WORK};
+use crate::{
+    error::Error,
+    pool::{spec::Mode, state::State, Pool},
+    queue::config::Direction,
+    sync::work,
+};
 
 impl WorkItem<NOTICE_WORK> for Port {
     type Pointer = Arc<Port>;
@@ -27,9 +32,10 @@ impl Port {
     /// Whether this is a stream that does not run: its driver is told of nothing that comes.
     pub(crate) fn is_paused(&self) -> bool {
         self.records().is_some()
-            && self
-                .with_pool(|pool| pool.state() != State::Running)
-                .unwrap_or(true)
+            && (self.is_fenced()
+                || self
+                    .with_pool(|pool| pool.state() != State::Running)
+                    .unwrap_or(true))
     }
 
     /// Whether what the client sends are buffers that are free again.

@@ -7,7 +7,10 @@ use kernel::{
     sync::{new_mutex, Mutex},
 };
 
-use crate::{channel::Channel, pool::{Pool, record::BufferRecord, spec::StreamSpec}};
+use crate::{
+    channel::Channel,
+    pool::{record::BufferRecord, spec::StreamSpec, Pool},
+};
 
 /// What a stream has beyond one session.
 #[pin_data]
@@ -64,13 +67,15 @@ impl Records {
     /// As [`Channel::new_stream`].
     pub(crate) fn new_session(&self) -> Result<Channel> {
         let mut state = self.state.lock();
-        let queues = match state.prepared.take() {
-            Some(prepared) => prepared,
-            None => self.make(&state)?,
+        let Some(prepared) = state.prepared.take() else {
+            return self.make(&state);
         };
         // Those that came after the queues were made.
-        Self::join(&state, queues.pool())?;
-        Ok(queues)
+        if let Err(error) = Self::join(&state, prepared.pool()) {
+            state.prepared = Some(prepared);
+            return Err(error);
+        }
+        Ok(prepared)
     }
 
     pub(crate) fn make(&self, state: &RecordsState) -> Result<Channel> {

@@ -19,7 +19,16 @@ use kernel::{
 };
 
 use super::Port;
-use crate::{channel::exchange::{Discarded, discard_input, discard_output}, pool::{Pool, StreamCounter, spec::Mode, state::{State, Stop}}, queue::config::Direction};
+use crate::{
+    channel::exchange::{discard_input, discard_output, Discarded},
+    pool::{
+        spec::Mode,
+        state::{State, Stop},
+        Pool, StreamCounter,
+    },
+    queue::config::Direction,
+    sync::atomic::{smp_mb, Full},
+};
 
 impl Port {
     /// Starts the stream, or has it go on.
@@ -36,7 +45,9 @@ impl Port {
                 return Err(EALREADY);
             }
             pool.fix_mode();
-            // First, so that the driver may send from its callback on.
+            // First, so that the driver may send from its callback on. Buffer callbacks stay fenced
+            // until it has returned.
+            self.fence();
             pool.set_state(State::Running);
             let started = self
                 .callbacks
@@ -47,6 +58,7 @@ impl Port {
                 return Err(error);
             }
             pool.set_started();
+            self.lift_fence();
         }
         // What came while the stream did not run, and what a suspended driver left.
         self.notify_started();
@@ -66,9 +78,19 @@ impl Port {
             State::Suspended => return Err(EALREADY),
             State::Running => {}
         }
-        self.callbacks
+        self.fence();
+        let suspended = self
+            .callbacks
             .call(|driver| driver.suspend())
-            .unwrap_or(Err(ENODEV))?;
+            .unwrap_or(Err(ENODEV));
+        if let Err(error) = suspended {
+            self.lift_fence();
+            drop(_one);
+            // What came meanwhile.
+            self.dispatch(Direction::Input);
+            self.dispatch(Direction::Output);
+            return Err(error);
+        }
         pool.set_state(State::Suspended);
         Ok(())
     }
@@ -93,14 +115,12 @@ impl Port {
         if pool.state() == State::Stopped {
             return Err(EALREADY);
         }
+        self.fence();
         self.callbacks
             .call(|driver| driver.stop(how))
             .ok_or(ENODEV)?;
         pool.set_state(State::Stopped);
-        let discarded = match how {
-            Stop::Discard => self.discard(&pool)?,
-            Stop::Drain => Discarded::default(),
-        };
+        let discarded = self.discard(&pool, how)?;
         self.wake_stopped();
         Ok(discarded)
     }
@@ -109,10 +129,32 @@ impl Port {
     pub(crate) fn stop_for_good(&self, pool: &Pool) {
         let _one = self.changing.lock();
         pool.set_closing();
+        self.fence();
         if pool.state() != State::Stopped {
             let _ = self.callbacks.call(|driver| driver.stop(Stop::Discard));
             pool.set_state(State::Stopped);
         }
+    }
+
+    /// No buffer callback runs when this returns, nor starts until [`Self::lift_fence`]. Under
+    /// `changing`.
+    fn fence(&self) {
+        self.fenced.xchg(1, Full);
+        // ORDERING: pairs with the look inside the SRCU section of a callback
+        // (litmus: callbacks-disable).
+        self.callbacks.synchronize();
+    }
+
+    /// Buffer callbacks may run again; the caller runs those that are pending. Under `changing`.
+    fn lift_fence(&self) {
+        self.fenced.xchg(0, Full);
+        // ORDERING: pairs with the full barrier in `set_pending` (litmus: callbacks-enable).
+        smp_mb(Full);
+    }
+
+    /// Whether buffer callbacks are fenced off. To be relied on inside an SRCU section alone.
+    pub(crate) fn is_fenced(&self) -> bool {
+        self.fenced.load(Relaxed) != 0
     }
 
     /// Changes the session's mode.
@@ -133,10 +175,16 @@ impl Port {
         if pool.spec().output_only {
             return Err(EOPNOTSUPP);
         }
+        let before = pool.mode();
         self.callbacks
             .call(|driver| driver.mode_change(mode))
             .unwrap_or(Err(ENODEV))?;
-        pool.set_mode(mode)
+        let changed = pool.set_mode(mode);
+        if changed.is_err() {
+            // Something was mapped meanwhile: the driver learns that the mode stays.
+            let _ = self.callbacks.call(|driver| driver.mode_change(before));
+        }
+        changed
     }
 
     /// The pool of a session that is not about to end; under `changing`.
@@ -179,7 +227,7 @@ impl Port {
 
     /// Discards what is queued: takes back what the driver has not taken, and marks what the client
     /// has not.
-    fn discard(&self, pool: &Pool) -> Result<Discarded> {
+    fn discard(&self, pool: &Pool, how: Stop) -> Result<Discarded> {
         self.with_ends_quiesced(&[Direction::Output, Direction::Input], |queues| {
             let (Some(output), Some(input)) =
                 (queues.get(Direction::Output), queues.get(Direction::Input))
@@ -192,7 +240,11 @@ impl Port {
                 return Discarded::default();
             };
             let discarded = Discarded {
-                output: discard_output(pool, output, producer),
+                output: match how {
+                    Stop::Discard => discard_output(pool, output, producer),
+                    // What the driver sent stays for the client.
+                    Stop::Drain => 0,
+                },
                 input: discard_input(pool, (output, producer), (input, consumer)),
             };
             pool.counter(StreamCounter::Discarded)

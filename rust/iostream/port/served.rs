@@ -4,7 +4,7 @@
 
 use kernel::prelude::*;
 
-use super::{PortRef, callbacks::Slot};
+use super::{callbacks::Slot, PortRef};
 use crate::driver::Driver;
 
 /// A port that a driver serves, until dropped: then the driver is gone for whoever has the port.

@@ -23,7 +23,15 @@ use kernel::{
 };
 
 use super::{Port, PortRef, WATERMARK_WORK};
-use crate::{error::Error, queue::{Queue, config::{self, Direction}}, ring::uapi, sync::{race::race_point, timer::Timer, work}};
+use crate::{
+    error::Error,
+    queue::{
+        config::{self, Direction},
+        Queue,
+    },
+    ring::uapi,
+    sync::{race::race_point, timer::Timer, work},
+};
 
 /// The shortest entry moves a position by this much.
 const ENTRY_ALIGN: u64 = uapi::IOSTREAM_ENTRY_ALIGN as u64;

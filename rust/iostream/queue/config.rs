@@ -4,7 +4,10 @@
 
 use kernel::{page::PAGE_SIZE, prelude::*};
 
-use crate::{memory::limits, ring::{DESCRIPTOR_BYTES, Geometry, GeometryError, uapi}};
+use crate::{
+    memory::limits,
+    ring::{uapi, Geometry, GeometryError, DESCRIPTOR_BYTES},
+};
 
 /// Which way entries go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

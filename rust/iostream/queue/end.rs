@@ -3,7 +3,10 @@
 //! The kernel's end of a queue, by what the queue holds: entries with headers, or a stream's descriptors.
 
 use super::config::{Direction, Entries, QueueConfig};
-use crate::{memory::region::Region, ring::{self, Descriptors, Framed, Layout, Mapped}};
+use crate::{
+    memory::region::Region,
+    ring::{self, Descriptors, Framed, Layout, Mapped},
+};
 
 /// The kernel's end, and what it alone counts.
 pub(crate) enum End {

@@ -16,7 +16,13 @@ use kernel::{bindings as c, prelude::*, sync::rcu};
 use kernel::sync::Arc;
 
 use super::watch::Watch;
-use crate::{bindings, sync::{atomic::{Acquire, Atomic, Full, Relaxed, smp_mb}, wait::WaitQueue}};
+use crate::{
+    bindings,
+    sync::{
+        atomic::{smp_mb, Acquire, Atomic, Full, Relaxed},
+        wait::WaitQueue,
+    },
+};
 
 /// The process's means to be woken, for one queue.
 #[pin_data(PinnedDrop)]

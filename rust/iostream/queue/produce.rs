@@ -3,7 +3,10 @@
 //! Appending entries as a driver does: with what a full or corrupt ring calls for.
 
 use super::Queue;
-use crate::{error::Error, ring::{self, Mapped, occupied_bytes}};
+use crate::{
+    error::Error,
+    ring::{self, occupied_bytes, Mapped},
+};
 
 /// The kernel's end of an output queue of entries.
 pub(crate) type FramedProducer = ring::Producer<Mapped>;

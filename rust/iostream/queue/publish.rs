@@ -2,8 +2,11 @@
 
 //! Publishing: what the kernel's end has done becomes visible, is counted, and wakes who waits for it.
 
-use super::{Counter, Queue, config::Wake};
-use crate::{ring::{self, Layout, Mapped}, sync::atomic::{Full, Release, smp_mb}};
+use super::{config::Wake, Counter, Queue};
+use crate::{
+    ring::{self, Layout, Mapped},
+    sync::atomic::{smp_mb, Full, Release},
+};
 
 /// What was published and is not counted yet.
 #[derive(Clone, Copy, Default)]

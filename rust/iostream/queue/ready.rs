@@ -17,8 +17,17 @@ use kernel::{
     sync::{new_spinlock_irq, SpinLockIrq},
 };
 
-use super::{Counter, Queue, config::{self, Direction}};
-use crate::{ring::{self, Layout, Mapped, uapi}, sync::{atomic::{Acquire, Atomic, Full, Relaxed, Release, smp_mb}, timer::Timer}};
+use super::{
+    config::{self, Direction},
+    Counter, Queue,
+};
+use crate::{
+    ring::{self, uapi, Layout, Mapped},
+    sync::{
+        atomic::{smp_mb, Acquire, Atomic, Full, Relaxed, Release},
+        timer::Timer,
+    },
+};
 
 /// What it takes for an output queue to be ready, beyond that an entry waits.
 #[pin_data]

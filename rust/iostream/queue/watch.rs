@@ -8,7 +8,10 @@ use kernel::{
     workqueue::{impl_has_work, new_work, Work, WorkItem},
 };
 
-use crate::sync::{atomic::{Atomic, Full, Relaxed}, work};
+use crate::sync::{
+    atomic::{Atomic, Full, Relaxed},
+    work,
+};
 
 /// The client's callback.
 type Callback = KBox<dyn Fn() + Send + Sync>;

@@ -17,8 +17,12 @@
 
 use kernel::{fmt, prelude::*, sync::atomic::Relaxed};
 
-use super::{Attribute, Out, Table, attributes};
-use crate::{node::Node, pool::{Pool, StreamCounter, spec::StreamSpec, state::Stop}, port::Port};
+use super::{attributes, Attribute, Out, Table};
+use crate::{
+    node::Node,
+    pool::{spec::StreamSpec, state::Stop, Pool, StreamCounter},
+    port::Port,
+};
 
 /// How long the writer of "drained" waits.
 const DRAIN_TIMEOUT_NS: u64 = 30_000_000_000;
@@ -69,7 +73,7 @@ fn state(node: &Node, out: Out) -> Result<isize> {
     out.line(with_pool(node, |pool| pool.state().name()).unwrap_or("stopped"))
 }
 
-/// Does to all sessions what is written; the first error is returned.
+/// Does to all sessions what is written, whatever one of them says; the first error is returned.
 fn set_state(node: &Node, word: &str) -> Result {
     let change: fn(&Port) -> Result = match word {
         "running" => Port::start,
@@ -78,16 +82,22 @@ fn set_state(node: &Node, word: &str) -> Result {
         "drained" => |port| port.stop(Stop::Drain, Some(DRAIN_TIMEOUT_NS)).map(drop),
         _ => return Err(EINVAL),
     };
-    let mut done = Err(ENOTCONN);
-    for port in node.ports() {
+    let (mut done, mut failed) = (Err(ENOTCONN), Ok(()));
+    for (number, port) in node.ports().iter().enumerate() {
         match change(port) {
             // Nobody has this one open.
             Err(error) if error == ENOTCONN => {}
-            Err(error) => return Err(error),
+            Err(error) => {
+                if node.ports().len() > 1 {
+                    let (name, errno) = (node.name_str(), error.to_errno());
+                    pr_notice!("{name}: client {number}: cannot be {word}: error {errno}\n");
+                }
+                failed = failed.and(Err(error));
+            }
             Ok(()) => done = Ok(()),
         }
     }
-    done
+    failed.and(done)
 }
 
 fn buffers(node: &Node, out: Out) -> Result<isize> {
