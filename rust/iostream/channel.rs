@@ -14,6 +14,7 @@ use crate::{
         config::{Direction, QueueConfig},
         watch::Watch,
     },
+    sync::wait::WaitQueue,
 };
 use lane::{Lane, LaneRef};
 
@@ -27,8 +28,12 @@ impl Channel {
     /// # Errors
     ///
     /// `EINVAL` for an overwriting input queue; `EDQUOT`; `ENOMEM`.
-    pub(crate) fn new(output: Option<QueueConfig>, input: Option<QueueConfig>) -> Result<Self> {
-        Self::with(output, input, None)
+    pub(crate) fn new(
+        output: Option<QueueConfig>,
+        input: Option<QueueConfig>,
+        user: &Arc<WaitQueue>,
+    ) -> Result<Self> {
+        Self::with(output, input, user, None)
     }
 
     /// Creates the queues and the pool of a stream's session, with no buffers yet.
@@ -37,18 +42,25 @@ impl Channel {
     ///
     /// `EDQUOT`; `ENOMEM`; `E2BIG` if a queue is larger than the module's `max_queue_bytes`.
     pub(crate) fn new_stream(spec: &StreamSpec, max_buffers: u32) -> Result<Self> {
+        let user = WaitQueue::new_shared()?;
         let pool = Pool::new(spec.clone(), max_buffers)?;
         let config = spec.queue(max_buffers)?;
-        Self::with(Some(config), Some(config), Some((&pool, &Watch::new()?)))
+        Self::with(
+            Some(config),
+            Some(config),
+            &user,
+            Some((&pool, &Watch::new()?)),
+        )
     }
 
     fn with(
         output: Option<QueueConfig>,
         input: Option<QueueConfig>,
+        user: &Arc<WaitQueue>,
         stream: Option<(&Arc<Pool>, &Arc<Watch>)>,
     ) -> Result<Self> {
         let make = |direction, config: Option<QueueConfig>| match config {
-            Some(config) => Lane::new(direction, config, stream).map(Some),
+            Some(config) => Lane::new(direction, config, user, stream).map(Some),
             None => Ok(None),
         };
         Ok(Self([
@@ -83,6 +95,11 @@ impl Channel {
     /// The lanes that the session has.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Lane>> {
         self.0.iter().flatten()
+    }
+
+    /// Where the process waits, for any of the queues. A channel has at least one.
+    pub(crate) fn user(&self) -> Option<&Arc<WaitQueue>> {
+        self.iter().next().map(|lane| &lane.notify.user)
     }
 
     /// The pool of a stream's session.

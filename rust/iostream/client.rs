@@ -109,9 +109,7 @@ impl Client {
     pub fn buffers(&mut self) -> Result<u32> {
         let port = self.live_port()?;
         let pool = self.pool()?;
-        if let Some(records) = port.records() {
-            records.join_session(pool)?;
-        }
+        port.join_added(pool)?;
         Ok(pool.count())
     }
 

@@ -34,10 +34,17 @@ pub struct Opener<'a> {
 
 /// The callbacks of a driver. All of them have a default.
 pub trait Driver: Send + Sync + 'static {
-    /// A client opens the node. An error refuses the client: its open(2) returns the error.
+    /// A client wants to open the node. An error refuses the client: its open(2) returns the error.
+    ///
+    /// Nothing has been allocated for the client yet. If an allocation fails afterwards,
+    /// [`closed`](Self::closed) follows at once.
     fn open(&self, _opener: &Opener<'_>) -> Result {
         Ok(())
     }
+
+    /// A client has opened the node and its queues exist: the driver may produce from now on, even
+    /// from inside this call.
+    fn opened(&self) {}
 
     /// The client has closed its last descriptor and removed its last mapping. Not called if the
     /// registration was dropped first: no callback runs after that.

@@ -23,6 +23,7 @@ use crate::{
     port::{served::Served, PortRef},
     queue::config::{Direction, QueueConfig},
     ring::uapi,
+    sync::wait::WaitQueue,
 };
 
 use record::Generator;
@@ -61,12 +62,16 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    /// Creates the queues and the endpoint that `request` asks for, and opens their port.
+    /// Creates the queues and the endpoint that `request` asks for, and opens their port. The process
+    /// waits at `user`.
     ///
     /// # Errors
     ///
     /// Those that `iostream.h` lists for `IOSTREAM_IOC_SETUP`.
-    pub(crate) fn new(request: &uapi::iostream_setup) -> Result<(Self, PortRef, Channel)> {
+    pub(crate) fn new(
+        request: &uapi::iostream_setup,
+        user: &Arc<WaitQueue>,
+    ) -> Result<(Self, PortRef, Channel)> {
         let config = checked_config(request)?;
         let generator = checked_generator(request, &config)?;
         let mut ports = Ports::new(config)?;
@@ -91,7 +96,7 @@ impl Endpoint {
         };
         let driver = Service::new(port.clone(), role, stats.clone());
         let service = Served::new(port.clone(), driver)?;
-        let queues = port.open(None)?;
+        let queues = port.open(None, Some(user))?;
         let mut endpoint = Self {
             number: request.endpoint,
             stats,

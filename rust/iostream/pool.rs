@@ -93,6 +93,8 @@ pub(crate) struct Pool {
     state: Atomic<u32>,
     /// Set once the stream has run in this session.
     started: Atomic<u32>,
+    /// Set once a client has the session. Until then no record counts a reference.
+    open: Atomic<u32>,
     /// Set when the session is about to end: the stream is not started again.
     closing: Atomic<u32>,
     /// The sequence number of the next buffer that is sent.
@@ -150,6 +152,7 @@ impl Pool {
                 mode: Atomic::new(spec.mode as u32),
                 state: Atomic::new(State::Stopped as u32),
                 started: Atomic::new(0),
+                open: Atomic::new(0),
                 closing: Atomic::new(0),
                 sequence: Atomic::new(0),
                 joining <- new_mutex!((), "iostream_join"),
@@ -187,7 +190,8 @@ impl Pool {
     fn set_first_owner(&self, slot: &BufferSlot, mode: Mode) {
         let to_client = mode == Mode::Input;
         if let Some((memory, record)) = slot.joined.as_ref() {
-            record.set_references(to_client.into());
+            let open = self.open.load(Relaxed) != 0;
+            record.set_references((to_client && open).into());
             memory.sync(if to_client {
                 SyncFor::Processor
             } else {
@@ -341,6 +345,18 @@ impl Pool {
         let next = self.sequence.load(Relaxed);
         self.sequence.store(next.wrapping_add(1), Relaxed);
         next
+    }
+
+    /// A client has opened the session: counts its references to the buffers that are with it from
+    /// the start.
+    pub(crate) fn begin(&self) {
+        self.open.store(1, Relaxed);
+        for (id, slot) in self.slots.iter().enumerate().take(self.count() as usize) {
+            let with_client = slot.owner.load(Relaxed) == CLIENT;
+            if let Some(record) = self.record(id as u32) {
+                record.set_references(with_client.into());
+            }
+        }
     }
 
     /// Clears the counts of references in all records, because the session has ended.

@@ -34,7 +34,9 @@ use crate::{
     sync::{
         atomic::{Acquire, Atomic, Relaxed, Release},
         deferred::{Deferred, Last},
+        gate::Gate,
         kicks::Kicks,
+        wait::WaitQueue,
     },
 };
 use records::Records;
@@ -85,6 +87,12 @@ pub(crate) struct Port {
     /// Held while a stream's state or mode changes.
     #[pin]
     pub(crate) changing: Mutex<()>,
+    /// Of a stream: no buffer callback runs, since it does not run, or is being started, suspended
+    /// or stopped.
+    fenced: Atomic<u32>,
+    /// One opener at a time is asked about.
+    #[pin]
+    opening: Gate<()>,
     /// Notices of a stream's client that no callback has taken yet.
     #[pin]
     pub(crate) notices: Notices,
@@ -157,6 +165,8 @@ impl Port {
                 config,
                 records,
                 changing <- new_mutex!((), "iostream_changing"),
+                fenced: Atomic::new(1),
+                opening <- Gate::new(()),
                 notices <- Notices::new(),
                 notice_work <- new_work!("iostream_notices"),
                 again_work <- new_work!("iostream_again"),
@@ -239,42 +249,69 @@ impl Port {
         self.unopened.add(1, Relaxed);
     }
 
-    /// Opens the port for one session: creates the queues, asks the driver whether it accepts
-    /// `opener`, if there is one, and publishes the queues.
+    /// Opens the port for one session: asks the driver whether it accepts `opener`, if there is one,
+    /// creates the queues, publishes them, and tells the driver. The process waits at `user`; `None`
+    /// if nobody can wait yet.
     ///
     /// # Errors
     ///
     /// `ENODEV` if the registration is gone; `EBUSY` if another session has the port open; the
     /// driver's own; `EDQUOT`; `ENOMEM`; `EINTR`; for a stream with a device those of mapping the
     /// buffers.
-    pub(crate) fn open(&self, opener: Option<&Opener<'_>>) -> Result<Channel> {
+    pub(crate) fn open(
+        &self,
+        opener: Option<&Opener<'_>>,
+        user: Option<&Arc<WaitQueue>>,
+    ) -> Result<Channel> {
+        // One opener at a time: an opener that is refused does not keep the node busy for others.
+        let _one = self.opening.enter(false)?;
         {
-            let mut state = self.state.lock();
+            let state = self.state.lock();
             if state.gone {
                 return Err(ENODEV);
             }
             if state.open {
                 return Err(EBUSY);
             }
-            state.open = true;
         }
-        let opened = self.open_claimed(opener);
-        if opened.is_err() {
-            self.state.lock().open = false;
-        }
-        opened
-    }
-
-    fn open_claimed(&self, opener: Option<&Opener<'_>>) -> Result<Channel> {
-        let queues = match &self.records {
-            Some(records) => records.new_session()?,
-            None => Channel::new(self.config.output, self.config.input)?,
-        };
         if let Some(opener) = opener {
+            // Before anything is allocated.
             self.callbacks
                 .call(|driver| driver.open(opener))
                 .unwrap_or(Err(ENODEV))?;
         }
+        {
+            let mut state = self.state.lock();
+            if state.gone {
+                return Err(ENODEV);
+            }
+            state.open = true;
+        }
+        let opened = self.open_claimed(user);
+        if opened.is_err() {
+            self.state.lock().open = false;
+            if opener.is_some() {
+                // It was told of a client that does not come.
+                let _ = self.callbacks.call(|driver| driver.closed());
+            }
+        } else {
+            self.kicks.kick();
+            let _ = self.callbacks.call(|driver| driver.opened());
+        }
+        opened
+    }
+
+    fn open_claimed(&self, user: Option<&Arc<WaitQueue>>) -> Result<Channel> {
+        let queues = match &self.records {
+            Some(records) => records.new_session()?,
+            None => {
+                let user = match user {
+                    Some(user) => user.clone(),
+                    None => WaitQueue::new_shared()?,
+                };
+                Channel::new(self.config.output, self.config.input, &user)?
+            }
+        };
         let mut state = self.state.lock();
         if state.gone {
             // The queues were not published, so dropping them frees them.
@@ -282,6 +319,9 @@ impl Port {
         }
         if let Some(queue) = queues.get(Direction::Input) {
             self.restart_input_watermark(queue);
+        }
+        if let Some(pool) = queues.pool() {
+            pool.begin();
         }
         for direction in [Direction::Output, Direction::Input] {
             publish(&self.published[direction as usize], queues.get(direction));
@@ -293,6 +333,11 @@ impl Port {
     /// Ends the session: stops its stream, takes its queues back, and tells the driver.
     pub(crate) fn close(&self, queues: Channel) {
         if let Some(pool) = queues.pool() {
+            // Whoever drains this session from outside waits no longer.
+            pool.set_closing();
+            for lane in queues.iter() {
+                lane.wake_user();
+            }
             self.stop_for_good(pool);
         }
         let outside = {
@@ -338,6 +383,16 @@ impl Port {
                 self.restart_input_watermark(queue);
             }
         })
+    }
+
+    /// Wakes everything that may wait at a queue that was reset: it has room, and nobody is armed in
+    /// it. Process context, outside the session's gates.
+    pub(crate) fn wake_after_reset(&self, queue: &Queue) {
+        queue.wake_user();
+        if queue.direction() == Direction::Output {
+            // The process finds nothing to take in an empty queue, and would not notify.
+            self.deliver(Direction::Output);
+        }
     }
 
     /// Runs `f` while nothing uses the kernel's ends of these directions: their queues are taken
@@ -434,15 +489,16 @@ impl Port {
     /// Runs the callback of a direction if it is pending. The driver of a stream that does not run
     /// is not called: its callback stays pending until the next start.
     pub(crate) fn dispatch(&self, direction: Direction) {
-        let Some(incoming) = self.incoming() else {
-            return;
-        };
-        self.callbacks
-            .run_pending(direction, |driver| match (direction, incoming) {
-                (Direction::Output, _) => driver.room_available(),
-                (Direction::Input, Incoming::FreeBuffers) => driver.room_available(),
-                (Direction::Input, Incoming::Data) => driver.data_available(),
-            });
+        // Looked at inside the SRCU section, in which a fence waits for the callback.
+        let may_run = || self.incoming().is_some();
+        self.callbacks.run_pending(direction, may_run, |driver| {
+            match (direction, self.incoming()) {
+                (Direction::Output, _) | (Direction::Input, Some(Incoming::FreeBuffers)) => {
+                    driver.room_available();
+                }
+                (Direction::Input, _) => driver.data_available(),
+            }
+        });
     }
 
     /// Enables callbacks, and runs those that became due while they were disabled.

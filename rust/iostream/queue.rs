@@ -16,12 +16,15 @@ pub(crate) mod watch;
 
 use core::{cell::UnsafeCell, mem::offset_of};
 
-use kernel::{bindings as c, prelude::*, sync::Arc};
+use kernel::{prelude::*, sync::Arc};
 
 use crate::{
     memory::region::{Area, Region},
     ring::{self, uapi, Descriptors, Framed, Geometry, Layout, Mapped},
-    sync::atomic::{smp_mb, Acquire, Atomic, Full, Relaxed, Release},
+    sync::{
+        atomic::{smp_mb, Acquire, Atomic, Full, Relaxed, Release},
+        wait::WaitQueue,
+    },
 };
 
 use config::{Direction, Entries, QueueConfig};
@@ -84,8 +87,8 @@ unsafe impl Send for Queue {}
 unsafe impl Sync for Queue {}
 
 impl Queue {
-    /// Creates an empty queue, charged to the calling task's cgroup. `watch` has the callback of a
-    /// client that is a module.
+    /// Creates an empty queue, charged to the calling task's cgroup. The process waits at `user`;
+    /// `watch` has the callback of a client that is a module.
     ///
     /// # Errors
     ///
@@ -93,6 +96,7 @@ impl Queue {
     pub(crate) fn new(
         direction: Direction,
         config: QueueConfig,
+        user: Arc<WaitQueue>,
         watch: Option<Arc<Watch>>,
     ) -> Result<impl PinInit<Self>> {
         if config.overwrite && direction == Direction::Input {
@@ -114,14 +118,6 @@ impl Queue {
         // SAFETY: The region is fresh, so its words are zero and no other end uses it. The queue
         // owns both region and end.
         let end = unsafe { fresh_end(&region, direction, config) };
-        let events = match (direction, config.entries) {
-            // A stream's driver may send filled buffers, and empty ones that the process fills.
-            (Direction::Output, Entries::Descriptors) => {
-                c::POLLIN | c::POLLRDNORM | c::POLLOUT | c::POLLWRNORM
-            }
-            (Direction::Output, Entries::Framed) => c::POLLIN | c::POLLRDNORM,
-            (Direction::Input, _) => c::POLLOUT | c::POLLWRNORM,
-        };
         // INVARIANT: Nothing else uses the queue yet.
         Ok(pin_init!(Self {
             watermark <- Watermark::new(),
@@ -129,7 +125,7 @@ impl Queue {
             direction,
             config,
             end: UnsafeCell::new(end),
-            notify <- Notify::new(events, watch),
+            notify <- Notify::new(user, watch),
             kernel_pos: Atomic::new(0),
             generation: Atomic::new(1),
             corrupt_before_reset: Atomic::new(0),
@@ -278,7 +274,7 @@ impl Queue {
         // after the stores (litmus: gone, gone-eventfd).
         self.gone.store(1, Release);
         smp_mb(Full);
-        self.notify.wake_user_gone();
+        self.notify.wake_user();
     }
 
     /// Empties the queue: sets the positions to zero, and raises the generation.

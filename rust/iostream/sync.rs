@@ -4,6 +4,7 @@
 
 pub(crate) mod atomic;
 pub(crate) mod deferred;
+pub(crate) mod gate;
 pub(crate) mod kicks;
 pub(crate) mod race;
 pub(crate) mod timer;

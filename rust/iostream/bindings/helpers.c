@@ -5,7 +5,9 @@
 #include <linux/dma-mapping.h>
 #include <linux/eventfd.h>
 #include <linux/export.h>
+#include <linux/fs.h>
 #include <linux/jiffies.h>
+#include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/scatterlist.h>
 #include <linux/sched/signal.h>
@@ -55,6 +57,16 @@ long iostream_wait_killable(struct wait_queue_head *queue, bool (*ready)(void *a
 	return wait_event_killable_timeout(*queue, ready(arg), timeout);
 }
 
+bool iostream_is_nowait(const struct kiocb *iocb)
+{
+	return iocb->ki_flags & IOCB_NOWAIT;
+}
+
+void iostream_set_nowait(struct file *file)
+{
+	file->f_mode |= FMODE_NOWAIT;
+}
+
 bool iostream_in_compat_syscall(void)
 {
 	return in_compat_syscall();
@@ -68,6 +80,11 @@ bool iostream_fatal_signal_pending(void)
 bool iostream_eventfd_signal_allowed(void)
 {
 	return eventfd_signal_allowed();
+}
+
+bool iostream_should_stop(void)
+{
+	return (current->flags & PF_KTHREAD) && kthread_should_stop();
 }
 
 void iostream_cpu_relax(void)

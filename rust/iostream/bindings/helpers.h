@@ -11,6 +11,8 @@
 #include <linux/types.h>
 
 struct device;
+struct file;
+struct kiocb;
 struct kobject;
 struct page;
 struct sg_table;
@@ -45,10 +47,16 @@ long iostream_wait_interruptible(struct wait_queue_head *queue, bool (*ready)(vo
 long iostream_wait_killable(struct wait_queue_head *queue, bool (*ready)(void *arg),
 			    void *arg, long timeout);
 
+/* Whether a read or write must not wait (IOCB_NOWAIT). */
+bool iostream_is_nowait(const struct kiocb *iocb);
+/* Marks a file whose reads and writes heed IOCB_NOWAIT. */
+void iostream_set_nowait(struct file *file);
 /* The kernel's functions of the same names; iostream_fatal_signal_pending() asks about current. */
 bool iostream_in_compat_syscall(void);
 bool iostream_fatal_signal_pending(void);
 bool iostream_eventfd_signal_allowed(void);
+/* Whether the calling kernel thread is told to stop. */
+bool iostream_should_stop(void);
 void iostream_cpu_relax(void);
 void iostream_cond_resched(void);
 struct device *iostream_kobj_to_dev(struct kobject *kobj);

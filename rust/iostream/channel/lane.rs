@@ -20,6 +20,7 @@ use crate::{
     },
     sync::{
         deferred::{Deferred, Last},
+        wait::WaitQueue,
         work,
     },
 };
@@ -74,10 +75,11 @@ impl Lane {
     pub(crate) fn new(
         direction: Direction,
         config: QueueConfig,
+        user: &Arc<WaitQueue>,
         stream: Option<(&Arc<Pool>, &Arc<Watch>)>,
     ) -> Result<Arc<Self>> {
         let (pool, watch) = stream.unzip();
-        let queue = Queue::new(direction, config, watch.cloned())?;
+        let queue = Queue::new(direction, config, user.clone(), watch.cloned())?;
         let pool = pool.cloned();
         Arc::pin_init(
             pin_init!(Self {

@@ -24,6 +24,7 @@ use crate::{
     port::PortRef,
     queue::produce::WhenFull,
     ring::uapi,
+    sync::wait::Deadline,
 };
 
 /// How many entries are moved before checking for signals and the scheduler.
@@ -174,6 +175,8 @@ impl Service {
         let timeout = (request.timeout_ns != 0).then_some(request.timeout_ns);
         let batch = u64::from(request.batch.max(1));
         let mut spins = 0;
+        // The end of a time without progress.
+        let mut deadline = Deadline::after(timeout);
         loop {
             let left = match request.entries {
                 0 => CHUNK.max(batch),
@@ -193,7 +196,7 @@ impl Service {
             let step = match stepped {
                 // The session is open, since this is one of its calls: a queue is being reset.
                 Err(Error::NotOpen | Error::Stale) => {
-                    self.port.kicks.wait(kicks, timeout, true)?;
+                    self.port.kicks.wait(kicks, deadline, true)?;
                     continue;
                 }
                 step => step?,
@@ -202,6 +205,7 @@ impl Service {
                 Step::Moved(moved) => {
                     request.done += moved;
                     spins = 0;
+                    deadline = Deadline::after(timeout);
                     // SAFETY: This is an ioctl, in process context, without a spinlock or RCU
                     // section.
                     unsafe { bindings::iostream_cond_resched() };
@@ -215,7 +219,7 @@ impl Service {
                     unsafe { bindings::iostream_cpu_relax() };
                 }
                 Step::Stuck => {
-                    self.port.kicks.wait(kicks, timeout, true)?;
+                    self.port.kicks.wait(kicks, deadline, true)?;
                     spins = 0;
                 }
             }

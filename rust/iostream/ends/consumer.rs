@@ -10,6 +10,7 @@ use crate::{
     error::Error,
     port::Port,
     ring::{self, Entry, Mapped, Memory},
+    sync::wait::Deadline,
 };
 
 /// The consuming end of an input queue.
@@ -199,6 +200,7 @@ impl Consumer {
     /// signal, or if `interruptible` by any signal; [`Error::Corrupt`].
     pub fn wait(&mut self, timeout_ns: Option<u64>, interruptible: bool) -> Result<(), Error> {
         might_sleep();
+        let deadline = Deadline::after(timeout_ns);
         loop {
             let kicks = self.end.port().kicks.count();
             let found = self.with(|port, queue, consumer| {
@@ -209,13 +211,12 @@ impl Consumer {
             });
             match found {
                 Ok(_) => return Ok(()),
-                Err(Error::Empty) => {}
+                // A reset ends with a kick.
+                Err(Error::Empty | Error::Stale) => {}
                 Err(error) => return Err(error),
             }
-            self.end
-                .port()
-                .kicks
-                .wait(kicks, timeout_ns, interruptible)?;
+            let port = self.end.port();
+            port.kicks.wait(kicks, deadline, interruptible)?;
         }
     }
 }

@@ -2,13 +2,13 @@
 
 //! How a driver manages the buffers and queues of its stream, with or without a client.
 
-use kernel::{bindings as c, prelude::*};
+use kernel::prelude::*;
 
 use crate::{
     channel::Channel,
     pool::{record::BufferRecord, spec::MAX_BUFFERS},
     port::{records::Records, PortRef},
-    queue::config::Direction,
+    queue::{config::Direction, watch::Watch},
 };
 
 /// Manages the buffers and queues of a stream. Process context, but not in callbacks.
@@ -85,7 +85,10 @@ impl Control {
                 pool.info().set_generation(state.generation);
             }
             if let Some(queue) = queues.and_then(|queues| queues.get(Direction::Output)) {
-                queue.notify.user.wake_all(c::POLLPRI);
+                queue.notify.user.wake_all();
+                if let Some(watch) = queue.notify.watch() {
+                    Watch::call(watch);
+                }
             }
             Ok(())
         })

@@ -14,6 +14,7 @@ use crate::{
         Counter,
     },
     ring::occupied_bytes,
+    sync::wait::Deadline,
 };
 
 /// The producing end of an output queue.
@@ -153,9 +154,13 @@ impl Producer {
     /// nanoseconds of sleep; those of [`Self::enqueue`] except [`Error::Full`].
     pub fn enqueue_wait(&mut self, bytes: &[u8], timeout_ns: Option<u64>) -> Result<(), Error> {
         might_sleep();
+        let deadline = Deadline::after(timeout_ns);
         loop {
+            let kicks = self.end.port().kicks.count();
             match self.enqueue(bytes) {
-                Err(Error::Full) => self.wait_room(bytes.len(), timeout_ns, false)?,
+                Err(Error::Full) => self.wait_room_until(bytes.len(), deadline, false)?,
+                // A reset ends with a kick.
+                Err(Error::Stale) => self.end.port().kicks.wait(kicks, deadline, false)?,
                 done => return done,
             }
         }
@@ -175,11 +180,24 @@ impl Producer {
         interruptible: bool,
     ) -> Result<(), Error> {
         might_sleep();
-        let kicks = self.end.port().kicks.count();
-        if self.arm_room(len)? {
-            return Ok(());
+        self.wait_room_until(len, Deadline::after(timeout_ns), interruptible)
+    }
+
+    fn wait_room_until(
+        &mut self,
+        len: usize,
+        deadline: Deadline,
+        interruptible: bool,
+    ) -> Result<(), Error> {
+        loop {
+            let kicks = self.end.port().kicks.count();
+            match self.arm_room(len) {
+                Ok(true) => return Ok(()),
+                Ok(false) | Err(Error::Stale) => {}
+                Err(error) => return Err(error),
+            }
+            self.end.port().kicks.wait(kicks, deadline, interruptible)?;
         }
-        self.end.port().kicks.wait(kicks, timeout_ns, interruptible)
     }
 
     /// Asks the process to notify once there is room for an entry of `len` bytes, and for a

@@ -115,9 +115,7 @@ fn stream_ioctl(session: &Session, command: u32, arg: usize) -> Result {
     match command {
         uapi::IOSTREAM_IOC_STREAM => {
             let pool = session.live_pool()?;
-            if let Some(records) = session.port()?.records() {
-                records.join_session(pool)?;
-            }
+            session.port()?.join_added(pool)?;
             write(arg, describe_stream(pool))
         }
         uapi::IOSTREAM_IOC_START => stream_port(session)?.start(),

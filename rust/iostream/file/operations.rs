@@ -19,9 +19,12 @@ use kernel::{
 };
 
 use super::{ioctl, mmap, read_write};
-use crate::node::{
-    session::{OpenMode, Session},
-    Node,
+use crate::{
+    bindings,
+    node::{
+        session::{OpenMode, Session},
+        Node,
+    },
 };
 
 /// What `private_data` of an open file points to.
@@ -84,6 +87,23 @@ unsafe fn open_mode(file: *mut c::file) -> OpenMode {
     }
 }
 
+/// How a read or write is to be done. It must not wait if the file says so, or the call does
+/// (`RWF_NOWAIT`, and io_uring's first attempt).
+///
+/// # Safety
+///
+/// `iocb` is valid, and for a node's file.
+unsafe fn call_mode(iocb: *mut c::kiocb) -> OpenMode {
+    // SAFETY: The caller passes a valid `iocb`, whose file is open during the call.
+    unsafe {
+        let mode = open_mode((*iocb).ki_filp);
+        OpenMode {
+            nonblocking: mode.nonblocking || bindings::iostream_is_nowait(iocb),
+            ..mode
+        }
+    }
+}
+
 /// Opens a session.
 ///
 /// # Safety
@@ -98,8 +118,11 @@ unsafe extern "C" fn open(inode: *mut c::inode, file: *mut c::file) -> c_int {
         // SAFETY: Both pointers are valid in open.
         to_result(unsafe { c::stream_open(inode, file) })?;
         let session = Session::open(node, credential)?;
-        // SAFETY: `private_data` is for the open operation to set.
-        unsafe { (*file).private_data = session.into_foreign() };
+        // SAFETY: `private_data` and `f_mode` are for the open operation to set.
+        unsafe {
+            (*file).private_data = session.into_foreign();
+            bindings::iostream_set_nowait(file);
+        }
         Ok(0)
     })
 }
@@ -125,7 +148,7 @@ unsafe extern "C" fn read_iter(iocb: *mut c::kiocb, iter: *mut c::iov_iter) -> i
         // SAFETY: The file stays open during the call. `iter` is valid, and to be written to.
         let (session, iov, open_mode) = unsafe {
             let file = (*iocb).ki_filp;
-            (session(file), IovIterDest::from_raw(iter), open_mode(file))
+            (session(file), IovIterDest::from_raw(iter), call_mode(iocb))
         };
         read_write::read(&session, iov, open_mode).map(|read| read as isize)
     })
@@ -144,7 +167,7 @@ unsafe extern "C" fn write_iter(iocb: *mut c::kiocb, iter: *mut c::iov_iter) -> 
             (
                 session(file),
                 IovIterSource::from_raw(iter),
-                open_mode(file),
+                call_mode(iocb),
             )
         };
         read_write::write(&session, iov, open_mode).map(|written| written as isize)

@@ -54,7 +54,7 @@ pub(crate) fn read(
             look_first = false;
         }
         {
-            let _one = session.reading.lock();
+            let _one = session.reading.enter(open_mode.nonblocking)?;
             let _claim = queue.region().claim_for_call()?;
             let taken = if queue.config().is_overwriting() {
                 take_overwriting(queue, iov)
@@ -102,7 +102,7 @@ pub(crate) fn write(
             return Err(ENODEV);
         }
         {
-            let _one = session.writing.lock();
+            let _one = session.writing.enter(open_mode.nonblocking)?;
             let _claim = queue.region().claim_for_call()?;
             match put(queue, &bytes) {
                 Err(error) if error == ENOSPC => {}

@@ -7,7 +7,6 @@
 //! stream, so that a plain `cat` works.
 
 use kernel::{
-    bindings as c,
     iov::{IovIterDest, IovIterSource},
     prelude::*,
 };
@@ -53,13 +52,15 @@ pub(crate) fn read(
     let mut look_first = !open_mode.nonblocking && output.watermark().0 != 0;
     let ready = || pool.is_ended() || output.is_ready().unwrap_or(true);
     loop {
-        if look_first && session.reading.lock().done == 0 {
+        if look_first && session.reading.enter(false)?.done == 0 {
             wait_until(output, open_mode, ready)?;
         }
         look_first = false;
         // Read before the look at the queue, so that a buffer sent before the stop is still found.
         let ended = pool.is_ended() && !output.is_gone();
-        match with_ends(session, pool, |ends, part| take(ends, pool, part, iov)) {
+        match with_ends(session, pool, open_mode, |ends, part| {
+            take(ends, pool, part, iov)
+        }) {
             Err(error) if error == ENODATA && ended => return Ok(0),
             Err(error) if error == ENODATA => {}
             done => {
@@ -68,7 +69,7 @@ pub(crate) fn read(
                 output.notify.arm();
                 if pool.mode() == Mode::InputOutput {
                     // There may now be a buffer for a write(2) that waits.
-                    output.notify.user.wake_all(c::POLLOUT | c::POLLWRNORM);
+                    output.notify.user.wake_all();
                 }
                 return done;
             }
@@ -111,11 +112,13 @@ pub(crate) fn write(
             return Err(ESHUTDOWN);
         }
         let mut behind = None;
-        let put = with_ends(session, pool, |ends, _| match find(ends, pool)? {
-            Found::Buffer(id) => put(ends, pool, id, iov, len),
-            Found::Nothing(pos) => {
-                behind = pos;
-                Err(EAGAIN)
+        let put = with_ends(session, pool, open_mode, |ends, _| {
+            match find(ends, pool)? {
+                Found::Buffer(id) => put(ends, pool, id, iov, len),
+                Found::Nothing(pos) => {
+                    behind = pos;
+                    Err(EAGAIN)
+                }
             }
         });
         match put {
@@ -144,12 +147,13 @@ fn start_once(session: &Session, pool: &Pool) -> Result {
 fn with_ends<R>(
     session: &Session,
     pool: &Pool,
+    open_mode: OpenMode,
     f: impl FnOnce(&mut ClientEnds<'_>, &mut Part) -> Result<R>,
 ) -> Result<R> {
     let output = session.queue(Direction::Output)?;
     let input = session.queue(Direction::Input)?;
     let (done, notify) = {
-        let mut part = session.reading.lock();
+        let mut part = session.reading.enter(open_mode.nonblocking)?;
         let _claims = (
             output.region().claim_for_call()?,
             input.region().claim_for_call()?,
@@ -176,10 +180,14 @@ fn take(
     let mode = pool.mode();
     loop {
         let (descriptor, pos) = ends.peek()?;
-        if mode == Mode::InputOutput && descriptor.data_len == 0 {
-            // An empty buffer is for write(2) to fill.
+        if descriptor.data_len == 0 {
+            // An empty buffer is not the end of the file. It goes back to the driver, or is for
+            // write(2) to fill.
             ends.release();
-            pool.spare.put(descriptor.buffer);
+            match mode {
+                Mode::Output => ends.give_back(descriptor.buffer)?,
+                _ => pool.spare.put(descriptor.buffer),
+            }
             continue;
         }
         let done = if part.pos == pos { part.done } else { 0 };

@@ -18,7 +18,7 @@ use crate::{
     port::PortRef,
     queue::config::Direction,
     ring::uapi,
-    sync::wait::WaitQueue,
+    sync::{gate::Gate, wait::WaitQueue},
 };
 
 /// How a file is open: the flags of open(2) and fcntl(2).
@@ -73,15 +73,17 @@ pub(crate) struct Part {
 pub(crate) struct Session {
     count: SessionCount,
     attached: SetOnce<Attached>,
+    /// Where everything waits that waits for this session, even before it is set up.
+    user: Arc<WaitQueue>,
     /// Held while the session is set up.
     #[pin]
     set_up: Mutex<()>,
     /// Held by a read(2), and by a write(2) of a stream.
     #[pin]
-    pub(crate) reading: Mutex<Part>,
+    pub(crate) reading: Gate<Part>,
     /// Held by a write(2) of a queue of entries.
     #[pin]
-    pub(crate) writing: Mutex<()>,
+    pub(crate) writing: Gate<()>,
 }
 
 impl Session {
@@ -92,26 +94,33 @@ impl Session {
     /// `ENODEV` if the driver is gone; `EBUSY` if all ports of the node are open; the driver's own;
     /// `EDQUOT`; `ENOMEM`; `EINTR`.
     pub(crate) fn open(node: &Node, credential: &Credential) -> Result<Arc<Self>> {
-        let session = Arc::pin_init(
+        let count = SessionCount::new(node);
+        let attached = SetOnce::new();
+        let user = if node.is_built_in() {
+            WaitQueue::new_shared()?
+        } else {
+            let driver = Self::attach(node, credential)?;
+            let user = driver.queues.user().ok_or(ENXIO)?.clone();
+            attached.populate(driver);
+            user
+        };
+        Arc::pin_init(
             pin_init!(Self {
-                count: SessionCount::new(node),
-                attached: SetOnce::new(),
+                count,
+                attached,
+                user,
                 set_up <- new_mutex!((), "iostream_set_up"),
-                reading <- new_mutex!(Part::default(), "iostream_reading"),
-                writing <- new_mutex!((), "iostream_writing"),
+                reading <- Gate::new(Part::default()),
+                writing <- Gate::new(()),
             }),
             GFP_KERNEL,
-        )?;
-        if !node.is_built_in() {
-            session.attached.populate(Self::attach(node, credential)?);
-        }
-        Ok(session)
+        )
     }
 
     /// Opens the first port of the node that no session has open.
     fn attach(node: &Node, credential: &Credential) -> Result<Attached> {
         for port in node.ports() {
-            match port.open(Some(&Opener { credential })) {
+            match port.open(Some(&Opener { credential }), None) {
                 Err(error) if error == EBUSY => continue,
                 opened => {
                     return Ok(Attached {
@@ -139,12 +148,14 @@ impl Session {
         if self.attached.as_ref().is_some() {
             return Err(EALREADY);
         }
-        let (endpoint, port, queues) = Endpoint::new(request)?;
+        let (endpoint, port, queues) = Endpoint::new(request, &self.user)?;
         self.attached.populate(Attached {
             queues,
             endpoint: Some(endpoint),
             port,
         });
+        // Those that waited before there was anything to wait for ask again.
+        self.user.wake_all();
         Ok(())
     }
 
@@ -199,18 +210,21 @@ impl Session {
         if lane.pool().is_ok() {
             return Err(EOPNOTSUPP);
         }
-        // Does not wait for the lock: a call that holds it may wait for a page of the process for
-        // as long as the process likes.
+        // Does not wait for the gate: a call inside may wait for a page of the process for as long as
+        // the process likes.
+        let port = self.port()?;
         match direction {
             Direction::Output => {
-                let _call = self.reading.try_lock().ok_or(EBUSY)?;
-                self.port()?.reset(lane)
+                let _call = self.reading.try_enter().ok_or(EBUSY)?;
+                port.reset(lane)
             }
             Direction::Input => {
-                let _call = self.writing.try_lock().ok_or(EBUSY)?;
-                self.port()?.reset(lane)
+                let _call = self.writing.try_enter().ok_or(EBUSY)?;
+                port.reset(lane)
             }
-        }
+        }?;
+        port.wake_after_reset(lane);
+        Ok(())
     }
 
     /// The port that the session has open.
@@ -258,15 +272,14 @@ impl Session {
         self.attached()?.endpoint.as_ref().ok_or(ENOTTY)
     }
 
-    /// The events that poll reports. Calls `register` with each wait queue before looking at the
-    /// queue.
-    pub(crate) fn poll(&self, mut register: impl FnMut(&WaitQueue)) -> c::__poll_t {
+    /// The events that poll reports. Calls `register` with the wait queue before looking at anything.
+    pub(crate) fn poll(&self, register: impl FnOnce(&WaitQueue)) -> c::__poll_t {
+        register(&self.user);
         let Ok(attached) = self.attached() else {
             return c::POLLERR;
         };
         let mut events = 0;
         for queue in attached.queues.iter() {
-            register(&queue.notify.user);
             // Arms even if the queue is ready: an edge-triggered epoll does not poll again after it
             // has delivered an event.
             queue.notify.arm();

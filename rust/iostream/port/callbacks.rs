@@ -98,15 +98,22 @@ impl Callbacks {
         smp_mb(Full);
     }
 
-    /// Calls `f` with the driver if a notification is pending and callbacks are enabled.
-    pub(crate) fn run_pending(&self, direction: Direction, f: impl FnOnce(&dyn Driver)) {
-        if !self.are_enabled() {
+    /// Calls `f` with the driver if a notification is pending, callbacks are enabled, and the caller
+    /// says that this one may run.
+    pub(crate) fn run_pending(
+        &self,
+        direction: Direction,
+        may_run: impl Fn() -> bool,
+        f: impl FnOnce(&dyn Driver),
+    ) {
+        let allowed = || self.are_enabled() && may_run();
+        if !allowed() {
             return;
         }
         let _ = self.call(|driver| {
-            // ORDERING: inside the SRCU section, so that `disable` waits for every callback that
-            // saw `ENABLED` (litmus: callbacks-disable).
-            if self.are_enabled() && self.pending[direction as usize].xchg(0, Full) != 0 {
+            // ORDERING: inside the SRCU section, so that `disable`, or a fence, waits for every
+            // callback that saw that it may run (litmus: callbacks-disable).
+            if allowed() && self.pending[direction as usize].xchg(0, Full) != 0 {
                 f(driver);
             }
         });

@@ -6,7 +6,7 @@ use kernel::{prelude::*, sync::Arc, workqueue::WorkItem};
 
 use super::{Port, AGAIN_WORK, NOTICE_WORK};
 use crate::{
-    pool::{spec::Mode, state::State},
+    pool::{spec::Mode, state::State, Pool},
     queue::config::Direction,
     sync::work,
 };
@@ -38,10 +38,13 @@ pub(super) enum Incoming {
 
 impl Port {
     /// What the client's entries are to the driver now; `None` while the port has a stream that
-    /// does not run, whose driver is told of nothing.
+    /// does not run, or is fenced, whose driver is told of nothing.
     pub(super) fn incoming(&self) -> Option<Incoming> {
         if self.records().is_none() {
             return Some(Incoming::Data);
+        }
+        if self.is_fenced() {
+            return None;
         }
         let now = self.with_lane(Direction::Output, |lane| {
             lane.pool().map(|pool| (pool.state(), pool.mode()))
@@ -51,6 +54,24 @@ impl Port {
             Ok((State::Running, _)) => Some(Incoming::Data),
             _ => None,
         }
+    }
+
+    /// Adds buffers that the driver has added to an open session, charged to the calling task, and
+    /// calls a driver that had run out of buffers.
+    ///
+    /// # Errors
+    ///
+    /// `EDQUOT`; `ENOMEM`; `EINTR`.
+    pub(crate) fn join_added(&self, pool: &Pool) -> Result {
+        let Some(records) = self.records() else {
+            return Ok(());
+        };
+        let before = pool.count();
+        let joined = records.join_session(pool);
+        if pool.count() != before {
+            self.notify_started();
+        }
+        joined
     }
 
     /// Schedules a call of [`Self::notify_started`] in a worker. Any context.

@@ -69,13 +69,15 @@ impl Records {
     /// `max_queue_bytes`.
     pub(crate) fn new_session(&self) -> Result<Channel> {
         let mut state = self.state.lock();
-        let queues = match state.prepared.take() {
-            Some(prepared) => prepared,
-            None => self.make(&state)?,
+        let Some(prepared) = state.prepared.take() else {
+            return self.make(&state);
         };
         // Adds buffers that came after the queues were prepared.
-        Self::join(&state, queues.pool())?;
-        Ok(queues)
+        if let Err(error) = Self::join(&state, prepared.pool()) {
+            state.prepared = Some(prepared);
+            return Err(error);
+        }
+        Ok(prepared)
     }
 
     /// Creates queues for a session, with all buffers that there are.

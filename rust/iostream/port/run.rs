@@ -27,6 +27,7 @@ use crate::{
         Pool, StreamCounter,
     },
     queue::config::Direction,
+    sync::atomic::{smp_mb, Full},
 };
 
 impl Port {
@@ -45,7 +46,9 @@ impl Port {
                 return Err(EALREADY);
             }
             pool.fix_mode();
-            // Before the callback, because the driver may send from inside it.
+            // Before the callback, because the driver may send from inside it. Buffer callbacks stay
+            // fenced until it has returned.
+            self.fence();
             pool.set_state(State::Running);
             let started = self
                 .callbacks
@@ -56,6 +59,7 @@ impl Port {
                 return Err(error);
             }
             pool.set_started();
+            self.lift_fence();
         }
         // The driver was not told of buffers that came while the stream did not run, and may have
         // left some when it was suspended.
@@ -77,9 +81,19 @@ impl Port {
             State::Suspended => return Err(EALREADY),
             State::Running => {}
         }
-        self.callbacks
+        self.fence();
+        let suspended = self
+            .callbacks
             .call(|driver| driver.suspend())
-            .unwrap_or(Err(ENODEV))?;
+            .unwrap_or(Err(ENODEV));
+        if let Err(error) = suspended {
+            self.lift_fence();
+            drop(_one);
+            // What came meanwhile.
+            self.dispatch(Direction::Input);
+            self.dispatch(Direction::Output);
+            return Err(error);
+        }
         pool.set_state(State::Suspended);
         Ok(())
     }
@@ -92,22 +106,25 @@ impl Port {
     /// gone. To drain also `EBADFD` if the stream is suspended, `EINTR` and `ETIMEDOUT`; then the
     /// stream still runs.
     pub(crate) fn stop(&self, how: Stop, timeout_ns: Option<u64>) -> Result<Discarded> {
-        if how == Stop::Drain {
-            self.drain(timeout_ns)?;
-        }
+        let drained = match how {
+            Stop::Drain => Some(self.drain(timeout_ns)?),
+            Stop::Discard => None,
+        };
         let _one = self.changing.lock();
         let pool = self.changing_pool()?;
+        if drained.is_some_and(|drained| !Arc::ptr_eq(&drained, &pool)) {
+            // The session that was to be stopped has ended; this is the next.
+            return Err(ENOTCONN);
+        }
         if pool.state() == State::Stopped {
             return Err(EALREADY);
         }
+        self.fence();
         self.callbacks
             .call(|driver| driver.stop(how))
             .ok_or(ENODEV)?;
         pool.set_state(State::Stopped);
-        let discarded = match how {
-            Stop::Discard => self.discard(&pool)?,
-            Stop::Drain => Discarded::default(),
-        };
+        let discarded = self.discard(&pool, how)?;
         self.wake_stopped();
         Ok(discarded)
     }
@@ -116,10 +133,32 @@ impl Port {
     pub(crate) fn stop_for_good(&self, pool: &Pool) {
         let _one = self.changing.lock();
         pool.set_closing();
+        self.fence();
         if pool.state() != State::Stopped {
             let _ = self.callbacks.call(|driver| driver.stop(Stop::Discard));
             pool.set_state(State::Stopped);
         }
+    }
+
+    /// No buffer callback runs when this returns, nor starts until [`Self::lift_fence`]. Under
+    /// `changing`.
+    fn fence(&self) {
+        self.fenced.xchg(1, Full);
+        // ORDERING: pairs with the look inside the SRCU section of a callback
+        // (litmus: callbacks-disable).
+        self.callbacks.synchronize();
+    }
+
+    /// Buffer callbacks may run again; the caller runs those that are pending. Under `changing`.
+    fn lift_fence(&self) {
+        self.fenced.xchg(0, Full);
+        // ORDERING: pairs with the full barrier in `set_pending` (litmus: callbacks-enable).
+        smp_mb(Full);
+    }
+
+    /// Whether buffer callbacks are fenced off. To be relied on inside an SRCU section alone.
+    pub(crate) fn is_fenced(&self) -> bool {
+        self.fenced.load(Relaxed) != 0
     }
 
     /// Changes the session's mode.
@@ -141,10 +180,16 @@ impl Port {
         if pool.spec().output_only {
             return Err(EOPNOTSUPP);
         }
+        let before = pool.mode();
         self.callbacks
             .call(|driver| driver.mode_change(mode))
             .unwrap_or(Err(ENODEV))?;
-        pool.set_mode(mode)
+        let changed = pool.set_mode(mode);
+        if changed.is_err() {
+            // Something was mapped meanwhile: the driver learns that the mode stays.
+            let _ = self.callbacks.call(|driver| driver.mode_change(before));
+        }
+        changed
     }
 
     /// The pool of the open session, unless the session is about to end. Called under `changing`.
@@ -156,8 +201,9 @@ impl Port {
         Ok(pool)
     }
 
-    /// Waits until the driver has taken everything that the client sent.
-    fn drain(&self, timeout_ns: Option<u64>) -> Result {
+    /// Waits until the driver has taken everything that the client sent. Returns the pool of the
+    /// session that was drained.
+    fn drain(&self, timeout_ns: Option<u64>) -> Result<Arc<Pool>> {
         let pool = self.open_pool()?;
         match pool.state() {
             State::Stopped => return Err(EALREADY),
@@ -166,7 +212,7 @@ impl Port {
         }
         if pool.mode() == Mode::Output {
             // The client returns empty buffers. The driver may take them as late as it likes.
-            return Ok(());
+            return Ok(pool);
         }
         let Some(queue) = self.open_lane(Direction::Input) else {
             return Err(ENODEV);
@@ -174,17 +220,20 @@ impl Port {
         // A wake-up consumes the arming, so each check arms first.
         queue.notify.user.wait(true, timeout_ns, || {
             queue.notify.arm();
-            queue.is_gone() || queue.is_drained()
+            queue.is_gone() || pool.is_closing() || queue.is_drained()
         })?;
         if queue.is_gone() {
             return Err(ENODEV);
         }
-        Ok(())
+        if pool.is_closing() {
+            return Err(ENOTCONN);
+        }
+        Ok(pool)
     }
 
-    /// Discards what is queued: takes back the buffers that the driver has not taken, and marks
-    /// those that the client has not taken.
-    fn discard(&self, pool: &Pool) -> Result<Discarded> {
+    /// Discards what is queued: takes back the buffers that the driver has not taken, and, unless
+    /// the stream was drained, marks those that the client has not taken.
+    fn discard(&self, pool: &Pool, how: Stop) -> Result<Discarded> {
         self.with_ends_quiesced(&[Direction::Output, Direction::Input], |queues| {
             let (Some(output), Some(input)) =
                 (queues.get(Direction::Output), queues.get(Direction::Input))
@@ -198,7 +247,11 @@ impl Port {
                 return Discarded::default();
             };
             let discarded = Discarded {
-                output: discard_output(pool, output, producer),
+                output: match how {
+                    Stop::Discard => discard_output(pool, output, producer),
+                    // What the driver sent stays for the client.
+                    Stop::Drain => 0,
+                },
                 input: discard_input(pool, (output, producer), (input, consumer)),
             };
             pool.counter(StreamCounter::Discarded)

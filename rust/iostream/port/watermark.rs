@@ -48,7 +48,8 @@ pub(super) struct InputWatermark {
     ready_pos: Atomic<u64>,
     #[pin]
     timer: Timer,
-    /// Held while the armed position or `ready_pos` is computed and stored. Innermost; any context.
+    /// Held while the armed position or `ready_pos` is computed and stored, and while the timer is
+    /// started. Innermost; any context.
     #[pin]
     lock: SpinLockIrq<()>,
 }
@@ -162,8 +163,7 @@ impl Port {
                     Some(used) if empty && used != 0 => {}
                     Some(used) => {
                         if used != 0 && latency_ns != 0 {
-                            race_point!("input-timer-start");
-                            self.input.timer.start(latency_ns);
+                            self.start_input_timer();
                         }
                         return false;
                     }
@@ -172,6 +172,18 @@ impl Port {
         }
         self.mark_input_ready(queue);
         true
+    }
+
+    /// Starts the timer for the latency as it is now. Any context.
+    fn start_input_timer(&self) {
+        race_point!("input-timer-start");
+        // A change of the latency takes the lock, and then cancels what was started before it: no
+        // timer runs for an old latency.
+        let _lock = self.input.lock.lock();
+        let latency_ns = self.input.latency_ns.load(Relaxed);
+        if latency_ns != 0 {
+            self.input.timer.start(latency_ns);
+        }
     }
 
     /// Arms the driver's end: for the watermark, or for the first entry if the queue is empty and

@@ -30,27 +30,23 @@ use crate::{
 /// The ways to wake the client of one queue.
 #[pin_data(PinnedDrop)]
 pub(crate) struct Notify {
-    /// Where the process waits in poll, read and write.
-    #[pin]
-    pub(crate) user: WaitQueue,
+    /// Where the process waits in poll, read and write, for any queue of the session.
+    pub(crate) user: Arc<WaitQueue>,
     /// Whether the next publication wakes the process.
     armed: Atomic<u32>,
     /// The process's eventfd, or null. Read under RCU.
     eventfd: Atomic<*mut c::eventfd_ctx>,
-    /// The events of poll that a wake-up announces.
-    events: u32,
     /// The callback of a client that is a module.
     watch: Option<Arc<Watch>>,
 }
 
 impl Notify {
-    /// Creates a state that is not armed and has no eventfd.
-    pub(crate) fn new(events: u32, watch: Option<Arc<Watch>>) -> impl PinInit<Self> {
+    /// Creates a state that is not armed and has no eventfd. The process waits at `user`.
+    pub(crate) fn new(user: Arc<WaitQueue>, watch: Option<Arc<Watch>>) -> impl PinInit<Self> {
         pin_init!(Self {
-            user <- WaitQueue::new(kernel::static_lock_class!()),
+            user,
             armed: Atomic::new(0),
             eventfd: Atomic::new(ptr::null_mut()),
-            events,
             watch,
         })
     }
@@ -78,16 +74,7 @@ impl Notify {
 
     /// Wakes the client: the waiters, the eventfd, and the callback of a module. Any context.
     pub(crate) fn wake_user(&self) {
-        self.wake(self.events);
-    }
-
-    /// Wakes the client with a hang-up, because the driver is gone. Any context.
-    pub(crate) fn wake_user_gone(&self) {
-        self.wake(self.events | c::POLLHUP | c::POLLERR);
-    }
-
-    fn wake(&self, events: u32) {
-        self.user.wake_all(events);
+        self.user.wake_all();
         {
             let _rcu = rcu::read_lock();
             self.signal_eventfd();

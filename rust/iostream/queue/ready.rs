@@ -41,8 +41,8 @@ pub(super) struct Watermark {
     /// Runs while an entry waits below the watermark, if there is a latency.
     #[pin]
     timer: Timer,
-    /// Held while `ready_pos` is stored, so that it does not move back. Innermost lock, taken in
-    /// any context.
+    /// Held while `ready_pos` is stored, so that it does not move back, and while the timer is started.
+    /// Innermost lock, taken in any context.
     #[pin]
     lock: SpinLockIrq<()>,
 }
@@ -319,6 +319,9 @@ impl Queue {
 
     /// Makes sure that the timer runs, if there is a latency. Any context.
     fn start_timer(&self) {
+        // A change of the latency takes the lock, and then cancels what was started before it: no
+        // timer runs for an old latency.
+        let _lock = self.watermark.lock.lock();
         let latency_ns = self.watermark.latency_ns.load(Relaxed);
         if latency_ns != 0 {
             self.watermark.timer.start(latency_ns);

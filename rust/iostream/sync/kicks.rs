@@ -7,8 +7,8 @@ use kernel::{
     sync::atomic::{Acquire, Atomic, Full},
 };
 
-use super::wait::WaitQueue;
-use crate::error::Error;
+use super::wait::{Deadline, WaitQueue};
+use crate::{bindings, error::Error};
 
 /// A wait queue that counts its wake-ups, so that a wake-up between a look and a sleep is not lost.
 #[pin_data]
@@ -31,7 +31,7 @@ impl Kicks {
     /// Wakes all sleepers. Any context.
     pub(crate) fn kick(&self) {
         self.count.fetch_add(1, Full);
-        self.wait.wake_all(0);
+        self.wait.wake_all();
     }
 
     /// The number of kicks so far. Read it, look at the rings, then [`wait`](Self::wait) for it to
@@ -41,7 +41,8 @@ impl Kicks {
         self.count.load(Acquire)
     }
 
-    /// Sleeps until the number of kicks differs from `seen`, for at most `timeout_ns`.
+    /// Sleeps until the number of kicks differs from `seen`, the deadline passes, a signal comes (any
+    /// if `interruptible`, else a fatal one), or the calling kernel thread is told to stop.
     ///
     /// # Errors
     ///
@@ -50,11 +51,14 @@ impl Kicks {
     pub(crate) fn wait(
         &self,
         seen: u32,
-        timeout_ns: Option<u64>,
+        deadline: Deadline,
         interruptible: bool,
     ) -> Result<(), Error> {
-        let kicked = || self.count() != seen;
-        match self.wait.wait(interruptible, timeout_ns, kicked) {
+        // SAFETY: No preconditions.
+        let told_to_stop = || unsafe { bindings::iostream_should_stop() };
+        let kicked = || self.count() != seen || told_to_stop();
+        match self.wait.wait(interruptible, deadline.left_ns(), kicked) {
+            Ok(()) if told_to_stop() => Err(Error::Interrupted),
             Ok(()) => Ok(()),
             Err(error) if error == ETIMEDOUT => Err(Error::TimedOut),
             Err(_) => Err(Error::Interrupted),

@@ -4,7 +4,13 @@
 
 use core::ptr;
 
-use kernel::{bindings as c, prelude::*, sync::LockClassKey, types::Opaque};
+use kernel::{
+    bindings as c,
+    prelude::*,
+    sync::{Arc, LockClassKey},
+    time::{Delta, Instant, Monotonic},
+    types::Opaque,
+};
 
 use crate::bindings;
 
@@ -35,19 +41,30 @@ impl WaitQueue {
         })
     }
 
+    /// A wait queue for all that waits for one session.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new_shared() -> Result<Arc<Self>> {
+        Arc::pin_init(Self::new(kernel::static_lock_class!()), GFP_KERNEL)
+    }
+
     /// The wait queue as C's `poll_wait` takes it.
     pub(crate) fn as_ptr(&self) -> *mut c::wait_queue_head {
         self.head.get()
     }
 
-    /// Wakes all sleepers. A poll is woken only if it asked for one of `events`, or if `events` is
-    /// 0. Any context.
-    pub(crate) fn wake_all(&self, events: u32) {
-        let key = ptr::without_provenance_mut(events as usize);
+    /// Wakes all sleepers. Any context.
+    ///
+    /// The key of the wake-up is 0: it names no events, so that everything that waits by way of poll
+    /// polls again, and arms by that. If the key named events, io_uring's multishot poll would report
+    /// them and not poll.
+    pub(crate) fn wake_all(&self) {
         // ORDERING: takes the lock even if nobody waits; a sleeper takes the same lock before its
         // last look (litmus: sleep).
         // SAFETY: `head` is initialised by the type's invariant.
-        unsafe { c::__wake_up(self.as_ptr(), c::TASK_NORMAL, 0, key) };
+        unsafe { c::__wake_up(self.as_ptr(), c::TASK_NORMAL, 0, ptr::null_mut()) };
     }
 
     /// Sleeps until `ready` returns true, for at most `timeout_ns` nanoseconds.
@@ -96,5 +113,27 @@ impl WaitQueue {
             left if left < 0 => Err(EINTR),
             _ => Ok(()),
         }
+    }
+}
+
+/// The time at which a wait ends, however often it looks in between.
+#[derive(Clone, Copy)]
+pub(crate) struct Deadline(Option<Instant<Monotonic>>);
+
+impl Deadline {
+    /// `timeout_ns` nanoseconds from now; never without.
+    pub(crate) fn after(timeout_ns: Option<u64>) -> Self {
+        let until = |ns| {
+            Instant::now()
+                + Delta::from_nanos(i64::try_from(ns).unwrap_or(i64::MAX).min(i64::MAX / 2))
+        };
+        Self(timeout_ns.map(until))
+    }
+
+    /// Nanoseconds that are left; `None` if there is no end.
+    pub(crate) fn left_ns(self) -> Option<u64> {
+        let end = self.0?;
+        let left = (end - Instant::now()).as_nanos();
+        Some(u64::try_from(left).unwrap_or(0))
     }
 }

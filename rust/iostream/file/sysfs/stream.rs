@@ -74,8 +74,8 @@ fn state(node: &Node, out: Out) -> Result<isize> {
     out.line(with_pool(node, |pool| pool.state().name()).unwrap_or("stopped"))
 }
 
-/// Changes the state of all open sessions. Stops at the first error and returns it; `ENOTCONN` if
-/// no session is open.
+/// Changes the state of all open sessions, and returns the first error; `ENOTCONN` if no session is
+/// open.
 fn set_state(node: &Node, word: &str) -> Result {
     let change: fn(&Port) -> Result = match word {
         "running" => Port::start,
@@ -84,16 +84,22 @@ fn set_state(node: &Node, word: &str) -> Result {
         "drained" => |port| port.stop(Stop::Drain, Some(DRAIN_TIMEOUT_NS)).map(drop),
         _ => return Err(EINVAL),
     };
-    let mut done = Err(ENOTCONN);
-    for port in node.ports() {
+    let (mut done, mut failed) = (Err(ENOTCONN), Ok(()));
+    for (number, port) in node.ports().iter().enumerate() {
         match change(port) {
             // No session has this port open.
             Err(error) if error == ENOTCONN => {}
-            Err(error) => return Err(error),
+            Err(error) => {
+                if node.ports().len() > 1 {
+                    let (name, errno) = (node.name_str(), error.to_errno());
+                    pr_notice!("{name}: client {number}: cannot be {word}: error {errno}\n");
+                }
+                failed = failed.and(Err(error));
+            }
             Ok(()) => done = Ok(()),
         }
     }
-    done
+    failed.and(done)
 }
 
 fn buffers(node: &Node, out: Out) -> Result<isize> {
