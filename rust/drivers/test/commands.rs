@@ -13,11 +13,12 @@
 //! peek                 release [hold]                    available
 //! watermark BYTES LATENCY-NS
 //! disable              enable                            cancel
-//! slow MS              refuse ERRNO
+//! slow MS              hold-callbacks                    release-callbacks
+//! refuse ERRNO
 //! ```
 //!
 //! A capacity of 0 means no such queue. With `hold` a command waits for `go` between its two
-//! halves.
+//! halves. Between `hold-callbacks` and `release-callbacks` each callback that begins does not end.
 //!
 //! In entry number n, each byte is the low byte of n plus the index of the byte.
 
@@ -101,6 +102,14 @@ pub(crate) fn run(node: &TestNode, text: &str) -> Result {
         "slow" => {
             let ms = u32::try_from(words.number()?).map_err(|_| EINVAL)?;
             node.seen.slow_ms.store(ms, Relaxed);
+            Ok(())
+        }
+        "hold-callbacks" => {
+            node.seen.gate.close();
+            Ok(())
+        }
+        "release-callbacks" => {
+            node.seen.gate.open();
             Ok(())
         }
         "refuse" => {

@@ -11,6 +11,7 @@
 
 mod client;
 mod commands;
+mod gate;
 mod node;
 #[cfg(iostream_races)]
 mod races;

@@ -101,7 +101,7 @@ static long pages(void)
 /* A worker frees the pages a moment after all sessions are closed. */
 static int pages_return(void)
 {
-	for (int i = 0; i < 10000; i++) {
+	for (int i = 0; i < 60000; i++) {
 		if (pages() == 0)
 			return 1;
 		poll(NULL, 0, 1);
@@ -241,7 +241,7 @@ static int do_read_overwriting(int fd)
 {
 	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
 
-	poll(&poll_fd, 1, 1000);
+	poll(&poll_fd, 1, -1);
 	return read(fd, entry, sizeof(entry)) > 0 ? 0 : -1;
 }
 

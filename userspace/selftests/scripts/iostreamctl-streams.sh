@@ -25,10 +25,17 @@ state() { cat "/sys/class/iostream/$(basename "$(node "$1")")/state"; }
 is() { [ "$(state "$1")" = "$2" ]; }
 open_by_another() { [ "$(cat "/sys/class/iostream/$(basename "$(node "$1")")/sessions")" = 1 ]; }
 
-# Whether a file has frames of a pattern, from the first on: word i of frame n is n + i.
+# frames FILE WORDS [loses]: whether a file has frames of a pattern: word i of frame n is n + i. All
+# are there, from the first on. With `loses` some may be missing: at a set rate the driver loses a
+# frame if its client, on a busy machine, has returned no buffer.
 frames() {
-	od -An -v -t d8 -w8 "$1" | awk -v words="$2" '
-		{ frame = int((NR - 1) / words); if ($1 != frame + (NR - 1) % words) exit 1 }
+	od -An -v -t d8 -w8 "$1" | awk -v words="$2" -v loses="${3:-}" '
+		BEGIN { frame = -1 }
+		(NR - 1) % words == 0 {
+			if (loses ? $1 <= frame : $1 != frame + 1) exit 1
+			frame = $1
+		}
+		$1 != frame + (NR - 1) % words { exit 1 }
 		END { if (NR == 0 || NR % words) exit 1 }'
 }
 
@@ -66,9 +73,13 @@ cat_counts() {
 
 cat_ends_in_time() {
 	drivers iostream_pattern rate=200
-	iostreamctl cat pattern --duration 0.3 -o "$work/frames" >/dev/null
+	# A busy machine may need longer for the first frame.
+	for seconds in 0.3 3 30; do
+		iostreamctl cat pattern --duration "$seconds" -o "$work/frames" >/dev/null
+		[ ! -s "$work/frames" ] || break
+	done
 	[ -s "$work/frames" ] || wrong 'nothing came'
-	frames "$work/frames" 2048 || wrong 'other bytes'
+	frames "$work/frames" 2048 loses || wrong 'other bytes'
 }
 
 cat_ends_when_stopped() {
@@ -77,7 +88,7 @@ cat_ends_when_stopped() {
 	within test -s "$work/until_stopped"
 	iostreamctl stop pattern
 	wait $! || wrong "cat ended with $?"
-	frames "$work/until_stopped" 2048 || wrong 'other bytes'
+	frames "$work/until_stopped" 2048 loses || wrong 'other bytes'
 }
 
 cat_when_gone() {
@@ -165,15 +176,21 @@ cat_out_of_patience() {
 	fails 9 'nothing moved for 0.1 seconds' iostreamctl cat pattern --timeout 0.1
 }
 
+# A table with a row for the stream, whose client has taken frames meanwhile.
+shows_rate() {
+	iostreamctl watch --interval 0.3 --times 2 >"$work/table"
+	rate=$(sed -n 's/^pattern *output stream *running *\([0-9]*\).*/\1/p' "$work/table" | tail -n 1)
+	[ "$rate" -gt 0 ]
+}
+
 watch_shows_rates() {
 	drivers iostream_pattern rate=500
 	iostreamctl cat pattern >/dev/null &
 	within open_by_another pattern
-	iostreamctl watch --interval 0.3 --times 2 >"$work/table"
+	# On a busy machine the client may take none for a while.
+	within shows_rate
 	# A heading and a row for the stream, twice; the second time after it ran for a while.
 	equal "$(grep -c '^NAME' "$work/table")" 2
-	rate=$(sed -n 's/^pattern *output stream *running *\([0-9]*\).*/\1/p' "$work/table" | tail -n 1)
-	[ "$rate" -gt 50 ] || wrong "$(cat "$work/table")"
 	iostreamctl watch pattern --interval 0.1 --times 1 --json >"$work/json"
 	grep -q '"name": "pattern"' "$work/json" || wrong "$(cat "$work/json")"
 	! grep -q it2way "$work/json" || wrong 'others are shown, too'

@@ -106,7 +106,7 @@ pipes() {
 	iostreamctl send - <"$work/sent" >"$work/report"
 	[ -s "$work/report" ] || wrong 'no report'
 	# With a driver, which takes what the process sends.
-	iostreamctl send -d it2way --entry-size 100 --timeout 5 "$work/sent" >/dev/null 2>&1 &
+	iostreamctl send -d it2way --entry-size 100 "$work/sent" >/dev/null 2>&1 &
 	within tell it2way 'dequeue 100'
 	equal "$(told it2way len)" 100
 	kill $!

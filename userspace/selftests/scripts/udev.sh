@@ -21,7 +21,7 @@ daemon() {
 }
 
 # Waits until udev has handled all events of the kernel.
-settled() { udevadm settle --timeout=20 || wrong "udev does not settle: $(cat "$work/udevd")"; }
+settled() { udevadm settle --timeout="$(limit 100)" || wrong "udev does not settle: $(cat "$work/udevd")"; }
 
 # Permission bits, owner and group of a node.
 rights() { stat -L -c '%a %u:%g' "$1"; }

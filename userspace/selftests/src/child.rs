@@ -12,7 +12,7 @@ use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use rustix::fs::{memfd_create, MemfdFlags};
 use rustix::process::{kill_process_group, pidfd_open, Pid, PidfdFlags, Signal};
 
-use crate::clause::{patience, Clause, SKIPPED};
+use crate::clause::{limit, Clause, SKIPPED};
 
 /// How a clause ended.
 pub struct Outcome {
@@ -39,12 +39,11 @@ pub fn run(clause: &Clause) -> Outcome {
         .expect("the clause's process starts");
     let pid = Pid::from_child(&child);
     let pidfd = pidfd_open(pid, PidfdFlags::empty()).expect("pidfd_open");
-    let timeout = clause.timeout * patience();
+    let timeout = limit(clause.timeout_seconds);
     let in_time = ends_within(&pidfd, timeout);
     let _ = kill_process_group(pid, Signal::KILL);
     // A process that hangs in the kernel cannot be killed, and must not block this one.
-    let status =
-        ends_within(&pidfd, Duration::from_secs(10) * patience()).then(|| child.wait().unwrap());
+    let status = ends_within(&pidfd, limit(30)).then(|| child.wait().unwrap());
     let mut bytes = Vec::new();
     output.rewind().unwrap();
     output.read_to_end(&mut bytes).unwrap();

@@ -30,7 +30,7 @@ own, and prints KTAP. Needs root, and iostream.ko loaded. Patterns are those of 
                 scripts read it as well, so that here it may match nothing
   LONG=1        full counts; else a tenth
   SEED=N        repeats the random choices of a run
-  PATIENCE=N    makes time-outs N times as long
+  PATIENCE=N    makes limits N times as long
 ";
 
 fn main() -> ExitCode {

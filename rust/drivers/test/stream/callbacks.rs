@@ -14,6 +14,7 @@ use kernel::{
 };
 
 use super::Ends;
+use crate::gate::Gate;
 
 /// The number of last callbacks that are kept in order.
 const MOST: usize = 64;
@@ -67,6 +68,9 @@ pub(crate) struct Seen {
     fails: [Atomic<i32>; EVENTS.len()],
     /// Milliseconds that each callback takes.
     pub(crate) slow_ms: Atomic<u32>,
+    /// Closed while callbacks are held.
+    #[pin]
+    pub(crate) gate: Gate,
     /// Callbacks that are running now.
     in_callback: Atomic<u32>,
     /// Callbacks for a change of state or mode that are running now.
@@ -89,6 +93,7 @@ impl Seen {
             counts: [const { Atomic::new(0) }; EVENTS.len()],
             fails: [const { Atomic::new(0) }; EVENTS.len()],
             slow_ms: Atomic::new(0),
+            gate <- Gate::new(),
             in_callback: Atomic::new(0),
             changing: Atomic::new(0),
             overlaps: Atomic::new(0),
@@ -121,6 +126,7 @@ impl Seen {
             errno.store(0, Relaxed);
         }
         self.slow_ms.store(0, Relaxed);
+        self.gate.open();
         self.auto.store(AUTO_OFF, Relaxed);
         self.order.lock().clear();
     }
@@ -141,6 +147,8 @@ impl Seen {
             }
             let _ = order.push_within_capacity(EVENTS[event as usize].1);
         }
+        // After a signal the callback goes on: a test that is killed must not hang.
+        let _ = self.gate.pass();
         let slow = self.slow_ms.load(Relaxed);
         if slow != 0 {
             fsleep(Delta::from_millis(slow.into()));

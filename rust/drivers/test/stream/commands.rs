@@ -20,12 +20,13 @@
 //! references ID        create-queues        destroy-queues       has-queues
 //! fail open|start|suspend|mode|sync ERRNO   refuse ERRNO         slow MS
 //! auto off|produce LEN|consume|echo|turn-round LEN
-//! behave
+//! behave               hold-callbacks       release-callbacks
 //! disable              enable               cancel
 //! ```
 //!
 //! `take` and `receive` keep the buffer until a command gives it away. The file shows the result of
-//! the last command, such as its sequence number and sums.
+//! the last command, such as its sequence number and sums. Between `hold-callbacks` and
+//! `release-callbacks` each callback that begins does not end.
 
 use iostream::Error;
 use kernel::{prelude::*, sync::atomic::Relaxed};
@@ -71,7 +72,8 @@ pub(crate) fn run(node: &TestStream, text: &str) -> Result {
             }
             Ok(())
         }
-        command @ ("fail" | "refuse" | "slow" | "auto" | "behave") => behave(node, command, words),
+        command @ ("fail" | "refuse" | "slow" | "hold-callbacks" | "release-callbacks" | "auto"
+        | "behave") => behave(node, command, words),
         command @ ("count" | "add" | "remove" | "remove-all" | "keep-record" | "remove-kept"
         | "set-value" | "value" | "references" | "create-queues" | "destroy-queues"
         | "has-queues") => {
@@ -111,6 +113,14 @@ fn behave(node: &TestStream, command: &str, words: &mut Words<'_>) -> Result {
         "refuse" => seen.fail("open", errno(words)?),
         "slow" => {
             seen.slow_ms.store(words.narrow()?, Relaxed);
+            Ok(())
+        }
+        "hold-callbacks" => {
+            seen.gate.close();
+            Ok(())
+        }
+        "release-callbacks" => {
+            seen.gate.open();
             Ok(())
         }
         "auto" => {

@@ -28,6 +28,7 @@ impl Drop for Driver {
             // The module was removed, and its nodes with it.
             return;
         }
+        let _ = self.tell("release-callbacks");
         let _ = self.tell("slow 0");
         let _ = self.tell("refuse 0");
         // The kernel's client only.
@@ -60,7 +61,13 @@ impl Driver {
     /// The spare node, not published.
     pub fn unpublished() -> Self {
         let driver = Self::spare("spare");
-        for command in ["unpublish", "slow 0", "refuse 0", "sequence 0"] {
+        for command in [
+            "release-callbacks",
+            "unpublish",
+            "slow 0",
+            "refuse 0",
+            "sequence 0",
+        ] {
             driver.command(command);
         }
         driver
@@ -83,6 +90,7 @@ impl Driver {
     /// The spare stream, not published.
     pub fn unpublished_stream() -> Self {
         let driver = Self::spare("stspare");
+        driver.command("release-callbacks");
         driver.command("release-all-clients");
         driver.command("unpublish");
         driver.command("behave");
@@ -190,6 +198,12 @@ impl Driver {
         })
     }
 
+    /// Holds each callback that begins, until the result is dropped.
+    pub fn hold_callbacks(&self) -> HeldCallbacks<'_> {
+        self.command("hold-callbacks");
+        HeldCallbacks(self)
+    }
+
     /// The device node.
     pub fn path(&self) -> PathBuf {
         node_called(self.name).expect("a node in /sys/class/iostream")
@@ -234,6 +248,29 @@ impl Driver {
     /// Opens the stream and maps all of it.
     pub fn open_stream(&self) -> Stream {
         Stream::new(self.open())
+    }
+}
+
+/// Callbacks of a driver that do not end, until this is dropped.
+///
+/// Created inside the scope of the threads in which they run: otherwise a test that fails would
+/// wait for them.
+pub struct HeldCallbacks<'a>(&'a Driver);
+
+impl HeldCallbacks<'_> {
+    /// Waits until so many callbacks run.
+    pub fn wait_running(&self, callbacks: u64) {
+        self.0
+            .wait_for("in_callback", |running| running == callbacks);
+    }
+
+    /// Lets the callbacks end.
+    pub fn release(self) {}
+}
+
+impl Drop for HeldCallbacks<'_> {
+    fn drop(&mut self) {
+        let _ = self.0.tell("release-callbacks");
     }
 }
 

@@ -9,6 +9,8 @@ use std::io::{Read, Write};
 use iostream_raw::wait_for;
 use rustix::event::PollFlags;
 
+use crate::support::waiting::deadline;
+
 /// The name of the virtio port that is the monitor.
 const PORT: &str = "iostream.monitor";
 
@@ -65,7 +67,7 @@ impl Monitor {
                     return line;
                 }
             }
-            let ready = wait_for(&self.port, PollFlags::IN, 20_000);
+            let ready = wait_for(&self.port, PollFlags::IN, deadline().as_millis() as i64);
             assert!(ready.contains(PollFlags::IN), "QEMU does not say {wanted}");
             let mut bytes = [0; 4096];
             let len = self.port.read(&mut bytes).expect("read");

@@ -5,15 +5,24 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// After this long a condition counts as never met.
-const DEADLINE: Duration = Duration::from_secs(20);
+use crate::clause::limit;
+
+/// After this long a condition counts as never met: before the clause's own limit, so that the
+/// message tells which condition it was.
+pub fn deadline() -> Duration {
+    limit(50)
+}
+
+/// The limit, in milliseconds, of a driver's wait that a test ends: the clause's own limit comes
+/// first.
+pub const HOUR_MS: u64 = 3_600_000;
 
 /// Waits for a condition that another thread or the kernel brings about.
 #[track_caller]
 pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();
     while !condition() {
-        assert!(start.elapsed() < DEADLINE, "not in time: {what}");
+        assert!(start.elapsed() < deadline(), "not in time: {what}");
         std::thread::sleep(Duration::from_millis(1));
     }
 }
@@ -21,10 +30,12 @@ pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
 /// Waits until a thread of this process, or another process, sleeps in a system call.
 #[track_caller]
 pub fn wait_asleep(task: &Path, call: libc::c_long) {
-    wait_until("sleeps in the call", || {
-        let doing = std::fs::read_to_string(task.join("syscall")).unwrap_or_default();
-        doing.split(' ').next() == Some(&call.to_string())
-    });
+    wait_until("sleeps in the call", || is_asleep(task, call));
+}
+
+fn is_asleep(task: &Path, call: libc::c_long) -> bool {
+    let doing = std::fs::read_to_string(task.join("syscall")).unwrap_or_default();
+    doing.split(' ').next() == Some(&call.to_string())
 }
 
 /// This thread, for [`wait_asleep`].
@@ -34,7 +45,8 @@ pub fn this_thread() -> PathBuf {
 }
 
 /// Runs `wait` in a thread of its own; once that sleeps in the system call, runs `wake`. Returns
-/// what `wait` returned.
+/// what `wait` returned. Fails if `wait` returns without having slept.
+#[track_caller]
 pub fn woken_by<R: Send>(
     call: libc::c_long,
     wait: impl FnOnce() -> R + Send,
@@ -47,7 +59,10 @@ pub fn woken_by<R: Send>(
             wait()
         });
         let task = receive.recv().expect("the thread sends its id");
-        wait_asleep(&task, call);
+        wait_until("sleeps in the call", || {
+            waiter.is_finished() || is_asleep(&task, call)
+        });
+        assert!(!waiter.is_finished(), "it does not wait");
         wake();
         waiter.join().expect("the thread that waits")
     })

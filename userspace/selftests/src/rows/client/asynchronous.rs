@@ -19,7 +19,7 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("U-05/async-free-buffer", async_free_buffer),
     Clause::new("U-05/async-gone", async_gone),
     Clause::new("U-05/async-cancelled", async_cancelled),
-    Clause::slow("U-05/async-queues", 60, async_queues),
+    Clause::slow("U-05/async-queues", 120, async_queues),
     Clause::new("U-05/async-no-thread", async_no_thread),
 ];
 

@@ -7,8 +7,8 @@ use std::process::Command;
 use crate::clause::Clause;
 
 pub const CLAUSES: &[Clause] = &[
-    Clause::slow("U-11/echo-in-c", 60, || program("uapi-echo")),
-    Clause::slow("U-11/echo-in-c-32-bits", 60, || program("uapi-echo-32")),
+    Clause::slow("U-11/echo-in-c", 120, || program("uapi-echo")),
+    Clause::slow("U-11/echo-in-c-32-bits", 120, || program("uapi-echo-32")),
 ];
 
 /// Runs a program of `selftests/c`.

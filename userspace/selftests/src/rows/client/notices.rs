@@ -6,6 +6,7 @@ use iostream::{Error, InputStream, Wake};
 
 use crate::clause::Clause;
 use crate::support::driver::Driver;
+use crate::support::waiting::woken_by;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("U-06/when-needed", when_needed),
@@ -67,13 +68,15 @@ fn forced() {
 fn synchronous() {
     let (driver, stream) = waiting();
     let syncs = driver.log("syncs");
-    driver.command("slow 20");
-    stream.notify_sync(99).unwrap();
+    let driver = &driver;
+    let callback = driver.hold_callbacks();
+    let call = move || {
+        stream.notify_sync(99).unwrap();
+        (driver.log("syncs"), driver.log("last_token"))
+    };
+    let seen = woken_by(libc::SYS_ioctl, call, || callback.release());
     // The callback has run when the call returns.
-    assert_eq!(
-        (driver.log("syncs"), driver.log("last_token")),
-        (syncs + 1, 99)
-    );
+    assert_eq!(seen, (syncs + 1, 99));
 }
 
 fn synchronous_error() {

@@ -22,7 +22,7 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-19/poll-says-so", poll_says_so),
     Clause::slow(
         "Q-19/any-word-while-traffic-runs",
-        120,
+        240,
         any_word_while_traffic_runs,
     ),
     Clause::new("Q-19/harms-nobody-else", harms_nobody_else),

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 
 use crate::clause::Clause;
 use crate::support::driver::Driver;
-use crate::support::waiting::woken_by;
+use crate::support::waiting::{woken_by, HOUR_MS};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-05/read-copies-one", read_copies_one),
@@ -99,7 +99,7 @@ fn driver_waits() {
     driver.fails("dequeue-wait 100 20", Errno::TIMEDOUT);
     let done = woken_by(
         libc::SYS_write,
-        || driver.tell("dequeue-wait 100 60000"),
+        || driver.tell(&format!("dequeue-wait 100 {HOUR_MS}")),
         || session.write_entry(&[2; 9]),
     );
     assert_eq!((done, driver.log("sum")), (Ok(()), 18));

@@ -17,7 +17,7 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("B-03/fails-by-default", fails_by_default),
     Clause::new("B-03/oldest-are-overwritten", oldest_are_overwritten),
     Clause::new("B-03/gap-has-a-size", gap_has_a_size),
-    Clause::slow("B-03/overwritten-while-read", 60, overwritten_while_read),
+    Clause::slow("B-03/overwritten-while-read", 120, overwritten_while_read),
     Clause::new("B-03/no-slice-of-what-may-go", no_slice_of_what_may_go),
     Clause::new("B-03/driver-overwrite", driver_overwrite),
 ];

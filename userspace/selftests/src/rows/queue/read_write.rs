@@ -14,7 +14,7 @@ use crate::clause::{count, Clause};
 use crate::support::driver::{self, Driver};
 use crate::support::echo::stuck_echo;
 use crate::support::signals::ended_by_signal;
-use crate::support::waiting::woken_by;
+use crate::support::waiting::{woken_by, HOUR_MS};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("U-10/one-entry-a-call", one_entry_a_call),
@@ -264,7 +264,7 @@ fn node_write() {
         || {
             // 16 fit.
             for _ in 0..20 {
-                driver.command("dequeue-wait 248 10000");
+                driver.command(&format!("dequeue-wait 248 {HOUR_MS}"));
                 assert_eq!(driver.log("sum"), 248);
             }
         },

@@ -7,8 +7,8 @@ use iostream_raw::{echo, Input, Output, Random, Session};
 use crate::clause::{count, long, Clause};
 
 pub const CLAUSES: &[Clause] = &[
-    Clause::slow("Q-08/every-size", 60, every_size),
-    Clause::slow("Q-08/every-alignment", 60, every_alignment),
+    Clause::slow("Q-08/every-size", 120, every_size),
+    Clause::slow("Q-08/every-alignment", 120, every_alignment),
     Clause::slow("Q-08/a-billion-bytes", 600, a_billion_bytes),
 ];
 

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use crate::clause::{count, Clause};
 use crate::support::driver::Driver;
-use crate::support::waiting::wait_until;
+use crate::support::waiting::{wait_until, HOUR_MS};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-17/while-mapped", while_mapped),
@@ -19,10 +19,10 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-17/while-in-read", while_in_read),
     Clause::new("Q-17/while-in-write", while_in_write),
     Clause::new("Q-17/while-driver-waits", while_driver_waits),
-    Clause::slow("Q-17/while-copying", 60, while_copying),
-    Clause::slow("Q-17/while-endpoint-runs", 60, while_endpoint_runs),
-    Clause::slow("Q-17/while-all-at-once", 90, while_all_at_once),
-    Clause::slow("Q-17/all-is-freed", 60, all_is_freed),
+    Clause::slow("Q-17/while-copying", 120, while_copying),
+    Clause::slow("Q-17/while-endpoint-runs", 120, while_endpoint_runs),
+    Clause::slow("Q-17/while-all-at-once", 180, while_all_at_once),
+    Clause::slow("Q-17/all-is-freed", 120, all_is_freed),
 ];
 
 fn while_mapped() {
@@ -114,7 +114,7 @@ fn while_driver_waits() {
         driver.count("fill 100");
         std::thread::scope(|scope| {
             let producer = scope.spawn(|| driver.tell("enqueue-wait 100"));
-            let consumer = scope.spawn(|| driver.tell("dequeue-wait 100 60000"));
+            let consumer = scope.spawn(|| driver.tell(&format!("dequeue-wait 100 {HOUR_MS}")));
             if unpublish {
                 driver.tell("unpublish").unwrap();
             } else {

@@ -21,16 +21,16 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("S-19/synchronised-each-change", synchronised_each_change),
     Clause::new("S-19/unmapped-at-unbind", unmapped_at_unbind),
     Clause::new("S-19/unmapped-at-session-end", unmapped_at_session_end),
-    Clause::slow("S-19/sixteen-buffers", 150, sixteen_buffers),
-    Clause::slow("S-19/out-of-reach", 60, out_of_reach),
+    Clause::slow("S-19/sixteen-buffers", 300, sixteen_buffers),
+    Clause::slow("S-19/out-of-reach", 120, out_of_reach),
     Clause::new("S-19/stop-leaves-card-quiet", stop_leaves_card_quiet),
     Clause::new("S-19/drain-brings-all-back", drain_brings_all_back),
     Clause::new("S-19/suspend-and-go-on", suspend_and_go_on),
     Clause::new("S-18/edu-remove-while-streaming", removed_by_sysfs),
     Clause::new("S-18/edu-unbind-while-streaming", unbound),
     Clause::new("S-18/edu-rmmod-while-streaming", unloaded),
-    Clause::slow("S-18/edu-device-del", 60, unplugged),
-    Clause::slow("S-18/edu-removed-again-and-again", 120, again_and_again),
+    Clause::slow("S-18/edu-device-del", 120, unplugged),
+    Clause::slow("S-18/edu-removed-again-and-again", 240, again_and_again),
 ];
 
 const SYNC_FOR_DEVICE: &str = "iostream_dma_sync_for_device";

@@ -54,8 +54,8 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("S-01/one-buffer", || moves(1, 4096)),
     Clause::new("S-01/1024-buffers", || moves(1024, 4096)),
     Clause::new("S-01/64-byte-buffers", || moves(4, 64)),
-    Clause::new("S-01/16-mebibyte-buffers", || moves(4, 16 << 20)),
-    Clause::slow("S-01/64-streams", 60, many_streams),
+    Clause::slow("S-01/16-mebibyte-buffers", 240, || moves(4, 16 << 20)),
+    Clause::slow("S-01/64-streams", 120, many_streams),
 ];
 
 fn declared_is_reported() {

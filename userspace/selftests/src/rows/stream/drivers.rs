@@ -25,10 +25,10 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("S-20/loopback-started-again", loopback_started_again),
     Clause::new("S-21/monitor", monitor),
     Clause::new("S-21/monitor-without-its-stream", monitor_alone),
-    Clause::slow("S-18/modules-in-every-order", 120, every_order),
+    Clause::slow("S-18/modules-in-every-order", 240, every_order),
     Clause::slow(
         "S-18/modules-removed-while-moving",
-        120,
+        240,
         removed_while_moving,
     ),
 ];

@@ -6,6 +6,7 @@ use rustix::io::Errno;
 
 use crate::clause::{count, Clause};
 use crate::support::driver::Driver;
+use crate::support::waiting::{woken_by, HOUR_MS};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("S-21/open-by-name", open_by_name),
@@ -189,20 +190,19 @@ fn wait() {
     client.command("start");
     client.fails("wait 10", Errno::TIMEDOUT);
     for seed in 0..20 {
-        std::thread::scope(|scope| {
-            let waiter = scope.spawn(|| client.tell("wait 20000"));
-            send(&driver, seed, 10);
-            assert_eq!(waiter.join().unwrap(), Ok(()));
-        });
+        let wait = || client.tell(&format!("wait {HOUR_MS}"));
+        let waited = woken_by(libc::SYS_write, wait, || send(&driver, seed, 10));
+        assert_eq!(waited, Ok(()));
         client.command("receive");
         client.command("send");
     }
     // A stop by somebody else ends the wait.
-    std::thread::scope(|scope| {
-        let waiter = scope.spawn(|| client.tell("wait 20000"));
-        std::fs::write(driver.sysfs().join("state"), "stopped").unwrap();
-        assert_eq!(waiter.join().unwrap(), Err(Errno::SHUTDOWN));
-    });
+    let wait = || client.tell(&format!("wait {HOUR_MS}"));
+    let stop = || std::fs::write(driver.sysfs().join("state"), "stopped").unwrap();
+    assert_eq!(
+        woken_by(libc::SYS_write, wait, stop),
+        Err(Errno::SHUTDOWN)
+    );
     client.fails("receive", Errno::SHUTDOWN);
 }
 

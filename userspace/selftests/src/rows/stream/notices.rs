@@ -8,6 +8,7 @@ use rustix::io::Errno;
 
 use crate::clause::Clause;
 use crate::support::driver::Driver;
+use crate::support::waiting::woken_by;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("S-15/token-reaches-the-callback", token),
@@ -44,10 +45,11 @@ fn in_a_worker() {
     let driver = Driver::stream("input 4 4096");
     let session = driver.open();
     let before = driver.log("inputs");
-    driver.command("slow 200");
+    let callback = driver.hold_callbacks();
     session.notice(7).unwrap();
-    driver.wait_for("in_callback", |running| running == 1);
+    callback.wait_running(1);
     assert_eq!(driver.log("inputs"), before);
+    callback.release();
     driver.wait_for("inputs", |inputs| inputs == before + 1);
 }
 
@@ -146,23 +148,31 @@ fn wrong_argument(call: u32) {
 fn gone() {
     let driver = Driver::stream("input 4 4096");
     let session = driver.open();
-    driver.command("slow 200");
+    let callback = driver.hold_callbacks();
     session.notice(1).unwrap();
-    driver.wait_for("in_callback", |running| running == 1);
+    callback.wait_running(1);
     // The removal waits for the running callback.
-    driver.unpublish();
-    assert_eq!(driver.log("in_callback"), 0);
+    let removed = || {
+        driver.unpublish();
+        driver.log("in_callback")
+    };
+    let running = woken_by(libc::SYS_write, removed, || callback.release());
+    assert_eq!(running, 0);
     assert_eq!(session.notice(2), Err(Errno::NODEV));
 }
 
 fn done_when_returned() {
     let driver = Driver::stream("input 4 4096");
     let session = driver.open();
-    driver.command("slow 20");
     let before = driver.log("syncs");
     for token in 1..=3 {
-        session.notice_sync(token).unwrap();
-        assert_eq!(driver.log("syncs"), before + u64::from(token));
+        let callback = driver.hold_callbacks();
+        let call = || {
+            session.notice_sync(token).unwrap();
+            driver.log("syncs")
+        };
+        let syncs = woken_by(libc::SYS_ioctl, call, || callback.release());
+        assert_eq!(syncs, before + u64::from(token));
         assert_eq!(driver.log("last_token"), token.into());
     }
 }
@@ -180,14 +190,14 @@ fn result() {
 fn own_thread() {
     let driver = Driver::stream("input 4 4096");
     let session = driver.open();
-    driver.command("slow 300");
-    session.notice(1).unwrap();
     std::thread::scope(|scope| {
+        let callbacks = driver.hold_callbacks();
+        session.notice(1).unwrap();
         for token in 2..=3 {
             let session = &session;
             scope.spawn(move || session.notice_sync(token).unwrap());
         }
-        driver.wait_for("in_callback", |running| running == 3);
+        callbacks.wait_running(3);
     });
 }
 

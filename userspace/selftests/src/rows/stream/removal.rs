@@ -120,12 +120,16 @@ fn waits_for_start() {
     let driver = Driver::stream("output 2 64");
     let session = driver.open();
     driver.command("behave");
-    driver.command("slow 100");
     std::thread::scope(|scope| {
+        let callback = driver.hold_callbacks();
         let started = scope.spawn(|| session.start());
-        driver.wait_for("in_callback", |running| running == 1);
-        driver.unpublish();
-        assert_eq!(driver.log("in_callback"), 0, "nothing runs any more");
+        callback.wait_running(1);
+        let removed = || {
+            driver.unpublish();
+            driver.log("in_callback")
+        };
+        let running = woken_by(libc::SYS_write, removed, || callback.release());
+        assert_eq!(running, 0, "nothing runs any more");
         assert!(matches!(
             started.join().unwrap(),
             Ok(()) | Err(Errno::NODEV)

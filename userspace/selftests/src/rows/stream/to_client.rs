@@ -22,7 +22,7 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("S-12/counted", counted),
     Clause::slow(
         "S-12/no-system-call-while-busy",
-        120,
+        240,
         no_system_call_while_busy,
     ),
 ];

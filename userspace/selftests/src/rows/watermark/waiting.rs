@@ -31,11 +31,11 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("B-02/crate-refuses", crate_refuses),
     Clause::slow(
         "B-02/no-lost-wakeup-epoll-edge",
-        120,
+        240,
         no_lost_wakeup_epoll_edge,
     ),
-    Clause::slow("B-02/no-lost-wakeup-timer", 120, no_lost_wakeup_timer),
-    Clause::slow("B-02/no-lost-wakeup-eventfd", 120, no_lost_wakeup_eventfd),
+    Clause::slow("B-02/no-lost-wakeup-timer", 240, no_lost_wakeup_timer),
+    Clause::slow("B-02/no-lost-wakeup-eventfd", 240, no_lost_wakeup_eventfd),
 ];
 
 fn new_epoll(session: &Session, flags: EventFlags) -> OwnedFd {
