@@ -117,6 +117,10 @@ pub(crate) fn run(node: &TestNode, text: &str) -> Result {
             node.seen.refuse.store(errno, Relaxed);
             Ok(())
         }
+        "greet" => {
+            node.seen.greet.store(words.narrow()?, Relaxed);
+            Ok(())
+        }
         "go" => {
             node.go();
             Ok(())
@@ -159,7 +163,7 @@ fn next_entry(node: &TestNode, len: usize) -> Result<KVVec<u8>> {
 }
 
 fn produce(node: &TestNode, command: &str, words: &mut Words<'_>) -> Result<Result<Log, Error>> {
-    let mut guard = node.producer.lock();
+    let mut guard = node.seen.producer.lock();
     if command == "enqueue" {
         let entry = next_entry(node, words.size()?)?;
         let context = words.optional().unwrap_or("task");

@@ -23,6 +23,8 @@ use crate::gate::Gate;
 #[pin_data]
 pub(crate) struct Seen {
     pub(crate) opens: Atomic<u32>,
+    /// Clients that came, after `opens` let them in.
+    opened: Atomic<u32>,
     pub(crate) closes: Atomic<u32>,
     pub(crate) data_callbacks: Atomic<u32>,
     pub(crate) room_callbacks: Atomic<u32>,
@@ -35,6 +37,10 @@ pub(crate) struct Seen {
     pub(crate) gate: Gate,
     /// The errno with which openers are refused, or 0.
     pub(crate) refuse: Atomic<i32>,
+    /// Bytes of the entry that each client is sent when it has come, or 0.
+    pub(crate) greet: Atomic<u32>,
+    #[pin]
+    pub(crate) producer: Mutex<Option<Producer>>,
 }
 
 /// The driver of a node.
@@ -62,6 +68,18 @@ impl Driver for Watcher {
                 Ok(())
             }
             errno => Err(kernel::error::Error::from_errno(-errno)),
+        }
+    }
+
+    fn opened(&self) {
+        self.0.opened.fetch_add(1, Relaxed);
+        let greeting = [0; 64];
+        let len = greeting.len().min(self.0.greet.load(Relaxed) as usize);
+        if len == 0 {
+            return;
+        }
+        if let Some(producer) = &mut *self.0.producer.lock() {
+            let _ = producer.enqueue(&greeting[..len]);
         }
     }
 
@@ -93,8 +111,6 @@ pub(crate) struct Log {
 #[pin_data]
 pub(crate) struct TestNode {
     #[pin]
-    pub(crate) producer: Mutex<Option<Producer>>,
-    #[pin]
     pub(crate) consumer: Mutex<Option<Consumer>>,
     #[pin]
     registration: Mutex<Option<Arc<Registration<Watcher>>>>,
@@ -113,7 +129,6 @@ pub(crate) struct TestNode {
 impl TestNode {
     pub(crate) fn new() -> impl PinInit<Self, kernel::error::Error> {
         try_pin_init!(Self {
-            producer <- new_mutex!(None),
             consumer <- new_mutex!(None),
             registration <- new_mutex!(None),
             log <- new_mutex!(Log::default()),
@@ -121,6 +136,7 @@ impl TestNode {
             held: Atomic::new(0),
             seen: Arc::pin_init(pin_init!(Seen {
                 opens: Atomic::new(0),
+                opened: Atomic::new(0),
                 closes: Atomic::new(0),
                 data_callbacks: Atomic::new(0),
                 room_callbacks: Atomic::new(0),
@@ -128,6 +144,8 @@ impl TestNode {
                 slow_ms: Atomic::new(0),
                 gate <- Gate::new(),
                 refuse: Atomic::new(0),
+                greet: Atomic::new(0),
+                producer <- new_mutex!(None),
             }), GFP_KERNEL)?,
             sequence: Atomic::new(0),
         })
@@ -159,7 +177,7 @@ impl TestNode {
         let (producer, consumer) = (ports.producer.take(), ports.consumer.take());
         let published = Registration::new(ports, Watcher(self.seen.clone()))?;
         *registration = Some(Arc::new(published, GFP_KERNEL)?);
-        *self.producer.lock() = producer;
+        *self.seen.producer.lock() = producer;
         *self.consumer.lock() = consumer;
         Ok(())
     }
@@ -222,6 +240,7 @@ impl TestNode {
         writeln!(out, "len={}", log.len)?;
         writeln!(out, "sum={}", log.sum)?;
         writeln!(out, "opens={}", seen.opens.load(Relaxed))?;
+        writeln!(out, "opened={}", seen.opened.load(Relaxed))?;
         writeln!(out, "closes={}", seen.closes.load(Relaxed))?;
         writeln!(out, "data_callbacks={}", seen.data_callbacks.load(Relaxed))?;
         writeln!(out, "room_callbacks={}", seen.room_callbacks.load(Relaxed))?;

@@ -23,6 +23,7 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-20/mode-and-group", mode_and_group),
     Clause::new("Q-20/no-permission", no_permission),
     Clause::new("Q-20/opener-refused", opener_refused),
+    Clause::new("Q-20/opened", opened),
     Clause::new("Q-20/one-client-at-a-time", one_client_at_a_time),
     Clause::new("Q-20/told-of-open-and-close", told_of_open_and_close),
     Clause::new("Q-20/mapping-holds-the-session", mapping_holds_the_session),
@@ -202,6 +203,25 @@ fn opener_refused() {
     }
     driver.tell("refuse 0").unwrap();
     assert!(driver.try_open().is_ok());
+}
+
+/// The driver learns that a client has come when its queues are there: an entry that it sends then
+/// arrives.
+fn opened() {
+    let driver = Driver::new(4096, 0);
+    driver.command("greet 16");
+    for _ in 0..3 {
+        let session = driver.open();
+        let mut entry = [0; 64];
+        assert_eq!(session.read(&mut entry), Ok(16));
+        drop(session);
+    }
+    driver.command("greet 0");
+    driver.command("refuse 13");
+    let opened = driver.log("opened");
+    assert_eq!(driver.try_open().err(), Some(Errno::ACCESS));
+    assert_eq!(driver.log("opened"), opened, "not for one who is refused");
+    driver.command("refuse 0");
 }
 
 fn one_client_at_a_time() {

@@ -17,6 +17,10 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("S-02/zeroed", zeroed),
     Clause::new("S-02/value-kept", value_kept),
     Clause::new("S-02/references", references),
+    Clause::new(
+        "S-02/references-without-a-client",
+        references_without_a_client,
+    ),
     Clause::new("S-05/count-on-both-sides", count_on_both_sides),
     Clause::new("S-05/by-id-for-the-driver", by_id_for_the_driver),
     Clause::new("S-05/bad-id-for-the-driver", bad_id_for_the_driver),
@@ -152,6 +156,24 @@ fn references() {
     driver.command("take");
     driver.command("take");
     driver.fails("take", Errno::NOSPC);
+    assert_eq!(count(), [0, 0]);
+}
+
+/// Nobody has references to the buffers of queues that no client has.
+fn references_without_a_client() {
+    let driver = Driver::stream("input 2 64");
+    let count = || [0, 1].map(|id| driver.count(&format!("references {id}")));
+    driver.command("create-queues");
+    assert_eq!(count(), [0, 0]);
+    driver.command("refuse 1");
+    assert_eq!(driver.try_open().err(), Some(Errno::PERM));
+    assert_eq!(count(), [0, 0]);
+    driver.command("refuse 0");
+    let session = driver.open();
+    assert_eq!(count(), [1, 1], "with the client from the start");
+    drop(session);
+    assert_eq!(count(), [0, 0]);
+    driver.command("destroy-queues");
     assert_eq!(count(), [0, 0]);
 }
 

@@ -22,6 +22,10 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("S-10/creating-under-a-client-refused", creating_refused),
     Clause::new("S-10/buffers-changed-meanwhile", buffers_changed_meanwhile),
     Clause::new("S-10/go-with-the-driver", go_with_the_driver),
+    Clause::new(
+        "S-10/refused-opener-leaves-them",
+        refused_opener_leaves_them,
+    ),
     Clause::new("S-11/driver-looks", driver_looks),
     Clause::new("S-11/driver-without-client", driver_without_client),
     Clause::new("S-11/process-maps", process_maps),
@@ -36,6 +40,21 @@ fn created_without_a_client() {
     assert_eq!(driver.count("has-queues"), 0);
     driver.command("create-queues");
     assert_eq!((driver.count("has-queues"), pages()), (1, PAGES));
+}
+
+/// An opener that is refused gets nothing, and so takes nothing from the next.
+fn refused_opener_leaves_them() {
+    wait_for_no_pages();
+    let driver = Driver::stream("output 4 64");
+    driver.command("create-queues");
+    driver.command("refuse 13");
+    for _ in 0..3 {
+        assert_eq!(driver.try_open().err(), Some(Errno::ACCESS));
+        assert_eq!((driver.count("has-queues"), pages()), (1, PAGES));
+    }
+    driver.command("refuse 0");
+    let _session = driver.open();
+    assert_eq!(pages(), PAGES, "none beside them");
 }
 
 fn created_once() {

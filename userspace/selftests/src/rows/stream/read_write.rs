@@ -18,6 +18,7 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("U-10/stream-start-refused", start_refused),
     Clause::new("U-10/stream-read-blocks", read_blocks),
     Clause::new("U-10/stream-end-of-file", end_of_file),
+    Clause::new("U-10/stream-empty-buffer-is-not-the-end", empty_buffer),
     Clause::new("U-10/stream-discarded-is-not-read", discarded),
     Clause::new("U-10/stream-suspended-read-waits", suspended),
     Clause::new("U-10/stream-write", write),
@@ -160,6 +161,22 @@ fn end_of_file() {
         session.stop().unwrap();
     };
     assert_eq!(woken_by(libc::SYS_read, read, stop), Ok(0));
+}
+
+/// A buffer without data says nothing to a reader, and goes back to the driver.
+fn empty_buffer() {
+    let driver = Driver::stream("output 2 64");
+    let session = driver.open_nonblocking();
+    session.start().unwrap();
+    for seed in 0..5 {
+        send(&driver, seed, 0);
+        send(&driver, seed, 20);
+        reads(&session, 64, &entry(seed as u64, 20));
+    }
+    send(&driver, 0, 0);
+    assert_eq!(session.read(&mut [0; 10]), Err(Errno::AGAIN));
+    driver.command("take");
+    driver.command("take");
 }
 
 fn discarded() {

@@ -22,6 +22,7 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("S-07/sysfs-drains", drains),
     Clause::new("S-07/sysfs-drain-and-removal", drain_and_removal),
     Clause::new("S-07/sysfs-all-clients", all_clients),
+    Clause::new("S-07/sysfs-one-client-errs", one_client_errs),
     Clause::new("S-07/sysfs-while-sessions-end", while_sessions_end),
     Clause::new("S-07/sysfs-where-buffers-are", where_buffers_are),
 ];
@@ -147,6 +148,22 @@ fn all_clients() {
     for session in &sessions {
         assert_eq!(session.stream().state, IOSTREAM_STATE_RUNNING);
     }
+}
+
+/// What one client cannot do does not keep it from the others; the error is still returned.
+fn one_client_errs() {
+    let driver = Driver::stream("output 2 64 clients=3");
+    let sessions = [driver.open(), driver.open(), driver.open()];
+    let states = || [0, 1, 2].map(|i: usize| sessions[i].stream().state);
+    sessions[0].start().unwrap();
+    assert_eq!(set(&driver, "running"), Err(Errno::ALREADY));
+    assert_eq!(states(), [IOSTREAM_STATE_RUNNING; 3]);
+    sessions[1].stop().unwrap();
+    assert_eq!(set(&driver, "suspended"), Err(Errno::BADFD));
+    let suspended = IOSTREAM_STATE_SUSPENDED;
+    assert_eq!(states(), [suspended, IOSTREAM_STATE_STOPPED, suspended]);
+    assert_eq!(set(&driver, "stopped"), Err(Errno::ALREADY));
+    assert_eq!(states(), [IOSTREAM_STATE_STOPPED; 3]);
 }
 
 /// A stream that was started is stopped before its session ends, even while others write to the

@@ -36,11 +36,46 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("S-07/send-while-suspended", send_while_suspended),
     Clause::new("S-07/sends-from-start", sends_from_start),
     Clause::new("S-07/one-change-at-a-time", one_change_at_a_time),
+    Clause::new(
+        "S-07/no-buffer-callback-during-a-change",
+        no_buffer_callback_during_a_change,
+    ),
 ];
 
 const STOPPED: u32 = IOSTREAM_STATE_STOPPED;
 const RUNNING: u32 = IOSTREAM_STATE_RUNNING;
 const SUSPENDED: u32 = IOSTREAM_STATE_SUSPENDED;
+
+/// While the driver starts, suspends or stops its stream, a notification of another thread calls it
+/// for no buffer; what it notified of is told once the stream runs.
+fn no_buffer_callback_during_a_change() {
+    let driver = Driver::stream("input 2 64");
+    let session = driver.open();
+    let told = || driver.log("data_callbacks") + driver.log("room_callbacks");
+    let during = |change: &(dyn Fn() -> rustix::io::Result<()> + Sync)| {
+        let before = told();
+        let held = driver.hold_callbacks();
+        std::thread::scope(|scope| {
+            let changing = scope.spawn(change);
+            driver.wait_for("in_callback", |callbacks| callbacks == 1);
+            session.notify(iostream_raw::INPUT).unwrap();
+            assert_eq!(told(), before, "during the change");
+            drop(held);
+            changing.join().unwrap().unwrap();
+        });
+        before
+    };
+    let before = during(&|| session.start());
+    driver.wait_for("data_callbacks", |calls| calls > 0);
+    assert!(told() > before, "after the start");
+    let before = during(&|| session.suspend());
+    session.notify(iostream_raw::INPUT).unwrap();
+    assert_eq!(told(), before, "suspended");
+    during(&|| session.start());
+    let before = during(&|| session.stop().map(drop));
+    session.notify(iostream_raw::INPUT).unwrap();
+    assert_eq!(told(), before, "stopped");
+}
 
 /// The driver's calls since the last question.
 fn order(driver: &Driver) -> String {
