@@ -443,8 +443,8 @@ enum {
 	IOSTREAM_IOC_NOTIFY	= _IO('j', 0x04),
 	/*
 	 * Empty a queue, start again at position zero, and raise generation. The argument is the
-	 * direction. Positions and pointers from before must no longer be used. EBUSY: a read(2) or
-	 * write(2) uses the queue. EOPNOTSUPP: it is a stream's queue; end the session instead.
+	 * direction. Positions and pointers from before must no longer be used. All that wait at the
+	 * queue are woken, on both sides. EBUSY: a read(2) or write(2) uses the queue. EOPNOTSUPP: it is a stream's queue; end the session instead.
 	 */
 	IOSTREAM_IOC_RESET	= _IO('j', 0x05),
 	/*
