@@ -40,6 +40,7 @@ rows! {
         reset,
         overwrite,
         read_write,
+        nonblocking,
         counters,
         memory_limits,
     }

@@ -12,6 +12,7 @@ pub mod module;
 pub mod monitor;
 pub mod race;
 pub mod signals;
+pub mod stalled_page;
 pub mod system_calls;
 pub mod waiting;
 pub mod watermark;
