@@ -57,10 +57,12 @@ pub enum Error {
     #[error("{0}")]
     Busy(&'static str),
     /// The file is not an iostream device (`ENOTTY`).
-    #[error("{} is not an iostream device", .path.display())]
+    #[error("{} is not an iostream device: it is {is}", .path.display())]
     NotADevice {
-        /// The file that was opened.
+        /// The file.
         path: PathBuf,
+        /// What it is instead, such as `a regular file`.
+        is: String,
     },
     /// The device does not exist (`ENOENT`).
     #[error("{} does not exist: is the module loaded, the driver bound?", .path.display())]
