@@ -333,6 +333,7 @@ impl<L: Layout> Producer<L> {
 
     #[inline]
     fn check(&self) -> Result<()> {
+        self.handle.check_owner()?;
         if self.handle.info().gone() {
             return Err(Error::Gone);
         }

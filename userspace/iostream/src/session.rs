@@ -13,7 +13,9 @@ use rustix::io::Errno;
 use crate::identity::Identity;
 use crate::notify::timeout_ns;
 use crate::opening::open_device;
-use crate::sys::{ConsumerEnd, Device, OverwriteEnd, ProducerEnd, QueueKind, QueueMemory, Role};
+use crate::sys::{
+    ConsumerEnd, Device, OverwriteEnd, Owner, ProducerEnd, QueueKind, QueueMemory, Role,
+};
 use crate::{
     find_node, Consumer, DeviceInfo, Direction, EndpointStats, Error, OverwriteReader, Producer,
     QueueInfo, Result, Setup, StreamInfo, StreamMode,
@@ -109,6 +111,8 @@ impl Session {
         if let Identity::Other(is) = Identity::of(&stat) {
             return Err(not_a_device(&is));
         }
+        // Fails here rather than when the first end is taken.
+        Owner::this_process().map_err(|errno| Error::of_call("madvise(MADV_WIPEONFORK)", errno))?;
         let device = Device::new(fd);
         let version = device.version();
         let version = version.map_err(|_| not_a_device("a device of another protocol"))?;

@@ -59,6 +59,7 @@ impl<M: Mode> Receiver<M> {
 
     /// Takes the next buffer that this process may use.
     pub(crate) fn take(&mut self) -> Result<Buffer<M>> {
+        self.open.check_owner()?;
         if M::MODE == StreamMode::Input {
             if let Some(buffer) = self.take_unused() {
                 return Ok(buffer);
@@ -140,6 +141,7 @@ impl<M: Mode> Receiver<M> {
             let other = || open.is_stopped().then_some(Err(Error::NotRunning));
             return self.consumer.wait_or(timeout, None, other);
         }
+        open.check_owner()?;
         if !open.core.unused.is_empty() {
             return Ok(());
         }
