@@ -40,5 +40,5 @@ pub(crate) use pool::{Lease, Place, Pool};
 pub(crate) use producer_end::ProducerEnd;
 pub(crate) use queue::{QueueKind, QueueMemory, Role};
 #[cfg(feature = "tokio")]
-pub(crate) use reactor::watch;
+pub(crate) use reactor::{watch, Watched};
 pub(crate) use stream_page::StreamPage;

@@ -27,7 +27,7 @@ static NUMBER: AtomicPtr<AtomicU64> = AtomicPtr::new(null_mut());
 static NEXT: AtomicU64 = AtomicU64::new(1);
 
 /// The process that made a mapping.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Owner {
     /// The number of the process that asks.
     asking: &'static AtomicU64,
