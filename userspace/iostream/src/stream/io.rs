@@ -115,6 +115,7 @@ impl Writer {
     ///
     /// [`Error::Gone`] if the driver is gone.
     pub fn into_inner(mut self) -> crate::Result<Stream<Input>> {
+        self.stream.receiver.open.check_owner()?;
         self.partial.send()?;
         Ok(self.stream)
     }
@@ -147,6 +148,7 @@ impl Write for Writer {
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        self.stream.receiver.open.check_owner()?;
         Ok(self.partial.send()?)
     }
 }
