@@ -91,6 +91,8 @@ rows! {
         notices,
         control,
         soundness,
+        forking,
+        opening,
         c,
     }
 }
