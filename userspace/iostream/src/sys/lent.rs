@@ -26,7 +26,7 @@ impl LentRange {
     /// Records that `[offset, offset + len)` is lent from now on, and nothing else.
     #[inline]
     pub(super) fn set(&self, offset: usize, len: usize) {
-        let range = (offset as u64) << 32 | len as u64;
+        let range = ((offset as u64) << 32) | len as u64;
         // Only a fork by this very thread can find a slice of the range.
         self.range.store(range, Ordering::Relaxed);
     }
@@ -57,15 +57,15 @@ mod tests {
         let lent = LentRange::default();
         let ranges = || {
             let mut ranges = Vec::new();
-            lent.for_each(&mut |range| ranges.push(range));
+            lent.for_each(&mut |range| ranges.push((range.start, range.end)));
             ranges
         };
         assert_eq!(ranges(), []);
         lent.set(8, 16);
-        assert_eq!(ranges(), [8..24]);
+        assert_eq!(ranges(), [(8, 24)]);
         let large = u32::MAX as usize;
         lent.set(large - 7, large);
-        assert_eq!(ranges(), [large - 7..2 * large - 7]);
+        assert_eq!(ranges(), [(large - 7, 2 * large - 7)]);
         lent.set(8, 0);
         assert_eq!(ranges(), []);
     }
