@@ -11,10 +11,10 @@ mod stream;
 use std::os::fd::{AsFd, OwnedFd};
 use std::task::{Context, Poll};
 
-use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
+use tokio::io::unix::AsyncFdReadyGuard;
 use tokio::io::Interest;
 
-use crate::sys::watch;
+use crate::sys::{watch, Watched};
 use crate::{Error, Result};
 
 pub use queue::{AsyncConsumer, AsyncProducer};
@@ -26,7 +26,7 @@ pub use stream::AsyncReceiver;
 /// theirs.
 #[derive(Debug)]
 struct Reactor {
-    fd: AsyncFd<OwnedFd>,
+    fd: Watched,
 }
 
 impl Reactor {

@@ -30,6 +30,7 @@ use crate::{Counters, Direction, Error, Result};
 ///
 /// Unless its documentation says otherwise, each method can fail with
 ///
+/// - [`Error::Forked`] in a child of the process that took the consumer: see [Fork](crate#fork);
 /// - [`Error::Gone`] once the driver is gone and all entries that it had queued are consumed;
 /// - [`Error::Stale`] once someone else has reset the queue: see [`Self::renew`];
 /// - [`Error::Corrupt`] if the kernel's position or an entry's header is invalid.

@@ -44,6 +44,12 @@ pub enum Error {
     #[error("the device is gone: its driver was removed or its hardware unplugged")]
     Gone,
 
+    /// The value was made before a fork, in the parent process, which keeps it (`ECHILD`).
+    ///
+    /// A child inherits the descriptor of a device, but not the memory of ends and streams. Open
+    /// them after forking: see [the crate's documentation](crate#fork).
+    #[error("this was opened before a fork, by the parent process: open the device again")]
+    Forked,
     /// Someone else has reset the queue (`ESTALE`).
     #[error("the queue was reset since this handle was made; renew the handle")]
     Stale,
@@ -57,10 +63,12 @@ pub enum Error {
     #[error("{0}")]
     Busy(&'static str),
     /// The file is not an iostream device (`ENOTTY`).
-    #[error("{} is not an iostream device", .path.display())]
+    #[error("{} is not an iostream device: it is {is}", .path.display())]
     NotADevice {
-        /// The file that was opened.
+        /// The file.
         path: PathBuf,
+        /// What it is instead, such as `a regular file`.
+        is: String,
     },
     /// The device does not exist (`ENOENT`).
     #[error("{} does not exist: is the module loaded, the driver bound?", .path.display())]
@@ -197,6 +205,7 @@ impl Error {
             Self::InvalidArgument(_) => Errno::INVAL,
             Self::Corrupt => Errno::BADMSG,
             Self::Gone => Errno::NODEV,
+            Self::Forked => Errno::CHILD,
             Self::Stale => Errno::STALE,
             Self::TimedOut => Errno::TIMEDOUT,
             Self::Interrupted => Errno::INTR,
@@ -330,7 +339,8 @@ impl From<Error> for io::Error {
             Error::Permission { .. } => ErrorKind::PermissionDenied,
             Error::Quota => ErrorKind::QuotaExceeded,
             Error::OutOfMemory => ErrorKind::OutOfMemory,
-            Error::NotSetUp
+            Error::Forked
+            | Error::NotSetUp
             | Error::LimitExceeded { .. }
             | Error::AlreadyInState(_)
             | Error::NotRunning => ErrorKind::Other,

@@ -35,8 +35,23 @@ impl<E: End> Handle<E> {
         Ok(handle)
     }
 
+    /// Fails in a child of the process that took the end, which has no mapping of the queue.
+    #[inline]
+    pub(crate) fn check_owner(&self) -> Result<()> {
+        if self.is_inherited() {
+            return Err(Error::Forked);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn is_inherited(&self) -> bool {
+        !self.end.memory().owner().is_this_process()
+    }
+
     /// Resumes with the queue as it is now.
     pub(crate) fn renew(&mut self) -> Result<()> {
+        self.check_owner()?;
         // Before the positions: a reset in between makes the handle stale, not wrong.
         let generation = self.info().generation();
         self.end.restart()?;
@@ -46,6 +61,7 @@ impl<E: End> Handle<E> {
 
     /// Empties the queue and resumes with it.
     pub(crate) fn reset(&mut self) -> Result<()> {
+        self.check_owner()?;
         self.device.reset(E::DIRECTION)?;
         self.renew()
     }
@@ -55,8 +71,10 @@ impl<E: End> Handle<E> {
         self.end.memory().info()
     }
 
+    /// Fails in a child, or if the queue was reset.
     #[inline]
     pub(crate) fn check_generation(&self) -> Result<()> {
+        self.check_owner()?;
         if self.info().generation() != self.generation {
             return Err(Error::Stale);
         }
@@ -76,20 +94,28 @@ impl<E: End> Handle<E> {
     }
 
     pub(crate) fn counters(&self) -> Counters {
+        if self.is_inherited() {
+            return Counters::default();
+        }
         self.info().counters()
     }
 
     pub(crate) fn set_eventfd(&self, eventfd: Option<BorrowedFd<'_>>) -> Result<()> {
+        self.check_owner()?;
         self.device.set_eventfd(E::DIRECTION, eventfd)
     }
 
     pub(crate) fn set_watermark(&self, bytes: u64, latency: Duration) -> Result<()> {
+        self.check_owner()?;
         // A latency that does not fit becomes one that the kernel refuses.
         let latency_ns = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
         self.device.set_watermark(bytes, latency_ns)
     }
 
     pub(crate) fn watermark(&self) -> (u64, Duration) {
+        if self.is_inherited() {
+            return Default::default();
+        }
         let info = self.info();
         let latency = Duration::from_nanos(info.latency_ns());
         (info.watermark_bytes(), latency)

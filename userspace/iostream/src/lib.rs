@@ -47,6 +47,17 @@
 //! in poll(2). If the driver goes away, the wait fails with [`Error::Gone`], once everything that
 //! was queued is consumed. A signal does not end a wait; use a timeout to check for other work.
 //!
+//! # Fork
+//!
+//! Open after you fork or daemonize. The memory of ends and streams is not copied to a child. In a
+//! child each operation on those from before the fork fails with [`Error::Forked`], without a
+//! system call; dropping them there changes nothing. The parent's go on undisturbed. Slices that
+//! were held during fork(2) or daemon(3) keep their bytes in the child, as a copy of its own.
+//!
+//! A child may use the inherited descriptor: read(2), write(2) and poll(2) work, under the rules
+//! that hold for every descriptor of the session. A [`Session`] from before the fork works in the
+//! child as well, and an end that nobody has taken yet can be taken there.
+//!
 //! # Safety
 //!
 //! A program that uses this crate needs no `unsafe`. It cannot cause undefined behavior, whatever
@@ -64,12 +75,14 @@ mod consumer;
 mod entry;
 mod error;
 mod handle;
+mod identity;
 mod info;
 mod io;
 mod iter;
 mod lock;
 mod nodes;
 mod notify;
+mod opening;
 mod overwrite;
 mod pace;
 mod producer;

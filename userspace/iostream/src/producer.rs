@@ -28,6 +28,7 @@ use crate::{Counters, Direction, Error, Result, Wake};
 ///
 /// Unless its documentation says otherwise, each method can fail with
 ///
+/// - [`Error::Forked`] in a child of the process that took the producer: see [Fork](crate#fork);
 /// - [`Error::Gone`] once the driver is gone;
 /// - [`Error::Stale`] once someone else has reset the queue: see [`Self::renew`];
 /// - [`Error::Corrupt`] if the kernel's position is invalid.
@@ -333,6 +334,7 @@ impl<L: Layout> Producer<L> {
 
     #[inline]
     fn check(&self) -> Result<()> {
+        self.handle.check_owner()?;
         if self.handle.info().gone() {
             return Err(Error::Gone);
         }

@@ -7,11 +7,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::fs::{fstat, open, FileType, Mode, OFlags};
+use rustix::fs::fstat;
 use rustix::io::Errno;
 
+use crate::identity::Identity;
 use crate::notify::timeout_ns;
-use crate::sys::{ConsumerEnd, Device, OverwriteEnd, ProducerEnd, QueueKind, QueueMemory, Role};
+use crate::opening::open_device;
+use crate::sys::{
+    ConsumerEnd, Device, OverwriteEnd, Owner, ProducerEnd, QueueKind, QueueMemory, Role,
+};
 use crate::{
     find_node, Consumer, DeviceInfo, Direction, EndpointStats, Error, OverwriteReader, Producer,
     QueueInfo, Result, Setup, StreamInfo, StreamMode,
@@ -59,29 +63,18 @@ impl Session {
 
     /// Opens a device for reading and writing.
     ///
+    /// A file that is not an iostream device is not opened, since opening some devices has effects.
+    /// This needs /sys or /proc, which say what a device is.
+    ///
     /// # Errors
     ///
-    /// [`Error::NotFound`] if the device does not exist; [`Error::Permission`] if the program may
-    /// not open it; [`Error::Busy`] if another program has it open; [`Error::NotADevice`] if it is
-    /// not an iostream device; [`Error::Version`] if it has another version of the protocol;
+    /// [`Error::NotFound`] if the device does not exist or has no driver; [`Error::Permission`] if
+    /// the program may not open it; [`Error::Busy`] if another program has it open;
+    /// [`Error::NotADevice`] if it is not an iostream device, or nothing says what it is; [`Error::Version`] if it has another version of the protocol;
     /// otherwise [`Error::Os`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let flags = OFlags::RDWR | OFlags::CLOEXEC | OFlags::NOCTTY;
-        let fd = open(path, flags, Mode::empty()).map_err(|errno| match errno {
-            Errno::NOENT | Errno::NXIO | Errno::NODEV | Errno::NOTDIR => Error::NotFound {
-                path: path.to_owned(),
-            },
-            Errno::ISDIR => Error::NotADevice {
-                path: path.to_owned(),
-            },
-            Errno::ACCESS | Errno::PERM => Error::Permission {
-                what: path.to_owned(),
-            },
-            Errno::BUSY => Error::Busy("another program has the device open"),
-            errno => Error::of_call("open", errno),
-        })?;
-        Self::with_fd(fd, path)
+        Self::with_fd(open_device(path)?, path)
     }
 
     /// Opens a device that is given by its node's name or by its path.
@@ -109,16 +102,20 @@ impl Session {
     }
 
     fn with_fd(fd: OwnedFd, path: &Path) -> Result<Self> {
-        let not_a_device = || Error::NotADevice {
+        let not_a_device = |is: &str| Error::NotADevice {
             path: path.to_owned(),
+            is: is.to_owned(),
         };
         // For other files the ioctl's number might mean something else.
         let stat = fstat(&fd).map_err(|errno| Error::of_call("fstat", errno))?;
-        if FileType::from_raw_mode(stat.st_mode) != FileType::CharacterDevice {
-            return Err(not_a_device());
+        if let Identity::Other(is) = Identity::of(&stat) {
+            return Err(not_a_device(&is));
         }
+        // Fails here rather than when the first end is taken.
+        Owner::this_process().map_err(|errno| Error::of_call("madvise(MADV_WIPEONFORK)", errno))?;
         let device = Device::new(fd);
-        let version = device.version().map_err(|_| not_a_device())?;
+        let version = device.version();
+        let version = version.map_err(|_| not_a_device("a device of another protocol"))?;
         Ok(Self {
             info: Arc::new(DeviceInfo::new(&version)?),
             device: Arc::new(device),
@@ -318,12 +315,22 @@ mod tests {
 
     #[test]
     fn other_files_are_told_from_devices() {
-        for path in ["/dev/null", "/proc/self/exe", "/"] {
-            let error = Session::open(path).unwrap_err();
-            let path = path.into();
-            // The running program cannot be opened for writing.
-            let busy = matches!(error, Error::Os { call: "open", .. });
-            assert!(busy || error == Error::NotADevice { path }, "{error}");
+        for (path, is) in [
+            ("/proc/self/exe", "a regular file"),
+            ("/", "a directory"),
+            // Without /sys it is of driver mem.
+            ("/dev/null", "a character device of "),
+        ] {
+            match Session::open(path).unwrap_err() {
+                Error::NotADevice {
+                    path: named,
+                    is: is_said,
+                } => {
+                    assert_eq!(named, Path::new(path));
+                    assert!(is_said.starts_with(is), "{is_said}");
+                }
+                error => panic!("{error}"),
+            }
         }
     }
 

@@ -62,6 +62,7 @@ pub type InputOutputStream = Stream<InputOutput>;
 ///
 /// Unless its documentation says otherwise, each method that takes or awaits a buffer can fail with
 ///
+/// - [`Error::Forked`] in a child of the process that opened the stream: see [Fork](crate#fork);
 /// - [`Error::Gone`] once the driver is gone and all buffers that it had sent are taken;
 /// - [`Error::BadDescriptor`] if the kernel sends an invalid descriptor. It is skipped: the next
 ///   call continues with the next buffer.

@@ -6,6 +6,8 @@
 
 mod adapters;
 mod consuming;
+mod forking;
+mod forking_streams;
 mod loopback;
 mod memfd;
 mod overwriting;

@@ -137,8 +137,9 @@ fn explain(device: &Path, error: &Error) -> String {
         Error::NotFound { .. } => format!(
             "{name} does not exist: load its driver; `iostreamctl list` shows the devices there are"
         ),
-        Error::NotADevice { .. } => format!(
-            "{name} is not an iostream device: `iostreamctl list` shows the devices there are"
+        Error::NotADevice { is, .. } => format!(
+            "{name} is not an iostream device but {is}: `iostreamctl list` shows the devices there \
+             are"
         ),
         Error::Permission { .. } => format!(
             "no permission for {name}: run as root, or let root change the node's mode or group"

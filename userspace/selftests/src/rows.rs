@@ -92,6 +92,8 @@ rows! {
         notices,
         control,
         soundness,
+        forking,
+        opening,
         c,
     }
 }

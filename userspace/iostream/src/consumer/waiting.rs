@@ -22,9 +22,10 @@ impl<L: Layout> Consumer<L> {
         also: Option<BorrowedFd<'_>>,
         mut other: impl FnMut() -> Option<Result<()>>,
     ) -> Result<()> {
+        self.handle.check_generation()?;
         self.flush()?;
         if self.handle.end.is_known_ready() {
-            return self.handle.check_generation();
+            return Ok(());
         }
         if self.handle.spin > 0 && self.first_look()? {
             return Ok(());

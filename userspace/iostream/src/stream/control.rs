@@ -28,6 +28,7 @@ impl Control {
     /// [`Error::AlreadyInState`] if the stream runs; [`Error::Gone`] if the driver is gone; other
     /// errors of the driver as [`Error::Os`].
     pub fn start(&self) -> Result<()> {
+        self.open.check_owner()?;
         self.open.device.start().map_err(|errno| match errno {
             Errno::ALREADY => Error::AlreadyInState(StreamState::Running),
             errno => Error::of_driver("IOSTREAM_IOC_START", errno),
@@ -42,6 +43,7 @@ impl Control {
     /// suspended; [`Error::Gone`] if the driver is gone; other errors of the driver as
     /// [`Error::Os`].
     pub fn suspend(&self) -> Result<()> {
+        self.open.check_owner()?;
         self.open.device.suspend().map_err(|errno| match errno {
             Errno::BADFD => Error::NotRunning,
             Errno::ALREADY => Error::AlreadyInState(StreamState::Suspended),
@@ -59,6 +61,7 @@ impl Control {
     /// With [`Stop::Drain`] also [`Error::TimedOut`] and [`Error::Interrupted`], after which the
     /// stream keeps running.
     pub fn stop(&self, how: Stop) -> Result<Discarded> {
+        self.open.check_owner()?;
         let (flags, timeout_ns) = how.raw();
         match self.open.device.stop(flags, timeout_ns) {
             Ok((output, input)) => Ok(Discarded { output, input }),
@@ -78,12 +81,16 @@ impl Control {
     ///
     /// [`Error::Gone`] if the driver is gone.
     pub fn info(&self) -> Result<StreamInfo> {
+        self.open.check_owner()?;
         let stream = self.open.device.stream().map_err(Error::of_stream_call)?;
         StreamInfo::new(&stream)
     }
 
     /// The kernel's counters of the stream. Makes no system call.
     pub fn counters(&self) -> StreamCounters {
+        if self.open.check_owner().is_err() {
+            return StreamCounters::default();
+        }
         self.open.page.counters()
     }
 
@@ -98,6 +105,7 @@ impl Control {
     ///
     /// [`Error::Mismatch`] if the device has a mode that this crate does not know.
     pub fn mode(&self) -> Result<StreamMode> {
+        self.open.check_owner()?;
         StreamMode::from_raw(u32::try_from(self.open.page.mode()).unwrap_or(u32::MAX))
     }
 
@@ -162,6 +170,7 @@ impl Control {
     /// [`Error::TooManyNotices`] if too many notices wait already; [`Error::Gone`] if the driver is
     /// gone.
     pub fn force_notify(&self, token: u32) -> Result<()> {
+        self.open.check_owner()?;
         self.open.device.input(token).map_err(|errno| match errno {
             Errno::AGAIN => Error::TooManyNotices,
             errno => Error::of_driver("IOSTREAM_IOC_INPUT", errno),
@@ -175,6 +184,7 @@ impl Control {
     /// [`Error::NotOffered`] if the driver has no such callback; [`Error::Gone`] if the driver is
     /// gone; an error of the callback as [`Error::Os`].
     pub fn notify_sync(&self, token: u32) -> Result<()> {
+        self.open.check_owner()?;
         let call = self.open.device.input_sync(token);
         call.map_err(|errno| match errno {
             Errno::OPNOTSUPP => Error::NotOffered("input callback to wait for"),

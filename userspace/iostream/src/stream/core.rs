@@ -60,6 +60,8 @@ impl Core {
 
     /// Sends a buffer to the driver. If that fails, the buffer stays with this process, unused.
     pub(crate) fn send(&self, lease: Lease, mut descriptor: Descriptor, wake: Wake) -> Result<()> {
+        // Before the lock, which another thread may have held during the fork.
+        self.pool.check_owner()?;
         let id = lease.id();
         let mut guard = lock(&self.input);
         let Some(input) = guard.as_mut() else {
@@ -89,6 +91,10 @@ impl Core {
 
     /// Ends the use of a buffer: it goes back to the driver, or to the unused ones.
     pub(crate) fn give_back(&self, lease: Lease) {
+        if self.pool.check_owner().is_err() {
+            // The buffer is with the parent, which gives it back.
+            return;
+        }
         let flags = match self.mode {
             StreamMode::Output => 0,
             StreamMode::Input => {
@@ -115,14 +121,16 @@ impl Core {
 
     /// Shows the driver what was sent with [`Wake::Suppress`]. Returns whether it waits for it.
     pub(crate) fn must_wake(&self) -> Result<bool> {
+        self.pool.check_owner()?;
         match lock(&self.input).as_mut() {
             Some(input) => input.producer.show(Wake::Normal),
             None => Err(Error::Closed),
         }
     }
 
-    /// The kernel's counters of the input queue; `None` once the stream is closed.
+    /// The kernel's counters of the input queue; `None` once the stream is closed, and in a child.
     pub(crate) fn input_counters(&self) -> Option<crate::Counters> {
+        self.pool.check_owner().ok()?;
         let input = lock(&self.input);
         input.as_ref().map(|input| input.producer.counters())
     }
@@ -144,6 +152,12 @@ pub(crate) struct Open {
 }
 
 impl Open {
+    /// Fails in a child of the process that opened the stream, which has no mapping of it.
+    #[inline]
+    pub(crate) fn check_owner(&self) -> Result<()> {
+        self.core.pool.check_owner()
+    }
+
     /// Takes a buffer that the driver sent.
     pub(crate) fn lend(&self, id: u32) -> Result<Lease> {
         if !self.core.pool.has(id) {
@@ -159,7 +173,11 @@ impl Open {
         lent.ok_or(Error::BadDescriptor { buffer: id, why })
     }
 
+    /// The stream's state. In a child it counts as stopped.
     pub(crate) fn state(&self) -> StreamState {
+        if self.check_owner().is_err() {
+            return StreamState::Stopped;
+        }
         StreamState::from_raw(self.page.state())
     }
 
@@ -169,6 +187,7 @@ impl Open {
 
     /// Maps the buffers that the driver has added. Returns how many.
     pub(crate) fn refresh(&self) -> Result<usize> {
+        self.check_owner()?;
         let mut generation = lock(&self.generation);
         let stream = self.device.stream().map_err(Error::of_stream_call)?;
         let added = self.core.pool.extend(&self.device, &stream)?;
@@ -180,12 +199,16 @@ impl Open {
 
     /// Whether the driver has added buffers.
     pub(crate) fn has_new(&self) -> bool {
-        self.page.generation() != *lock(&self.generation)
+        self.check_owner().is_ok() && self.page.generation() != *lock(&self.generation)
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
+        if self.check_owner().is_err() {
+            // The stream is the parent's, and goes on.
+            return;
+        }
         // The end of the session stops the stream, too, but a buffer in use delays that.
         if self.page.state() != u64::from(uapi::IOSTREAM_STATE_STOPPED) {
             let _ = self.device.stop(0, 0);

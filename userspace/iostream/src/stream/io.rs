@@ -73,6 +73,7 @@ impl<M: Receives> Read for Reader<M> {
 
 impl<M: Receives> BufRead for Reader<M> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.stream.receiver.open.check_owner()?;
         while self.current.as_ref().is_none_or(|b| b.len() <= self.done) {
             // Goes back before the wait for the next one: it may be the only one.
             self.current = None;
@@ -114,6 +115,7 @@ impl Writer {
     ///
     /// [`Error::Gone`] if the driver is gone.
     pub fn into_inner(mut self) -> crate::Result<Stream<Input>> {
+        self.stream.receiver.open.check_owner()?;
         self.partial.send()?;
         Ok(self.stream)
     }
@@ -129,6 +131,7 @@ impl Write for Writer {
         if bytes.is_empty() {
             return Ok(0);
         }
+        self.stream.receiver.open.check_owner()?;
         let partial = &mut self.partial;
         let buffer = match &mut partial.buffer {
             Some(buffer) => buffer,
@@ -145,6 +148,7 @@ impl Write for Writer {
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        self.stream.receiver.open.check_owner()?;
         Ok(self.partial.send()?)
     }
 }

@@ -35,6 +35,7 @@ use crate::{Consumer, Counters, Error, Result, StreamMode};
 ///
 /// Unless its documentation says otherwise, each method can fail with
 ///
+/// - [`Error::Forked`] in a child of the process that opened the stream: see [Fork](crate#fork);
 /// - [`Error::Gone`] once the driver is gone and all buffers that it had sent are taken;
 /// - [`Error::BadDescriptor`] if the kernel sends an invalid descriptor. It is skipped: the next
 ///   call continues with the next buffer.
@@ -59,6 +60,7 @@ impl<M: Mode> Receiver<M> {
 
     /// Takes the next buffer that this process may use.
     pub(crate) fn take(&mut self) -> Result<Buffer<M>> {
+        self.open.check_owner()?;
         if M::MODE == StreamMode::Input {
             if let Some(buffer) = self.take_unused() {
                 return Ok(buffer);
@@ -140,6 +142,7 @@ impl<M: Mode> Receiver<M> {
             let other = || open.is_stopped().then_some(Err(Error::NotRunning));
             return self.consumer.wait_or(timeout, None, other);
         }
+        open.check_owner()?;
         if !open.core.unused.is_empty() {
             return Ok(());
         }

@@ -47,6 +47,7 @@ impl<M: Mode> Sender<M> {
     /// [`Error::InvalidArgument`] if the descriptor is not an eventfd; [`Error::Gone`] if the
     /// driver is gone.
     pub fn set_eventfd(&self, eventfd: Option<BorrowedFd<'_>>) -> Result<()> {
+        self.control.open.check_owner()?;
         let device = &self.control.open.device;
         device.set_eventfd(Direction::Input, eventfd)
     }

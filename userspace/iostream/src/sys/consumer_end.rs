@@ -50,6 +50,7 @@ impl<L: Layout> ConsumerEnd<L> {
         let entry = self.ring.peek()?;
         // INVARIANT: Just checked by the ring.
         self.current = Some(entry);
+        self.memory.lent().set(entry.offset(), entry.len());
         Ok(entry)
     }
 
@@ -85,7 +86,8 @@ impl<L: Layout> ConsumerEnd<L> {
     #[inline(always)]
     pub(crate) fn drain(&mut self, max: u64, mut take: impl FnMut(&[u8]) -> bool) -> Drained {
         self.current = None;
-        self.ring.drain(max, |memory, entry| {
+        self.memory.lent().set_all();
+        let drained = self.ring.drain(max, |memory, entry| {
             // SAFETY: The ring checked the entry as it does for `bytes`, and releases it after
             // `take`, which cannot keep the slice.
             let bytes = unsafe {
@@ -93,7 +95,9 @@ impl<L: Layout> ConsumerEnd<L> {
                 std::slice::from_raw_parts(start.as_ptr(), entry.len())
             };
             take(bytes)
-        })
+        });
+        self.memory.lent().set(0, 0);
+        drained
     }
 
     #[inline]

@@ -9,6 +9,7 @@ use iostream_ring::is_before;
 use iostream_ring::sync::Word;
 use iostream_ring::uapi::{self, iostream_counters, iostream_info};
 
+use super::owner::Owner;
 use super::region::Region;
 use crate::{Counters, Direction, Error};
 
@@ -30,6 +31,12 @@ impl InfoPage {
     pub(super) unsafe fn new(region: Region) -> Self {
         // INVARIANT: The caller passes such a region.
         Self { region }
+    }
+
+    /// The process that mapped the page.
+    #[inline]
+    pub(super) fn owner(&self) -> Owner {
+        self.region.owner()
     }
 
     /// Refuses a page that does not describe the queue that the ioctl described.

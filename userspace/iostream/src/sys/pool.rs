@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use iostream_ring::uapi;
 use rustix::io::Errno;
 
+use super::lent::Lent;
+use super::owner::Owner;
 use super::region::Region;
 use super::Device;
 use crate::lock::lock;
@@ -52,6 +54,26 @@ struct Slot {
     start: OnceLock<Start>,
 }
 
+/// The buffers of one mapping that are in use.
+struct LentBuffers {
+    slots: Arc<[Slot]>,
+    /// The ids of the buffers in the mapping, in the order in which they lie there.
+    ids: Range<u32>,
+    stride: usize,
+}
+
+impl Lent for LentBuffers {
+    fn for_each(&self, visit: &mut dyn FnMut(Range<usize>)) {
+        for (i, id) in self.ids.clone().enumerate() {
+            let place = &self.slots[id as usize].place;
+            // Only a fork by the very thread that has the lease can find a slice of the buffer.
+            if place.load(Ordering::Relaxed) == Place::InUse as u8 {
+                visit(i * self.stride..(i + 1) * self.stride);
+            }
+        }
+    }
+}
+
 /// The buffers mapped so far.
 struct Mapped {
     regions: Vec<Region>,
@@ -70,8 +92,9 @@ struct Mapped {
 pub(crate) struct Pool {
     layout: Layout,
     writable: bool,
-    slots: Box<[Slot]>,
+    slots: Arc<[Slot]>,
     mapped: Mutex<Mapped>,
+    owner: Owner,
 }
 
 impl Pool {
@@ -86,7 +109,9 @@ impl Pool {
             place: AtomicU8::new(Place::Driver as u8),
             start: OnceLock::new(),
         };
+        let owner = Owner::this_process().map_err(|errno| Error::of_call("madvise", errno))?;
         let pool = Self {
+            owner,
             layout,
             writable,
             slots: (0..stream.max_buffers).map(slot).collect(),
@@ -124,13 +149,19 @@ impl Pool {
             .checked_mul(u64::from(added.start))
             .and_then(|bytes| offset.checked_add(bytes))
             .ok_or(too_large)?;
-        let region =
-            Region::map(device, offset, bytes, self.writable).map_err(|errno| match errno {
-                Errno::BUSY => Error::Busy(
-                    "the buffers were taken before: they can be taken once in a session",
-                ),
-                errno => Error::of_call("mmap", errno),
-            })?;
+        let lent = LentBuffers {
+            slots: self.slots.clone(),
+            ids: added.clone(),
+            stride,
+        };
+        let lent = Some(Arc::new(lent) as Arc<_>);
+        let region = Region::map_lending(device, offset, bytes, self.writable, lent);
+        let region = region.map_err(|errno| match errno {
+            Errno::BUSY => {
+                Error::Busy("the buffers were taken before: they can be taken once in a session")
+            }
+            errno => Error::of_call("mmap", errno),
+        })?;
         let start = region.start::<u8>();
         for (i, id) in added.clone().enumerate() {
             // SAFETY: Within the region, which has `stride` bytes for each added buffer.
@@ -144,9 +175,24 @@ impl Pool {
         Ok(added)
     }
 
+    /// Fails in a child of the process that mapped the buffers.
+    #[inline]
+    pub(crate) fn check_owner(&self) -> Result<(), Error> {
+        if self.owner.is_this_process() {
+            Ok(())
+        } else {
+            Err(Error::Forked)
+        }
+    }
+
     /// How many buffers are mapped.
     pub(crate) fn count(&self) -> u32 {
-        lock(&self.mapped).count
+        // Not behind the lock, which another thread may have held during a fork.
+        let mapped = self
+            .slots
+            .iter()
+            .take_while(|slot| slot.start.get().is_some());
+        mapped.count() as u32
     }
 
     pub(crate) fn data_bytes(&self) -> usize {

@@ -47,6 +47,7 @@ impl<L: Layout> ProducerEnd<L> {
         let offset = self.ring.reserve(len)?;
         // INVARIANT: Just returned by the ring.
         self.reserved = Some((offset, len as usize));
+        self.memory.lent().set(offset, len as usize);
         Ok(())
     }
 
@@ -102,6 +103,7 @@ impl<L: Layout> ProducerEnd<L> {
         mut fill: impl FnMut(&mut [u8]),
     ) -> Result<u64, Error> {
         self.reserved = None;
+        self.memory.lent().set_all();
         let mut appended = 0;
         while appended < count {
             // Also looks for room that has become free, and refuses a length that never fits.
@@ -136,6 +138,7 @@ impl<L: Layout> ProducerEnd<L> {
                 break;
             }
         }
+        self.memory.lent().set(0, 0);
         Ok(appended)
     }
 

@@ -2,10 +2,14 @@
 
 //! The mapped areas of one queue.
 
+use std::sync::Arc;
+
 use iostream_ring::{uapi, Geometry, Mapped};
 use rustix::io::Errno;
 
 use super::info_page::InfoPage;
+use super::lent::LentRange;
+use super::owner::Owner;
 use super::region::Region;
 use super::Device;
 use crate::{Direction, Error};
@@ -63,6 +67,8 @@ pub(crate) struct QueueMemory {
     producer: Region,
     consumer: Region,
     data: Region,
+    /// The bytes of the data that the end has lent.
+    lent: Arc<LentRange>,
     geometry: Geometry,
     overwrite: bool,
     /// The length of all entries, if they have no headers.
@@ -91,13 +97,18 @@ impl QueueMemory {
         let slots = (kind == QueueKind::Slots).then_some(queue.max_entry_bytes);
         let geometry = check_description(&queue, rustix::param::page_size())?;
         let page = rustix::param::page_size();
-        let map = |offset, bytes, writable| {
-            Region::map(device, offset, bytes, writable).map_err(|errno| match errno {
-                Errno::BUSY => Error::Busy(
-                    "this end of the queue was taken before: it can be taken once in a session",
-                ),
-                errno => Error::of_queue_call("mmap", errno, role.direction()),
-            })
+        let explain = |errno| match errno {
+            Errno::BUSY => Error::Busy(
+                "this end of the queue was taken before: it can be taken once in a session",
+            ),
+            errno => Error::of_queue_call("mmap", errno, role.direction()),
+        };
+        let map =
+            |offset, bytes, writable| Region::map(device, offset, bytes, writable).map_err(explain);
+        let lent = Arc::new(LentRange::default());
+        let map_data = |bytes, writable| {
+            let lent = Some(lent.clone() as Arc<_>);
+            Region::map_lending(device, queue.data_offset, bytes, writable, lent).map_err(explain)
         };
         // The writable areas come last: if a step before them fails, they can still be mapped.
         let info = map(queue.info_offset, page, false)?;
@@ -111,12 +122,12 @@ impl QueueMemory {
         match role {
             Role::Producer => {
                 consumer = map(queue.consumer_offset, page, false)?;
-                data = map(queue.data_offset, twice, true)?;
+                data = map_data(twice, true)?;
                 producer = map(queue.producer_offset, page, true)?;
             }
             Role::Consumer => {
                 producer = map(queue.producer_offset, page, false)?;
-                data = map(queue.data_offset, twice, false)?;
+                data = map_data(twice, false)?;
                 consumer = map(queue.consumer_offset, page, true)?;
             }
         }
@@ -127,6 +138,7 @@ impl QueueMemory {
             producer,
             consumer,
             data,
+            lent,
             geometry,
             overwrite,
             slots,
@@ -136,6 +148,18 @@ impl QueueMemory {
 
     pub(crate) fn info(&self) -> &InfoPage {
         &self.info
+    }
+
+    /// The process that mapped the areas.
+    #[inline]
+    pub(crate) fn owner(&self) -> Owner {
+        self.info.owner()
+    }
+
+    /// What the end has lent of the data. The end sets it before it returns a slice.
+    #[inline]
+    pub(super) fn lent(&self) -> &LentRange {
+        &self.lent
     }
 
     pub(crate) fn geometry(&self) -> Geometry {
