@@ -19,6 +19,9 @@ use super::waiter::Waiter;
 /// Pause between two kicks of the busy other direction.
 const PAUSE: Duration = Duration::from_millis(2);
 
+/// Entries that make up a quarter of the queue: a driver's wait for room ends when it is free.
+const QUARTER: usize = 32;
+
 /// Sets the watermark, and queues what must not wake anyone yet.
 pub fn prepare(ground: &Ground) {
     let Some((bytes, latency_ns)) = ground.watermark() else {
@@ -56,14 +59,18 @@ fn comes(ground: &Ground) {
         Want::Added => ground.driver().command("add 1"),
         Want::Drained => ground.driver().command("consume 2"),
         Want::DriverEntry => ground.session().write_entry(&[5; ENTRY]),
-        Want::DriverRoom => drop(ground.session().read_entry()),
+        Want::DriverRoom => (0..QUARTER).for_each(|_| drop(ground.session().read_entry())),
     }
 }
 
 fn comes_mapped(ground: &Ground) {
     ground.map();
     ground.with_mapped(|mapped, session| match mapped {
-        Mapped::Output(output) => drop(output.take_and_notify(session).expect("an entry")),
+        Mapped::Output(output) => {
+            for _ in 0..QUARTER {
+                output.take_and_notify(session).expect("an entry");
+            }
+        }
         Mapped::Input(input) => assert!(input.push(session, &[6; ENTRY]), "there is room"),
         Mapped::Stream(_) => panic!("a queue's end"),
     });

@@ -189,6 +189,8 @@ impl Means {
             // The driver's callbacks end with the session, and with the driver.
             End::Close => self.style == Style::DriverWait,
             End::Removal => self.style != Style::DriverCallback,
+            // A future takes an entry that is there already, whatever the watermark is.
+            End::Watermark | End::Flush | End::NoWatermark => self.style != Style::Future,
             // The kernel's end looks for entries by itself only in a callback or a wait.
             End::Join => want != Want::Room || !matches!(self.style, Style::PageEventfd),
             _ => true,
