@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The channel of one session: its queues, and the pool of a stream.
+//! The channel of one session: its queues and, for a stream, its pool.
 
 pub(crate) mod client_ends;
 pub(crate) mod exchange;
@@ -14,42 +14,53 @@ use crate::{
         config::{Direction, QueueConfig},
         watch::Watch,
     },
+    sync::wait::WaitQueue,
 };
-use lane::Lane;
-use lane::LaneRef;
+use lane::{Lane, LaneRef};
 
-/// The queues of one session, and its pool.
+/// The lanes of one session: output and input. In a stream both refer to the session's pool.
 #[derive(Clone, Default)]
 pub(crate) struct Channel([Option<Arc<Lane>>; 2]);
 
 impl Channel {
-    /// New queues of entries.
+    /// Creates queues of entries.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: an overwriting input queue; `EDQUOT`; `ENOMEM`.
-    pub(crate) fn new(output: Option<QueueConfig>, input: Option<QueueConfig>) -> Result<Self> {
-        Self::with(output, input, None)
+    /// `EINVAL` for an overwriting input queue; `EDQUOT`; `ENOMEM`.
+    pub(crate) fn new(
+        output: Option<QueueConfig>,
+        input: Option<QueueConfig>,
+        user: &Arc<WaitQueue>,
+    ) -> Result<Self> {
+        Self::with(output, input, user, None)
     }
 
-    /// Queues and pool of a session of a stream, with no buffers yet.
+    /// Creates the queues and the pool of a stream's session, with no buffers yet.
     ///
     /// # Errors
     ///
-    /// `EDQUOT`; `ENOMEM`; `E2BIG`.
+    /// `EDQUOT`; `ENOMEM`; `E2BIG` if a queue is larger than the module's `max_queue_bytes`.
     pub(crate) fn new_stream(spec: &StreamSpec, max_buffers: u32) -> Result<Self> {
+        let user = WaitQueue::new_shared()?;
         let pool = Pool::new(spec.clone(), max_buffers)?;
         let config = spec.queue(max_buffers)?;
-        Self::with(Some(config), Some(config), Some((&pool, &Watch::new()?)))
+        Self::with(
+            Some(config),
+            Some(config),
+            &user,
+            Some((&pool, &Watch::new()?)),
+        )
     }
 
     fn with(
         output: Option<QueueConfig>,
         input: Option<QueueConfig>,
+        user: &Arc<WaitQueue>,
         stream: Option<(&Arc<Pool>, &Arc<Watch>)>,
     ) -> Result<Self> {
         let make = |direction, config: Option<QueueConfig>| match config {
-            Some(config) => Lane::new(direction, config, stream).map(Some),
+            Some(config) => Lane::new(direction, config, user, stream).map(Some),
             None => Ok(None),
         };
         Ok(Self([
@@ -58,14 +69,15 @@ impl Channel {
         ]))
     }
 
-    /// Lets go of references, in any context.
+    /// Drops the references. Any context.
     pub(crate) fn release(self) {
         for lane in self.0.into_iter().flatten() {
             LaneRef::release(lane);
         }
     }
 
-    /// Lets go of queues that were published, or might have been.
+    /// Drops the references to queues that may have been published. Each queue is freed after a
+    /// grace period.
     pub(crate) fn retire(self) {
         for lane in self.0.into_iter().flatten() {
             Lane::retire(lane);
@@ -80,9 +92,14 @@ impl Channel {
         }
     }
 
-    /// All there are.
+    /// The lanes that the session has.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Lane>> {
         self.0.iter().flatten()
+    }
+
+    /// Where the process waits, for any of the queues. A channel has at least one.
+    pub(crate) fn user(&self) -> Option<&Arc<WaitQueue>> {
+        self.iter().next().map(|lane| &lane.notify.user)
     }
 
     /// The pool of a stream's session.

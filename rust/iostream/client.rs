@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A module of the kernel as the client of a stream.
+//! A kernel module as the client of a stream.
 //!
-//! The driver cannot tell: the module has a session like any other, and its end of both queues is
-//! used by the kernel instead of by a process. Nothing of the driver's is kept, so that the driver may
-//! go at any time. `rust/drivers/iostream_monitor.rs` is an example.
+//! The module has a session like that of a process, except that the kernel uses the client's ends
+//! of the queues. The driver sees no difference. The client keeps no reference to the driver,
+//! which may go at any time. `rust/drivers/iostream_monitor.rs` is an example.
 
 pub(crate) mod buffer;
 
@@ -26,17 +26,17 @@ use crate::{
 
 use buffer::ClientBuffer;
 
-/// A stream that a module of the kernel has open. Dropping it ends the session.
+/// A stream that a kernel module has open. Dropping it ends the session.
 ///
 /// # Contexts
 ///
-/// All methods are for process context and may sleep: the driver's callbacks run in them. So does
-/// drop.
+/// All methods and the drop are for process context and may sleep, because they call the driver's
+/// callbacks.
 ///
 /// # Errors
 ///
-/// [`Error::Gone`], or `ENODEV`, after the driver's registration was dropped; what waits is still
-/// received.
+/// After the driver's registration was dropped, methods return [`Error::Gone`] or `ENODEV`. Buffers
+/// that were sent before can still be received.
 pub struct Client {
     session: Arc<Session>,
 }
@@ -46,8 +46,9 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// `ENOENT`: there is no node of that name; `ENOTTY`: it has no stream; `EBUSY`: somebody has it
-    /// open; `ENODEV`: its driver goes right now; the driver's own; `ENOMEM`; `EDQUOT`.
+    /// `ENOENT` if there is no node with this name; `ENOTTY` if it has no stream; `EBUSY` if it
+    /// has as many clients as it can have; `ENODEV` if its driver is going; the driver's own;
+    /// `ENOMEM`; `EDQUOT`; `EINTR`.
     pub fn open(name: &CStr) -> Result<Self> {
         let node = names::find(name)?;
         let stream = node.ports().first().and_then(|port| port.records());
@@ -57,10 +58,11 @@ impl Client {
         })
     }
 
+    /// A queue of the session.
     fn queue(&self, direction: Direction) -> Result<&Lane, Error> {
         match self.session.queue(direction) {
             Ok(queue) => Ok(queue),
-            // A stream has both.
+            // Does not happen: a stream has both queues.
             Err(_) => Err(Error::Invalid),
         }
     }
@@ -74,6 +76,7 @@ impl Client {
         output.notify.watch().ok_or(Error::Invalid)
     }
 
+    /// The port, while the driver is there.
     fn live_port(&self) -> Result<&Port> {
         self.session.live_pool()?;
         Ok(self.session.port()?)
@@ -83,98 +86,102 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// None in practice.
+    /// None that a client can cause; the result has the type of the other methods.
     pub fn mode(&self) -> Result<Mode, Error> {
         Ok(self.pool()?.mode())
     }
 
-    /// Changes the mode, before anything was started, taken or received.
+    /// Changes the mode. This is possible until the stream is started or a buffer is taken.
     ///
     /// # Errors
     ///
-    /// `EBUSY`: too late; `EOPNOTSUPP`, or the driver's own; `ENODEV`.
+    /// `EBUSY` if it is too late; `EOPNOTSUPP` if the stream has only one mode; the driver's own;
+    /// `ENODEV`.
     pub fn set_mode(&mut self, mode: Mode) -> Result {
         self.live_port()?.set_mode(mode)
     }
 
-    /// How many buffers there are. Those that the driver has added meanwhile join here.
+    /// How many buffers the session has. Buffers that the driver has added meanwhile join it first.
     ///
     /// # Errors
     ///
-    /// `ENODEV`; `ENOMEM`; `EDQUOT`.
+    /// `ENODEV`; `ENOMEM`; `EDQUOT`; `EINTR`.
     pub fn buffers(&mut self) -> Result<u32> {
         let port = self.live_port()?;
         let pool = self.pool()?;
-        if let Some(records) = port.records() {
-            records.join_session(pool)?;
-        }
+        port.join_added(pool)?;
         Ok(pool.count())
     }
 
-    /// Starts the stream, or has it go on.
+    /// Starts the stream, or resumes it after a suspend.
     ///
     /// # Errors
     ///
-    /// `EALREADY`: it runs; the driver's own; `ENODEV`.
+    /// `EALREADY` if the stream runs; the driver's own; `ENODEV`.
     pub fn start(&mut self) -> Result {
         self.live_port()?.start()
     }
 
-    /// Has the stream pause.
+    /// Suspends the stream. What is queued stays queued.
     ///
     /// # Errors
     ///
-    /// `EBADFD`: stopped; `EALREADY`: suspended; the driver's own; `ENODEV`.
+    /// `EBADFD` if the stream is stopped; `EALREADY` if it is suspended; the driver's own;
+    /// `ENODEV`.
     pub fn suspend(&mut self) -> Result {
         self.live_port()?.suspend()
     }
 
-    /// Stops the stream, and says how many descriptors were discarded: of the driver's and of the
-    /// client's. To drain may take `timeout_ns`.
+    /// Stops the stream. Returns how many descriptors were discarded: those that the driver had
+    /// sent, and those that the client had sent. A drain waits for at most `timeout_ns`
+    /// nanoseconds.
     ///
     /// # Errors
     ///
-    /// `EALREADY`: stopped; to drain: `EBADFD`: suspended, `EINTR`, `ETIMEDOUT`; `ENODEV`.
+    /// `EALREADY` if the stream is stopped; `ENODEV`. To drain also `EBADFD` if the stream is
+    /// suspended, `EINTR` and `ETIMEDOUT`.
     pub fn stop(&mut self, how: Stop, timeout_ns: Option<u64>) -> Result<(u64, u64)> {
         let discarded = self.live_port()?.stop(how, timeout_ns)?;
         Ok((discarded.output, discarded.input))
     }
 
-    /// Has the driver's input callback run soon, in a worker, with a token.
+    /// Sends the driver a notice with a token: schedules a call of its input callback in a worker.
     ///
     /// # Errors
     ///
-    /// `EAGAIN`: too many wait already; `ENODEV`.
+    /// `EAGAIN` if too many notices wait already; `ENODEV`.
     pub fn notice(&mut self, token: u32) -> Result {
         self.session.live_pool()?;
         Port::notice(self.session.port()?.to_arc(), token)
     }
 
-    /// Runs the driver's synchronous input callback, and returns what it returns.
+    /// Calls the driver's synchronous input callback, and returns its result.
     ///
     /// # Errors
     ///
-    /// The driver's own; `EOPNOTSUPP`: it has none; `ENODEV`.
+    /// The driver's own; `EOPNOTSUPP` if the driver has no such callback; `ENODEV`.
     pub fn notice_sync(&mut self, token: u32) -> Result {
         self.live_port()?.notice_sync(token)
     }
 
-    /// The next buffer that the driver sent: full, or in input mode for the client to fill.
+    /// The next buffer that the driver sent. It is full, or in input mode empty for the client to
+    /// fill.
     ///
     /// # Errors
     ///
-    /// [`Error::Empty`]: none waits, and the callback is called when one does; [`Error::Stopped`]: nor
-    /// will one, unless the stream is started again; [`Error::Gone`]; [`Error::Corrupt`].
+    /// [`Error::Empty`] if no buffer waits: the callback is called when one does.
+    /// [`Error::Stopped`] if no buffer waits and the stream is stopped. [`Error::Gone`];
+    /// [`Error::Corrupt`].
     pub fn receive(&mut self) -> Result<ClientBuffer, Error> {
         let output = self.queue(Direction::Output)?;
         let pool = self.pool()?;
         let mut armed = false;
         loop {
-            // Before the look: what came before it is found.
+            // Read before the queue, so that everything that was sent before the end is found.
             let (gone, ended) = (output.is_gone(), pool.is_ended());
             let found = self.with_ends(|ends| {
                 if pool.mode() == Mode::Output {
-                    // What the client dropped is the driver's to fill.
+                    // Returns the buffers that the client has dropped, for the driver to fill.
                     while let Some(id) = pool.spare.take_put() {
                         ends.give_back(id)?;
                     }
@@ -199,12 +206,13 @@ impl Client {
         }
     }
 
-    /// A buffer to fill: one that the client has had from the start, or dropped, or else the next that
-    /// the driver sent.
+    /// Takes a buffer to fill: one that has been with the client from the start, or that it has
+    /// dropped, or else the next one that the driver sent.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`]: in output mode the client fills none; as [`Self::receive`].
+    /// [`Error::Invalid`] in output mode, in which the client fills no buffers; those of
+    /// [`Self::receive`].
     pub fn take(&mut self) -> Result<ClientBuffer, Error> {
         let pool = self.pool()?;
         if pool.fix_mode() == Mode::Output {
@@ -216,11 +224,12 @@ impl Client {
         }
     }
 
-    /// Passes a buffer on to the driver, with the ranges that were set.
+    /// Sends a buffer to the driver, with the ranges that were set.
     ///
     /// # Errors
     ///
-    /// [`Error::Stale`]: it is another session's; [`Error::Gone`]. The buffer counts as dropped.
+    /// [`Error::Stale`] if the buffer is of another session; [`Error::Gone`]. After any error the
+    /// buffer counts as dropped.
     pub fn send(&mut self, buffer: ClientBuffer) -> Result<(), Error> {
         if self.queue(Direction::Input)?.is_gone() {
             return Err(Error::Gone);
@@ -229,24 +238,24 @@ impl Client {
             return Err(Error::Stale);
         }
         self.with_ends(|ends| ends.send(buffer.descriptor()))?;
-        buffer.gone();
+        buffer.into_sent();
         Ok(())
     }
 
-    /// Sleeps until there is something to receive, a fatal signal (any, if `interruptible`), or for at
-    /// most `timeout_ns` nanoseconds.
+    /// Sleeps until there is a buffer to receive.
     ///
     /// # Errors
     ///
-    /// [`Error::Interrupted`]; [`Error::TimedOut`]; [`Error::Stopped`], [`Error::Gone`]: nothing waits,
-    /// and nothing will.
+    /// [`Error::TimedOut`] after `timeout_ns` nanoseconds; [`Error::Interrupted`] by a fatal
+    /// signal, or if `interruptible` by any signal; [`Error::Stopped`] or [`Error::Gone`] if
+    /// nothing waits and the stream is stopped or the driver is gone.
     pub fn wait(&mut self, timeout_ns: Option<u64>, interruptible: bool) -> Result<(), Error> {
         might_sleep();
         let output = self.queue(Direction::Output)?;
         let pool = self.pool()?;
         let ready = || output.is_ready().unwrap_or(true);
         let woken = output.notify.user.wait(interruptible, timeout_ns, || {
-            // A wake-up takes the arming, so each look arms first.
+            // A wake-up consumes the arming, so each check arms first.
             output.notify.arm();
             output.is_gone() || pool.is_ended() || ready()
         });
@@ -259,12 +268,15 @@ impl Client {
         }
     }
 
-    /// Has `callback` called in a worker: soon, and then whenever something has come for a client that
-    /// found nothing to receive, the stream was stopped, or the driver is gone. It replaces the one
-    /// before it.
+    /// Sets the callback of this client, which replaces the previous one. It is called in a worker:
     ///
-    /// The callback may use the client, but not drop it, which waits for it. Nor may it take a lock that
-    /// is held while the client is dropped, or gets another callback by this.
+    /// - once soon after this,
+    /// - when a buffer has come after the client found none to receive,
+    /// - when the stream was stopped, and when the driver is gone.
+    ///
+    /// The callback may use the client. It must not drop the client or set another callback,
+    /// because both wait until it has returned. For the same reason it must not take a lock that
+    /// is held during one of them.
     ///
     /// # Errors
     ///
@@ -277,14 +289,15 @@ impl Client {
         Ok(())
     }
 
-    /// Has the callback called again soon: for one that ends before it has found nothing left.
+    /// Schedules another call of the callback. A callback uses this when it returns before it has
+    /// found nothing left to receive.
     pub fn call_again(&self) {
         if let Ok(watch) = self.watch() {
             Watch::call(watch);
         }
     }
 
-    /// Runs `f` with the client's ends, and then tells the driver of what was sent.
+    /// Runs `f` with the client's ends, and then notifies the driver of what was sent, if it waits.
     fn with_ends<R>(
         &self,
         f: impl FnOnce(&mut ClientEnds<'_>) -> Result<R, Error>,
@@ -292,8 +305,8 @@ impl Client {
         might_sleep();
         let output = self.queue(Direction::Output)?;
         let input = self.queue(Direction::Input)?;
-        // SAFETY: The session has no file, so that no process has the ends; the methods that get here
-        // have the client exclusively.
+        // SAFETY: The session has no file, so no process uses the ends. All methods that call this
+        // borrow the client exclusively.
         let mut ends = unsafe { ClientEnds::resume(output, input, self.pool()?) }?;
         let done = f(&mut ends);
         if ends.must_notify() {
@@ -308,15 +321,16 @@ impl Client {
 impl Drop for Client {
     fn drop(&mut self) {
         if let Ok(watch) = self.watch() {
-            // Waits for one that runs.
+            // Waits for a callback that runs.
             watch.set(None);
         }
     }
 }
 
-/// The credentials of whoever runs.
+/// The credentials of the current task.
 fn current_credential() -> ARef<Credential> {
-    // SAFETY: The current task is valid, and the reference to its credentials is taken over.
+    // SAFETY: The current task is valid. `get_task_cred` returns a reference, which the result
+    // owns.
     unsafe {
         let credential = kernel::bindings::get_task_cred(kernel::current!().as_ptr());
         ARef::from_raw(Credential::from_ptr(credential).into())

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Who serves the kernel's side of a session of `/dev/iostream`.
+//! The endpoint that serves the kernel's side of a session of `/dev/iostream`.
 //!
-//! Written against the same API as any driver: each session has ports of its own, and a [`Service`]
-//! as their driver.
+//! It uses the same interface as any driver: each session has a port of its own, with a
+//! [`Service`] as its driver.
 
 mod record;
 mod service;
@@ -23,13 +23,14 @@ use crate::{
     port::{served::Served, PortRef},
     queue::config::{Direction, QueueConfig},
     ring::uapi,
+    sync::wait::WaitQueue,
 };
 
 use record::Generator;
-use service::{Kind, Service};
-use timer::Timer;
+use service::{Role, Service};
+use timer::SourceTimer;
 
-/// What an endpoint has seen. Whoever serves counts, anybody reads.
+/// What an endpoint has moved. The code that moves entries counts; any thread may read.
 struct Stats {
     entries: Atomic<u64>,
     bytes: Atomic<u64>,
@@ -52,20 +53,25 @@ impl Stats {
 
 /// The endpoint of one session.
 pub(crate) struct Endpoint {
-    kind: u32,
+    /// Which endpoint it is, as `iostream.h` numbers them.
+    number: u32,
     stats: Arc<Stats>,
     service: Served<Service>,
-    /// Dropped first: nothing is produced after it.
-    timer: Option<Timer>,
+    /// The timer of a source. Dropped first, and with it the producer.
+    timer: Option<SourceTimer>,
 }
 
 impl Endpoint {
-    /// Makes queues and endpoint as `request` says.
+    /// Creates the queues and the endpoint that `request` asks for, and opens their port. The process
+    /// waits at `user`.
     ///
     /// # Errors
     ///
-    /// See `IOSTREAM_IOC_SETUP`.
-    pub(crate) fn new(request: &uapi::iostream_setup) -> Result<(Self, PortRef, Channel)> {
+    /// Those that `iostream.h` lists for `IOSTREAM_IOC_SETUP`.
+    pub(crate) fn new(
+        request: &uapi::iostream_setup,
+        user: &Arc<WaitQueue>,
+    ) -> Result<(Self, PortRef, Channel)> {
         let config = checked_config(request)?;
         let generator = checked_generator(request, &config)?;
         let mut ports = Ports::new(config)?;
@@ -74,32 +80,32 @@ impl Endpoint {
         let (producer, consumer) = (ports.producer.take(), ports.consumer.take());
         let by_timer = generator.is_some() && request.source_rate != 0;
         let mut for_timer = None;
-        let kind = match (request.endpoint, producer, consumer, generator) {
+        let role = match (request.endpoint, producer, consumer, generator) {
             (uapi::IOSTREAM_ENDPOINT_ECHO, Some(producer), Some(consumer), _) => {
-                Kind::Echo(producer, consumer)
+                Role::Echo(producer, consumer)
             }
-            (uapi::IOSTREAM_ENDPOINT_SINK, _, Some(consumer), _) => Kind::sink(consumer),
+            (uapi::IOSTREAM_ENDPOINT_SINK, _, Some(consumer), _) => Role::sink(consumer),
             (uapi::IOSTREAM_ENDPOINT_SOURCE, Some(producer), _, Some(generator)) if by_timer => {
                 for_timer = Some((producer, generator));
-                Kind::Timer
+                Role::SourceByTimer
             }
             (uapi::IOSTREAM_ENDPOINT_SOURCE, Some(producer), _, Some(generator)) => {
-                Kind::Source(producer, generator)
+                Role::Source(producer, generator)
             }
             _ => return Err(EINVAL),
         };
-        let driver = Service::new(port.clone(), kind, stats.clone());
+        let driver = Service::new(port.clone(), role, stats.clone());
         let service = Served::new(port.clone(), driver)?;
-        let queues = port.open(None)?;
+        let queues = port.open(None, Some(user))?;
         let mut endpoint = Self {
-            kind: request.endpoint,
+            number: request.endpoint,
             stats,
             service,
             timer: None,
         };
         if let Some((producer, generator)) = for_timer {
             let stats = endpoint.stats.clone();
-            match Timer::start(producer, generator, request.source_rate, stats) {
+            match SourceTimer::start(producer, generator, request.source_rate, stats) {
                 Ok(timer) => endpoint.timer = Some(timer),
                 Err(error) => {
                     port.close(queues);
@@ -110,19 +116,19 @@ impl Endpoint {
         Ok((endpoint, port, queues))
     }
 
-    /// Works flat out in this call. See `IOSTREAM_IOC_RUN`.
+    /// Moves entries in this call, as fast as it can. See `IOSTREAM_IOC_RUN`.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// Those that `iostream.h` lists for `IOSTREAM_IOC_RUN`.
     pub(crate) fn run(&self, request: &mut uapi::iostream_run) -> Result {
         self.service.driver().run(request)
     }
 
-    /// See `IOSTREAM_IOC_ENDPOINT`.
+    /// What `IOSTREAM_IOC_ENDPOINT` reports.
     pub(crate) fn stats(&self) -> uapi::iostream_endpoint {
         uapi::iostream_endpoint {
-            endpoint: self.kind,
+            endpoint: self.number,
             reserved: 0,
             entries: self.stats.entries.load(Relaxed),
             bytes: self.stats.bytes.load(Relaxed),
@@ -140,6 +146,10 @@ impl Drop for Endpoint {
 }
 
 /// The queues that a set-up asks for.
+///
+/// # Errors
+///
+/// `EINVAL` if they do not suit the endpoint; those of [`QueueConfig::with_capacity`].
 fn checked_config(request: &uapi::iostream_setup) -> Result<Config<'static>> {
     let flags = request.flags;
     let has = |flag| flags & flag != 0;
@@ -157,7 +167,7 @@ fn checked_config(request: &uapi::iostream_setup) -> Result<Config<'static>> {
         return Err(EINVAL);
     }
     let fits = match (request.endpoint, &output, &input) {
-        // What fits into the one must fit into the other.
+        // Every entry of the input queue must fit into the output queue.
         (uapi::IOSTREAM_ENDPOINT_ECHO, Some(output), Some(input)) => {
             output.capacity_bytes() >= input.capacity_bytes()
         }
@@ -182,7 +192,12 @@ fn checked_config(request: &uapi::iostream_setup) -> Result<Config<'static>> {
     Ok(config)
 }
 
-/// What a source is to make; `None` for the other endpoints.
+/// The generator of a source; `None` for the other endpoints.
+///
+/// # Errors
+///
+/// `EINVAL` if the request has lengths that are out of bounds, or a source's fields for another
+/// endpoint; `ERANGE` from [`timer::check_rate`].
 fn checked_generator(
     request: &uapi::iostream_setup,
     config: &Config<'_>,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the author of a driver holds: the ends of queues and streams, and their descriptions.
+//! What a driver holds: its ends of queues and streams, their descriptions, and a stream's buffers.
 
 pub(crate) mod access;
 pub(crate) mod batch;

@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What can go wrong at the kernel's end of a queue.
+//! The errors of the kernel's end of a queue.
 
 use kernel::{error, prelude::*};
 
-/// Why an operation on a queue did nothing. Each has an errno of its own.
+/// Why an operation on a queue did nothing. Each reason has an errno of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {
-    /// No entry waits (`ENODATA`).
+    /// The queue holds no entry (`ENODATA`).
     Empty,
-    /// The entry does not fit until the consumer releases others (`ENOSPC`).
+    /// The entry does not fit until the consumer has released others (`ENOSPC`).
     Full,
-    /// The entry can never fit (`EMSGSIZE`).
+    /// The entry does not fit even into an empty queue (`EMSGSIZE`).
     TooLarge {
-        /// The longest entry of this queue in bytes.
+        /// The longest entry that this queue takes, in bytes.
         max: u32,
     },
-    /// The buffer is shorter than the entry, which stays (`ENOBUFS`).
+    /// The buffer is shorter than the entry, which stays in the queue (`ENOBUFS`).
     TooSmall {
-        /// Bytes that the next entry needs.
+        /// The length of the next entry in bytes.
         needed: u32,
     },
     /// An argument is out of range (`EINVAL`).
     Invalid,
-    /// The process stored a position or header that cannot be right (`EBADMSG`).
+    /// The process stored an invalid position or header (`EBADMSG`).
     Corrupt,
     /// The node was removed (`ENODEV`).
     Gone,
@@ -31,11 +31,11 @@ pub enum Error {
     NotOpen,
     /// The stream is stopped (`ESHUTDOWN`).
     Stopped,
-    /// The queue was reset, or the session ended, since the reservation was made (`ESTALE`).
+    /// The queue was reset, or the session ended, after the reservation was made (`ESTALE`).
     Stale,
     /// A signal ended the wait (`EINTR`).
     Interrupted,
-    /// The time-out ended the wait (`ETIMEDOUT`).
+    /// The wait reached its time-out (`ETIMEDOUT`).
     TimedOut,
 }
 

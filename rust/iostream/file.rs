@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the kernel calls when a process uses a node: the file operations, and sysfs.
+//! The entry points for processes: file operations, sysfs, and the publication of nodes.
 
 pub(crate) mod fdinfo;
 pub(crate) mod ioctl;

@@ -1,47 +1,54 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! iostream: entries and buffers between drivers and programs, through shared memory.
+//! iostream: moves entries and buffers between drivers and programs through shared memory.
 //!
-//! This is the framework module. Drivers are modules of their own, written against [`Driver`],
-//! [`Producer`] and [`Consumer`]; begin with [`driver`]. Programs see device nodes; what they see is
-//! defined in `rust/uapi/iostream.h`.
+//! This is the framework module. Drivers are modules of their own. The author of a driver begins
+//! with [`driver`], and uses [`Producer`] and [`Consumer`] for queues or [`Stream`] for buffers.
+//! Programs see device nodes; `rust/uapi/iostream.h` defines what they see.
 //!
-//! # Reading on
+//! # Map
+//!
+//! The folders are floors: each uses only those above it in this list. `doc/design.md` says more.
 //!
 //! ```text
-//! driver      what a driver's author reads: Config, Ports, Registration, Driver
-//! producer    the kernel's end of an output queue; batch: many entries at once
-//! consumer    the kernel's end of an input queue
-//! stream      buffers that travel through two queues: Stream, Buffer, Control
-//! port        what ends, node and session share; sessions come and go behind it
-//!             callbacks: how a driver is called; kicks: where the kernel's ends sleep
-//! queue       one queue of one session: region, kernel's end, counters; config: how it is described;
-//!             queue::ready: whether the process can go on, by watermark and timer
-//! region      a queue's pages, and how they are mapped; pages: shared pages of any kind
-//! notify      waking the process
-//! node        device nodes; device: their file operations; session: one open
-//! io, ioctl, mmap, sysfs    what the file operations do
-//! endpoint    who serves /dev/iostream
-//! atomic      the kernel's atomics, inlined
-//! ring        the lock-free ring, shared with the user crate
+//! error, bindings  the errors; the C that the kernel crate lacks
+//! sync             atomics, wait queues, timers, work; kicks: where the kernel's ends sleep;
+//!                  deferred: references that may be dropped in any context
+//! ring             the lock-free ring, which the user crate shares
+//! memory           region: the pages of a queue; pages: shared pages of any kind; dma; limits
+//! queue            one queue with its kernel end and its counters; publish: what follows a change
+//!                  of position; ready: whether the process can continue; notify: waking it
+//! pool             the buffers of one stream session, and who may use each
+//! channel          the queues of one session with their pool; lane: a queue as a port publishes it
+//! driver           the trait that a driver implements
+//! port             what outlives a session; callbacks: how the driver is called
+//! ends             what a driver's author holds: Producer, Batch, Consumer, Stream, Buffer, Config
+//! endpoint         the kernel's side of /dev/iostream
+//! node             a node and its name; session: one open of it
+//! file             what the kernel calls: file operations, ioctl, mmap, sysfs; publishing a node
+//! client           a module as the client of a stream
+//! registration     a port, a driver and a node put together
 //! ```
 //!
 //! # Lock order
 //!
+//! `a > b`: `b` may be taken while `a` is held.
+//!
 //! ```text
-//! mm->mmap_lock is taken inside Queue::call_lock and Pool::part (copies to and from the process);
-//!     nothing here is taken inside mmap_lock but atomics
-//! Port::changing  >  Port::srcu, Port::state
-//! Session::set_up, Queue::call_lock, Pool::part  >  Port::state  >  Records::state  >  Pool::joining
-//! Port::srcu (read side, callbacks)  >  a driver's own locks
+//! Session::reading, Session::writing  >  mm->mmap_lock, by copies to and from the process
+//! mm->mmap_lock  >  nothing of ours, by mmap(2)
+//! Port::changing  >  Callbacks::srcu, Port::state, Pool::joining
+//! Session::set_up, Session::reading, Session::writing  >  Port::state
+//! Port::state  >  Records::state  >  Pool::joining  >  DmaDevice::mappings
+//! Callbacks::srcu, while a callback runs  >  a driver's own locks
 //! Watch::callback  >  a client module's own locks  >  Port::changing
-//! endpoint Service::kind  >  nothing of ours but RCU
-//! Pool::joining  >  DmaDevice::mappings
-//! NAMES is innermost; so are Watermark::lock, Notices::waiting and Spare::state, in any context
+//! the locks of an endpoint's service and of its timer  >  innermost spinlocks only
+//! innermost: names::NAMES
+//! innermost spinlocks: Watermark::lock, InputWatermark::lock, Notices::waiting, Spare::state
 //! ```
 //!
-//! `Port::state` is not held while a driver is called. Registrations wait for `Port::srcu` and
-//! `Port::changing`, so they are not dropped inside a callback.
+//! `Port::state` is not held while a driver is called. Dropping a registration waits for
+//! `Callbacks::srcu` and `Port::changing`, so no callback may drop one.
 
 mod bindings;
 mod channel;
@@ -78,7 +85,7 @@ pub use pool::{spec::Mode, state::Stop};
 pub use queue::config::{QueueConfig, Wake};
 pub use registration::Registration;
 
-/// What only drivers of streams need.
+/// The types that only drivers of streams need.
 pub mod stream {
     pub use crate::ends::{
         access::{Access, Output, Shared},
@@ -87,7 +94,7 @@ pub mod stream {
     pub use crate::pool::record::BufferRecord;
 }
 
-/// Points of the code at which tests hold threads.
+/// The points in the code at which tests hold threads.
 #[cfg(iostream_races)]
 pub mod race {
     pub use crate::sync::race::{is_held, release, set, POINTS};
@@ -125,7 +132,8 @@ module! {
     },
 }
 
-/// The module. Fields go in order: the node first, the work queue, which others use, last.
+/// The module. The fields are dropped in this order: the work queue is last, because the others use
+/// it.
 struct Module {
     _node: NodeHandle,
     _class: Class,

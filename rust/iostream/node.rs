@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A node, as all its sessions see it.
+//! A device node: what all its sessions share.
 //!
-//! A node's memory goes in its device's release function: after the last open file and the last
-//! reader of its sysfs files.
+//! The release function of the node's device frees the node. It runs after the last open file and
+//! the last reader of the node's sysfs files are gone.
 
 pub(crate) mod names;
 pub(crate) mod session;
@@ -24,7 +24,7 @@ use names::{Name, NAME_BYTES};
 ///
 /// # Invariants
 ///
-/// Lives in a box that the release function of `dev` drops.
+/// A published node lives in a box that the release function of `dev` drops.
 #[repr(C)]
 pub(crate) struct Node {
     dev: Opaque<c::device>,
@@ -32,19 +32,22 @@ pub(crate) struct Node {
     mode: u16,
     gid: u32,
     name: Name,
-    /// The driver's ports, one for each client that there can be at a time; none for
-    /// `/dev/iostream`, whose sessions make theirs.
+    /// The driver's ports, one for each client that the node can have at a time. Empty for
+    /// `/dev/iostream`, whose sessions create theirs.
     ports: KVec<PortRef>,
+    /// How many sessions the node has.
     sessions: Atomic<u32>,
 }
 
-// SAFETY: Device and cdev have locks of their own; the rest is immutable or atomic.
+// SAFETY: The C functions that use device and cdev lock them. The other fields are immutable or
+// atomic.
 unsafe impl Send for Node {}
-// SAFETY: Device and cdev have locks of their own; the rest is immutable or atomic.
+// SAFETY: The C functions that use device and cdev lock them. The other fields are immutable or
+// atomic.
 unsafe impl Sync for Node {}
 
 impl Node {
-    /// A node that is not in `/dev` yet, and whose device and cdev are not initialised.
+    /// Creates a node that is not in `/dev` yet. Its device and its cdev are not initialised.
     ///
     /// # Errors
     ///
@@ -62,12 +65,12 @@ impl Node {
         Ok(KBox::new(node, GFP_KERNEL)?)
     }
 
-    /// Its device.
+    /// The node's device.
     pub(crate) fn device(&self) -> *mut c::device {
         self.dev.get()
     }
 
-    /// Its cdev.
+    /// The node's character device.
     pub(crate) fn cdev(&self) -> *mut c::cdev {
         self.cdev.get()
     }
@@ -93,7 +96,7 @@ impl Node {
         core::str::from_utf8(&self.name[..end]).unwrap_or("?")
     }
 
-    /// The driver's ports; none if this is `/dev/iostream`.
+    /// The driver's ports. Empty if this is `/dev/iostream`.
     pub(crate) fn ports(&self) -> &[PortRef] {
         &self.ports
     }
@@ -103,24 +106,30 @@ impl Node {
         self.ports.is_empty()
     }
 
-    /// Sessions that have the node open.
+    /// The number of sessions that have the node open.
     pub(crate) fn sessions(&self) -> &Atomic<u32> {
         &self.sessions
     }
 
+    /// The node of a device.
+    ///
     /// # Safety
     ///
-    /// `dev` is the device of a node, alive for `'a`.
+    /// `dev` is the device of a node that lives for `'a`.
     pub(crate) unsafe fn from_device<'a>(dev: *const c::device) -> &'a Node {
-        // SAFETY: The caller's promise.
+        // SAFETY: `dev` is the field `dev` of a node that lives for `'a`, by this function's
+        // contract.
         unsafe { &*container_of!(Opaque::cast_from(dev), Node, dev) }
     }
 
+    /// The node of a character device.
+    ///
     /// # Safety
     ///
-    /// `cdev` is the cdev of a node, alive for `'a`.
+    /// `cdev` is the cdev of a node that lives for `'a`.
     pub(crate) unsafe fn from_cdev<'a>(cdev: *const c::cdev) -> &'a Node {
-        // SAFETY: The caller's promise.
+        // SAFETY: `cdev` is the field `cdev` of a node that lives for `'a`, by this function's
+        // contract.
         unsafe { &*container_of!(Opaque::cast_from(cdev), Node, cdev) }
     }
 
@@ -130,33 +139,35 @@ impl Node {
     ///
     /// `dev` is the device of a node, and the last reference to it is gone.
     pub(crate) unsafe fn free(dev: *mut c::device) {
-        // SAFETY: Nobody has the device, says the caller, and so nobody has the node.
+        // SAFETY: The node lives in a box, by the type's invariant. There is no reference to its
+        // device left, by this function's contract, and so none to the node.
         drop(unsafe {
             KBox::from_raw(container_of!(Opaque::cast_from(dev), Node, dev).cast_mut())
         });
     }
 }
 
-/// A reference to a node.
+/// A reference to a node, which is a reference to its device.
 pub(crate) struct NodeRef(ptr::NonNull<Node>);
 
-// SAFETY: A node may be used and dropped anywhere that may sleep.
+// SAFETY: A node is `Send` and `Sync`, and the reference count of its device is atomic.
 unsafe impl Send for NodeRef {}
-// SAFETY: As above.
+// SAFETY: A node is `Send` and `Sync`, and the reference count of its device is atomic.
 unsafe impl Sync for NodeRef {}
 
 impl NodeRef {
+    /// Takes a reference to a node.
     pub(crate) fn new(node: &Node) -> Self {
-        // SAFETY: The node is alive, and so its device.
+        // SAFETY: The node is borrowed, so its device lives.
         unsafe { c::get_device(node.dev.get()) };
         Self(node.into())
     }
 
-    /// The reference that a device has from its initialisation on.
+    /// Takes over the first reference, which the initialisation of the device has made.
     ///
     /// # Safety
     ///
-    /// The device of `node` was initialised right before, and `node` points at a boxed node.
+    /// `node` points to a boxed node whose device was just initialised.
     pub(crate) unsafe fn first(node: ptr::NonNull<Node>) -> Self {
         Self(node)
     }
@@ -166,27 +177,29 @@ impl core::ops::Deref for NodeRef {
     type Target = Node;
 
     fn deref(&self) -> &Node {
-        // SAFETY: The reference keeps the device, and with it the node.
+        // SAFETY: The reference keeps the device alive, and with it the node.
         unsafe { self.0.as_ref() }
     }
 }
 
 impl Drop for NodeRef {
     fn drop(&mut self) {
-        // SAFETY: The reference is this one's.
+        // SAFETY: This drops the reference that `self` owns.
         unsafe { c::put_device(self.dev.get()) };
     }
 }
 
-/// Counts a session of a node, until dropped.
+/// A reference to a node that also counts a session of it, until this is dropped.
 pub(crate) struct SessionCount(NodeRef);
 
 impl SessionCount {
+    /// Counts a session of `node`.
     pub(crate) fn new(node: &Node) -> Self {
         node.sessions.add(1, Relaxed);
         Self(NodeRef::new(node))
     }
 
+    /// The node.
     pub(crate) fn node(&self) -> &Node {
         &self.0
     }

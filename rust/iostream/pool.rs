@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The buffers of one session: their memory, who has which, the stream's info page.
+//! The buffers of one session of a stream: their memory, their owners, and the stream's info page.
 //!
-//! # Who has a buffer
+//! # The owner of a buffer
 //!
 //! ```text
-//! FREE     the driver, which does nothing with it
-//! TAKEN    the driver, as a Buffer
-//! CLIENT   the client, or a descriptor of it is in a queue
-//! ASIDE    a stop, which is about to give it back to the client
+//! FREE        free: the driver owns it, and does nothing with it
+//! HELD        held by the driver, as a Buffer
+//! CLIENT      with the client, or queued
+//! RETURNING   taken out of the input queue by a stop, which is about to send it back
 //! ```
 //!
-//! This is the kernel's own record; nothing that a process writes changes it but a descriptor of a
-//! buffer that is the client's.
+//! This record is the kernel's own. A process changes it only by a valid descriptor of a buffer
+//! that is marked `CLIENT`.
 
 pub(crate) mod descriptor;
 pub(crate) mod memory;
@@ -45,15 +45,16 @@ use record::BufferRecord;
 use spare::Spare;
 use spec::{Mode, StreamSpec};
 
+// The values of a buffer's owner word. The table above explains them.
 const FREE: u32 = 0;
-const TAKEN: u32 = 1;
+const HELD: u32 = 1;
 const CLIENT: u32 = 2;
-const ASIDE: u32 = 3;
+const RETURNING: u32 = 3;
 
-/// Something was mapped, or the stream was started: the mode stays.
+/// Set in the mode word once something was mapped or the stream was started: the mode is fixed.
 const MODE_FIXED: u32 = 1 << 31;
 
-/// One counter of the stream's info page.
+/// One counter of the stream's info page, as its offset in the counters.
 #[derive(Clone, Copy)]
 pub(crate) enum StreamCounter {
     Sent = offset_of!(uapi::iostream_stream_counters, sent) as isize,
@@ -65,10 +66,11 @@ pub(crate) enum StreamCounter {
     RejectedFlags = offset_of!(uapi::iostream_stream_counters, rejected_flags) as isize,
 }
 
-/// One buffer in one session.
-struct Slot {
-    /// Its memory and its record, once it has joined.
+/// The place of one buffer in one session.
+struct BufferSlot {
+    /// The buffer's memory and record, once it has joined the session.
     joined: SetOnce<(BufferMemory, BufferRecord)>,
+    /// `FREE`, `HELD`, `CLIENT` or `RETURNING`.
     owner: Atomic<u32>,
 }
 
@@ -76,26 +78,31 @@ struct Slot {
 ///
 /// # Invariants
 ///
-/// - The first `joined` slots are populated; the number only grows.
-/// - A slot is `TAKEN` by one [`Buffer`](crate::ends::stream::Buffer), which alone uses its memory.
+/// - The first `joined` slots are populated. The number only grows.
+/// - A buffer that is `HELD` belongs to one [`Buffer`](crate::Buffer), which alone uses its
+///   memory, or to the function that is about to create or consume this `Buffer`.
 #[pin_data]
 pub(crate) struct Pool {
     spec: StreamSpec,
     info: InfoPage,
-    slots: KVVec<Slot>,
+    slots: KVVec<BufferSlot>,
+    /// How many buffers have joined.
     joined: Atomic<u32>,
     /// The mode, and `MODE_FIXED`.
     mode: Atomic<u32>,
     state: Atomic<u32>,
-    /// It ran in this session.
+    /// Set once the stream has run in this session.
     started: Atomic<u32>,
-    /// The session is about to end: no state but stopped any more.
+    /// Set once a client has the session. Until then no record counts a reference.
+    open: Atomic<u32>,
+    /// Set when the session is about to end: the stream is not started again.
     closing: Atomic<u32>,
+    /// The sequence number of the next buffer that is sent.
     sequence: Atomic<u64>,
-    /// One thread at a time has buffers join.
+    /// Held while buffers are added, or their owners set anew for another mode.
     #[pin]
     joining: Mutex<()>,
-    /// Buffers of a client whose part the kernel plays.
+    /// The client's buffers that are in no queue, if the kernel plays the client's part.
     #[pin]
     pub(crate) spare: Spare,
     #[pin]
@@ -120,7 +127,7 @@ impl Last for Pool {}
 pub(crate) type PoolRef = Deferred<Pool>;
 
 impl Pool {
-    /// A pool with room for `max_buffers`, and none in it yet.
+    /// Creates a pool with room for `max_buffers`, and no buffers yet.
     ///
     /// # Errors
     ///
@@ -128,7 +135,7 @@ impl Pool {
     pub(crate) fn new(spec: StreamSpec, max_buffers: u32) -> Result<Arc<Self>> {
         let mut slots = KVVec::with_capacity(max_buffers as usize, GFP_KERNEL)?;
         for _ in 0..max_buffers {
-            let slot = Slot {
+            let slot = BufferSlot {
                 joined: SetOnce::new(),
                 owner: Atomic::new(FREE),
             };
@@ -145,6 +152,7 @@ impl Pool {
                 mode: Atomic::new(spec.mode as u32),
                 state: Atomic::new(State::Stopped as u32),
                 started: Atomic::new(0),
+                open: Atomic::new(0),
                 closing: Atomic::new(0),
                 sequence: Atomic::new(0),
                 joining <- new_mutex!((), "iostream_join"),
@@ -155,11 +163,12 @@ impl Pool {
         )
     }
 
-    /// Has buffers join until there are as many as `records`, charged to the calling task. Sleeps.
+    /// Adds buffers until there is one for each of `records`. Their memory is charged to the
+    /// calling task. Sleeps.
     ///
     /// # Errors
     ///
-    /// `EDQUOT`; `ENOMEM`; `EINTR`. What has joined stays.
+    /// `EDQUOT`; `ENOMEM`; `EINTR`. Buffers that have joined by then stay.
     pub(crate) fn join(&self, records: &[BufferRecord]) -> Result {
         let _one = self.joining.lock();
         let known = self.count() as usize;
@@ -169,19 +178,20 @@ impl Pool {
             };
             let memory = BufferMemory::new(&self.spec)?;
             slot.joined.populate((memory, record.clone()));
-            self.give_out(slot, self.mode());
-            // ORDERING: pairs with the acquire load in `count`: the slot is whole
-            // (litmus: publish-pointer).
+            self.set_first_owner(slot, self.mode());
+            // ORDERING: pairs with the acquire load in `count`: a reader that sees the number sees
+            // the populated slot (litmus: publish-pointer).
             self.joined.store(id as u32 + 1, Release);
         }
         Ok(())
     }
 
-    /// Gives a buffer to who has it first.
-    fn give_out(&self, slot: &Slot, mode: Mode) {
+    /// Hands a buffer to its initial owner for this mode.
+    fn set_first_owner(&self, slot: &BufferSlot, mode: Mode) {
         let to_client = mode == Mode::Input;
         if let Some((memory, record)) = slot.joined.as_ref() {
-            record.set_references(to_client.into());
+            let open = self.open.load(Relaxed) != 0;
+            record.set_references((to_client && open).into());
             memory.sync(if to_client {
                 SyncFor::Processor
             } else {
@@ -189,9 +199,10 @@ impl Pool {
             });
         }
         let first = if to_client { CLIENT } else { FREE };
-        // What the driver has in its hands meanwhile stays there.
-        for other in [FREE, CLIENT] {
-            let _ = slot.owner.cmpxchg(other, first, Full);
+        // A buffer that the driver has taken meanwhile stays with the driver.
+        let was_free = slot.owner.cmpxchg(FREE, first, Full).is_ok();
+        if !was_free {
+            let _was_with_client = slot.owner.cmpxchg(CLIENT, first, Full);
         }
     }
 
@@ -205,28 +216,28 @@ impl Pool {
         &self.info
     }
 
-    /// Buffers of this session.
+    /// How many buffers have joined this session.
     pub(crate) fn count(&self) -> u32 {
         // ORDERING: pairs with the release store in `join` (litmus: publish-pointer).
         self.joined.load(Acquire)
     }
 
-    /// Buffers that there can be in this session.
+    /// How many buffers can join this session.
     pub(crate) fn max_buffers(&self) -> u32 {
         self.slots.len() as u32
     }
 
-    /// The memory of a buffer.
+    /// The memory of a buffer, if it has joined.
     pub(crate) fn memory(&self, id: u32) -> Option<&BufferMemory> {
         self.joined_slot(id).map(|(_, memory, _)| memory)
     }
 
-    /// The record of a buffer.
+    /// The record of a buffer, if it has joined.
     pub(crate) fn record(&self, id: u32) -> Option<&BufferRecord> {
         self.joined_slot(id).map(|(_, _, record)| record)
     }
 
-    fn joined_slot(&self, id: u32) -> Option<(&Slot, &BufferMemory, &BufferRecord)> {
+    fn joined_slot(&self, id: u32) -> Option<(&BufferSlot, &BufferMemory, &BufferRecord)> {
         let slot = self.slots.get(id as usize)?;
         let (memory, record) = slot.joined.as_ref()?;
         Some((slot, memory, record))
@@ -241,7 +252,7 @@ impl Pool {
         Mode::from_arg(word & !MODE_FIXED).unwrap_or(self.spec.mode)
     }
 
-    /// The mode, which stays from here on: something is being mapped or started.
+    /// Fixes the mode and returns it. Called before something is mapped or the stream is started.
     pub(crate) fn fix_mode(&self) -> Mode {
         let mut word = self.mode.load(Relaxed);
         loop {
@@ -257,15 +268,15 @@ impl Pool {
         self.mode.load(Relaxed) & MODE_FIXED != 0
     }
 
-    /// Changes the mode and gives all buffers out anew.
+    /// Changes the mode, and hands each buffer to its initial owner for the new mode.
     ///
     /// # Errors
     ///
-    /// `EBUSY`: the mode is fixed, or the driver works on a buffer.
+    /// `EBUSY` if the mode is fixed, or if the driver holds a buffer.
     pub(crate) fn set_mode(&self, mode: Mode) -> Result {
         let _one = self.joining.lock();
         let slots = || self.slots.iter().take(self.count() as usize);
-        if slots().any(|slot| slot.owner.load(Relaxed) == TAKEN) {
+        if slots().any(|slot| slot.owner.load(Relaxed) == HELD) {
             return Err(EBUSY);
         }
         let before = self.mode() as u32;
@@ -273,7 +284,7 @@ impl Pool {
             return Err(EBUSY);
         }
         for slot in slots() {
-            self.give_out(slot, mode);
+            self.set_first_owner(slot, mode);
         }
         self.info.set_mode(mode);
         Ok(())
@@ -284,55 +295,71 @@ impl Pool {
         State::from_word(self.state.load(Relaxed))
     }
 
-    /// Whether the stream ran in this session and is stopped: what is queued is all that comes.
+    /// Whether the stream has run in this session and is stopped: nothing comes after what is
+    /// queued.
     pub(crate) fn is_ended(&self) -> bool {
         self.state() == State::Stopped && self.was_started()
     }
 
-    /// Whether the stream ran in this session.
+    /// Whether the stream has run in this session.
     pub(crate) fn was_started(&self) -> bool {
         self.started.load(Relaxed) != 0
     }
 
+    /// Notes that the stream has run in this session.
     pub(crate) fn set_started(&self) {
         self.started.store(1, Relaxed);
     }
 
-    /// The session is about to end.
+    /// Notes that the session is about to end.
     pub(crate) fn set_closing(&self) {
         self.closing.store(1, Relaxed);
     }
 
-    /// Whether the session is about to end. To be relied on under `Port::changing` alone.
+    /// Whether the session is about to end. Only reliable while `Port::changing` is held.
     pub(crate) fn is_closing(&self) -> bool {
         self.closing.load(Relaxed) != 0
     }
 
+    /// Sets the state, here and in the info page.
     pub(crate) fn set_state(&self, state: State) {
         self.state.store(state as u32, Relaxed);
         self.info.set_state(state);
     }
 
-    /// One of the counters.
+    /// The word of a counter.
     pub(crate) fn counter(&self, counter: StreamCounter) -> &Atomic<u64> {
         let base = offset_of!(uapi::iostream_stream_info, counters);
         self.info.word(base + counter as usize)
     }
 
-    /// Adds one to a counter that one end of the kernel's alone writes: who calls has that end.
+    /// Adds one to a counter. Only one of the kernel's ends writes the counter, and the caller has
+    /// this end.
     pub(crate) fn count_one(&self, counter: StreamCounter) {
         let word = self.counter(counter);
         word.store(word.load(Relaxed).wrapping_add(1), Relaxed);
     }
 
-    /// The number of the next buffer that is sent. The caller has the end that sends.
+    /// The sequence number of the next buffer that is sent. The caller has the producing end.
     pub(crate) fn next_sequence(&self) -> u64 {
         let next = self.sequence.load(Relaxed);
         self.sequence.store(next.wrapping_add(1), Relaxed);
         next
     }
 
-    /// The session has ended: nothing is out any more.
+    /// A client has opened the session: counts its references to the buffers that are with it from
+    /// the start.
+    pub(crate) fn begin(&self) {
+        self.open.store(1, Relaxed);
+        for (id, slot) in self.slots.iter().enumerate().take(self.count() as usize) {
+            let with_client = slot.owner.load(Relaxed) == CLIENT;
+            if let Some(record) = self.record(id as u32) {
+                record.set_references(with_client.into());
+            }
+        }
+    }
+
+    /// Clears the counts of references in all records, because the session has ended.
     pub(crate) fn end(&self) {
         for id in 0..self.count() {
             if let Some(record) = self.record(id) {
@@ -341,15 +368,15 @@ impl Pool {
         }
     }
 
-    /// Takes a buffer that is free, beginning to look at `cursor`.
+    /// Takes a free buffer for the driver to hold. The search begins at `cursor`.
     pub(crate) fn take_free(&self, cursor: &mut u32) -> Option<u32> {
         let count = self.count();
         for step in 0..count {
             let id = cursor.wrapping_add(step) % count;
             let slot = &self.slots[id as usize];
-            // ORDERING: pairs with the release store in `put_back`: what the last owner wrote comes
-            // first (litmus: claim).
-            if slot.owner.load(Relaxed) == FREE && slot.owner.cmpxchg(FREE, TAKEN, Full).is_ok() {
+            // ORDERING: pairs with the release store in `put_back`: what the previous holder wrote
+            // comes before what this one does (litmus: claim).
+            if slot.owner.load(Relaxed) == FREE && slot.owner.cmpxchg(FREE, HELD, Full).is_ok() {
                 *cursor = id.wrapping_add(1);
                 return Some(id);
             }
@@ -357,7 +384,7 @@ impl Pool {
         None
     }
 
-    /// Buffers that are free.
+    /// How many buffers are free.
     pub(crate) fn free_count(&self) -> u32 {
         let slots = self.slots.iter().take(self.count() as usize);
         slots
@@ -365,7 +392,7 @@ impl Pool {
             .count() as u32
     }
 
-    /// A taken buffer is free again.
+    /// Frees a buffer that was held.
     pub(crate) fn put_back(&self, id: u32) {
         if let Some((slot, ..)) = self.joined_slot(id) {
             // ORDERING: pairs with the exchange in `take_free` (litmus: claim).
@@ -373,44 +400,47 @@ impl Pool {
         }
     }
 
-    /// Puts a taken buffer aside: neither the driver nor the client can have it.
-    pub(crate) fn put_aside(&self, id: u32) {
+    /// Marks a held buffer as returning: neither the driver nor the client can use it.
+    pub(crate) fn mark_returning(&self, id: u32) {
         if let Some((slot, ..)) = self.joined_slot(id) {
-            // Only the stop that is under way looks at it.
-            slot.owner.store(ASIDE, Relaxed);
+            // No ordering: only the stop that is under way looks for this value.
+            slot.owner.store(RETURNING, Relaxed);
         }
     }
 
-    /// Whether the buffer was put aside; it is the caller's then.
-    pub(crate) fn take_aside(&self, id: u32) -> bool {
+    /// Takes a buffer that was marked as returning. Returns whether it was; then the caller holds
+    /// it.
+    pub(crate) fn take_returning(&self, id: u32) -> bool {
         self.joined_slot(id)
-            .is_some_and(|(slot, ..)| slot.owner.cmpxchg(ASIDE, TAKEN, Relaxed).is_ok())
+            .is_some_and(|(slot, ..)| slot.owner.cmpxchg(RETURNING, HELD, Relaxed).is_ok())
     }
 
-    /// A taken buffer is the client's from here on.
+    /// Gives a held buffer to the client.
     pub(crate) fn give_to_client(&self, id: u32) {
         if let Some((slot, memory, record)) = self.joined_slot(id) {
             record.set_references(1);
             memory.sync(SyncFor::Processor);
-            // Whoever receives it back is the stream's only consumer, and comes after this one.
+            // No ordering: the stream's only consumer receives it back, after the queue has
+            // carried it to the client and back.
             slot.owner.store(CLIENT, Relaxed);
         }
     }
 
-    /// A buffer that did not reach the client is the caller's again.
+    /// Takes back a buffer whose descriptor did not reach the queue. The caller holds it again.
     pub(crate) fn take_from_client(&self, id: u32) {
         if let Some((slot, memory, record)) = self.joined_slot(id) {
             record.set_references(0);
             memory.sync(SyncFor::Device);
-            slot.owner.store(TAKEN, Relaxed);
+            slot.owner.store(HELD, Relaxed);
         }
     }
 
-    /// Checks a descriptor of the client's against the kernel's own record, and takes its buffer.
+    /// Checks a client's descriptor against the kernel's own record, and takes its buffer
+    /// for the driver to hold.
     ///
     /// # Errors
     ///
-    /// Why it is none; counted.
+    /// The reason why the descriptor is refused. It has been counted.
     pub(crate) fn accept(&self, descriptor: &Descriptor) -> Result<(), Reject> {
         let accepted = self.try_accept(descriptor);
         let counter = match accepted {
@@ -431,7 +461,7 @@ impl Pool {
         }
         let (slot, memory, record) = self.joined_slot(descriptor.buffer).ok_or(Reject::Id)?;
         descriptor.check_ranges(self.spec.data_bytes, self.spec.control_bytes)?;
-        if slot.owner.cmpxchg(CLIENT, TAKEN, Full).is_err() {
+        if slot.owner.cmpxchg(CLIENT, HELD, Full).is_err() {
             return Err(Reject::Owner);
         }
         record.set_references(0);
@@ -439,13 +469,13 @@ impl Pool {
         Ok(())
     }
 
-    /// One letter for where each buffer is: `d`, the driver has it free; `t`, the driver works on
-    /// it; `c`, the client has it.
+    /// One letter for the owner of each buffer: `d` if it is free, `t` if the driver has taken it
+    /// and holds it, `c` if it is with the client or queued.
     pub(crate) fn owners(&self) -> impl Iterator<Item = u8> + '_ {
         let slots = self.slots.iter().take(self.count() as usize);
         slots.map(|slot| match slot.owner.load(Relaxed) {
             FREE => b'd',
-            TAKEN => b't',
+            HELD => b't',
             _ => b'c',
         })
     }

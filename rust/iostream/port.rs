@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A port: what a driver's handles, its node, and the session that is open on it share.
+//! A port: what a driver's ends, its node and the open session share.
 //!
-//! A port outlives sessions. While one is open, its queues are published here and read under RCU,
-//! so that a driver may produce in any context and a session may end at any time. Callbacks run in
-//! an SRCU section, so that a registration can wait until none runs.
+//! A port outlives sessions. While a session is open, its queues are published here and read under
+//! RCU, so that a driver may produce in any context and a session may end at any time. Callbacks
+//! run in an SRCU section, so that a registration can wait until none runs.
 
 pub(crate) mod callbacks;
 pub(crate) mod notices;
@@ -34,21 +34,24 @@ use crate::{
     sync::{
         atomic::{Acquire, Atomic, Relaxed, Release},
         deferred::{Deferred, Last},
+        gate::Gate,
         kicks::Kicks,
+        wait::WaitQueue,
     },
 };
 use records::Records;
 
 use callbacks::Callbacks;
+use notices::Incoming;
 use tokens::Notices;
 use watermark::InputWatermark;
 
-// The work items of a port, by number; 0 drops the last reference.
-/// Runs the notices of a stream's client.
+// The numbers of a port's work items. Number 0 drops the last reference.
+/// Passes the notices of a stream's client to the driver.
 const NOTICE_WORK: u64 = 1;
-/// Tells the driver of input whose latency is over.
+/// Tells the driver of input that has waited for the latency of the watermark.
 const WATERMARK_WORK: u64 = 2;
-/// Calls the driver of a stream once more.
+/// Calls the driver of a stream once more, because it asked for it.
 const AGAIN_WORK: u64 = 3;
 
 /// Which queues a port has.
@@ -56,33 +59,40 @@ const AGAIN_WORK: u64 = 3;
 pub(crate) struct PortConfig {
     pub(crate) output: Option<QueueConfig>,
     pub(crate) input: Option<QueueConfig>,
-    /// The queues are a stream's.
+    /// The stream that the queues belong to, if they are a stream's.
     pub(crate) stream: Option<StreamSpec>,
 }
 
-/// Who has a port open.
-struct State {
-    /// A session has it open.
+/// Whether a port is open, gone, or free for the next session.
+struct Occupancy {
+    /// A session has the port open, or is about to.
     open: bool,
-    /// Its registration is gone.
+    /// The registration is gone.
     gone: bool,
-    /// The session's queues, for those who look from outside: sysfs and removal.
+    /// The open session's queues, for process context outside of the session: sysfs, the driver's
+    /// calls and removal.
     queues: Channel,
 }
 
-/// See the module.
+/// The place where a driver and one client at a time meet.
 #[pin_data]
 pub(crate) struct Port {
-    /// How much input must wait before the driver is told. Dropped first, and its timer with it,
-    /// whose callback uses the rest.
+    /// How much input must wait before the driver is told. Declared first, so that its timer is
+    /// stopped before the fields are dropped that the timer's callback uses.
     #[pin]
     input: InputWatermark,
     config: PortConfig,
-    /// The buffers of a stream, beyond sessions.
+    /// What a stream keeps beyond sessions.
     records: Option<Pin<KBox<Records>>>,
-    /// One change of a stream's state at a time.
+    /// Held while a stream's state or mode changes.
     #[pin]
     pub(crate) changing: Mutex<()>,
+    /// Of a stream: no buffer callback runs, since it does not run, or is being started, suspended
+    /// or stopped.
+    fenced: Atomic<u32>,
+    /// One opener at a time is asked about.
+    #[pin]
+    opening: Gate<()>,
     /// Notices of a stream's client that no callback has taken yet.
     #[pin]
     pub(crate) notices: Notices,
@@ -90,30 +100,33 @@ pub(crate) struct Port {
     notice_work: Work<Port, NOTICE_WORK>,
     #[pin]
     again_work: Work<Port, AGAIN_WORK>,
-    /// The queues of the open session, or null. Read under RCU.
+    /// The lanes of the open session, or null. Read under RCU.
     published: [Atomic<*mut Lane>; 2],
     #[pin]
-    state: Mutex<State>,
+    state: Mutex<Occupancy>,
+    /// Set once the registration is gone, for readers without the lock.
     gone: Atomic<u32>,
-    /// A queue is taken back for a moment, to be reset.
+    /// Set while a queue is taken back for a moment, to be reset or discarded.
     resetting: Atomic<u32>,
     /// How the driver is called.
     #[pin]
     pub(crate) callbacks: Callbacks,
-    /// Entries refused because nobody had the port open.
+    /// Entries that were refused because no client had the port open.
     unopened: Atomic<u64>,
     #[pin]
     watermark_work: Work<Port, WATERMARK_WORK>,
-    /// Where the kernel's ends sleep.
+    /// Where the driver's threads sleep that wait for the client.
     #[pin]
     pub(crate) kicks: Kicks,
     #[pin]
     work: Work<Port>,
 }
 
-// SAFETY: The pointers are read and replaced by the rules of RCU and SRCU; see each.
+// SAFETY: Only the raw pointers in `published` keep the type from being `Send`. They are written
+// under `state` and read under RCU, in any thread.
 unsafe impl Send for Port {}
-// SAFETY: As above.
+// SAFETY: Only the raw pointers in `published` keep the type from being `Sync`. They are written
+// under `state` and read under RCU, in any thread.
 unsafe impl Sync for Port {}
 
 impl_has_work! {
@@ -137,6 +150,11 @@ impl Last for Port {}
 pub(crate) type PortRef = Deferred<Port>;
 
 impl Port {
+    /// Creates a port without a driver, which no session has open.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
     pub(crate) fn new(config: PortConfig) -> Result<Arc<Self>> {
         let records = match &config.stream {
             Some(spec) => Some(KBox::pin_init(Records::new(spec.clone())?, GFP_KERNEL)?),
@@ -147,11 +165,13 @@ impl Port {
                 config,
                 records,
                 changing <- new_mutex!((), "iostream_changing"),
+                fenced: Atomic::new(1),
+                opening <- Gate::new(()),
                 notices <- Notices::new(),
                 notice_work <- new_work!("iostream_notices"),
                 again_work <- new_work!("iostream_again"),
                 published: [const { Atomic::new(ptr::null_mut()) }; 2],
-                state <- new_mutex!(State {
+                state <- new_mutex!(Occupancy {
                     open: false,
                     gone: false,
                     queues: Channel::default(),
@@ -177,7 +197,7 @@ impl Port {
         }
     }
 
-    /// Entries refused because nobody had the port open.
+    /// How many entries were refused because no client had the port open.
     pub(crate) fn unopened(&self) -> u64 {
         self.unopened.load(Relaxed)
     }
@@ -188,11 +208,12 @@ impl Port {
         self.gone.load(Acquire) != 0
     }
 
-    /// Runs `f` with the open session's queue, without sleeping.
+    /// Runs `f` with the open session's lane, in an RCU read-side section. `f` must not sleep.
     ///
     /// # Errors
     ///
-    /// [`Error::Gone`]; [`Error::NotOpen`]; [`Error::Stale`] while the queue is being reset.
+    /// [`Error::Gone`] after the registration was dropped; [`Error::NotOpen`] without a session;
+    /// [`Error::Stale`] while the queue is being reset; the error of `f`.
     #[inline(always)]
     pub(crate) fn with_lane<R>(
         &self,
@@ -200,13 +221,14 @@ impl Port {
         f: impl FnOnce(&Lane) -> Result<R, Error>,
     ) -> Result<R, Error> {
         let _rcu = rcu::read_lock();
-        // ORDERING: pairs with the release store in `publish`: the queue is whole
-        // (litmus: publish-pointer, retire).
+        // ORDERING: pairs with the release store in `publish`: a reader that finds the lane finds
+        // it complete (litmus: publish-pointer, retire).
         let lane = self.published[direction as usize].load(Acquire);
         if lane.is_null() {
             return Err(self.why_no_queue());
         }
-        // SAFETY: Whoever takes a queue back waits for a grace period before it goes.
+        // SAFETY: The pointer was published. A lane is freed only after its pointer was taken back
+        // and a grace period has passed, which waits for this section.
         f(unsafe { &*lane })
     }
 
@@ -221,54 +243,85 @@ impl Port {
         Error::NotOpen
     }
 
-    /// Counts an entry that was refused because nobody had the port open.
+    /// Counts an entry that was refused because no client had the port open.
     #[cold]
     pub(crate) fn count_unopened(&self) {
         self.unopened.add(1, Relaxed);
     }
 
-    /// Opens the port for one session: makes the queues, asks the driver about `opener` if there is
-    /// one, publishes them.
+    /// Opens the port for one session: asks the driver whether it accepts `opener`, if there is one,
+    /// creates the queues, publishes them, and tells the driver. The process waits at `user`; `None`
+    /// if nobody can wait yet.
     ///
     /// # Errors
     ///
-    /// `ENODEV`: the registration is gone; `EBUSY`: another session has it; the driver's own; what
-    /// [`Queue::new`] returns.
-    pub(crate) fn open(&self, opener: Option<&Opener<'_>>) -> Result<Channel> {
+    /// `ENODEV` if the registration is gone; `EBUSY` if another session has the port open; the
+    /// driver's own; `EDQUOT`; `ENOMEM`; `EINTR`; for a stream with a device those of mapping the
+    /// buffers.
+    pub(crate) fn open(
+        &self,
+        opener: Option<&Opener<'_>>,
+        user: Option<&Arc<WaitQueue>>,
+    ) -> Result<Channel> {
+        // One opener at a time: an opener that is refused does not keep the node busy for others.
+        let _one = self.opening.enter(false)?;
         {
-            let mut state = self.state.lock();
+            let state = self.state.lock();
             if state.gone {
                 return Err(ENODEV);
             }
             if state.open {
                 return Err(EBUSY);
             }
-            state.open = true;
         }
-        let opened = self.open_claimed(opener);
-        if opened.is_err() {
-            self.state.lock().open = false;
-        }
-        opened
-    }
-
-    fn open_claimed(&self, opener: Option<&Opener<'_>>) -> Result<Channel> {
-        let queues = match &self.records {
-            Some(records) => records.new_session()?,
-            None => Channel::new(self.config.output, self.config.input)?,
-        };
         if let Some(opener) = opener {
+            // Before anything is allocated.
             self.callbacks
                 .call(|driver| driver.open(opener))
                 .unwrap_or(Err(ENODEV))?;
         }
+        {
+            let mut state = self.state.lock();
+            if state.gone {
+                return Err(ENODEV);
+            }
+            state.open = true;
+        }
+        let opened = self.open_claimed(user);
+        if opened.is_err() {
+            self.state.lock().open = false;
+            if opener.is_some() {
+                // It was told of a client that does not come.
+                let _ = self.callbacks.call(|driver| driver.closed());
+            }
+        } else {
+            self.kicks.kick();
+            let _ = self.callbacks.call(|driver| driver.opened());
+        }
+        opened
+    }
+
+    fn open_claimed(&self, user: Option<&Arc<WaitQueue>>) -> Result<Channel> {
+        let queues = match &self.records {
+            Some(records) => records.new_session()?,
+            None => {
+                let user = match user {
+                    Some(user) => user.clone(),
+                    None => WaitQueue::new_shared()?,
+                };
+                Channel::new(self.config.output, self.config.input, &user)?
+            }
+        };
         let mut state = self.state.lock();
         if state.gone {
-            // Nobody but this call knows the queues.
+            // The queues were not published, so dropping them frees them.
             return Err(ENODEV);
         }
         if let Some(queue) = queues.get(Direction::Input) {
             self.restart_input_watermark(queue);
+        }
+        if let Some(pool) = queues.pool() {
+            pool.begin();
         }
         for direction in [Direction::Output, Direction::Input] {
             publish(&self.published[direction as usize], queues.get(direction));
@@ -277,9 +330,14 @@ impl Port {
         Ok(queues)
     }
 
-    /// Ends the session: takes its queues back and tells the driver.
+    /// Ends the session: stops its stream, takes its queues back, and tells the driver.
     pub(crate) fn close(&self, queues: Channel) {
         if let Some(pool) = queues.pool() {
+            // Whoever drains this session from outside waits no longer.
+            pool.set_closing();
+            for lane in queues.iter() {
+                lane.wake_user();
+            }
             self.stop_for_good(pool);
         }
         let outside = {
@@ -290,10 +348,10 @@ impl Port {
             core::mem::take(&mut state.queues)
         };
         self.stop_input_timer();
-        // Kernel ends that wait for the process learn that it is gone.
+        // The driver's threads that wait for the client learn that it is gone.
         self.kicks.kick();
         if self.records.is_some() {
-            // What this client said is not for the next.
+            // A notice of this client must not reach the driver during the next session.
             self.notices.clear();
             self.callbacks.synchronize();
         }
@@ -306,19 +364,20 @@ impl Port {
         self.state.lock().open = false;
     }
 
-    /// Empties one queue of the session: both kernel ends quiesced, positions zero, generation
-    /// raised. Sleeps.
+    /// Empties one queue of the session: sets its positions to zero and raises its generation. The
+    /// kernel's end is quiesced meanwhile. Sleeps.
     ///
     /// # Errors
     ///
-    /// `ENODEV`: the registration is gone.
+    /// `ENODEV` if the registration is gone.
     ///
     /// # Locking
     ///
-    /// The caller keeps read(2) and write(2) away from the process's end.
+    /// The caller holds the lock that keeps read(2) and write(2) away from the client's end.
     pub(crate) fn reset(&self, queue: &Queue) -> Result {
         self.with_ends_quiesced(&[queue.direction()], |_| {
-            // SAFETY: The queue was taken back, and a grace period has passed.
+            // SAFETY: The queue was taken back, and a grace period has passed: nothing uses the
+            // kernel's end.
             unsafe { queue.reset() };
             if queue.direction() == Direction::Input {
                 self.restart_input_watermark(queue);
@@ -326,23 +385,33 @@ impl Port {
         })
     }
 
-    /// Runs `f` while the kernel's ends of these directions are not at work: their queues are taken
-    /// back for that long. Sleeps.
+    /// Wakes everything that may wait at a queue that was reset: it has room, and nobody is armed in
+    /// it. Process context, outside the session's gates.
+    pub(crate) fn wake_after_reset(&self, queue: &Queue) {
+        queue.wake_user();
+        if queue.direction() == Direction::Output {
+            // The process finds nothing to take in an empty queue, and would not notify.
+            self.deliver(Direction::Output);
+        }
+    }
+
+    /// Runs `f` while nothing uses the kernel's ends of these directions: their queues are taken
+    /// back meanwhile. Sleeps.
     ///
     /// # Errors
     ///
-    /// `ENODEV`: the registration is gone, or the session's queues are.
+    /// `ENODEV` if the registration is gone.
     pub(crate) fn with_ends_quiesced<R>(
         &self,
         directions: &[Direction],
         f: impl FnOnce(&Channel) -> R,
     ) -> Result<R> {
-        // This lock keeps out `close`, `revoke` and another such call.
+        // The lock keeps out `close`, `revoke` and another call of this function.
         let state = self.state.lock();
         if state.gone {
             return Err(ENODEV);
         }
-        // Only for the error that ends meanwhile get, so it needs no order.
+        // No ordering: this only selects the error that the ends get meanwhile.
         self.resetting.store(1, Relaxed);
         for direction in directions {
             // ORDERING: the grace period pairs with the section in `with_lane` (litmus: retire).
@@ -362,7 +431,7 @@ impl Port {
         Ok(result)
     }
 
-    /// Takes the driver away for good: all waiters wake, and no callback runs when this returns.
+    /// Takes the driver away permanently: wakes all waiters, and waits until no callback runs.
     pub(crate) fn revoke(&self) {
         let queues = {
             let mut state = self.state.lock();
@@ -382,7 +451,7 @@ impl Port {
             self.stop_for_good(pool);
         }
         self.callbacks.revoke();
-        // The driver's device is quiet, and about to go.
+        // The driver's device is at rest since `stop_for_good`, and may be unbound after this.
         if let Some(dma) = self
             .config
             .stream
@@ -394,8 +463,8 @@ impl Port {
         queues.release();
     }
 
-    /// Tells the kernel's ends that the process published: wakes who sleeps, and runs the driver's
-    /// callback, once the watermark is reached.
+    /// Tells the driver that the client has published: wakes its threads that sleep, and runs its
+    /// callback. In an input queue this waits until the watermark is reached.
     pub(crate) fn notify(&self, queue: &Queue) {
         let direction = queue.direction();
         if direction == Direction::Output || self.is_due(queue) {
@@ -403,7 +472,7 @@ impl Port {
         }
     }
 
-    /// As [`Self::notify`], whatever the watermark.
+    /// Tells the driver that the client has published, even below the watermark.
     pub(crate) fn notify_flushed(&self, queue: &Queue) {
         if queue.direction() == Direction::Input {
             self.mark_input_ready(queue);
@@ -417,20 +486,22 @@ impl Port {
         self.dispatch(direction);
     }
 
-    /// Runs the callback of a direction if it is due.
+    /// Runs the callback of a direction if it is pending. The driver of a stream that does not run
+    /// is not called: its callback stays pending until the next start.
     pub(crate) fn dispatch(&self, direction: Direction) {
-        if self.is_paused() {
-            return;
-        }
-        self.callbacks
-            .run_pending(direction, |driver| match direction {
-                Direction::Output => driver.room_available(),
-                Direction::Input if self.returns_empty() => driver.room_available(),
-                Direction::Input => driver.data_available(),
-            });
+        // Looked at inside the SRCU section, in which a fence waits for the callback.
+        let may_run = || self.incoming().is_some();
+        self.callbacks.run_pending(direction, may_run, |driver| {
+            match (direction, self.incoming()) {
+                (Direction::Output, _) | (Direction::Input, Some(Incoming::FreeBuffers)) => {
+                    driver.room_available();
+                }
+                (Direction::Input, _) => driver.data_available(),
+            }
+        });
     }
 
-    /// Runs what came while callbacks were disabled, and those to come.
+    /// Enables callbacks, and runs those that became due while they were disabled.
     pub(crate) fn enable_callbacks(&self) {
         self.callbacks.enable();
         self.dispatch(Direction::Output);
@@ -438,7 +509,7 @@ impl Port {
         self.run_notices();
     }
 
-    /// Runs `f` with the open session's queue of a direction, from process context.
+    /// Runs `f` with the open session's queue of a direction, if there is one. Process context.
     pub(crate) fn with_open_queue<R>(
         &self,
         direction: Direction,
@@ -448,25 +519,26 @@ impl Port {
         state.queues.get(direction).map(|queue| f(queue))
     }
 
-    /// The open session's lane of a direction.
+    /// The open session's lane of a direction, if there is one. Process context.
     pub(crate) fn open_lane(&self, direction: Direction) -> Option<Arc<Lane>> {
         self.state.lock().queues.get(direction).cloned()
     }
 
-    /// Runs `f` with whether a session is open, or about to be, and with its queues if it is;
-    /// meanwhile none opens or closes.
+    /// Runs `f` while no session opens or closes. `f` gets whether a session is open or about to
+    /// be, and its queues if it is open.
     pub(crate) fn while_open_or_not<R>(&self, f: impl FnOnce(bool, Option<&Channel>) -> R) -> R {
         let state = self.state.lock();
         let open = state.queues.iter().next().is_some();
         f(state.open, open.then_some(&state.queues))
     }
 
-    /// The buffers of a stream.
+    /// What a stream keeps beyond sessions; `None` if the port has queues of entries.
     pub(crate) fn records(&self) -> Option<&Records> {
         self.records.as_deref()
     }
 }
 
+/// Publishes a lane, or null if there is none.
 fn publish(slot: &Atomic<*mut Lane>, lane: Option<&Arc<Lane>>) {
     let pointer = lane.map_or(ptr::null(), Arc::as_ptr);
     // ORDERING: pairs with the acquire load in `Port::with_lane` (litmus: publish-pointer).

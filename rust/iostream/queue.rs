@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! One queue of one session: its region, the kernel's end, the counters, the means to wake up.
+//! One queue of one session: its region, the kernel's end, the counters and the wake-ups.
 //!
-//! A driver reaches it through [`Producer`](crate::Producer) and [`Consumer`](crate::Consumer), a
-//! process through its mappings or `io.rs`.
+//! A driver uses it through [`Producer`](crate::Producer) and [`Consumer`](crate::Consumer), a
+//! process through its mappings or through read(2) and write(2) (`file/read_write.rs`).
 
 pub(crate) mod config;
 mod end;
@@ -16,23 +16,26 @@ pub(crate) mod watch;
 
 use core::{cell::UnsafeCell, mem::offset_of};
 
-use kernel::{bindings as c, prelude::*, sync::Arc};
+use kernel::{prelude::*, sync::Arc};
 
 use crate::{
     memory::region::{Area, Region},
     ring::{self, uapi, Descriptors, Framed, Geometry, Layout, Mapped},
-    sync::atomic::{smp_mb, Acquire, Atomic, Full, Relaxed, Release},
+    sync::{
+        atomic::{smp_mb, Acquire, Atomic, Full, Relaxed, Release},
+        wait::WaitQueue,
+    },
 };
 
 use config::{Direction, Entries, QueueConfig};
-pub(crate) use end::Kind;
+pub(crate) use end::EndLayout;
 use end::{fresh_end, End};
 use notify::Notify;
 pub(crate) use publish::{Sleeper, Tally};
 use ready::Watermark;
 use watch::Watch;
 
-/// One counter of the info page.
+/// A counter of the info page. The value is its offset in `iostream_counters`.
 #[derive(Clone, Copy)]
 pub(crate) enum Counter {
     Entries = offset_of!(uapi::iostream_counters, entries) as isize,
@@ -50,13 +53,14 @@ pub(crate) enum Counter {
 ///
 /// # Invariants
 ///
-/// - `end` is used by the one [`Producer`](crate::Producer) or [`Consumer`](crate::Consumer) of the
-///   port, inside an RCU read-side section in which it found the queue published; or by whoever
-///   has taken the queue back and waited for a grace period.
-/// - Words of the info page are written by the kernel alone.
+/// - `end` has one user at a time. This is the port's [`Producer`](crate::Producer),
+///   [`Consumer`](crate::Consumer) or [`Stream`](crate::Stream), inside an RCU read-side section in
+///   which it found the queue published; or the code that has unpublished the queue and waited for
+///   a grace period.
+/// - Only the kernel writes the words of the info page.
 #[pin_data]
 pub(crate) struct Queue {
-    /// Dropped first, and its timer with it, whose callback uses the rest.
+    /// The first field, because it is dropped first: the callback of its timer uses the others.
     #[pin]
     watermark: Watermark,
     region: Region,
@@ -65,31 +69,34 @@ pub(crate) struct Queue {
     end: UnsafeCell<End>,
     #[pin]
     pub(crate) notify: Notify,
-    /// What the kernel's end last published; poll reads it here, not from shared memory.
+    /// The position that the kernel's end published last. Poll reads it here, not in shared memory.
     kernel_pos: Atomic<u64>,
+    /// 1 at first, raised by each reset.
     generation: Atomic<u64>,
-    /// Corrupt events of the ends before the last reset.
+    /// The corrupt events that ends before the last reset have counted.
     corrupt_before_reset: Atomic<u64>,
+    /// Set once the driver is gone.
     gone: Atomic<u32>,
-    /// Room that a write(2) waits for, overhead included.
+    /// The room that a write(2) waits for, overhead included; 0 if none waits.
     pub(crate) call_room: Atomic<u64>,
 }
 
-// SAFETY: Everything but `end` is made for sharing; `end` is by the type's invariant.
+// SAFETY: Ends of the ring and all other fields may be used from any thread.
 unsafe impl Send for Queue {}
-// SAFETY: As above.
+// SAFETY: By the type's invariant `end` has one user at a time; all other fields are `Sync`.
 unsafe impl Sync for Queue {}
 
 impl Queue {
-    /// An empty queue, charged to the calling task's cgroup. `watch` is called when a process would be
-    /// woken.
+    /// Creates an empty queue, charged to the calling task's cgroup. The process waits at `user`;
+    /// `watch` has the callback of a client that is a module.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: an overwriting input queue; `EDQUOT`; `ENOMEM`.
+    /// `EINVAL`: an input queue cannot overwrite; `EDQUOT`; `ENOMEM`.
     pub(crate) fn new(
         direction: Direction,
         config: QueueConfig,
+        user: Arc<WaitQueue>,
         watch: Option<Arc<Watch>>,
     ) -> Result<impl PinInit<Self>> {
         if config.overwrite && direction == Direction::Input {
@@ -108,24 +115,17 @@ impl Queue {
             generation: 1,
             ..Default::default()
         });
-        // SAFETY: The region is zeroed and stays with the end, in this queue.
+        // SAFETY: The region is fresh, so its words are zero and no other end uses it. The queue
+        // owns both region and end.
         let end = unsafe { fresh_end(&region, direction, config) };
-        let events = match (direction, config.entries) {
-            // What the driver of a stream sends may be a buffer to fill.
-            (Direction::Output, Entries::Descriptors) => {
-                c::POLLIN | c::POLLRDNORM | c::POLLOUT | c::POLLWRNORM
-            }
-            (Direction::Output, Entries::Framed) => c::POLLIN | c::POLLRDNORM,
-            (Direction::Input, _) => c::POLLOUT | c::POLLWRNORM,
-        };
-        // INVARIANT: Nobody else knows the queue yet.
+        // INVARIANT: Nothing else uses the queue yet.
         Ok(pin_init!(Self {
             watermark <- Watermark::new(),
             region,
             direction,
             config,
             end: UnsafeCell::new(end),
-            notify <- Notify::new(events, watch),
+            notify <- Notify::new(user, watch),
             kernel_pos: Atomic::new(0),
             generation: Atomic::new(1),
             corrupt_before_reset: Atomic::new(0),
@@ -139,7 +139,7 @@ impl Queue {
         self.direction
     }
 
-    /// How it was configured.
+    /// The configuration of the queue.
     pub(crate) fn config(&self) -> &QueueConfig {
         &self.config
     }
@@ -150,7 +150,7 @@ impl Queue {
         &self.config.geometry
     }
 
-    /// Its pages.
+    /// The pages of the queue.
     #[inline(always)]
     pub(crate) fn region(&self) -> &Region {
         &self.region
@@ -164,7 +164,7 @@ impl Queue {
         }
     }
 
-    /// Raised by each reset.
+    /// A number that each reset raises.
     #[inline(always)]
     pub(crate) fn generation(&self) -> u64 {
         self.generation.load(Relaxed)
@@ -176,60 +176,62 @@ impl Queue {
         self.gone.load(Acquire) != 0
     }
 
-    /// The kernel's producing end.
+    /// The kernel's producer, if the queue has a producer of this layout.
     ///
     /// # Safety
     ///
-    /// The caller is who the type's invariant allows to use `end`, and drops the result first.
+    /// The caller is the one user of `end` that the type's invariant allows, and remains so for as
+    /// long as it uses the result.
     #[inline(always)]
     #[allow(clippy::mut_from_ref, reason = "exclusive by the type's invariant")]
-    pub(crate) unsafe fn producer<K: Kind>(&self) -> Option<&mut ring::Producer<Mapped, K>> {
-        // SAFETY: The caller's promise.
-        K::producer(unsafe { &mut *self.end.get() })
+    pub(crate) unsafe fn producer<L: EndLayout>(&self) -> Option<&mut ring::Producer<Mapped, L>> {
+        // SAFETY: The caller is the only user of `end` by this function's contract.
+        L::producer(unsafe { &mut *self.end.get() })
     }
 
-    /// The kernel's consuming end.
+    /// The kernel's consumer, if the queue has a consumer of this layout.
     ///
     /// # Safety
     ///
-    /// As for [`Self::producer`].
+    /// The caller is the one user of `end` that the type's invariant allows, and remains so for as
+    /// long as it uses the result.
     #[inline(always)]
     #[allow(clippy::mut_from_ref, reason = "exclusive by the type's invariant")]
-    pub(crate) unsafe fn consumer<K: Kind>(&self) -> Option<&mut ring::Consumer<Mapped, K>> {
-        // SAFETY: The caller's promise.
-        K::consumer(unsafe { &mut *self.end.get() })
+    pub(crate) unsafe fn consumer<L: EndLayout>(&self) -> Option<&mut ring::Consumer<Mapped, L>> {
+        // SAFETY: The caller is the only user of `end` by this function's contract.
+        L::consumer(unsafe { &mut *self.end.get() })
     }
 
-    /// What `iostream_queue.flags` says.
+    /// The value of `iostream_queue.flags`.
     pub(crate) fn flags(&self) -> u32 {
         flags(self.config)
     }
 
-    /// The longest entry in bytes; of a stream's queue, the length of all.
+    /// The longest entry in bytes. In a stream's queue all entries have this length.
     pub(crate) fn max_entry_bytes(&self) -> u32 {
         max_entry_bytes(self.config)
     }
 
-    /// One of the counters.
+    /// The word of a counter.
     #[inline(always)]
     pub(crate) fn counter(&self, counter: Counter) -> &Atomic<u64> {
         let base = offset_of!(uapi::iostream_info, counters);
         self.region.info_word(base + counter as usize)
     }
 
-    /// Adds to a counter that the kernel's end alone writes.
+    /// Adds to a counter that only the kernel's end writes.
     #[inline(always)]
     pub(crate) fn count(&self, counter: Counter, add: u64) {
         let word = self.counter(counter);
         word.store(word.load(Relaxed).wrapping_add(add), Relaxed);
     }
 
-    /// Counts a notification of the process's. Any thread.
+    /// Counts a notification by the process. Any thread.
     pub(crate) fn count_notification(&self) {
         self.counter(Counter::Notifications).add(1, Relaxed);
     }
 
-    /// All counters.
+    /// The values of all counters.
     pub(crate) fn counters(&self) -> uapi::iostream_counters {
         let get = |counter| self.counter(counter).load(Relaxed);
         uapi::iostream_counters {
@@ -245,7 +247,7 @@ impl Queue {
         }
     }
 
-    /// Of the kernel's end alone: so many bytes were in the queue at once.
+    /// Records that the queue held `bytes` at once. Only the kernel's end calls this.
     #[inline(always)]
     pub(crate) fn raise_high_water(&self, bytes: u64) {
         let word = self.counter(Counter::HighWater);
@@ -254,32 +256,32 @@ impl Queue {
         }
     }
 
-    /// Wakes the process. Any context.
+    /// Wakes the client, and counts the wake-up. Any context.
     #[cold]
     pub(crate) fn wake_user(&self) {
         self.counter(Counter::WakeupsSent).add(1, Relaxed);
         self.notify.wake_user();
     }
 
-    /// Marks the driver gone and wakes everybody.
+    /// Records that the driver is gone, and wakes the client.
     pub(crate) fn set_gone(&self) {
-        // ORDERING: pairs with the crate's acquire load: who sees it sees all that was published
-        // before (litmus: gone).
+        // ORDERING: pairs with the crate's acquire load: a process that sees the word set also sees
+        // everything that was published before (litmus: gone).
         self.region
             .info_word(offset_of!(uapi::iostream_info, gone))
             .store(1, Release);
-        // ORDERING: pairs with the acquire load in `is_gone`; the wake-ups below come after it
-        // (litmus: gone, gone-eventfd).
+        // ORDERING: pairs with the acquire load in `is_gone`; the barrier keeps the wake-ups below
+        // after the stores (litmus: gone, gone-eventfd).
         self.gone.store(1, Release);
         smp_mb(Full);
-        self.notify.wake_user_gone();
+        self.notify.wake_user();
     }
 
-    /// Empties the queue: positions zero, generation raised.
+    /// Empties the queue: sets the positions to zero, and raises the generation.
     ///
     /// # Safety
     ///
-    /// The caller has taken the queue back from the port and waited for a grace period.
+    /// The caller has unpublished the queue and waited for a grace period.
     pub(crate) unsafe fn reset(&self) {
         let generation = self.generation().wrapping_add(1);
         self.generation.store(generation, Relaxed);
@@ -291,14 +293,15 @@ impl Queue {
         self.region.zero_words();
         self.reset_ready();
         self.call_room.store(0, Relaxed);
-        // SAFETY: Nobody uses the end, says the caller; the words were just zeroed.
+        // SAFETY: Nothing else uses the end by this function's contract, and the old end is
+        // replaced. The words were zeroed right above.
         unsafe {
             *self.end.get() = fresh_end(&self.region, self.direction, self.config);
         }
     }
 }
 
-/// What `iostream_queue.flags` says of a queue.
+/// The value of `iostream_queue.flags` for a queue.
 fn flags(config: QueueConfig) -> u32 {
     let mut flags = 0;
     if config.overwrite {
@@ -310,7 +313,7 @@ fn flags(config: QueueConfig) -> u32 {
     flags
 }
 
-/// The longest entry of a queue.
+/// The longest entry of a queue in bytes.
 fn max_entry_bytes(config: QueueConfig) -> u32 {
     match config.entries {
         Entries::Framed => Framed::max_entry_bytes(&config.geometry),

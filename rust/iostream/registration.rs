@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A driver's ports, drivers and node, put together.
+//! A registration: a published node with its ports and the drivers that serve them.
 
 use kernel::prelude::*;
 
@@ -11,27 +11,28 @@ use crate::{
     port::served::Served,
 };
 
-/// A published node, until dropped.
+/// A node that is published until this is dropped.
 ///
-/// Dropping it, from anywhere but a callback, removes the node; wakes all who wait with hang-up;
-/// makes every call of the client's fail with `ENODEV`; and waits until no callback runs. What the
-/// client has mapped stays mapped. Nothing of the driver's code or data is used afterwards, so the
-/// driver's module may be unloaded while clients have the node open.
+/// The drop removes the node, wakes everyone that waits with a hang-up, and waits until no
+/// callback runs; so it must not happen inside a callback. From then on every call of a client
+/// fails with `ENODEV`, while its mappings stay. The framework no longer uses the driver's code or
+/// data, so the driver's module may be unloaded while clients have the node open.
 pub struct Registration<D: Driver> {
-    /// One for each client that the node can have at a time. Dropped first, so that what waits inside
-    /// a file of the node ends: the removal of the node waits for it.
+    /// One for each client that the node can have at a time. Dropped before the node, because
+    /// removing the node waits for calls on its sysfs files, and only this drop ends calls that
+    /// wait.
     served: KVec<Served<D>>,
     _node: NodeHandle,
 }
 
 impl<D: Driver> Registration<D> {
-    /// Publishes a node as `/dev/iostreamN`, for the ends that `ports` held. One client at a time
-    /// can have it open.
+    /// Publishes the node that `ports` describes as `/dev/iostreamN`. One client at a time can have
+    /// it open.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: a name that is empty, too long, or has a `/`; `EEXIST`: the name is taken;
-    /// `ENOSPC`: no more nodes; `ENOMEM`.
+    /// `EINVAL` if the name is empty, too long, or has a `/`; `EEXIST` if the name is taken;
+    /// `ENOSPC` if there are no more nodes; `ENOMEM`; the error of `driver`.
     pub fn new<E>(ports: Ports<'_>, driver: impl PinInit<D, E>) -> Result<Self>
     where
         Error: From<E>,
@@ -41,13 +42,15 @@ impl<D: Driver> Registration<D> {
         Self::publish(served, ports.node())
     }
 
-    /// As [`Self::new`], for a node that several clients can have open at a time: as many as
-    /// `clients` has ends. Each client has queues and buffers of its own, and a driver value of its
-    /// own that serves it. The node is what the first `Ports` describe.
+    /// Publishes a node that several clients can have open at a time, one for each item of
+    /// `clients`.
+    ///
+    /// Each client has queues and buffers of its own, and is served by a driver value of its own.
+    /// The first `Ports` describe the node.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: no clients, or a bad name; `EEXIST`: the name is taken; `ENOSPC`: no more nodes; `ENOMEM`.
+    /// `EINVAL` if `clients` is empty; those of [`Self::new`].
     pub fn for_clients<'a, E, I: PinInit<D, E>>(
         clients: impl IntoIterator<Item = (Ports<'a>, I)>,
     ) -> Result<Self>
@@ -75,7 +78,7 @@ impl<D: Driver> Registration<D> {
         })
     }
 
-    /// The driver; of the first client, if there can be several.
+    /// The driver; that of the first client, if there can be several.
     pub fn driver(&self) -> &D {
         self.served[0].driver()
     }
@@ -85,25 +88,25 @@ impl<D: Driver> Registration<D> {
         self.served.iter().map(|served| served.driver())
     }
 
-    /// When this returns no callback runs, and none starts until
+    /// Disables callbacks: when this returns none runs, and none starts until
     /// [`enable_callbacks`](Self::enable_callbacks).
     ///
-    /// What a client asks for and waits for, open, start, suspend, stop, the change of mode and the
-    /// synchronous notice, is not of these.
+    /// This covers `data_available`, `room_available` and `input_callback`. The other callbacks
+    /// answer a call that a client waits for, and still run.
     pub fn disable_callbacks(&self) {
         for served in &self.served {
             served.port().callbacks.disable();
         }
     }
 
-    /// Lets callbacks run again, and runs those that were due meanwhile.
+    /// Enables callbacks again, and runs those that became due meanwhile.
     pub fn enable_callbacks(&self) {
         for served in &self.served {
             served.port().enable_callbacks();
         }
     }
 
-    /// When this returns no callback runs, and none ever will.
+    /// Disables callbacks permanently: when this returns none runs, and none starts again.
     pub fn cancel_callbacks(&self) {
         for served in &self.served {
             served.port().callbacks.cancel();

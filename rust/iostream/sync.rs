@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Primitives that know nothing of queues or streams: atomics, sleeping, timers, deferred work.
+//! Primitives that know nothing of queues or streams: atomics, wait queues, timers, work.
 
 pub(crate) mod atomic;
 pub(crate) mod deferred;
+pub(crate) mod gate;
 pub(crate) mod kicks;
 pub(crate) mod race;
 pub(crate) mod timer;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Exports the framework's Rust symbols to drivers. Their names hold a hash of the framework's
- * sources (see Kbuild), so a driver built against others finds none of them and is refused.
+ * Exports the framework's Rust symbols to drivers. Their names contain a hash of the framework's
+ * sources (see Kbuild), so a driver that was built against other sources finds none of them and
+ * is refused.
  */
 #include <linux/export.h>
 

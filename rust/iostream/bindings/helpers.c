@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
-/* See helpers.h. */
+/* The wrapper functions that helpers.h declares and describes. */
 #include <linux/compat.h>
 #include <linux/device.h>
 #include <linux/dma-mapping.h>
 #include <linux/eventfd.h>
 #include <linux/export.h>
+#include <linux/fs.h>
 #include <linux/jiffies.h>
+#include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/scatterlist.h>
 #include <linux/sched/signal.h>
@@ -40,7 +42,7 @@ void iostream_copy(void *to, const void *from, size_t len)
 {
 	memcpy(to, from, len);
 }
-/* Inlined into drivers with the ring's fast paths. */
+/* Drivers call it, because the ring's fast paths are inlined into them. */
 EXPORT_SYMBOL_GPL(iostream_copy);
 
 long iostream_wait_interruptible(struct wait_queue_head *queue, bool (*ready)(void *arg),
@@ -53,6 +55,16 @@ long iostream_wait_killable(struct wait_queue_head *queue, bool (*ready)(void *a
 			    void *arg, long timeout)
 {
 	return wait_event_killable_timeout(*queue, ready(arg), timeout);
+}
+
+bool iostream_is_nowait(const struct kiocb *iocb)
+{
+	return iocb->ki_flags & IOCB_NOWAIT;
+}
+
+void iostream_set_nowait(struct file *file)
+{
+	file->f_mode |= FMODE_NOWAIT;
 }
 
 bool iostream_in_compat_syscall(void)
@@ -70,6 +82,11 @@ bool iostream_eventfd_signal_allowed(void)
 	return eventfd_signal_allowed();
 }
 
+bool iostream_should_stop(void)
+{
+	return (current->flags & PF_KTHREAD) && kthread_should_stop();
+}
+
 void iostream_cpu_relax(void)
 {
 	cpu_relax();
@@ -82,7 +99,7 @@ void iostream_cond_resched(void)
 
 long iostream_nsecs_to_jiffies(u64 nsecs)
 {
-	/* One more, so that the wait is never shorter than asked for. */
+	/* One more, because the current jiffy has partly passed: no wait is shorter than asked. */
 	u64 jiffies = nsecs_to_jiffies64(nsecs) + 1;
 
 	return jiffies < MAX_SCHEDULE_TIMEOUT ? (long)jiffies : MAX_SCHEDULE_TIMEOUT - 1;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What the kernel crate lacks: inline functions and macros of the kernel's, as functions that Rust
- * can call. bindgen reads this file at build time; nothing is declared by hand in Rust.
+ * Functions that the kernel crate lacks. Most of them wrap an inline function or a macro of the
+ * kernel, which Rust cannot call. bindgen reads this file at build time, so no function is declared
+ * by hand in Rust.
  */
 #ifndef IOSTREAM_HELPERS_H
 #define IOSTREAM_HELPERS_H
@@ -10,6 +11,8 @@
 #include <linux/types.h>
 
 struct device;
+struct file;
+struct kiocb;
 struct kobject;
 struct page;
 struct sg_table;
@@ -17,43 +20,64 @@ struct wait_queue_head;
 struct workqueue_struct;
 
 /*
- * A zeroed page, charged to the calling task's cgroup. Fails, rather than have the OOM killer look
- * for a victim: a process that asks for too much is told so.
+ * Allocates a zeroed page, charged to the calling task's cgroup. Fails instead of invoking the OOM
+ * killer, so that a process that asks for too much gets an error.
  */
 struct page *iostream_alloc_page(void);
-/* Gives up one reference; the page goes with the last. */
+/* Drops one reference to a page. The last one frees it. */
 void iostream_put_page(struct page *page);
 
-/* Maps count pages in a row, the same page more than once if it is named more than once. */
+/* Maps count pages in a row. A page may be listed more than once. */
 void *iostream_vmap(struct page **pages, unsigned int count);
 void iostream_vunmap(const void *addr);
 
-/* memcpy. A race with a process that writes the source is allowed: some bytes are copied. */
+/*
+ * memcpy() that may race with a process that accesses the same memory. The copy is then a mixture
+ * of old and new bytes.
+ */
 void iostream_copy(void *to, const void *from, size_t len);
 
-/* Sleep until ready(arg), at most timeout jiffies. As wait_event_*_timeout return. */
+/*
+ * Sleep until ready(arg) is true, for at most timeout jiffies. Return what
+ * wait_event_interruptible_timeout() and wait_event_killable_timeout() return: 0 after the timeout,
+ * a negative errno after a signal, otherwise a positive number.
+ */
 long iostream_wait_interruptible(struct wait_queue_head *queue, bool (*ready)(void *arg),
 				 void *arg, long timeout);
 long iostream_wait_killable(struct wait_queue_head *queue, bool (*ready)(void *arg),
 			    void *arg, long timeout);
 
+/* Whether a read or write must not wait (IOCB_NOWAIT). */
+bool iostream_is_nowait(const struct kiocb *iocb);
+/* Marks a file whose reads and writes heed IOCB_NOWAIT. */
+void iostream_set_nowait(struct file *file);
+/* The kernel's functions of the same names; iostream_fatal_signal_pending() asks about current. */
 bool iostream_in_compat_syscall(void);
 bool iostream_fatal_signal_pending(void);
 bool iostream_eventfd_signal_allowed(void);
+/* Whether the calling kernel thread is told to stop. */
+bool iostream_should_stop(void);
 void iostream_cpu_relax(void);
 void iostream_cond_resched(void);
-long iostream_nsecs_to_jiffies(u64 nsecs);
-struct workqueue_struct *iostream_alloc_workqueue(void);
 struct device *iostream_kobj_to_dev(struct kobject *kobj);
 
-/* Whether there is memory that a device does not reach: the kernel would copy for it. */
+/* A timeout in jiffies that is at least nsecs long, and shorter than MAX_SCHEDULE_TIMEOUT. */
+long iostream_nsecs_to_jiffies(u64 nsecs);
+/* Allocates the framework's unbound workqueue. */
+struct workqueue_struct *iostream_alloc_workqueue(void);
+
+/* Whether the machine has memory that the device cannot address. */
 bool iostream_dma_limited(struct device *dev);
-/* Maps the first bytes of count pages for a device and makes the table that says where they are. */
+/*
+ * Maps the first bytes bytes of count pages for a device, and fills the table with their DMA
+ * addresses.
+ */
 int iostream_dma_map(struct device *dev, struct sg_table *table, struct page **pages,
 		     unsigned int count, size_t bytes, enum dma_data_direction direction);
-/* Undoes it. Copies nothing: whoever has the memory has synchronised it. */
+/* Unmaps what iostream_dma_map() mapped, without synchronising it. */
 void iostream_dma_unmap(struct device *dev, struct sg_table *table,
 			enum dma_data_direction direction);
+/* Hand the memory over to the device, or back to the processor. */
 void iostream_dma_sync_for_device(struct device *dev, struct sg_table *table,
 				  enum dma_data_direction direction);
 void iostream_dma_sync_for_cpu(struct device *dev, struct sg_table *table,

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The client's ends of a stream's queues, in the kernel's hands.
+//! The client's ends of a stream's queues, used by the kernel.
+//!
+//! The kernel plays the client's part in read(2) and write(2), and for a module that is a client.
 
 use crate::{
     error::Error,
@@ -12,32 +14,33 @@ use crate::{
     ring::{self, uapi, Descriptors, Mapped},
 };
 
-/// Both ends of a session's client, for the length of a call.
+/// Both ends of a session's client, for the duration of a call.
 pub(crate) struct ClientEnds<'a> {
     pool: &'a Pool,
     consumer: ring::Consumer<Mapped, Descriptors>,
     producer: ring::Producer<Mapped, Descriptors>,
-    /// Whether a buffer was sent for which the driver waits.
+    /// Set once a buffer was sent that the driver waits for.
     wake: bool,
 }
 
 impl<'a> ClientEnds<'a> {
-    /// The ends, as who had them before left them.
+    /// Resumes both ends where their previous user stopped.
     ///
     /// # Errors
     ///
-    /// [`Error::Corrupt`]: a process had them, and left positions that cannot be right.
+    /// [`Error::Corrupt`] if the previous user was a process and left invalid positions.
     ///
     /// # Safety
     ///
-    /// The result is the only user of the client's ends of both queues. For a process that can open
-    /// the session: both were claimed.
+    /// While the result lives, nothing else uses the client's ends of both queues. If the session
+    /// has a file, the caller has claimed the ends for this call.
     pub(crate) unsafe fn resume(
         output: &'a Queue,
         input: &'a Queue,
         pool: &'a Pool,
     ) -> Result<Self, Error> {
-        // SAFETY: The caller's promise; the regions outlive the result, as the queues do.
+        // SAFETY: The caller guarantees that nothing else uses these ends. The queues are borrowed
+        // for `'a`, so their regions outlive the result.
         let (consumer, producer) = unsafe {
             (
                 ring::Consumer::resume_of(output.region().mapped(), *output.geometry())?,
@@ -52,24 +55,24 @@ impl<'a> ClientEnds<'a> {
         })
     }
 
-    /// The next descriptor that the driver sent and its position; it stays. Those that a stop
-    /// discarded go back to the driver.
+    /// The next descriptor that the driver sent, and its position. It stays in the queue.
+    /// Descriptors that a stop discarded are returned to the driver first.
     ///
     /// # Errors
     ///
-    /// [`Error::Empty`]; [`Error::Corrupt`].
+    /// [`Error::Empty`]; [`Error::Corrupt`]; [`Error::Full`].
     pub(crate) fn peek(&mut self) -> Result<(Descriptor, u64), Error> {
         loop {
             let pos = self.consumer.released_pos();
             let descriptor = Descriptor::from_bytes(self.consumer.peek_array()?);
             let spec = self.pool.spec();
-            // The kernel wrote it; but nothing here rests on that.
+            // The kernel wrote the descriptor. It is checked nevertheless: nothing here relies on
+            // that.
             descriptor.check_ranges(spec.data_bytes, spec.control_bytes)?;
             if descriptor.buffer >= self.pool.count() {
                 return Err(Reject::Id.into());
             }
-            let ahead = self.pool.info().discarded_pos().wrapping_sub(pos);
-            if ahead == 0 || ahead > u64::MAX / 2 {
+            if !ring::is_before(pos, self.pool.info().discarded_pos()) {
                 return Ok((descriptor, pos));
             }
             self.release();
@@ -77,28 +80,29 @@ impl<'a> ClientEnds<'a> {
         }
     }
 
-    /// Takes what [`Self::peek`] found.
+    /// Removes the descriptor that [`Self::peek`] found.
     pub(crate) fn release(&mut self) {
-        // The driver never waits for this: its queue has room for every buffer.
+        // No wake-up: the driver never waits for room, since its queue has room for every buffer.
         self.consumer.release_and_publish();
     }
 
-    /// Passes a buffer to the driver.
+    /// Sends a buffer to the driver.
     ///
     /// # Errors
     ///
-    /// [`Error::Full`], [`Error::Corrupt`]: a process had the ends before, and made a mess.
+    /// [`Error::Full`] or [`Error::Corrupt`], which only a process can cause that used the ends
+    /// before.
     pub(crate) fn send(&mut self, descriptor: &Descriptor) -> Result<(), Error> {
         self.producer.push_and_publish(&descriptor.to_bytes())?;
         self.wake |= self.producer.must_wake();
         Ok(())
     }
 
-    /// Returns a buffer with nothing in it for the driver.
+    /// Returns a buffer to the driver with nothing in it.
     ///
     /// # Errors
     ///
-    /// As [`Self::send`].
+    /// Those of [`Self::send`].
     pub(crate) fn give_back(&mut self, buffer: u32) -> Result<(), Error> {
         self.send(&Descriptor {
             buffer,
@@ -107,7 +111,8 @@ impl<'a> ClientEnds<'a> {
         })
     }
 
-    /// Whether the driver waits for what was sent: then its port is to be notified, without locks.
+    /// Whether the driver waits for what was sent. If so, the caller notifies the port, without
+    /// locks.
     pub(crate) fn must_notify(self) -> bool {
         self.wake
     }

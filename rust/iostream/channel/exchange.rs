@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What passes between the queues of a stream and its pool: sending, and discarding what is queued.
+//! How a stream's buffers move between its pool and its queues: sending, and discarding what is
+//! queued.
 
 use kernel::prelude::*;
 
@@ -11,33 +12,35 @@ use crate::{
     ring::{self, uapi, Descriptors, Mapped, DESCRIPTOR_BYTES},
 };
 
-/// The driver's ends of a stream's queues.
+/// The driver's end of a stream's output queue.
 pub(crate) type DescriptorProducer = ring::Producer<Mapped, Descriptors>;
+/// The driver's end of a stream's input queue.
 pub(crate) type DescriptorConsumer = ring::Consumer<Mapped, Descriptors>;
 
-/// What a stop discarded.
+/// How many descriptors a stop discarded in each queue.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Discarded {
     pub(crate) output: u64,
     pub(crate) input: u64,
 }
 
-/// Marks what the client has not taken. Returns how many that are.
+/// Marks the descriptors that the client has not taken as discarded. Returns how many there are.
 pub(crate) fn discard_output(pool: &Pool, queue: &Queue, producer: &mut DescriptorProducer) -> u64 {
     if pool.mode() == Mode::Input {
-        // What is in there are buffers for the client to fill.
+        // The queue holds empty buffers for the client to fill: there is nothing to discard.
         return 0;
     }
     let waiting = match producer.room() {
         Ok(room) => queue.geometry().data_bytes() - room,
-        // The client lies about what it has taken; it gets what it says.
+        // The client published an invalid position, so the number is unknown. It only goes to the
+        // client and into the counters.
         Err(_) => 0,
     };
     pool.info().set_discarded_pos(producer.published_pos());
     waiting / DESCRIPTOR_BYTES as u64
 }
 
-/// Takes back what the driver has not taken. Returns how many that are.
+/// Takes back the buffers that the driver has not taken. Returns how many there are.
 pub(crate) fn discard_input(
     pool: &Pool,
     (output, producer): (&Queue, &mut DescriptorProducer),
@@ -45,7 +48,7 @@ pub(crate) fn discard_input(
 ) -> u64 {
     let mode = pool.mode();
     let mut discarded = 0;
-    // The client may go on sending; what comes after is for the next start.
+    // The client may go on sending. What it sends from here on is for the next start.
     let waiting = consumer.available().unwrap_or(0);
     let end = consumer.released_pos().wrapping_add(waiting);
     while consumer.released_pos() != end {
@@ -57,17 +60,19 @@ pub(crate) fn discard_input(
         if pool.accept(&descriptor).is_err() {
             continue;
         }
+        // In output mode, and if it is unused, the buffer is empty: nothing is lost.
         let meant = mode != Mode::Output && !descriptor.is_unused();
         discarded += u64::from(meant);
         if mode == Mode::Input {
-            // Not yet the client's: another descriptor of it may follow, and must be refused.
-            pool.put_aside(descriptor.buffer);
+            // Not yet back with the client: the queue may hold a second descriptor of this buffer,
+            // which must be refused.
+            pool.mark_returning(descriptor.buffer);
         } else {
             pool.put_back(descriptor.buffer);
         }
     }
     for buffer in 0..pool.count() {
-        if !pool.take_aside(buffer) {
+        if !pool.take_returning(buffer) {
             continue;
         }
         let returned = Descriptor {
@@ -80,12 +85,17 @@ pub(crate) fn discard_input(
             pool.put_back(buffer);
         }
     }
-    // The driver left it without having found it empty, perhaps, and would not be told.
+    // The driver may have stopped before it found the queue empty. Without this it would not be
+    // told of the next descriptor.
     let _ = consumer.arm();
     discarded
 }
 
-/// Sends a buffer that is the caller's.
+/// Sends a buffer that the caller holds. If that fails, the caller still holds it.
+///
+/// # Errors
+///
+/// [`Error::Corrupt`] if the client's position is invalid.
 pub(crate) fn send(
     queue: &Queue,
     pool: &Pool,
@@ -93,7 +103,7 @@ pub(crate) fn send(
     descriptor: &Descriptor,
     wake: Wake,
 ) -> Result<(), Error> {
-    // Before it is published: the client may return it at once.
+    // Before the descriptor is published, because the client may return the buffer at once.
     pool.give_to_client(descriptor.buffer);
     if let Err(error) = producer.push(&descriptor.to_bytes()) {
         pool.take_from_client(descriptor.buffer);
@@ -105,15 +115,16 @@ pub(crate) fn send(
 }
 
 impl Pool {
-    /// Whether poll may say that the process can go on filling a buffer: that one came from the driver,
-    /// or, for write(2), that there is one left.
+    /// Whether poll reports the stream as writable: a buffer to fill has come from the driver, or,
+    /// for a process that uses write(2), a spare one is there.
     pub(crate) fn is_writable(&self, output: &Queue, input: &Queue) -> bool {
         self.mode() != Mode::Output
             && (output.is_ready().unwrap_or(true)
                 || (!input.region().is_mapped() && self.spare.has_any(self)))
     }
 
-    /// Whether write(2) would find a buffer; `behind`: not if that is still the next to be read.
+    /// Whether write(2) would find a buffer to fill. The descriptor at position `behind` does not
+    /// count, because read(2) is not done with it.
     pub(crate) fn has_buffer(&self, output: &Queue, behind: Option<u64>) -> bool {
         self.spare.has_any(self)
             || (output.is_ready().unwrap_or(true) && behind != Some(output.user_pos()))

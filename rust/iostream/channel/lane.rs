@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! One queue of a session, with the pool of its stream if it has one.
+//! A lane: one queue of a session and, for a stream, the session's pool.
 
 use core::ops::Deref;
 
@@ -20,16 +20,18 @@ use crate::{
     },
     sync::{
         deferred::{Deferred, Last},
+        wait::WaitQueue,
         work,
     },
 };
 
-/// A queue as a port publishes it: counted, and retired by its work item.
+/// A queue as a port publishes it: counted by references, and freed by its work item after a grace
+/// period.
 #[pin_data]
 pub(crate) struct Lane {
     #[pin]
     queue: Queue,
-    /// Of a stream's queue: the session's buffers.
+    /// The session's buffers, if it is a stream's.
     pool: Option<Arc<Pool>>,
     #[pin]
     work: Work<Lane>,
@@ -43,8 +45,8 @@ impl WorkItem for Lane {
     type Pointer = Arc<Lane>;
 
     fn run(lane: Arc<Lane>) {
-        // ORDERING: producers may still be in a section in which they found the lane published
-        // (litmus: retire).
+        // ORDERING: one of the driver's ends may still be in a section in which it found the lane
+        // published (litmus: retire).
         rcu::synchronize_rcu();
         drop(lane);
     }
@@ -65,18 +67,19 @@ impl Deref for Lane {
 }
 
 impl Lane {
-    /// A lane with an empty queue, charged to the calling task's cgroup.
+    /// Creates a lane with an empty queue, charged to the calling task's cgroup.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: an overwriting input queue; `EDQUOT`; `ENOMEM`.
+    /// `EINVAL` for an overwriting input queue; `EDQUOT`; `ENOMEM`.
     pub(crate) fn new(
         direction: Direction,
         config: QueueConfig,
+        user: &Arc<WaitQueue>,
         stream: Option<(&Arc<Pool>, &Arc<Watch>)>,
     ) -> Result<Arc<Self>> {
         let (pool, watch) = stream.unzip();
-        let queue = Queue::new(direction, config, watch.cloned())?;
+        let queue = Queue::new(direction, config, user.clone(), watch.cloned())?;
         let pool = pool.cloned();
         Arc::pin_init(
             pin_init!(Self {
@@ -88,20 +91,21 @@ impl Lane {
         )
     }
 
-    /// The buffers of the session, if this is a stream's queue.
+    /// The pool of the session.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`]: it is not.
+    /// [`Error::Invalid`] if this is not a stream's queue.
     #[inline(always)]
     pub(crate) fn pool(&self) -> Result<&Arc<Pool>, Error> {
         self.pool.as_ref().ok_or(Error::Invalid)
     }
 
-    /// Drops a reference to a lane that was published: it is freed after a grace period, in process
-    /// context.
+    /// Drops a reference to a lane that was published. The lane is freed after a grace period, in
+    /// process context.
     pub(crate) fn retire(lane: Arc<Self>) {
-        // The work item of a lane is queued once at a time: here, or by the last reference.
+        // If the work item is queued already, it waits for a grace period that begins after this,
+        // and this reference can be dropped at once.
         if let Err(lane) = work::queue().enqueue(lane) {
             LaneRef::release(lane);
         }

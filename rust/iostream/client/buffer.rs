@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A buffer in the hands of a client that is a module of the kernel.
+//! A buffer that is with a client, if the client is a kernel module.
 
 use crate::{
     ends::buffer::checked_range,
@@ -9,18 +9,22 @@ use crate::{
     ring::uapi,
 };
 
-/// One of a stream's buffers, which the client has received or taken. Dropping it, in any context,
-/// leaves it to the client: in output mode it goes back to the driver with the next
-/// [`receive`](crate::ends::stream::Client::receive), else it is there for the next [`take`](crate::ends::stream::Client::take).
+/// A buffer of a stream that the client has received or taken.
 ///
-/// It may outlive the session; sending it fails then.
+/// It may be dropped in any context, and then stays with the client. In output mode the next
+/// [`receive`](crate::Client::receive) returns it to the driver; in the other modes the next
+/// [`take`](crate::Client::take) can take it again.
+///
+/// It may outlive the session. Then sending it fails.
 ///
 /// # Invariants
 ///
-/// While `held` the buffer `descriptor.buffer` of `pool` is the client's, in no queue, and this value's
-/// alone; the session is that of a [`Client`](crate::ends::stream::Client), so that no process maps it; and the mode is
-/// fixed, so that nobody gives it out anew. So nobody else uses its memory: the driver has a
-/// [`Buffer`](crate::ends::stream::Buffer) of what it took or received, which the client does not have.
+/// While `held`, nothing else uses the memory of the buffer `descriptor.buffer` of `pool`:
+///
+/// - The buffer is with the client and in no queue, and only this value stands for it. So the
+///   driver has no [`Buffer`](crate::Buffer) of it.
+/// - The session is that of a [`Client`](crate::Client), so no process maps the buffer.
+/// - The mode is fixed, so the buffer does not get another owner by a change of mode.
 pub struct ClientBuffer {
     pool: PoolRef,
     descriptor: Descriptor,
@@ -28,9 +32,10 @@ pub struct ClientBuffer {
 }
 
 impl ClientBuffer {
-    /// One that came out of the output queue.
+    /// The buffer of a descriptor that came out of the output queue.
     pub(crate) fn new(pool: PoolRef, descriptor: Descriptor) -> Self {
-        // INVARIANT: The driver gave it away, and the stream was started for that.
+        // INVARIANT: The driver sent the buffer, so it is with the client, and the stream has been
+        // started, so the mode is fixed.
         Self {
             pool,
             descriptor,
@@ -38,7 +43,7 @@ impl ClientBuffer {
         }
     }
 
-    /// One that the client has had before; its ranges are empty.
+    /// A buffer that was spare. Its ranges are empty.
     pub(crate) fn empty(pool: PoolRef, buffer: u32) -> Self {
         let descriptor = Descriptor {
             buffer,
@@ -47,11 +52,12 @@ impl ClientBuffer {
         Self::new(pool, descriptor)
     }
 
-    /// It is the driver's from here on.
-    pub(crate) fn gone(mut self) {
+    /// Consumes the value after its buffer was sent, without making the buffer spare.
+    pub(crate) fn into_sent(mut self) {
         self.held = false;
     }
 
+    /// Whether this is a buffer of `pool`.
     pub(crate) fn is_of(&self, pool: &Pool) -> bool {
         core::ptr::eq(&*self.pool, pool)
     }
@@ -63,7 +69,7 @@ impl ClientBuffer {
     fn memory(&self) -> &BufferMemory {
         match self.pool.memory(self.descriptor.buffer) {
             Some(memory) => memory,
-            // It has joined, or nobody could have given it.
+            // The buffer has joined: otherwise neither the driver nor the pool could give it out.
             None => unreachable!(),
         }
     }
@@ -73,12 +79,13 @@ impl ClientBuffer {
         self.descriptor.buffer
     }
 
-    /// The number that the driver's end gave the buffer when it was sent: 0, 1, 2 ... in a session.
+    /// The sequence number that the buffer got when the driver sent it: 0, 1, 2 and so on in a
+    /// session.
     pub fn sequence(&self) -> u64 {
         self.descriptor.sequence
     }
 
-    /// Whether the driver returned it unprocessed, because of a stop.
+    /// Whether a stop returned the buffer before the driver took it.
     pub fn is_discarded(&self) -> bool {
         self.descriptor.flags & uapi::IOSTREAM_DESCRIPTOR_DISCARDED != 0
     }
@@ -101,11 +108,11 @@ impl ClientBuffer {
         )
     }
 
-    /// Says where the data are.
+    /// Sets where the data are, for the driver.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`]: out of bounds.
+    /// [`Error::Invalid`] if the range is out of bounds.
     pub fn set_data_range(&mut self, offset: usize, len: usize) -> Result<(), Error> {
         let size = self.pool.spec().data_bytes as usize;
         let (offset, len) = checked_range(offset, len, size)?;
@@ -114,11 +121,11 @@ impl ClientBuffer {
         Ok(())
     }
 
-    /// Says where the control data are.
+    /// Sets where the control data are, for the driver.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`]: out of bounds.
+    /// [`Error::Invalid`] if the range is out of bounds.
     pub fn set_control_range(&mut self, offset: usize, len: usize) -> Result<(), Error> {
         let size = self.pool.spec().control_bytes as usize;
         let (offset, len) = checked_range(offset, len, size)?;
@@ -130,7 +137,7 @@ impl ClientBuffer {
     /// All of the data area.
     pub fn data(&self) -> &[u8] {
         let len = self.pool.spec().data_bytes as usize;
-        // SAFETY: The area is that long and lives as long as `self`, and nobody else uses it, by the
+        // SAFETY: The area is that long and lives as long as `self`. Nothing else uses it, by the
         // type's invariants.
         unsafe { core::slice::from_raw_parts(self.memory().data().as_ptr(), len) }
     }
@@ -138,7 +145,8 @@ impl ClientBuffer {
     /// All of the control area; empty if there is none.
     pub fn control(&self) -> &[u8] {
         let len = self.pool.spec().control_bytes as usize;
-        // SAFETY: As in `data`.
+        // SAFETY: The area is that long (0 if there is none) and lives as long as `self`. Nothing
+        // else uses it, by the type's invariants.
         unsafe { core::slice::from_raw_parts(self.memory().control().as_ptr(), len) }
     }
 
@@ -148,7 +156,8 @@ impl ClientBuffer {
             return None;
         }
         let len = self.pool.spec().data_bytes as usize;
-        // SAFETY: As in `data`, and borrowed exclusively.
+        // SAFETY: The area is that long and lives as long as `self`, which is borrowed exclusively.
+        // Nothing else uses it, by the type's invariants.
         Some(unsafe { core::slice::from_raw_parts_mut(self.memory().data().as_ptr(), len) })
     }
 
@@ -158,7 +167,8 @@ impl ClientBuffer {
             return None;
         }
         let len = self.pool.spec().control_bytes as usize;
-        // SAFETY: As in `data_mut`.
+        // SAFETY: The area is that long (0 if there is none) and lives as long as `self`, which is
+        // borrowed exclusively. Nothing else uses it, by the type's invariants.
         Some(unsafe { core::slice::from_raw_parts_mut(self.memory().control().as_ptr(), len) })
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Numbered, checksummed entries: how the source makes them and the sink checks them.
+//! Records, which are numbered entries with a checksum: the source generates them, the sink checks
+//! them.
 
 use kernel::prelude::*;
 
@@ -23,21 +24,21 @@ fn fnv_head(sequence: u64, len: u32) -> u32 {
     fnv(fnv(FNV_BASIS, &sequence.to_ne_bytes()), &len.to_ne_bytes())
 }
 
-/// Makes the entries of a source.
+/// Generates the entries of a source.
 pub(super) struct Generator {
     min: u32,
     max: u32,
     sequence: u64,
     random: u64,
-    /// The length of an entry for which there was no room, to be tried again.
+    /// The length of an entry that did not fit, to be tried again.
     kept: Option<usize>,
 }
 
 impl Generator {
-    /// The shortest entry: the record alone.
+    /// The shortest entry, which is a record without further bytes.
     pub(super) const SHORTEST_BYTES: u32 = RECORD_BYTES as u32;
 
-    /// Entries of `min` to `max` bytes.
+    /// Creates a generator of entries of `min` to `max` bytes.
     pub(super) fn new(min: u32, max: u32) -> Self {
         Self {
             min,
@@ -66,7 +67,7 @@ impl Generator {
         self.min as usize + (self.random % range) as usize
     }
 
-    /// Says that there was no room for an entry of `len` bytes: the next one is as long.
+    /// Notes that an entry of `len` bytes did not fit: the next one has the same length.
     pub(super) fn keep_len(&mut self, len: usize) {
         self.kept = Some(len);
     }
@@ -86,7 +87,7 @@ impl Generator {
         self.sequence = sequence.wrapping_add(1);
     }
 
-    /// Passes over an entry for which there was no room, so that the gap shows.
+    /// Skips the number of an entry that did not fit, so that the checker sees a gap.
     pub(super) fn skip(&mut self) {
         self.sequence = self.sequence.wrapping_add(1);
     }
@@ -94,7 +95,7 @@ impl Generator {
 
 /// What the checker found.
 pub(super) enum Found {
-    /// A record as it should be; so many sequence numbers before it did not come.
+    /// A valid record. `missed` sequence numbers before it did not come.
     Good { missed: u64 },
     /// Not a record, or a wrong checksum.
     Bad,
@@ -107,7 +108,8 @@ pub(super) struct Checker {
 }
 
 impl Checker {
-    /// Checks one entry. It is read in pieces: there is no slice over what a process can write.
+    /// Checks one entry. Copies it piece by piece, because the process can write the entry
+    /// meanwhile.
     pub(super) fn check(&mut self, entry: &View<'_>) -> Found {
         let mut head = [0; RECORD_BYTES];
         if entry.copy_to(0, &mut head).is_err() {

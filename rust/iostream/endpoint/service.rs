@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Echo, source and sink: driven by the process's notifications, or flat out by `IOSTREAM_IOC_RUN`.
+//! How echo, source and sink move entries: when the process notifies, or without pause in
+//! `IOSTREAM_IOC_RUN`.
 
 use kernel::{
     prelude::*,
@@ -23,36 +24,39 @@ use crate::{
     port::PortRef,
     queue::produce::WhenFull,
     ring::uapi,
+    sync::wait::Deadline,
 };
 
-/// Entries that are moved before looking at signals and the scheduler.
+/// How many entries are moved before checking for signals and the scheduler.
 const CHUNK: u64 = 512;
-/// Bytes after which a chunk ends, however few its entries: it is one RCU section, and a process that
-/// makes room all the while must not make it longer.
+/// How many bytes end a chunk, even if it has few entries. A chunk is one RCU section, which a
+/// process that makes room all the while must not extend.
 const CHUNK_BYTES: u64 = 4 << 20;
 /// The largest batch of `IOSTREAM_IOC_RUN`.
 const MAX_BATCH: u32 = 65536;
-/// Looks at the queues before `IOSTREAM_IOC_RUN` goes to sleep: about as long as a sleep costs.
+/// How often `IOSTREAM_IOC_RUN` looks at the queues before it sleeps: for about the time that a
+/// sleep costs.
 const SPINS: u32 = 2000;
 
-/// Which endpoint, with its ends.
-pub(super) enum Kind {
+/// Which endpoint this is, with the ends that it uses.
+pub(super) enum Role {
     Echo(Producer, Consumer),
     Source(Producer, Generator),
     /// A source whose timer has the producer.
-    Timer,
+    SourceByTimer,
     Sink(Consumer, Checker),
 }
 
-impl Kind {
+impl Role {
+    /// A sink that expects the first record.
     pub(super) fn sink(consumer: Consumer) -> Self {
-        Kind::Sink(consumer, Checker::default())
+        Role::Sink(consumer, Checker::default())
     }
 }
 
-/// What came of a chunk.
+/// The result of a chunk.
 enum Step {
-    /// So many entries moved; there may be more.
+    /// This many entries were moved. There may be more.
     Moved(u64),
     /// Nothing can move until the process makes room or produces.
     Stuck,
@@ -64,10 +68,10 @@ pub(crate) struct Service {
     port: PortRef,
     stats: Arc<Stats>,
     #[pin]
-    kind: Mutex<Kind>,
-    /// A thread is in `run`: callbacks leave the work to it.
+    role: Mutex<Role>,
+    /// Set while a thread is in `run`: callbacks leave the work to this thread.
     running: Atomic<u32>,
-    /// There is work that no callback has done.
+    /// Set when the process has notified, until a thread takes on the work.
     due: Atomic<u32>,
 }
 
@@ -82,17 +86,19 @@ impl Driver for Service {
 }
 
 impl Service {
-    pub(super) fn new(port: PortRef, kind: Kind, stats: Arc<Stats>) -> impl PinInit<Self> {
+    /// The driver of `port`.
+    pub(super) fn new(port: PortRef, role: Role, stats: Arc<Stats>) -> impl PinInit<Self> {
         pin_init!(Self {
             port,
             stats,
-            kind <- new_mutex!(kind, "iostream_endpoint"),
+            role <- new_mutex!(role, "iostream_endpoint"),
             running: Atomic::new(0),
             due: Atomic::new(0),
         })
     }
 
-    /// Does what is due, unless a thread is in `run`, which does it at its end.
+    /// Called when the process notifies. Moves entries, unless a thread is in `run`: then that
+    /// thread does so at its end.
     fn called(&self) {
         self.due.store(1, Relaxed);
         // ORDERING: pairs with the full barrier in `run`: one of the two sees the other, and does
@@ -103,24 +109,30 @@ impl Service {
         }
     }
 
-    /// Moves what can be moved.
+    /// Moves everything that can be moved.
     fn serve(&self) {
-        let mut kind = self.kind.lock();
-        if matches!(*kind, Kind::Source(..)) {
-            // It moves in `run` alone.
+        let mut role = self.role.lock();
+        if matches!(*role, Role::Source(..)) {
+            // A source without a timer only produces in `run`.
             return;
         }
-        while let Ok(Step::Moved(_)) = self.step(&mut kind, CHUNK, CHUNK, WhenFull::Entry) {
-            // SAFETY: No preconditions, this is process context.
+        while let Ok(Step::Moved(_)) = self.step(&mut role, CHUNK, CHUNK, WhenFull::Entry) {
+            // SAFETY: Callbacks and ioctls run in process context, which is all that this needs.
             if unsafe { bindings::iostream_fatal_signal_pending() } {
                 return;
             }
-            // SAFETY: As above.
+            // SAFETY: Callbacks and ioctls run in process context; no spinlock or RCU section is
+            // held.
             unsafe { bindings::iostream_cond_resched() };
         }
     }
 
-    /// See `IOSTREAM_IOC_RUN`.
+    /// Moves entries until `request` is fulfilled. See `IOSTREAM_IOC_RUN`.
+    ///
+    /// # Errors
+    ///
+    /// `EINVAL` if `reserved` or `done` is not zero; `E2BIG` if the batch is too large; `EBUSY` if
+    /// a timer or another call does the work; `EINTR`; `ETIMEDOUT`; those of the queues.
     pub(super) fn run(&self, request: &mut uapi::iostream_run) -> Result {
         if request.reserved != 0 || request.done != 0 {
             return Err(EINVAL);
@@ -128,7 +140,7 @@ impl Service {
         if request.batch > MAX_BATCH {
             return Err(E2BIG);
         }
-        if matches!(*self.kind.lock(), Kind::Timer) {
+        if matches!(*self.role.lock(), Role::SourceByTimer) {
             return Err(EBUSY);
         }
         if self.running.cmpxchg(0, 1, Full).is_err() {
@@ -139,46 +151,52 @@ impl Service {
         // ORDERING: pairs with the full barrier in `called` (litmus: service).
         smp_mb(Full);
         let due = self.due.xchg(0, Full) != 0;
-        // While it ran nobody was armed.
+        // `run` polls without arming, so the process may not have notified of what came last.
         if due || self.rearm() {
             self.serve();
         }
         ran.map_err(Into::into)
     }
 
-    /// After a run: asks to be notified again. Returns whether there is something to do already.
+    /// Asks the process to notify again, after a run. Returns whether there is something to do
+    /// already.
     fn rearm(&self) -> bool {
-        match &mut *self.kind.lock() {
-            // What is left stays, so that a caller can have exactly as many as it asked for.
-            Kind::Sink(consumer, _) => consumer.arm_next().unwrap_or(false),
-            Kind::Echo(..) => true,
-            Kind::Source(..) | Kind::Timer => false,
+        match &mut *self.role.lock() {
+            // Arms without taking what is left, so that a caller gets exactly as many entries as it
+            // asked for.
+            Role::Sink(consumer, _) => consumer.arm_next().unwrap_or(false),
+            Role::Echo(..) => true,
+            Role::Source(..) | Role::SourceByTimer => false,
         }
     }
 
+    /// The loop of [`Self::run`], which no other thread runs meanwhile.
     fn run_alone(&self, request: &mut uapi::iostream_run) -> Result<(), Error> {
         let timeout = (request.timeout_ns != 0).then_some(request.timeout_ns);
         let batch = u64::from(request.batch.max(1));
         let mut spins = 0;
+        // The end of a time without progress.
+        let mut deadline = Deadline::after(timeout);
         loop {
             let left = match request.entries {
                 0 => CHUNK.max(batch),
                 entries if entries <= request.done => return Ok(()),
                 entries => CHUNK.max(batch).min(entries - request.done),
             };
-            // While both sides are busy nobody asks to be woken, and nobody makes a system call.
+            // Polls first: while both sides are busy neither has to be woken, which saves system
+            // calls.
             let arm = if spins < SPINS {
                 WhenFull::Poll
             } else {
                 WhenFull::Quarter
             };
             let kicks = self.port.kicks.count();
-            // Apart, so that the lock is let go of before anything waits.
-            let stepped = self.step(&mut self.kind.lock(), left, batch, arm);
+            // A statement of its own, so that the lock is released before the waits below.
+            let stepped = self.step(&mut self.role.lock(), left, batch, arm);
             let step = match stepped {
-                // The session is open, or this call would not be: its queue is being reset.
+                // The session is open, since this is one of its calls: a queue is being reset.
                 Err(Error::NotOpen | Error::Stale) => {
-                    self.port.kicks.wait(kicks, timeout, true)?;
+                    self.port.kicks.wait(kicks, deadline, true)?;
                     continue;
                 }
                 step => step?,
@@ -187,7 +205,9 @@ impl Service {
                 Step::Moved(moved) => {
                     request.done += moved;
                     spins = 0;
-                    // SAFETY: No preconditions, this is process context.
+                    deadline = Deadline::after(timeout);
+                    // SAFETY: This is an ioctl, in process context, without a spinlock or RCU
+                    // section.
                     unsafe { bindings::iostream_cond_resched() };
                     if kernel::current!().signal_pending() {
                         return Err(Error::Interrupted);
@@ -195,26 +215,26 @@ impl Service {
                 }
                 Step::Stuck if arm == WhenFull::Poll => {
                     spins += 1;
-                    // SAFETY: No preconditions.
+                    // SAFETY: The function has no preconditions.
                     unsafe { bindings::iostream_cpu_relax() };
                 }
                 Step::Stuck => {
-                    self.port.kicks.wait(kicks, timeout, true)?;
+                    self.port.kicks.wait(kicks, deadline, true)?;
                     spins = 0;
                 }
             }
         }
     }
 
-    /// Moves at most `max` entries, published `batch` at a time.
-    fn step(&self, kind: &mut Kind, max: u64, batch: u64, arm: WhenFull) -> Result<Step, Error> {
-        let moved = match kind {
-            Kind::Echo(producer, consumer) => self.echo(producer, consumer, max, arm)?,
-            Kind::Source(producer, generator) => {
+    /// Moves at most `max` entries. A source publishes them `batch` at a time.
+    fn step(&self, role: &mut Role, max: u64, batch: u64, arm: WhenFull) -> Result<Step, Error> {
+        let moved = match role {
+            Role::Echo(producer, consumer) => self.echo(producer, consumer, max, arm)?,
+            Role::Source(producer, generator) => {
                 self.produce(producer, generator, max, batch, arm)?
             }
-            Kind::Sink(consumer, checker) => self.check(consumer, checker, max, arm)?,
-            Kind::Timer => 0,
+            Role::Sink(consumer, checker) => self.check(consumer, checker, max, arm)?,
+            Role::SourceByTimer => 0,
         };
         Ok(match moved {
             0 => Step::Stuck,
@@ -222,6 +242,7 @@ impl Service {
         })
     }
 
+    /// Copies entries from the input queue to the output queue.
     fn echo(
         &self,
         producer: &mut Producer,
@@ -250,6 +271,7 @@ impl Service {
         })?
     }
 
+    /// Generates entries in the output queue.
     fn produce(
         &self,
         producer: &mut Producer,
@@ -289,6 +311,7 @@ impl Service {
         }
     }
 
+    /// Takes entries from the input queue and checks them.
     fn check(
         &self,
         consumer: &mut Consumer,
@@ -303,7 +326,7 @@ impl Service {
                 return false;
             }
             match checker.check(entry) {
-                // Any number, as the process chose.
+                // Wraps, because the process chose the sequence numbers.
                 Found::Good { missed: before } => missed = missed.wrapping_add(before),
                 Found::Bad => bad += 1,
             }

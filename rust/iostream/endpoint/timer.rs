@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A source driven by a high-resolution timer: production in hard interrupt context.
+//! A source that a high-resolution timer drives, in hard interrupt context.
 //!
-//! Not in `RelativeHardMode`, whose callbacks run there on a PREEMPT_RT kernel, too, with whose locks
-//! nobody can be woken there.
+//! The timer does not use `RelativeHardMode`. With that mode its callback would run in hard
+//! interrupt context on a PREEMPT_RT kernel, too, where waking takes locks that must not be taken
+//! in this context.
 
 use kernel::{
     impl_has_hr_timer,
@@ -25,21 +26,21 @@ use crate::ends::producer::Producer;
 const MAX_RATE: u64 = 1_000_000;
 /// The most bytes a second.
 const MAX_BYTES_PER_SECOND: u64 = 64 << 20;
-/// The most interrupts a second; faster sources make several entries in each.
+/// The most interrupts a second. Faster sources produce several entries in each.
 const MAX_TICKS: u64 = 1000;
-/// The longest entry, so that an interrupt ends soon.
+/// The longest entry, which limits the time in an interrupt.
 const MAX_ENTRY_BYTES: u32 = 64 << 10;
 
 const NANOS_PER_SECOND: u64 = 1_000_000_000;
 
-/// Refuses rates with which the timer would keep a processor to itself.
+/// Refuses rates at which the timer would keep a processor busy.
 ///
 /// # Errors
 ///
-/// `ERANGE`.
+/// `ERANGE` if one of the limits above is exceeded.
 pub(super) fn check_rate(rate: u64, longest: u32) -> Result {
     if rate == 0 {
-        // Without a timer.
+        // The source has no timer.
         return Ok(());
     }
     if rate > MAX_RATE
@@ -51,27 +52,29 @@ pub(super) fn check_rate(rate: u64, longest: u32) -> Result {
     Ok(())
 }
 
-/// The timer and what it needs. The lock is taken by the tick alone.
+/// The kernel's timer, with what its callback uses. Only the callback takes the lock.
 #[pin_data]
 struct Ticker {
     #[pin]
     timer: HrTimer<Self>,
     #[pin]
-    state: SpinLockIrq<State>,
+    ticking: SpinLockIrq<Ticking>,
 }
 
-/// What a tick works with.
-struct State {
+/// What a tick uses.
+struct Ticking {
     producer: Producer,
     generator: Generator,
     stats: Arc<Stats>,
     interval: Delta,
-    /// Entries a second, and those owed from earlier ticks, in parts of `MAX_TICKS`.
+    /// Entries a second.
     rate: u64,
+    /// The part of an entry that earlier ticks left over, as a numerator over `MAX_TICKS`.
     owed: u64,
 }
 
-impl State {
+impl Ticking {
+    /// Produces the entries of one interval.
     fn tick(&mut self) {
         let due = if self.rate <= MAX_TICKS {
             1
@@ -87,7 +90,8 @@ impl State {
             generator,
             ..
         } = self;
-        // The session is open for as long as the timer runs, so the batch runs, too.
+        // The session is open as long as the timer runs, so the batch runs. During a reset it does
+        // not.
         let _ = producer.batch(|batch| {
             for _ in 0..due {
                 let len = generator.next_len();
@@ -117,9 +121,9 @@ impl HrTimerCallback for Ticker {
         this: ArcBorrow<'_, Self>,
         mut context: HrTimerCallbackContext<'_, Self>,
     ) -> HrTimerRestart {
-        let mut state = this.state.lock();
-        state.tick();
-        context.forward_now(state.interval);
+        let mut ticking = this.ticking.lock();
+        ticking.tick();
+        context.forward_now(ticking.interval);
         HrTimerRestart::Restart
     }
 }
@@ -130,12 +134,12 @@ impl_has_hr_timer! {
     }
 }
 
-/// A running timer. Dropping it stops it, and waits for a tick that runs.
-pub(super) struct Timer {
+/// A source whose timer runs. Dropping it stops the timer, and waits for a tick that runs.
+pub(super) struct SourceTimer {
     _handle: ArcHrTimerHandle<Ticker>,
 }
 
-impl Timer {
+impl SourceTimer {
     /// Starts a source of `rate` entries a second.
     ///
     /// # Errors
@@ -152,7 +156,7 @@ impl Timer {
         let ticker = Arc::pin_init(
             pin_init!(Ticker {
                 timer <- HrTimer::new(),
-                state <- new_spinlock_irq!(State {
+                ticking <- new_spinlock_irq!(Ticking {
                     producer,
                     generator,
                     stats,

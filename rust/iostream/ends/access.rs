@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Who can write the buffers of a stream, as types.
+//! Types that say whether a process can write the buffers of a stream.
 
-/// Whether the process can write a stream's buffers.
+/// Whether the process can write a stream's buffers: [`Output`] or [`Shared`].
 pub trait Access: sealed::Sealed + Send + Sync + 'static {}
 
-/// The process can only read: the driver has slices.
+/// The process can only read the buffers, so the driver has slices of them.
 pub struct Output(());
 
-/// The process can write, in some modes: the driver copies.
+/// The process can write the buffers in some modes, so the driver copies.
 pub struct Shared(());
 
 impl Access for Output {}

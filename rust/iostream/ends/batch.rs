@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Many entries at once.
+//! A batch: many entries that are published together.
 
 use kernel::prelude::*;
 
@@ -13,35 +13,36 @@ use crate::{
     ring::{self, Head, Mapped},
 };
 
-/// Many entries, one publication. See [`Producer::batch`](crate::Producer::batch).
+/// Entries that are published together. See [`Producer::batch`](crate::Producer::batch).
 ///
-/// `memory`, `head` and `tally` are never passed by reference but to what is inlined, so that they can
-/// stay in registers.
+/// `memory`, `head` and `tally` are only passed by reference to functions that are inlined, so
+/// they can stay in registers.
 ///
 /// # Invariants
 ///
-/// `memory` is that of `producer`. `head` came from `producer`, and nothing was done with that since but
-/// by way of it.
+/// `memory` is that of `producer`. `head` came from `producer`, which has only been used through
+/// `head` since then.
 pub struct Batch<'a> {
     queue: &'a Queue,
     producer: &'a mut ring::Producer<Mapped>,
     arm: WhenFull,
     memory: Mapped,
     head: Head,
-    /// Also of entries that are not published yet.
+    /// What is to be counted, including entries that are not published yet.
     tally: Tally,
 }
 
 impl<'a> Batch<'a> {
+    /// Begins a batch.
     #[inline(always)]
     pub(crate) fn new(
         queue: &'a Queue,
         producer: &'a mut ring::Producer<Mapped>,
         arm: WhenFull,
     ) -> Self {
-        // INVARIANT: It is borrowed from now on.
+        // INVARIANT: The batch borrows the producer exclusively, so nothing else uses it.
         let head = producer.head();
-        // SAFETY: The batch is all that uses the producer, for as long as it is borrowed.
+        // SAFETY: The batch borrows the producer exclusively for as long as it uses the alias.
         let memory = unsafe { producer.memory().alias() };
         Self {
             queue,
@@ -57,12 +58,12 @@ impl<'a> Batch<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::TooLarge`]; [`Error::Full`]: what is in the batch was published and the process
-    /// woken, so that it can make room; [`Error::Corrupt`].
+    /// [`Error::TooLarge`]; [`Error::Full`] if there is no room: then the entries so far are
+    /// published and the process is woken, so that it can make room; [`Error::Corrupt`].
     #[inline(always)]
     pub fn enqueue(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let offset = self.place(bytes.len())?;
-        // SAFETY: `place` made room for as many bytes, which nobody sees yet; this is the producer.
+        // SAFETY: `place` made room for this many bytes at `offset`. They are not published yet.
         unsafe { self.producer.write(offset, bytes) };
         Ok(())
     }
@@ -71,7 +72,7 @@ impl<'a> Batch<'a> {
     ///
     /// # Errors
     ///
-    /// As [`Self::enqueue`].
+    /// Those of [`Self::enqueue`].
     #[inline(always)]
     pub fn enqueue_in_place(
         &mut self,
@@ -79,8 +80,8 @@ impl<'a> Batch<'a> {
         fill: impl FnOnce(&mut [u8]),
     ) -> Result<(), Error> {
         let offset = self.place(len)?;
-        // SAFETY: As in `enqueue`; the process can only read there, and the bytes were zeroed when
-        // the queue was made.
+        // SAFETY: `place` made room for `len` bytes at `offset`, which are not published yet. The
+        // process can only read there, and the pages were zeroed when the queue was created.
         fill(unsafe {
             let start = self.memory.data_at(offset);
             core::slice::from_raw_parts_mut(start.as_ptr(), len)
@@ -88,7 +89,7 @@ impl<'a> Batch<'a> {
         Ok(())
     }
 
-    /// Makes room for an entry, with its header, and tells where its bytes go.
+    /// Makes room for an entry and writes its header. Returns the offset of its bytes.
     #[inline(always)]
     fn place(&mut self, len: usize) -> Result<usize, Error> {
         let Ok(entry_bytes) = u32::try_from(len) else {
@@ -96,7 +97,7 @@ impl<'a> Batch<'a> {
                 .err()
                 .unwrap_or(Error::Invalid));
         };
-        // SAFETY: By the type's invariant.
+        // SAFETY: `memory` and `head` belong to the producer, by the type's invariant.
         let placed = unsafe { self.head.place(&self.memory, entry_bytes) };
         let offset = match placed {
             Some(offset) => offset,
@@ -107,7 +108,7 @@ impl<'a> Batch<'a> {
                 if self.producer.published_pos() == self.head.pos() {
                     self.tally = Tally::default();
                 }
-                // INVARIANT: A new one.
+                // INVARIANT: The head is taken anew after the producer was used.
                 self.head = self.producer.head();
                 placed?
             }
@@ -117,24 +118,25 @@ impl<'a> Batch<'a> {
         Ok(offset)
     }
 
-    /// Declares `entries` entries lost, as [`Producer::report_lost`](crate::Producer::report_lost).
+    /// Declares `entries` entries lost. See
+    /// [`Producer::report_lost`](crate::Producer::report_lost).
     pub fn report_lost(&mut self, entries: u64) {
         self.settle();
         self.producer.report_lost(entries);
-        // INVARIANT: A new one.
+        // INVARIANT: The head is taken anew after the producer was used.
         self.head = self.producer.head();
         self.queue.count(Counter::Lost, entries);
     }
 
-    /// Publishes what is in the batch so far, and wakes the process if it waits for it.
+    /// Publishes the entries so far, and wakes the process if it waits for them.
     ///
-    /// The counters follow at the end of the batch, or when somebody is woken.
+    /// The counters are updated at the end of the batch, or when the process is woken.
     #[inline(always)]
     pub fn publish(&mut self) {
         if self.head.pos() == self.producer.published_pos() {
             return;
         }
-        // SAFETY: By the type's invariant.
+        // SAFETY: `head` belongs to the producer, by the type's invariant.
         unsafe { self.queue.show_head(self.producer, self.head) };
         match self.queue.find_sleeper(self.producer) {
             Sleeper::None => self.tally.suppressed = self.tally.suppressed.wrapping_add(1),
@@ -145,22 +147,22 @@ impl<'a> Batch<'a> {
         }
     }
 
-    /// Publishes and counts the rest.
+    /// Ends the batch: publishes and counts the rest.
     #[inline(always)]
     pub(crate) fn end(mut self) {
         self.publish();
         self.queue.count_produced(self.producer, self.tally);
     }
 
-    /// Has the producer follow.
+    /// Moves the producer to the position of `head`, so that it can be used directly.
     #[inline(always)]
     fn settle(&mut self) {
-        // SAFETY: By the type's invariant.
+        // SAFETY: `head` belongs to the producer, by the type's invariant.
         unsafe { self.producer.set_head(self.head) };
     }
 }
 
-/// Who is woken may look at the counters: they come first.
+/// Counts before waking, because the woken process may read the counters.
 #[cold]
 fn count_and_wake(
     queue: &Queue,
@@ -172,9 +174,12 @@ fn count_and_wake(
     queue.wake_sleeper(producer, sleeper, false);
 }
 
-/// After an entry found no known room: looks for some; if there is none, publishes the entries before
-/// it, since the consumer may sleep until it sees them. Commits the entry, and tells where its bytes
-/// go. If all that was committed before is published when it returns, it was counted.
+/// Makes room for an entry that did not fit into the known room, and commits it. Returns the
+/// offset of its bytes.
+///
+/// If the queue is full, this first publishes the entries before this one, since the consumer may
+/// sleep until it sees them. If everything that was committed before is published when this
+/// returns, it has been counted.
 #[cold]
 fn make_room(
     queue: &Queue,

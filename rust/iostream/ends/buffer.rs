@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A buffer in the driver's hands.
+//! A buffer that the driver holds.
 
 use core::{marker::PhantomData, ptr::NonNull};
 
@@ -17,17 +17,20 @@ use crate::{
     },
 };
 
-/// Bytes that [`Buffer::transform`] has on the stack at a time.
+/// Bytes that [`Buffer::transform`] keeps on the stack.
 const CHUNK: usize = 512;
 
-/// One of a stream's buffers, which the driver has taken or received. Dropping it leaves it free;
-/// in input mode it goes back to the client with the next [`receive`](crate::ends::stream::Stream::receive).
+/// A buffer of a stream that the driver holds: it has taken or received it.
 ///
-/// It may outlive the session and the registration: its memory stays, and sending it fails.
+/// Dropping it frees the buffer. In input mode the next [`receive`](crate::Stream::receive) sends
+/// the buffer back to the client.
+///
+/// It may outlive the session and the registration: then its memory stays, and sending it fails.
 ///
 /// # Invariants
 ///
-/// The buffer `descriptor.buffer` of `pool` has joined, and is this value's alone while `held`.
+/// The buffer `descriptor.buffer` of `pool` has joined. While `held`, its owner word says that the
+/// driver holds it, and only this value uses its memory.
 pub struct Buffer<A: Access> {
     pool: PoolRef,
     descriptor: Descriptor,
@@ -36,7 +39,7 @@ pub struct Buffer<A: Access> {
 }
 
 impl<A: Access> Buffer<A> {
-    /// One that [`Pool::take_free`] gave.
+    /// The buffer that [`Pool::take_free`] returned.
     pub(crate) fn taken(pool: PoolRef, id: u32) -> Self {
         let descriptor = Descriptor {
             buffer: id,
@@ -45,9 +48,9 @@ impl<A: Access> Buffer<A> {
         Self::received(pool, descriptor)
     }
 
-    /// One that [`Pool::accept`] gave.
+    /// The buffer whose descriptor [`Pool::accept`] accepted.
     pub(crate) fn received(pool: PoolRef, descriptor: Descriptor) -> Self {
-        // INVARIANT: The pool made it the caller's.
+        // INVARIANT: The pool marked the buffer as held, for the caller alone.
         Self {
             pool,
             descriptor,
@@ -56,11 +59,12 @@ impl<A: Access> Buffer<A> {
         }
     }
 
-    /// It is the client's from here on.
-    pub(crate) fn gone(mut self) {
+    /// Consumes the value after its buffer was sent, without freeing the buffer.
+    pub(crate) fn into_sent(mut self) {
         self.held = false;
     }
 
+    /// Whether this is a buffer of `pool`.
     pub(crate) fn is_of(&self, pool: &Pool) -> bool {
         core::ptr::eq(&*self.pool, pool)
     }
@@ -86,7 +90,7 @@ impl<A: Access> Buffer<A> {
         self.descriptor.buffer
     }
 
-    /// What the driver keeps of the buffer from one session to the next.
+    /// The record of the buffer, which the driver keeps from one session to the next.
     pub fn record(&self) -> Option<&BufferRecord> {
         self.pool.record(self.descriptor.buffer)
     }
@@ -101,7 +105,7 @@ impl<A: Access> Buffer<A> {
         self.pool.spec().control_bytes as usize
     }
 
-    /// Where the data are in the data area, as the client said, or as they were set: offset and
+    /// Where the data are in the data area, as the client said or the driver set: offset and
     /// length in bytes.
     pub fn data_range(&self) -> (usize, usize) {
         let descriptor = &self.descriptor;
@@ -111,7 +115,8 @@ impl<A: Access> Buffer<A> {
         )
     }
 
-    /// As [`Self::data_range`], in the control area.
+    /// Where the control data are in the control area, as the client said or the driver set:
+    /// offset and length in bytes.
     pub fn control_range(&self) -> (usize, usize) {
         let descriptor = &self.descriptor;
         (
@@ -120,11 +125,11 @@ impl<A: Access> Buffer<A> {
         )
     }
 
-    /// Says where the data are.
+    /// Sets where the data are, for the client.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`]: out of bounds.
+    /// [`Error::Invalid`] if the range is out of bounds.
     pub fn set_data_range(&mut self, offset: usize, len: usize) -> Result<(), Error> {
         let (offset, len) = checked_range(offset, len, self.data_bytes())?;
         self.descriptor.data_offset = offset;
@@ -132,11 +137,11 @@ impl<A: Access> Buffer<A> {
         Ok(())
     }
 
-    /// Says where the control data are.
+    /// Sets where the control data are, for the client.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`]: out of bounds.
+    /// [`Error::Invalid`] if the range is out of bounds.
     pub fn set_control_range(&mut self, offset: usize, len: usize) -> Result<(), Error> {
         let (offset, len) = checked_range(offset, len, self.control_bytes())?;
         self.descriptor.control_offset = offset;
@@ -144,21 +149,20 @@ impl<A: Access> Buffer<A> {
         Ok(())
     }
 
-    /// Where the data area is for the device that the stream was made for
-    /// ([`dma`](crate::StreamConfig::dma)), in order and without gaps. Nowhere without a device, and
-    /// once the registration was dropped.
+    /// The data area as the device of the stream ([`dma`](crate::StreamConfig::dma)) sees it, in
+    /// order and without gaps. Empty without a device, and after the registration was dropped.
     pub fn dma_segments(&self) -> &[DmaSegment] {
         self.memory().dma_segments()
     }
 
-    /// Makes the data ready to be looked at, after the device has written them. To be called before
-    /// the driver itself reads or writes the data of a stream made for a device; the methods that
-    /// copy do it by themselves.
+    /// Makes the data ready for the processor, after the device has written them. In a stream with
+    /// a device, call this before the driver itself reads or writes the data. The methods that
+    /// copy do so by themselves.
     pub fn sync_for_cpu(&self) {
         self.memory().sync(SyncFor::Processor);
     }
 
-    /// Makes the data ready for the device, after the driver itself was at them.
+    /// Makes the data ready for the device, after the driver itself has read or written them.
     pub fn sync_for_device(&self) {
         self.memory().sync(SyncFor::Device);
     }
@@ -172,22 +176,25 @@ impl<A: Access> Buffer<A> {
 impl Buffer<Output> {
     /// All of the data area.
     pub fn data(&self) -> &[u8] {
-        // SAFETY: The area is that long, and lives as long as `self`; while the buffer is held only
-        // this value writes it: the process cannot in a stream that is `Output`.
+        // SAFETY: The area is that long, and lives as long as `self`. Only this value writes it:
+        // the driver holds the buffer, and the process cannot write the buffers of an `Output`
+        // stream.
         unsafe { core::slice::from_raw_parts(self.memory().data().as_ptr(), self.data_bytes()) }
     }
 
     /// All of the data area.
     pub fn data_mut(&mut self) -> &mut [u8] {
         let len = self.data_bytes();
-        // SAFETY: As in `data`, and borrowed exclusively; the process at most reads there.
+        // SAFETY: The area is that long, and lives as long as `self`, which is borrowed
+        // exclusively. The process can only read it.
         unsafe { core::slice::from_raw_parts_mut(self.memory().data().as_ptr(), len) }
     }
 
     /// All of the control area.
     pub fn control_mut(&mut self) -> &mut [u8] {
         let len = self.control_bytes();
-        // SAFETY: As in `data_mut`; empty if there is none.
+        // SAFETY: The area is that long (0 if there is none), and lives as long as `self`, which is
+        // borrowed exclusively. The process can only read it.
         unsafe { core::slice::from_raw_parts_mut(self.memory().control().as_ptr(), len) }
     }
 }
@@ -197,7 +204,7 @@ impl Buffer<Shared> {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`]: out of bounds.
+    /// [`Error::Invalid`] if the bytes are out of bounds.
     pub fn read(&self, offset: usize, to: &mut [u8]) -> Result<(), Error> {
         checked_range(offset, to.len(), self.data_bytes())?;
         self.sync_for_cpu();
@@ -209,7 +216,7 @@ impl Buffer<Shared> {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`]: out of bounds.
+    /// [`Error::Invalid`] if the bytes are out of bounds.
     pub fn read_control(&self, offset: usize, to: &mut [u8]) -> Result<(), Error> {
         checked_range(offset, to.len(), self.control_bytes())?;
         self.copy_out(self.memory().control(), offset, to);
@@ -220,7 +227,7 @@ impl Buffer<Shared> {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`]: out of bounds.
+    /// [`Error::Invalid`] if the bytes are out of bounds.
     pub fn write(&mut self, offset: usize, from: &[u8]) -> Result<(), Error> {
         checked_range(offset, from.len(), self.data_bytes())?;
         self.sync_for_cpu();
@@ -233,14 +240,15 @@ impl Buffer<Shared> {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`]: out of bounds.
+    /// [`Error::Invalid`] if the bytes are out of bounds.
     pub fn write_control(&mut self, offset: usize, from: &[u8]) -> Result<(), Error> {
         checked_range(offset, from.len(), self.control_bytes())?;
         self.copy_in(self.memory().control(), offset, from);
         Ok(())
     }
 
-    /// Copies the data out piece by piece, has `f` change each, and copies it back.
+    /// Changes the data piece by piece: copies each piece out, calls `f` with it, and copies it
+    /// back.
     pub fn transform(&mut self, mut f: impl FnMut(&mut [u8])) {
         let (offset, len) = self.data_range();
         let data = self.memory().data();
@@ -257,19 +265,20 @@ impl Buffer<Shared> {
         self.sync_for_device();
     }
 
-    /// The bounds are checked.
+    /// Copies from `area` at `offset`. The caller has checked the bounds.
     fn copy_out(&self, area: NonNull<u8>, offset: usize, to: &mut [u8]) {
-        // SAFETY: The caller checked the bounds, and the area lives as long as `self`. The process
-        // may write it meanwhile; C's copy takes some bytes.
+        // SAFETY: The caller has checked the bounds, and the area lives as long as `self`. The
+        // process may write it meanwhile: the copy is done in C, and then has any bytes.
         unsafe {
             let from = area.as_ptr().add(offset);
             bindings::iostream_copy(to.as_mut_ptr().cast(), from.cast(), to.len());
         }
     }
 
-    /// The bounds are checked.
+    /// Copies into `area` at `offset`. The caller has checked the bounds.
     fn copy_in(&self, area: NonNull<u8>, offset: usize, from: &[u8]) {
-        // SAFETY: As in `copy_out`.
+        // SAFETY: The caller has checked the bounds, and the area lives as long as `self`. The
+        // process may read or write it meanwhile: the copy is done in C.
         unsafe {
             let to = area.as_ptr().add(offset);
             bindings::iostream_copy(to.cast(), from.as_ptr().cast(), from.len());
@@ -285,6 +294,11 @@ impl<A: Access> Drop for Buffer<A> {
     }
 }
 
+/// A range for a descriptor, if it lies in an area of `size` bytes.
+///
+/// # Errors
+///
+/// [`Error::Invalid`] if it does not.
 pub(crate) fn checked_range(offset: usize, len: usize, size: usize) -> Result<(u32, u32), Error> {
     match offset.checked_add(len) {
         Some(end) if end <= size => Ok((offset as u32, len as u32)),

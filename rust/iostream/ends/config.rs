@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The description of a node, and the ends of its queues.
+//! The description of a node, and the ends of its queues before it is published.
 
 use kernel::{device::Device, prelude::*, str::CStr};
 
@@ -15,7 +15,7 @@ use crate::{
     queue::config::{Direction, QueueConfig},
 };
 
-/// How a node is to look.
+/// The node in `/dev`: its name and its attributes.
 pub(crate) struct NodeConfig<'a> {
     pub(crate) name: &'a CStr,
     pub(crate) mode: u16,
@@ -23,14 +23,15 @@ pub(crate) struct NodeConfig<'a> {
     pub(crate) parent: Option<&'a Device>,
 }
 
-/// The description of a node.
+/// The description of a node and its queues.
 pub struct Config<'a> {
     pub(crate) port: PortConfig,
     pub(crate) node: NodeConfig<'a>,
 }
 
 impl<'a> Config<'a> {
-    /// A node called `name`, at most 31 bytes, without queues yet, readable and writable by root.
+    /// Describes a node called `name`, of at most 31 bytes. It has no queues yet, and only root can
+    /// read and write it.
     pub fn new(name: &'a CStr) -> Self {
         Self {
             port: PortConfig::default(),
@@ -43,19 +44,19 @@ impl<'a> Config<'a> {
         }
     }
 
-    /// An output queue: kernel to user.
+    /// Adds an output queue: kernel to user.
     pub fn output(mut self, queue: QueueConfig) -> Self {
         self.port.output = Some(queue);
         self
     }
 
-    /// An input queue: user to kernel.
+    /// Adds an input queue: user to kernel.
     pub fn input(mut self, queue: QueueConfig) -> Self {
         self.port.input = Some(queue);
         self
     }
 
-    /// The longest entry of the queue of a direction, if there is one.
+    /// The length of the longest entry of a direction's queue, if there is one.
     pub(crate) fn max_entry_bytes(&self, direction: Direction) -> Option<u32> {
         let queue = match direction {
             Direction::Output => self.port.output,
@@ -64,27 +65,27 @@ impl<'a> Config<'a> {
         queue.map(|queue| queue.max_entry_bytes())
     }
 
-    /// The permission bits of the node.
+    /// Sets the permission bits of the node.
     pub fn mode(mut self, mode: u16) -> Self {
         self.node.mode = mode;
         self
     }
 
-    /// The group of the node.
+    /// Sets the group of the node.
     pub fn gid(mut self, gid: u32) -> Self {
         self.node.gid = gid;
         self
     }
 
-    /// The device that the node belongs to.
+    /// Sets the device that the node belongs to.
     pub fn parent(mut self, parent: &'a Device) -> Self {
         self.node.parent = Some(parent);
         self
     }
 }
 
-/// The kernel's ends of a node's queues, before anybody can open it. Take what you use; what is
-/// left does nothing.
+/// The driver's ends of a node's queues, before the node is published. Take the ends that you use;
+/// the others do nothing.
 pub struct Ports<'a> {
     /// The end of the output queue, if there is one.
     pub producer: Option<Producer>,
@@ -95,11 +96,11 @@ pub struct Ports<'a> {
 }
 
 impl<'a> Ports<'a> {
-    /// Makes the ends.
+    /// Creates the ends of the queues that `config` describes.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: no queue, or an overwriting input queue; `ENOMEM`.
+    /// `EINVAL` if there is no queue, or an overwriting input queue; `ENOMEM`.
     pub fn new(config: Config<'a>) -> Result<Self> {
         let overwriting_input = config
             .port
@@ -116,11 +117,12 @@ impl<'a> Ports<'a> {
         Ok(ports)
     }
 
-    /// A port for a stream, whose ends the stream makes.
+    /// Creates the port of a stream. The stream creates its ends by itself.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: there are other queues; `ENOMEM`.
+    /// `EINVAL` if `config` has queues of its own; `E2BIG` if the stream's queues are larger than
+    /// the module's `max_queue_bytes`; `ENOMEM`.
     pub(crate) fn with_stream(mut config: Config<'a>, spec: StreamSpec) -> Result<Self> {
         if config.port.output.is_some() || config.port.input.is_some() {
             return Err(EINVAL);
@@ -146,17 +148,17 @@ impl<'a> Ports<'a> {
         })
     }
 
-    /// What the ends share.
+    /// The port that the ends share.
     pub(crate) fn port(&self) -> PortRef {
         self.port.clone()
     }
 
-    /// The node that is to be published for them.
+    /// The node to publish.
     pub(crate) fn node(&self) -> &NodeConfig<'a> {
         &self.node
     }
 
-    /// The node that is to be published for them.
+    /// The node to publish.
     pub(crate) fn into_node(self) -> NodeConfig<'a> {
         self.node
     }

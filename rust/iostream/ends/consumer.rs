@@ -10,33 +10,40 @@ use crate::{
     error::Error,
     port::Port,
     ring::{self, Entry, Mapped, Memory},
+    sync::wait::Deadline,
 };
 
 /// The consuming end of an input queue.
 ///
-/// There is one for a port, and its methods take `&mut self`. What a process wrote can only be
-/// copied out: there is no slice over memory that a process can change.
+/// A port has one, and its methods take `&mut self`, so a queue has a single consumer. What a
+/// process wrote can only be copied out: there is no slice over memory that a process can change.
 ///
-/// Whoever finds the queue empty is armed by that: the driver's
+/// A method that finds the queue empty arms it: the driver's
 /// [`data_available`](crate::Driver::data_available) is called at the next entry, or when the
-/// [watermark](Self::set_watermark) is reached. A driver that
-/// stops earlier, say because it has no room of its own, goes on by itself later.
+/// [watermark](Self::set_watermark) is reached. A driver that stops before it finds the queue
+/// empty, for example because it has no room of its own, is not called, and has to continue by
+/// itself.
 ///
 /// # Contexts
 ///
-/// As for [`Producer`](crate::Producer); [`wait`](Self::wait) sleeps.
+/// [`wait`](Self::wait) and [`set_watermark`](Self::set_watermark) are for process context. All
+/// other methods may be called in task, softirq and hard interrupt context, and never sleep. None
+/// may be called in an NMI, nor under the lock of a run queue or a wait queue.
 ///
 /// # Errors
 ///
-/// All return [`Error::NotOpen`] while nobody has the node open, [`Error::Stale`] for the moment in
-/// which the client resets the queue, and [`Error::Gone`] after the registration was dropped.
+/// All methods return [`Error::NotOpen`] while no client has the node open, [`Error::Stale`] for
+/// the moment in which the client resets the queue, and [`Error::Gone`] after the registration was
+/// dropped.
 pub struct Consumer {
     end: InputEnd,
-    /// The queue of the entry that is looked at, if one is: as `Producer::reserved`.
+    /// The queue of the [`Peeked`] that lives, if one does. The reference is here and not in the
+    /// `Peeked`, so that a leaked one keeps the queue only until the next peek.
     peeked: Option<LaneRef>,
 }
 
 impl Consumer {
+    /// The consumer of an end.
     pub(crate) fn new(end: InputEnd) -> Self {
         Self { end, peeked: None }
     }
@@ -54,7 +61,8 @@ impl Consumer {
     ///
     /// # Errors
     ///
-    /// [`Error::Empty`]; [`Error::TooSmall`], and the entry stays; [`Error::Corrupt`].
+    /// [`Error::Empty`]; [`Error::TooSmall`] if the entry is longer than `buffer`, and then it
+    /// stays; [`Error::Corrupt`].
     pub fn dequeue(&mut self, buffer: &mut [u8]) -> Result<usize, Error> {
         self.with(|port, queue, consumer| {
             peek(port, queue, consumer)?;
@@ -72,7 +80,8 @@ impl Consumer {
     pub fn peek(&mut self) -> Result<Peeked<'_>, Error> {
         let (queue, generation, entry) = self.with(|port, queue, consumer| {
             let entry = peek(port, queue, consumer)?;
-            // SAFETY: This is inside the section in which the lane was found.
+            // SAFETY: Lanes live in an `Arc`, and this is inside the section in which the lane was
+            // found published, so it is not freed yet.
             let kept = unsafe { LaneRef::from_ref(queue) };
             Ok((kept, queue.generation(), entry))
         })?;
@@ -84,21 +93,24 @@ impl Consumer {
         })
     }
 
-    /// Takes up to `max` entries, one call of `f` for each; the process learns of the room once, at
-    /// the end. Returns how many it took; 0 if the queue is empty, and then the driver is told
-    /// of the next entry. There may be more than it took: call it until it returns 0.
+    /// Takes up to `max` entries, and calls `f` for each. The room is published to the process
+    /// once, at the end.
     ///
-    /// `f` must not sleep. It returns whether to take the entry; `false` leaves it and ends.
+    /// Returns how many entries it took. There may be more, so call it until it returns 0. If the
+    /// queue is empty it returns 0, and the driver is called at the next entry.
+    ///
+    /// `f` must not sleep. It returns whether to take the entry; `false` leaves the entry and ends.
     ///
     /// # Errors
     ///
-    /// [`Error::Corrupt`], after the entries before it were taken.
+    /// [`Error::Corrupt`], after the entries before the corrupt one were taken.
     #[inline]
     pub fn drain(&mut self, max: u64, f: impl FnMut(&View<'_>) -> bool) -> Result<u64, Error> {
         self.drain_arming(true, max, f)
     }
 
-    /// As [`Self::drain`]; unless `arm`, who finds the queue empty tries again by itself.
+    /// Drains like [`Self::drain`]. Without `arm` the caller polls: an empty queue requests no
+    /// call of the driver.
     #[inline]
     pub(crate) fn drain_arming(
         &mut self,
@@ -108,7 +120,8 @@ impl Consumer {
     ) -> Result<u64, Error> {
         self.with(|port, queue, consumer| {
             if arm {
-                // Only who finds nothing at all is armed: the barrier is paid once a batch.
+                // Arms only if there is nothing at all, so the barrier is paid at most once a
+                // batch.
                 match peek(port, queue, consumer) {
                     Ok(_) => {}
                     Err(Error::Empty) => return Ok(0),
@@ -120,7 +133,8 @@ impl Consumer {
                 queue.publish_consumed(consumer, drained.entries, drained.bytes);
             }
             match drained.error {
-                // Found again, and then reported, once what came before it is done with.
+                // If entries came before the corrupt one, the next call finds it again and reports
+                // it.
                 Some(error) if drained.entries == 0 => {
                     Err(queue.report(error, consumer.corrupt_events()))
                 }
@@ -129,7 +143,7 @@ impl Consumer {
         })
     }
 
-    /// Asks to be told of the next entry, with entries left in the queue. Returns whether one came
+    /// Arms for the next entry although entries are left in the queue. Returns whether one came
     /// meanwhile.
     pub(crate) fn arm_next(&mut self) -> Result<bool, Error> {
         self.with(|_, queue, consumer| {
@@ -139,7 +153,7 @@ impl Consumer {
         })
     }
 
-    /// Bytes that wait, overhead included.
+    /// How many bytes wait, overhead included.
     ///
     /// # Errors
     ///
@@ -154,30 +168,39 @@ impl Consumer {
         })
     }
 
-    /// Has the driver told, and [`wait`](Self::wait) return, when `bytes` wait, overhead included; or
-    /// `latency_ns` nanoseconds (0: no timer) after an entry came that nobody was told of; or when the
-    /// process has found the queue full, or flushes it. With 0 bytes: when an entry waits, as at first.
+    /// Sets how much must wait before the driver is called, and before [`wait`](Self::wait)
+    /// returns.
     ///
-    /// It stays for the sessions to come. What looks without waiting takes what is there. Process
-    /// context only.
+    /// Both happen when one of these holds:
+    ///
+    /// - `bytes` wait in the queue, overhead included. 0 means when an entry waits; this is the
+    ///   default.
+    /// - `latency_ns` nanoseconds have passed since an entry came that the driver was not told of.
+    ///   0 means no timer.
+    /// - The process has found the queue full, or flushes it.
+    ///
+    /// The watermark also applies to later sessions. Methods that do not wait take what is there,
+    /// even below the watermark. Process context only.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`]: more than the queue has; a latency without a watermark, or one that
-    /// `IOSTREAM_IOC_WATERMARK` would refuse.
+    /// [`Error::Invalid`] if `bytes` is more than the queue can hold, if there is a latency
+    /// without a watermark, or if `IOSTREAM_IOC_WATERMARK` would refuse the latency.
     pub fn set_watermark(&mut self, bytes: u64, latency_ns: u64) -> Result<(), Error> {
         might_sleep();
         self.end.port().set_input_watermark(bytes, latency_ns)
     }
 
-    /// Sleeps until an entry waits (with a watermark: until that is reached), a fatal signal (any, if `interruptible`), or for at most
-    /// `timeout_ns` nanoseconds. Process context only.
+    /// Sleeps until an entry waits, or with a watermark until that is reached. Process context
+    /// only.
     ///
     /// # Errors
     ///
-    /// [`Error::Interrupted`]; [`Error::TimedOut`]; [`Error::Corrupt`].
+    /// [`Error::TimedOut`] after `timeout_ns` nanoseconds; [`Error::Interrupted`] by a fatal
+    /// signal, or if `interruptible` by any signal; [`Error::Corrupt`].
     pub fn wait(&mut self, timeout_ns: Option<u64>, interruptible: bool) -> Result<(), Error> {
         might_sleep();
+        let deadline = Deadline::after(timeout_ns);
         loop {
             let kicks = self.end.port().kicks.count();
             let found = self.with(|port, queue, consumer| {
@@ -188,18 +211,18 @@ impl Consumer {
             });
             match found {
                 Ok(_) => return Ok(()),
-                Err(Error::Empty) => {}
+                // A reset ends with a kick.
+                Err(Error::Empty | Error::Stale) => {}
                 Err(error) => return Err(error),
             }
-            self.end
-                .port()
-                .kicks
-                .wait(kicks, timeout_ns, interruptible)?;
+            let port = self.end.port();
+            port.kicks.wait(kicks, deadline, interruptible)?;
         }
     }
 }
 
-/// An entry of a process's, inside [`Consumer::drain`]: it can only be copied from.
+/// An entry inside [`Consumer::drain`]. Its bytes can only be copied, since the process can write
+/// them.
 pub struct View<'a> {
     memory: &'a Mapped,
     entry: Entry,
@@ -221,14 +244,15 @@ impl View<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] if the entry has fewer.
+    /// [`Error::Invalid`] if the entry has fewer bytes.
     #[inline(always)]
     pub fn copy_to(&self, offset: usize, buffer: &mut [u8]) -> Result<(), Error> {
         copy(self.memory, self.entry, offset, buffer)
     }
 }
 
-/// The next entry, looked at. See [`Consumer::peek`]. Dropping it leaves the entry where it is.
+/// The next entry of a queue, without removing it. See [`Consumer::peek`]. Dropping this leaves the
+/// entry in the queue.
 ///
 /// # Invariants
 ///
@@ -254,10 +278,10 @@ impl Peeked<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] if the entry has fewer.
+    /// [`Error::Invalid`] if the entry has fewer bytes.
     pub fn copy_to(&self, offset: usize, buffer: &mut [u8]) -> Result<(), Error> {
         let queue = self.consumer.peeked.as_ref().ok_or(Error::Stale)?;
-        // SAFETY: The reference to the queue keeps the pages; this only reads the data.
+        // SAFETY: The reference to the queue keeps its pages. The result only reads data.
         let memory = unsafe { queue.region().mapped() };
         copy(&memory, self.entry, offset, buffer)
     }
@@ -266,7 +290,7 @@ impl Peeked<'_> {
     ///
     /// # Errors
     ///
-    /// [`Error::Stale`]: the session ended or reset the queue meanwhile.
+    /// [`Error::Stale`] if the session has ended or the queue was reset meanwhile.
     pub fn release(self) -> Result<(), Error> {
         let own = self.consumer.peeked.as_deref().map(core::ptr::from_ref);
         let (generation, bytes) = (self.generation, self.entry.len() as u64);
@@ -287,11 +311,13 @@ impl Drop for Peeked<'_> {
     }
 }
 
+/// Copies bytes of an entry from `offset` on into all of `buffer`.
 #[inline(always)]
 fn copy(memory: &Mapped, entry: Entry, offset: usize, buffer: &mut [u8]) -> Result<(), Error> {
     match offset.checked_add(buffer.len()) {
         Some(end) if end <= entry.len() => {
-            // SAFETY: The entry was checked to lie in the data, and this part in the entry.
+            // SAFETY: The ring checked that the entry lies in the data, and the lines above that
+            // this part lies in the entry.
             unsafe { memory.read(entry.offset() + offset, buffer.as_mut_ptr(), buffer.len()) };
             Ok(())
         }

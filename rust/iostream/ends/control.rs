@@ -1,21 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Managing a stream's buffers and queues, with or without a client.
+//! How a driver manages the buffers and queues of its stream, with or without a client.
 
-use kernel::{bindings as c, prelude::*};
+use kernel::prelude::*;
 
 use crate::{
     channel::Channel,
     pool::{record::BufferRecord, spec::MAX_BUFFERS},
     port::{records::Records, PortRef},
-    queue::config::Direction,
+    queue::{config::Direction, watch::Watch},
 };
 
-/// Manages the buffers and queues of a stream. Process context; not in callbacks.
+/// Manages the buffers and queues of a stream. Process context, but not in callbacks.
 #[derive(Clone)]
 pub struct Control(PortRef);
 
 impl Control {
+    /// Manages the stream of a port.
     pub(crate) fn new(port: PortRef) -> Self {
         Self(port)
     }
@@ -33,22 +34,22 @@ impl Control {
     ///
     /// # Errors
     ///
-    /// `EINVAL`: there is none of this number.
+    /// `EINVAL` if there is no buffer with this id.
     pub fn buffer(&self, id: u32) -> Result<BufferRecord> {
         let state = self.records()?.state.lock();
         state.buffers.get(id as usize).cloned().ok_or(EINVAL)
     }
 
-    /// Adds `count` buffers after the others. A client that has the node open learns of them
+    /// Adds `count` buffers after the others. A client that has the node open is told of them
     /// (`EPOLLPRI`), and they join its session when it asks for them.
     ///
     /// # Errors
     ///
-    /// `EBUSY`: a client has the node open, and its queues have no room for so many; `E2BIG`: more
-    /// than 16384; `ENOMEM`.
+    /// `EBUSY` if a client has the node open and its queues have no room for so many; `E2BIG` if
+    /// there would be more than 16384; `ENOMEM`.
     pub fn add_buffers(&self, count: u32) -> Result {
         let records = self.records()?;
-        // Looked at once more below; here so that no more than that is asked of the allocator.
+        // Limits what is allocated. The sum is checked below, under the lock.
         if count > MAX_BUFFERS {
             return Err(E2BIG);
         }
@@ -76,7 +77,7 @@ impl Control {
                 state.buffers.push(record, GFP_KERNEL)?;
             }
             state.generation += 1;
-            // Made for fewer.
+            // Prepared queues have room for fewer buffers.
             if let Some(prepared) = state.prepared.take() {
                 prepared.retire();
             }
@@ -84,17 +85,20 @@ impl Control {
                 pool.info().set_generation(state.generation);
             }
             if let Some(queue) = queues.and_then(|queues| queues.get(Direction::Output)) {
-                queue.notify.user.wake_all(c::POLLPRI);
+                queue.notify.user.wake_all();
+                if let Some(watch) = queue.notify.watch() {
+                    Watch::call(watch);
+                }
             }
             Ok(())
         })
     }
 
-    /// Removes a buffer; those after it move up.
+    /// Removes a buffer. The ids of those after it become smaller by one.
     ///
     /// # Errors
     ///
-    /// `EBUSY`: a client has the node open; `EINVAL`: there is none of this number.
+    /// `EBUSY` if a client has the node open; `EINVAL` if there is no buffer with this id.
     pub fn remove_buffer(&self, id: u32) -> Result {
         self.remove(|buffers| {
             if id as usize >= buffers.len() {
@@ -104,11 +108,11 @@ impl Control {
         })
     }
 
-    /// As [`Self::remove_buffer`], by record.
+    /// Removes the buffer of a record. The ids of those after it become smaller by one.
     ///
     /// # Errors
     ///
-    /// `EBUSY`: a client has the node open; `EINVAL`: the record is not of this stream.
+    /// `EBUSY` if a client has the node open; `EINVAL` if the stream has no such buffer.
     pub fn remove_record(&self, record: &BufferRecord) -> Result {
         self.remove(|buffers| {
             let position = buffers.iter().position(|other| other.is_same(record));
@@ -121,7 +125,7 @@ impl Control {
     ///
     /// # Errors
     ///
-    /// `EBUSY`: a client has the node open.
+    /// `EBUSY` if a client has the node open.
     pub fn remove_all_buffers(&self) -> Result {
         self.remove(|buffers| {
             buffers.clear();
@@ -144,11 +148,11 @@ impl Control {
         })
     }
 
-    /// Makes queues and buffers ahead of the next session, charged to the calling task.
+    /// Prepares the queues and buffers of the next session, charged to the calling task.
     ///
     /// # Errors
     ///
-    /// `EBUSY`: a client has the node open, which has queues; `EDQUOT`; `ENOMEM`.
+    /// `EBUSY` if a client has the node open; `EDQUOT`; `ENOMEM`; `EINTR`.
     pub fn create_queues(&self) -> Result {
         let records = self.records()?;
         self.0.while_open_or_not(|open, _| {
@@ -163,11 +167,11 @@ impl Control {
         })
     }
 
-    /// Undoes [`Self::create_queues`].
+    /// Frees what [`Self::create_queues`] prepared.
     ///
     /// # Errors
     ///
-    /// `EBUSY`: a client has the node open.
+    /// `EBUSY` if a client has the node open.
     pub fn destroy_queues(&self) -> Result {
         let records = self.records()?;
         self.0.while_open_or_not(|open, _| {
@@ -181,7 +185,7 @@ impl Control {
         })
     }
 
-    /// Whether there are queues: a client's, or made ahead.
+    /// Whether the stream has queues, of a client or prepared ones.
     pub fn has_queues(&self) -> bool {
         let Some(records) = self.0.records() else {
             return false;

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Exclusive access to one direction of a port, which all that a driver holds is made of.
+//! Exclusive access to one direction of a port, on which `Producer`, `Consumer` and `Stream` are
+//! built.
 //!
-//! There is one [`OutputEnd`] and one [`InputEnd`] for a port, and their methods take `&mut self`: the
-//! compiler sees to it that a queue has one producer and one consumer in the kernel.
+//! A port has one [`OutputEnd`] and one [`InputEnd`], and their methods take `&mut self`. So the
+//! compiler makes sure that a queue has one producer or consumer in the kernel.
 
 use crate::{
     channel::lane::Lane,
     error::Error,
     port::{Port, PortRef},
-    queue::{config::Direction, Kind, Queue},
+    queue::{config::Direction, EndLayout, Queue},
     ring::{self, Entry, Layout, Mapped},
 };
 
@@ -21,9 +22,9 @@ use crate::{
 pub(crate) struct OutputEnd(PortRef);
 
 impl OutputEnd {
-    /// The producing side of a port. To be called once for a port.
+    /// Creates the producing side of a port. The caller does this once for a port.
     pub(crate) fn new(port: PortRef) -> Self {
-        // INVARIANT: It is the only one, says the caller.
+        // INVARIANT: The caller creates no other one for this port.
         Self(port)
     }
 
@@ -33,20 +34,20 @@ impl OutputEnd {
         &self.0
     }
 
-    /// Runs `f` with the ring of the open session, which nobody else in the kernel uses meanwhile.
+    /// Runs `f` with this end of the open session's ring. Nothing else uses the end meanwhile.
     ///
     /// # Errors
     ///
-    /// [`Error::NotOpen`]; [`Error::Gone`]; [`Error::Stale`]; [`Error::Invalid`]: the ring has another
-    /// layout; that of `f`.
+    /// [`Error::NotOpen`]; [`Error::Gone`]; [`Error::Stale`]; [`Error::Invalid`] if the ring has
+    /// another layout; the error of `f`.
     #[inline(always)]
-    pub(crate) fn with<L: Kind, R>(
+    pub(crate) fn with<L: EndLayout, R>(
         &mut self,
         f: impl FnOnce(&Lane, &mut ring::Producer<Mapped, L>) -> Result<R, Error>,
     ) -> Result<R, Error> {
         self.0.with_lane(Direction::Output, |lane| {
-            // SAFETY: `self` is the port's only producer and borrowed exclusively; this is inside
-            // the section in which the lane was found published.
+            // SAFETY: `self` is the port's only producer and is borrowed exclusively. This is
+            // inside the section in which the lane was found published.
             match unsafe { lane.producer() } {
                 Some(producer) => f(lane, producer),
                 None => Err(Error::Invalid),
@@ -63,9 +64,9 @@ impl OutputEnd {
 pub(crate) struct InputEnd(PortRef);
 
 impl InputEnd {
-    /// The consuming side of a port. To be called once for a port.
+    /// Creates the consuming side of a port. The caller does this once for a port.
     pub(crate) fn new(port: PortRef) -> Self {
-        // INVARIANT: It is the only one, says the caller.
+        // INVARIANT: The caller creates no other one for this port.
         Self(port)
     }
 
@@ -75,21 +76,21 @@ impl InputEnd {
         &self.0
     }
 
-    /// Runs `f` with the ring of the open session, which nobody else in the kernel uses meanwhile.
+    /// Runs `f` with this end of the open session's ring. Nothing else uses the end meanwhile.
     ///
     /// # Errors
     ///
-    /// [`Error::NotOpen`]; [`Error::Gone`]; [`Error::Stale`]; [`Error::Invalid`]: the ring has another
-    /// layout; that of `f`.
+    /// [`Error::NotOpen`]; [`Error::Gone`]; [`Error::Stale`]; [`Error::Invalid`] if the ring has
+    /// another layout; the error of `f`.
     #[inline(always)]
-    pub(crate) fn with<L: Kind, R>(
+    pub(crate) fn with<L: EndLayout, R>(
         &mut self,
         f: impl FnOnce(&Port, &Lane, &mut ring::Consumer<Mapped, L>) -> Result<R, Error>,
     ) -> Result<R, Error> {
         let port = &self.0;
         port.with_lane(Direction::Input, |lane| {
-            // SAFETY: `self` is the port's only consumer and borrowed exclusively; this is inside
-            // the section in which the lane was found published.
+            // SAFETY: `self` is the port's only consumer and is borrowed exclusively. This is
+            // inside the section in which the lane was found published.
             match unsafe { lane.consumer() } {
                 Some(consumer) => f(port, lane, consumer),
                 None => Err(Error::Invalid),
@@ -98,7 +99,11 @@ impl InputEnd {
     }
 }
 
-/// The next entry; if there is none, asks to be told of the next and looks once more.
+/// The next entry. If there is none, arms for the next one and looks again.
+///
+/// # Errors
+///
+/// [`Error::Empty`]; [`Error::Corrupt`].
 #[inline(always)]
 pub(crate) fn peek<L: Layout>(
     port: &Port,
@@ -107,11 +112,11 @@ pub(crate) fn peek<L: Layout>(
 ) -> Result<Entry, Error> {
     let found = match consumer.peek() {
         Err(ring::Error::Empty) if port.input_watermark().0 != 0 => {
-            // Who arms has published what it released.
+            // `is_due` arms relative to the published position.
             if consumer.released_pos() != consumer.published_pos() {
                 queue.publish_consumed(consumer, 0, 0);
             }
-            // What waits is taken, be it below the watermark.
+            // Takes what waits, even below the watermark.
             let _ = port.is_due(queue);
             consumer.peek()
         }

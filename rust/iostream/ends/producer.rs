@@ -14,31 +14,34 @@ use crate::{
         Counter,
     },
     ring::occupied_bytes,
+    sync::wait::Deadline,
 };
 
 /// The producing end of an output queue.
 ///
-/// There is one for a port, and its methods take `&mut self`: that a queue has a single producer is
-/// the compiler's business. It belongs to the driver for as long as the driver likes; sessions come
-/// and go behind it.
+/// A port has one, and its methods take `&mut self`, so a queue has a single producer. The driver
+/// keeps it for as long as it likes, while sessions come and go.
 ///
 /// # Contexts
 ///
-/// All methods but [`enqueue_wait`](Self::enqueue_wait) may be called in task, softirq and hard
-/// interrupt context, and never sleep; not in an NMI, nor under a run queue's or wait queue's lock.
+/// [`enqueue_wait`](Self::enqueue_wait) and [`wait_room`](Self::wait_room) are for process
+/// context. All other methods may be called in task, softirq and hard interrupt context, and never
+/// sleep. None may be called in an NMI, nor under the lock of a run queue or a wait queue.
 ///
 /// # Errors
 ///
-/// All return [`Error::NotOpen`] while nobody has the node open, [`Error::Stale`] for the moment in
-/// which the client resets the queue, and [`Error::Gone`] after the registration was dropped.
+/// All methods return [`Error::NotOpen`] while no client has the node open, [`Error::Stale`] for
+/// the moment in which the client resets the queue, and [`Error::Gone`] after the registration was
+/// dropped.
 pub struct Producer {
     end: OutputEnd,
-    /// The queue of the reservation that lives, if one does: here and not in the reservation, so
-    /// that one that is leaked keeps the queue no longer than until the next.
+    /// The queue of the [`Reservation`] that lives, if one does. The reference is here and not in
+    /// the `Reservation`, so that a leaked one keeps the queue only until the next reservation.
     reserved: Option<LaneRef>,
 }
 
 impl Producer {
+    /// The producer of an end.
     pub(crate) fn new(end: OutputEnd) -> Self {
         Self {
             end,
@@ -55,23 +58,23 @@ impl Producer {
         self.end.with(f)
     }
 
-    /// Appends a copy of `bytes`, and wakes the process if it waits for it.
+    /// Appends a copy of `bytes`, and wakes the process if it waits for an entry.
     ///
     /// # Errors
     ///
-    /// [`Error::TooLarge`]; [`Error::Full`]: nothing is written, and the driver's
-    /// [`room_available`](crate::Driver::room_available) is called once there is room;
+    /// [`Error::TooLarge`]; [`Error::Full`] if there is no room: then nothing is written, and the
+    /// driver's [`room_available`](crate::Driver::room_available) is called once there is;
     /// [`Error::Corrupt`].
     #[inline]
     pub fn enqueue(&mut self, bytes: &[u8]) -> Result<(), Error> {
         self.enqueue_with(bytes, Wake::Normal)
     }
 
-    /// As [`Self::enqueue`], and says whether the process may, or must, be woken.
+    /// Appends a copy of `bytes`. `wake` says whether this may wake the process, or must.
     ///
     /// # Errors
     ///
-    /// As [`Self::enqueue`].
+    /// Those of [`Self::enqueue`].
     #[inline]
     pub fn enqueue_with(&mut self, bytes: &[u8], wake: Wake) -> Result<(), Error> {
         let done = self.with(|queue, producer| {
@@ -85,20 +88,21 @@ impl Producer {
         done
     }
 
-    /// Runs `f`, which may enqueue many entries; they are published, and the process woken, once,
-    /// when it returns.
+    /// Runs `f`, which may enqueue many entries. When `f` returns they are published together, and
+    /// the process is woken at most once.
     ///
-    /// `f` must not sleep.
+    /// `f` must not sleep. What it returns is the result.
     ///
     /// # Errors
     ///
-    /// [`Error::NotOpen`], [`Error::Gone`]; else what `f` returns is in the result.
+    /// Only those of all methods; then `f` did not run.
     #[inline]
     pub fn batch<R>(&mut self, f: impl FnOnce(&mut Batch<'_>) -> R) -> Result<R, Error> {
         self.batch_arming(WhenFull::Entry, f)
     }
 
-    /// As [`Self::batch`], and says what an enqueue does that finds the queue full.
+    /// Runs a batch like [`Self::batch`]. `arm` says what an enqueue does that finds the queue
+    /// full.
     #[inline]
     pub(crate) fn batch_arming<R>(
         &mut self,
@@ -115,16 +119,17 @@ impl Producer {
 
     /// Reserves room for an entry of `len` bytes, to be filled in place.
     ///
-    /// A reservation that is dropped, or even leaked, changes nothing.
+    /// A reservation that is dropped, or even leaked, has no effect.
     ///
     /// # Errors
     ///
-    /// As [`Self::enqueue`].
+    /// Those of [`Self::enqueue`].
     pub fn reserve(&mut self, len: usize) -> Result<Reservation<'_>, Error> {
         let reserved = self.with(|queue, producer| {
             let len = entry_len(producer, len)?;
             let offset = reserve(queue, producer, len, WhenFull::Entry)?;
-            // SAFETY: This is inside the section in which the lane was found.
+            // SAFETY: Lanes live in an `Arc`, and this is inside the section in which the lane was
+            // found published, so it is not freed yet.
             let kept = unsafe { LaneRef::from_ref(queue) };
             Ok((kept, queue.generation(), offset, len))
         });
@@ -141,28 +146,33 @@ impl Producer {
         })
     }
 
-    /// As [`Self::enqueue`], but sleeps while the queue is full, until a fatal signal or for at
-    /// most `timeout_ns` nanoseconds. Process context only.
+    /// Appends a copy of `bytes`, and sleeps before while the queue is full. Process context only.
     ///
     /// # Errors
     ///
-    /// [`Error::Interrupted`]; [`Error::TimedOut`]; as [`Self::enqueue`], but for `Full`.
+    /// [`Error::Interrupted`] by a fatal signal; [`Error::TimedOut`] after `timeout_ns`
+    /// nanoseconds of sleep; those of [`Self::enqueue`] except [`Error::Full`].
     pub fn enqueue_wait(&mut self, bytes: &[u8], timeout_ns: Option<u64>) -> Result<(), Error> {
         might_sleep();
+        let deadline = Deadline::after(timeout_ns);
         loop {
+            let kicks = self.end.port().kicks.count();
             match self.enqueue(bytes) {
-                Err(Error::Full) => self.wait_room(bytes.len(), timeout_ns, false)?,
+                Err(Error::Full) => self.wait_room_until(bytes.len(), deadline, false)?,
+                // A reset ends with a kick.
+                Err(Error::Stale) => self.end.port().kicks.wait(kicks, deadline, false)?,
                 done => return done,
             }
         }
     }
 
-    /// Sleeps until an entry of `len` bytes fits, or more: a quarter of the queue, so that a
-    /// consumer that keeps up is asked for room rarely. Process context only.
+    /// Sleeps until there is room for an entry of `len` bytes, and for a quarter of the queue, so
+    /// that a process that keeps up is rarely asked for room. Process context only.
     ///
     /// # Errors
     ///
-    /// As [`Self::enqueue_wait`].
+    /// [`Error::Interrupted`] by a fatal signal, or if `interruptible` by any signal;
+    /// [`Error::TimedOut`] after `timeout_ns` nanoseconds; [`Error::TooLarge`]; [`Error::Corrupt`].
     pub fn wait_room(
         &mut self,
         len: usize,
@@ -170,15 +180,28 @@ impl Producer {
         interruptible: bool,
     ) -> Result<(), Error> {
         might_sleep();
-        let kicks = self.end.port().kicks.count();
-        if self.arm_room(len)? {
-            return Ok(());
-        }
-        self.end.port().kicks.wait(kicks, timeout_ns, interruptible)
+        self.wait_room_until(len, Deadline::after(timeout_ns), interruptible)
     }
 
-    /// Asks the process to notify once an entry of `len` bytes fits, or more: a quarter of the
-    /// queue. Returns whether there is that much already.
+    fn wait_room_until(
+        &mut self,
+        len: usize,
+        deadline: Deadline,
+        interruptible: bool,
+    ) -> Result<(), Error> {
+        loop {
+            let kicks = self.end.port().kicks.count();
+            match self.arm_room(len) {
+                Ok(true) => return Ok(()),
+                Ok(false) | Err(Error::Stale) => {}
+                Err(error) => return Err(error),
+            }
+            self.end.port().kicks.wait(kicks, deadline, interruptible)?;
+        }
+    }
+
+    /// Asks the process to notify once there is room for an entry of `len` bytes, and for a
+    /// quarter of the queue. Returns whether there is that much already.
     pub(crate) fn arm_room(&mut self, len: usize) -> Result<bool, Error> {
         self.with(|queue, producer| {
             let len = entry_len(producer, len)?;
@@ -199,11 +222,12 @@ impl Producer {
         })
     }
 
-    /// Declares `entries` entries lost: they are counted, and the next entry says so in band.
+    /// Declares `entries` entries lost: counts them, and marks the next entry, so that the process
+    /// sees where they are missing.
     ///
     /// # Errors
     ///
-    /// [`Error::NotOpen`], [`Error::Gone`].
+    /// Only those of all methods.
     pub fn report_lost(&mut self, entries: u64) -> Result<(), Error> {
         self.with(|queue, producer| {
             producer.report_lost(entries);
@@ -212,11 +236,12 @@ impl Producer {
         })
     }
 
-    /// Wakes the process, whatever it waits for: what was suppressed is seen now.
+    /// Wakes the process, even if the entries so far are below its watermark or were published
+    /// without a wake-up.
     ///
     /// # Errors
     ///
-    /// [`Error::NotOpen`], [`Error::Gone`].
+    /// Only those of all methods.
     pub fn flush(&mut self) -> Result<(), Error> {
         self.with(|queue, producer| {
             queue.publish_produced(producer, 0, 0, Wake::Force);
@@ -225,7 +250,7 @@ impl Producer {
     }
 }
 
-/// Room for one entry in the queue itself. See [`Producer::reserve`].
+/// Room for one entry in the queue, to be filled in place. See [`Producer::reserve`].
 ///
 /// # Invariants
 ///
@@ -238,31 +263,32 @@ pub struct Reservation<'a> {
 }
 
 impl Reservation<'_> {
-    /// The bytes of the entry to be. What they hold before they are written is not specified.
+    /// The bytes of the entry. Their initial contents are unspecified.
     pub fn as_mut_slice(&mut self) -> &mut [u8] {
         let Some(queue) = &self.producer.reserved else {
             return &mut [];
         };
-        // SAFETY: Reserved, and the producer is borrowed for as long; the process can only read
-        // there; the reference to the queue keeps the pages.
+        // SAFETY: The bytes are reserved, and the producer is borrowed exclusively, so nothing else
+        // writes them. The process can only read them. The reference to the queue keeps the pages.
         unsafe { queue.region().data_mut(self.offset, self.len as usize) }
     }
 
-    /// Publishes the entry, and wakes the process if it waits for it.
+    /// Publishes the entry, and wakes the process if it waits for an entry.
     ///
     /// # Errors
     ///
-    /// [`Error::Stale`]: the session ended or reset the queue meanwhile; nothing was published.
+    /// [`Error::Stale`] if the session has ended or the queue was reset meanwhile; then nothing is
+    /// published.
     pub fn commit(self) -> Result<(), Error> {
         let len = self.len as usize;
         self.commit_len(len)
     }
 
-    /// As [`Self::commit`], with only the first `len` bytes.
+    /// Publishes an entry of the first `len` bytes only.
     ///
     /// # Errors
     ///
-    /// As [`Self::commit`]; [`Error::Invalid`]: `len` is more than was reserved.
+    /// [`Error::Invalid`] if `len` is more than was reserved; those of [`Self::commit`].
     pub fn commit_len(self, len: usize) -> Result<(), Error> {
         let len = match u32::try_from(len) {
             Ok(len) if len <= self.len => len,
@@ -280,7 +306,7 @@ impl Reservation<'_> {
         })
     }
 
-    /// Gives the room back. The same as dropping.
+    /// Gives the room back, like a drop.
     pub fn discard(self) {}
 }
 

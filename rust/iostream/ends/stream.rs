@@ -1,25 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Streams: a pool of buffers that travel between driver and client through two queues.
+//! The driver's end of a stream: a pool of buffers that travel between driver and client through
+//! two queues.
 //!
-//! A driver describes its stream ([`StreamConfig`]), makes it ([`Stream::new`]), keeps the
-//! [`Stream`] wherever it sends from, and publishes the node with a
-//! [`Registration`](crate::Registration). Its [`Driver`](crate::Driver) learns of start, stop and
-//! buffers that come back.
+//! A driver describes its stream ([`StreamConfig`]), creates it ([`Stream::new`]), keeps the
+//! [`Stream`] where it sends from, and publishes the node with a
+//! [`Registration`](crate::Registration). The callbacks of its [`Driver`](crate::Driver) tell it
+//! of start, stop and buffers that come back.
 //!
-//! # Who has a buffer
+//! # The buffers
 //!
-//! A [`Buffer`] is one that the driver has in its hands: from [`Stream::take`] or
-//! [`Stream::receive`] until it is sent or dropped. While it exists nobody else uses its memory, a
-//! client that breaks the rules excepted: in a [`Shared`] stream the client can write a buffer at
-//! any time, so the driver copies and never has a slice; in an [`Output`] stream it can only read,
-//! so the driver has slices.
+//! A [`Buffer`] is held by the driver from [`Stream::take`] or [`Stream::receive`] until it is
+//! sent or dropped. Meanwhile no one else uses its memory, except a client that breaks the rules.
+//! In a [`Shared`] stream the client can write a buffer at any time, so the driver copies and
+//! never has a slice. In an [`Output`](crate::stream::Output) stream the client can only read, so
+//! the driver has slices.
 //!
 //! ```text
-//!                 open            the client's buffers return as      the driver's go as
-//! output          driver has all  free ones, for `take`               `send`
-//! input           client has all  full ones, for `receive`            `send`, empty; or dropped
-//! input-output    driver has all  full ones, for `receive`            `send`
+//! mode          when the client opens    the client sends         the driver sends
+//! output        all are free             empty ones, to `take`    full ones
+//! input         all are with the client  full ones, to `receive`  empty ones, or drops them
+//! input-output  all are free             full ones, to `receive`  full ones
 //! ```
 
 use core::marker::PhantomData;
@@ -45,32 +46,35 @@ use crate::{
 
 /// The driver's end of a stream.
 ///
-/// There is one for each client that a node can have, and its methods take `&mut self`: that each
-/// queue has one producer and one consumer is the compiler's business. It belongs to the driver for
-/// as long as the driver likes; sessions come and go behind it.
+/// A node has one for each client that it can have, and its methods take `&mut self`, so each
+/// queue has a single producer or consumer in the kernel. The driver keeps it for as long as it
+/// likes, while sessions come and go.
 ///
 /// # Contexts
 ///
-/// As for [`Producer`]: nothing here sleeps.
+/// All methods may be called in task, softirq and hard interrupt context, and never sleep. None
+/// may be called in an NMI, nor under the lock of a run queue or a wait queue.
 ///
 /// # Errors
 ///
-/// All return [`Error::NotOpen`] while nobody has the node open, [`Error::Stale`] for the moment in
-/// which a stop discards what is queued, and [`Error::Gone`] after the registration was dropped.
+/// All methods return [`Error::NotOpen`] while no client has the node open, [`Error::Stale`] for
+/// the moment in which a stop discards what is queued, and [`Error::Gone`] after the registration
+/// was dropped.
 pub struct Stream<A: Access> {
     output: OutputEnd,
     input: InputEnd,
-    /// Where to look for a free buffer first.
+    /// The id at which the search for a free buffer begins.
     cursor: u32,
     _access: PhantomData<A>,
 }
 
 impl<A: Access> Stream<A> {
-    /// Makes a stream for a node that `config` describes but for its queues, and what publishes it.
+    /// Creates a stream for the node that `config` describes, without queues of its own. The
+    /// [`Ports`] are for its [`Registration`](crate::Registration).
     ///
     /// # Errors
     ///
-    /// `EINVAL`: `config` has queues of its own; `ENOMEM`.
+    /// `EINVAL` if `config` has queues of its own; `ENOMEM`.
     pub fn new<'a>(config: Config<'a>, stream: StreamConfig<A>) -> Result<(Ports<'a>, Self)> {
         let ports = Ports::with_stream(config, stream.spec)?;
         let stream = Self {
@@ -82,21 +86,23 @@ impl<A: Access> Stream<A> {
         Ok((ports, stream))
     }
 
-    /// What manages the stream's buffers, from wherever the driver likes.
+    /// A handle that manages the stream's buffers and queues.
     pub fn control(&self) -> Control {
         Control::new(self.output.port().clone())
     }
 
-    /// A buffer that nobody has. Its contents are what was last in it; its ranges are empty.
+    /// Takes a free buffer. It contains what was last in it, and its ranges are empty.
     ///
     /// # Errors
     ///
-    /// [`Error::Full`]: the client has all of them; it is woken, and the driver's
-    /// [`room_available`](crate::Driver::room_available) (output), or
-    /// [`data_available`](crate::Driver::data_available), is called once one is back.
+    /// [`Error::Full`] if no buffer is free. The client is woken, and the driver's
+    /// [`room_available`](crate::Driver::room_available) (in output mode) or
+    /// [`data_available`](crate::Driver::data_available) is called once a buffer comes back.
+    /// [`Error::Corrupt`] if the client's position is invalid.
     pub fn take(&mut self) -> Result<Buffer<A>, Error> {
-        // What came back is found without looking at all buffers. If the client's position cannot be
-        // right, that is found again below, unless a buffer is free.
+        // First the buffers that came back, because that does not search all buffers. If the
+        // client's position is invalid, the second look below finds this again, unless a buffer is
+        // free.
         if let Ok(buffer) = self.take_returned(WhenEmpty::Poll) {
             return Ok(buffer);
         }
@@ -122,8 +128,12 @@ impl<A: Access> Stream<A> {
         }
     }
 
-    /// A buffer that came back and has nothing in it; [`Error::Empty`] if none did. Only in output
-    /// mode are buffers that come back free: else something is in them.
+    /// Takes a buffer that came back from the client empty.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Empty`] if none came back, or if the mode is not output: then those that come back
+    /// have something in them.
     fn take_returned(&mut self, when_empty: WhenEmpty) -> Result<Buffer<A>, Error> {
         self.input.with(|port, lane, consumer| {
             let pool = lane.pool()?;
@@ -135,14 +145,14 @@ impl<A: Access> Stream<A> {
         })
     }
 
-    /// Passes a buffer on to the client, with the ranges that were set, and wakes the client if it
-    /// waits for it.
+    /// Sends a buffer to the client, with the ranges that were set, and wakes the client if it
+    /// waits for a buffer.
     ///
     /// # Errors
     ///
-    /// [`Error::Stopped`]: the stream is stopped; [`Error::Stale`]: the buffer is of a session that
-    /// has ended; [`Error::Corrupt`]: the client's position cannot be right. The buffer is free
-    /// again.
+    /// [`Error::Stopped`] if the stream is stopped; [`Error::Stale`] if the buffer is of a session
+    /// that has ended; [`Error::Corrupt`] if the client's position is invalid. After any error the
+    /// buffer is free.
     pub fn send(&mut self, buffer: Buffer<A>) -> Result<(), Error> {
         self.output.with(|lane, producer| {
             let pool = lane.pool()?;
@@ -157,16 +167,16 @@ impl<A: Access> Stream<A> {
                 ..*buffer.descriptor()
             };
             send(lane, pool, producer, &descriptor, Wake::Normal)?;
-            buffer.gone();
+            buffer.into_sent();
             Ok(())
         })
     }
 
-    /// Wakes the client, whatever it waits for.
+    /// Wakes the client, even if nothing new is queued for it.
     ///
     /// # Errors
     ///
-    /// Those of all methods.
+    /// Only those of all methods.
     pub fn notify(&mut self) -> Result<(), Error> {
         self.output.with(|lane, producer: &mut DescriptorProducer| {
             lane.publish_produced(producer, 0, 0, Wake::Force);
@@ -174,10 +184,12 @@ impl<A: Access> Stream<A> {
         })
     }
 
-    /// Has the driver's [`room_available`](crate::Driver::room_available) (output), or
-    /// [`data_available`](crate::Driver::data_available), called soon, in a worker, if the stream
-    /// runs. For a driver that ends before it has found nothing left to do, because a client that
-    /// keeps up would keep it for ever.
+    /// Schedules a call of the driver's [`room_available`](crate::Driver::room_available) (in
+    /// output mode) or [`data_available`](crate::Driver::data_available) in a worker. If the
+    /// stream does not run, the call is made after the next start.
+    ///
+    /// A callback uses this when it returns before it has found nothing left to do. It should do
+    /// so now and then: otherwise a client that keeps up would keep it busy without end.
     pub fn call_again(&self) {
         Port::call_again(self.output.port().to_arc());
     }
@@ -194,37 +206,38 @@ impl<A: Access> Stream<A> {
     ///
     /// # Errors
     ///
-    /// Those of all methods.
+    /// Only those of all methods.
     pub fn mode(&mut self) -> Result<Mode, Error> {
         self.output
             .with(|lane, _: &mut DescriptorProducer| Ok(lane.pool()?.mode()))
     }
 
-    /// Buffers of the open session.
+    /// How many buffers have joined the open session.
     ///
     /// # Errors
     ///
-    /// Those of all methods.
+    /// Only those of all methods.
     pub fn buffers(&mut self) -> Result<u32, Error> {
         self.output
             .with(|lane, _: &mut DescriptorProducer| Ok(lane.pool()?.count()))
     }
 
-    /// Buffers that the driver has, but not in its hands: those that [`Self::take`] can give.
+    /// How many buffers are free.
     ///
     /// # Errors
     ///
-    /// Those of all methods.
+    /// Only those of all methods.
     pub fn free_buffers(&mut self) -> Result<u32, Error> {
         self.output
             .with(|lane, _: &mut DescriptorProducer| Ok(lane.pool()?.free_count()))
     }
 
-    /// Descriptors that the client has not taken yet: `(output, input)` queue.
+    /// How many descriptors are queued: in the output queue, which the client has not taken, and
+    /// in the input queue, which the driver has not taken.
     ///
     /// # Errors
     ///
-    /// Those of all methods; [`Error::Corrupt`].
+    /// [`Error::Corrupt`] if a position of the client is invalid.
     pub fn queued(&mut self) -> Result<(u64, u64), Error> {
         let entry = DESCRIPTOR_BYTES as u64;
         let output = self
@@ -244,7 +257,7 @@ impl<A: Access> Stream<A> {
         Ok((output / entry, input / entry))
     }
 
-    /// The next buffer that came from the client. `None` if it came back unused.
+    /// The next buffer that the client sent; `None` if it returned the buffer unused.
     fn next(&mut self) -> Result<Option<Buffer<A>>, Error> {
         self.input.with(|port, lane, consumer| {
             let pool = lane.pool()?;
@@ -261,17 +274,18 @@ impl Stream<Shared> {
     ///
     /// # Errors
     ///
-    /// [`Error::Empty`]: none waits, and the driver's
-    /// [`data_available`](crate::Driver::data_available) is called when one does;
-    /// [`Error::Corrupt`]: the client sent nothing but nonsense.
+    /// [`Error::Empty`] if no buffer waits: the driver's
+    /// [`data_available`](crate::Driver::data_available) is called when one does.
+    /// [`Error::Corrupt`] if the client's position is invalid, or if it sent too many invalid
+    /// descriptors in a row.
     pub fn receive(&mut self) -> Result<Buffer<Shared>, Error> {
         self.return_dropped()?;
-        // A client that sends each buffer back unused as soon as it has it must not keep the driver
-        // here.
+        // Bounded: a client that returns each buffer unused as soon as it gets it must not keep the
+        // driver here.
         for _ in 0..=self.buffers()? {
             match self.next()? {
                 Some(buffer) if buffer.mode() != Mode::Output => return Ok(buffer),
-                // In input mode one that came unused goes back at once.
+                // The buffer came back unused and is free. In input mode it is sent back at once.
                 _ => self.return_dropped()?,
             }
         }
@@ -279,7 +293,7 @@ impl Stream<Shared> {
         Err(Error::Empty)
     }
 
-    /// Input: what the driver dropped is the client's to fill.
+    /// In input mode: sends the free buffers, which the driver has dropped, to the client to fill.
     fn return_dropped(&mut self) -> Result<(), Error> {
         let (output, cursor) = (&mut self.output, &mut self.cursor);
         output.with(|lane, producer| {
@@ -307,13 +321,18 @@ impl Stream<Shared> {
 /// What a caller that finds the queue empty asks for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum WhenEmpty {
-    /// Nothing: it looks again by itself.
+    /// Nothing: the caller looks again by itself.
     Poll,
-    /// A call at the next descriptor.
+    /// A call of the driver at the next descriptor.
     Arm,
 }
 
-/// The next descriptor of the client's that is one; its buffer is the caller's.
+/// Takes descriptors out of the input queue up to the first valid one. The caller then holds its
+/// buffer.
+///
+/// # Errors
+///
+/// [`Error::Empty`]; [`Error::Corrupt`].
 fn next(
     port: &Port,
     queue: &Queue,
@@ -321,7 +340,10 @@ fn next(
     consumer: &mut DescriptorConsumer,
     when_empty: WhenEmpty,
 ) -> Result<Descriptor, Error> {
-    // A client that sends nothing but nonsense must not keep the driver here.
+    // Bounded: a client that goes on sending invalid descriptors must not keep the driver here. A
+    // valid one is the last one of the loop, and a client that keeps to the rules never has more
+    // than `max_buffers` queued. So twice as many in a row are no accident, and the queue counts
+    // as corrupt.
     for _ in 0..=2 * pool.max_buffers() {
         if when_empty == WhenEmpty::Arm {
             peek(port, queue, consumer)?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The description of a stream by its driver.
+//! The description of a stream, which its driver builds.
 
 use core::marker::PhantomData;
 
@@ -17,47 +17,51 @@ use crate::{
     pool::spec::{Mode, StreamSpec, DESCRIPTION_BYTES, MAX_BUFFERS},
 };
 
-/// The description of a stream: how many buffers of which size, and who fills them.
+/// The description of a stream: the number and size of its buffers, and which side fills them.
 ///
-/// `A` says whether the driver may have slices of the buffers: in a stream that is [`Output`] for
-/// ever it may, since the process only reads; in a [`Shared`] one it copies.
+/// `A` says whether the driver has slices of the buffers. In an [`Output`] stream it has, since no
+/// process can ever write them. In a [`Shared`] stream it copies.
 pub struct StreamConfig<A: Access> {
     pub(crate) spec: StreamSpec,
     _access: PhantomData<A>,
 }
 
 impl StreamConfig<Output> {
-    /// A stream whose `buffers` of `data_bytes` the driver fills and the process reads.
+    /// Describes a stream of `buffers` buffers of `data_bytes` bytes. The driver fills them, and
+    /// the process reads them.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: no buffers, or of size zero; `E2BIG`: more than 16384 buffers, a buffer above the
-    /// module's `max_buffer_bytes`, or queues above its `max_queue_bytes`.
+    /// `EINVAL` if there are no buffers, or their size is zero; `E2BIG` if there are more than
+    /// 16384, if a buffer is larger than the module's `max_buffer_bytes`, or the queues are larger
+    /// than its `max_queue_bytes`.
     pub fn output(buffers: u32, data_bytes: u32) -> Result<Self> {
         Self::new(Mode::Output, true, buffers, data_bytes)
     }
 }
 
 impl StreamConfig<Shared> {
-    /// A stream whose `buffers` of `data_bytes` the process fills and the driver reads.
+    /// Describes a stream of `buffers` buffers of `data_bytes` bytes. The process fills them, and
+    /// the driver reads them.
     ///
     /// # Errors
     ///
-    /// As [`StreamConfig::output`].
+    /// Those of [`StreamConfig::output`].
     pub fn input(buffers: u32, data_bytes: u32) -> Result<Self> {
         Self::new(Mode::Input, false, buffers, data_bytes)
     }
 
-    /// A stream whose buffers both sides fill and read.
+    /// Describes a stream of `buffers` buffers of `data_bytes` bytes. Both sides fill and read
+    /// them.
     ///
     /// # Errors
     ///
-    /// As [`StreamConfig::output`].
+    /// Those of [`StreamConfig::output`].
     pub fn input_output(buffers: u32, data_bytes: u32) -> Result<Self> {
         Self::new(Mode::InputOutput, false, buffers, data_bytes)
     }
 
-    /// The mode with which each session begins. A client may ask for another:
+    /// Sets the mode in which each session begins. A client may ask for another one; see
     /// [`Driver::mode_change`](crate::Driver::mode_change).
     pub fn mode(mut self, mode: Mode) -> Self {
         self.spec.mode = mode;
@@ -91,12 +95,12 @@ impl<A: Access> StreamConfig<A> {
         })
     }
 
-    /// A control area of `bytes` beside the data of each buffer: for what describes them, such as a
-    /// time stamp.
+    /// Adds a control area of `bytes` to each buffer, for what describes the data, such as a time
+    /// stamp.
     ///
     /// # Errors
     ///
-    /// `E2BIG`: above the module's `max_buffer_bytes`.
+    /// `E2BIG` if it is larger than the module's `max_buffer_bytes`.
     pub fn control_bytes(mut self, bytes: u32) -> Result<Self> {
         if u64::from(bytes) > limits::max_buffer_bytes() {
             return Err(E2BIG);
@@ -105,13 +109,14 @@ impl<A: Access> StreamConfig<A> {
         Ok(self)
     }
 
-    /// Room in the queues for `buffers` buffers, so that some can be added while a client is there.
-    /// 0, the default: for as many as there are when it comes.
+    /// Makes room in the queues for `buffers` buffers, so that some can be added while a client
+    /// has the node open. 0, the default, means room for as many as there are when it opens the
+    /// node.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: fewer than there are buffers; `E2BIG`: more than 16384, or queues above the
-    /// module's `max_queue_bytes`.
+    /// `EINVAL` if this is less than there are buffers; `E2BIG` if it is more than 16384, or if the
+    /// queues are larger than the module's `max_queue_bytes`.
     pub fn queue_length(mut self, buffers: u32) -> Result<Self> {
         if buffers != 0 && buffers < self.spec.buffers {
             return Err(EINVAL);
@@ -124,33 +129,34 @@ impl<A: Access> StreamConfig<A> {
         Ok(self)
     }
 
-    /// Has the data areas mapped for `device`, which moves the data itself in this direction:
+    /// Maps the data areas for `device`, which moves the data itself in this direction.
     /// [`Buffer::dma_segments`](crate::Buffer::dma_segments) says where they are. The device's DMA
     /// mask must be set.
     ///
-    /// Nothing stays mapped once the registration is dropped, which has to happen before the device
-    /// is unbound; [`stop`](crate::Driver::stop) comes first, and must leave the device quiet.
+    /// The drop of the registration unmaps everything, so it has to happen before the device is
+    /// unbound. It calls [`stop`](crate::Driver::stop) first, which must leave the device at rest.
     ///
     /// # Errors
     ///
-    /// `EIO`: the device does not reach all of the memory there is, so that the processor would have
-    /// to copy for it; `ENOMEM`. A client whose buffers cannot be mapped gets the error from open(2).
+    /// `EIO` if the device does not reach all memory, so that the processor would have to copy for
+    /// it; `ENOMEM`. If the buffers cannot be mapped when a client opens the node, its open(2)
+    /// fails.
     pub fn dma(mut self, device: &Device<Bound>, direction: DataDirection) -> Result<Self> {
         self.spec.dma = Some(DmaDevice::new(device, direction)?);
         Ok(self)
     }
 
-    /// What is in the data, as four characters of the driver's choice.
+    /// Sets the format of the data, as four characters of the driver's choice.
     pub fn format(mut self, tag: [u8; 4]) -> Self {
         self.spec.format = u32::from_le_bytes(tag);
         self
     }
 
-    /// What the stream is, in words for people.
+    /// Sets a description of the stream for people.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: longer than 63 bytes.
+    /// `EINVAL` if it is longer than 63 bytes.
     pub fn description(mut self, words: &CStr) -> Result<Self> {
         let words = words.to_bytes();
         if words.len() >= DESCRIPTION_BYTES {

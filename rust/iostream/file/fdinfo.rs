@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What `/proc/PID/fdinfo/FD` says of a session.
+//! The text of a session in `/proc/PID/fdinfo/FD`.
 
 use kernel::seq_file::{seq_print, SeqFile};
 
 use crate::{node::session::Session, queue::config::Direction};
 
 impl Session {
-    /// What `/proc/PID/fdinfo/FD` says.
+    /// Prints the session's node, its stream and its queues.
     pub(crate) fn show_fdinfo(&self, seq: &SeqFile) {
         seq_print!(seq, "iostream-node:\t{}\n", self.node().name_str());
         let Ok(queues) = self.queues() else {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The ioctls: arguments in, arguments out. `iostream.h` says what each does.
+//! The ioctls: copies arguments in and results out. `iostream.h` says what each ioctl does.
 
 use kernel::{
     bindings as c,
@@ -16,18 +16,18 @@ use crate::{
     memory::{limits, region::Area},
     node::session::Session,
     pool::{spec::Mode, state::Stop, Pool, StreamCounter},
-    port::Port,
+    port::{Port, PortRef},
     queue::config::Direction,
     ring::uapi,
 };
 
-/// An ioctl's argument: plain integers, without padding, as `iostream.h` promises.
+/// The argument of an ioctl: a struct of `iostream.h`, which consists of integers without padding.
 #[repr(transparent)]
 struct Argument<T>(T);
 
-// SAFETY: Used with the structs of `iostream.h` alone, which have no padding (asserted below).
+// SAFETY: Only used with structs of `iostream.h`, which have no padding (asserted below).
 unsafe impl<T> AsBytes for Argument<T> {}
-// SAFETY: Used with the structs of `iostream.h` alone, whose fields are integers.
+// SAFETY: Only used with structs of `iostream.h`, whose fields are integers: any bytes are valid.
 unsafe impl<T> FromBytes for Argument<T> {}
 
 const _: () = {
@@ -45,17 +45,23 @@ const _: () = {
     assert!(size_of::<uapi::iostream_stop>() == 2 * 4 + 3 * 8);
 };
 
+/// Copies an argument in.
 fn read<T>(arg: usize) -> Result<T> {
     let slice = UserSlice::new(UserPtr::from_addr(arg), size_of::<T>());
     Ok(slice.reader().read::<Argument<T>>()?.0)
 }
 
+/// Copies a result out.
 fn write<T>(arg: usize, value: T) -> Result {
     let slice = UserSlice::new(UserPtr::from_addr(arg), size_of::<T>());
     slice.writer().write(&Argument(value))
 }
 
-/// Does what `command` says.
+/// Runs an ioctl of a session.
+///
+/// # Errors
+///
+/// `ENOTTY`: there is no such ioctl; `EFAULT`; and those that `iostream.h` lists for each ioctl.
 pub(crate) fn ioctl(session: &Session, command: u32, arg: usize) -> Result {
     match command {
         uapi::IOSTREAM_IOC_VERSION => write(arg, version(session)),
@@ -91,7 +97,7 @@ pub(crate) fn ioctl(session: &Session, command: u32, arg: usize) -> Result {
         uapi::IOSTREAM_IOC_RUN => {
             let mut request: uapi::iostream_run = read(arg)?;
             let ran = session.endpoint()?.run(&mut request);
-            // Also when it failed: the caller wants to know how far it got.
+            // Copied out after an error, too, because it says how far the run got.
             write(arg, request)?;
             ran
         }
@@ -104,41 +110,36 @@ pub(crate) fn ioctl(session: &Session, command: u32, arg: usize) -> Result {
     }
 }
 
-/// The calls of streams.
+/// Runs an ioctl of a stream's session.
 fn stream_ioctl(session: &Session, command: u32, arg: usize) -> Result {
     match command {
-        uapi::IOSTREAM_IOC_STREAM
-        | uapi::IOSTREAM_IOC_START
-        | uapi::IOSTREAM_IOC_SUSPEND
-        | uapi::IOSTREAM_IOC_STOP
-        | uapi::IOSTREAM_IOC_MODE
-        | uapi::IOSTREAM_IOC_INPUT
-        | uapi::IOSTREAM_IOC_INPUT_SYNC => {}
-        _ => return Err(ENOTTY),
-    }
-    let pool = session.live_pool()?;
-    let port = session.port()?;
-    match command {
         uapi::IOSTREAM_IOC_STREAM => {
-            if let Some(records) = port.records() {
-                records.join_session(pool)?;
-            }
+            let pool = session.live_pool()?;
+            session.port()?.join_added(pool)?;
             write(arg, describe_stream(pool))
         }
-        uapi::IOSTREAM_IOC_START => port.start(),
-        uapi::IOSTREAM_IOC_SUSPEND => port.suspend(),
+        uapi::IOSTREAM_IOC_START => stream_port(session)?.start(),
+        uapi::IOSTREAM_IOC_SUSPEND => stream_port(session)?.suspend(),
         uapi::IOSTREAM_IOC_STOP => {
+            let port = stream_port(session)?;
             let mut request: uapi::iostream_stop = read(arg)?;
             stop(port, &mut request)?;
             write(arg, request)
         }
-        uapi::IOSTREAM_IOC_MODE => port.set_mode(Mode::from_arg(word(arg)?)?),
-        uapi::IOSTREAM_IOC_INPUT => Port::notice(port.to_arc(), word(arg)?),
-        _ => port.notice_sync(word(arg)?),
+        uapi::IOSTREAM_IOC_MODE => stream_port(session)?.set_mode(Mode::from_arg(word(arg)?)?),
+        uapi::IOSTREAM_IOC_INPUT => Port::notice(stream_port(session)?.to_arc(), word(arg)?),
+        uapi::IOSTREAM_IOC_INPUT_SYNC => stream_port(session)?.notice_sync(word(arg)?),
+        _ => Err(ENOTTY),
     }
 }
 
-/// An argument of 32 bits.
+/// The port of a stream's session whose driver is there.
+fn stream_port(session: &Session) -> Result<&PortRef> {
+    session.live_pool()?;
+    session.port()
+}
+
+/// An argument that is a 32-bit number itself, not a pointer.
 fn word(arg: usize) -> Result<u32> {
     u32::try_from(arg).map_err(|_| EINVAL)
 }
@@ -161,7 +162,7 @@ fn describe(session: &Session, direction: Direction) -> Result<uapi::iostream_qu
         flags: queue.flags(),
         data_bytes: queue.geometry().data_bytes(),
         max_entry_bytes: queue.max_entry_bytes(),
-        page_bytes: kernel::page::PAGE_SIZE as u32,
+        page_bytes: PAGE_SIZE as u32,
         generation: queue.generation(),
         features: 0,
         info_offset: mmap::offset(direction, Area::Info),
@@ -237,12 +238,12 @@ fn set_eventfd(session: &Session, request: &uapi::iostream_eventfd) -> Result {
     let context = if request.fd == -1 {
         core::ptr::null_mut()
     } else {
-        // SAFETY: No preconditions.
+        // SAFETY: The function has no preconditions; it returns an error for an invalid descriptor.
         kernel::error::from_err_ptr(unsafe { c::eventfd_ctx_fdget(request.fd) })?
     };
-    // SAFETY: Null, or a reference that was just taken.
+    // SAFETY: `context` is null or a reference that was taken right above.
     unsafe { queue.notify.set_eventfd(context) };
-    // Signalled at once if ready, and at the next publication if not.
+    // The eventfd is signalled at once if the queue is ready, otherwise at the next publication.
     queue.notify.arm();
     if !context.is_null() && (queue.is_gone() || queue.is_ready().unwrap_or(true)) {
         queue.wake_user();

@@ -1,21 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which offset of a session's file is which area of which queue.
+//! mmap(2): the offset in a session's file selects a queue and an area, or buffers.
 
 use kernel::{mm::virt::VmaNew, page::PAGE_SHIFT, prelude::*};
 
 use crate::{
     bindings,
     memory::region::Area,
-    node::session::{Access, Session},
+    node::session::{OpenMode, Session},
     queue::config::Direction,
 };
 
-/// Where the offsets of a direction begin, in bytes: far beyond the largest queue.
+/// The offsets are divided into sections of 2^40 bytes, each far larger than a queue. Sections 0
+/// and 1 are the queues of the two directions.
 const DIRECTION_SHIFT: u32 = 40;
 
-/// What comes after the two directions: a stream's info page, and its buffers.
+/// The section of a stream's info page.
 const STREAM_INFO: u64 = 2;
+/// The section of a stream's buffers.
 const STREAM_BUFFERS: u64 = 3;
 
 /// The mmap(2) offset of a stream's info page.
@@ -28,7 +30,7 @@ pub(crate) const fn buffers_offset() -> u64 {
     STREAM_BUFFERS << DIRECTION_SHIFT
 }
 
-/// The mmap(2) offset of an area.
+/// The mmap(2) offset of an area of a queue.
 pub(crate) const fn offset(direction: Direction, area: Area) -> u64 {
     ((direction as u64) << DIRECTION_SHIFT) + ((area.first_page() as u64) << PAGE_SHIFT)
 }
@@ -37,18 +39,19 @@ pub(crate) const fn offset(direction: Direction, area: Area) -> u64 {
 ///
 /// # Errors
 ///
-/// `EOPNOTSUPP`: a 32-bit process, whose loads of 64 bits can tear; `EACCES`: the file is not open
-/// for reading and writing; `ENODEV`, `EBADFD`, `ENXIO`, `ENOTTY`: no such queue or stream; and
-/// those of [`Region::map`](crate::memory::region::Region::map) and [`Pool::map`](crate::pool::Pool::map).
-pub(crate) fn mmap(session: &Session, access: Access, vma: &VmaNew) -> Result {
-    // SAFETY: No preconditions.
+/// `EOPNOTSUPP`: the process is a 32-bit one, whose loads of 64-bit words can tear; `EACCES`: the
+/// file is not open for reading and writing; `EINVAL`: the offset is in no section; `ENODEV`,
+/// `EBADFD`, `ENXIO`, `ENOTTY`: there is no such queue or stream; and those of
+/// [`Region::map`](crate::memory::region::Region::map) and [`Pool::map`](crate::pool::Pool::map).
+pub(crate) fn mmap(session: &Session, open_mode: OpenMode, vma: &VmaNew) -> Result {
+    // SAFETY: The function has no preconditions.
     if unsafe { bindings::iostream_in_compat_syscall() } {
         return Err(EOPNOTSUPP);
     }
-    if !access.read_write {
+    if !open_mode.read_write {
         return Err(EACCES);
     }
-    // SAFETY: The VMA is being set up by this call alone.
+    // SAFETY: The VMA is valid, and used only by this call while it is being set up.
     let page = unsafe { (*vma.as_ptr()).vm_pgoff } as u64;
     let first = (page & ((1 << (DIRECTION_SHIFT - PAGE_SHIFT as u32)) - 1)) as usize;
     let direction = match page >> (DIRECTION_SHIFT - PAGE_SHIFT as u32) {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The file operations of a node: trampolines that convert, and nothing more.
+//! The file operations of nodes. Each function only converts its arguments and its result.
 //!
-//! They belong to iostream.ko, whoever published the node, so that a driver may be unloaded while
-//! its node is open.
+//! The operations of all nodes belong to iostream.ko, so a driver may be unloaded while its node is
+//! open.
 
 use kernel::{
     bindings as c,
@@ -19,16 +19,21 @@ use kernel::{
 };
 
 use super::{ioctl, mmap, read_write};
-use crate::node::{
-    session::{Access, Session},
-    Node,
+use crate::{
+    bindings,
+    node::{
+        session::{OpenMode, Session},
+        Node,
+    },
 };
 
+/// What `private_data` of an open file points to.
 type Private = Arc<Session>;
 
+/// A table of file operations, shareable as a static.
 struct Operations(c::file_operations);
 
-// SAFETY: Immutable.
+// SAFETY: The table is never changed.
 unsafe impl Sync for Operations {}
 
 static OPERATIONS: Operations = Operations(c::file_operations {
@@ -46,12 +51,12 @@ static OPERATIONS: Operations = Operations(c::file_operations {
     ..pin_init::zeroed()
 });
 
-/// The operations of every node.
+/// The file operations of all nodes.
 pub(crate) fn operations() -> *const c::file_operations {
     &raw const OPERATIONS.0
 }
 
-/// iostream.ko.
+/// The module that owns the operations: iostream.ko.
 pub(crate) const fn owner() -> *mut c::module {
     this_module::<crate::LocalModule>().as_ptr()
 }
@@ -60,110 +65,151 @@ pub(crate) const fn owner() -> *mut c::module {
 ///
 /// # Safety
 ///
-/// `file` is open on a node, for as long as the result is used.
+/// `file` is an open file of a node, and is not released while the result is used.
 unsafe fn session<'a>(file: *mut c::file) -> ArcBorrow<'a, Session> {
-    // SAFETY: `open` stored it, and `release` takes it back last.
+    // SAFETY: `open` stored the session in `private_data`, and it stays there until `release`.
     unsafe { Private::borrow((*file).private_data) }
 }
 
+/// How a file is open.
+///
 /// # Safety
 ///
 /// `file` is valid.
-unsafe fn access(file: *mut c::file) -> Access {
-    // SAFETY: Valid, says the caller; flags are read racily by everybody.
+unsafe fn open_mode(file: *mut c::file) -> OpenMode {
+    // SAFETY: `file` is valid by this function's contract. fcntl(2) may change the flags meanwhile,
+    // as everywhere in the kernel where they are read.
     unsafe {
-        Access {
+        OpenMode {
             read_write: (*file).f_flags & flags::O_ACCMODE == flags::O_RDWR,
             nonblocking: (*file).f_flags & flags::O_NONBLOCK != 0,
         }
     }
 }
 
+/// How a read or write is to be done. It must not wait if the file says so, or the call does
+/// (`RWF_NOWAIT`, and io_uring's first attempt).
+///
 /// # Safety
 ///
-/// `inode` and `file` are being opened, and the inode is a node's.
+/// `iocb` is valid, and for a node's file.
+unsafe fn call_mode(iocb: *mut c::kiocb) -> OpenMode {
+    // SAFETY: The caller passes a valid `iocb`, whose file is open during the call.
+    unsafe {
+        let mode = open_mode((*iocb).ki_filp);
+        OpenMode {
+            nonblocking: mode.nonblocking || bindings::iostream_is_nowait(iocb),
+            ..mode
+        }
+    }
+}
+
+/// Opens a session.
+///
+/// # Safety
+///
+/// The kernel is opening `file` on `inode`, which is a node's.
 unsafe extern "C" fn open(inode: *mut c::inode, file: *mut c::file) -> c_int {
     from_result(|| {
-        // SAFETY: The cdev of the inode is a node's, and alive while it is being opened.
+        // SAFETY: The inode's cdev is a node's, and the kernel holds a reference to it during open.
         let node = unsafe { Node::from_cdev((*inode).__bindgen_anon_5.i_cdev) };
-        // SAFETY: The file's credentials live as long as the file.
+        // SAFETY: The file keeps its credentials as long as it lives.
         let credential = unsafe { kernel::cred::Credential::from_ptr((*file).f_cred) };
-        // SAFETY: Both are valid in open.
+        // SAFETY: Both pointers are valid in open.
         to_result(unsafe { c::stream_open(inode, file) })?;
         let session = Session::open(node, credential)?;
-        // SAFETY: The open call of a file may set its private data.
-        unsafe { (*file).private_data = session.into_foreign() };
+        // SAFETY: `private_data` and `f_mode` are for the open operation to set.
+        unsafe {
+            (*file).private_data = session.into_foreign();
+            bindings::iostream_set_nowait(file);
+        }
         Ok(0)
     })
 }
 
+/// Drops a session's file.
+///
 /// # Safety
 ///
-/// `file` is a node's, and nobody uses it any more.
+/// `file` is a node's, and this is its last use.
 unsafe extern "C" fn release(_inode: *mut c::inode, file: *mut c::file) -> c_int {
-    // SAFETY: Stored by `open`; nobody uses the file any more.
+    // SAFETY: `open` stored the pointer, and nothing uses the file after release.
     drop(unsafe { Private::from_foreign((*file).private_data) });
     0
 }
 
+/// Handles read(2).
+///
 /// # Safety
 ///
-/// `iocb` is for a node's file, `iter` to be written.
+/// `iocb` is for an open file of a node, and `iter` describes memory to write to.
 unsafe extern "C" fn read_iter(iocb: *mut c::kiocb, iter: *mut c::iov_iter) -> isize {
     from_result(|| {
-        // SAFETY: The file is open for the length of the call, and the iterator is for writing to.
-        let (session, iov, access) = unsafe {
+        // SAFETY: The file stays open during the call. `iter` is valid, and to be written to.
+        let (session, iov, open_mode) = unsafe {
             let file = (*iocb).ki_filp;
-            (session(file), IovIterDest::from_raw(iter), access(file))
+            (session(file), IovIterDest::from_raw(iter), call_mode(iocb))
         };
-        read_write::read(&session, iov, access).map(|read| read as isize)
+        read_write::read(&session, iov, open_mode).map(|read| read as isize)
     })
 }
 
+/// Handles write(2).
+///
 /// # Safety
 ///
-/// `iocb` is for a node's file, `iter` to be read.
+/// `iocb` is for an open file of a node, and `iter` describes memory to read from.
 unsafe extern "C" fn write_iter(iocb: *mut c::kiocb, iter: *mut c::iov_iter) -> isize {
     from_result(|| {
-        // SAFETY: The file is open for the length of the call, and the iterator is for reading from.
-        let (session, iov, access) = unsafe {
+        // SAFETY: The file stays open during the call. `iter` is valid, and to be read from.
+        let (session, iov, open_mode) = unsafe {
             let file = (*iocb).ki_filp;
-            (session(file), IovIterSource::from_raw(iter), access(file))
+            (
+                session(file),
+                IovIterSource::from_raw(iter),
+                call_mode(iocb),
+            )
         };
-        read_write::write(&session, iov, access).map(|written| written as isize)
+        read_write::write(&session, iov, open_mode).map(|written| written as isize)
     })
 }
 
+/// Handles poll(2), select(2) and epoll.
+///
 /// # Safety
 ///
-/// `file` is a node's; `table` as the kernel gives it to poll.
+/// `file` is an open file of a node, and `table` the table that the kernel passes to poll.
 unsafe extern "C" fn poll(file: *mut c::file, table: *mut c::poll_table) -> c::__poll_t {
-    // SAFETY: The file is open for the length of the call.
+    // SAFETY: The file stays open during the call.
     let session = unsafe { session(file) };
     session.poll(|queue| {
-        // SAFETY: File and table are valid in poll. The wait queue lives in the session, which
-        // goes in release, after epoll has let go of the file.
+        // SAFETY: File and table are valid in poll. The wait queue belongs to the session, which is
+        // dropped in release, after epoll has removed itself from the file.
         unsafe { c::poll_wait(file, queue.as_ptr(), table) }
     })
 }
 
+/// Handles mmap(2).
+///
 /// # Safety
 ///
-/// `file` is a node's; `vma` is being set up.
+/// `file` is an open file of a node, and `vma` is being set up.
 unsafe extern "C" fn mmap_file(file: *mut c::file, vma: *mut c::vm_area_struct) -> c_int {
     from_result(|| {
-        // SAFETY: The file is open for the length of the call, and the VMA is being set up.
-        let (session, access, vma) =
-            unsafe { (session(file), access(file), VmaNew::from_raw(vma)) };
-        mmap::mmap(&session, access, vma).map(|()| 0)
+        // SAFETY: The file stays open during the call, and the VMA is being set up.
+        let (session, open_mode, vma) =
+            unsafe { (session(file), open_mode(file), VmaNew::from_raw(vma)) };
+        mmap::mmap(&session, open_mode, vma).map(|()| 0)
     })
 }
 
+/// Handles ioctl(2), of 32-bit processes too: the structs have the same layout for them.
+///
 /// # Safety
 ///
-/// `file` is a node's.
+/// `file` is an open file of a node.
 unsafe extern "C" fn ioctl_file(file: *mut c::file, command: c_uint, arg: c_ulong) -> c_long {
-    // SAFETY: The file is open for the length of the call.
+    // SAFETY: The file stays open during the call.
     let session = unsafe { session(file) };
     match ioctl::ioctl(&session, command, arg) {
         Ok(()) => 0,
@@ -171,11 +217,13 @@ unsafe extern "C" fn ioctl_file(file: *mut c::file, command: c_uint, arg: c_ulon
     }
 }
 
+/// Prints a session in `/proc/PID/fdinfo/FD`.
+///
 /// # Safety
 ///
-/// `file` is a node's; `seq` may be written.
+/// `file` is an open file of a node, and `seq` is valid.
 unsafe extern "C" fn show_fdinfo(seq: *mut c::seq_file, file: *mut c::file) {
-    // SAFETY: Both are valid for the length of the call.
+    // SAFETY: Both stay valid during the call.
     let (session, seq) = unsafe { (session(file), SeqFile::from_raw(seq)) };
     session.show_fdinfo(seq);
 }

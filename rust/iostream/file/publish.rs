@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The nodes in `/dev`: their class, their numbers, and how one comes and goes.
+//! Publishing nodes in `/dev`: their class, their device numbers, and adding and removing one.
 //!
-//! Nodes have a class and device numbers of their own, not those of misc devices, whose global mutex
-//! is held across open.
+//! Nodes are no misc devices, because the global mutex of those is held across open. They have a
+//! class and device numbers of their own.
 
 use core::ptr;
 
@@ -20,35 +20,38 @@ use crate::{
     port::PortRef,
 };
 
-/// The class and the numbers, for as long as the module is loaded.
+/// The class and the device numbers, from module load to unload.
 pub(crate) struct Class {
     class: KBox<Opaque<c::class>>,
+    /// The first of [`MAX_NODES`] device numbers.
     first: c::dev_t,
 }
 
-// SAFETY: The class has locks of its own; here it is only registered and unregistered.
+// SAFETY: The class is registered and unregistered here, which may be done in any thread.
 unsafe impl Send for Class {}
-// SAFETY: As above.
+// SAFETY: No method uses a shared reference; the kernel locks the class by itself.
 unsafe impl Sync for Class {}
 
+/// The class and the first device number, for publishing a node.
 #[derive(Clone, Copy)]
 struct ClassPointer(*mut c::class, c::dev_t);
 
-// SAFETY: As for `Class`.
+// SAFETY: The pointer is only passed to the kernel, which locks the class by itself.
 unsafe impl Send for ClassPointer {}
-// SAFETY: As for `Class`.
+// SAFETY: The pointer is only passed to the kernel, which locks the class by itself.
 unsafe impl Sync for ClassPointer {}
 
+/// Set by [`Class::new`].
 static CLASS: SetOnce<ClassPointer> = SetOnce::new();
 
 impl Class {
-    /// Registers the class and the numbers, once, when the module is loaded.
+    /// Registers the class and the numbers. Called once, when the module is loaded.
     ///
     /// # Errors
     ///
-    /// `EEXIST`: another class has the name; `ENOMEM`; `EBUSY`: no numbers are free.
+    /// `EEXIST`: another class has the name; `EBUSY`: no numbers are free; `ENOMEM`.
     pub(crate) fn new() -> Result<Self> {
-        // SAFETY: Called once, before any node.
+        // SAFETY: This runs once, before any node exists.
         unsafe { names::init() };
         let class = KBox::new(
             Opaque::new(c::class {
@@ -59,11 +62,11 @@ impl Class {
         )?;
         let mut first = 0;
         let name = c"iostream".as_char_ptr();
-        // SAFETY: `first` is written; the name is static.
+        // SAFETY: `first` may be written, and the name is static.
         to_result(unsafe { c::alloc_chrdev_region(&mut first, 0, MAX_NODES as u32, name) })?;
-        // SAFETY: The class is boxed, and unregistered before the box goes.
+        // SAFETY: The box keeps the class at its address, and drop unregisters it first.
         if let Err(error) = to_result(unsafe { c::class_register(class.get()) }) {
-            // SAFETY: Allocated right above.
+            // SAFETY: The numbers were allocated right above.
             unsafe { c::unregister_chrdev_region(first, MAX_NODES as u32) };
             return Err(error);
         }
@@ -74,7 +77,7 @@ impl Class {
 
 impl Drop for Class {
     fn drop(&mut self) {
-        // SAFETY: Registered in `new`; the module has no nodes left.
+        // SAFETY: `new` registered both, and the module has no nodes left.
         unsafe {
             c::class_unregister(self.class.get());
             c::unregister_chrdev_region(self.first, MAX_NODES as u32);
@@ -85,22 +88,23 @@ impl Drop for Class {
 /// A node that is in `/dev`, until dropped.
 pub(crate) struct NodeHandle {
     node: NodeRef,
-    /// Dropped last: its number is free for another node once this one has left `/dev`.
+    /// The last field, because it is dropped last: another node may have the number once this one
+    /// has left `/dev`.
     minor: Minor,
 }
 
 impl NodeHandle {
-    /// Puts a driver's node into `/dev`, as `iostreamN`.
+    /// Publishes a driver's node as `/dev/iostreamN`.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: a name that is empty, too long or holds a `/`; `EEXIST`: the name is taken;
+    /// `EINVAL`: the name is empty, too long or contains a `/`; `EEXIST`: the name is taken;
     /// `ENOSPC`: there are [`MAX_NODES`] already; `ENOMEM`.
     pub(crate) fn publish(config: &NodeConfig<'_>, ports: KVec<PortRef>) -> Result<Self> {
         Self::new(config, ports)
     }
 
-    /// Puts `/dev/iostream` there.
+    /// Publishes the built-in node, `/dev/iostream`.
     pub(crate) fn built_in(config: &NodeConfig<'_>) -> Result<Self> {
         Self::new(config, KVec::new())
     }
@@ -110,7 +114,8 @@ impl NodeHandle {
         let minor = Minor::claim(name, ports.is_empty())?;
         let class = CLASS.copy().ok_or(ENODEV)?;
         let node = KBox::into_raw(Node::new(config.mode, config.gid, name, ports)?);
-        // SAFETY: The box was just made; from `device_initialize` on the device's count owns it.
+        // SAFETY: The node was allocated right above, and nothing else uses it yet. From
+        // `device_initialize` on the device's reference count owns it.
         let node = unsafe {
             let (dev, cdev) = ((*node).device(), (*node).cdev());
             c::device_initialize(dev);
@@ -123,7 +128,7 @@ impl NodeHandle {
             NodeRef::first(ptr::NonNull::new_unchecked(node))
         };
         let dev = node.device();
-        // SAFETY: Initialised above; the format matches its argument.
+        // SAFETY: The device was initialised above, and the format matches its argument.
         to_result(unsafe {
             if minor.number() == 0 {
                 c::dev_set_name(dev, c"iostream".as_char_ptr())
@@ -131,7 +136,7 @@ impl NodeHandle {
                 c::dev_set_name(dev, c"iostream%u".as_char_ptr(), minor.number() as u32)
             }
         })?;
-        // SAFETY: Both are initialised; a failure leaves nothing to undo but the references.
+        // SAFETY: Both were initialised above. After a failure only the reference is left to drop.
         to_result(unsafe { c::cdev_device_add(node.cdev(), dev) })?;
         minor.set_node(&node);
         Ok(Self { node, minor })
@@ -141,14 +146,15 @@ impl NodeHandle {
 impl Drop for NodeHandle {
     fn drop(&mut self) {
         self.minor.clear_node();
-        // SAFETY: Added in `new`, and removed once.
+        // SAFETY: `new` added the device, and only this removes it.
         unsafe { c::cdev_device_del(self.node.cdev(), self.node.device()) };
     }
 }
 
+/// The type of the nodes' devices, shareable as a static.
 struct DeviceType(Opaque<c::device_type>);
 
-// SAFETY: The kernel only reads it.
+// SAFETY: The kernel only reads a device type.
 unsafe impl Sync for DeviceType {}
 
 static DEVICE_TYPE: DeviceType = DeviceType(Opaque::new(c::device_type {
@@ -159,20 +165,20 @@ static DEVICE_TYPE: DeviceType = DeviceType(Opaque::new(c::device_type {
     ..pin_init::zeroed()
 }));
 
-/// Says mode and group of the node to devtmpfs.
+/// Tells devtmpfs the mode and the group of a node.
 ///
 /// # Safety
 ///
-/// `dev` is a node's device; the others are null or may be written.
+/// `dev` is a node's device. Each of the other pointers is null or may be written.
 unsafe extern "C" fn devnode(
     dev: *const c::device,
     mode: *mut c::umode_t,
     _uid: *mut c::kuid_t,
     gid: *mut c::kgid_t,
 ) -> *mut c_char {
-    // SAFETY: The device type is set on nodes alone.
+    // SAFETY: Only the devices of nodes have this device type.
     let node = unsafe { Node::from_device(dev) };
-    // SAFETY: Each pointer is null or may be written.
+    // SAFETY: A pointer that is not null may be written, by this function's contract.
     unsafe {
         if !mode.is_null() {
             *mode = node.mode();
@@ -181,14 +187,16 @@ unsafe extern "C" fn devnode(
             *gid = c::kgid_t { val: node.gid() };
         }
     }
-    // Null: under its own name.
+    // No path of its own: the node is named like the device.
     ptr::null_mut()
 }
 
+/// Frees a node.
+///
 /// # Safety
 ///
-/// `dev` is a node's device, and the last reference to it is gone.
+/// `dev` is a node's device, and its last reference is gone.
 unsafe extern "C" fn release(dev: *mut c::device) {
-    // SAFETY: The last reference is gone, says the caller.
+    // SAFETY: The last reference is gone, by this function's contract.
     unsafe { Node::free(dev) };
 }

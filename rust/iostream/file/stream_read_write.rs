@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! read(2) and write(2) of streams: one buffer by copy, for programs without a library.
+//! read(2) and write(2) of streams: copy one buffer, for programs without the library.
 //!
-//! The kernel plays the process's part here, as long as the process has not mapped its own pages of
-//! the queues. The first such call of a session starts the stream, so that `cat` needs no more.
+//! The kernel acts as the process's ends of both queues here. So the calls work only as long as the
+//! process has not mapped its own pages of the queues. The first call of a session starts the
+//! stream, so that a plain `cat` works.
 
 use kernel::{
-    bindings as c,
     iov::{IovIterDest, IovIterSource},
     prelude::*,
 };
@@ -16,26 +16,28 @@ use crate::{
     bindings,
     channel::client_ends::ClientEnds,
     error::Error,
-    node::session::{Access, Part, Session},
+    node::session::{OpenMode, Part, Session},
     pool::{descriptor::Descriptor, spec::Mode, Pool},
     queue::config::Direction,
 };
 
-/// Bytes that go through memory of our own at a time.
+/// The size of the pieces in which data are copied through private memory, in bytes.
 const CHUNK: usize = 4096;
 
-/// Moves data of the next buffer into `iov`, and returns how many bytes; 0 at the end: the stream
-/// was stopped. A buffer with more than fits is gone on with in the next call.
+/// Copies data of the next buffer into `iov`, and returns the number of bytes. Returns 0 at the
+/// end, after the stream was stopped. If the data do not fit into `iov`, the next call continues
+/// with the same buffer.
 ///
 /// # Errors
 ///
-/// `EAGAIN`: none waits, and the call must not; `ENXIO`: input mode; `EBUSY`: the process has mapped
-/// its end; `ENODEV`; `EINTR`; `EFAULT`; those of start.
+/// `EAGAIN`: no buffer waits, and the call must not wait; `ENXIO`: the stream is in input mode;
+/// `EBUSY`: the process has mapped its end; `ENODEV`; `EINTR`; `EFAULT`; and the errors of
+/// [`Port::start`](crate::port::Port::start).
 pub(crate) fn read(
     session: &Session,
     pool: &Pool,
     iov: &mut IovIterDest<'_>,
-    access: Access,
+    open_mode: OpenMode,
 ) -> Result<usize> {
     let output = session.queue(Direction::Output)?;
     if pool.mode() == Mode::Input {
@@ -45,45 +47,50 @@ pub(crate) fn read(
         return Ok(0);
     }
     start_once(session, pool)?;
-    // With a watermark a call that waits does so until the queue is ready; others take what is there.
-    let mut look_first = !access.nonblocking && output.watermark().0 != 0;
+    // With a watermark, a call that may wait first waits until the queue is ready. Other calls take
+    // what is there.
+    let mut look_first = !open_mode.nonblocking && output.watermark().0 != 0;
     let ready = || pool.is_ended() || output.is_ready().unwrap_or(true);
     loop {
-        if look_first && session.reading.lock().done == 0 {
-            wait_until(output, access, ready)?;
+        if look_first && session.reading.enter(false)?.done == 0 {
+            wait_until(output, open_mode, ready)?;
         }
         look_first = false;
-        // Before the look: what was sent before the stop is found.
+        // Read before the look at the queue, so that a buffer sent before the stop is still found.
         let ended = pool.is_ended() && !output.is_gone();
-        match with_ends(session, pool, |ends, part| take(ends, pool, part, iov)) {
+        match with_ends(session, pool, open_mode, |ends, part| {
+            take(ends, pool, part, iov)
+        }) {
             Err(error) if error == ENODATA && ended => return Ok(0),
             Err(error) if error == ENODATA => {}
             done => {
-                // For programs that wait on their eventfd alone and do not ask until it fails.
+                // For programs that wait on their eventfd after each call, instead of calling until
+                // `EAGAIN`.
                 output.notify.arm();
                 if pool.mode() == Mode::InputOutput {
-                    // There may be a buffer for write(2) now.
-                    output.notify.user.wake_all(c::POLLOUT | c::POLLWRNORM);
+                    // There may now be a buffer for a write(2) that waits.
+                    output.notify.user.wake_all();
                 }
                 return done;
             }
         }
-        wait_until(output, access, ready)?;
+        wait_until(output, open_mode, ready)?;
     }
 }
 
-/// Moves all of `iov` into a buffer of the process's and sends it.
+/// Copies all of `iov` into a buffer that is with the client, and sends it to the driver.
 ///
 /// # Errors
 ///
-/// `EAGAIN`: the driver has all buffers, and the call must not wait; `ENXIO`: output mode;
-/// `EMSGSIZE`: more than a buffer holds; `ESHUTDOWN`: the stream was stopped; `EBUSY`: the process has
-/// mapped its end; `ENODEV`; `EINTR`; `EFAULT`; those of start.
+/// `EAGAIN`: no buffer is with the client, and the call must not wait; `ENXIO`: the stream is in
+/// output mode; `EMSGSIZE`: a buffer cannot hold the data; `ESHUTDOWN`: the stream was stopped;
+/// `EBUSY`: the process has mapped its end; `ENODEV`; `EINTR`; `EFAULT`; and the errors of
+/// [`Port::start`](crate::port::Port::start).
 pub(crate) fn write(
     session: &Session,
     pool: &Pool,
     iov: &mut IovIterSource<'_>,
-    access: Access,
+    open_mode: OpenMode,
 ) -> Result<usize> {
     let output = session.live_queue(Direction::Output)?;
     if pool.mode() == Mode::Output {
@@ -105,24 +112,26 @@ pub(crate) fn write(
             return Err(ESHUTDOWN);
         }
         let mut behind = None;
-        let put = with_ends(session, pool, |ends, _| match find(ends, pool)? {
-            Found::Buffer(id) => put(ends, pool, id, iov, len),
-            Found::Nothing(pos) => {
-                behind = pos;
-                Err(EAGAIN)
+        let put = with_ends(session, pool, open_mode, |ends, _| {
+            match find(ends, pool)? {
+                Found::Buffer(id) => put(ends, pool, id, iov, len),
+                Found::Nothing(pos) => {
+                    behind = pos;
+                    Err(EAGAIN)
+                }
             }
         });
         match put {
             Err(error) if error == EAGAIN => {}
             done => return done,
         }
-        wait_until(output, access, || {
+        wait_until(output, open_mode, || {
             pool.is_ended() || pool.has_buffer(output, behind)
         })?;
     }
 }
 
-/// Starts the stream unless it ran in this session.
+/// Starts the stream, unless it was already started in this session.
 fn start_once(session: &Session, pool: &Pool) -> Result {
     if pool.was_started() {
         return Ok(());
@@ -133,21 +142,24 @@ fn start_once(session: &Session, pool: &Pool) -> Result {
     }
 }
 
-/// Runs `f` with the process's ends, one call at a time, and then tells the driver of what was sent.
+/// Runs `f` with the process's ends, one call at a time. Then notifies the driver if it waits for
+/// what `f` sent or released.
 fn with_ends<R>(
     session: &Session,
     pool: &Pool,
+    open_mode: OpenMode,
     f: impl FnOnce(&mut ClientEnds<'_>, &mut Part) -> Result<R>,
 ) -> Result<R> {
     let output = session.queue(Direction::Output)?;
     let input = session.queue(Direction::Input)?;
     let (done, notify) = {
-        let mut part = session.reading.lock();
+        let mut part = session.reading.enter(open_mode.nonblocking)?;
         let _claims = (
             output.region().claim_for_call()?,
             input.region().claim_for_call()?,
         );
-        // SAFETY: Both are claimed, and the lock keeps other calls away.
+        // SAFETY: The claims keep the process from mapping its ends, and the lock excludes other
+        // calls.
         let mut ends = unsafe { ClientEnds::resume(output, input, pool) }?;
         let done = f(&mut ends, &mut part);
         (done, ends.must_notify())
@@ -158,6 +170,7 @@ fn with_ends<R>(
     done
 }
 
+/// Copies data of the next buffer that has data, and returns the number of bytes.
 fn take(
     ends: &mut ClientEnds<'_>,
     pool: &Pool,
@@ -167,10 +180,14 @@ fn take(
     let mode = pool.mode();
     loop {
         let (descriptor, pos) = ends.peek()?;
-        if mode == Mode::InputOutput && descriptor.data_len == 0 {
-            // For write(2) to fill.
+        if descriptor.data_len == 0 {
+            // An empty buffer is not the end of the file. It goes back to the driver, or is for
+            // write(2) to fill.
             ends.release();
-            pool.spare.put(descriptor.buffer);
+            match mode {
+                Mode::Output => ends.give_back(descriptor.buffer)?,
+                _ => pool.spare.put(descriptor.buffer),
+            }
             continue;
         }
         let done = if part.pos == pos { part.done } else { 0 };
@@ -189,20 +206,22 @@ fn take(
         ends.release();
         match mode {
             Mode::Output => ends.give_back(descriptor.buffer)?,
-            // What was emptied is for write(2) to fill.
+            // The emptied buffer is for write(2) to fill.
             _ => pool.spare.put(descriptor.buffer),
         }
         return Ok(len);
     }
 }
 
-/// What there is for write(2) to fill.
+/// The result of looking for a buffer that write(2) can fill.
 enum Found {
+    /// The buffer of this number.
     Buffer(u32),
-    /// Nothing; with the position of a buffer that has to be read first, if there is one.
+    /// No buffer. If one waits that has to be read first, the position of its descriptor.
     Nothing(Option<u64>),
 }
 
+/// Looks for a buffer that write(2) can fill.
 fn find(ends: &mut ClientEnds<'_>, pool: &Pool) -> Result<Found> {
     if let Some(id) = pool.spare.take(pool) {
         return Ok(Found::Buffer(id));
@@ -220,6 +239,7 @@ fn find(ends: &mut ClientEnds<'_>, pool: &Pool) -> Result<Found> {
     }
 }
 
+/// Fills buffer `id` and sends it to the driver. After an error the buffer is spare.
 fn put(
     ends: &mut ClientEnds<'_>,
     pool: &Pool,
@@ -241,7 +261,7 @@ fn put(
     Ok(len as usize)
 }
 
-/// Copies from a buffer's data, in bounds.
+/// Copies `len` bytes of a buffer's data, from `offset` on. The range is inside the data area.
 fn copy_to_process(
     pool: &Pool,
     id: u32,
@@ -251,20 +271,21 @@ fn copy_to_process(
 ) -> Result {
     let data = pool.memory(id).ok_or(EBADMSG)?.data();
     if pool.mode() == Mode::Output {
-        // SAFETY: The caller checked the bounds. The process cannot write there, and the driver does
-        // not: the buffer is the process's until it is given back.
+        // SAFETY: The range is inside the data area. In output mode the process cannot write the
+        // data, and the driver does not, because the buffer is with the client until it is given
+        // back.
         let bytes = unsafe { core::slice::from_raw_parts(data.as_ptr().add(offset), len) };
         return match iov.copy_to_iter(bytes) {
             copied if copied == len => Ok(()),
             _ => Err(EFAULT),
         };
     }
-    // Through memory of our own: there must be no slice over what a process can write.
+    // Copied through private memory, because no slice may cover memory that a process can write.
     let mut chunk = KVec::from_elem(0u8, len.min(CHUNK), GFP_KERNEL)?;
     let mut done = 0;
     while done < len {
         let piece = chunk.len().min(len - done);
-        // SAFETY: The caller checked the bounds; the process may write there meanwhile.
+        // SAFETY: Both ranges are in bounds. `iostream_copy` allows the process to write meanwhile.
         unsafe {
             let from = data.as_ptr().add(offset + done);
             bindings::iostream_copy(chunk.as_mut_ptr().cast(), from.cast(), piece);
@@ -277,7 +298,7 @@ fn copy_to_process(
     Ok(())
 }
 
-/// Copies to the start of a buffer's data, in bounds.
+/// Copies `len` bytes to the start of a buffer's data. The data area is at least as long.
 fn copy_from_process(pool: &Pool, id: u32, len: usize, iov: &mut IovIterSource<'_>) -> Result {
     let data = pool.memory(id).ok_or(EBADMSG)?.data();
     let mut chunk = KVec::from_elem(0u8, len.min(CHUNK), GFP_KERNEL)?;
@@ -287,7 +308,8 @@ fn copy_from_process(pool: &Pool, id: u32, len: usize, iov: &mut IovIterSource<'
         if iov.copy_from_iter(&mut chunk[..piece]) != piece {
             return Err(EFAULT);
         }
-        // SAFETY: As in `copy_to_process`.
+        // SAFETY: Both ranges are in bounds. `iostream_copy` allows the process to access the
+        // buffer meanwhile.
         unsafe {
             let to = data.as_ptr().add(done);
             bindings::iostream_copy(to.cast(), chunk.as_ptr().cast(), piece);

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `/sys/class/iostream/*`: what can be seen of a node from outside.
+//! The files of a node in `/sys/class/iostream/*`.
 //!
 //! ```text
 //! name                 the node's name
-//! sessions             how many have it open
-//! pages                /dev/iostream: pages that all queues together take
-//! unopened             drivers' nodes: entries refused because nobody had it open
-//! output/*, input/*    drivers' nodes: the counters of the open session's queue
+//! sessions             the number of open sessions
+//! pages                /dev/iostream only: the pages that all queues and buffers use
+//! unopened             drivers' nodes only: the entries refused because nobody had the node open
+//! output/*, input/*    drivers' nodes only: the counters of the open session's queue
 //! ```
 //!
-//! Those of streams are in `stream/sysfs.rs`.
+//! `sysfs/stream.rs` has the files that only streams have.
 
 pub(crate) mod stream;
 
@@ -25,22 +25,20 @@ use crate::{
     queue::{config::Direction, Counter},
 };
 
-/// Writes what a file shows; an error if it makes no sense for this node.
+/// Writes the text of a file, and returns its length.
 pub(crate) type Show = fn(&Node, Out) -> Result<isize>;
-/// Does what is written to a file.
+/// Handles text that was written to a file.
 pub(crate) type Store = fn(&Node, &str) -> Result;
 
-/// The page that sysfs gives for a file's text.
+/// The page that sysfs provides for the text of a file.
 pub(crate) struct Out(*mut c_char);
 
 impl Out {
-    /// A line of text.
-    ///
-    /// # Errors
-    ///
-    /// None; as what shows wants it.
+    /// Writes a value and a newline, and returns the length. Never fails; the result has the type
+    /// that a [`Show`] returns.
     pub(crate) fn line(self, value: impl fmt::Display) -> Result<isize> {
-        // SAFETY: `%pA` takes a pointer to `fmt::Arguments`; the page is sysfs's.
+        // SAFETY: The page came from sysfs. `%pA` takes a pointer to `fmt::Arguments`, which live
+        // until the end of the call.
         let len = unsafe {
             c::sysfs_emit(
                 self.0,
@@ -52,19 +50,22 @@ impl Out {
     }
 }
 
-/// One file.
+/// One file in sysfs.
 #[repr(C)]
 pub(crate) struct Attribute {
+    /// The first field, so that a pointer to it, which sysfs passes, is one to the whole.
     attribute: c::device_attribute,
     show: Show,
     store: Option<Store>,
+    /// Whether a node has this file.
     applies: fn(&Node) -> bool,
 }
 
 impl Attribute {
+    /// Describes a file. It can be written if there is a `store`.
     #[allow(
         clippy::needless_update,
-        reason = "how many fields there are depends on the kernel's configuration"
+        reason = "the number of fields depends on the kernel's configuration"
     )]
     pub(crate) const fn new(
         name: &'static CStr,
@@ -77,7 +78,7 @@ impl Attribute {
                 attr: c::attribute {
                     name: chars(name),
                     mode: if store.is_some() { 0o644 } else { 0o444 },
-                    // There is more in a kernel with lockdep.
+                    // A kernel with lockdep has more fields.
                     ..pin_init::zeroed()
                 },
                 __bindgen_anon_1: c::device_attribute__bindgen_ty_1 {
@@ -96,17 +97,19 @@ impl Attribute {
 
 const _: () = assert!(offset_of!(Attribute, attribute) == 0);
 
+/// Shows a file.
+///
 /// # Safety
 ///
-/// `dev` is a node's device, `attribute` one of this file's, `buffer` a page of sysfs's.
+/// `dev` is a node's device, `attribute` the first field of an [`Attribute`], `buffer` a page.
 unsafe extern "C" fn show_trampoline(
     dev: *mut c::device,
     attribute: *mut c::device_attribute,
     buffer: *mut c_char,
 ) -> isize {
-    // SAFETY: The groups below are on nodes alone, which sysfs keeps alive meanwhile.
+    // SAFETY: `dev` is a node's device, which sysfs keeps alive during the call.
     let node = unsafe { Node::from_device(dev) };
-    // SAFETY: Every attribute here is the first field of an `Attribute`.
+    // SAFETY: `attribute` is the first field of an `Attribute`, by this function's contract.
     let show = unsafe { (*attribute.cast::<Attribute>()).show };
     match show(node, Out(buffer)) {
         Ok(len) => len,
@@ -114,16 +117,20 @@ unsafe extern "C" fn show_trampoline(
     }
 }
 
+/// Handles a write to a file.
+///
 /// # Safety
 ///
-/// `dev` is a node's device, `attribute` one of this file's, `buffer` holds `count` bytes.
+/// `dev` is a node's device, `attribute` the first field of an [`Attribute`], and `buffer` holds
+/// `count` bytes.
 unsafe extern "C" fn store_trampoline(
     dev: *mut c::device,
     attribute: *mut c::device_attribute,
     buffer: *const c_char,
     count: usize,
 ) -> isize {
-    // SAFETY: As in `show_trampoline`; the bytes are sysfs's own copy of what was written.
+    // SAFETY: `dev` is a node's device, which sysfs keeps alive during the call. `attribute` is the
+    // first field of an `Attribute`. The bytes are sysfs's own copy, which nothing else writes.
     let (node, store, text) = unsafe {
         (
             Node::from_device(dev),
@@ -142,17 +149,17 @@ unsafe extern "C" fn store_trampoline(
     }
 }
 
-/// Whether a file makes sense for this node.
+/// Tells sysfs whether a node has a file: returns its mode, or hides it.
 ///
 /// # Safety
 ///
-/// `kobject` is a node's device's, `attribute` one of this file's.
+/// `kobject` is that of a node's device, and `attribute` is at the start of an [`Attribute`].
 unsafe extern "C" fn is_visible(
     kobject: *mut c::kobject,
     attribute: *mut c::attribute,
     _index: c_int,
 ) -> c::umode_t {
-    // SAFETY: The caller's promise; the attribute is the first field of all that it is in.
+    // SAFETY: Both hold by this function's contract; `attribute` is at the start of an `Attribute`.
     let (node, applies) = unsafe {
         let dev = bindings::iostream_kobj_to_dev(kobject);
         (
@@ -161,10 +168,10 @@ unsafe extern "C" fn is_visible(
         )
     };
     if applies(node) {
-        // SAFETY: The caller's promise.
+        // SAFETY: `attribute` is valid by this function's contract.
         unsafe { (*attribute).mode }
     } else {
-        // Said of its first file, it hides a whole group.
+        // For the first file of a group, this hides the whole group. It hides any other file.
         c::SYSFS_GROUP_INVISIBLE as c::umode_t
     }
 }
@@ -186,19 +193,20 @@ fn unopened(node: &Node, out: Out) -> Result<isize> {
 }
 
 fn counter(node: &Node, out: Out, direction: Direction, counter: Counter) -> Result<isize> {
-    // Of all clients together; of most nodes there is one.
+    // The sum over all clients. Most nodes have one at a time.
     let values = node.ports().iter().filter_map(|port| {
         port.with_open_queue(direction, |queue| queue.counter(counter).load(Relaxed))
     });
     out.line(values.fold(0, u64::wrapping_add))
 }
 
-/// Whether a driver's node has a queue of this direction.
+/// Whether a node is a driver's with a queue of this direction.
 fn has(node: &Node, direction: Direction) -> bool {
     node.ports().first().is_some_and(|port| port.has(direction))
 }
 
-/// A static table of files: name, whether a node has it, what it shows, what writing does.
+/// Defines a static table of files. Each has a name, a condition that the node meets, a [`Show`],
+/// and possibly a [`Store`].
 macro_rules! attributes {
     ($static:ident: $($name:literal if $applies:expr => $show:expr $(, store $store:expr)?;)*) => {
         pub(crate) static $static: Table<{ [$($name),*].len() }> = Table([
@@ -210,26 +218,32 @@ macro_rules! attributes {
 }
 pub(crate) use attributes;
 
+/// Defines a static table of the counters of one direction.
 macro_rules! counters {
     ($static:ident, $direction:expr) => {
-        attributes! { $static:
-            c"entries" if |n| has(n, $direction) => |n, o| counter(n, o, $direction, Counter::Entries);
-            c"bytes" if |n| has(n, $direction) => |n, o| counter(n, o, $direction, Counter::Bytes);
-            c"wakeups_sent" if |n| has(n, $direction) => |n, o| counter(n, o, $direction, Counter::WakeupsSent);
-            c"wakeups_suppressed" if |n| has(n, $direction) => |n, o| counter(n, o, $direction, Counter::WakeupsSuppressed);
-            c"notifications" if |n| has(n, $direction) => |n, o| counter(n, o, $direction, Counter::Notifications);
-            c"full" if |n| has(n, $direction) => |n, o| counter(n, o, $direction, Counter::Full);
-            c"lost" if |n| has(n, $direction) => |n, o| counter(n, o, $direction, Counter::Lost);
-            c"corrupt" if |n| has(n, $direction) => |n, o| counter(n, o, $direction, Counter::Corrupt);
-            c"high_water_bytes" if |n| has(n, $direction) => |n, o| counter(n, o, $direction, Counter::HighWater);
+        counters! { $static, $direction,
+            c"entries": Entries;
+            c"bytes": Bytes;
+            c"wakeups_sent": WakeupsSent;
+            c"wakeups_suppressed": WakeupsSuppressed;
+            c"notifications": Notifications;
+            c"full": Full;
+            c"lost": Lost;
+            c"corrupt": Corrupt;
+            c"high_water_bytes": HighWater;
         }
+    };
+    ($static:ident, $direction:expr, $($name:literal: $counter:ident;)*) => {
+        attributes! { $static: $(
+            $name if |n| has(n, $direction) => |n, o| counter(n, o, $direction, Counter::$counter);
+        )* }
     };
 }
 
-/// Files, for a group.
+/// The files of one group.
 pub(crate) struct Table<const N: usize>(pub(crate) [Attribute; N]);
 
-// SAFETY: Immutable; sysfs only reads it.
+// SAFETY: The table is never changed.
 unsafe impl<const N: usize> Sync for Table<N> {}
 
 attributes! { NODE:
@@ -241,12 +255,18 @@ attributes! { NODE:
 counters!(OUTPUT, Direction::Output);
 counters!(INPUT, Direction::Input);
 
-/// Pointers as sysfs wants them, closed by null.
+/// An array of pointers as sysfs takes it: the last one is null.
 struct Pointers<T, const N: usize>([*const T; N]);
 
-// SAFETY: Pointers to statics, only read.
+// SAFETY: The array is never changed, and points to statics that are never changed.
 unsafe impl<T, const N: usize> Sync for Pointers<T, N> {}
 
+/// The length of the array of pointers to a table's files: one more than there are files.
+const fn with_null<const N: usize>(_: &Table<N>) -> usize {
+    N + 1
+}
+
+/// The pointers to the files of a table.
 const fn pointers<const N: usize, const M: usize>(
     table: &'static Table<N>,
 ) -> Pointers<c::attribute, M> {
@@ -260,18 +280,27 @@ const fn pointers<const N: usize, const M: usize>(
     Pointers(all)
 }
 
-static NODE_POINTERS: Pointers<c::attribute, 5> = pointers(&NODE);
-static OUTPUT_POINTERS: Pointers<c::attribute, 10> = pointers(&OUTPUT);
-static INPUT_POINTERS: Pointers<c::attribute, 10> = pointers(&INPUT);
-static STREAM_POINTERS: Pointers<c::attribute, 9> = pointers(&stream::STREAM);
-static COUNTERS_POINTERS: Pointers<c::attribute, 8> = pointers(&stream::COUNTERS);
+/// Defines the static array of pointers to the files of a table.
+macro_rules! pointers_to {
+    ($static:ident: $table:expr) => {
+        static $static: Pointers<c::attribute, { with_null(&$table) }> = pointers(&$table);
+    };
+}
 
+pointers_to!(NODE_POINTERS: NODE);
+pointers_to!(OUTPUT_POINTERS: OUTPUT);
+pointers_to!(INPUT_POINTERS: INPUT);
+pointers_to!(STREAM_POINTERS: stream::STREAM);
+pointers_to!(COUNTERS_POINTERS: stream::COUNTERS);
+
+/// A group of files: a folder if it has a name, otherwise files of the node's own folder.
 struct Group(Opaque<c::attribute_group>);
 
-// SAFETY: Immutable; sysfs only reads it.
+// SAFETY: The group is never changed.
 unsafe impl Sync for Group {}
 
 impl Group {
+    /// A group of the files of `attributes`.
     const fn new<const N: usize>(
         name: Option<&'static CStr>,
         attributes: &'static Pointers<c::attribute, N>,
@@ -308,7 +337,7 @@ static GROUPS: Pointers<c::attribute_group, 6> = Pointers([
     core::ptr::null(),
 ]);
 
-/// The groups of every node, for its device type.
+/// The groups of all nodes, for their device type.
 pub(crate) const fn groups() -> *mut *const c::attribute_group {
     (&raw const GROUPS.0).cast_mut().cast()
 }

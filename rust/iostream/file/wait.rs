@@ -4,33 +4,42 @@
 
 use kernel::prelude::*;
 
-use crate::{node::session::Access, queue::Queue};
+use crate::{node::session::OpenMode, queue::Queue};
 
-/// Waits until `is_ready`, which a publication of the kernel's end makes true, or the driver is gone.
+/// Waits until `is_ready` returns true or the driver is gone. `is_ready` depends on what the
+/// kernel's end of `queue` publishes.
 ///
 /// # Errors
 ///
-/// `EAGAIN`: the call must not wait; `ENODEV`; `EINTR`.
-pub(crate) fn wait_until(queue: &Queue, access: Access, is_ready: impl Fn() -> bool) -> Result {
+/// `EAGAIN`: not ready, and the call must not wait; `ENODEV`: the driver is gone and nothing is
+/// left to read; `EINTR`: a signal came.
+pub(crate) fn wait_until(
+    queue: &Queue,
+    open_mode: OpenMode,
+    is_ready: impl Fn() -> bool,
+) -> Result {
     queue.notify.arm();
     let ready = || queue.is_gone() || is_ready();
-    if access.nonblocking {
-        return match () {
-            () if queue.is_gone() => Err(ENODEV),
-            () if ready() => Ok(()),
-            () => Err(EAGAIN),
+    if open_mode.nonblocking {
+        return if queue.is_gone() {
+            Err(ENODEV)
+        } else if ready() {
+            Ok(())
+        } else {
+            Err(EAGAIN)
         };
     }
     let woken = queue.notify.user.wait(true, None, || {
-        // A wake-up takes the arming; who goes back to sleep arms again, and looks after it.
+        // A wake-up takes the arming. So before the task goes back to sleep it arms again, and then
+        // looks again.
         ready() || {
             queue.notify.arm();
             ready()
         }
     });
-    // Nothing was moved: the call may be restarted after the handler.
+    // Nothing was moved, so the kernel may restart the call after the signal handler.
     woken.map_err(|_| ERESTARTSYS)?;
-    // What waits is still read after the driver is gone.
+    // A process can still read what the driver left behind.
     if queue.is_gone() && !queue.is_ready().unwrap_or(false) {
         return Err(ENODEV);
     }

@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Buffers that a device reads and writes: their data areas, mapped for it.
+//! The DMA mappings of buffers: a device reads and writes their data areas.
 //!
-//! # When
+//! # Lifetime
 //!
-//! A buffer is mapped when it joins a session, and unmapped when the session's memory goes, or when
-//! the registration is dropped, whatever comes first: a driver that drops it before its device is
-//! unbound leaves nothing mapped. By then the driver's `stop` has returned, so the device is quiet.
-//! The pages live on, as those of any buffer.
+//! A buffer is mapped when it joins a session. It is unmapped when the session's memory is freed or
+//! when the registration is dropped, whichever comes first. So a driver that drops its registration
+//! before its device is unbound leaves nothing mapped. By then the driver's `stop` has returned,
+//! and the device is quiet. The pages live on like those of any buffer.
 //!
-//! # Who may touch the memory
+//! # Ownership
 //!
-//! While the driver has a buffer, free or as a [`Buffer`](crate::ends::stream::Buffer), its data are the device's;
-//! while the client has it, the processor's. So every change of owner synchronises: see the callers
-//! of [`Mapping::sync`] in `pool.rs`. A driver that looks at the data itself synchronises, too.
+//! While a buffer is free or held by the driver, its data belong to the device. While it is with
+//! the client or queued, they belong to the processor. Each change between the two synchronises the
+//! data: see the callers of [`Mapping::sync`] in `pool.rs`. A driver that accesses the data itself
+//! has to synchronise as well.
 
 use core::ptr::NonNull;
 
@@ -36,39 +37,40 @@ use kernel::{
 use super::pages::SharedPages;
 use crate::bindings::{self, raw_device};
 
-/// A run of a buffer's data as its device sees it.
+/// A part of a buffer's data that is contiguous for its device.
 #[derive(Clone, Copy, Debug)]
 pub struct DmaSegment {
-    /// Where it begins, for the device.
+    /// The address at which the device finds it.
     pub address: DmaAddress,
-    /// Its length in bytes.
+    /// The length in bytes.
     pub len: usize,
 }
 
-/// Who is to use the memory next.
+/// The next user of the data.
 #[derive(Clone, Copy)]
 pub(crate) enum SyncFor {
     Device,
     Processor,
 }
 
-/// What the kernel knows of one buffer's mapping. Boxed: others point at it.
+/// The scatter-gather table of one buffer. It is boxed because its [`Mapping`] points to it.
 type Table = KBox<Opaque<c::sg_table>>;
 
 /// All mappings for one device.
 struct Mappings {
     device: ARef<Device>,
+    /// The tables by the key of their [`Mapping`].
     tables: KVVec<Option<Table>>,
-    /// Keys of `tables` that are free; has room for all of them.
+    /// The unused keys. Has capacity for all keys.
     free: KVVec<usize>,
 }
 
-/// The device that a stream's buffers are mapped for, until the registration is dropped.
+/// The device for which a stream's buffers are mapped, until the registration is dropped.
 ///
 /// # Invariants
 ///
-/// While `live`, and for a grace period after it, `raw` is a device that is bound to its driver and
-/// every table of a [`Mapping`] is mapped.
+/// While `live` is set, and for an RCU grace period after it was cleared, the device `raw` is bound
+/// to its driver and the table of every [`Mapping`] is mapped.
 #[pin_data]
 pub(crate) struct DmaDevice {
     raw: *mut c::device,
@@ -78,24 +80,25 @@ pub(crate) struct DmaDevice {
     mappings: Mutex<Option<Mappings>>,
 }
 
-// SAFETY: The device has locks of its own.
+// SAFETY: A `struct device` may be used from any thread; the other fields are `Send`.
 unsafe impl Send for DmaDevice {}
-// SAFETY: As above.
+// SAFETY: The DMA API may be called for a device from several threads; `mappings` has a lock.
 unsafe impl Sync for DmaDevice {}
 
 impl DmaDevice {
-    /// A device to map buffers for.
+    /// Prepares for mapping buffers for `device`.
     ///
     /// # Errors
     ///
-    /// `EIO`: the device does not reach all memory; `ENOMEM`.
+    /// `EIO`: the device cannot address all memory; `ENOMEM`.
     pub(crate) fn new(device: &Device<Bound>, direction: DataDirection) -> Result<Arc<Self>> {
         let device: &Device = device;
-        // SAFETY: The device is there, and bound.
+        // SAFETY: `device` is a valid device, and bound.
         if unsafe { bindings::iostream_dma_limited(raw_device(device)) } {
             return Err(EIO);
         }
-        // INVARIANT: The caller shows that it is bound; nothing is mapped yet.
+        // INVARIANT: The type of the argument shows that the device is bound. Nothing is mapped
+        // yet.
         Arc::pin_init(
             pin_init!(Self {
                 raw: raw_device(device),
@@ -111,16 +114,18 @@ impl DmaDevice {
         )
     }
 
-    /// Unmaps all there is, and maps nothing from here on. Sleeps.
+    /// Unmaps all buffers, and refuses to map any from here on. Sleeps.
     pub(crate) fn close(&self) {
         let mut mappings = self.mappings.lock();
         if mappings.is_none() {
             return;
         }
         self.live.store(0, Relaxed);
-        // ORDERING: the grace period pairs with the section in `Mapping::sync` (litmus: retire).
+        // ORDERING: the grace period pairs with the read-side section in `Mapping::sync`
+        // (litmus: retire).
         rcu::synchronize_rcu();
-        // Under the lock: a buffer that goes meanwhile keeps its pages until it is unmapped.
+        // The lock is still held: a buffer that is dropped meanwhile waits for it, and so keeps its
+        // pages until they are unmapped.
         if let Some(mut gone) = mappings.take() {
             for table in gone.tables.iter_mut().filter_map(Option::take) {
                 self.unmap(&gone.device, table);
@@ -128,19 +133,21 @@ impl DmaDevice {
         }
     }
 
+    /// Unmaps and frees a table.
     fn unmap(&self, device: &Device, table: Table) {
-        // SAFETY: The table was mapped for this device, and nobody uses it any more.
+        // SAFETY: The table was mapped for this device. It was taken out of `tables` or never put
+        // there, so nothing else uses it or will use it.
         unsafe {
             bindings::iostream_dma_unmap(raw_device(device), table.get(), self.direction.into())
         };
     }
 }
 
-/// One buffer's data, mapped until dropped or until the device's driver is gone.
+/// The mapping of one buffer's data. It lasts until this is dropped or the [`DmaDevice`] is closed.
 ///
 /// # Invariants
 ///
-/// `table` is the table of `key`, mapped as long as `device` is live.
+/// `table` points to the table of `key`, which is mapped as long as `device` is live.
 pub(crate) struct Mapping {
     device: Arc<DmaDevice>,
     key: usize,
@@ -148,17 +155,17 @@ pub(crate) struct Mapping {
     segments: KVVec<DmaSegment>,
 }
 
-// SAFETY: The table is used as `DmaDevice` says, from any thread.
+// SAFETY: A table may be used from any thread, as long as it is mapped.
 unsafe impl Send for Mapping {}
-// SAFETY: As above.
+// SAFETY: The DMA API only reads the table in `sync`; no method changes the other fields.
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    /// Maps the first `bytes` of `pages`.
+    /// Maps the first `bytes` of `pages` for a device.
     ///
     /// # Errors
     ///
-    /// `ENODEV`: the driver is gone; `EIO`: the device does not reach the memory; `ENOMEM`.
+    /// `ENODEV`: the driver is gone; `EIO`: the device cannot address the memory; `ENOMEM`.
     pub(crate) fn new(device: &Arc<DmaDevice>, pages: &SharedPages, bytes: usize) -> Result<Self> {
         let mut guard = device.mappings.lock();
         let mappings = (*guard).as_mut().ok_or(ENODEV)?;
@@ -166,7 +173,7 @@ impl Mapping {
             Some(key) => key,
             None => {
                 let key = mappings.tables.len();
-                // So that giving a key back never fails.
+                // Room for all keys, so that returning a key cannot fail.
                 mappings.free.reserve(key + 1, GFP_KERNEL)?;
                 mappings.tables.push(None, GFP_KERNEL)?;
                 key
@@ -179,7 +186,7 @@ impl Mapping {
                 Ok(Self {
                     device: device.clone(),
                     key,
-                    // INVARIANT: It stays there until `key` is given back.
+                    // INVARIANT: The boxed table stays at its address until `key` is returned.
                     // SAFETY: A box is not null.
                     table: unsafe { NonNull::new_unchecked(raw) },
                     segments,
@@ -192,6 +199,7 @@ impl Mapping {
         }
     }
 
+    /// Makes and maps a table, and lists its segments.
     fn map(
         device: &DmaDevice,
         mappings: &Mappings,
@@ -203,8 +211,9 @@ impl Mapping {
             .as_raw()
             .get(..bytes.div_ceil(PAGE_SIZE))
             .ok_or(EINVAL)?;
-        // SAFETY: The device is bound, since its driver is not gone; the pages are as many, and
-        // outlive the mapping.
+        // SAFETY: `mappings` exists, so the device is live and therefore bound. `list` holds as
+        // many valid pages as its length says, and the owner of `pages` keeps them while they are
+        // mapped.
         to_result(unsafe {
             bindings::iostream_dma_map(
                 device.raw,
@@ -215,7 +224,7 @@ impl Mapping {
                 device.direction.into(),
             )
         })?;
-        // SAFETY: It was filled and mapped right above.
+        // SAFETY: The table was filled and mapped right above.
         let segments = segments(unsafe { SGTable::from_raw(table.get()) });
         match segments {
             Ok(segments) => Ok((table, segments)),
@@ -226,25 +235,26 @@ impl Mapping {
         }
     }
 
-    /// Where the data are for the device: nowhere once its driver is gone.
+    /// The data as the device sees them; none once the driver is gone.
     pub(crate) fn segments(&self) -> &[DmaSegment] {
-        match self.device.live.load(Relaxed) {
-            0 => &[],
-            _ => &self.segments,
+        if self.device.live.load(Relaxed) == 0 {
+            return &[];
         }
+        &self.segments
     }
 
-    /// Makes the data ready for who uses them next. Any context.
+    /// Synchronises the data for their next user. Any context.
     pub(crate) fn sync(&self, next: SyncFor) {
         let _rcu = rcu::read_lock();
-        // ORDERING: pairs with the grace period in `DmaDevice::close`, which waits for this section
-        // (litmus: retire).
+        // ORDERING: pairs with the grace period in `DmaDevice::close`, which waits for the end of
+        // this section (litmus: retire).
         if self.device.live.load(Relaxed) == 0 {
             return;
         }
         let (device, table) = (self.device.raw, self.table.as_ptr());
         let direction = self.device.direction.into();
-        // SAFETY: Both are there and mapped, since the device is live and this is a section.
+        // SAFETY: `live` was set, and this RCU read-side section delays the grace period in
+        // `close`. So by the invariants the device is bound and the table is mapped.
         unsafe {
             match next {
                 SyncFor::Device => bindings::iostream_dma_sync_for_device(device, table, direction),
@@ -257,7 +267,7 @@ impl Mapping {
 impl Drop for Mapping {
     fn drop(&mut self) {
         let mut guard = self.device.mappings.lock();
-        // Else all was unmapped already.
+        // Without mappings the device was closed, and `close` has unmapped the table.
         let Some(mappings) = (*guard).as_mut() else {
             return;
         };
@@ -268,6 +278,7 @@ impl Drop for Mapping {
     }
 }
 
+/// Lists the segments of a mapped table.
 fn segments(table: &SGTable) -> Result<KVVec<DmaSegment>> {
     let mut segments = KVVec::new();
     for entry in table.iter() {

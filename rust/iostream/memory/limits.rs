@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How much memory all queues and buffers together may take.
+//! The limits on the memory of queues and buffers, and the count of what they use.
 
 use kernel::{
     page::PAGE_SHIFT,
@@ -10,6 +10,7 @@ use kernel::{
 
 use crate::module_parameters;
 
+/// Pages that are charged now.
 static PAGES: Atomic<u64> = Atomic::new(0);
 
 /// The largest capacity of one queue in bytes.
@@ -17,33 +18,33 @@ pub(crate) fn max_queue_bytes() -> u64 {
     module_parameters::max_queue_bytes.value()
 }
 
-/// The largest area of a stream's buffer in bytes.
+/// The largest data or control area of one buffer in bytes.
 pub(crate) fn max_buffer_bytes() -> u64 {
     module_parameters::max_buffer_bytes.value()
 }
 
-/// The most bytes that all queues and buffers together may take.
+/// The most bytes that all queues and buffers may use together.
 pub(crate) fn max_total_bytes() -> u64 {
     module_parameters::max_total_bytes.value()
 }
 
-/// Pages that all queues and buffers together take now.
+/// The pages that all queues and buffers use now.
 pub(crate) fn pages_in_use() -> u64 {
     PAGES.load(Relaxed)
 }
 
-/// Pages counted against the total, until dropped.
+/// Pages that count against the total until this is dropped.
 pub(crate) struct Charge(u64);
 
 impl Charge {
-    /// Counts `pages`.
+    /// Counts `pages` against the total.
     ///
     /// # Errors
     ///
-    /// `EDQUOT` if the total would be exceeded.
+    /// `EDQUOT`: the total would be exceeded.
     pub(crate) fn new(pages: u64) -> Result<Self> {
         let before = PAGES.fetch_add(pages, Relaxed);
-        // From here on drop gives them back.
+        // From here on an early return gives the pages back.
         let charge = Charge(pages);
         match before.checked_add(pages) {
             Some(sum) if sum <= max_total_bytes() >> PAGE_SHIFT => Ok(charge),

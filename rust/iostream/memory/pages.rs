@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Pages that the kernel shares with a process: allocation, limits, both mappings.
+//! Pages that the kernel shares with a process: how they are allocated, charged and mapped.
 //!
-//! # Why pages live as long as they must
+//! # Why pages live long enough
 //!
-//! Each page has one reference of its owner's and one for each mapping of it (`vm_insert_page`),
-//! and more while something pins it. So a mapping stays valid after the owner is gone, and no page
-//! is handed to anybody else before the last reference to it goes. Nothing counts mappings.
+//! The owner holds one reference to each page, each mapping in a process holds another
+//! (`vm_insert_page`), and so does whatever pins a page. A mapping therefore stays valid after the
+//! owner is gone, and no page is reused before its last reference is dropped. Nobody has to count
+//! mappings.
 
 use core::ptr::NonNull;
 
@@ -21,13 +22,14 @@ use kernel::{
 use super::limits;
 use crate::bindings;
 
-/// One reference to a zeroed page, charged to the cgroup of who made it.
+/// The owner's reference to a page, charged to the cgroup of the task that allocated it.
 #[repr(transparent)]
 struct SharedPage(NonNull<c::page>);
 
 impl SharedPage {
+    /// Allocates a zeroed page.
     fn new() -> Result<Self> {
-        // SAFETY: No preconditions, this is process context.
+        // SAFETY: This is process context, where the allocation may sleep.
         let page = unsafe { bindings::iostream_alloc_page() };
         NonNull::new(page).map(Self).ok_or(ENOMEM)
     }
@@ -35,40 +37,40 @@ impl SharedPage {
 
 impl Drop for SharedPage {
     fn drop(&mut self) {
-        // SAFETY: The reference is this one's.
+        // SAFETY: `self` owns one reference to the page, and drops it once.
         unsafe { bindings::iostream_put_page(self.0.as_ptr()) };
     }
 }
 
-/// Zeroed pages, mapped into the kernel in a row.
+/// Pages that the kernel has mapped in a row, zeroed at first.
 ///
 /// # Invariants
 ///
-/// `base` is where the kernel has `pages` mapped, those from `repeat_from` on twice in a row, until
-/// drop.
+/// At `base`, until drop, the kernel has mapped all of `pages` in a row, and after them once more
+/// those from `repeat_from` on.
 pub(crate) struct SharedPages {
     pages: KVVec<SharedPage>,
     base: NonNull<u8>,
     _charge: limits::Charge,
 }
 
-// SAFETY: The mapping at `base` may be used from any thread.
+// SAFETY: Pages and their mapping belong to no thread.
 unsafe impl Send for SharedPages {}
-// SAFETY: The pages themselves are immutable; what is handed out are raw pointers.
+// SAFETY: No method changes the fields, and the memory is handed out as a raw pointer only.
 unsafe impl Sync for SharedPages {}
 
 impl SharedPages {
-    /// Allocates `count` pages, charged to the cgroup of the calling task, and maps them; those
-    /// from `repeat_from` on a second time after all others.
+    /// Allocates `count` pages, charged to the cgroup of the calling task, and maps them. The pages
+    /// from `repeat_from` on are mapped a second time, after all others.
     ///
     /// # Errors
     ///
-    /// `EDQUOT` if the module's total is used up; `ENOMEM`; `EINTR` if the task is being killed.
+    /// `EDQUOT`: the module's total would be exceeded; `ENOMEM`; `EINTR`: the task is being killed.
     pub(crate) fn new(count: usize, repeat_from: usize) -> Result<Self> {
         let charge = limits::Charge::new(count as u64)?;
         let mut pages = KVVec::with_capacity(count, GFP_KERNEL_ACCOUNT)?;
         for _ in 0..count {
-            // SAFETY: No preconditions, this is process context.
+            // SAFETY: The function has no preconditions.
             if unsafe { bindings::iostream_fatal_signal_pending() } {
                 return Err(EINTR);
             }
@@ -79,10 +81,10 @@ impl SharedPages {
         for page in Iterator::chain(pages.iter(), pages.iter().skip(repeat_from)) {
             list.push(page.0.as_ptr(), GFP_KERNEL)?;
         }
-        // SAFETY: `list` holds as many valid pages as it is long.
+        // SAFETY: `list` consists of valid pages, and its own length is passed.
         let base = unsafe { bindings::iostream_vmap(list.as_mut_ptr(), list.len() as u32) };
         let base = NonNull::new(base.cast()).ok_or(ENOMEM)?;
-        // INVARIANT: Allocated and mapped right above.
+        // INVARIANT: `list` has all pages and then those from `repeat_from` on, and is mapped.
         Ok(Self {
             pages,
             base,
@@ -90,26 +92,27 @@ impl SharedPages {
         })
     }
 
-    /// Where the kernel has them mapped.
+    /// The address at which the kernel has mapped the pages.
     #[inline(always)]
     pub(crate) fn base(&self) -> NonNull<u8> {
         self.base
     }
 
-    /// The pages, for C: an array of `struct page *`.
+    /// The pages as C takes them: an array of `struct page *`.
     pub(crate) fn as_raw(&self) -> &[*mut c::page] {
-        // SAFETY: `SharedPage` is a transparent wrapper of a pointer to a page.
+        // SAFETY: `SharedPage` is a transparent wrapper of a pointer to a page, so the vector's
+        // elements are such pointers. `self` keeps the vector.
         unsafe { core::slice::from_raw_parts(self.pages.as_ptr().cast(), self.pages.len()) }
     }
 
-    /// Puts page `index` at `address` of a process.
+    /// Maps page `index` at `address` of a process.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: there is no such page; `ENOMEM`.
+    /// `EINVAL`: there is no page `index`, or `address` lies outside of `vma`; `ENOMEM`.
     pub(crate) fn insert(&self, vma: &VmaMixedMap, address: usize, index: usize) -> Result {
         let page = self.pages.get(index).ok_or(EINVAL)?;
-        // SAFETY: `self` keeps the page for longer than this.
+        // SAFETY: `self` holds a reference to the page for the length of the call.
         let page = unsafe { BorrowedPage::from_raw(page.0) };
         vma.vm_insert_page(address, &page)
     }
@@ -117,17 +120,17 @@ impl SharedPages {
 
 impl Drop for SharedPages {
     fn drop(&mut self) {
-        // SAFETY: `base` came from `iostream_vmap` and is unmapped nowhere else. This is process
-        // context: whoever owns pages lets go of them in a worker or a system call.
+        // SAFETY: `base` came from `iostream_vmap`, and only this unmaps it. This is process
+        // context: owners of pages are dropped in a worker or a system call.
         unsafe { bindings::iostream_vunmap(self.base.as_ptr().cast()) };
     }
 }
 
-/// Checks what every mapping of ours must be: shared, and never executable.
+/// Checks that a mapping is shared and not executable, and keeps it from becoming executable.
 ///
 /// # Errors
 ///
-/// `EINVAL`: not shared; `EACCES`: executable.
+/// `EINVAL`: the mapping is private; `EACCES`: it is executable.
 pub(crate) fn check_mapping(vma: &VmaNew) -> Result {
     if vma.flags() & vm::SHARED == 0 {
         return Err(EINVAL);
@@ -135,7 +138,8 @@ pub(crate) fn check_mapping(vma: &VmaNew) -> Result {
     vma.try_clear_mayexec().map_err(|_| EACCES)
 }
 
-/// Makes a mapping ready for pages: it is not inherited, does not grow, and is in no core dump.
+/// Prepares a mapping for its pages: it will not be inherited by fork, will not grow, and will not
+/// be part of core dumps.
 pub(crate) fn prepare_mapping(vma: &VmaNew) -> &VmaMixedMap {
     vma.set_dontcopy();
     vma.set_dontexpand();
@@ -143,7 +147,7 @@ pub(crate) fn prepare_mapping(vma: &VmaNew) -> &VmaMixedMap {
     vma.set_mixedmap()
 }
 
-/// Pages of a mapping that is being made.
+/// The size in pages of a mapping that is being made.
 pub(crate) fn mapping_pages(vma: &VmaNew) -> usize {
     (vma.end() - vma.start()) >> PAGE_SHIFT
 }

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The pages that a queue shares with a process: what is where, and who may map it how.
+//! The pages that a queue shares with a process: their layout, and the rights of each mapping.
 //!
-//! # How a region is laid out
+//! # Layout
 //!
 //! ```text
 //! page   0      1          2          3 .. 3+n   3+n .. 3+2n
 //! what   info   producer   consumer   data       the same data pages again
 //! ```
 //!
-//! The kernel maps all of it at once, writable. A process maps each area on its own, and only what
-//! its role writes is ever writable to it.
+//! The kernel maps the whole region, writable. A process maps each area by itself, and never gets a
+//! writable mapping of an area that its role does not write.
 
 use core::{mem::offset_of, ptr::NonNull};
 
@@ -26,26 +26,26 @@ use crate::{
     sync::atomic::{Atomic, Full, Relaxed, Release},
 };
 
-/// Pages of a region before its data.
+/// The pages of a region before its data.
 pub(crate) const OVERHEAD_PAGES: usize = 3;
 
-/// One part of a region, mapped on its own.
+/// A part of a region that a process maps by itself.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Area {
-    /// The kernel's page: geometry and counters.
+    /// The page that only the kernel writes: geometry, generation, counters.
     Info,
-    /// The producer's page.
+    /// The page of words that the producer writes.
     Producer,
-    /// The consumer's page.
+    /// The page of words that the consumer writes.
     Consumer,
-    /// The data, twice in a row.
+    /// The data, mapped twice in a row.
     Data,
 }
 
 impl Area {
     const ALL: [Area; 4] = [Area::Info, Area::Producer, Area::Consumer, Area::Data];
 
-    /// The first page of the area, counted from the region's start.
+    /// The index of the area's first page in the region.
     pub(crate) const fn first_page(self) -> usize {
         match self {
             Area::Info => 0,
@@ -56,56 +56,63 @@ impl Area {
     }
 }
 
-/// Who uses the process's end of a queue.
-const FREE: u32 = 0;
+// The values of a claim on memory that the process's end of a queue writes.
+/// Nothing uses it.
+const UNCLAIMED: u32 = 0;
+/// The process has mapped it writable, in this session.
 const MAPPED: u32 = 1;
+/// A read(2) or write(2) acts as the process's end.
 const IN_CALL: u32 = 2;
 
 /// The shared pages of one queue.
 ///
 /// # Invariants
 ///
-/// `pages` holds 3 + n pages, n the pages of the data of `geometry`, which are mapped twice in a row.
+/// `pages` holds `OVERHEAD_PAGES` pages and then those of the data of `geometry`, which are mapped
+/// twice in a row.
 pub(crate) struct Region {
     pages: SharedPages,
     geometry: Geometry,
-    /// The process's own page of words: `FREE`, `MAPPED` writable for ever, or `IN_CALL`.
+    /// The claim on the page of words that the process writes.
     words_claim: Atomic<u32>,
-    /// The data, where the process writes them: `FREE` or `MAPPED`.
+    /// The claim on the data if the process writes them: `UNCLAIMED` or `MAPPED`.
     data_claim: Atomic<u32>,
 }
 
 impl Region {
-    /// Allocates zeroed pages, charged to the cgroup of the calling task, and maps them.
+    /// Allocates a zeroed region, charged to the cgroup of the calling task, and maps it into the
+    /// kernel.
     ///
     /// # Errors
     ///
-    /// `EDQUOT` if the module's total is used up; `ENOMEM`; `EINTR` if the task is being killed.
+    /// `EDQUOT`: the module's total would be exceeded; `ENOMEM`; `EINTR`: the task is being killed.
     pub(crate) fn new(geometry: Geometry) -> Result<Self> {
         let data_pages = geometry.data_bytes() as usize >> PAGE_SHIFT;
-        // INVARIANT: As many as that.
+        // INVARIANT: Allocates that many pages, and maps those of the data once more.
         Ok(Self {
             pages: SharedPages::new(data_pages + OVERHEAD_PAGES, OVERHEAD_PAGES)?,
             geometry,
-            words_claim: Atomic::new(FREE),
-            data_claim: Atomic::new(FREE),
+            words_claim: Atomic::new(UNCLAIMED),
+            data_claim: Atomic::new(UNCLAIMED),
         })
     }
 
+    /// The kernel's address of an area.
     #[inline(always)]
     fn area(&self, area: Area) -> NonNull<u8> {
-        // SAFETY: Every area begins inside the mapping.
+        // SAFETY: By the type's invariant the mapping contains the first page of every area.
         unsafe { self.pages.base().add(area.first_page() * PAGE_SIZE) }
     }
 
-    /// The ring's memory, for one end.
+    /// The memory of the ring, for one of its ends.
     ///
     /// # Safety
     ///
-    /// The region outlives the result, and the caller uses it in one role, alone in it.
+    /// The region outlives the result. The caller uses the result as producer or as consumer, and
+    /// nothing else acts in the same role meanwhile.
     pub(crate) unsafe fn mapped(&self) -> Mapped {
-        // SAFETY: The areas are pages of one queue, mapped and zeroed; the rest is the caller's
-        // promise.
+        // SAFETY: By the type's invariant the areas are mapped, the data twice in a row, for as
+        // long as `self` lives. The caller is alone in its role by this function's contract.
         unsafe {
             Mapped::new(
                 self.area(Area::Producer).cast(),
@@ -119,28 +126,30 @@ impl Region {
     #[inline(always)]
     pub(crate) fn info_word(&self, offset: usize) -> &Atomic<u64> {
         assert!(offset % 8 == 0 && offset < size_of::<uapi::iostream_info>());
-        // SAFETY: In bounds and aligned, as just checked; the page lives as long as the region,
-        // and every access to it after set-up is atomic.
+        // SAFETY: The assertion checks bounds and alignment. The page lives as long as the region,
+        // and every access to it after `write_info` is atomic.
         unsafe { Atomic::from_ptr(self.area(Area::Info).as_ptr().add(offset).cast()) }
     }
 
     /// A 64-bit word of the producer's page.
     pub(crate) fn producer_word(&self, offset: usize) -> &Atomic<u64> {
         assert!(offset % 8 == 0 && offset < size_of::<uapi::iostream_producer>());
-        // SAFETY: As in `info_word`.
+        // SAFETY: The assertion checks bounds and alignment. The page lives as long as the region,
+        // and every access to it is atomic.
         unsafe { Atomic::from_ptr(self.area(Area::Producer).as_ptr().add(offset).cast()) }
     }
 
     /// A 64-bit word of the consumer's page.
     pub(crate) fn consumer_word(&self, offset: usize) -> &Atomic<u64> {
         assert!(offset % 8 == 0 && offset < size_of::<uapi::iostream_consumer>());
-        // SAFETY: As in `info_word`.
+        // SAFETY: The assertion checks bounds and alignment. The page lives as long as the region,
+        // and every access to it is atomic.
         unsafe { Atomic::from_ptr(self.area(Area::Consumer).as_ptr().add(offset).cast()) }
     }
 
-    /// Writes the info page for the first time, before anybody else sees the region.
+    /// Fills the info page, before anything else uses the region.
     pub(crate) fn write_info(&mut self, info: uapi::iostream_info) {
-        // SAFETY: The page is as large, aligned, and nobody else knows it yet.
+        // SAFETY: The page is aligned and larger than the struct, and `&mut self` is exclusive.
         unsafe {
             self.area(Area::Info)
                 .cast::<uapi::iostream_info>()
@@ -148,7 +157,7 @@ impl Region {
         };
     }
 
-    /// Zeroes the words of both sides.
+    /// Sets the words of both sides to zero.
     pub(crate) fn zero_words(&self) {
         for offset in [
             offset_of!(uapi::iostream_producer, producer_pos),
@@ -166,54 +175,57 @@ impl Region {
         }
     }
 
-    /// Bytes of data as a slice.
+    /// Views bytes of the data as a slice.
     ///
     /// # Safety
     ///
-    /// For as long as the slice lives nobody writes there: the process cannot, because the data are
-    /// the kernel's to write, and the kernel's end does not, because they are not released.
-    /// `offset + len` is at most twice the size of the data.
+    /// `offset + len` is at most twice the size of the data. Nothing writes these bytes while the
+    /// slice lives: this is an output queue, so the process cannot, and the consumer has not
+    /// released them, so the kernel's producer does not.
     pub(crate) unsafe fn data(&self, offset: usize, len: usize) -> &[u8] {
-        // SAFETY: The caller's promise.
+        // SAFETY: The range is in bounds, and not written, by this function's contract.
         unsafe { core::slice::from_raw_parts(self.area(Area::Data).as_ptr().add(offset), len) }
     }
 
-    /// As [`Self::data`], to fill.
+    /// Views reserved bytes of the data as a slice to fill.
     ///
     /// # Safety
     ///
-    /// As for [`Self::data`]; and the caller is the producer, with the room reserved.
+    /// `offset + len` is at most twice the size of the data. This is an output queue, so the
+    /// process cannot write the bytes, and the caller is its producer and has reserved them.
     #[allow(clippy::mut_from_ref, reason = "exclusive by reservation")]
     #[inline(always)]
     pub(crate) unsafe fn data_mut(&self, offset: usize, len: usize) -> &mut [u8] {
-        // SAFETY: The caller's promise.
+        // SAFETY: The range is in bounds, and used by the caller alone, by this function's
+        // contract.
         unsafe { core::slice::from_raw_parts_mut(self.area(Area::Data).as_ptr().add(offset), len) }
     }
 
-    /// Lets a call of the kernel's act for the process, unless the process has its page mapped.
+    /// Claims the process's end for a read(2) or write(2), which acts for the process.
     ///
     /// # Errors
     ///
-    /// `EBUSY`: the process has mapped its end, or another call is at it.
+    /// `EBUSY`: the process has mapped its page of words, or another call has the claim.
     pub(crate) fn claim_for_call(&self) -> Result<CallClaim<'_>> {
-        match self.words_claim.cmpxchg(FREE, IN_CALL, Full) {
+        match self.words_claim.cmpxchg(UNCLAIMED, IN_CALL, Full) {
             Ok(_) => Ok(CallClaim(self)),
             Err(_) => Err(EBUSY),
         }
     }
 
-    /// Whether the process has mapped its page of words.
+    /// Whether the process has mapped its page of words writable in this session.
     pub(crate) fn is_mapped(&self) -> bool {
         self.words_claim.load(Relaxed) == MAPPED
     }
 
-    /// Maps one area into a process. `page` is the first page asked for, counted from the region's
-    /// start; `user_words` says which page of words the process writes.
+    /// Maps one area into a process. `page` is the index of its first page in the region;
+    /// `user_words` is the page of words that the process writes.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: not a whole area, or not shared; `EACCES`: executable, or writable where the
-    /// kernel writes; `EBUSY`: already mapped writable in this session, or in use by a call.
+    /// `EINVAL`: the mapping is not a whole area, or not shared; `EACCES`: it is executable, or
+    /// writable although the process does not write the area; `EBUSY`: the area is already mapped
+    /// writable in this session, or in use by a call; `ENOMEM`.
     pub(crate) fn map(&self, vma: &VmaNew, page: usize, user_words: Area) -> Result {
         let area = *Area::ALL
             .iter()
@@ -238,7 +250,7 @@ impl Region {
                 .insert(mixed, vma.start() + (i << PAGE_SHIFT), index);
             if let Err(error) = done {
                 if let Some(claim) = claim {
-                    claim.store(FREE, Relaxed);
+                    claim.store(UNCLAIMED, Relaxed);
                 }
                 return Err(error);
             }
@@ -246,7 +258,7 @@ impl Region {
         Ok(())
     }
 
-    /// Checks the rights of a mapping and claims a writable one.
+    /// Checks the rights of a mapping, and claims its area if it is writable.
     fn claim_for_mapping(
         &self,
         vma: &VmaNew,
@@ -254,7 +266,7 @@ impl Region {
         user_words: Area,
     ) -> Result<Option<&Atomic<u32>>> {
         if !vma.writable() {
-            // For ever: or mprotect could make it writable without asking.
+            // Otherwise mprotect(2) could make the mapping writable later, without this check.
             vma.try_clear_maywrite()?;
             return Ok(None);
         }
@@ -263,22 +275,22 @@ impl Region {
             Area::Data if user_words == Area::Producer => &self.data_claim,
             _ => return Err(EACCES),
         };
-        // ORDERING: pairs with the store in `CallClaim`'s drop: the process goes on where the call
-        // ended (litmus: claim).
-        match claim.cmpxchg(FREE, MAPPED, Full) {
+        // ORDERING: pairs with the release store in `CallClaim`'s drop: the process continues at
+        // the positions that the last call left (litmus: claim).
+        match claim.cmpxchg(UNCLAIMED, MAPPED, Full) {
             Ok(_) => Ok(Some(claim)),
             Err(_) => Err(EBUSY),
         }
     }
 }
 
-/// The right to act for the process, until dropped.
+/// The right to act as the process's end, until dropped.
 pub(crate) struct CallClaim<'a>(&'a Region);
 
 impl Drop for CallClaim<'_> {
     fn drop(&mut self) {
         // ORDERING: pairs with the full exchange in `claim_for_mapping` and `claim_for_call`: the
-        // next owner sees the positions as this one left them (litmus: claim).
-        self.0.words_claim.store(FREE, Release);
+        // next owner of the claim sees the positions that this one stored (litmus: claim).
+        self.0.words_claim.store(UNCLAIMED, Release);
     }
 }

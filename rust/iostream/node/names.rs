@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which names and minor numbers are taken, and by which nodes.
+//! The table of names and minor numbers, and the nodes that have them.
 
 use core::ptr::NonNull;
 
@@ -11,63 +11,64 @@ use crate::ring::uapi;
 
 /// How many nodes there can be, `/dev/iostream` included.
 pub(crate) const MAX_NODES: usize = 256;
-/// Bytes of a name, the closing zero included.
+/// Bytes of a name, the terminating zero included.
 pub(crate) const NAME_BYTES: usize = uapi::IOSTREAM_NAME_BYTES as usize;
 
 /// A node's name, zero-padded.
 pub(crate) type Name = [u8; NAME_BYTES];
 
-/// A name that is taken, and its node, while that is published.
+/// A name that is taken, with its node while the node is published.
 #[derive(Clone, Copy)]
 struct Taken {
     name: Name,
     node: Option<NodePointer>,
 }
 
+/// A pointer to a published node.
 #[derive(Clone, Copy)]
 struct NodePointer(NonNull<Node>);
 
-// SAFETY: A node may be used in any thread.
+// SAFETY: A node is `Sync`, so a pointer to it may be used in any thread.
 unsafe impl Send for NodePointer {}
 
 global_lock! {
-    // SAFETY: Initialised by `init`, before the first node.
+    // SAFETY: `init` is called when the module is loaded, before the first node is created.
     unsafe(uninit) static NAMES: Mutex<[Option<Taken>; MAX_NODES]> = [None; MAX_NODES];
 }
 
-/// Makes the table.
+/// Initialises the table.
 ///
 /// # Safety
 ///
-/// Called once, before any node is made.
+/// This is called once, before any node is created.
 pub(crate) unsafe fn init() {
-    // SAFETY: Once, before the table is used, says the caller.
+    // SAFETY: This is the only call, and the table is not in use yet, by this function's contract.
     unsafe { NAMES.init() };
 }
 
-/// The published node of a name.
+/// Finds the published node of a name.
 ///
 /// # Errors
 ///
-/// `ENOENT`; `EINVAL`: no name at all.
+/// `ENOENT` if there is none; `EINVAL` if no node can have the name.
 pub(crate) fn find(name: &CStr) -> Result<NodeRef> {
     let name = checked_name(name)?;
     let names = NAMES.lock();
     let taken = names.iter().flatten().find(|taken| taken.name == name);
     let node = taken.and_then(|taken| taken.node).ok_or(ENOENT)?;
-    // SAFETY: Its handle takes the pointer out, under this lock, before it lets go of the node.
+    // SAFETY: The node's handle clears the pointer, under this lock, before it drops its reference.
     Ok(NodeRef::new(unsafe { node.0.as_ref() }))
 }
 
-/// A minor number and the name that goes with it, until dropped.
+/// A claim of a minor number and a name, until this is dropped.
 pub(crate) struct Minor(usize);
 
 impl Minor {
-    /// Claims `name`, and a number for it: 0 for `/dev/iostream`, else the first that is free.
+    /// Claims `name` and a number for it: 0 for `/dev/iostream`, else the first free one.
     ///
     /// # Errors
     ///
-    /// `EEXIST`: the name is taken; `ENOSPC`: there are [`MAX_NODES`] already.
+    /// `EEXIST` if the name is taken; `ENOSPC` if there are [`MAX_NODES`] nodes already.
     pub(crate) fn claim(name: Name, built_in: bool) -> Result<Self> {
         let mut names = NAMES.lock();
         if names.iter().flatten().any(|taken| taken.name == name) {
@@ -93,7 +94,8 @@ impl Minor {
         self.set(Some(NodePointer(node.into())));
     }
 
-    /// Lets [`find`] find it no more. To be called before the node goes.
+    /// Hides the node from [`find`]. The caller does this before it drops its reference to the
+    /// node.
     pub(crate) fn clear_node(&self) {
         self.set(None);
     }
@@ -111,11 +113,11 @@ impl Drop for Minor {
     }
 }
 
-/// A name, if it can be one.
+/// Checks a name and pads it with zeros.
 ///
 /// # Errors
 ///
-/// `EINVAL`: it is empty, too long or holds a `/`.
+/// `EINVAL` if it is empty, too long, or has a `/`.
 pub(crate) fn checked_name(name: &CStr) -> Result<Name> {
     let bytes = name.to_bytes();
     if bytes.is_empty() || bytes.len() >= NAME_BYTES || bytes.contains(&b'/') {

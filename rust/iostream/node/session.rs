@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! One open of a node: its queues, and what is asked of them from outside.
+//! A session: one open of a node, with its queues.
 
 use kernel::{
     bindings as c,
@@ -18,13 +18,13 @@ use crate::{
     port::PortRef,
     queue::config::Direction,
     ring::uapi,
-    sync::wait::WaitQueue,
+    sync::{gate::Gate, wait::WaitQueue},
 };
 
-/// How a file was opened.
+/// How a file is open: the flags of open(2) and fcntl(2).
 #[derive(Clone, Copy)]
-pub(crate) struct Access {
-    /// For reading and writing.
+pub(crate) struct OpenMode {
+    /// The file is open for reading and writing.
     pub(crate) read_write: bool,
     /// Calls must not wait.
     pub(crate) nonblocking: bool,
@@ -33,13 +33,14 @@ pub(crate) struct Access {
 /// What a session is attached to, once it is set up.
 struct Attached {
     queues: Channel,
-    /// `/dev/iostream`: who serves the kernel's side. It revokes its port when dropped.
+    /// The endpoint that serves the kernel's side of `/dev/iostream`. Its drop revokes the port.
     endpoint: Option<Endpoint>,
     port: PortRef,
 }
 
 impl Attached {
-    /// Whether room in the input queue is all that it takes to go on: in a stream it is not.
+    /// Whether the process can go on once the input queue has room. In a stream it also needs a
+    /// buffer to fill.
     fn is_writable(&self, input: &Lane) -> bool {
         match (self.queues.pool(), self.queues.get(Direction::Output)) {
             (Some(pool), Some(output)) => pool.is_writable(output, input),
@@ -49,34 +50,40 @@ impl Attached {
 }
 
 impl Drop for Attached {
-    /// The end of the session: the file's release, after the last descriptor and mapping.
+    /// Ends the session. This runs when the file is released, after the last descriptor and
+    /// mapping are gone.
     fn drop(&mut self) {
-        // The endpoint's timer stops before its queues go.
+        // The endpoint first, so that its timer stops before the queues are closed.
         drop(self.endpoint.take());
         self.port.close(core::mem::take(&mut self.queues));
     }
 }
 
-/// A buffer of which read(2) has copied a part: the position of its descriptor, and how many bytes.
+/// How far read(2) has come in the buffer that it copies.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Part {
+    /// The position of the buffer's descriptor.
     pub(crate) pos: u64,
+    /// How many bytes have been copied.
     pub(crate) done: u32,
 }
 
-/// One open of a node, until the last descriptor and mapping is gone.
+/// One open of a node, until its last descriptor and mapping are gone.
 #[pin_data]
 pub(crate) struct Session {
     count: SessionCount,
     attached: SetOnce<Attached>,
+    /// Where everything waits that waits for this session, even before it is set up.
+    user: Arc<WaitQueue>,
+    /// Held while the session is set up.
     #[pin]
     set_up: Mutex<()>,
-    /// One read(2) at a time; of a stream, one read(2) or write(2).
+    /// Held by a read(2), and by a write(2) of a stream.
     #[pin]
-    pub(crate) reading: Mutex<Part>,
-    /// One write(2) at a time.
+    pub(crate) reading: Gate<Part>,
+    /// Held by a write(2) of a queue of entries.
     #[pin]
-    pub(crate) writing: Mutex<()>,
+    pub(crate) writing: Gate<()>,
 }
 
 impl Session {
@@ -84,28 +91,36 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// `ENODEV`: the driver is gone; `EBUSY`: the node is open; the driver's own; `ENOMEM`.
+    /// `ENODEV` if the driver is gone; `EBUSY` if all ports of the node are open; the driver's own;
+    /// `EDQUOT`; `ENOMEM`; `EINTR`.
     pub(crate) fn open(node: &Node, credential: &Credential) -> Result<Arc<Self>> {
-        let session = Arc::pin_init(
+        let count = SessionCount::new(node);
+        let attached = SetOnce::new();
+        let user = if node.is_built_in() {
+            WaitQueue::new_shared()?
+        } else {
+            let driver = Self::attach(node, credential)?;
+            let user = driver.queues.user().ok_or(ENXIO)?.clone();
+            attached.populate(driver);
+            user
+        };
+        Arc::pin_init(
             pin_init!(Self {
-                count: SessionCount::new(node),
-                attached: SetOnce::new(),
+                count,
+                attached,
+                user,
                 set_up <- new_mutex!((), "iostream_set_up"),
-                reading <- new_mutex!(Part::default(), "iostream_reading"),
-                writing <- new_mutex!((), "iostream_writing"),
+                reading <- Gate::new(Part::default()),
+                writing <- Gate::new(()),
             }),
             GFP_KERNEL,
-        )?;
-        if !node.is_built_in() {
-            session.attached.populate(Self::attach(node, credential)?);
-        }
-        Ok(session)
+        )
     }
 
-    /// Opens the first port of the node that nobody has open.
+    /// Opens the first port of the node that no session has open.
     fn attach(node: &Node, credential: &Credential) -> Result<Attached> {
         for port in node.ports() {
-            match port.open(Some(&Opener { credential })) {
+            match port.open(Some(&Opener { credential }), None) {
                 Err(error) if error == EBUSY => continue,
                 opened => {
                     return Ok(Attached {
@@ -119,11 +134,12 @@ impl Session {
         Err(EBUSY)
     }
 
-    /// `/dev/iostream`: makes queues and endpoint, once.
+    /// Sets up a session of `/dev/iostream`, once: creates its queues and its endpoint.
     ///
     /// # Errors
     ///
-    /// `ENOTTY`: a driver's node; `EALREADY`; and those of [`Endpoint::new`].
+    /// `ENOTTY` on a driver's node; `EALREADY` if the session is set up; those of
+    /// [`Endpoint::new`].
     pub(crate) fn set_up(&self, request: &uapi::iostream_setup) -> Result {
         if !self.node().is_built_in() {
             return Err(ENOTTY);
@@ -132,12 +148,14 @@ impl Session {
         if self.attached.as_ref().is_some() {
             return Err(EALREADY);
         }
-        let (endpoint, port, queues) = Endpoint::new(request)?;
+        let (endpoint, port, queues) = Endpoint::new(request, &self.user)?;
         self.attached.populate(Attached {
             queues,
             endpoint: Some(endpoint),
             port,
         });
+        // Those that waited before there was anything to wait for ask again.
+        self.user.wake_all();
         Ok(())
     }
 
@@ -150,11 +168,11 @@ impl Session {
         self.attached.as_ref().ok_or(EBADFD)
     }
 
-    /// The queues, of whatever direction.
+    /// The queues of both directions.
     ///
     /// # Errors
     ///
-    /// `EBADFD`: not set up.
+    /// `EBADFD` if the session is not set up.
     pub(crate) fn queues(&self) -> Result<&Channel> {
         Ok(&self.attached()?.queues)
     }
@@ -163,16 +181,16 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// `EBADFD`: not set up; `ENXIO`: no queue in this direction.
+    /// `EBADFD` if the session is not set up; `ENXIO` if it has no queue in this direction.
     pub(crate) fn queue(&self, direction: Direction) -> Result<&Arc<Lane>> {
         self.attached()?.queues.get(direction).ok_or(ENXIO)
     }
 
-    /// As [`Self::queue`], if the driver is there.
+    /// The queue of a direction, while the driver is there.
     ///
     /// # Errors
     ///
-    /// As [`Self::queue`]; `ENODEV`.
+    /// `ENODEV` if the driver is gone; those of [`Self::queue`].
     pub(crate) fn live_queue(&self, direction: Direction) -> Result<&Arc<Lane>> {
         let queue = self.queue(direction)?;
         if queue.is_gone() {
@@ -185,37 +203,44 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// `EOPNOTSUPP`: a stream's queue; `EBUSY`: a read(2) or write(2) is at the queue; `EBADFD`;
-    /// `ENXIO`; `ENODEV`.
+    /// `EOPNOTSUPP` for a stream's queue; `EBUSY` while a read(2) or write(2) uses the queue;
+    /// those of [`Self::live_queue`].
     pub(crate) fn reset(&self, direction: Direction) -> Result {
         let lane = self.live_queue(direction)?;
         if lane.pool().is_ok() {
             return Err(EOPNOTSUPP);
         }
-        // Not to be waited for: a call that copies may wait for a page of the process's for as long as
+        // Does not wait for the gate: a call inside may wait for a page of the process for as long as
         // the process likes.
+        let port = self.port()?;
         match direction {
             Direction::Output => {
-                let _call = self.reading.try_lock().ok_or(EBUSY)?;
-                self.port()?.reset(lane)
+                let _call = self.reading.try_enter().ok_or(EBUSY)?;
+                port.reset(lane)
             }
             Direction::Input => {
-                let _call = self.writing.try_lock().ok_or(EBUSY)?;
-                self.port()?.reset(lane)
+                let _call = self.writing.try_enter().ok_or(EBUSY)?;
+                port.reset(lane)
             }
-        }
+        }?;
+        port.wake_after_reset(lane);
+        Ok(())
     }
 
-    /// What the session is attached to.
+    /// The port that the session has open.
+    ///
+    /// # Errors
+    ///
+    /// `EBADFD` if the session is not set up.
     pub(crate) fn port(&self) -> Result<&PortRef> {
         Ok(&self.attached()?.port)
     }
 
-    /// The buffers of a stream.
+    /// The buffers of a stream's session.
     ///
     /// # Errors
     ///
-    /// `ENOTTY`: no stream.
+    /// `ENOTTY` if the session is not of a stream.
     pub(crate) fn pool(&self) -> Result<&Pool> {
         self.attached()
             .map_err(|_| ENOTTY)?
@@ -224,22 +249,22 @@ impl Session {
             .ok_or(ENOTTY)
     }
 
-    /// As [`Self::pool`], if the driver is there.
+    /// The buffers of a stream's session, while the driver is there.
     ///
     /// # Errors
     ///
-    /// As [`Self::pool`]; `ENODEV`.
+    /// `ENODEV` if the driver is gone; those of [`Self::pool`].
     pub(crate) fn live_pool(&self) -> Result<&Pool> {
         let pool = self.pool()?;
         self.live_queue(Direction::Output)?;
         Ok(pool)
     }
 
-    /// `/dev/iostream`: the endpoint.
+    /// The endpoint of a session of `/dev/iostream`.
     ///
     /// # Errors
     ///
-    /// `ENOTTY`: a driver's node; `EBADFD`: not set up.
+    /// `ENOTTY` on a driver's node; `EBADFD` if the session is not set up.
     pub(crate) fn endpoint(&self) -> Result<&Endpoint> {
         if !self.node().is_built_in() {
             return Err(ENOTTY);
@@ -247,15 +272,16 @@ impl Session {
         self.attached()?.endpoint.as_ref().ok_or(ENOTTY)
     }
 
-    /// What poll says. `register` is called with each wait queue before anything is looked at.
-    pub(crate) fn poll(&self, mut register: impl FnMut(&WaitQueue)) -> c::__poll_t {
+    /// The events that poll reports. Calls `register` with the wait queue before looking at anything.
+    pub(crate) fn poll(&self, register: impl FnOnce(&WaitQueue)) -> c::__poll_t {
+        register(&self.user);
         let Ok(attached) = self.attached() else {
             return c::POLLERR;
         };
         let mut events = 0;
         for queue in attached.queues.iter() {
-            register(&queue.notify.user);
-            // Also when it is ready: epoll, edge-triggered, does not ask again after delivery.
+            // Arms even if the queue is ready: an edge-triggered epoll does not poll again after it
+            // has delivered an event.
             queue.notify.arm();
             events |= match (queue.is_ready(), queue.direction()) {
                 (Ok(false), _) => 0,
@@ -269,11 +295,11 @@ impl Session {
             }
         }
         if let (Some(pool), Some(records)) = (attached.queues.pool(), attached.port.records()) {
-            // As at the end of a file.
+            // A read returns 0 at once, like at the end of a file.
             if pool.is_ended() {
                 events |= c::POLLIN | c::POLLRDNORM;
             }
-            // Buffers were added.
+            // The driver has added buffers that have not joined the session.
             if records.is_ahead_of(pool) {
                 events |= c::POLLPRI;
             }

@@ -1,27 +1,27 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Descriptors: what stands in a stream's queues.
+//! Descriptors, the entries of a stream's queues, and how they are checked.
 
 use crate::{error::Error, ring::uapi};
 
 /// A descriptor, copied out of shared memory or yet to be copied into it.
 pub(crate) type Descriptor = uapi::iostream_descriptor;
 
-/// Why an entry of the client's is not accepted.
+/// Why a client's descriptor is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reject {
-    /// It names no buffer.
+    /// There is no buffer with this id.
     Id,
-    /// The client does not have the buffer.
+    /// The buffer is neither with the client nor queued.
     Owner,
     /// A range is out of bounds.
     Range,
-    /// It has a flag that is not the client's.
+    /// The client set a flag that it may not set.
     Flags,
 }
 
 impl Descriptor {
-    /// Whether it has no flags but `allowed`.
+    /// Checks that no flags other than `allowed` are set.
     ///
     /// # Errors
     ///
@@ -33,7 +33,7 @@ impl Descriptor {
         }
     }
 
-    /// Whether its ranges lie inside areas of these sizes.
+    /// Checks that the ranges lie inside areas of these sizes.
     ///
     /// # Errors
     ///
@@ -51,7 +51,7 @@ impl Descriptor {
         }
     }
 
-    /// Whether the client returns the buffer without anything in it for the driver.
+    /// Whether the client returns the buffer with nothing in it for the driver.
     pub(crate) fn is_unused(&self) -> bool {
         self.flags & uapi::IOSTREAM_DESCRIPTOR_UNUSED != 0
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The memory of a stream: its info page, and the pages of each buffer.
+//! The memory of a stream: its info page, the pages of each buffer, and how both are mapped.
 
 use core::{mem::offset_of, ptr::NonNull};
 
@@ -24,15 +24,15 @@ use crate::{
     sync::atomic::{Atomic, Full, Relaxed},
 };
 
-/// Whether a buffer is mapped writable: for ever, once it is.
-const FREE: u32 = 0;
+// The values of `BufferMemory::writable`. A buffer can be mapped writable once in its life.
+const UNMAPPED: u32 = 0;
 const MAPPED: u32 = 1;
 
-/// A stream's info page. The kernel writes it, the process maps it read-only.
+/// A stream's info page. The kernel writes it, and the process maps it read-only.
 pub(crate) struct InfoPage(SharedPages);
 
 impl InfoPage {
-    /// A page that says: stopped, in this mode, first generation.
+    /// Creates the page of a stopped stream in this mode, with generation 1.
     ///
     /// # Errors
     ///
@@ -44,54 +44,63 @@ impl InfoPage {
         Ok(page)
     }
 
-    /// One of its words.
+    /// The word at `offset` bytes.
+    ///
+    /// # Panics
+    ///
+    /// If `offset` is not that of a word of the page.
     pub(crate) fn word(&self, offset: usize) -> &Atomic<u64> {
         assert!(offset % 8 == 0 && offset < size_of::<uapi::iostream_stream_info>());
-        // SAFETY: In bounds and aligned, as just checked; the page lives as long as `self`, and
-        // every access to it is atomic.
+        // SAFETY: `offset` is in bounds and aligned, as just checked; the page lives as long as
+        // `self`, and every access to it is atomic.
         unsafe { Atomic::from_ptr(self.0.base().as_ptr().add(offset).cast()) }
     }
 
+    /// Publishes the mode.
     pub(crate) fn set_mode(&self, mode: Mode) {
         self.word(offset_of!(uapi::iostream_stream_info, mode))
             .store(mode as u64, Relaxed);
     }
 
+    /// Publishes the state.
     pub(crate) fn set_state(&self, state: State) {
         self.word(offset_of!(uapi::iostream_stream_info, state))
             .store(state as u64, Relaxed);
     }
 
-    /// Raised when buffers are added.
+    /// Publishes the generation, which is raised when buffers are added to the stream.
     pub(crate) fn set_generation(&self, generation: u64) {
         self.word(offset_of!(uapi::iostream_stream_info, generation))
             .store(generation, Relaxed);
     }
 
-    /// Raised when buffers are added.
+    /// The generation that was last published.
     pub(crate) fn generation(&self) -> u64 {
         self.word(offset_of!(uapi::iostream_stream_info, generation))
             .load(Relaxed)
     }
 
-    /// What begins before `pos` in the output queue is to be returned unread.
+    /// Asks the client to return, unread, the descriptors of the output queue that begin before
+    /// `pos`.
     pub(crate) fn set_discarded_pos(&self, pos: u64) {
-        // Who reads it late takes a buffer that was discarded, and nothing else happens.
+        // No ordering: a client that reads the old value takes a buffer that was discarded, which
+        // is harmless.
         self.word(offset_of!(uapi::iostream_stream_info, discarded_pos))
             .store(pos, Relaxed);
     }
 
-    /// See [`Self::set_discarded_pos`].
+    /// The position that [`Self::set_discarded_pos`] published last.
     pub(crate) fn discarded_pos(&self) -> u64 {
         self.word(offset_of!(uapi::iostream_stream_info, discarded_pos))
             .load(Relaxed)
     }
 
-    /// Maps it into a process.
+    /// Maps the page into a process.
     ///
     /// # Errors
     ///
-    /// `EINVAL`: not the whole page, or not shared; `EACCES`: executable or writable.
+    /// `EINVAL` if the mapping is not of one page, or not shared; `EACCES` if it is executable or
+    /// writable.
     fn map(&self, vma: &VmaNew) -> Result {
         if mapping_pages(vma) != 1 {
             return Err(EINVAL);
@@ -102,22 +111,24 @@ impl InfoPage {
     }
 }
 
-/// The pages of one buffer: those of its data, then those of its control area.
+/// The pages of one buffer: those of the data area, then those of the control area.
 pub(crate) struct BufferMemory {
-    /// Of the data, for a device. Goes before the pages.
+    /// The mapping of the data area for the device. Declared first, so that it is dropped before
+    /// the pages.
     mapping: Option<Mapping>,
     pages: SharedPages,
+    /// Bytes from the start of the pages to the control area.
     control_start: usize,
-    /// Whether the process has it mapped writable.
-    claim: Atomic<u32>,
+    /// `MAPPED` once a process has mapped the buffer writable.
+    writable: Atomic<u32>,
 }
 
 impl BufferMemory {
-    /// Zeroed memory for one buffer, charged to the calling task's cgroup.
+    /// Allocates zeroed memory for one buffer, charged to the calling task's cgroup.
     ///
     /// # Errors
     ///
-    /// `EDQUOT`; `ENOMEM`; `EINTR`; with a device those of [`Mapping::new`].
+    /// `EDQUOT`; `ENOMEM`; `EINTR`; for a stream with a device also those of [`Mapping::new`].
     pub(crate) fn new(spec: &StreamSpec) -> Result<Self> {
         let count = spec.buffer_pages();
         let pages = SharedPages::new(count, count)?;
@@ -130,32 +141,32 @@ impl BufferMemory {
             mapping,
             pages,
             control_start: spec.data_pages() << PAGE_SHIFT,
-            claim: Atomic::new(FREE),
+            writable: Atomic::new(UNMAPPED),
         })
     }
 
-    /// Where the data begin.
+    /// The start of the data area.
     #[inline(always)]
     pub(crate) fn data(&self) -> NonNull<u8> {
         self.pages.base()
     }
 
-    /// Where the data are for the device, if there is one.
+    /// The data area as the device sees it; empty without a device.
     pub(crate) fn dma_segments(&self) -> &[DmaSegment] {
         self.mapping.as_ref().map_or(&[], Mapping::segments)
     }
 
-    /// Makes the data ready for who uses them next.
+    /// Synchronises the data for their next user, the device or the processor.
     pub(crate) fn sync(&self, next: SyncFor) {
         if let Some(mapping) = &self.mapping {
             mapping.sync(next);
         }
     }
 
-    /// Where the control area begins; valid if the stream has one.
+    /// The start of the control area. There is nothing to access if the stream has none.
     #[inline(always)]
     pub(crate) fn control(&self) -> NonNull<u8> {
-        // SAFETY: Inside the mapping, or one past it if there is no control area.
+        // SAFETY: `control_start` is inside the pages, or at their end if there is no control area.
         unsafe { self.pages.base().add(self.control_start) }
     }
 }
@@ -165,7 +176,8 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// As [`InfoPage::map`].
+    /// `EINVAL` if the mapping is not of one page, or not shared; `EACCES` if it is executable or
+    /// writable.
     pub(crate) fn map_info(&self, vma: &VmaNew) -> Result {
         self.fix_mode();
         self.info().map(vma)
@@ -175,8 +187,9 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// `EINVAL`: not whole buffers, none of that number, or not shared; `EACCES`: executable, or
-    /// writable where the process only reads; `EBUSY`: one is mapped writable already.
+    /// `EINVAL` if the mapping is not of whole buffers that exist, or not shared; `EACCES` if it is
+    /// executable, or writable although the mode is output; `EBUSY` if one of the buffers has been
+    /// mapped writable before.
     pub(crate) fn map(&self, vma: &VmaNew, first_page: usize) -> Result {
         let stride = self.spec().buffer_pages();
         let pages = mapping_pages(vma);
@@ -200,7 +213,7 @@ impl Pool {
         for index in 0..count {
             let memory = self.memory((first + index) as u32).ok_or(EINVAL)?;
             let address = vma.start() + index * stride * PAGE_SIZE;
-            let claimed = !writable || memory.claim.cmpxchg(FREE, MAPPED, Full).is_ok();
+            let claimed = !writable || memory.writable.cmpxchg(UNMAPPED, MAPPED, Full).is_ok();
             let mapped = if claimed {
                 (0..stride).try_for_each(|page| {
                     memory
@@ -214,7 +227,7 @@ impl Pool {
                 let claimed = index + usize::from(claimed);
                 for undone in (first..first + claimed).filter(|_| writable) {
                     if let Some(memory) = self.memory(undone as u32) {
-                        memory.claim.store(FREE, Relaxed);
+                        memory.writable.store(UNMAPPED, Relaxed);
                     }
                 }
                 return Err(error);
@@ -224,7 +237,8 @@ impl Pool {
     }
 }
 
-/// For ever: or mprotect could make it writable without asking.
+/// Makes a mapping read-only for good: clears `VM_MAYWRITE`, so that mprotect(2) cannot make it
+/// writable.
 fn read_only(vma: &VmaNew) -> Result {
     if vma.writable() {
         return Err(EACCES);

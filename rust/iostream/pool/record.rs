@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a driver keeps of a buffer from one session to the next.
+//! The record of a buffer, which a driver keeps from one session to the next.
 
 use kernel::{prelude::*, sync::Arc};
 
 use crate::sync::atomic::{Atomic, Relaxed};
 
-/// One buffer of a stream, as its driver knows it: sessions come and go, each with memory of its
-/// own for it.
+/// A buffer of a stream as its driver knows it beyond sessions. Each session allocates memory of
+/// its own for the buffer.
 #[derive(Clone)]
 pub struct BufferRecord(Arc<Inner>);
 
@@ -17,6 +17,11 @@ struct Inner {
 }
 
 impl BufferRecord {
+    /// Creates the record of a new buffer.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
     pub(crate) fn new() -> Result<Self> {
         let inner = Inner {
             value: Atomic::new(0),
@@ -25,7 +30,7 @@ impl BufferRecord {
         Ok(Self(Arc::new(inner, GFP_KERNEL)?))
     }
 
-    /// The driver's own value; zero at first.
+    /// The driver's own value, initially zero.
     pub fn value(&self) -> u64 {
         self.0.value.load(Relaxed)
     }
@@ -35,7 +40,8 @@ impl BufferRecord {
         self.0.value.store(value, Relaxed);
     }
 
-    /// References out to the client: 1 while the client has the buffer, or it lies in a queue.
+    /// References that are out to the client: 1 while the buffer is with the client or queued,
+    /// else 0.
     pub fn references(&self) -> u32 {
         self.0.references.load(Relaxed)
     }
@@ -44,7 +50,7 @@ impl BufferRecord {
         self.0.references.store(references, Relaxed);
     }
 
-    /// Whether both are of the same buffer.
+    /// Whether both are records of the same buffer.
     pub fn is_same(&self, other: &BufferRecord) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }

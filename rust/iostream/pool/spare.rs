@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Buffers that a client has whose part the kernel plays, in read(2) and write(2), or for a module:
-//! those that are neither in a queue nor in anybody's hands.
+//! The spare buffers of a client whose part the kernel plays.
+//!
+//! The kernel plays this part in read(2) and write(2), and for a module that is a client. A client
+//! that maps its buffers remembers by itself which ones it has; here the kernel does. A buffer is
+//! spare if it is with the client, and neither queued nor in use by a call or a `ClientBuffer`.
 
 use kernel::{
     prelude::*,
@@ -10,22 +13,24 @@ use kernel::{
 
 use super::{spec::Mode, Pool};
 
-struct State {
-    /// Room for as many as there can be, so that putting one back never allocates.
+/// Which buffers are spare.
+struct SpareIds {
+    /// Buffers that were put here. Has room for all buffers, so that putting one never allocates.
     ids: KVVec<u32>,
-    /// Input: buffers from this one on are the client's from the start, and were never sent.
+    /// In input mode: buffers from this one on have been with the client since the session began,
+    /// and were not used yet.
     fresh: u32,
 }
 
-/// See the module. The lock is innermost.
+/// The spare buffers of a session. The lock is innermost.
 #[pin_data]
 pub(crate) struct Spare {
     #[pin]
-    state: SpinLockIrq<State>,
+    state: SpinLockIrq<SpareIds>,
 }
 
 impl Spare {
-    /// Room for `max_buffers`.
+    /// Creates an empty list with room for `max_buffers`.
     ///
     /// # Errors
     ///
@@ -33,22 +38,22 @@ impl Spare {
     pub(crate) fn new(max_buffers: u32) -> Result<impl PinInit<Self>> {
         let ids = KVVec::with_capacity(max_buffers as usize, GFP_KERNEL)?;
         Ok(pin_init!(Self {
-            state <- new_spinlock_irq!(State { ids, fresh: 0 }, "iostream_spare"),
+            state <- new_spinlock_irq!(SpareIds { ids, fresh: 0 }, "iostream_spare"),
         }))
     }
 
-    /// A buffer is the client's, and nobody works on it. Any context.
+    /// Puts a buffer here that is with the client, and that no one uses any more. Any context.
     pub(crate) fn put(&self, id: u32) {
-        // No buffer is put twice, so there is room.
+        // No buffer is here twice, so there is room.
         let _ = self.state.lock().ids.push_within_capacity(id);
     }
 
-    /// Takes one that was put.
+    /// Takes a buffer that was put here.
     pub(crate) fn take_put(&self) -> Option<u32> {
         self.state.lock().ids.pop()
     }
 
-    /// Takes one: in input mode also of those that the client has from the start.
+    /// Takes a spare buffer: one that was put here, or in input mode one that was not used yet.
     pub(crate) fn take(&self, pool: &Pool) -> Option<u32> {
         let mut state = self.state.lock();
         if let Some(id) = state.ids.pop() {
@@ -61,7 +66,7 @@ impl Spare {
         Some(state.fresh - 1)
     }
 
-    /// Whether there is one to take.
+    /// Whether [`Self::take`] would find a buffer.
     pub(crate) fn has_any(&self, pool: &Pool) -> bool {
         let state = self.state.lock();
         !state.ids.is_empty() || (pool.mode() == Mode::Input && state.fresh < pool.count())

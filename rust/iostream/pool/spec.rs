@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How streams are described: mode, buffers, properties.
+//! The description of a stream: its mode, its buffers and its properties.
 
 use kernel::{page::PAGE_SIZE, prelude::*, sync::Arc};
 
@@ -8,15 +8,17 @@ use crate::{memory::dma::DmaDevice, queue::config::QueueConfig, ring::uapi};
 
 /// The most buffers that a stream can have.
 pub(crate) const MAX_BUFFERS: u32 = 16384;
+/// Bytes of a stream's description, the terminating zero included.
 pub(crate) const DESCRIPTION_BYTES: usize = uapi::IOSTREAM_DESCRIPTION_BYTES as usize;
-/// Who fills a stream's buffers. `iostream.h` says what that means for who has which.
+
+/// Which side fills a stream's buffers. `iostream.h` says which buffers each side owns at first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// The driver; the process reads.
+    /// The driver fills them; the process reads them.
     Output = uapi::IOSTREAM_MODE_OUTPUT as isize,
-    /// The process; the driver reads.
+    /// The process fills them; the driver reads them.
     Input = uapi::IOSTREAM_MODE_INPUT as isize,
-    /// Both.
+    /// Both sides fill and read them.
     InputOutput = uapi::IOSTREAM_MODE_INPUT_OUTPUT as isize,
 }
 
@@ -25,7 +27,7 @@ impl Mode {
     ///
     /// # Errors
     ///
-    /// `EINVAL`.
+    /// `EINVAL` if there is no such mode.
     pub(crate) fn from_arg(arg: u32) -> Result<Self> {
         match arg {
             uapi::IOSTREAM_MODE_OUTPUT => Ok(Mode::Output),
@@ -35,7 +37,7 @@ impl Mode {
         }
     }
 
-    /// As sysfs and fdinfo call it.
+    /// The name of the mode in sysfs and fdinfo.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Mode::Output => "output",
@@ -49,16 +51,16 @@ impl Mode {
 #[derive(Clone)]
 pub(crate) struct StreamSpec {
     pub(crate) mode: Mode,
-    /// The driver has slices of the buffers, so that the process must never write them.
+    /// The driver has slices of the buffers, so the process must never be able to write them.
     pub(crate) output_only: bool,
     pub(crate) buffers: u32,
-    /// Descriptors that a queue holds at least; 0: as many as there are buffers.
+    /// How many descriptors a queue has room for at least. 0 means as many as there are buffers.
     pub(crate) queue_length: u32,
     pub(crate) data_bytes: u32,
     pub(crate) control_bytes: u32,
     pub(crate) format: u32,
     pub(crate) description: [u8; DESCRIPTION_BYTES],
-    /// The device that the data areas are mapped for.
+    /// The device that the data areas are mapped for, if there is one.
     pub(crate) dma: Option<Arc<DmaDevice>>,
 }
 
@@ -68,21 +70,21 @@ impl StreamSpec {
         (self.data_bytes as usize).div_ceil(PAGE_SIZE)
     }
 
-    /// Pages of a whole buffer.
+    /// Pages of a whole buffer: the data area and the control area.
     pub(crate) fn buffer_pages(&self) -> usize {
         self.data_pages() + (self.control_bytes as usize).div_ceil(PAGE_SIZE)
     }
 
-    /// Buffers that a session can have that begins with `buffers`.
+    /// How many buffers can join a session that begins with `buffers`.
     pub(crate) fn max_buffers(&self, buffers: u32) -> u32 {
         self.queue_length.max(buffers).max(1)
     }
 
-    /// A queue for that many descriptors.
+    /// The configuration of a queue for `max_buffers` descriptors.
     ///
     /// # Errors
     ///
-    /// `E2BIG`: above the module's `max_queue_bytes`.
+    /// `E2BIG` if the queue is larger than the module's `max_queue_bytes`.
     pub(crate) fn queue(&self, max_buffers: u32) -> Result<QueueConfig> {
         QueueConfig::of_descriptors(max_buffers)
     }

@@ -13,6 +13,7 @@ pub(crate) enum State {
 }
 
 impl State {
+    /// The state that a number of `iostream.h` stands for.
     pub(crate) const fn from_word(word: u32) -> Self {
         match word {
             uapi::IOSTREAM_STATE_RUNNING => State::Running,
@@ -21,7 +22,7 @@ impl State {
         }
     }
 
-    /// As sysfs and fdinfo call it.
+    /// The name of the state in sysfs and fdinfo.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             State::Stopped => "stopped",
@@ -36,6 +37,7 @@ impl State {
 pub enum Stop {
     /// What is queued is discarded.
     Discard,
-    /// The driver has taken all that the client sent; what it sent itself stays for the client.
+    /// The stream stops after the driver has taken everything that the client sent. What the driver
+    /// sent stays queued for the client.
     Drain,
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Calling a driver: only while it is there, and only while it wants to be called.
+//! How a port calls its driver: only while the driver is there, and only while it wants to be
+//! called.
 //!
 //! Callbacks run in an SRCU section, so that a registration can wait until none runs.
 
@@ -17,33 +18,39 @@ use kernel::{
 
 use crate::{driver::Driver, queue::config::Direction};
 
-/// Callbacks run, wait until they are enabled again, or never run again.
+/// Callbacks run.
 const ENABLED: u32 = 0;
+/// Callbacks stay pending until they are enabled again.
 const DISABLED: u32 = 1;
+/// Callbacks never run again.
 const CANCELLED: u32 = 2;
 
-/// The driver of a port, as callbacks find it. Lives as long as its registration.
-pub(crate) struct Slot(pub(crate) *const dyn Driver);
+/// Where a port finds its driver. An atomic cannot hold the wide pointer itself, so the port has a
+/// thin pointer to this.
+pub(crate) struct DriverSlot(pub(crate) *const dyn Driver);
 
 /// How a port calls its driver.
 #[pin_data]
 pub(crate) struct Callbacks {
     /// The driver, or null. Read under `srcu`.
-    slot: Atomic<*mut Slot>,
+    slot: Atomic<*mut DriverSlot>,
     #[pin]
     srcu: Srcu,
+    /// `ENABLED`, `DISABLED` or `CANCELLED`.
     state: Atomic<u32>,
-    /// Notifications that no callback has taken yet.
+    /// Set for a direction while it has a notification that no callback has taken.
     pending: [Atomic<u32>; 2],
 }
 
-// SAFETY: The pointer is read and replaced by the rules of SRCU.
+// SAFETY: Only the raw pointer in `slot` keeps the type from being `Send`. It is read under
+// `srcu`, and the driver that it leads to is `Send` and `Sync`.
 unsafe impl Send for Callbacks {}
-// SAFETY: As above.
+// SAFETY: Only the raw pointer in `slot` keeps the type from being `Sync`. It is read under
+// `srcu`, and the driver that it leads to is `Send` and `Sync`.
 unsafe impl Sync for Callbacks {}
 
 impl Callbacks {
-    /// No driver yet; enabled.
+    /// Creates callbacks that are enabled, without a driver.
     pub(crate) fn new() -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             slot: Atomic::new(ptr::null_mut()),
@@ -58,11 +65,11 @@ impl Callbacks {
     /// # Safety
     ///
     /// `slot` and what it points at live until [`Self::revoke`] has returned.
-    pub(crate) unsafe fn set_driver(&self, slot: &Slot) {
+    pub(crate) unsafe fn set_driver(&self, slot: &DriverSlot) {
         self.slot.store(ptr::from_ref(slot).cast_mut(), Release);
     }
 
-    /// Takes the driver away for good: no callback runs when this returns.
+    /// Takes the driver away permanently, and waits until no callback runs.
     pub(crate) fn revoke(&self) {
         // ORDERING: the grace period pairs with the section in `call` (litmus: callbacks-revoke).
         self.slot.store(ptr::null_mut(), Release);
@@ -78,11 +85,12 @@ impl Callbacks {
         if slot.is_null() {
             return None;
         }
-        // SAFETY: `revoke` clears the pointer and waits for this section before slot and driver go.
+        // SAFETY: The caller of `set_driver` keeps slot and driver until `revoke` has returned,
+        // which clears the pointer and then waits for this section.
         Some(f(unsafe { &*(*slot).0 }))
     }
 
-    /// Notes a notification, for the next [`Self::run_pending`]. Issues a full barrier.
+    /// Notes a notification for the next [`Self::run_pending`]. Issues a full barrier.
     pub(crate) fn set_pending(&self, direction: Direction) {
         self.pending[direction as usize].store(1, Relaxed);
         // ORDERING: pairs with the full barrier in `enable`: one of the two sees the other, and
@@ -90,45 +98,52 @@ impl Callbacks {
         smp_mb(Full);
     }
 
-    /// Calls `f` with the driver if a notification is pending and callbacks are enabled.
-    pub(crate) fn run_pending(&self, direction: Direction, f: impl FnOnce(&dyn Driver)) {
-        if !self.are_enabled() {
+    /// Calls `f` with the driver if a notification is pending, callbacks are enabled, and the caller
+    /// says that this one may run.
+    pub(crate) fn run_pending(
+        &self,
+        direction: Direction,
+        may_run: impl Fn() -> bool,
+        f: impl FnOnce(&dyn Driver),
+    ) {
+        let allowed = || self.are_enabled() && may_run();
+        if !allowed() {
             return;
         }
         let _ = self.call(|driver| {
-            // ORDERING: inside the SRCU section, so that `disable` waits for who saw "enabled"
-            // (litmus: callbacks-disable).
-            if self.are_enabled() && self.pending[direction as usize].xchg(0, Full) != 0 {
+            // ORDERING: inside the SRCU section, so that `disable`, or a fence, waits for every
+            // callback that saw that it may run (litmus: callbacks-disable).
+            if allowed() && self.pending[direction as usize].xchg(0, Full) != 0 {
                 f(driver);
             }
         });
     }
 
-    /// Whether callbacks may run. To be relied on inside [`Self::call`] alone.
+    /// Whether callbacks may run. Only reliable inside [`Self::call`].
     pub(crate) fn are_enabled(&self) -> bool {
         self.state.load(Relaxed) == ENABLED
     }
 
-    /// No callback runs when this returns, nor starts until [`Self::enable`].
+    /// Disables callbacks: when this returns none runs, and none starts until [`Self::enable`].
     pub(crate) fn disable(&self) {
         let _ = self.state.cmpxchg(ENABLED, DISABLED, Full);
         self.synchronize();
     }
 
-    /// Callbacks may run again; the caller runs those that are pending.
+    /// Enables callbacks, unless they were cancelled. The caller then runs those that are pending.
     pub(crate) fn enable(&self) {
         let _ = self.state.cmpxchg(DISABLED, ENABLED, Full);
         // ORDERING: pairs with the full barrier in `set_pending` (litmus: callbacks-enable).
         smp_mb(Full);
     }
 
-    /// No callback runs when this returns, nor ever again.
+    /// Disables callbacks permanently: when this returns none runs, and none starts again.
     pub(crate) fn cancel(&self) {
         self.state.xchg(CANCELLED, Full);
         self.synchronize();
     }
 
-    /// Waits until callbacks that run have ended.
+    /// Waits until the callbacks that run now have returned.
     pub(crate) fn synchronize(&self) {
         self.srcu.synchronize();
     }

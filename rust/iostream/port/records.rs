@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What a stream has beyond one session: the records of its buffers, and queues made ahead.
+//! What a stream keeps beyond one session: the records of its buffers, and queues that were
+//! prepared for the next session.
 
 use kernel::{
     prelude::*,
@@ -12,7 +13,7 @@ use crate::{
     pool::{record::BufferRecord, spec::StreamSpec, Pool},
 };
 
-/// What a stream has beyond one session.
+/// What a stream keeps beyond one session.
 #[pin_data]
 pub(crate) struct Records {
     spec: StreamSpec,
@@ -20,17 +21,17 @@ pub(crate) struct Records {
     pub(crate) state: Mutex<RecordsState>,
 }
 
-/// The records, and what is to join the next session.
+/// The records of the buffers, and the prepared queues.
 pub(crate) struct RecordsState {
     pub(crate) buffers: KVVec<BufferRecord>,
     /// Raised when buffers are added.
     pub(crate) generation: u64,
-    /// Queues that were made ahead of a session.
+    /// Queues and buffers that were prepared for the next session.
     pub(crate) prepared: Option<Channel>,
 }
 
 impl Records {
-    /// The buffers that `spec` asks for.
+    /// Creates the records of as many buffers as `spec` asks for.
     ///
     /// # Errors
     ///
@@ -60,22 +61,30 @@ impl Records {
         self.state.lock().buffers.len() as u32
     }
 
-    /// The queues and buffers of a new session: those that were made ahead, if they were.
+    /// The queues and buffers of a new session: the prepared ones, or else new ones.
     ///
     /// # Errors
     ///
-    /// As [`Channel::new_stream`].
+    /// `EDQUOT`; `ENOMEM`; `EINTR`; `E2BIG` if a queue is larger than the module's
+    /// `max_queue_bytes`.
     pub(crate) fn new_session(&self) -> Result<Channel> {
         let mut state = self.state.lock();
-        let queues = match state.prepared.take() {
-            Some(prepared) => prepared,
-            None => self.make(&state)?,
+        let Some(prepared) = state.prepared.take() else {
+            return self.make(&state);
         };
-        // Those that came after the queues were made.
-        Self::join(&state, queues.pool())?;
-        Ok(queues)
+        // Adds buffers that came after the queues were prepared.
+        if let Err(error) = Self::join(&state, prepared.pool()) {
+            state.prepared = Some(prepared);
+            return Err(error);
+        }
+        Ok(prepared)
     }
 
+    /// Creates queues for a session, with all buffers that there are.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::new_session`].
     pub(crate) fn make(&self, state: &RecordsState) -> Result<Channel> {
         let max = self.spec.max_buffers(state.buffers.len() as u32);
         let queues = Channel::new_stream(&self.spec, max)?;
@@ -90,7 +99,7 @@ impl Records {
         Ok(())
     }
 
-    /// Has buffers that were added join an open session, charged to the calling task.
+    /// Adds the new buffers to an open session. Their memory is charged to the calling task.
     ///
     /// # Errors
     ///
@@ -99,7 +108,7 @@ impl Records {
         Self::join(&self.state.lock(), Some(pool))
     }
 
-    /// Whether buffers were added that have not joined the session.
+    /// Whether there are buffers that can join the session, but have not joined yet.
     pub(crate) fn is_ahead_of(&self, pool: &Pool) -> bool {
         let wanted = self.state.lock().buffers.len() as u32;
         wanted.min(pool.max_buffers()) > pool.count()

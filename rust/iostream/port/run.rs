@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Start, suspend, stop, and the change of mode: what a client, or sysfs, asks of a stream.
+//! How a stream starts, suspends, stops and changes its mode, when a client or sysfs asks for it.
 //!
 //! ```text
 //!            start                suspend
@@ -11,7 +11,7 @@
 //!    +---------------------------------------------+
 //! ```
 //!
-//! The driver's callbacks for these run one at a time, under `Port::changing`.
+//! The driver's callbacks for these changes run one at a time, under `Port::changing`.
 
 use kernel::{
     prelude::*,
@@ -27,14 +27,16 @@ use crate::{
         Pool, StreamCounter,
     },
     queue::config::Direction,
+    sync::atomic::{smp_mb, Full},
 };
 
 impl Port {
-    /// Starts the stream, or has it go on.
+    /// Starts the stream, or resumes it after a suspend.
     ///
     /// # Errors
     ///
-    /// `ENODEV`; `ENOTCONN`: no session; `EALREADY`: it runs; the driver's own.
+    /// `EALREADY` if the stream runs; `ENOTCONN` without a session; `ENODEV` if the driver is gone;
+    /// the driver's own.
     pub(crate) fn start(&self) -> Result {
         {
             let _one = self.changing.lock();
@@ -44,7 +46,9 @@ impl Port {
                 return Err(EALREADY);
             }
             pool.fix_mode();
-            // First, so that the driver may send from its callback on.
+            // Before the callback, because the driver may send from inside it. Buffer callbacks stay
+            // fenced until it has returned.
+            self.fence();
             pool.set_state(State::Running);
             let started = self
                 .callbacks
@@ -55,17 +59,20 @@ impl Port {
                 return Err(error);
             }
             pool.set_started();
+            self.lift_fence();
         }
-        // What came while the stream did not run, and what a suspended driver left.
+        // The driver was not told of buffers that came while the stream did not run, and may have
+        // left some when it was suspended.
         self.notify_started();
         Ok(())
     }
 
-    /// Has the stream pause; what is queued stays.
+    /// Suspends the stream. What is queued stays queued.
     ///
     /// # Errors
     ///
-    /// `ENODEV`; `ENOTCONN`; `EBADFD`: stopped; `EALREADY`: suspended; the driver's own.
+    /// `EBADFD` if the stream is stopped; `EALREADY` if it is suspended; `ENOTCONN` without a
+    /// session; `ENODEV` if the driver is gone; the driver's own.
     pub(crate) fn suspend(&self) -> Result {
         let _one = self.changing.lock();
         let pool = self.changing_pool()?;
@@ -74,9 +81,19 @@ impl Port {
             State::Suspended => return Err(EALREADY),
             State::Running => {}
         }
-        self.callbacks
+        self.fence();
+        let suspended = self
+            .callbacks
             .call(|driver| driver.suspend())
-            .unwrap_or(Err(ENODEV))?;
+            .unwrap_or(Err(ENODEV));
+        if let Err(error) = suspended {
+            self.lift_fence();
+            drop(_one);
+            // What came meanwhile.
+            self.dispatch(Direction::Input);
+            self.dispatch(Direction::Output);
+            return Err(error);
+        }
         pool.set_state(State::Suspended);
         Ok(())
     }
@@ -85,45 +102,72 @@ impl Port {
     ///
     /// # Errors
     ///
-    /// `ENODEV`; `ENOTCONN`; `EALREADY`: stopped; to drain: `EBADFD`: suspended, `EINTR`,
-    /// `ETIMEDOUT`, and the stream goes on.
+    /// `EALREADY` if the stream is stopped; `ENOTCONN` without a session; `ENODEV` if the driver is
+    /// gone. To drain also `EBADFD` if the stream is suspended, `EINTR` and `ETIMEDOUT`; then the
+    /// stream still runs.
     pub(crate) fn stop(&self, how: Stop, timeout_ns: Option<u64>) -> Result<Discarded> {
-        if how == Stop::Drain {
-            self.drain(timeout_ns)?;
-        }
+        let drained = match how {
+            Stop::Drain => Some(self.drain(timeout_ns)?),
+            Stop::Discard => None,
+        };
         let _one = self.changing.lock();
         let pool = self.changing_pool()?;
+        if drained.is_some_and(|drained| !Arc::ptr_eq(&drained, &pool)) {
+            // The session that was to be stopped has ended; this is the next.
+            return Err(ENOTCONN);
+        }
         if pool.state() == State::Stopped {
             return Err(EALREADY);
         }
+        self.fence();
         self.callbacks
             .call(|driver| driver.stop(how))
             .ok_or(ENODEV)?;
         pool.set_state(State::Stopped);
-        let discarded = match how {
-            Stop::Discard => self.discard(&pool)?,
-            Stop::Drain => Discarded::default(),
-        };
+        let discarded = self.discard(&pool, how)?;
         self.wake_stopped();
         Ok(discarded)
     }
 
-    /// Stops the stream, if it is not, because its session ends or its driver goes.
+    /// Stops the stream because its session ends or its driver goes. It is not started again.
     pub(crate) fn stop_for_good(&self, pool: &Pool) {
         let _one = self.changing.lock();
         pool.set_closing();
+        self.fence();
         if pool.state() != State::Stopped {
             let _ = self.callbacks.call(|driver| driver.stop(Stop::Discard));
             pool.set_state(State::Stopped);
         }
     }
 
+    /// No buffer callback runs when this returns, nor starts until [`Self::lift_fence`]. Under
+    /// `changing`.
+    fn fence(&self) {
+        self.fenced.xchg(1, Full);
+        // ORDERING: pairs with the look inside the SRCU section of a callback
+        // (litmus: callbacks-disable).
+        self.callbacks.synchronize();
+    }
+
+    /// Buffer callbacks may run again; the caller runs those that are pending. Under `changing`.
+    fn lift_fence(&self) {
+        self.fenced.xchg(0, Full);
+        // ORDERING: pairs with the full barrier in `set_pending` (litmus: callbacks-enable).
+        smp_mb(Full);
+    }
+
+    /// Whether buffer callbacks are fenced off. To be relied on inside an SRCU section alone.
+    pub(crate) fn is_fenced(&self) -> bool {
+        self.fenced.load(Relaxed) != 0
+    }
+
     /// Changes the session's mode.
     ///
     /// # Errors
     ///
-    /// `ENODEV`; `ENOTCONN`; `EBUSY`: started, or mapped; `EOPNOTSUPP`: the driver has slices of the
-    /// buffers; the driver's own.
+    /// `EBUSY` once the stream was started or something was mapped; `EOPNOTSUPP` if the driver has
+    /// slices of the buffers; `ENOTCONN` without a session; `ENODEV` if the driver is gone; the
+    /// driver's own.
     pub(crate) fn set_mode(&self, mode: Mode) -> Result {
         let _one = self.changing.lock();
         let pool = self.changing_pool()?;
@@ -136,13 +180,19 @@ impl Port {
         if pool.spec().output_only {
             return Err(EOPNOTSUPP);
         }
+        let before = pool.mode();
         self.callbacks
             .call(|driver| driver.mode_change(mode))
             .unwrap_or(Err(ENODEV))?;
-        pool.set_mode(mode)
+        let changed = pool.set_mode(mode);
+        if changed.is_err() {
+            // Something was mapped meanwhile: the driver learns that the mode stays.
+            let _ = self.callbacks.call(|driver| driver.mode_change(before));
+        }
+        changed
     }
 
-    /// The pool of a session that is not about to end; under `changing`.
+    /// The pool of the open session, unless the session is about to end. Called under `changing`.
     fn changing_pool(&self) -> Result<Arc<Pool>> {
         let pool = self.open_pool()?;
         if pool.is_closing() {
@@ -151,8 +201,9 @@ impl Port {
         Ok(pool)
     }
 
-    /// Waits until the driver has taken all that the client sent.
-    fn drain(&self, timeout_ns: Option<u64>) -> Result {
+    /// Waits until the driver has taken everything that the client sent. Returns the pool of the
+    /// session that was drained.
+    fn drain(&self, timeout_ns: Option<u64>) -> Result<Arc<Pool>> {
         let pool = self.open_pool()?;
         match pool.state() {
             State::Stopped => return Err(EALREADY),
@@ -160,39 +211,47 @@ impl Port {
             State::Running => {}
         }
         if pool.mode() == Mode::Output {
-            // What comes back is empty, and the driver may take it as late as it likes.
-            return Ok(());
+            // The client returns empty buffers. The driver may take them as late as it likes.
+            return Ok(pool);
         }
         let Some(queue) = self.open_lane(Direction::Input) else {
             return Err(ENODEV);
         };
-        // A wake-up takes the arming, so each look arms first.
+        // A wake-up consumes the arming, so each check arms first.
         queue.notify.user.wait(true, timeout_ns, || {
             queue.notify.arm();
-            queue.is_gone() || queue.is_drained()
+            queue.is_gone() || pool.is_closing() || queue.is_drained()
         })?;
         if queue.is_gone() {
             return Err(ENODEV);
         }
-        Ok(())
+        if pool.is_closing() {
+            return Err(ENOTCONN);
+        }
+        Ok(pool)
     }
 
-    /// Discards what is queued: takes back what the driver has not taken, and marks what the client
-    /// has not.
-    fn discard(&self, pool: &Pool) -> Result<Discarded> {
+    /// Discards what is queued: takes back the buffers that the driver has not taken, and, unless
+    /// the stream was drained, marks those that the client has not taken.
+    fn discard(&self, pool: &Pool, how: Stop) -> Result<Discarded> {
         self.with_ends_quiesced(&[Direction::Output, Direction::Input], |queues| {
             let (Some(output), Some(input)) =
                 (queues.get(Direction::Output), queues.get(Direction::Input))
             else {
                 return Discarded::default();
             };
-            // SAFETY: Both queues were taken back, and a grace period has passed.
+            // SAFETY: Both queues were taken back, and a grace period has passed: nothing else
+            // uses the kernel's ends.
             let (producer, consumer) = unsafe { (output.producer(), input.consumer()) };
             let (Some(producer), Some(consumer)) = (producer, consumer) else {
                 return Discarded::default();
             };
             let discarded = Discarded {
-                output: discard_output(pool, output, producer),
+                output: match how {
+                    Stop::Discard => discard_output(pool, output, producer),
+                    // What the driver sent stays for the client.
+                    Stop::Drain => 0,
+                },
                 input: discard_input(pool, (output, producer), (input, consumer)),
             };
             pool.counter(StreamCounter::Discarded)
@@ -201,7 +260,7 @@ impl Port {
         })
     }
 
-    /// Whoever waits for a stream that was stopped has a look.
+    /// Wakes everyone that waits for the stream, because it was stopped.
     fn wake_stopped(&self) {
         for direction in [Direction::Output, Direction::Input] {
             if let Some(queue) = self.open_lane(direction) {
@@ -214,7 +273,8 @@ impl Port {
     ///
     /// # Errors
     ///
-    /// `ENODEV`: the registration is gone; `ENOTCONN`: no session; `ENOTTY`: no stream.
+    /// `ENOTTY` if the port has no stream; `ENODEV` if the registration is gone; `ENOTCONN`
+    /// without a session.
     pub(crate) fn open_pool(&self) -> Result<Arc<Pool>> {
         if self.records().is_none() {
             return Err(ENOTTY);

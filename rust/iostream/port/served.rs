@@ -1,26 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A port with its driver.
+//! A port together with the driver that serves it.
 
 use kernel::prelude::*;
 
-use super::{callbacks::Slot, PortRef};
+use super::{callbacks::DriverSlot, PortRef};
 use crate::driver::Driver;
 
-/// A port that a driver serves, until dropped: then the driver is gone for whoever has the port.
+/// A port that a driver serves until this is dropped. The drop revokes the port: then the driver is
+/// gone for everyone that has a reference to the port.
 ///
 /// # Invariants
 ///
-/// The port calls the driver by `_slot`, until the drop has revoked it; neither moves.
+/// The port reaches the driver through `_slot` until the drop has revoked the port. Slot and driver
+/// do not move.
 pub(crate) struct Served<D: Driver> {
     port: PortRef,
-    _slot: KBox<Slot>,
+    _slot: KBox<DriverSlot>,
     driver: Pin<KBox<D>>,
 }
 
-// SAFETY: The driver is `Send`, and so is everything else here.
+// SAFETY: Only the raw pointer in `_slot` keeps the type from being `Send`. It points to the
+// driver, which is `Send`.
 unsafe impl<D: Driver> Send for Served<D> {}
-// SAFETY: The driver is `Sync`, and so is everything else here.
+// SAFETY: Only the raw pointer in `_slot` keeps the type from being `Sync`. It points to the
+// driver, which is `Sync`.
 unsafe impl<D: Driver> Sync for Served<D> {}
 
 impl<D: Driver> Served<D> {
@@ -28,16 +32,17 @@ impl<D: Driver> Served<D> {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`; that of `driver`.
+    /// `ENOMEM`; the error of `driver`.
     pub(crate) fn new<E>(port: PortRef, driver: impl PinInit<D, E>) -> Result<Self>
     where
         Error: From<E>,
     {
         let driver = KBox::pin_init(driver, GFP_KERNEL)?;
         let dynamic: *const dyn Driver = &raw const *driver;
-        let slot = KBox::new(Slot(dynamic), GFP_KERNEL)?;
-        // INVARIANT: Both stay in boxes until `drop`, which revokes first.
-        // SAFETY: Neither goes before `revoke` has returned, by the type's invariant.
+        let slot = KBox::new(DriverSlot(dynamic), GFP_KERNEL)?;
+        // INVARIANT: Slot and driver are in boxes, so they do not move.
+        // SAFETY: The boxes become fields of the result. Its drop calls `revoke` before it drops
+        // them.
         unsafe { port.callbacks.set_driver(&slot) };
         Ok(Self {
             port,
@@ -59,7 +64,8 @@ impl<D: Driver> Served<D> {
 
 impl<D: Driver> Drop for Served<D> {
     fn drop(&mut self) {
-        // The port has the slot no more when this returns; slot and driver go with the fields.
+        // Slot and driver are dropped after this, with the fields. The port no longer uses them
+        // then.
         self.port.revoke();
     }
 }

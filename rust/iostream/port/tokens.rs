@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Notices of the client's with a token, which wait for a worker.
+//! The queue of the client's notices that wait for a worker, as tokens.
 
 use kernel::{
     prelude::*,
     sync::{new_spinlock_irq, SpinLockIrq},
 };
 
-/// How many wait at most: a client that sends more has not been listened to for long.
+/// How many notices can wait. A driver that leaves so many unanswered is too slow for the client.
 const MOST: usize = 64;
 
-/// Tokens, first in first out.
+/// Tokens in a ring, first in, first out.
 struct Tokens {
     tokens: [u32; MOST],
     first: usize,
     count: usize,
 }
 
-/// The notices that wait. The lock is innermost.
+/// The notices that wait for a worker. The lock is innermost.
 #[pin_data]
 pub(crate) struct Notices {
     #[pin]
@@ -25,6 +25,7 @@ pub(crate) struct Notices {
 }
 
 impl Notices {
+    /// Creates an empty queue.
     pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
             waiting <- new_spinlock_irq!(Tokens {
@@ -35,11 +36,11 @@ impl Notices {
         })
     }
 
-    /// Puts one at the end.
+    /// Appends a token.
     ///
     /// # Errors
     ///
-    /// `EAGAIN`: there are as many as there can be.
+    /// `EAGAIN` if the queue is full.
     pub(crate) fn push(&self, token: u32) -> Result {
         let mut waiting = self.waiting.lock();
         if waiting.count == MOST {
@@ -51,7 +52,7 @@ impl Notices {
         Ok(())
     }
 
-    /// Takes the first.
+    /// Takes the first token.
     pub(crate) fn pop(&self) -> Option<u32> {
         let mut waiting = self.waiting.lock();
         if waiting.count == 0 {
@@ -63,7 +64,7 @@ impl Notices {
         Some(token)
     }
 
-    /// Forgets all.
+    /// Removes all tokens.
     pub(crate) fn clear(&self) {
         self.waiting.lock().count = 0;
     }

@@ -2,23 +2,24 @@
 
 //! The watermark of an input queue: how much must wait before the driver is told.
 //!
-//! The process notifies when it crosses the position that is armed in the consumer's page. Without a
-//! latency that is the watermark. With one it is the first entry, while the queue is empty, and then
-//! the watermark: at the first entry the timer is started. So the word has two writers, the driver's
-//! end, which finds the queue empty, and a notification of the process's; each computes it under
-//! `lock`, from the position that the driver's end has published, looks once more, and so the last
-//! one is right.
-
-use core::mem::offset_of;
+//! The process notifies when it crosses the position that is armed in the consumer's page. Without
+//! a latency the armed position is that of the watermark. With a latency it is that of the first
+//! entry while the queue is empty, because the first entry starts the timer, and then that of the
+//! watermark.
+//!
+//! So the armed position has two writers: the driver's end when it finds the queue empty, and a
+//! notification of the process. Each writer computes it under `lock` from the position that the
+//! driver's end has published, and then looks at the queue again. So the last writer is right.
 
 use kernel::{
-    bindings as c,
+    bindings as c, container_of,
     prelude::*,
     sync::{
         atomic::{Atomic, Full, Relaxed},
         barrier::smp_mb,
         new_spinlock_irq, Arc, SpinLockIrq,
     },
+    types::Opaque,
     workqueue::WorkItem,
 };
 
@@ -33,27 +34,28 @@ use crate::{
     sync::{race::race_point, timer::Timer, work},
 };
 
-/// The shortest entry moves a position by this much.
+/// The shortest entry moves a position by this many bytes.
 const ENTRY_ALIGN: u64 = uapi::IOSTREAM_ENTRY_ALIGN as u64;
 
-/// See the module.
+/// The watermark of a port's input queues, with the timer of its latency.
 #[pin_data]
 pub(super) struct InputWatermark {
-    /// Bytes, overhead included; 0: none.
+    /// The watermark in bytes, overhead included. 0 means no watermark.
     bytes: Atomic<u64>,
-    /// How long an entry may wait below it; 0: for ever.
+    /// How long an entry may wait below the watermark. 0 means without limit.
     latency_ns: Atomic<u64>,
-    /// The process's entries before this position are ready, however few they are.
+    /// The driver is told of the entries before this position, even below the watermark.
     ready_pos: Atomic<u64>,
     #[pin]
     timer: Timer,
-    /// Held while the driver's end is armed, or `ready_pos` set. Innermost; any context.
+    /// Held while the armed position or `ready_pos` is computed and stored, and while the timer is
+    /// started. Innermost; any context.
     #[pin]
     lock: SpinLockIrq<()>,
 }
 
 impl InputWatermark {
-    /// None.
+    /// Creates the state of a port without a watermark.
     pub(super) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
             bytes: Atomic::new(0),
@@ -65,18 +67,18 @@ impl InputWatermark {
     }
 }
 
-/// The timer of a port's watermark has fired.
+/// Called when the timer of a port's watermark fires: marks what waits as ready, and schedules a
+/// call of the driver.
 ///
 /// # Safety
 ///
-/// `raw` is the timer of a port's watermark, and the port lives.
+/// `raw` is `input.timer.raw` of a port that lives.
 unsafe extern "C" fn latency_over(raw: *mut c::hrtimer) -> c::hrtimer_restart {
-    let offset =
-        offset_of!(Port, input) + offset_of!(InputWatermark, timer) + offset_of!(Timer, raw);
-    // SAFETY: The timer lies at this offset in a port, whose drop waits for this.
-    let port = unsafe { &*raw.byte_sub(offset).cast::<Port>() };
+    // SAFETY: `raw` is this field of a port by this function's contract. The port's drop cancels
+    // the timer first, and so waits for this function.
+    let port = unsafe { &*container_of!(Opaque::cast_from(raw), Port, input.timer.raw) };
     port.input.timer.fired();
-    // If the session's end, or a reset, has taken the queue back there is nothing to tell.
+    // If a reset or the end of the session has taken the queue back, there is nothing to tell.
     let waits = port.with_lane(Direction::Input, |queue| {
         let (user, kernel) = queue.input_positions();
         let waits = user != kernel && user != port.input.ready_pos.load(Relaxed);
@@ -100,12 +102,12 @@ impl WorkItem<WATERMARK_WORK> for Port {
 }
 
 impl Port {
-    /// Sets the watermark of this port's input queues, this session's and those to come. Process
+    /// Sets the watermark of this port's input queues, in this session and later ones. Process
     /// context.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`].
+    /// [`Error::Invalid`] if `check_watermark` refuses the values.
     pub(crate) fn set_input_watermark(&self, bytes: u64, latency_ns: u64) -> Result<(), Error> {
         let capacity = self.config.input.map_or(0, |queue| queue.capacity_bytes());
         config::check_watermark(capacity, bytes, latency_ns).map_err(|_| Error::Invalid)?;
@@ -114,10 +116,11 @@ impl Port {
             self.input.bytes.store(bytes, Relaxed);
             self.input.latency_ns.store(latency_ns, Relaxed);
         }
-        // One that was started for the old latency.
+        // The timer may have been started for the old latency.
         self.input.timer.cancel();
-        // What waits is looked at by the new one, as if the process had notified. With no session the
-        // next goes by it. Not in this call: the caller may hold a lock that its callback takes.
+        // Applies the new watermark to what waits now, as if the process had notified. A worker
+        // calls the driver, because the caller may hold a lock that its callback takes. Without a
+        // session there is nothing to do: the next one begins with the new watermark.
         let _ = self.with_lane(Direction::Input, |queue| {
             if self.is_due(queue) {
                 self.deliver_later();
@@ -127,7 +130,8 @@ impl Port {
         Ok(())
     }
 
-    /// Bytes and nanoseconds of the watermark of the input queues; zeros if there is none.
+    /// The watermark of the input queues in bytes, and its latency in nanoseconds; zeros if there
+    /// is none.
     pub(crate) fn input_watermark(&self) -> (u64, u64) {
         let InputWatermark {
             bytes, latency_ns, ..
@@ -135,30 +139,31 @@ impl Port {
         (bytes.load(Relaxed), latency_ns.load(Relaxed))
     }
 
-    /// Whether the driver is to be told of what waits in `queue`. If not, it is armed for that.
+    /// Whether the driver is to be told of what waits in `queue`. If not, arms the driver's end.
     ///
-    /// The queue is published, in an RCU read-side section or by a call of the process's, and the
-    /// driver's end has published what it released.
+    /// The caller makes sure that the queue stays published: by an RCU read-side section, or
+    /// because it runs in a call of the session. The driver's end has published what it released.
     pub(crate) fn is_due(&self, queue: &Queue) -> bool {
         let (watermark, latency_ns) = self.input_watermark();
         if watermark == 0 {
             return true;
         }
         if self.waiting(queue, watermark).is_some() {
-            // A process that moves all the while has it told too often, and no more.
+            // If the process publishes all the while, this gives up and tells the driver too early,
+            // which is harmless.
             for _ in 0..4 {
                 let empty = self.arm_kernel(queue, watermark, latency_ns != 0);
-                // ORDERING: pairs with the process's full barrier between its position and its look
-                // at the word (litmus: wake-consumer, wake-full).
+                // ORDERING: pairs with the full barrier of the process between the store of its
+                // position and its load of the armed one (litmus: wake-consumer, wake-full).
                 smp_mb(Full);
                 match self.waiting(queue, watermark) {
                     None => break,
-                    // It may have looked at the word as it was before.
+                    // The first entry came meanwhile. The process may have loaded the armed
+                    // position before it was stored here, so arm again.
                     Some(used) if empty && used != 0 => {}
                     Some(used) => {
                         if used != 0 && latency_ns != 0 {
-                            race_point!("input-timer-start");
-                            self.input.timer.start(latency_ns);
+                            self.start_input_timer();
                         }
                         return false;
                     }
@@ -169,11 +174,23 @@ impl Port {
         true
     }
 
-    /// Arms the driver's end: for the watermark, or for the first entry if there is none and it is to
-    /// start the timer. Returns whether that was so.
+    /// Starts the timer for the latency as it is now. Any context.
+    fn start_input_timer(&self) {
+        race_point!("input-timer-start");
+        // A change of the latency takes the lock, and then cancels what was started before it: no
+        // timer runs for an old latency.
+        let _lock = self.input.lock.lock();
+        let latency_ns = self.input.latency_ns.load(Relaxed);
+        if latency_ns != 0 {
+            self.input.timer.start(latency_ns);
+        }
+    }
+
+    /// Arms the driver's end: for the watermark, or for the first entry if the queue is empty and
+    /// that entry starts the timer (`timed`). Returns whether it armed for the first entry.
     fn arm_kernel(&self, queue: &Queue, watermark: u64, timed: bool) -> bool {
         let _lock = self.input.lock.lock();
-        // ORDERING: by the lock the last of two that arm has seen what the driver's end had published
+        // ORDERING: the lock makes the last one that arms see what the driver's end had published
         // before it armed (litmus: input-arm).
         let (user, kernel) = queue.input_positions();
         let first = timed && user == kernel;
@@ -181,34 +198,35 @@ impl Port {
         first
     }
 
-    /// Bytes that wait, below the watermark; `None` if the driver is to be told of them.
+    /// The bytes that wait below the watermark; `None` if the driver is to be told of them.
     fn waiting(&self, queue: &Queue, watermark: u64) -> Option<u64> {
         let (user, kernel) = queue.input_positions();
         let used = user.wrapping_sub(kernel);
         let ahead = self.input.ready_pos.load(Relaxed).wrapping_sub(kernel);
         let ready = ahead != 0 && ahead <= used;
-        // A position that cannot be right is above any watermark: the driver's end reports it.
+        // An invalid position of the process is above any watermark: the driver's end reports it.
         (used < watermark && !ready && !queue.user_waits_for_room(kernel)).then_some(used)
     }
 
-    /// All that the process has published is ready, whatever the watermark.
+    /// Marks everything that the process has published as ready, even below the watermark.
     pub(crate) fn mark_input_ready(&self, queue: &Queue) {
         let _lock = self.input.lock.lock();
         let (user, _) = queue.input_positions();
         self.input.ready_pos.store(user, Relaxed);
     }
 
-    /// Has the driver told in a worker. Any context, with a session open.
+    /// Schedules a call of the driver in a worker. Any context, with a session open.
     fn deliver_later(&self) {
-        // SAFETY: Ports live in an `Arc`, and the session that is open has a reference.
+        // SAFETY: Ports live in an `Arc`, and the open session has a reference.
         let port = unsafe { PortRef::from_ref(self) }.to_arc();
-        // If it is queued already, it has not begun, and will find what is pending.
+        // If the work is queued already, it has not begun, and will find what is pending.
         if let Err(port) = work::queue().enqueue::<Arc<Port>, WATERMARK_WORK>(port) {
             PortRef::release(port);
         }
     }
 
-    /// A new session's queue, or one that was reset: nothing of the one before is ready.
+    /// Begins anew with the queue of a new session, or with one that was reset: nothing in it is
+    /// ready yet.
     pub(super) fn restart_input_watermark(&self, queue: &Queue) {
         {
             let _lock = self.input.lock.lock();
@@ -222,9 +240,9 @@ impl Port {
 
     /// Stops the timer at the end of a session. Process context.
     ///
-    /// A driver's thread that found the queue before may still start it. It then fires without a
-    /// session, or early in the next one, and tells the driver too soon at worst; the port's drop
-    /// stops it.
+    /// A thread of the driver that found the queue before may still start the timer. Then it fires
+    /// without a session, or in the next one, where it tells the driver too early at worst. The
+    /// port's drop stops it.
     pub(super) fn stop_input_timer(&self) {
         self.input.timer.cancel();
     }

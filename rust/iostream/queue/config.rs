@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! How queues are described: direction, size, what a full one does, and whom to wake.
+//! The parameters of queues: direction, size, overwriting, watermark; and those of a publication.
 
 use kernel::{page::PAGE_SIZE, prelude::*};
 
@@ -9,21 +9,21 @@ use crate::{
     ring::{uapi, Geometry, GeometryError, DESCRIPTOR_BYTES},
 };
 
-/// Which way entries go.
+/// The direction in which entries flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
-    /// Kernel to user.
+    /// From the kernel to the process.
     Output = 0,
-    /// User to kernel.
+    /// From the process to the kernel.
     Input = 1,
 }
 
 impl Direction {
-    /// The direction that an argument of a call names.
+    /// Converts from the argument of a system call.
     ///
     /// # Errors
     ///
-    /// `EINVAL`.
+    /// `EINVAL`: there is no such direction.
     pub(crate) fn from_arg(arg: u32) -> Result<Self> {
         match arg {
             uapi::IOSTREAM_OUTPUT => Ok(Direction::Output),
@@ -33,16 +33,16 @@ impl Direction {
     }
 }
 
-/// What lies in a queue.
+/// The kind of entries in a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Entries {
     /// Entries of any size, each with a header.
     Framed,
-    /// The descriptors of a stream.
+    /// The descriptors of a stream, without headers.
     Descriptors,
 }
 
-/// How large a queue is and what happens when it is full.
+/// The size of a queue, and what happens when it is full.
 #[derive(Clone, Copy)]
 pub struct QueueConfig {
     pub(crate) geometry: Geometry,
@@ -51,22 +51,25 @@ pub struct QueueConfig {
 }
 
 impl QueueConfig {
-    /// A queue of at least `bytes`, 8 bytes of overhead an entry and padding to 8 included, in
-    /// whole pages.
+    /// A queue of at least `bytes` bytes, rounded up to whole pages. Each entry takes its own
+    /// bytes, padded to a multiple of 8, and 8 bytes of overhead.
     ///
     /// # Errors
     ///
-    /// `EINVAL` for zero; `EOVERFLOW`; `E2BIG` above the module's `max_queue_bytes`.
+    /// `EINVAL`: `bytes` is zero; `EOVERFLOW`: the size in whole pages overflows; `E2BIG`: it
+    /// exceeds the module's `max_queue_bytes`.
     pub fn with_capacity(bytes: u64) -> Result<Self> {
         let limit = limits::max_queue_bytes();
         Self::from_geometry(Geometry::with_capacity(bytes, PAGE_SIZE as u64, limit))
     }
 
-    /// A queue in which `entries` entries of `entry_bytes` fit at once. Others may be queued.
+    /// A queue that has room for `entries` entries of `entry_bytes` bytes. Entries of other lengths
+    /// may be queued as well.
     ///
     /// # Errors
     ///
-    /// As [`Self::with_capacity`].
+    /// `EINVAL`: `entries` is zero; `EOVERFLOW`: the size of the queue overflows; `E2BIG`: it
+    /// exceeds the module's `max_queue_bytes`.
     pub fn with_entries(entries: u64, entry_bytes: u32) -> Result<Self> {
         let (page, limit) = (PAGE_SIZE as u64, limits::max_queue_bytes());
         Self::from_geometry(Geometry::with_entries(entries, entry_bytes, page, limit))
@@ -85,7 +88,7 @@ impl QueueConfig {
         }
     }
 
-    /// When full, the queue gives up its oldest entries. Output queues only.
+    /// Makes the queue overwrite its oldest entries when it is full. For output queues only.
     pub fn overwriting(self) -> Self {
         Self {
             overwrite: true,
@@ -93,11 +96,11 @@ impl QueueConfig {
         }
     }
 
-    /// A queue of a stream, with room for `descriptors` descriptors.
+    /// A stream's queue, with room for `descriptors` descriptors.
     ///
     /// # Errors
     ///
-    /// `E2BIG` above the module's `max_queue_bytes`.
+    /// `EINVAL`: `descriptors` is zero; `E2BIG`: the size exceeds the module's `max_queue_bytes`.
     pub(crate) fn of_descriptors(descriptors: u32) -> Result<Self> {
         let bytes = u64::from(descriptors) * DESCRIPTOR_BYTES as u64;
         Ok(Self {
@@ -106,7 +109,7 @@ impl QueueConfig {
         })
     }
 
-    /// Bytes of the queue, whole pages.
+    /// The size of the queue in bytes: whole pages.
     pub fn capacity_bytes(&self) -> u64 {
         self.geometry.data_bytes()
     }
@@ -116,19 +119,19 @@ impl QueueConfig {
         self.geometry.max_entry_bytes()
     }
 
-    /// Whether a full queue gives up its oldest entries.
+    /// Whether the queue overwrites its oldest entries when it is full.
     pub fn is_overwriting(&self) -> bool {
         self.overwrite
     }
 }
 
-/// Refuses a watermark that is never reached, and latencies with which timers would keep a processor
-/// to themselves.
+/// Checks a watermark and a latency. A watermark has to be reachable, and a latency long enough
+/// that the timers do not occupy a processor.
 ///
 /// # Errors
 ///
-/// `EINVAL`: a latency without a watermark; `ERANGE`: more than the queue's `capacity`; a latency out
-/// of range.
+/// `EINVAL`: a latency without a watermark; `ERANGE`: a watermark above the queue's `capacity`, or
+/// a latency out of range.
 pub(crate) fn check_watermark(capacity: u64, bytes: u64, latency_ns: u64) -> Result {
     let latencies = u64::from(uapi::IOSTREAM_LATENCY_MIN_NS)..=uapi::IOSTREAM_LATENCY_MAX_NS;
     if bytes == 0 && latency_ns != 0 {
@@ -140,14 +143,14 @@ pub(crate) fn check_watermark(capacity: u64, bytes: u64, latency_ns: u64) -> Res
     Ok(())
 }
 
-/// Whether a publication may wake the process.
+/// Whether a publication wakes the process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Wake {
-    /// If it waits for this.
+    /// It does if the process waits for what is published.
     #[default]
     Normal,
-    /// No; a later publication will look for it, too.
+    /// It does not. A later publication decides for this one, too.
     Suppress,
-    /// Yes, whether it waits or not.
+    /// It does, even if the process does not wait.
     Force,
 }

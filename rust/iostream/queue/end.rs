@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The kernel's end of a queue, by what the queue holds: entries with headers, or a stream's descriptors.
+//! The kernel's end of a queue: a producer or a consumer, of entries with headers or of a stream's
+//! descriptors.
 
 use super::config::{Direction, Entries, QueueConfig};
 use crate::{
@@ -8,27 +9,27 @@ use crate::{
     ring::{self, Descriptors, Framed, Layout, Mapped},
 };
 
-/// The kernel's end, and what it alone counts.
+/// The kernel's end of a queue.
 pub(crate) enum End {
-    /// Of an output queue.
+    /// The producer of an output queue.
     Producer(ring::Producer<Mapped>),
-    /// Of an input queue.
+    /// The consumer of an input queue.
     Consumer(ring::Consumer<Mapped>),
-    /// Of a stream's output queue.
+    /// The producer of a stream's output queue.
     DescriptorProducer(ring::Producer<Mapped, Descriptors>),
-    /// Of a stream's input queue.
+    /// The consumer of a stream's input queue.
     DescriptorConsumer(ring::Consumer<Mapped, Descriptors>),
 }
 
-/// How entries lie in a queue: the kind of its [`End`].
-pub(crate) trait Kind: Layout + Sized {
-    /// The producer, if it is one of this kind.
+/// A layout of entries that an [`End`] can have.
+pub(crate) trait EndLayout: Layout + Sized {
+    /// The producer in `end`, if it has this layout.
     fn producer(end: &mut End) -> Option<&mut ring::Producer<Mapped, Self>>;
-    /// The consumer, if it is one of this kind.
+    /// The consumer in `end`, if it has this layout.
     fn consumer(end: &mut End) -> Option<&mut ring::Consumer<Mapped, Self>>;
 }
 
-impl Kind for Framed {
+impl EndLayout for Framed {
     #[inline(always)]
     fn producer(end: &mut End) -> Option<&mut ring::Producer<Mapped>> {
         match end {
@@ -46,7 +47,7 @@ impl Kind for Framed {
     }
 }
 
-impl Kind for Descriptors {
+impl EndLayout for Descriptors {
     #[inline(always)]
     fn producer(end: &mut End) -> Option<&mut ring::Producer<Mapped, Self>> {
         match end {
@@ -64,24 +65,31 @@ impl Kind for Descriptors {
     }
 }
 
+/// Creates the kernel's end of an empty queue.
+///
 /// # Safety
 ///
-/// The words of `region` are zero, it outlives the result, and no other end of the kernel's is on it.
+/// The words of `region` are zero, `region` outlives the result, and the kernel has no other end on
+/// it.
 pub(super) unsafe fn fresh_end(region: &Region, direction: Direction, config: QueueConfig) -> End {
+    /// Creates a consumer that waits for its first entry.
+    ///
     /// # Safety
     ///
-    /// The words of `memory` are zero, it outlives the result, and no other end of the kernel's is on it.
+    /// The words of `memory` are zero, `memory` outlives the result, and the kernel has no other
+    /// end on it.
     unsafe fn consumer<L: Layout>(
         memory: Mapped,
         config: QueueConfig,
     ) -> ring::Consumer<Mapped, L> {
-        // SAFETY: The words are zero, and there is no other end, says the caller.
+        // SAFETY: The words are zero, and there is no other end, by this function's contract.
         let mut consumer = unsafe { ring::Consumer::new_of(memory, config.geometry) };
-        // The process notifies from its first entry on.
+        // Arms the fresh queue, so that the process notifies the kernel of its first entry.
         let _ = consumer.arm();
         consumer
     }
-    // SAFETY: The words of the region are zero, and there is no other end, says the caller.
+    // SAFETY: The words of the region are zero, and there is no other end, by this function's
+    // contract.
     unsafe {
         let memory = region.mapped();
         match (direction, config.entries) {

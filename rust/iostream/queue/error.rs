@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the errors of the ring are to a driver.
+//! The ring's errors as a driver sees them.
 
 use super::{Counter, Queue};
 use crate::{error::Error, ring, sync::atomic::Relaxed};
@@ -18,7 +18,8 @@ impl From<ring::Error> for Error {
 }
 
 impl Queue {
-    /// What to return for an error of the ring's; a corrupt peer is counted, once per event.
+    /// Converts an error of the ring. If it says that the peer is corrupt, updates the counter of
+    /// corrupt events from the end's own count, `corrupt_events`.
     #[cold]
     pub(crate) fn report(&self, error: ring::Error, corrupt_events: u64) -> Error {
         if error == ring::Error::Corrupt {

@@ -1,19 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Waking up the process: by poll, eventfd, and in read and write. The kernel's ends wait in
-//! `port.rs`.
+//! Waking the client of a queue: its poll, its read(2) or write(2), its eventfd, its callback. The
+//! kernel's ends sleep in `sync/kicks.rs`.
 //!
-//! A process is armed in two places: the `wake_pos` of its own page, which it writes, and `armed`
-//! here, which poll, read, write and the setting of an eventfd write for it. The kernel's end looks
-//! at both after a full barrier (`Queue::publish_produced`, `publish_consumed`), and takes `armed`
-//! by exchange, so that each arming wakes once. Whoever armed looks once more at the positions
-//! after a full barrier. The ring's `wake` module has the argument.
+//! A process is armed in two places. One is `wake_pos` in its own page, which the process writes.
+//! The other is `armed` here, which the kernel sets for the process: in poll, read and write, and
+//! when an eventfd is set. After a publication the kernel's end issues a full barrier and looks at
+//! both (`Queue::find_sleeper`, `publish_consumed`). It takes `armed` by exchange, so that each
+//! arming wakes once. The side that arms issues a full barrier as well, and then looks at the
+//! positions again. The ring's `wake` module shows why no wake-up is lost.
 
 use core::ptr;
 
-use kernel::{bindings as c, prelude::*, sync::rcu};
-
-use kernel::sync::Arc;
+use kernel::{
+    bindings as c,
+    prelude::*,
+    sync::{rcu, Arc},
+};
 
 use super::watch::Watch;
 use crate::{
@@ -24,67 +27,54 @@ use crate::{
     },
 };
 
-/// The process's means to be woken, for one queue.
+/// The ways to wake the client of one queue.
 #[pin_data(PinnedDrop)]
 pub(crate) struct Notify {
-    /// Where the process waits: poll, read and write.
-    #[pin]
-    pub(crate) user: WaitQueue,
-    /// Set for the process: wake it at the next publication.
+    /// Where the process waits in poll, read and write, for any queue of the session.
+    pub(crate) user: Arc<WaitQueue>,
+    /// Whether the next publication wakes the process.
     armed: Atomic<u32>,
-    /// The process's eventfd, or null; read under RCU.
+    /// The process's eventfd, or null. Read under RCU.
     eventfd: Atomic<*mut c::eventfd_ctx>,
-    /// What poll reports when the process is woken.
-    events: u32,
     /// The callback of a client that is a module.
     watch: Option<Arc<Watch>>,
 }
 
 impl Notify {
-    /// Nobody armed, no eventfd.
-    pub(crate) fn new(events: u32, watch: Option<Arc<Watch>>) -> impl PinInit<Self> {
+    /// Creates a state that is not armed and has no eventfd. The process waits at `user`.
+    pub(crate) fn new(user: Arc<WaitQueue>, watch: Option<Arc<Watch>>) -> impl PinInit<Self> {
         pin_init!(Self {
-            user <- WaitQueue::new(kernel::static_lock_class!()),
+            user,
             armed: Atomic::new(0),
             eventfd: Atomic::new(ptr::null_mut()),
-            events,
             watch,
         })
     }
 
-    /// Arms for the process: it is woken at the next publication. Issues a full barrier: look at
-    /// the positions after it.
+    /// Arms for the process, so that the next publication wakes it, and issues a full barrier. The
+    /// caller then looks at the positions.
     pub(crate) fn arm(&self) {
         self.armed.store(1, Relaxed);
-        // ORDERING: pairs with the full barriers in `Queue::publish_produced` and
+        // ORDERING: pairs with the full barriers in `Queue::find_sleeper` and
         // `publish_consumed` (litmus: wake-poll, wake-eventfd).
         smp_mb(Full);
     }
 
-    /// Whether [`Self::take_armed`] would find something. Call it after a full barrier.
+    /// Whether the process is armed here. To be called after a full barrier.
     #[inline(always)]
     pub(crate) fn is_armed(&self) -> bool {
         self.armed.load(Relaxed) != 0
     }
 
-    /// Takes what [`Self::arm`] set. Call it after a full barrier.
+    /// Disarms, and returns whether the process was armed here. To be called after a full barrier.
     #[inline(always)]
     pub(crate) fn take_armed(&self) -> bool {
         self.is_armed() && self.armed.xchg(0, Full) != 0
     }
 
-    /// Wakes the client: waiters, eventfd, and the callback of a module. Any context.
+    /// Wakes the client: the waiters, the eventfd, and the callback of a module. Any context.
     pub(crate) fn wake_user(&self) {
-        self.wake(self.events);
-    }
-
-    /// Wakes the process because the driver is gone. Any context.
-    pub(crate) fn wake_user_gone(&self) {
-        self.wake(self.events | c::POLLHUP | c::POLLERR);
-    }
-
-    fn wake(&self, events: u32) {
-        self.user.wake_all(events);
+        self.user.wake_all();
         {
             let _rcu = rcu::read_lock();
             self.signal_eventfd();
@@ -94,14 +84,17 @@ impl Notify {
         }
     }
 
-    /// The callback of a client that is a module, of a queue that can have one.
+    /// The callback of a client that is a module, if the queue can have one.
     pub(crate) fn watch(&self) -> Option<&Arc<Watch>> {
         self.watch.as_ref()
     }
 
+    /// Signals the eventfd, if there is one.
+    ///
     /// # Locking
     ///
-    /// Under `rcu::read_lock`, so that a context taken out by [`Self::set_eventfd`] lives on.
+    /// The caller is in an RCU read-side section, which keeps the eventfd alive although
+    /// [`Self::set_eventfd`] may replace it.
     fn signal_eventfd(&self) {
         // ORDERING: pairs with the exchange in `set_eventfd`
         // (litmus: publish-pointer, wake-eventfd).
@@ -109,31 +102,34 @@ impl Notify {
         if context.is_null() {
             return;
         }
-        // An eventfd must not be signalled from within the wake-up of another. Only code that
-        // produces under a wait queue's lock gets here, which the rules of `Producer` forbid; its
-        // signal goes with the next publication.
-        // SAFETY: No preconditions.
+        // An eventfd must not be signalled from within the wake-up of another one. That happens
+        // only to code that produces under the lock of a wait queue, which the rules of `Producer`
+        // forbid. Its signal is put off until the next publication.
+        // SAFETY: The function has no preconditions.
         if !unsafe { bindings::iostream_eventfd_signal_allowed() } {
             self.armed.store(1, Relaxed);
             return;
         }
-        // SAFETY: The context is alive by RCU.
+        // SAFETY: The caller is in an RCU read-side section, and `set_eventfd` waits for its end
+        // before it puts the context.
         unsafe { c::eventfd_signal_mask(context, 0) };
     }
 
-    /// Sets, replaces or (with null) removes the eventfd. Sleeps.
+    /// Sets or replaces the eventfd, or removes it if `context` is null. Sleeps.
     ///
     /// # Safety
     ///
-    /// `context` is null or a reference to an eventfd's context that this call takes over.
+    /// `context` is null, or a reference to the context of an eventfd that this call takes over.
     pub(crate) unsafe fn set_eventfd(&self, context: *mut c::eventfd_ctx) {
-        // ORDERING: pairs with the acquire load in `signal_eventfd` (litmus: publish-pointer); who
-        // arms next is ordered by that barrier (litmus: wake-eventfd).
+        // ORDERING: pairs with the acquire load in `signal_eventfd` (litmus: publish-pointer); the
+        // barrier of the arming that follows orders this before it (litmus: wake-eventfd).
         let old = self.eventfd.xchg(context, Full);
         if !old.is_null() {
-            // ORDERING: pairs with the section around `signal_eventfd` (litmus: eventfd-put).
+            // ORDERING: pairs with the read-side section around `signal_eventfd`
+            // (litmus: eventfd-put).
             rcu::synchronize_rcu();
-            // SAFETY: The reference was this queue's; nobody can have the pointer any more.
+            // SAFETY: This queue owned the reference. After the grace period nothing uses the
+            // pointer any more.
             unsafe { c::eventfd_ctx_put(old) };
         }
     }
@@ -144,7 +140,8 @@ impl PinnedDrop for Notify {
     fn drop(self: Pin<&mut Self>) {
         let context = self.eventfd.load(Relaxed);
         if !context.is_null() {
-            // SAFETY: The reference is this queue's, and this is its last user.
+            // SAFETY: This queue owns the reference, and `&mut self` shows that nothing else uses
+            // it.
             unsafe { c::eventfd_ctx_put(context) };
         }
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Appending entries as a driver does: with what a full or corrupt ring calls for.
+//! Appending entries for a driver: calls of the ring, and what follows if it is full or corrupt.
 
 use super::Queue;
 use crate::{
@@ -11,17 +11,19 @@ use crate::{
 /// The kernel's end of an output queue of entries.
 pub(crate) type FramedProducer = ring::Producer<Mapped>;
 
-/// For how much room an enqueue asks that finds the queue full.
+/// How much room an enqueue that finds the queue full asks to be notified of.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum WhenFull {
-    /// For none: the caller tries again by itself.
+    /// None: the caller tries again by itself.
     Poll,
-    /// For its entry.
+    /// Room for its entry.
     Entry,
-    /// For a quarter of the queue, so that a busy consumer notifies rarely. Less is no room.
+    /// A quarter of the queue, so that a busy consumer notifies rarely. With less room the queue
+    /// still counts as full.
     Quarter,
 }
 
+/// The length of an entry as the ring takes it.
 #[inline(always)]
 pub(crate) fn entry_len(producer: &ring::Producer<Mapped>, len: usize) -> Result<u32, Error> {
     u32::try_from(len).map_err(|_| Error::TooLarge {
@@ -29,7 +31,7 @@ pub(crate) fn entry_len(producer: &ring::Producer<Mapped>, len: usize) -> Result
     })
 }
 
-/// Copies an entry into the ring; deals with a full or corrupt one.
+/// Copies an entry into the ring. Asks for room if the ring is full, and counts a corrupt peer.
 #[inline(always)]
 pub(crate) fn push(
     queue: &Queue,
@@ -48,7 +50,7 @@ pub(crate) fn push(
     }
 }
 
-/// Reserves room in the ring; deals with a full or corrupt one.
+/// Reserves room in the ring. Asks for room if the ring is full, and counts a corrupt peer.
 pub(crate) fn reserve(
     queue: &Queue,
     producer: &mut ring::Producer<Mapped>,
@@ -65,7 +67,8 @@ pub(crate) fn reserve(
     }
 }
 
-/// Asks for the room, looks once more, and if there is still none wakes a sleeping consumer.
+/// Handles a full ring: asks for room and looks again. Returns `Ok` if there is room after all;
+/// otherwise wakes a sleeping consumer.
 #[cold]
 pub(crate) fn arm_or_full(
     queue: &Queue,
@@ -89,6 +92,7 @@ pub(crate) fn arm_or_full(
     }
 }
 
+/// Calls the ring through `f`, and counts a corrupt peer.
 pub(crate) fn counted<R>(
     queue: &Queue,
     producer: &mut ring::Producer<Mapped>,

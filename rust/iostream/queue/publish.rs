@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Publishing: what the kernel's end has done becomes visible, is counted, and wakes who waits for it.
+//! Publishing for the kernel's end: storing its position, counting, and waking the client.
 
 use super::{config::Wake, Counter, Queue};
 use crate::{
@@ -8,28 +8,28 @@ use crate::{
     sync::atomic::{smp_mb, Full, Release},
 };
 
-/// What was published and is not counted yet.
+/// What was published and not yet added to the counters.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Tally {
     pub(crate) entries: u64,
     pub(crate) bytes: u64,
-    /// Publications after which nobody had to be woken.
+    /// The publications that did not have to wake the process.
     pub(crate) suppressed: u64,
 }
 
-/// Who may have to be woken after a publication.
+/// Whether a publication has to wake the process.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sleeper {
-    /// Nobody.
+    /// The process does not wait.
     None,
-    /// Whoever armed.
+    /// The process has armed.
     Armed,
-    /// Whether anybody is the watermark's business.
+    /// The watermark decides whether the process is woken.
     Watermark,
 }
 
 impl Queue {
-    /// Publishes what the producing end committed, counts it, and wakes the process if it waits.
+    /// Publishes what the kernel's producer committed, counts it, and wakes the process if needed.
     #[inline(always)]
     pub(crate) fn publish_produced<L: Layout>(
         &self,
@@ -55,34 +55,38 @@ impl Queue {
         }
     }
 
-    /// Publishes what the producing end committed; to be followed by [`Self::count_produced`] and
-    /// [`Self::find_sleeper`], in either order.
+    /// Publishes what the kernel's producer committed. [`Self::count_produced`] and
+    /// [`Self::find_sleeper`] have to follow, in either order.
     #[inline(always)]
     pub(crate) fn show_produced<L: Layout>(&self, producer: &mut ring::Producer<Mapped, L>) {
-        // ORDERING: first, so that who sees the published position, and acts on it, is not ahead of
-        // this one; pairs with the loads in `both_positions` (litmus: poll-positions, poll-moment).
+        // ORDERING: stored before the published position, so that a process that has acted on that
+        // position is never ahead of this one; pairs with the loads in `both_positions`
+        // (litmus: poll-positions, poll-moment).
         self.kernel_pos.store(producer.committed_pos(), Release);
         producer.publish();
     }
 
-    /// As [`Self::show_produced`], with what was appended at `head`.
+    /// Publishes what a batch appended at `head`. Otherwise it does what [`Self::show_produced`]
+    /// does.
     ///
     /// # Safety
     ///
-    /// As for [`ring::Producer::set_head`].
+    /// `head` came from [`ring::Producer::head`] of this producer. Since then nothing was reserved,
+    /// committed or published except through the head.
     #[inline(always)]
     pub(crate) unsafe fn show_head<L: Layout>(
         &self,
         producer: &mut ring::Producer<Mapped, L>,
         head: ring::Head<L>,
     ) {
-        // ORDERING: as there (litmus: poll-positions, poll-moment).
+        // ORDERING: stored before the published position; pairs with the loads in `both_positions`
+        // (litmus: poll-positions, poll-moment).
         self.kernel_pos.store(head.pos(), Release);
-        // SAFETY: The caller's promise.
+        // SAFETY: `head` meets the requirements of `publish_head` by this function's contract.
         unsafe { producer.publish_head(head) };
     }
 
-    /// Counts what the producing end has published.
+    /// Adds what the kernel's producer published to the counters.
     #[inline(always)]
     pub(crate) fn count_produced<L: Layout>(
         &self,
@@ -100,7 +104,8 @@ impl Queue {
         }
     }
 
-    /// Whether the process may have to be woken after [`Self::show_produced`]. Once a publication.
+    /// Whether the process has to be woken after [`Self::show_produced`]. To be called once for
+    /// each publication.
     #[inline(always)]
     pub(crate) fn find_sleeper<L: Layout>(
         &self,
@@ -112,13 +117,14 @@ impl Queue {
         if self.watermark.is_set() {
             return Sleeper::Watermark;
         }
-        match producer.crossed_armed() || self.notify.is_armed() {
-            true => Sleeper::Armed,
-            false => Sleeper::None,
+        if producer.crossed_armed() || self.notify.is_armed() {
+            Sleeper::Armed
+        } else {
+            Sleeper::None
         }
     }
 
-    /// Wakes whom [`Self::find_sleeper`] found.
+    /// Wakes the process as [`Self::find_sleeper`] says, or in any case if `force`.
     #[cold]
     pub(crate) fn wake_sleeper<L: Layout>(
         &self,
@@ -133,7 +139,7 @@ impl Queue {
         self.wake_user();
     }
 
-    /// Publishes what the consuming end released, counts it, and wakes the process if it waits.
+    /// Publishes what the kernel's consumer released, counts it, and wakes the process if it waits.
     #[inline(always)]
     pub(crate) fn publish_consumed<L: Layout>(
         &self,
@@ -141,7 +147,8 @@ impl Queue {
         entries: u64,
         bytes: u64,
     ) {
-        // ORDERING: first, as in `publish_produced` (litmus: poll-positions, poll-moment).
+        // ORDERING: stored before the published position; pairs with the loads in `both_positions`
+        // (litmus: poll-positions, poll-moment).
         self.kernel_pos.store(consumer.released_pos(), Release);
         self.raise_high_water(consumer.known_bytes());
         consumer.publish();

@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Whether the process can go on: the one rule for poll, eventfd, read(2) and write(2).
+//! Whether a queue is ready for the process: one rule for poll, eventfd, read(2) and write(2).
 //!
-//! An input queue is ready when the room is there that was asked for. An output queue is ready when
-//! entries wait; with a watermark, when that many bytes wait, or what waits was made ready by the
-//! timer, a full queue, a flush or the end. That is remembered as a position, `ready_pos` of the
-//! info page: all before it stays ready until it is consumed, and the process can see it, too.
+//! An input queue is ready when it has the room that was asked for. An output queue without a
+//! watermark is ready when it holds an entry. With a watermark it is ready when that many bytes
+//! wait, or when what waits was made ready by the timer, a full queue, a flush or the end of the
+//! stream. `ready_pos` of the info page records this: everything before that position stays ready
+//! until it is consumed. The process sees it too.
 //!
-//! Each publication either makes ready all that waits or sees to it that the timer runs.
+//! Each publication makes everything that waits ready, or makes sure that the timer runs.
 
 use core::mem::offset_of;
 
 use kernel::{
-    bindings as c,
+    bindings as c, container_of,
     prelude::*,
     sync::{new_spinlock_irq, SpinLockIrq},
+    types::Opaque,
 };
 
 use super::{
@@ -29,22 +31,24 @@ use crate::{
     },
 };
 
-/// What it takes for an output queue to be ready, beyond that an entry waits.
+/// The watermark of an output queue.
 #[pin_data]
 pub(super) struct Watermark {
-    /// Bytes, overhead included; 0: none.
+    /// The bytes that have to wait, overhead included; 0: there is no watermark.
     bytes: Atomic<u64>,
-    /// How long an entry may wait below it; 0: for ever.
+    /// How long an entry may wait below the watermark; 0: without limit.
     latency_ns: Atomic<u64>,
+    /// Runs while an entry waits below the watermark, if there is a latency.
     #[pin]
     timer: Timer,
-    /// Held while `ready_pos` is set, so that it does not move back. Innermost; any context.
+    /// Held while `ready_pos` is stored, so that it does not move back, and while the timer is started.
+    /// Innermost lock, taken in any context.
     #[pin]
     lock: SpinLockIrq<()>,
 }
 
 impl Watermark {
-    /// None.
+    /// Creates a state without a watermark.
     pub(super) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
             bytes: Atomic::new(0),
@@ -54,31 +58,34 @@ impl Watermark {
         })
     }
 
-    /// Whether there is one.
+    /// Whether there is a watermark.
     #[inline(always)]
     pub(super) fn is_set(&self) -> bool {
         self.bytes.load(Relaxed) != 0
     }
 }
 
-/// The timer of a queue's watermark has fired.
+/// Handles the timer of a queue's watermark.
 ///
 /// # Safety
 ///
-/// `raw` is the timer of a queue's watermark, and the queue lives.
+/// `raw` is the `watermark.timer.raw` of a queue that has not been freed.
 unsafe extern "C" fn latency_over(raw: *mut c::hrtimer) -> c::hrtimer_restart {
-    let offset =
-        offset_of!(Queue, watermark) + offset_of!(Watermark, timer) + offset_of!(Timer, raw);
-    // SAFETY: The timer lies at this offset in a queue, whose drop waits for this.
-    let queue = unsafe { &*raw.byte_sub(offset).cast::<Queue>() };
+    // SAFETY: `raw` is this field of a queue by this function's contract. The queue's drop cancels
+    // the timer first, and so waits for this function.
+    let queue = unsafe { &*container_of!(Opaque::cast_from(raw), Queue, watermark.timer.raw) };
     queue.watermark.timer.fired();
     queue.latency_over();
     c::hrtimer_restart::HRTIMER_NORESTART
 }
 
 impl Queue {
-    /// Whether poll may say that the process can go on. `Err` if the process's position cannot be
-    /// right.
+    /// Whether the queue is ready for the process: readable if it is an output queue, writable if
+    /// it is an input queue.
+    ///
+    /// # Errors
+    ///
+    /// [`ring::Error::Corrupt`]: the process's position is invalid.
     pub(crate) fn is_ready(&self) -> Result<bool, ring::Error> {
         let Some((user, kernel)) = self.both_positions() else {
             return Ok(true);
@@ -97,28 +104,28 @@ impl Queue {
         }
     }
 
-    /// Whether `used` bytes that wait, from position `user` on, are to be told of.
+    /// Whether an output queue is ready in which `used` bytes wait, from position `user` on.
     fn is_enough(&self, user: u64, used: u64) -> bool {
         let watermark = self.watermark.bytes.load(Relaxed);
         if watermark == 0 || self.is_gone() {
             return true;
         }
         if used >= watermark {
-            // Whoever finds it first: the process may take some before the producer looks.
+            // Recorded by the side that finds it first: the process may consume some of the bytes
+            // before the producer looks.
             self.mark_ready();
             return true;
         }
-        // A position of the process's is anything: the larger half means "not before".
-        let ahead = self.ready_pos().load(Relaxed).wrapping_sub(user);
-        ahead != 0 && ahead <= u64::MAX / 2
+        ring::is_before(user, self.ready_pos().load(Relaxed))
     }
 
-    /// Both positions as they were at one moment: the process's and the kernel's end's. `None` if they
-    /// move too fast to tell, which is ready enough.
+    /// The positions of the process and of the kernel's end, as they were at one moment. `None` if
+    /// they move too fast to tell; a caller may then treat the queue as ready.
     fn both_positions(&self) -> Option<(u64, u64)> {
-        // ORDERING: the caller armed before, with a full barrier; see `Notify::arm`. The acquire
-        // load in `user_pos` pairs with the process's release store: what the process had seen of
-        // the kernel's end, `kernel_pos` shows (litmus: poll-positions, poll-moment).
+        // ORDERING: the caller has armed before, with a full barrier; see `Notify::arm`. The
+        // acquire load in `user_pos` pairs with the process's release store: `kernel_pos` is at
+        // least what the process had seen of the kernel's end
+        // (litmus: poll-positions, poll-moment).
         let mut user = self.user_pos();
         for _ in 0..4 {
             let kernel = self.kernel_pos.load(Acquire);
@@ -131,13 +138,13 @@ impl Queue {
         None
     }
 
-    /// Whether the consumer has released all that was published.
+    /// Whether the process has consumed everything that was published to it.
     pub(crate) fn is_drained(&self) -> bool {
         self.both_positions()
             .is_some_and(|(user, kernel)| user == kernel)
     }
 
-    /// The process's own position, as it says.
+    /// The position that the process published. It is not checked.
     pub(crate) fn user_pos(&self) -> u64 {
         match self.direction {
             Direction::Output => {
@@ -151,21 +158,21 @@ impl Queue {
         }
     }
 
-    /// Of an input queue: the process's position and that of the kernel's end, which is never ahead of
-    /// it if the process is right.
+    /// The positions of the process and of the kernel's end in an input queue. The kernel's is
+    /// never ahead if the process's is valid.
     pub(crate) fn input_positions(&self) -> (u64, u64) {
         let kernel = self.kernel_pos.load(Acquire);
         (self.user_pos(), kernel)
     }
 
-    /// Of an input queue: has the process notify when it reaches `pos`.
+    /// Arms the kernel's end of an input queue: the process notifies when it reaches `pos`.
     pub(crate) fn arm_kernel(&self, pos: u64) {
         let offset = offset_of!(uapi::iostream_consumer, wake_pos);
         self.region.consumer_word(offset).store(pos, Relaxed);
     }
 
-    /// Of an input queue: whether the process waits for more room than there is with the kernel's end
-    /// at `kernel`.
+    /// Whether the process waits for more room in an input queue than there is while the kernel's
+    /// end is at `kernel`.
     pub(crate) fn user_waits_for_room(&self, kernel: u64) -> bool {
         let offset = offset_of!(uapi::iostream_producer, wake_pos);
         let wake = self.region.producer_word(offset).load(Relaxed);
@@ -173,7 +180,8 @@ impl Queue {
         ahead != 0 && ahead <= self.geometry().data_bytes()
     }
 
-    /// The room at which poll says that an input queue is writable.
+    /// The room that an input queue needs to be writable: what a waiting write(2) asks for, or else
+    /// the process in its own page.
     fn wanted_room(&self) -> u64 {
         let offset = offset_of!(uapi::iostream_producer, room_bytes);
         let asked = match self.call_room.load(Relaxed) {
@@ -183,13 +191,13 @@ impl Queue {
         asked.clamp(ring::occupied_bytes(0), self.geometry().data_bytes())
     }
 
-    /// All before this position is ready, whatever the watermark.
+    /// The position before which everything is ready, whatever the watermark.
     fn ready_pos(&self) -> &Atomic<u64> {
         self.region
             .info_word(offset_of!(uapi::iostream_info, ready_pos))
     }
 
-    /// Bytes and nanoseconds of the watermark; zeros if there is none.
+    /// The watermark in bytes and the latency in nanoseconds; 0 for each that is not set.
     pub(crate) fn watermark(&self) -> (u64, u64) {
         let Watermark {
             bytes, latency_ns, ..
@@ -197,11 +205,13 @@ impl Queue {
         (bytes.load(Relaxed), latency_ns.load(Relaxed))
     }
 
-    /// Of an output queue: see `IOSTREAM_IOC_WATERMARK`. Process context.
+    /// Sets the watermark and the latency of an output queue, for `IOSTREAM_IOC_WATERMARK`. Process
+    /// context.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// `EINVAL`: a latency without a watermark; `ERANGE`: a watermark above the queue's size, or a
+    /// latency out of range.
     pub(crate) fn set_watermark(&self, bytes: u64, latency_ns: u64) -> Result {
         config::check_watermark(self.geometry().data_bytes(), bytes, latency_ns)?;
         let info = |offset| self.region.info_word(offset);
@@ -212,10 +222,10 @@ impl Queue {
             info(offset_of!(uapi::iostream_info, watermark_bytes)).store(bytes, Relaxed);
             info(offset_of!(uapi::iostream_info, latency_ns)).store(latency_ns, Relaxed);
         }
-        // One that was started for the old latency.
+        // The timer may have been started for the old latency.
         self.watermark.timer.cancel();
-        // ORDERING: pairs with the full barrier in `publish_produced`: either the publication goes by
-        // the new watermark, or it is seen here (litmus: watermark-change).
+        // ORDERING: pairs with the full barrier in `find_sleeper`: either the publication uses the
+        // new watermark, or its entry is seen here (litmus: watermark-change).
         smp_mb(Full);
         if self.is_gone() || self.is_ready().unwrap_or(true) {
             self.make_ready();
@@ -225,7 +235,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Whether something waits that was not made ready.
+    /// Whether something waits that has not been made ready.
     fn is_untold(&self) -> bool {
         match self.both_positions() {
             Some((user, kernel)) => kernel != user && kernel != self.ready_pos().load(Relaxed),
@@ -233,37 +243,40 @@ impl Queue {
         }
     }
 
-    /// Tells the process of all that waits, whatever the watermark. Any context.
+    /// Makes everything that waits ready, whatever the watermark, and wakes the process. Any
+    /// context.
     pub(crate) fn make_ready(&self) {
         self.mark_ready();
         let _ = self.notify.take_armed();
-        // ORDERING: after `ready_pos`, as `wake_all` takes the lock that sleepers take before they
-        // look at it (litmus: sleep).
+        // ORDERING: after the store of `ready_pos`; `wake_all` takes the lock that a sleeper takes
+        // before it looks at that position (litmus: sleep).
         self.wake_user();
     }
 
-    /// All that is published is ready from now on. Issues a full barrier.
+    /// Records that everything published is ready, and issues a full barrier.
     #[cold]
     fn mark_ready(&self) {
         let ready = self.ready_pos();
         if ready.load(Relaxed) != self.kernel_pos.load(Relaxed) {
-            // Loaded again under the lock, so that it only goes forward.
+            // `kernel_pos` is loaded again under the lock, so that `ready_pos` only moves forward.
             let _lock = self.watermark.lock.lock();
             ready.store(self.kernel_pos.load(Relaxed), Release);
         }
-        // ORDERING: pairs with the full barriers of `Notify::arm` and `ring::Consumer::arm_watermark`:
-        // either the arming is seen after this, or who armed sees `ready_pos` (litmus: wake-ready).
+        // ORDERING: pairs with the full barriers of `Notify::arm` and
+        // `ring::Consumer::arm_watermark`: either the arming is seen after this barrier, or the
+        // side that armed sees `ready_pos` (litmus: wake-ready).
         smp_mb(Full);
     }
 
-    /// The positions of an empty queue, for a reset.
+    /// Sets the positions to those of an empty queue, for a reset.
     pub(super) fn reset_ready(&self) {
         let _lock = self.watermark.lock.lock();
         self.kernel_pos.store(0, Relaxed);
         self.ready_pos().store(0, Relaxed);
     }
 
-    /// The end of a publication with a watermark, after a full barrier.
+    /// Finishes a publication in a queue with a watermark: makes it ready and wakes the process, or
+    /// starts the timer. The caller has issued a full barrier.
     #[cold]
     pub(super) fn finish_with_watermark<L: Layout>(
         &self,
@@ -276,11 +289,11 @@ impl Queue {
         }
         let woken = if self.is_ready().unwrap_or(true) {
             self.mark_ready();
-            // Also if the position armed lies ahead, as below when the queue is found full.
+            // An armed position that lies ahead counts as well, because the queue is ready now.
             let waits = producer.must_wake_full();
             self.notify.take_armed() || waits
         } else {
-            // Who is armed here stays so.
+            // `armed` stays set until the queue is ready.
             self.start_timer();
             producer.crossed_armed()
         };
@@ -291,7 +304,7 @@ impl Queue {
         }
     }
 
-    /// After an enqueue that found no room: counts it, and wakes a waiting consumer.
+    /// Handles an enqueue that found no room: counts it, and wakes a waiting process.
     #[cold]
     pub(crate) fn found_full<L: Layout>(&self, producer: &mut ring::Producer<Mapped, L>) {
         self.count(Counter::Full, 1);
@@ -304,15 +317,18 @@ impl Queue {
         }
     }
 
-    /// Sees to it that what waits is made ready in time. Any context.
+    /// Makes sure that the timer runs, if there is a latency. Any context.
     fn start_timer(&self) {
+        // A change of the latency takes the lock, and then cancels what was started before it: no
+        // timer runs for an old latency.
+        let _lock = self.watermark.lock.lock();
         let latency_ns = self.watermark.latency_ns.load(Relaxed);
         if latency_ns != 0 {
             self.watermark.timer.start(latency_ns);
         }
     }
 
-    /// The timer has fired. Interrupt context.
+    /// Makes what has waited for the latency ready. Called by the timer, in interrupt context.
     fn latency_over(&self) {
         if self.watermark.is_set() && self.is_untold() {
             self.make_ready();

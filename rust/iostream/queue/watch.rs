@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A client that is a module of the kernel: where a process has poll, it has a callback.
+//! The callback of a client that is a kernel module, which takes the place of a process's poll.
 
 use kernel::{
     prelude::*,
@@ -13,15 +13,15 @@ use crate::sync::{
     work,
 };
 
-/// The client's callback.
+/// A callback of a client.
 type Callback = KBox<dyn Fn() + Send + Sync>;
 
 /// The callback of a session's client, shared by the queues of the session.
 #[pin_data]
 pub(crate) struct Watch {
-    /// Whether there is a callback: most sessions are a process's, and have none.
+    /// Whether there is a callback, so that the usual session, which has none, takes no lock.
     set: Atomic<u32>,
-    /// Held while it runs.
+    /// The lock is held while the callback runs.
     #[pin]
     callback: Mutex<Option<Callback>>,
     #[pin]
@@ -43,7 +43,7 @@ impl WorkItem for Watch {
 }
 
 impl Watch {
-    /// No callback.
+    /// Creates a watch without a callback.
     ///
     /// # Errors
     ///
@@ -59,20 +59,21 @@ impl Watch {
         )
     }
 
-    /// Sets or removes the callback. When this returns the previous one does not run.
+    /// Replaces or removes the callback. When this returns, the previous one is not running.
     pub(crate) fn set(&self, callback: Option<Callback>) {
         self.set.xchg(callback.is_some().into(), Full);
         let old = core::mem::replace(&mut *self.callback.lock(), callback);
         drop(old);
     }
 
-    /// Calls the callback soon, in a worker, if there is one. Any context.
+    /// Schedules a call of the callback in a worker, if there is a callback. Any context.
     #[inline(always)]
     pub(crate) fn call(watch: &Arc<Self>) {
-        // ORDERING: the client sets it before it arms with a full barrier; the caller took that arming
-        // after a full barrier of its own (litmus: wake-poll).
+        // ORDERING: the client sets the callback before it arms with a full barrier, and the caller
+        // took that arming after a full barrier of its own (litmus: wake-poll).
         if watch.set.load(Relaxed) != 0 {
-            // An item that is queued already has not begun.
+            // Queueing fails if the item is still queued. Its run has then not begun, and is
+            // enough.
             let _ = work::queue().enqueue(watch.clone());
         }
     }

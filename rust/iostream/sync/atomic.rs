@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The kernel's atomics, whose loads, stores and full barrier are inlined.
+//! The kernel's atomics, with loads, stores and barriers inlined.
 //!
-//! `kernel::sync::atomic` reaches each of C's macros through a function, because it is compiled by
-//! another compiler. A publication has two dozen of them, and with the mitigations of a stock
-//! kernel the calls and returns cost more than all the rest. On x86-64 the macros stand for one
-//! instruction each, which is written here as arch/x86/include/asm/barrier.h has it; elsewhere the
-//! functions are called.
+//! `kernel::sync::atomic` calls a C function for each operation, because Rust cannot expand C's
+//! macros and the two compilers do not inline across each other. A publication contains about two
+//! dozen operations, and with the mitigations of a stock kernel the calls and returns would cost
+//! more than everything else in it. On x86-64 each operation is at most one instruction, written
+//! here as in arch/x86/include/asm/barrier.h. Other architectures call the functions.
 
 use core::ops::Deref;
 
@@ -19,24 +19,26 @@ use kernel::sync::barrier;
 
 pub(crate) use kernel::sync::atomic::{Acquire, Full, Relaxed, Release};
 
-/// As `kernel::sync::atomic::Atomic`, to which it derefs for what is not inlined.
+/// An atomic variable. Operations that are not inlined here come from the kernel's own type, to
+/// which it dereferences.
 #[repr(transparent)]
 pub(crate) struct Atomic<T: k::AtomicType>(k::Atomic<T>);
 
 impl<T: k::AtomicType> Atomic<T> {
-    /// An atomic of this value.
+    /// Creates an atomic that holds `value`.
     pub(crate) const fn new(value: T) -> Self {
         Self(k::Atomic::new(value))
     }
 
-    /// An atomic where `ptr` points.
+    /// Views the memory at `ptr` as an atomic.
     ///
     /// # Safety
     ///
     /// `ptr` is aligned and valid for reads and writes for `'a`, and all accesses to it are atomic.
     #[inline(always)]
     pub(crate) unsafe fn from_ptr<'a>(ptr: *mut T) -> &'a Self {
-        // SAFETY: The caller's promise; the type is transparent, and so is the kernel's.
+        // SAFETY: `ptr` is aligned, and valid for `'a`, by this function's contract. `Self` and the
+        // kernel's atomic are transparent wrappers of `T`.
         unsafe { &*ptr.cast() }
     }
 }
@@ -44,26 +46,26 @@ impl<T: k::AtomicType> Atomic<T> {
 macro_rules! inlined {
     ($type:ty $(, $name:ident)?) => {
         impl$(<$name>)? Atomic<$type> {
-            /// Loads.
+            /// Loads the value.
             #[inline(always)]
             #[cfg(target_arch = "x86_64")]
             pub(crate) fn load<O: AcquireOrRelaxed>(&self, _: O) -> $type {
-                // READ_ONCE(), and smp_load_acquire(): the processor keeps loads in order, so that
-                // only the compiler must be told.
-                // SAFETY: Valid, aligned, and loaded by one instruction.
+                // READ_ONCE() or smp_load_acquire(). The processor does not move later accesses
+                // before a load, so only the compiler has to be kept from doing so.
+                // SAFETY: `self` is valid and aligned; the load is one instruction.
                 let value = unsafe { self.0.as_ptr().read_volatile() };
                 compiler_barrier_of::<O>();
                 value
             }
 
-            /// Stores.
+            /// Stores `value`.
             #[inline(always)]
             #[cfg(target_arch = "x86_64")]
             pub(crate) fn store<O: ReleaseOrRelaxed>(&self, value: $type, _: O) {
-                // WRITE_ONCE(), and smp_store_release(): the processor keeps a store after all
-                // that was before it.
+                // WRITE_ONCE() or smp_store_release(). The processor does not move a store before
+                // earlier accesses, so only the compiler has to be kept from doing so.
                 compiler_barrier_of::<O>();
-                // SAFETY: Valid, aligned, and stored by one instruction.
+                // SAFETY: `self` is valid and aligned; the store is one instruction.
                 unsafe { self.0.as_ptr().write_volatile(value) };
             }
         }
@@ -91,11 +93,11 @@ fn compiler_barrier_of<O: Ordering>() {
     }
 }
 
-/// barrier(): the compiler moves no access across it.
+/// barrier(): keeps the compiler from moving accesses across it.
 #[inline(always)]
 #[cfg(target_arch = "x86_64")]
 fn compiler_barrier() {
-    // SAFETY: An empty block. The compiler has to assume that it accesses all memory.
+    // SAFETY: The block is empty. Without `nomem` the compiler assumes that it accesses all memory.
     unsafe { core::arch::asm!("") };
 }
 
@@ -103,7 +105,8 @@ fn compiler_barrier() {
 #[inline(always)]
 pub(crate) fn smp_mb(_: Full) {
     // __smp_mb(): any locked instruction is a full barrier.
-    // SAFETY: Nothing is added to what lies below the stack, which is mapped; there is no red zone.
+    // SAFETY: Adds 0 to a word below the stack pointer. That word is mapped, and unused because the
+    // kernel is built without a red zone.
     #[cfg(target_arch = "x86_64")]
     unsafe {
         core::arch::asm!("lock addl $0, -4(%rsp)", options(att_syntax))
@@ -115,7 +118,7 @@ pub(crate) fn smp_mb(_: Full) {
 /// Keeps stores before it before stores after it.
 #[inline(always)]
 pub(crate) fn smp_wmb() {
-    // The processor keeps stores in order.
+    // The processor keeps stores in order among each other.
     #[cfg(target_arch = "x86_64")]
     compiler_barrier();
     #[cfg(not(target_arch = "x86_64"))]
@@ -125,7 +128,7 @@ pub(crate) fn smp_wmb() {
 /// Keeps loads before it before loads after it.
 #[inline(always)]
 pub(crate) fn smp_rmb() {
-    // The processor keeps loads in order.
+    // The processor keeps loads in order among each other.
     #[cfg(target_arch = "x86_64")]
     compiler_barrier();
     #[cfg(not(target_arch = "x86_64"))]

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! References whose last one may be dropped in any context.
+//! Reference counting for objects that must be freed in process context, although their last
+//! reference may be dropped in any context.
 
 use core::{mem::ManuallyDrop, ops::Deref};
 
@@ -11,7 +12,8 @@ use kernel::{
 
 use super::work;
 
-/// What may only be freed in process context: its work item 0 holds the last reference, and drops it.
+/// An object that must be freed in process context. Its work item 0 takes over the last reference
+/// and drops it.
 pub(crate) trait Last:
     WorkItem<0, Pointer = Arc<Self>> + HasWork<Self, 0> + Send + Sync + Sized + 'static
 {
@@ -21,29 +23,29 @@ pub(crate) trait Last:
 pub(crate) struct Deferred<T: Last>(ManuallyDrop<Arc<T>>);
 
 impl<T: Last> Deferred<T> {
-    /// Takes over a reference.
+    /// Makes an ordinary reference droppable in any context.
     pub(crate) fn new(object: Arc<T>) -> Self {
         Self(ManuallyDrop::new(object))
     }
 
-    /// A reference to an object that something else keeps alive.
+    /// Takes a further reference to an object that somebody else keeps alive during the call.
     ///
     /// # Safety
     ///
-    /// `object` lives in an `Arc`, whose count does not fall to zero during the call.
+    /// `object` is in an `Arc` whose count does not fall to zero during the call.
     pub(crate) unsafe fn from_ref(object: &T) -> Self {
-        // SAFETY: The object lives in an `Arc`, says the caller. The reference that is made up here is
-        // not dropped.
+        // SAFETY: `object` is in a live `Arc` by this function's contract. The reference made here
+        // was never counted, and `ManuallyDrop` keeps it from being dropped.
         let object = ManuallyDrop::new(unsafe { Arc::from_raw(core::ptr::from_ref(object)) });
         Self::new(Arc::clone(&object))
     }
 
-    /// A reference for process context.
+    /// Returns a reference that must be dropped in process context.
     pub(crate) fn to_arc(&self) -> Arc<T> {
         Arc::clone(&self.0)
     }
 
-    /// Drops a reference.
+    /// Drops an ordinary reference, in any context.
     pub(crate) fn release(object: Arc<T>) {
         drop(Self::new(object));
     }
@@ -72,10 +74,11 @@ impl<T: Last> Deref for Deferred<T> {
 
 impl<T: Last> Drop for Deferred<T> {
     fn drop(&mut self) {
-        // SAFETY: It is not used again.
+        // SAFETY: `self` is being dropped, so the field is not used again.
         let object = unsafe { ManuallyDrop::take(&mut self.0) };
         if let Some(last) = Arc::into_unique_or_drop(object) {
-            // The item of an object without other references is not queued, so this cannot fail.
+            // A queued work item holds a reference. This is the only one, so the item is not
+            // queued, and queueing it succeeds.
             let _ = work::queue().enqueue::<Arc<T>, 0>(last.into());
         }
     }

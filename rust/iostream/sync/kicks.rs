@@ -1,25 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Where the kernel's ends sleep: for room, for entries, for a client.
+//! Where the kernel's ends sleep: until there is room, an entry or a client.
 
 use kernel::{
     prelude::*,
     sync::atomic::{Acquire, Atomic, Full},
 };
 
-use super::wait::WaitQueue;
-use crate::error::Error;
+use super::wait::{Deadline, WaitQueue};
+use crate::{bindings, error::Error};
 
-/// A wait queue whose wake-ups are counted, so that none is missed between a look and a sleep.
+/// A wait queue that counts its wake-ups, so that a wake-up between a look and a sleep is not lost.
 #[pin_data]
 pub(crate) struct Kicks {
     #[pin]
     wait: WaitQueue,
-    /// Raised each time they are woken.
+    /// Raised by each kick.
     count: Atomic<u32>,
 }
 
 impl Kicks {
+    /// Creates a wait queue without sleepers.
     pub(crate) fn new() -> impl PinInit<Self> {
         pin_init!(Self {
             wait <- WaitQueue::new(kernel::static_lock_class!()),
@@ -27,32 +28,37 @@ impl Kicks {
         })
     }
 
-    /// Wakes all.
+    /// Wakes all sleepers. Any context.
     pub(crate) fn kick(&self) {
         self.count.fetch_add(1, Full);
-        self.wait.wake_all(0);
+        self.wait.wake_all();
     }
 
-    /// How often they were woken. Read it, look at the rings, then wait for it to change.
+    /// The number of kicks so far. Read it, look at the rings, then [`wait`](Self::wait) for it to
+    /// change.
     pub(crate) fn count(&self) -> u32 {
         // ORDERING: pairs with the full read-modify-write in `kick` (litmus: kick).
         self.count.load(Acquire)
     }
 
-    /// Sleeps until the number of kicks is not `seen` any more; until any signal if
-    /// `interruptible`, else a fatal one; and at most `timeout_ns`.
+    /// Sleeps until the number of kicks differs from `seen`, the deadline passes, a signal comes (any
+    /// if `interruptible`, else a fatal one), or the calling kernel thread is told to stop.
     ///
     /// # Errors
     ///
-    /// [`Error::Interrupted`]; [`Error::TimedOut`].
+    /// [`Error::Interrupted`]: a signal came, of any kind if `interruptible`, otherwise a fatal
+    /// one; [`Error::TimedOut`].
     pub(crate) fn wait(
         &self,
         seen: u32,
-        timeout_ns: Option<u64>,
+        deadline: Deadline,
         interruptible: bool,
     ) -> Result<(), Error> {
-        let kicked = || self.count() != seen;
-        match self.wait.wait(interruptible, timeout_ns, kicked) {
+        // SAFETY: No preconditions.
+        let told_to_stop = || unsafe { bindings::iostream_should_stop() };
+        let kicked = || self.count() != seen || told_to_stop();
+        match self.wait.wait(interruptible, deadline.left_ns(), kicked) {
+            Ok(()) if told_to_stop() => Err(Error::Interrupted),
             Ok(()) => Ok(()),
             Err(error) if error == ETIMEDOUT => Err(Error::TimedOut),
             Err(_) => Err(Error::Interrupted),

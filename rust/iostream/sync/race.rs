@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Points in the code at which a test can hold a thread, so that a race takes the same course each
-//! time.
+//! Points in the code at which a test can hold a thread, to reproduce a race.
 //!
-//! Only a module for the bug-hunting kernel has them (`--cfg iostream_races`, see `Kbuild`).
-//! Elsewhere [`race_point!`] is nothing.
+//! Only builds for the bug-hunting kernel have them (`--cfg iostream_races`, see `Kbuild`). In all
+//! others [`race_point!`] expands to nothing.
 
 #[cfg(iostream_races)]
 mod points;
@@ -14,7 +13,7 @@ pub(crate) use points::{index, pass};
 #[cfg(iostream_races)]
 pub use points::{is_held, release, set, POINTS};
 
-/// Marks a place in the code as the point of this name.
+/// Marks a place in the code as the race point of this name.
 macro_rules! race_point {
     ($name:literal) => {{
         #[cfg(iostream_races)]

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A timer that fires once for each time it is started, and may be started in any context.
+//! A one-shot timer that may be started in any context.
 //!
-//! The kernel crate's own timers are held by a handle whose owner starts them; here whoever produces
-//! starts one, in an interrupt, too. Not in a "hard" mode, for the reason that `endpoint/timer.rs` has.
+//! The kernel crate's timers are started by the owner of a handle. These are started by whatever
+//! produces an entry, which may be an interrupt. They do not run in a "hard" mode;
+//! `endpoint/timer.rs` says why.
 
 use kernel::{
     bindings as c,
@@ -15,15 +16,16 @@ use kernel::{
     types::Opaque,
 };
 
-/// What the kernel calls when a timer fires, with the timer's [`Timer::raw`].
+/// The function that the kernel calls when a timer fires, with the timer's [`Timer::raw`].
 pub(crate) type Callback = unsafe extern "C" fn(*mut c::hrtimer) -> c::hrtimer_restart;
 
-/// See the module.
+/// A timer that calls its callback once after each start.
 ///
 /// # Invariants
 ///
 /// - `raw` is initialised and pinned.
-/// - `pending` is set from the start of the timer until its callback begins or it was cancelled.
+/// - `pending` is set from the start of the timer until its callback begins or the timer has been
+///   cancelled.
 #[pin_data(PinnedDrop)]
 pub(crate) struct Timer {
     #[pin]
@@ -31,17 +33,17 @@ pub(crate) struct Timer {
     pending: Atomic<u32>,
 }
 
-// SAFETY: The kernel locks timers by itself; the rest is atomic.
+// SAFETY: An hrtimer may be used from any thread.
 unsafe impl Send for Timer {}
-// SAFETY: As above.
+// SAFETY: The kernel locks an hrtimer by itself, and `pending` is atomic.
 unsafe impl Sync for Timer {}
 
 impl Timer {
-    /// A timer that is not started.
+    /// Creates a timer that is not running.
     pub(crate) fn new(callback: Callback) -> impl PinInit<Self> {
         pin_init!(Self {
             raw <- Opaque::ffi_init(move |raw: *mut c::hrtimer| {
-                // SAFETY: `raw` is where the timer will stay.
+                // SAFETY: `raw` is the timer's pinned memory.
                 unsafe {
                     c::hrtimer_setup(
                         raw,
@@ -55,37 +57,41 @@ impl Timer {
         })
     }
 
-    /// Runs the callback `ns` nanoseconds from now, unless it is to run already. Any context.
+    /// Starts the timer: the callback runs `ns` nanoseconds from now. Does nothing if the timer is
+    /// already running. Any context.
     pub(crate) fn start(&self, ns: u64) {
-        // ORDERING: the caller has issued a full barrier since it made what the callback is to find;
-        // pairs with that in `fired` (litmus: latency).
+        // ORDERING: the caller issued a full barrier after it stored what the callback is to find;
+        // that barrier pairs with the one in `fired` (litmus: latency).
         if self.pending.load(Relaxed) != 0 || self.pending.xchg(1, Full) != 0 {
             return;
         }
         let ns = i64::try_from(ns).unwrap_or(i64::MAX);
-        // SAFETY: Initialised by the type's invariant; its drop stops it before its memory goes.
+        // SAFETY: `raw` is initialised by the type's invariant. The drop of `self` stops the timer
+        // before its memory is freed.
         unsafe {
             c::hrtimer_start_range_ns(self.raw.get(), ns, 0, c::hrtimer_mode_HRTIMER_MODE_REL)
         };
     }
 
-    /// What a callback does first; then it looks whether there is something to do. What comes after
-    /// that look starts the timer again.
+    /// Marks the timer as not running. The callback calls this first and then looks for work; work
+    /// that appears after that look starts the timer again.
     pub(crate) fn fired(&self) {
         self.pending.store(0, Relaxed);
-        // ORDERING: pairs with the full barrier of who starts it: either that one sees that the timer
-        // is not pending, or the callback sees what it is started for (litmus: latency).
+        // ORDERING: pairs with the full barrier that precedes `start`: either `start` sees that the
+        // timer is not pending, or the callback sees what it was started for (litmus: latency).
         smp_mb(Full);
     }
 
-    /// Stops the timer and waits for a callback that runs. Process context, and not under a lock
+    /// Stops the timer, and waits for a callback that is running. Process context, without locks
     /// that the callback takes.
     pub(crate) fn cancel(&self) {
-        // SAFETY: Initialised by the type's invariant.
+        // SAFETY: `raw` is initialised by the type's invariant.
         if unsafe { c::hrtimer_cancel(self.raw.get()) } != 0 {
-            // Its callback does not come. Otherwise it has run, or who starts it is not done yet.
+            // The timer was running, so no callback clears the flag. In the other case the callback
+            // has cleared it, or a `start` is between setting the flag and starting the timer.
             self.pending.store(0, Relaxed);
-            // ORDERING: as in `fired`: who cancels looks for what is due itself (litmus: latency).
+            // ORDERING: pairs as in `fired`; the caller of `cancel` then looks for work itself
+            // (litmus: latency).
             smp_mb(Full);
         }
     }
@@ -93,7 +99,8 @@ impl Timer {
 
 #[pinned_drop]
 impl PinnedDrop for Timer {
-    /// Stops the timer, however late it was started. What holds a timer is freed in process context.
+    /// Stops the timer, however late it was started. Whatever contains a timer is freed in process
+    /// context.
     fn drop(self: Pin<&mut Self>) {
         self.cancel();
     }

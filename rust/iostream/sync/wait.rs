@@ -1,14 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Sleeping and waking: the kernel's wait queue.
+//! The kernel's wait queue: sleeping and waking.
 
 use core::ptr;
 
-use kernel::{bindings as c, prelude::*, sync::LockClassKey, types::Opaque};
+use kernel::{
+    bindings as c,
+    prelude::*,
+    sync::{Arc, LockClassKey},
+    time::{Delta, Instant, Monotonic},
+    types::Opaque,
+};
 
 use crate::bindings;
 
-/// A wait queue that any context may wake.
+/// A wait queue that may be woken in any context.
 ///
 /// # Invariants
 ///
@@ -19,68 +25,82 @@ pub(crate) struct WaitQueue {
     head: Opaque<c::wait_queue_head>,
 }
 
-// SAFETY: A wait queue has a lock of its own.
+// SAFETY: A wait queue may be used from any thread.
 unsafe impl Send for WaitQueue {}
-// SAFETY: As above.
+// SAFETY: The functions of a wait queue take its own lock.
 unsafe impl Sync for WaitQueue {}
 
 impl WaitQueue {
-    /// An empty wait queue.
+    /// Creates a wait queue without sleepers.
     pub(crate) fn new(key: Pin<&'static LockClassKey>) -> impl PinInit<Self> {
         pin_init!(Self {
             head <- Opaque::ffi_init(|head: *mut c::wait_queue_head| {
-                // SAFETY: `head` is where the wait queue will stay; name and key are static.
+                // SAFETY: `head` is the wait queue's pinned memory; name and key are static.
                 unsafe { c::__init_waitqueue_head(head, c"iostream".as_char_ptr(), key.as_ptr()) }
             }),
         })
     }
 
-    /// The wait queue for `poll_wait`.
+    /// A wait queue for all that waits for one session.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new_shared() -> Result<Arc<Self>> {
+        Arc::pin_init(Self::new(kernel::static_lock_class!()), GFP_KERNEL)
+    }
+
+    /// The wait queue as C's `poll_wait` takes it.
     pub(crate) fn as_ptr(&self) -> *mut c::wait_queue_head {
         self.head.get()
     }
 
-    /// Wakes all that wait; of poll's waiters those that asked for one of `events`.
-    pub(crate) fn wake_all(&self, events: u32) {
-        let key = ptr::without_provenance_mut(events as usize);
-        // ORDERING: always takes the lock, as who goes to sleep does before its last look
-        // (litmus: sleep).
-        // SAFETY: The wait queue is initialised by the type's invariant.
-        unsafe { c::__wake_up(self.as_ptr(), c::TASK_NORMAL, 0, key) };
+    /// Wakes all sleepers. Any context.
+    ///
+    /// The key of the wake-up is 0: it names no events, so that everything that waits by way of poll
+    /// polls again, and arms by that. If the key named events, io_uring's multishot poll would report
+    /// them and not poll.
+    pub(crate) fn wake_all(&self) {
+        // ORDERING: takes the lock even if nobody waits; a sleeper takes the same lock before its
+        // last look (litmus: sleep).
+        // SAFETY: `head` is initialised by the type's invariant.
+        unsafe { c::__wake_up(self.as_ptr(), c::TASK_NORMAL, 0, ptr::null_mut()) };
     }
 
-    /// Sleeps until `ready`, a signal, or for `timeout_ns` nanoseconds. Any signal ends it if
-    /// `interruptible`, else a fatal one.
+    /// Sleeps until `ready` returns true, for at most `timeout_ns` nanoseconds.
     ///
     /// # Errors
     ///
-    /// `EINTR`; `ETIMEDOUT`.
+    /// `EINTR`: a signal came, of any kind if `interruptible`, otherwise a fatal one; `ETIMEDOUT`.
     pub(crate) fn wait(
         &self,
         interruptible: bool,
         timeout_ns: Option<u64>,
         mut ready: impl FnMut() -> bool,
     ) -> Result {
+        /// Calls the closure that `arg` points to.
+        ///
         /// # Safety
         ///
-        /// `arg` points at an `F` that nobody else uses.
+        /// `arg` points to a valid `F` that nothing else uses during the call.
         unsafe extern "C" fn call<F: FnMut() -> bool>(arg: *mut c_void) -> bool {
-            // SAFETY: `arg` is the closure below, borrowed by nobody else while it sleeps.
+            // SAFETY: `arg` points to an `F` that nothing else uses, by this function's contract.
             unsafe { (*arg.cast::<F>())() }
         }
+        /// Names the type of a closure, for `call`.
         fn trampoline<F: FnMut() -> bool>(_: &F) -> unsafe extern "C" fn(*mut c_void) -> bool {
             call::<F>
         }
         let function = Some(trampoline(&ready) as unsafe extern "C" fn(*mut c_void) -> bool);
         let timeout = match timeout_ns {
-            // SAFETY: No preconditions.
+            // SAFETY: The function has no preconditions.
             Some(ns) => unsafe { bindings::iostream_nsecs_to_jiffies(ns) },
             // MAX_SCHEDULE_TIMEOUT.
             None => c_long::MAX,
         };
         let arg = ptr::from_mut(&mut ready).cast();
-        // SAFETY: The wait queue is initialised; `function` takes what `arg` points at, which
-        // outlives the call.
+        // SAFETY: `head` is initialised by the type's invariant. `function` is `call` for the type
+        // of `ready`, which outlives the sleep and is used by nothing else.
         let left = unsafe {
             if interruptible {
                 bindings::iostream_wait_interruptible(self.as_ptr(), function, arg, timeout)
@@ -93,5 +113,27 @@ impl WaitQueue {
             left if left < 0 => Err(EINTR),
             _ => Ok(()),
         }
+    }
+}
+
+/// The time at which a wait ends, however often it looks in between.
+#[derive(Clone, Copy)]
+pub(crate) struct Deadline(Option<Instant<Monotonic>>);
+
+impl Deadline {
+    /// `timeout_ns` nanoseconds from now; never without.
+    pub(crate) fn after(timeout_ns: Option<u64>) -> Self {
+        let until = |ns| {
+            Instant::now()
+                + Delta::from_nanos(i64::try_from(ns).unwrap_or(i64::MAX).min(i64::MAX / 2))
+        };
+        Self(timeout_ns.map(until))
+    }
+
+    /// Nanoseconds that are left; `None` if there is no end.
+    pub(crate) fn left_ns(self) -> Option<u64> {
+        let end = self.0?;
+        let left = (end - Instant::now()).as_nanos();
+        Some(u64::try_from(left).unwrap_or(0))
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The framework's own work queue, on which last references are dropped in process context.
+//! The framework's own work queue, where last references are dropped in process context.
 
 use core::ptr;
 
@@ -15,17 +15,17 @@ use crate::bindings;
 
 static QUEUE: Atomic<*mut c::workqueue_struct> = Atomic::new(ptr::null_mut());
 
-/// The work queue, for as long as this lives.
+/// Owns the work queue, and destroys it when dropped.
 pub(crate) struct WorkQueue(());
 
 impl WorkQueue {
-    /// Makes the work queue, once, when the module is loaded.
+    /// Allocates the work queue. Called once, when the module is loaded.
     ///
     /// # Errors
     ///
     /// `ENOMEM`.
     pub(crate) fn new() -> Result<Self> {
-        // SAFETY: No preconditions.
+        // SAFETY: The function has no preconditions.
         let queue = unsafe { bindings::iostream_alloc_workqueue() };
         if queue.is_null() {
             return Err(ENOMEM);
@@ -38,15 +38,15 @@ impl WorkQueue {
 impl Drop for WorkQueue {
     fn drop(&mut self) {
         let queue = QUEUE.load(Acquire);
-        // Waits for all work; nothing queues more, since the module has no users left.
-        // SAFETY: Made by `new`, destroyed once.
+        // Waits for all work. No more is queued, because the module has no users left.
+        // SAFETY: `new` allocated the work queue, and only this destroys it.
         unsafe { c::destroy_workqueue(queue) };
     }
 }
 
-/// The work queue.
+/// The work queue. To be called only while [`WorkQueue`] lives.
 pub(crate) fn queue() -> &'static Queue {
-    // SAFETY: Objects that queue work exist only while the module is loaded, and with it the work
-    // queue; it is destroyed last.
+    // SAFETY: `WorkQueue` is created before any object that queues work, and is the last field of
+    // the module to be dropped.
     unsafe { Queue::from_raw(QUEUE.load(Acquire)) }
 }

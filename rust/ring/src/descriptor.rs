@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 
-//! The descriptors of a stream, as they lie in its two queues.
+//! The descriptors of a stream, as its two queues hold them.
 
 use core::mem::offset_of;
 
 use super::{uapi::iostream_descriptor, Slots};
 
-/// Bytes of a descriptor.
+/// The size of a descriptor in bytes.
 pub const DESCRIPTOR_BYTES: usize = size_of::<iostream_descriptor>();
 
-/// The layout of a stream's queue: an array of descriptors, without headers.
+/// The layout of a stream's queue: an array of descriptors without headers.
 pub type Descriptors = Slots<{ DESCRIPTOR_BYTES as u32 }>;
 
 const _: () = {
@@ -24,7 +24,7 @@ const _: () = {
 };
 
 impl iostream_descriptor {
-    /// The bytes of the descriptor, for the ring.
+    /// Converts to the bytes that a queue holds.
     #[inline]
     pub fn to_bytes(self) -> [u8; DESCRIPTOR_BYTES] {
         let mut bytes = [0; DESCRIPTOR_BYTES];
@@ -43,7 +43,7 @@ impl iostream_descriptor {
         bytes
     }
 
-    /// The descriptor that these bytes hold. Every value of every byte is one.
+    /// Converts from the bytes that a queue holds. Any bytes are a descriptor, if not a valid one.
     #[inline]
     pub fn from_bytes(bytes: [u8; DESCRIPTOR_BYTES]) -> Self {
         let word =

@@ -51,8 +51,6 @@ pub struct Producer<M, L = Framed> {
     unpublished: u64,
     /// The published position at the last call of `must_wake`.
     looked: u64,
-    /// The armed position at which a full ring last woke the consumer.
-    woken_full: u64,
     /// Overwriting mode: position of the oldest entry that is whole, and its offset in the data.
     oldest: u64,
     oldest_offset: usize,
@@ -122,7 +120,6 @@ impl<M: Memory, L: Layout> Producer<M, L> {
             fetched: geometry.data_bytes(),
             unpublished: 0,
             looked: 0,
-            woken_full: 0,
             oldest: 0,
             oldest_offset: 0,
             lost: 0,
@@ -304,13 +301,9 @@ impl<M: Memory, L: Layout> Producer<M, L> {
         let crossed = self.must_wake();
         let wake = self.memory.consumer_wake_pos().load_relaxed();
         let ahead = wake.wrapping_sub(self.published_pos());
-        // Each armed position wakes once. Otherwise a producer that keeps trying would wake the
-        // consumer each time.
-        if crossed || ahead == 0 || ahead > self.geometry.data_bytes() || wake == self.woken_full {
-            return crossed;
-        }
-        self.woken_full = wake;
-        true
+        // Each time, though a producer that keeps trying wakes a consumer that is on its way: one that
+        // armed the same position again cannot be told from it, and must not sleep on a full ring.
+        crossed || (ahead != 0 && ahead <= self.geometry.data_bytes())
     }
 
     /// Arms for the moment when `need` bytes, overhead included, are free, and looks once more.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 
-//! Atomics and copies in the kernel: they follow the kernel's memory model, and a copy may race
-//! with a process.
+//! The kernel's atomics and copies. They follow the kernel's memory model, and a copy may race with
+//! a process.
 
 use crate::sync::atomic::{smp_mb, smp_rmb, smp_wmb, Acquire, Atomic, Full, Relaxed, Release};
 
@@ -10,7 +10,7 @@ use crate::sync::atomic::{smp_mb, smp_rmb, smp_wmb, Acquire, Atomic, Full, Relax
 pub struct Word(Atomic<u64>);
 
 impl Word {
-    /// A word outside shared memory.
+    /// Creates a word outside shared memory.
     pub const fn new(value: u64) -> Self {
         Self(Atomic::new(value))
     }
@@ -80,17 +80,17 @@ pub unsafe fn copy(src: *const u8, dst: *mut u8, len: usize) {
     unsafe { crate::bindings::iostream_copy(dst.cast(), src.cast(), len) };
 }
 
-/// Copies like [`copy`], by words: each word, and each byte of the rest, is loaded and stored once.
+/// Copies by words. Each word, and each byte of the rest, is loaded and stored once.
 ///
 /// # Safety
 ///
-/// The contract of [`copy`], and both addresses are multiples of 8.
+/// The requirements of [`copy`] hold, and both addresses are multiples of 8.
 #[inline(always)]
 unsafe fn copy_words(src: *const u8, dst: *mut u8, len: usize) {
     let mut at = 0;
     while len.wrapping_sub(at) >= 32 {
-        // SAFETY: At least 32 bytes are left at `at`, a multiple of 8, so all is in bounds and
-        // aligned.
+        // SAFETY: At least 32 bytes are left from `at`, a multiple of 8, so all accesses are in
+        // bounds and aligned.
         unsafe {
             let (from, to) = (src.add(at).cast::<u64>(), dst.add(at).cast::<u64>());
             let words = [
@@ -107,7 +107,7 @@ unsafe fn copy_words(src: *const u8, dst: *mut u8, len: usize) {
         at = at.wrapping_add(32);
     }
     while len.wrapping_sub(at) >= 8 {
-        // SAFETY: At least 8 bytes are left at `at`, a multiple of 8.
+        // SAFETY: At least 8 bytes are left from `at`, a multiple of 8.
         unsafe { store(dst.add(at).cast(), load(src.add(at).cast::<u64>())) };
         at = at.wrapping_add(8);
     }

@@ -141,7 +141,7 @@ fn arm_room_at_its_boundaries() {
     assert_eq!(producer.arm_room(57), Ok(false));
 }
 
-/// A consumer that waits for more than the ring holds is woken by a full ring, once per arming.
+/// A consumer that waits for more than the ring holds is woken by a full ring, each time that it is found full.
 #[test]
 fn full_ring_wakes_whoever_waits_for_more() {
     let (mem, mut producer, mut consumer) = pair(64);
@@ -152,13 +152,16 @@ fn full_ring_wakes_whoever_waits_for_more() {
     mem.set(Which::ConsumerWake, 64);
     assert_eq!(producer.push(b"123456789"), Err(Error::Full));
     assert!(producer.must_wake_full());
-    assert!(!producer.must_wake_full(), "once per armed position");
+    assert!(
+        producer.must_wake_full(),
+        "it may have armed the same position again"
+    );
     // It is armed again, further on: it wakes once more.
     consumer.pop(&mut [0; 8]).unwrap();
     consumer.publish();
     mem.set(Which::ConsumerWake, 80);
     assert!(producer.must_wake_full());
-    assert!(!producer.must_wake_full());
+    assert!(producer.must_wake_full());
     // An armed position that is crossed or lies behind does not wake again.
     mem.set(Which::ConsumerWake, 8);
     assert!(!producer.must_wake_full());

@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `/sys/class/iostream/*` of streams.
+//! The files in `/sys/class/iostream/*` that only streams have.
 //!
 //! ```text
-//! description, format  the driver's words, and its tag of four characters
+//! description, format  the driver's text, and its tag of four characters
 //! data_bytes           size of a buffer's data area
 //! control_bytes        size of a buffer's control area
 //! mode                 output, input, or input-output
-//! state                stopped, running, or suspended; can be written: running, suspended, stopped
-//!                      (what is queued is discarded), drained (stops once the driver has taken all)
-//! buffers              how many there are
-//! buffers_where        a letter for each of the open session: d, the driver has it free; t, the
-//!                      driver works on it; c, the client has it
+//! state                stopped, running, or suspended. Can be written: running, suspended, stopped
+//!                      (discards what is queued), drained (stops when the driver has taken all)
+//! buffers              the number of buffers
+//! buffers_where        a letter for each buffer of the open session: d, free; t, held by the
+//!                      driver; c, with the client or queued
 //! stream/*             the counters of the open sessions
 //! ```
 
@@ -24,9 +24,10 @@ use crate::{
     port::Port,
 };
 
-/// How long the writer of "drained" waits.
+/// The longest time for which the writer of "drained" waits.
 const DRAIN_TIMEOUT_NS: u64 = 30_000_000_000;
 
+/// The declaration of the stream, if the node is a stream's.
 fn spec(node: &Node) -> Option<&StreamSpec> {
     let records = node.ports().first()?.records()?;
     Some(records.spec())
@@ -36,7 +37,7 @@ fn is_stream(node: &Node) -> bool {
     spec(node).is_some()
 }
 
-/// Text of a driver's, up to the first zero.
+/// The text in an array, which ends at the first zero.
 fn text(bytes: &[u8]) -> &str {
     let end = bytes.iter().position(|b| *b == 0).unwrap_or(bytes.len());
     core::str::from_utf8(&bytes[..end]).unwrap_or("?")
@@ -73,7 +74,8 @@ fn state(node: &Node, out: Out) -> Result<isize> {
     out.line(with_pool(node, |pool| pool.state().name()).unwrap_or("stopped"))
 }
 
-/// Does to all sessions what is written; the first error is returned.
+/// Changes the state of all open sessions, and returns the first error; `ENOTCONN` if no session is
+/// open.
 fn set_state(node: &Node, word: &str) -> Result {
     let change: fn(&Port) -> Result = match word {
         "running" => Port::start,
@@ -82,16 +84,22 @@ fn set_state(node: &Node, word: &str) -> Result {
         "drained" => |port| port.stop(Stop::Drain, Some(DRAIN_TIMEOUT_NS)).map(drop),
         _ => return Err(EINVAL),
     };
-    let mut done = Err(ENOTCONN);
-    for port in node.ports() {
+    let (mut done, mut failed) = (Err(ENOTCONN), Ok(()));
+    for (number, port) in node.ports().iter().enumerate() {
         match change(port) {
-            // Nobody has this one open.
+            // No session has this port open.
             Err(error) if error == ENOTCONN => {}
-            Err(error) => return Err(error),
+            Err(error) => {
+                if node.ports().len() > 1 {
+                    let (name, errno) = (node.name_str(), error.to_errno());
+                    pr_notice!("{name}: client {number}: cannot be {word}: error {errno}\n");
+                }
+                failed = failed.and(Err(error));
+            }
             Ok(()) => done = Ok(()),
         }
     }
-    done
+    failed.and(done)
 }
 
 fn buffers(node: &Node, out: Out) -> Result<isize> {
@@ -99,7 +107,7 @@ fn buffers(node: &Node, out: Out) -> Result<isize> {
     out.line(records.ok_or(ENXIO)?.count())
 }
 
-/// A letter for each buffer, as many as fit on a page.
+/// Prints a letter for each buffer. sysfs cuts the line where its page ends.
 struct Owners<'a>(&'a Pool);
 
 impl fmt::Display for Owners<'_> {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The points, and holding a thread at one.
+//! The race points, and how a thread is held at one.
 
 use kernel::{
     prelude::*,
@@ -10,24 +10,25 @@ use kernel::{
 
 use crate::bindings;
 
-/// The points, by name. `race_point!` takes no other.
+/// The names of all points. `race_point!` accepts no other name.
 pub const POINTS: [&str; COUNT] = ["input-timer-start"];
 const COUNT: usize = 1;
 
-/// How long a thread is held at most: a test that dies does not hang the machine. Less than it takes
-/// for the kernel to complain of an RCU stall.
+/// The longest time for which a thread is held, so that a test that dies does not hang the machine.
+/// It is shorter than the time after which the kernel reports an RCU stall.
 const LIMIT: Delta = Delta::from_secs(10);
 
-/// No thread is to be held.
+/// Threads pass the point.
 const OPEN: u32 = 0;
-/// The next thread that comes is to be held.
+/// The point holds the next thread that reaches it.
 const SET: u32 = 1;
-/// A thread is held.
+/// The point holds a thread.
 const HOLDS: u32 = 2;
 
 static STATES: [Atomic<u32>; COUNT] = [const { Atomic::new(OPEN) }; COUNT];
 
-/// The number of a point. At compile time: a name that is not in [`POINTS`] does not build.
+/// The index of a point in [`POINTS`]. It is evaluated at compile time, so a name that is not in
+/// the list does not build.
 pub(crate) const fn index(name: &str) -> usize {
     let mut point = 0;
     while point < COUNT {
@@ -49,7 +50,7 @@ const fn is_equal(a: &[u8], b: &[u8]) -> bool {
     same
 }
 
-/// Holds the calling thread if a test has set the point. It spins, since most points lie where a
+/// Holds the calling thread if a test has set the point. It spins, because most points lie where a
 /// thread must not sleep. Any context.
 pub(crate) fn pass(point: usize) {
     let state = &STATES[point];
@@ -58,7 +59,7 @@ pub(crate) fn pass(point: usize) {
     }
     let start = Instant::<Monotonic>::now();
     while state.load(Acquire) == HOLDS && start.elapsed() < LIMIT {
-        // SAFETY: No preconditions.
+        // SAFETY: The function has no preconditions.
         unsafe { bindings::iostream_cpu_relax() };
     }
     state.xchg(OPEN, Full);
@@ -69,7 +70,7 @@ fn state(name: &str) -> Result<&'static Atomic<u32>> {
     point.map(|point| &STATES[point]).ok_or(ENOENT)
 }
 
-/// Holds the next thread that comes to the point.
+/// Sets a point: it holds the next thread that reaches it.
 ///
 /// # Errors
 ///
@@ -79,7 +80,7 @@ pub fn set(name: &str) -> Result {
     Ok(())
 }
 
-/// Lets the thread that is held at the point go on, and holds none from now on.
+/// Opens a point: the thread that it holds continues, and others pass.
 ///
 /// # Errors
 ///
@@ -89,7 +90,7 @@ pub fn release(name: &str) -> Result {
     Ok(())
 }
 
-/// Whether a thread is held at the point.
+/// Whether a point holds a thread.
 ///
 /// # Errors
 ///
