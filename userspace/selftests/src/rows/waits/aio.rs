@@ -62,6 +62,8 @@ pub fn poll(ground: &Arc<Ground>) -> Wait {
     assert_eq!(done, 0, "io_setup: {}", errno());
     let ground = ground.clone();
     Box::new(move || {
+        // All of it, so that it lives as long as the closure.
+        let context = &context;
         let mut request = Request {
             opcode: CMD_POLL,
             fd: ground.session().raw_fd() as u32,

@@ -5,7 +5,7 @@
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 
-use iostream_raw::{wait_for, OUTPUT};
+use iostream_raw::wait_for;
 use rustix::event::{eventfd, poll, EventfdFlags, PollFd, PollFlags};
 
 use super::ground::Ground;
@@ -47,15 +47,9 @@ pub fn kernel(ground: &Arc<Ground>) -> Wait {
 /// The process arms in its own page, as `iostream.h` says.
 pub fn page(ground: &Arc<Ground>) -> Wait {
     let (ground, event) = (ground.clone(), new_eventfd());
-    // A stream's buffers to fill come in the output queue.
-    let direction = if ground.situation.node.is_stream() {
-        OUTPUT
-    } else {
-        ground.direction()
-    };
     ground
         .session()
-        .eventfd(direction, event.as_raw_fd())
+        .eventfd(ground.direction(), event.as_raw_fd())
         .expect("IOSTREAM_IOC_EVENTFD");
     // The kernel has armed when the eventfd was set: a first piece uses that up.
     match ground.situation.want {

@@ -80,7 +80,10 @@ impl Ground {
     /// A handle of the crate sends all buffers of a stream itself (`handle`).
     pub fn set_up(&self, handle: bool) {
         match self.situation.node {
-            Node::Source => self.session().setup(source(PAGE, 24, 24, 0)).expect("set-up"),
+            Node::Source => self
+                .session()
+                .setup(source(PAGE, 24, 24, 0))
+                .expect("set-up"),
             Node::Echo => self.session().setup(echo(PAGE)).expect("set-up"),
             Node::StreamOutput | Node::StreamInput => return self.set_up_stream(handle),
             _ => {}
@@ -156,6 +159,10 @@ impl Ground {
     /// Consumes what came, or uses up the room that was made, through the mapping.
     pub fn settle(&self) {
         let room = self.situation.want == Want::Room;
+        if self.situation.want == Want::Added {
+            // The added buffers join.
+            self.session().stream();
+        }
         self.with_mapped(|mapped, session| match mapped {
             Mapped::Output(output) => while output.take_and_notify(session).is_some() {},
             Mapped::Input(input) => while input.push(session, &[3; ENTRY]) {},
@@ -195,7 +202,8 @@ impl Ground {
     /// The queue on whose side the process waits.
     pub fn direction(&self) -> u32 {
         match self.situation.want {
-            Want::Room => INPUT,
+            // A stream's buffers to fill come in the output queue.
+            Want::Room if !self.situation.node.is_stream() => INPUT,
             _ => OUTPUT,
         }
     }

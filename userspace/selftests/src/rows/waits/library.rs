@@ -77,7 +77,9 @@ pub fn future(ground: &Arc<Ground>) -> Wait {
             let consumer = session.consumer().expect("the consumer");
             let mut consumer = consumer.into_async().expect("a reactor");
             drop(context);
-            Box::new(move || timed(runtime.block_on(async { timeout(time, consumer.wait()).await })))
+            Box::new(move || {
+                timed(runtime.block_on(async { timeout(time, consumer.wait()).await }))
+            })
         }
         (false, false) => {
             let producer = session.producer().expect("the producer");

@@ -101,9 +101,24 @@ pub const MEANS: &[Means] = &[
         &[libc::SYS_io_uring_enter],
         uring::multishot,
     ),
-    new("aio-poll", Style::Poll, &[libc::SYS_io_getevents], aio::poll),
-    new("eventfd-kernel-arms", Style::Eventfd, POLL, eventfds::kernel),
-    new("eventfd-page-armed", Style::PageEventfd, POLL, eventfds::page),
+    new(
+        "aio-poll",
+        Style::Poll,
+        &[libc::SYS_io_getevents],
+        aio::poll,
+    ),
+    new(
+        "eventfd-kernel-arms",
+        Style::Eventfd,
+        POLL,
+        eventfds::kernel,
+    ),
+    new(
+        "eventfd-page-armed",
+        Style::PageEventfd,
+        POLL,
+        eventfds::page,
+    ),
     new("read", Style::Call, &[libc::SYS_read], calls::read),
     new("write", Style::Call, &[libc::SYS_write], calls::write),
     new("drain", Style::Call, &[libc::SYS_ioctl], calls::drain),
@@ -115,7 +130,12 @@ pub const MEANS: &[Means] = &[
         &[libc::SYS_write],
         driver_side::wait,
     ),
-    new("driver-callback", Style::DriverCallback, &[], driver_side::callback),
+    new(
+        "driver-callback",
+        Style::DriverCallback,
+        &[],
+        driver_side::callback,
+    ),
     new(
         "kernel-client-wait",
         Style::ClientWait,
@@ -131,9 +151,11 @@ pub const MEANS: &[Means] = &[
 ];
 
 impl Means {
-    /// Whether the process maps what it waits for.
-    pub fn maps(&self) -> bool {
+    /// Whether the process maps what it waits for. Buffers that join are ready to fill by write(2)
+    /// alone, which needs a session without a mapping.
+    pub fn maps(&self, situation: &Situation) -> bool {
         matches!(self.style, Style::Poll | Style::Select | Style::PageEventfd)
+            && (situation.end, situation.want) != (End::Join, Want::Room)
     }
 
     /// Whether the outcome is that of a call, with an errno.
@@ -191,8 +213,11 @@ impl Means {
             End::Removal => self.style != Style::DriverCallback,
             // A future takes an entry that is there already, whatever the watermark is.
             End::Watermark | End::Flush | End::NoWatermark => self.style != Style::Future,
-            // The kernel's end looks for entries by itself only in a callback or a wait.
-            End::Join => want != Want::Room || !matches!(self.style, Style::PageEventfd),
+            // Whoever maps the queues learns of added buffers by joining, and not by an entry.
+            End::Join => {
+                want != Want::Room
+                    || matches!(self.style, Style::Poll | Style::Select | Style::Call)
+            }
             _ => true,
         }
     }

@@ -184,10 +184,7 @@ impl Node {
 impl Want {
     /// Whether a process waits. Otherwise something in the kernel does.
     pub fn is_of_process(self) -> bool {
-        matches!(
-            self,
-            Want::Entry | Want::Room | Want::Added | Want::Drained
-        )
+        matches!(self, Want::Entry | Want::Room | Want::Added | Want::Drained)
     }
 }
 
@@ -198,13 +195,9 @@ impl End {
         let entry = matches!(want, Want::Entry | Want::DriverEntry) && !stream;
         let can = match self {
             End::Comes => !(node == Node::StreamOutput && want == Want::DriverRoom),
-            End::ComesMapped => {
-                !stream && matches!(want, Want::DriverEntry | Want::DriverRoom)
-            }
+            End::ComesMapped => !stream && matches!(want, Want::DriverEntry | Want::DriverRoom),
             End::Watermark | End::Timer | End::Flush => entry && !node.is_built_in(),
-            End::Full | End::NoWatermark => {
-                want == Want::Entry && !stream && !node.is_built_in()
-            }
+            End::Full | End::NoWatermark => want == Want::Entry && !stream && !node.is_built_in(),
             End::Reset => !stream,
             End::OtherReset => node == Node::Echo && want == Want::Room,
             End::Stop => matches!(want, Want::Entry | Want::Room),

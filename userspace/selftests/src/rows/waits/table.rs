@@ -83,14 +83,14 @@ fn wait(
         waiter.begin();
     }
     ground.set_up(matches!(means.style, Style::Library | Style::Future));
-    if means.maps() {
+    if means.maps(&situation) {
         ground.map();
     }
     if !means.early {
         waiter.begin();
     }
     let expected = ends::expected(means, situation);
-    let rounds = if means.maps() && situation.end.repeats() {
+    let rounds = if means.maps(&situation) && situation.end.repeats() {
         ROUNDS
     } else {
         1
