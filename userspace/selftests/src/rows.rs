@@ -2,6 +2,8 @@
 
 //! All clauses, in files by topic. The row of the contract that a clause belongs to is in its name.
 
+mod waits;
+
 use crate::clause::Clause;
 
 /// Declares the files and collects their clauses: a file that is not listed is not compiled.
@@ -12,7 +14,7 @@ macro_rules! rows {
         })+
 
         fn collect() -> Vec<Clause> {
-            [$($($folder::$file::CLAUSES,)+)+].concat()
+            [$($($folder::$file::CLAUSES,)+)+ waits::CLAUSES].concat()
         }
     };
 }

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! How the end of a wait is prepared and caused.
+
+use std::fs::write;
+use std::time::{Duration, Instant};
+
+use iostream_raw::{INPUT, OUTPUT};
+use iostream_ring::uapi::IOSTREAM_NOTIFY_FLUSH;
+use rustix::event::PollFlags;
+use rustix::io::Errno;
+
+use super::ground::{bound, Ground, Mapped, ENTRY};
+use super::means::{Means, Style};
+use super::outcome::{Expected, Outcome};
+use super::situation::{End, Node, Situation, Want};
+use super::waiter::Waiter;
+
+/// Pause between two kicks of the busy other direction.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// Entries that make up a quarter of the queue: a driver's wait for room ends when it is free.
+const QUARTER: usize = 32;
+
+/// Sets the watermark, and queues what must not wake anyone yet.
+pub fn prepare(ground: &Ground) {
+    let Some((bytes, latency_ns)) = ground.watermark() else {
+        return;
+    };
+    let driver = ground.situation.want == Want::DriverEntry;
+    if driver {
+        ground
+            .driver()
+            .command(&format!("watermark {bytes} {latency_ns}"));
+        ground
+            .driver()
+            .fails(&format!("dequeue {ENTRY}"), Errno::NODATA);
+    } else {
+        ground
+            .session()
+            .watermark(bytes, latency_ns)
+            .expect("watermark");
+    }
+    if matches!(
+        ground.situation.end,
+        End::Watermark | End::Flush | End::NoWatermark
+    ) {
+        comes(ground);
+    }
+}
+
+/// Brings one piece of what is waited for.
+fn comes(ground: &Ground) {
+    let stream = ground.situation.node.is_stream();
+    match ground.situation.want {
+        Want::Entry | Want::ClientEntry => ground.produce(),
+        Want::Room => {
+            ground.consume();
+            if stream {
+                // A released buffer goes back when the driver looks for the next one.
+                let _ = ground.driver().tell("receive");
+            }
+        }
+        Want::Added => ground.driver().command("add 1"),
+        Want::Drained => ground.driver().command("consume 2"),
+        Want::DriverEntry => ground.session().write_entry(&[5; ENTRY]),
+        Want::DriverRoom => (0..QUARTER).for_each(|_| drop(ground.session().read_entry())),
+    }
+}
+
+fn comes_mapped(ground: &Ground) {
+    ground.map();
+    ground.with_mapped(|mapped, session| match mapped {
+        Mapped::Output(output) => {
+            for _ in 0..QUARTER {
+                output.take_and_notify(session).expect("an entry");
+            }
+        }
+        Mapped::Input(input) => assert!(input.push(session, &[6; ENTRY]), "there is room"),
+        Mapped::Stream(_) => panic!("a queue's end"),
+    });
+}
+
+/// Causes the end of a wait that sleeps.
+pub fn cause(ground: &Ground, waiter: &Waiter) {
+    let Situation { want, end, .. } = ground.situation;
+    match end {
+        End::Comes | End::Watermark | End::Timer => comes(ground),
+        End::ComesMapped => comes_mapped(ground),
+        End::Flush if want == Want::Entry => ground.driver().command("flush"),
+        End::Flush => ground
+            .session()
+            .notify(INPUT | IOSTREAM_NOTIFY_FLUSH)
+            .expect("notify"),
+        // Entries of 100 bytes occupy 112, so that the queue is full before the watermark.
+        End::Full => ground.driver().command("fill 100"),
+        End::NoWatermark => ground.session().watermark(0, 0).expect("watermark"),
+        End::Reset => reset(ground),
+        End::OtherReset => ground.session().reset(OUTPUT).expect("reset"),
+        End::Stop => drop(ground.session().stop().expect("stop")),
+        End::SysfsStop => write(ground.driver().sysfs().join("state"), "stopped").expect("sysfs"),
+        End::Drain => drop(ground.session().drain(0).expect("drain")),
+        End::Join => {
+            ground.driver().command("add 2");
+            ground.session().stream();
+        }
+        End::Close => ground.close(),
+        End::Removal => ground.driver().unpublish(),
+        End::Signal => waiter.signal(libc::SIGUSR1),
+        End::Restart => {
+            waiter.signal(libc::SIGUSR2);
+            waiter.wait_asleep();
+            comes(ground);
+        }
+        End::Deadline => keep_busy(ground, waiter),
+    }
+}
+
+fn reset(ground: &Ground) {
+    let direction = match ground.situation.want {
+        Want::Entry | Want::DriverRoom => OUTPUT,
+        _ => INPUT,
+    };
+    // A call that has just looked at the queue makes it busy.
+    let start = Instant::now();
+    while let Err(error) = ground.session().reset(direction) {
+        assert_eq!(error, Errno::BUSY);
+        assert!(start.elapsed() < bound(), "the queue stays busy");
+    }
+    match ground.situation.want {
+        Want::Entry => ground.produce(),
+        Want::DriverEntry => ground.session().write_entry(&[7; ENTRY]),
+        // The reset itself makes room.
+        _ => {}
+    }
+}
+
+/// Keeps the other direction busy, and kicks the driver, until the wait has ended.
+fn keep_busy(ground: &Ground, waiter: &Waiter) {
+    let start = Instant::now();
+    while !waiter.has_ended() && start.elapsed() < 2 * bound() {
+        let session = ground.session();
+        for direction in [INPUT, OUTPUT] {
+            session.notify(direction).expect("notify");
+        }
+        if ground.situation.node == Node::Duplex {
+            if matches!(ground.situation.want, Want::Entry | Want::DriverRoom) {
+                let _ = session.write(&[8; ENTRY]);
+                let _ = ground.driver().tell(&format!("dequeue {ENTRY}"));
+            } else if ground.situation.want == Want::Room {
+                let _ = ground.driver().tell(&format!("enqueue {ENTRY}"));
+                let _ = session.read(&mut [0; ENTRY]);
+            }
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// What the means of a cell must report.
+pub fn expected(means: &Means, situation: Situation) -> Expected {
+    let Situation { want, end, .. } = situation;
+    let events = match want {
+        Want::Room => PollFlags::OUT,
+        Want::Added => PollFlags::PRI,
+        _ => PollFlags::IN,
+    };
+    let handle = matches!(means.style, Style::Library | Style::Future);
+    let done = (events, Outcome::Done);
+    let failed = |errno| (events, Outcome::Failed(errno));
+    let (events, other) = match end {
+        // A handle of the crate belongs to one generation of the queue.
+        End::Reset if handle => failed(Errno::STALE),
+        // The end of a stream is read as an end of file.
+        End::Stop | End::SysfsStop | End::Drain if means.name == "read" => done,
+        // The stop returns the buffers that were sent, and a handle takes them from the queue.
+        End::Stop | End::SysfsStop if handle && want == Want::Room => done,
+        End::Stop | End::SysfsStop | End::Drain if means.is_call() => failed(Errno::SHUTDOWN),
+        End::Close => failed(Errno::NOTCONN),
+        End::Removal if means.style == Style::Select => done,
+        End::Removal if means.is_call() => (PollFlags::HUP, Outcome::Failed(Errno::NODEV)),
+        End::Removal => (PollFlags::HUP, Outcome::Done),
+        End::Signal => failed(Errno::INTR),
+        End::Deadline => (PollFlags::empty(), Outcome::TimedOut),
+        _ => done,
+    };
+    Expected { events, other }
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! Runs the table, slice by slice.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::ends;
+use super::ground::{bound, Ground};
+use super::means::{Means, Style, MEANS};
+use super::outcome::Outcome;
+use super::situation::{all, Situation, Slice};
+use super::waiter::Waiter;
+
+/// How often the end comes, if it can come again and the means stays registered.
+const ROUNDS: usize = 3;
+
+/// The cells of a slice.
+fn cells(slice: Slice) -> Vec<(&'static Means, Situation)> {
+    let mut cells = Vec::new();
+    for situation in all() {
+        for means in MEANS.iter().filter(|means| means.applies(&situation)) {
+            if situation.slice(means) == slice {
+                cells.push((means, situation));
+            }
+        }
+    }
+    cells
+}
+
+/// Runs all cells of a slice.
+///
+/// # Panics
+///
+/// If a cell failed, or if not all of them ran.
+pub fn run(slice: Slice) {
+    let cells = cells(slice);
+    let (mut ran, mut failed) = (0, 0);
+    for (means, situation) in &cells {
+        let (means, situation) = (*means, *situation);
+        let name = format!("{} x {}", means.name, situation.name());
+        // A thread of its own, so that a panic ends the cell and not the table.
+        let cell = std::thread::spawn(move || cell(means, situation)).join();
+        let done = cell.unwrap_or_else(|panic| Err(words(&*panic)));
+        ran += 1;
+        match done {
+            Ok(()) => println!("# cell {name}: ok"),
+            Err(why) => {
+                failed += 1;
+                println!("# cell {name}: FAILED: {why}");
+            }
+        }
+    }
+    println!("{ran} cells, {failed} failed");
+    assert!(!cells.is_empty(), "an empty slice proves nothing");
+    assert_eq!((ran, failed), (cells.len(), 0), "cells run, cells failed");
+}
+
+/// The message of a panic.
+fn words(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+    text.unwrap_or("a panic without words").replace('\n', " ")
+}
+
+/// Runs one cell.
+fn cell(means: &'static Means, situation: Situation) -> Result<(), String> {
+    let ground = Arc::new(Ground::open(situation));
+    let waiter = Waiter::new(means, &ground);
+    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        wait(means, situation, &ground, &waiter)
+    }));
+    waiter.abandon(&ground);
+    done.unwrap_or_else(|panic| Err(words(&*panic)))
+}
+
+fn wait(
+    means: &'static Means,
+    situation: Situation,
+    ground: &Ground,
+    waiter: &Waiter,
+) -> Result<(), String> {
+    if means.early {
+        waiter.begin();
+    }
+    ground.set_up(matches!(means.style, Style::Library | Style::Future));
+    if means.maps(&situation) {
+        ground.map();
+    }
+    if !means.early {
+        waiter.begin();
+    }
+    let expected = ends::expected(means, situation);
+    let rounds = if means.maps(&situation) && situation.end.repeats() {
+        ROUNDS
+    } else {
+        1
+    };
+    for round in 1..=rounds {
+        ends::prepare(ground);
+        let start = Instant::now();
+        waiter.go();
+        waiter.wait_asleep();
+        ends::cause(ground, waiter);
+        let outcome = waiter.outcome();
+        // Most calls look once more when their time-out is over, which is no wake-up.
+        let late = start.elapsed() >= bound();
+        match outcome {
+            Ok(_) if late => {
+                return Err(format!("woken too late, or by its time-out, end {round}"))
+            }
+            Ok(outcome) if expected.is_met_by(outcome) => {}
+            Ok(Outcome::TimedOut) => return Err(format!("not woken, end {round}")),
+            Ok(outcome) => return Err(format!("{outcome:?} instead of {expected:?}")),
+            Err(why) => return Err(format!("{why}, end {round}")),
+        }
+        if round < rounds {
+            ground.settle();
+        }
+    }
+    Ok(())
+}
