@@ -199,10 +199,7 @@ fn wait() {
     // A stop by somebody else ends the wait.
     let wait = || client.tell(&format!("wait {HOUR_MS}"));
     let stop = || std::fs::write(driver.sysfs().join("state"), "stopped").unwrap();
-    assert_eq!(
-        woken_by(libc::SYS_write, wait, stop),
-        Err(Errno::SHUTDOWN)
-    );
+    assert_eq!(woken_by(libc::SYS_write, wait, stop), Err(Errno::SHUTDOWN));
     client.fails("receive", Errno::SHUTDOWN);
 }
 

@@ -302,7 +302,10 @@ fn close_at_first_timer_start() {
     input.publish();
     let point = RacePoint::set("input-timer-start");
     std::thread::scope(|scope| {
-        scope.spawn(|| sink.driver.fails(&format!("dequeue-wait 64 {HOUR_MS}"), Errno::NOTCONN));
+        scope.spawn(|| {
+            sink.driver
+                .fails(&format!("dequeue-wait 64 {HOUR_MS}"), Errno::NOTCONN)
+        });
         point.wait_held();
         drop((input, session));
         drop(point);
