@@ -25,7 +25,10 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("F-08/ends-fail-after-fork", ends_fail_after_fork),
     Clause::new("F-08/ends-fail-after-daemon", ends_fail_after_daemon),
     Clause::new("F-08/nothing-unmapped-in-child", nothing_unmapped_in_child),
-    Clause::new("F-08/nothing-unmapped-in-daemon", nothing_unmapped_in_daemon),
+    Clause::new(
+        "F-08/nothing-unmapped-in-daemon",
+        nothing_unmapped_in_daemon,
+    ),
     Clause::new("F-08/parent-undisturbed", parent_undisturbed),
     Clause::new("F-08/child-reads-by-descriptor", child_reads_by_descriptor),
     Clause::new("F-08/held-slice-after-fork", held_slice_after_fork),

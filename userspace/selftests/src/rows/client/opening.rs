@@ -58,7 +58,10 @@ fn make_node(name: &str, kind: libc::mode_t, device: libc::dev_t) -> PathBuf {
     let path = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
     let text = CString::new(path.to_str().unwrap()).unwrap();
     // SAFETY: `text` is a string that ends with a zero.
-    assert_eq!(unsafe { libc::mknod(text.as_ptr(), kind | 0o600, device) }, 0);
+    assert_eq!(
+        unsafe { libc::mknod(text.as_ptr(), kind | 0o600, device) },
+        0
+    );
     path
 }
 
@@ -99,7 +102,10 @@ fn hide(folder: &str) {
     unsafe {
         assert_eq!(libc::unshare(libc::CLONE_NEWNS), 0);
         let null: *const libc::c_void = std::ptr::null();
-        assert_eq!(libc::mount(null.cast(), root, null.cast(), private, null), 0);
+        assert_eq!(
+            libc::mount(null.cast(), root, null.cast(), private, null),
+            0
+        );
         assert_eq!(libc::mount(tmpfs, folder.as_ptr(), tmpfs, 0, null), 0);
     }
 }

@@ -38,7 +38,9 @@ pub const KINDS: &[Kind] = &[
     Kind::queue("queue", || Box::new(Queue::open())),
     Kind::queue("overwriting queue", || Box::new(Overwriting::open())),
     Kind::queue("async queue", || Box::new(AsyncQueue::open())),
-    Kind::stream("output stream", "output 8 64", || Box::new(start::<Output>())),
+    Kind::stream("output stream", "output 8 64", || {
+        Box::new(start::<Output>())
+    }),
     Kind::stream("input stream", "input 8 64", || Box::new(start::<Input>())),
     Kind::stream("input-output stream", "input-output 8 64", || {
         Box::new(start::<InputOutput>())
@@ -51,7 +53,9 @@ pub const KINDS: &[Kind] = &[
     Kind::stream("writer", "input 8 64", || {
         Box::new(start::<Input>().into_writer())
     }),
-    Kind::stream("async stream", "output 8 64", || Box::new(AsyncStream::open())),
+    Kind::stream("async stream", "output 8 64", || {
+        Box::new(AsyncStream::open())
+    }),
 ];
 
 impl Kind {
