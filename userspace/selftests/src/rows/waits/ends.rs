@@ -102,6 +102,8 @@ pub fn cause(ground: &Ground, waiter: &Waiter) {
         End::Drain => drop(ground.session().drain(0).expect("drain")),
         End::Join => {
             ground.driver().command("add 2");
+            // Added buffers wake all, and most sleep again: only the joining may end the wait.
+            waiter.wait_asleep();
             ground.session().stream();
         }
         End::Close => ground.close(),

@@ -204,10 +204,12 @@ impl Means {
             End::Restart => self.style == Style::Call,
             // A callback has no time-out, and read(2) and write(2) have none either.
             End::Deadline => {
-                !matches!(self.style, Style::DriverCallback | Style::ClientCallback)
-                    && !matches!(self.name, "read" | "write")
-                    && !(node.is_stream() && want != Want::Drained)
+                let callback = matches!(self.style, Style::DriverCallback | Style::ClientCallback);
+                let endless = callback || matches!(self.name, "read" | "write");
+                !endless && (!node.is_stream() || want == Want::Drained)
             }
+            // The set of exceptions shows no hang-up, for any file.
+            End::Removal if self.style == Style::Select => want != Want::Added,
             // The driver's callbacks end with the session, and with the driver.
             End::Close => self.style == Style::DriverWait,
             End::Removal => self.style != Style::DriverCallback,

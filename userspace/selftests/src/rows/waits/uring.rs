@@ -190,6 +190,10 @@ pub fn single(ground: &Arc<Ground>) -> Wait {
 pub fn multishot(ground: &Arc<Ground>) -> Wait {
     let (ground, ring, mut armed) = (ground.clone(), Uring::new(), false);
     Box::new(move || {
+        // One end may complete twice; what the round before left is not waited for.
+        while let Some((_, more)) = ring.completion() {
+            armed = more;
+        }
         if !armed {
             ring.submit(ground.session().raw_fd(), ground.events(), true);
         }
