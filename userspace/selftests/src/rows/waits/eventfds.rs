@@ -23,7 +23,7 @@ fn drain(event: &OwnedFd) {
     let _ = rustix::io::read(event, &mut [0; 8]);
 }
 
-fn sleep(event: &OwnedFd, ground: &Ground) -> Outcome {
+fn wait_signalled(event: &OwnedFd, ground: &Ground) -> Outcome {
     let timeout = timespec(ground.timeout());
     let mut fds = [PollFd::new(event, PollFlags::IN)];
     match poll(&mut fds, Some(&timeout)) {
@@ -41,7 +41,7 @@ pub fn kernel(ground: &Arc<Ground>) -> Wait {
         .eventfd(ground.direction(), event.as_raw_fd())
         .expect("IOSTREAM_IOC_EVENTFD");
     assert_eq!(wait_for(&event, PollFlags::IN, 0), PollFlags::empty());
-    Box::new(move || sleep(&event, &ground))
+    Box::new(move || wait_signalled(&event, &ground))
 }
 
 /// The process arms in its own page, as `iostream.h` says.
@@ -65,6 +65,6 @@ pub fn page(ground: &Arc<Ground>) -> Wait {
     Box::new(move || {
         drain(&event);
         assert!(!ground.arm(), "it is there already");
-        sleep(&event, &ground)
+        wait_signalled(&event, &ground)
     })
 }

@@ -11,7 +11,7 @@ use rustix::fs::{fcntl_setfl, OFlags};
 use rustix::io::Errno;
 
 use super::situation::{End, Node, Situation, Want};
-use crate::clause::patience;
+use crate::clause::limit;
 use crate::support::driver::Driver;
 
 /// Bytes of each entry; it occupies 32 bytes, of which a queue of a page holds 128.
@@ -39,7 +39,7 @@ pub struct Ground {
 
 /// A wait that is not ended within this time was not woken.
 pub fn bound() -> Duration {
-    Duration::from_secs(5) * patience()
+    limit(5)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
