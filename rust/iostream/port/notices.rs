@@ -56,8 +56,8 @@ impl Port {
         }
     }
 
-    /// Adds buffers that the driver has added to an open session, charged to the calling task, and
-    /// calls a driver that had run out of buffers.
+    /// Adds buffers that the driver has added to an open session, charged to the calling task. Wakes
+    /// a client that waits for buffers to fill, and calls a driver that had run out of them.
     ///
     /// # Errors
     ///
@@ -69,6 +69,12 @@ impl Port {
         let before = pool.count();
         let joined = records.join_session(pool);
         if pool.count() != before {
+            // In input mode they are with the client, which may wait for a buffer to fill.
+            for direction in [Direction::Output, Direction::Input] {
+                if let Some(lane) = self.open_lane(direction) {
+                    lane.wake_user();
+                }
+            }
             self.notify_started();
         }
         joined
