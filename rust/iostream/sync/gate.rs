@@ -52,9 +52,10 @@ impl<T> Gate<T> {
 
     /// Enters if nobody is inside.
     pub(crate) fn try_enter(&self) -> Option<Pass<'_, T>> {
-        // INVARIANT: Whoever changes the state has the only pass.
+        // INVARIANT: Whoever changes the state has the only pass. It is made only then: the drop of
+        // another one would open the gate.
         let entered = self.state.cmpxchg(OPEN, TAKEN, Full).is_ok();
-        entered.then_some(Pass(self))
+        entered.then(|| Pass(self))
     }
 
     /// Enters; waits if somebody is inside, unless `nonblocking`. Process context.
