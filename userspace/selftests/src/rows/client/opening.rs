@@ -58,10 +58,8 @@ fn make_node(name: &str, kind: libc::mode_t, device: libc::dev_t) -> PathBuf {
     let path = std::env::temp_dir().join(format!("{name}-{}", std::process::id()));
     let text = CString::new(path.to_str().unwrap()).unwrap();
     // SAFETY: `text` is a string that ends with a zero.
-    assert_eq!(
-        unsafe { libc::mknod(text.as_ptr(), kind | 0o600, device) },
-        0
-    );
+    let made = unsafe { libc::mknod(text.as_ptr(), kind | 0o600, device) };
+    assert_eq!(made, 0);
     path
 }
 

@@ -63,10 +63,12 @@ fn nowait() {
 /// Runs `f` while another thread is inside a read(2) of the same descriptor, which stalls: of a queue
 /// of entries, and of a stream.
 fn while_a_reader_stalls(f: impl Fn(&Session)) {
-    let queue = Driver::new(4096, 0);
-    let session = queue.open();
-    queue.command("enqueue 64");
-    stall(&session, &f);
+    {
+        let queue = Driver::new(4096, 0);
+        let session = queue.open();
+        queue.command("enqueue 64");
+        stall(&session, &f);
+    }
     let stream = Driver::stream("output 2 64");
     let session = stream.open();
     session.start().unwrap();
