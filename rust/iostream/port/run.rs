@@ -46,9 +46,8 @@ impl Port {
                 return Err(EALREADY);
             }
             pool.fix_mode();
-            // Before the callback, because the driver may send from inside it. Buffer callbacks stay
-            // fenced until it has returned.
-            self.fence();
+            // Before the callback, because the driver may send from inside it. Buffer callbacks are
+            // fenced, as always while the stream does not run, until it has returned.
             pool.set_state(State::Running);
             let started = self
                 .callbacks
