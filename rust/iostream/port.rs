@@ -8,6 +8,7 @@
 
 pub(crate) mod callbacks;
 pub(crate) mod notices;
+mod opening;
 pub(crate) mod records;
 pub(crate) mod run;
 pub(crate) mod served;
@@ -24,7 +25,6 @@ use kernel::{
 
 use crate::{
     channel::{lane::Lane, Channel},
-    driver::Opener,
     error::Error,
     pool::spec::StreamSpec,
     queue::{
@@ -36,7 +36,6 @@ use crate::{
         deferred::{Deferred, Last},
         gate::Gate,
         kicks::Kicks,
-        wait::WaitQueue,
     },
 };
 use records::Records;
@@ -247,121 +246,6 @@ impl Port {
     #[cold]
     pub(crate) fn count_unopened(&self) {
         self.unopened.add(1, Relaxed);
-    }
-
-    /// Opens the port for one session: asks the driver whether it accepts `opener`, if there is one,
-    /// creates the queues, publishes them, and tells the driver. The process waits at `user`; `None`
-    /// if nobody can wait yet.
-    ///
-    /// # Errors
-    ///
-    /// `ENODEV` if the registration is gone; `EBUSY` if another session has the port open; the
-    /// driver's own; `EDQUOT`; `ENOMEM`; `EINTR`; for a stream with a device those of mapping the
-    /// buffers.
-    pub(crate) fn open(
-        &self,
-        opener: Option<&Opener<'_>>,
-        user: Option<&Arc<WaitQueue>>,
-    ) -> Result<Channel> {
-        // One opener at a time: an opener that is refused does not keep the node busy for others.
-        let _one = self.opening.enter(false)?;
-        {
-            let state = self.state.lock();
-            if state.gone {
-                return Err(ENODEV);
-            }
-            if state.open {
-                return Err(EBUSY);
-            }
-        }
-        if let Some(opener) = opener {
-            // Before anything is allocated.
-            self.callbacks
-                .call(|driver| driver.open(opener))
-                .unwrap_or(Err(ENODEV))?;
-        }
-        {
-            let mut state = self.state.lock();
-            if state.gone {
-                return Err(ENODEV);
-            }
-            state.open = true;
-        }
-        let opened = self.open_claimed(user);
-        if opened.is_err() {
-            self.state.lock().open = false;
-            if opener.is_some() {
-                // It was told of a client that does not come.
-                let _ = self.callbacks.call(|driver| driver.closed());
-            }
-        } else {
-            self.kicks.kick();
-            let _ = self.callbacks.call(|driver| driver.opened());
-        }
-        opened
-    }
-
-    fn open_claimed(&self, user: Option<&Arc<WaitQueue>>) -> Result<Channel> {
-        let queues = match &self.records {
-            Some(records) => records.new_session()?,
-            None => {
-                let user = match user {
-                    Some(user) => user.clone(),
-                    None => WaitQueue::new_shared()?,
-                };
-                Channel::new(self.config.output, self.config.input, &user)?
-            }
-        };
-        let mut state = self.state.lock();
-        if state.gone {
-            // The queues were not published, so dropping them frees them.
-            return Err(ENODEV);
-        }
-        if let Some(queue) = queues.get(Direction::Input) {
-            self.restart_input_watermark(queue);
-        }
-        if let Some(pool) = queues.pool() {
-            pool.begin();
-        }
-        for direction in [Direction::Output, Direction::Input] {
-            publish(&self.published[direction as usize], queues.get(direction));
-        }
-        state.queues = queues.clone();
-        Ok(queues)
-    }
-
-    /// Ends the session: stops its stream, takes its queues back, and tells the driver.
-    pub(crate) fn close(&self, queues: Channel) {
-        if let Some(pool) = queues.pool() {
-            // Whoever drains this session from outside waits no longer.
-            pool.set_closing();
-            for lane in queues.iter() {
-                lane.wake_user();
-            }
-            self.stop_for_good(pool);
-        }
-        let outside = {
-            let mut state = self.state.lock();
-            for slot in &self.published {
-                slot.store(ptr::null_mut(), Release);
-            }
-            core::mem::take(&mut state.queues)
-        };
-        self.stop_input_timer();
-        // The driver's threads that wait for the client learn that it is gone.
-        self.kicks.kick();
-        if self.records.is_some() {
-            // A notice of this client must not reach the driver during the next session.
-            self.notices.clear();
-            self.callbacks.synchronize();
-        }
-        let _ = self.callbacks.call(|driver| driver.closed());
-        drop(outside);
-        if let Some(pool) = queues.pool() {
-            pool.end();
-        }
-        queues.retire();
-        self.state.lock().open = false;
     }
 
     /// Empties one queue of the session: sets its positions to zero and raises its generation. The
