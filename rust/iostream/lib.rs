@@ -38,7 +38,7 @@
 //! Session::reading, Session::writing  >  mm->mmap_lock, by copies to and from the process
 //! mm->mmap_lock  >  nothing of ours, by mmap(2)
 //! Port::changing  >  Callbacks::srcu, Port::state, Pool::joining
-//! Session::set_up, Session::reading, Session::writing  >  Port::state
+//! Session::set_up, Session::reading, Session::writing, Port::opening  >  Port::state
 //! Port::state  >  Records::state  >  Pool::joining  >  DmaDevice::mappings
 //! Callbacks::srcu, while a callback runs  >  a driver's own locks
 //! Watch::callback  >  a client module's own locks  >  Port::changing
