@@ -16,7 +16,7 @@ SELFTESTS = ("vm", "harden", "crate")
 # The verdict on a machine that died, or that had to be ended.
 NOTHING_SAID = "(the machine said nothing of it)"
 # The longest that a machine may run for one test; a defect may hang it.
-SECONDS = {"vm": 150, "crate": 150, "harden": 300, "soak": 300, "hostile": 300}
+SECONDS = {"vm": 300, "crate": 300, "harden": 400, "soak": 300, "hostile": 300}
 # The wake-ups of a soak. The kernel's ends look for milliseconds before they sleep. Without the
 # second look they lost a wake-up within 170 to 3,600, as long as the machine had its processors
 # to itself: the soak aims by time.
