@@ -23,7 +23,7 @@ demo: ## send a file into the kernel and back, in a VM (FILE=path)
 test: ## tests on the host, in the VM, of the harness (LONG=1: full counts; ONLY='Q-12/*')
 	@scripts/test
 
-harden: ## bug-hunting kernel, hostile process, soak, mutants (QUICK=1: a tenth; ONLY='Q-12/*')
+harden: ## bug-hunting kernel, hostile process, soak, mutants (QUICK=1: a small part; ONLY='Q-12/*')
 	@scripts/harden
 
 check: ## formatting, lints, licences, generated files, models (ONLY='*clippy*')

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT OR Apache-2.0
 
-//! Atomics under loom, which tries every interleaving and every stale value.
+//! Atomics under loom, which tries all stale values, and all interleavings with at most as many
+//! preemptions as the model allows.
 //!
 //! A model proves little unless it can fail. So each ordering of the ring can be taken away: those
 //! of a word with [`Word::weak`], the barriers of a thread with [`leave_out`].
