@@ -35,6 +35,7 @@ use crate::{
     sync::{
         atomic::{Acquire, Atomic, Full, Relaxed, Release},
         deferred::{Deferred, Last},
+        race::race_point,
     },
 };
 use state::State;
@@ -177,6 +178,7 @@ impl Pool {
                 break;
             };
             let memory = BufferMemory::new(&self.spec)?;
+            race_point!("buffer-joins");
             slot.joined.populate((memory, record.clone()));
             self.set_first_owner(slot, self.mode());
             // ORDERING: pairs with the acquire load in `count`: a reader that sees the number sees

@@ -36,6 +36,7 @@ use crate::{
         deferred::{Deferred, Last},
         gate::Gate,
         kicks::Kicks,
+        race::race_point,
     },
 };
 use records::Records;
@@ -223,6 +224,7 @@ impl Port {
         // ORDERING: pairs with the release store in `publish`: a reader that finds the lane finds
         // it complete (litmus: publish-pointer, retire).
         let lane = self.published[direction as usize].load(Acquire);
+        race_point!("lane-found");
         if lane.is_null() {
             return Err(self.why_no_queue());
         }
@@ -302,6 +304,7 @@ impl Port {
             self.published[*direction as usize].store(ptr::null_mut(), Release);
         }
         rcu::synchronize_rcu();
+        race_point!("ends-quiesced");
         let result = f(&state.queues);
         for direction in directions {
             publish(
@@ -327,6 +330,7 @@ impl Port {
             }
             core::mem::take(&mut state.queues)
         };
+        race_point!("revoke-unpublished");
         for queue in queues.iter() {
             queue.set_gone();
         }

@@ -106,12 +106,12 @@ def campaign(name, kernel, command, script="campaign", modules=None):
     return text, splats, wrong
 
 
-def selftests(name, kernel, patience, only, log, modules=None, through=()):
+def selftests(name, kernel, patience, only, log, modules=None, through=(), long=""):
     """Runs the selftests in a machine. Returns the same three as `campaign`."""
     status, text = run(
         ["scripts/tests/vm", "--name", name, "--timeout", str(SECONDS), "--patience", str(patience),
          *through, *machine(kernel, modules)],
-        STEPS / log, SECONDS + 120, ONLY=only,
+        STEPS / log, SECONDS + 120, ONLY=only, LONG=long,
     )
     wrong = re.findall(r"^FAILED (.*)$", text, re.M) or ([] if status == 0 else [text[-1500:]])
     return text, int("FAILED kernel-log/clean" in text), wrong
@@ -153,6 +153,16 @@ def step_ground(which):
     passed = re.search(r"^(\d+) passed", text, re.M)
     return [{"name": f"ground-{which}", "class": "selftests", "kernel": "stock",
              "cases": int(passed[1]) if passed else 0, "splats": splats, "wrong": wrong + faults}]
+
+
+def step_races():
+    """A thread is held at each point, while each operation runs."""
+    text, splats, wrong = selftests("races", "hunting", 10, "RACES/*", "races.out", long="1")
+    said = text_of(TOP / "build/test/races.ktap")
+    cells = sum(int(n) for n in re.findall(r"^# (\d+) cells$", said, re.M))
+    points = len(re.findall(r"^ok \d+ RACES/", said, re.M)) - 1
+    return [{"name": "races", "class": f"{points} points", "kernel": "hunting", "cases": cells,
+             "splats": splats, "wrong": wrong}]
 
 
 def step_hostile(letters):
@@ -260,4 +270,4 @@ def all_steps():
     grounds = [f"ground-{which}" for which in GROUNDS]
     hostile = [f"hostile-{letter}" for letter in CLASSES]
     soak = [f"soak-{variant}" for variant in VARIANTS]
-    return ["litmus", "selftests", *grounds, *hostile, "coverage", *soak, "mutants"]
+    return ["litmus", "selftests", "races", *grounds, *hostile, "coverage", *soak, "mutants"]

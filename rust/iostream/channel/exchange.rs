@@ -10,6 +10,7 @@ use crate::{
     pool::{descriptor::Descriptor, spec::Mode, Pool, StreamCounter},
     queue::{config::Wake, Queue},
     ring::{self, uapi, Descriptors, Mapped, DESCRIPTOR_BYTES},
+    sync::race::race_point,
 };
 
 /// The driver's end of a stream's output queue.
@@ -105,6 +106,7 @@ pub(crate) fn send(
 ) -> Result<(), Error> {
     // Before the descriptor is published, because the client may return the buffer at once.
     pool.give_to_client(descriptor.buffer);
+    race_point!("buffer-given");
     if let Err(error) = producer.push(&descriptor.to_bytes()) {
         pool.take_from_client(descriptor.buffer);
         return Err(queue.report(error, producer.corrupt_events()));

@@ -20,6 +20,7 @@ use crate::{
     },
     sync::{
         deferred::{Deferred, Last},
+        race::race_point,
         wait::WaitQueue,
         work,
     },
@@ -45,6 +46,7 @@ impl WorkItem for Lane {
     type Pointer = Arc<Lane>;
 
     fn run(lane: Arc<Lane>) {
+        race_point!("lane-retired");
         // ORDERING: one of the driver's ends may still be in a section in which it found the lane
         // published (litmus: retire).
         rcu::synchronize_rcu();

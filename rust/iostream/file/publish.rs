@@ -18,6 +18,7 @@ use crate::{
         Node, NodeRef,
     },
     port::PortRef,
+    sync::race::race_point,
 };
 
 /// The class and the device numbers, from module load to unload.
@@ -146,6 +147,7 @@ impl NodeHandle {
 impl Drop for NodeHandle {
     fn drop(&mut self) {
         self.minor.clear_node();
+        race_point!("node-hidden");
         // SAFETY: `new` added the device, and only this removes it.
         unsafe { c::cdev_device_del(self.node.cdev(), self.node.device()) };
     }

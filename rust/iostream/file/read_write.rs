@@ -22,6 +22,7 @@ use crate::{
     node::session::{OpenMode, Session},
     queue::{config::Direction, Queue},
     ring::{self, occupied_bytes},
+    sync::race::race_point,
 };
 
 /// Flags for a copy whose length the process chooses: its cgroup is charged, and a failure is not
@@ -56,6 +57,7 @@ pub(crate) fn read(
         {
             let _one = session.reading.enter(open_mode.nonblocking)?;
             let _claim = queue.region().claim_for_call()?;
+            race_point!("read-claimed");
             let taken = if queue.config().is_overwriting() {
                 take_overwriting(queue, iov)
             } else {
@@ -104,6 +106,7 @@ pub(crate) fn write(
         {
             let _one = session.writing.enter(open_mode.nonblocking)?;
             let _claim = queue.region().claim_for_call()?;
+            race_point!("write-claimed");
             match put(queue, &bytes) {
                 Err(error) if error == ENOSPC => {}
                 done => {

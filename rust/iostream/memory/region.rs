@@ -23,7 +23,10 @@ use kernel::{
 use super::pages::{check_mapping, mapping_pages, prepare_mapping, SharedPages};
 use crate::{
     ring::{uapi, Geometry, Mapped},
-    sync::atomic::{Atomic, Full, Relaxed, Release},
+    sync::{
+        atomic::{Atomic, Full, Relaxed, Release},
+        race::race_point,
+    },
 };
 
 /// The pages of a region before its data.
@@ -242,6 +245,7 @@ impl Region {
         }
         check_mapping(vma)?;
         let claim = self.claim_for_mapping(vma, area, user_words)?;
+        race_point!("map-claimed");
         let mixed = prepare_mapping(vma);
         for i in 0..pages {
             let index = page + if i < data_pages { i } else { i - data_pages };

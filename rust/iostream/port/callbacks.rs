@@ -16,6 +16,7 @@ use kernel::{
     },
 };
 
+use crate::sync::race::race_point;
 use crate::{driver::Driver, queue::config::Direction};
 
 /// Callbacks run.
@@ -85,6 +86,7 @@ impl Callbacks {
         if slot.is_null() {
             return None;
         }
+        race_point!("driver-found");
         // SAFETY: The caller of `set_driver` keeps slot and driver until `revoke` has returned,
         // which clears the pointer and then waits for this section.
         Some(f(unsafe { &*(*slot).0 }))

@@ -11,7 +11,7 @@ use crate::{
     channel::Channel,
     driver::Opener,
     queue::config::Direction,
-    sync::{atomic::Release, wait::WaitQueue},
+    sync::{atomic::Release, race::race_point, wait::WaitQueue},
 };
 
 impl Port {
@@ -46,6 +46,7 @@ impl Port {
                 .call(|driver| driver.open(opener))
                 .unwrap_or(Err(ENODEV))?;
         }
+        race_point!("open-agreed");
         {
             let mut state = self.state.lock();
             if state.gone {
@@ -61,6 +62,7 @@ impl Port {
                 let _ = self.callbacks.call(|driver| driver.closed());
             }
         } else {
+            race_point!("open-published");
             self.kicks.kick();
             let _ = self.callbacks.call(|driver| driver.opened());
         }
@@ -113,6 +115,7 @@ impl Port {
             }
             core::mem::take(&mut state.queues)
         };
+        race_point!("close-unpublished");
         self.stop_input_timer();
         // The driver's threads that wait for the client learn that it is gone.
         self.kicks.kick();
@@ -127,6 +130,7 @@ impl Port {
             pool.end();
         }
         queues.retire();
+        race_point!("close-end");
         self.state.lock().open = false;
     }
 }

@@ -27,7 +27,10 @@ use crate::{
         Pool, StreamCounter,
     },
     queue::config::Direction,
-    sync::atomic::{smp_mb, Full},
+    sync::{
+        atomic::{smp_mb, Full},
+        race::race_point,
+    },
 };
 
 impl Port {
@@ -57,6 +60,7 @@ impl Port {
                 pool.set_state(before);
                 return Err(error);
             }
+            race_point!("start-answered");
             pool.set_started();
             self.lift_fence();
         }
@@ -81,6 +85,7 @@ impl Port {
             State::Running => {}
         }
         self.fence();
+        race_point!("suspend-fenced");
         let suspended = self
             .callbacks
             .call(|driver| driver.suspend())
@@ -109,6 +114,7 @@ impl Port {
             Stop::Drain => Some(self.drain(timeout_ns)?),
             Stop::Discard => None,
         };
+        race_point!("drained");
         let _one = self.changing.lock();
         let pool = self.changing_pool()?;
         if drained.is_some_and(|drained| !Arc::ptr_eq(&drained, &pool)) {
@@ -122,6 +128,7 @@ impl Port {
         self.callbacks
             .call(|driver| driver.stop(how))
             .ok_or(ENODEV)?;
+        race_point!("stop-answered");
         pool.set_state(State::Stopped);
         let discarded = self.discard(&pool, how)?;
         self.wake_stopped();
@@ -183,6 +190,7 @@ impl Port {
         self.callbacks
             .call(|driver| driver.mode_change(mode))
             .unwrap_or(Err(ENODEV))?;
+        race_point!("mode-agreed");
         let changed = pool.set_mode(mode);
         if changed.is_err() {
             // Something was mapped meanwhile: the driver learns that the mode stays.

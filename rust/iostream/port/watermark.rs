@@ -116,6 +116,7 @@ impl Port {
             self.input.bytes.store(bytes, Relaxed);
             self.input.latency_ns.store(latency_ns, Relaxed);
         }
+        race_point!("input-watermark-set");
         // The timer may have been started for the old latency.
         self.input.timer.cancel();
         // Applies the new watermark to what waits now, as if the process had notified. A worker

@@ -23,6 +23,7 @@ use crate::{
     bindings,
     sync::{
         atomic::{smp_mb, Acquire, Atomic, Full, Relaxed},
+        race::race_point,
         wait::WaitQueue,
     },
 };
@@ -55,6 +56,7 @@ impl Notify {
     /// caller then looks at the positions.
     pub(crate) fn arm(&self) {
         self.armed.store(1, Relaxed);
+        race_point!("armed");
         // ORDERING: pairs with the full barriers in `Queue::find_sleeper` and
         // `publish_consumed` (litmus: wake-poll, wake-eventfd).
         smp_mb(Full);
@@ -110,6 +112,7 @@ impl Notify {
             self.armed.store(1, Relaxed);
             return;
         }
+        race_point!("eventfd-found");
         // SAFETY: The caller is in an RCU read-side section, and `set_eventfd` waits for its end
         // before it puts the context.
         unsafe { c::eventfd_signal_mask(context, 0) };
@@ -124,6 +127,7 @@ impl Notify {
         // ORDERING: pairs with the acquire load in `signal_eventfd` (litmus: publish-pointer); the
         // barrier of the arming that follows orders this before it (litmus: wake-eventfd).
         let old = self.eventfd.xchg(context, Full);
+        race_point!("eventfd-replaced");
         if !old.is_null() {
             // ORDERING: pairs with the read-side section around `signal_eventfd`
             // (litmus: eventfd-put).

@@ -5,7 +5,10 @@
 use super::{config::Wake, Counter, Queue};
 use crate::{
     ring::{self, Layout, Mapped},
-    sync::atomic::{smp_mb, Full, Release},
+    sync::{
+        atomic::{smp_mb, Full, Release},
+        race::race_point,
+    },
 };
 
 /// What was published and not yet added to the counters.
@@ -111,6 +114,7 @@ impl Queue {
         &self,
         producer: &mut ring::Producer<Mapped, L>,
     ) -> Sleeper {
+        race_point!("look-for-sleeper");
         // ORDERING: pairs with the full barriers of `Notify::arm` and `ring::Consumer::arm`
         // (litmus: wake-consumer, wake-poll).
         smp_mb(Full);

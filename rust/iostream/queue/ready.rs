@@ -27,6 +27,7 @@ use crate::{
     ring::{self, uapi, Layout, Mapped},
     sync::{
         atomic::{smp_mb, Acquire, Atomic, Full, Relaxed, Release},
+        race::race_point,
         timer::Timer,
     },
 };
@@ -222,6 +223,7 @@ impl Queue {
             info(offset_of!(uapi::iostream_info, watermark_bytes)).store(bytes, Relaxed);
             info(offset_of!(uapi::iostream_info, latency_ns)).store(latency_ns, Relaxed);
         }
+        race_point!("watermark-set");
         // The timer may have been started for the old latency.
         self.watermark.timer.cancel();
         // ORDERING: pairs with the full barrier in `find_sleeper`: either the publication uses the

@@ -2,6 +2,7 @@
 
 //! All clauses, in files by topic. The row of the contract that a clause belongs to is in its name.
 
+mod races;
 mod waits;
 
 use crate::clause::Clause;
@@ -14,7 +15,7 @@ macro_rules! rows {
         })+
 
         fn collect() -> Vec<Clause> {
-            [$($($folder::$file::CLAUSES,)+)+ waits::CLAUSES].concat()
+            [$($($folder::$file::CLAUSES,)+)+ waits::CLAUSES, races::CLAUSES].concat()
         }
     };
 }

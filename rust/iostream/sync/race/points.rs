@@ -11,8 +11,36 @@ use kernel::{
 use crate::bindings;
 
 /// The names of all points. `race_point!` accepts no other name.
-pub const POINTS: [&str; COUNT] = ["input-timer-start"];
-const COUNT: usize = 1;
+pub const POINTS: [&str; COUNT] = [
+    "armed",
+    "buffer-given",
+    "buffer-joins",
+    "close-end",
+    "close-unpublished",
+    "drained",
+    "driver-found",
+    "ends-quiesced",
+    "eventfd-found",
+    "eventfd-replaced",
+    "input-timer-start",
+    "input-watermark-set",
+    "lane-found",
+    "lane-retired",
+    "look-for-sleeper",
+    "map-claimed",
+    "mode-agreed",
+    "node-hidden",
+    "open-agreed",
+    "open-published",
+    "read-claimed",
+    "revoke-unpublished",
+    "start-answered",
+    "stop-answered",
+    "suspend-fenced",
+    "watermark-set",
+    "write-claimed",
+];
+const COUNT: usize = 27;
 
 /// The longest time for which a thread is held, so that a test that dies does not hang the machine.
 /// It is shorter than the time after which the kernel reports an RCU stall.

@@ -8,27 +8,42 @@ use crate::clause::skip;
 
 const CONTROL: &str = "/sys/kernel/debug/iostream_test/races";
 
+/// Skips the clause where the module has no points.
+fn skip_without_points() {
+    if !std::path::Path::new(CONTROL).exists() {
+        skip("this module has no race points: they are the bug-hunting kernel's");
+    }
+}
+
+/// The names of all points of the module. Skips the clause where it has none.
+pub fn points() -> Vec<String> {
+    skip_without_points();
+    let text = read_to_string(CONTROL).expect(CONTROL);
+    let names = text.lines().filter_map(|line| line.split_once('='));
+    names.map(|(name, _)| name.into()).collect()
+}
+
 /// A point at which the next thread to arrive is held until this is dropped.
 pub struct RacePoint(&'static str);
 
 impl RacePoint {
     /// Sets the point. Skips the clause where the module has no points.
     pub fn set(name: &'static str) -> Self {
-        if !std::path::Path::new(CONTROL).exists() {
-            skip("this module has no race points: they are the bug-hunting kernel's");
-        }
+        skip_without_points();
         write(CONTROL, format!("set {name}")).expect(name);
         Self(name)
     }
 
+    /// Whether a thread is held.
+    pub fn is_held(&self) -> bool {
+        let held = format!("{}=1", self.0);
+        let text = read_to_string(CONTROL).expect(CONTROL);
+        text.lines().any(|line| line == held)
+    }
+
     /// Waits until a thread is held. The clause's time-out ends the wait.
     pub fn wait_held(&self) {
-        let held = format!("{}=1", self.0);
-        while !read_to_string(CONTROL)
-            .unwrap()
-            .lines()
-            .any(|line| line == held)
-        {
+        while !self.is_held() {
             std::thread::yield_now();
         }
     }
