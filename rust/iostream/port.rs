@@ -19,7 +19,7 @@ use core::ptr;
 
 use kernel::{
     prelude::*,
-    sync::{new_mutex, rcu, Arc, Mutex},
+    sync::{new_mutex, rcu, Arc, ArcBorrow, Mutex},
     workqueue::{impl_has_work, new_work, Work, WorkItem},
 };
 
@@ -223,12 +223,27 @@ impl Port {
         // ORDERING: pairs with the release store in `publish`: a reader that finds the lane finds
         // it complete (litmus: publish-pointer, retire).
         let lane = self.published[direction as usize].load(Acquire);
+    ) -> Result<R, Error> {
+        self.with_counted_lane(direction, |lane| f(&lane))
+    }
+
+    /// Does what [`Self::with_lane`] does. `f` can take references to the lane that outlive the
+    /// section.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::with_lane`].
+    #[inline(always)]
+    pub(crate) fn with_counted_lane<R>(
+        &self,
+        direction: Direction,
+        f: impl FnOnce(ArcBorrow<'_, Lane>) -> Result<R, Error>,
         if lane.is_null() {
             return Err(self.why_no_queue());
         }
-        // SAFETY: The pointer was published. A lane is freed only after its pointer was taken back
-        // and a grace period has passed, which waits for this section.
-        f(unsafe { &*lane })
+        // SAFETY: `publish` stored the pointer of an `Arc`. A lane is freed only after its pointer
+        // was taken back and a grace period has passed, which waits for this section.
+        f(unsafe { ArcBorrow::from_raw(lane) })
     }
 
     #[cold]
