@@ -444,7 +444,10 @@ enum {
 	/*
 	 * Empty a queue, start again at position zero, and raise generation. The argument is the
 	 * direction. Positions and pointers from before must no longer be used. All that wait at the
-	 * queue are woken, on both sides. EBUSY: a read(2) or write(2) uses the queue. EOPNOTSUPP: it is a stream's queue; end the session instead.
+	 * queue are woken, on both sides. EBUSY: a read(2) or write(2) uses the queue, or another
+	 * process (another address space) has mapped the words that the client writes, and may use
+	 * pointers; munmap(2), exec and exit end that. EOPNOTSUPP: it is a stream's queue; end the
+	 * session instead.
 	 */
 	IOSTREAM_IOC_RESET	= _IO('j', 0x05),
 	/*
