@@ -370,6 +370,8 @@ impl Port {
             self.stop_for_good(pool);
         }
         self.callbacks.revoke();
+        // The port's drop does this as well, unless the driver leaks its reference.
+        self.stop_input_timer();
         // The driver's device is at rest since `stop_for_good`, and may be unbound after this.
         if let Some(dma) = self.dma() {
             dma.close();

@@ -242,7 +242,7 @@ impl Port {
         }
     }
 
-    /// Stops the timer at the end of a session. Process context.
+    /// Stops the timer at the end of a session, or when the driver goes. Process context.
     ///
     /// A thread of the driver that found the queue before may still start the timer. Then it fires
     /// without a session, or in the next one, where it tells the driver too early at worst. The
