@@ -22,6 +22,7 @@ use crate::{
     pool::{spec::Mode, state::Stop, Pool, PoolRef},
     port::Port,
     queue::{config::Direction, watch::Watch},
+    sync::registered::{words_of, Listed, Registered},
 };
 
 use buffer::ClientBuffer;
@@ -37,8 +38,31 @@ use buffer::ClientBuffer;
 ///
 /// After the driver's registration was dropped, methods return [`Error::Gone`] or `ENODEV`. Buffers
 /// that were sent before can still be received.
+///
+/// If a module leaks its client, the callback ends with the module. The session stays.
 pub struct Client {
     session: Arc<Session>,
+    /// The place of the callback among what ends with its module.
+    listed: Option<Listed>,
+}
+
+/// A callback that ends with its module even if the client is leaked.
+struct Callback {
+    watch: Arc<Watch>,
+    words: [usize; 2],
+}
+
+impl Registered for Callback {
+    fn words(&self) -> [usize; 2] {
+        self.words
+    }
+
+    /// A client does not belong to a device.
+    fn end_with_device(&self) {}
+
+    fn end_with_module(&self) {
+        self.watch.forget();
+    }
 }
 
 impl Client {
@@ -55,6 +79,7 @@ impl Client {
         stream.ok_or(ENOTTY)?;
         Ok(Self {
             session: Session::open(&node, &current_credential())?,
+            listed: None,
         })
     }
 
@@ -284,8 +309,14 @@ impl Client {
     pub fn set_callback(&mut self, callback: impl Fn() + Send + Sync + 'static) -> Result {
         let watch = self.watch()?;
         let callback: KBox<dyn Fn() + Send + Sync> = KBox::new(callback, GFP_KERNEL)?;
+        let ends_with_module = Callback {
+            watch: watch.clone(),
+            words: words_of(&raw const *callback),
+        };
+        let listed = Listed::new(Arc::new(ends_with_module, GFP_KERNEL)?)?;
         watch.set(Some(callback));
         Watch::call(watch);
+        self.listed = Some(listed);
         Ok(())
     }
 

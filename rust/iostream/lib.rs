@@ -13,7 +13,8 @@
 //! ```text
 //! error, bindings  the errors; the C that the kernel crate lacks
 //! sync             atomics, wait queues, timers, work; kicks: where the kernel's ends sleep;
-//!                  deferred: references that may be dropped in any context
+//!                  deferred: references that may be dropped in any context; registered: what ends
+//!                  with a driver even if it leaks it
 //! ring             the lock-free ring, which the user crate shares
 //! memory           region: the pages of a queue; pages: shared pages of any kind; dma; limits
 //! queue            one queue with its kernel end and its counters; publish: what follows a change
@@ -37,13 +38,14 @@
 //! ```text
 //! Session::reading, Session::writing  >  mm->mmap_lock, by copies to and from the process
 //! mm->mmap_lock  >  nothing of ours, by mmap(2)
+//! Port::revoking  >  Port::changing, Callbacks::srcu, Port::state, DmaDevice::mappings
 //! Port::changing  >  Callbacks::srcu, Port::state, Pool::joining
 //! Session::set_up, Session::reading, Session::writing, Port::opening  >  Port::state
 //! Port::state  >  Records::state  >  Pool::joining  >  DmaDevice::mappings
 //! Callbacks::srcu, while a callback runs  >  a driver's own locks
 //! Watch::callback  >  a client module's own locks  >  Port::changing
 //! the locks of an endpoint's service and of its timer  >  innermost spinlocks only
-//! innermost: names::NAMES
+//! innermost: names::NAMES, registered::REGISTERED, DmaDevice::at_unbind
 //! innermost spinlocks: Watermark::lock, InputWatermark::lock, Notices::waiting, Spare::state
 //! ```
 //!
@@ -104,7 +106,7 @@ use kernel::prelude::*;
 
 use ends::config::NodeConfig;
 use file::publish::{Class, NodeHandle};
-use sync::work::WorkQueue;
+use sync::{registered::Modules, work::WorkQueue};
 
 module! {
     type: Module,
@@ -137,6 +139,7 @@ module! {
 struct Module {
     _node: NodeHandle,
     _class: Class,
+    _modules: Modules,
     _work: WorkQueue,
 }
 
@@ -148,6 +151,7 @@ impl kernel::Module for Module {
             return Err(EINVAL);
         }
         let work = WorkQueue::new()?;
+        let modules = Modules::new()?;
         let class = Class::new()?;
         let node = NodeHandle::built_in(&NodeConfig {
             name: c"iostream",
@@ -158,6 +162,7 @@ impl kernel::Module for Module {
         Ok(Self {
             _node: node,
             _class: class,
+            _modules: modules,
             _work: work,
         })
     }

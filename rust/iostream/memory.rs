@@ -4,5 +4,6 @@
 
 pub(crate) mod dma;
 pub(crate) mod limits;
+pub(crate) mod mapper;
 pub(crate) mod pages;
 pub(crate) mod region;

@@ -19,13 +19,14 @@ use core::ptr;
 
 use kernel::{
     prelude::*,
-    sync::{new_mutex, rcu, Arc, Mutex},
+    sync::{new_mutex, rcu, Arc, ArcBorrow, Mutex},
     workqueue::{impl_has_work, new_work, Work, WorkItem},
 };
 
 use crate::{
     channel::{lane::Lane, Channel},
     error::Error,
+    memory::dma::DmaDevice,
     pool::spec::StreamSpec,
     queue::{
         config::{Direction, QueueConfig},
@@ -90,6 +91,9 @@ pub(crate) struct Port {
     /// Of a stream: no buffer callback runs, since it does not run, or is being started, suspended
     /// or stopped.
     fenced: Atomic<u32>,
+    /// Held while the driver is taken away.
+    #[pin]
+    revoking: Mutex<()>,
     /// One opener at a time is asked about.
     #[pin]
     opening: Gate<()>,
@@ -166,6 +170,7 @@ impl Port {
                 records,
                 changing <- new_mutex!((), "iostream_changing"),
                 fenced: Atomic::new(1),
+                revoking <- new_mutex!((), "iostream_revoking"),
                 opening <- Gate::new(()),
                 notices <- Notices::new(),
                 notice_work <- new_work!("iostream_notices"),
@@ -220,6 +225,21 @@ impl Port {
         direction: Direction,
         f: impl FnOnce(&Lane) -> Result<R, Error>,
     ) -> Result<R, Error> {
+        self.with_counted_lane(direction, |lane| f(&lane))
+    }
+
+    /// Does what [`Self::with_lane`] does. `f` can take references to the lane that outlive the
+    /// section.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::with_lane`].
+    #[inline(always)]
+    pub(crate) fn with_counted_lane<R>(
+        &self,
+        direction: Direction,
+        f: impl FnOnce(ArcBorrow<'_, Lane>) -> Result<R, Error>,
+    ) -> Result<R, Error> {
         let _rcu = rcu::read_lock();
         // ORDERING: pairs with the release store in `publish`: a reader that finds the lane finds
         // it complete (litmus: publish-pointer, retire).
@@ -228,9 +248,9 @@ impl Port {
         if lane.is_null() {
             return Err(self.why_no_queue());
         }
-        // SAFETY: The pointer was published. A lane is freed only after its pointer was taken back
-        // and a grace period has passed, which waits for this section.
-        f(unsafe { &*lane })
+        // SAFETY: `publish` stored the pointer of an `Arc`. A lane is freed only after its pointer
+        // was taken back and a grace period has passed, which waits for this section.
+        f(unsafe { ArcBorrow::from_raw(lane) })
     }
 
     #[cold]
@@ -318,8 +338,20 @@ impl Port {
         Ok(result)
     }
 
-    /// Takes the driver away permanently: wakes all waiters, and waits until no callback runs.
+    /// Takes the driver away permanently: wakes all waiters, and waits until no callback runs. A
+    /// second call waits for the first, and then does nothing.
     pub(crate) fn revoke(&self) {
+        self.revoke_driver(true);
+    }
+
+    /// Takes a driver away whose module is being unloaded. Does what [`Self::revoke`] does, except
+    /// that the driver is not called: the stream is stopped without it.
+    pub(crate) fn revoke_unloaded(&self) {
+        self.revoke_driver(false);
+    }
+
+    fn revoke_driver(&self, may_be_called: bool) {
+        let _one = self.revoking.lock();
         let queues = {
             let mut state = self.state.lock();
             state.gone = true;
@@ -335,20 +367,26 @@ impl Port {
             queue.set_gone();
         }
         self.kicks.kick();
+        if !may_be_called {
+            self.callbacks.revoke();
+        }
         if let Some(pool) = queues.pool() {
             self.stop_for_good(pool);
         }
         self.callbacks.revoke();
+        // The port's drop does this as well, unless the driver leaks its reference.
+        self.stop_input_timer();
         // The driver's device is at rest since `stop_for_good`, and may be unbound after this.
-        if let Some(dma) = self
-            .config
-            .stream
-            .as_ref()
-            .and_then(|spec| spec.dma.as_ref())
-        {
+        if let Some(dma) = self.dma() {
             dma.close();
         }
         queues.release();
+    }
+
+    /// The device that the stream's buffers are mapped for, if there is one.
+    pub(crate) fn dma(&self) -> Option<&DmaDevice> {
+        let spec = self.config.stream.as_ref()?;
+        spec.dma.as_ref().map(|binding| &**binding.device())
     }
 
     /// Tells the driver that the client has published: wakes its threads that sleep, and runs its

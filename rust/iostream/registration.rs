@@ -2,14 +2,16 @@
 
 //! A registration: a published node with its ports and the drivers that serve them.
 
+mod published;
+
 use kernel::prelude::*;
 
 use crate::{
     driver::Driver,
     ends::config::{NodeConfig, Ports},
-    file::publish::NodeHandle,
     port::served::Served,
 };
+use published::Published;
 
 /// A node that is published until this is dropped.
 ///
@@ -17,12 +19,16 @@ use crate::{
 /// callback runs; so it must not happen inside a callback. From then on every call of a client
 /// fails with `ENODEV`, while its mappings stay. The framework no longer uses the driver's code or
 /// data, so the driver's module may be unloaded while clients have the node open.
+///
+/// A driver should drop it. If it leaks it, the node ends with the driver's module, or with the
+/// binding of the device that a stream was declared for ([`dma`](crate::StreamConfig::dma)). When
+/// the module is unloaded, the driver is not called any more: not even `stop`.
 pub struct Registration<D: Driver> {
     /// One for each client that the node can have at a time. Dropped before the node, because
     /// removing the node waits for calls on its sysfs files, and only this drop ends calls that
     /// wait.
     served: KVec<Served<D>>,
-    _node: NodeHandle,
+    _published: Published,
 }
 
 impl<D: Driver> Registration<D> {
@@ -71,10 +77,11 @@ impl<D: Driver> Registration<D> {
         for one in &served {
             ports.push(one.port().clone(), GFP_KERNEL)?;
         }
-        let node = NodeHandle::publish(node, ports)?;
+        let words = served.first().ok_or(EINVAL)?.words();
+        let published = Published::new(node, ports, words)?;
         Ok(Self {
             served,
-            _node: node,
+            _published: published,
         })
     }
 

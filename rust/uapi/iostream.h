@@ -80,7 +80,7 @@
  * input-output mode it fills the buffers that were read, and those that came without data. Control
  * data are neither read nor written. The first call of a session starts the stream. Once the
  * stream is stopped read(2) returns what is left and then 0, and write(2) fails with ESHUTDOWN.
- * ENXIO: the mode has no such direction. EBUSY: the process has mapped its own page of a queue.
+ * ENXIO: the mode has no such direction. EBUSY: the process has mapped what it writes of a queue.
  *
  * Nothing but descriptors moves buffers, with these exceptions. Open hands them out as said above.
  * Stop leaves the client what it has. Unless it drains, it takes what is queued as input back from
@@ -444,7 +444,10 @@ enum {
 	/*
 	 * Empty a queue, start again at position zero, and raise generation. The argument is the
 	 * direction. Positions and pointers from before must no longer be used. All that wait at the
-	 * queue are woken, on both sides. EBUSY: a read(2) or write(2) uses the queue. EOPNOTSUPP: it is a stream's queue; end the session instead.
+	 * queue are woken, on both sides. EBUSY: a read(2) or write(2) uses the queue, or another
+	 * process (another address space) has mapped the words that the client writes, and may use
+	 * pointers; munmap(2), exec and exit end that. EOPNOTSUPP: it is a stream's queue; end the
+	 * session instead.
 	 */
 	IOSTREAM_IOC_RESET	= _IO('j', 0x05),
 	/*

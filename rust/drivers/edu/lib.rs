@@ -9,10 +9,12 @@
 mod card;
 mod engine;
 mod journal;
+#[path = "../leak.rs"]
+mod leak;
 
 use core::mem::transmute;
 
-use iostream::{Config, Registration, StreamConfig};
+use iostream::{Config, Ports, Registration, StreamConfig};
 use kernel::{
     debugfs,
     device::Core,
@@ -39,6 +41,12 @@ kernel::module_pci_driver! {
     authors: ["the iostream authors"],
     description: "A stream through the memory of QEMU's edu card",
     license: "GPL",
+    params: {
+        leak: u8 {
+            default: 0,
+            description: "For tests: 1 leaks the registration, 2 leaks buffers and fails to bind",
+        },
+    },
 }
 
 kernel::pci_device_table!(
@@ -52,7 +60,8 @@ struct EduDriver;
 /// One card with its driver. Fields drop in order: the node first, which leaves the card idle.
 #[pin_data]
 struct Edu<'bound> {
-    _node: Registration<Callbacks>,
+    /// `None` if it was leaked.
+    _node: Option<Registration<Callbacks>>,
     #[pin]
     _counters: debugfs::File<Arc<Engine>>,
     #[pin]
@@ -100,6 +109,11 @@ impl pci::Driver for EduDriver {
                 .dma(device.as_ref(), DataDirection::Bidirectional)?;
             let config = Config::new(c"edu").parent(device.as_ref());
             let (ports, stream) = iostream::Stream::new(config, stream)?;
+            if *module_parameters::leak.value_ref() == 2 {
+                stream.control().create_queues()?;
+                leak::leak(stream)?;
+                return Err(ENXIO);
+            }
             let engine = Engine::new(card, stream)?;
             let interrupt = Interrupt(engine.clone());
             let dir = debugfs::Dir::new(c"iostream_edu");
@@ -120,10 +134,20 @@ impl pci::Driver for EduDriver {
                 },
                 _counters <- dir.read_callback_file(c"counters", engine.clone(), &show_counters),
                 _transfers <- dir.read_callback_file(c"transfers", engine.clone(), &show_transfers),
-                _node: Registration::new(ports, Callbacks(engine))?,
+                _node: publish(ports, engine)?,
             }))
         })
     }
+}
+
+/// Publishes the node, and leaks the registration if the parameter says so.
+fn publish(ports: Ports<'_>, engine: Arc<Engine>) -> Result<Option<Registration<Callbacks>>> {
+    let node = Registration::new(ports, Callbacks(engine))?;
+    if *module_parameters::leak.value_ref() == 0 {
+        return Ok(Some(node));
+    }
+    leak::leak(node)?;
+    Ok(None)
 }
 
 fn show_counters(engine: &Arc<Engine>, out: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,6 +4,7 @@
 //!
 //! ```text
 //! open NAME            close                the stream of a node; at most one at a time
+//! forget               leaks the client
 //! start                suspend              stop                 drain TIMEOUT-MS
 //! mode NUMBER          buffers
 //! receive              take                 the client then holds the buffer
@@ -25,7 +26,7 @@ use kernel::{
     },
 };
 
-use crate::commands::Words;
+use crate::{commands::Words, leak::leak};
 
 /// Nanoseconds in a millisecond.
 const MS: u64 = 1_000_000;
@@ -94,6 +95,9 @@ pub(crate) fn run(test: &TestClient, text: &str) -> Result {
         return Ok(());
     }
     let mut state = test.state.lock();
+    if command == "forget" {
+        return leak(take(&mut state.client).ok_or(ENOTCONN)?);
+    }
     if command == "open" {
         if state.client.is_some() {
             return Err(EBUSY);

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! publish NAME OUTPUT-BYTES INPUT-BYTES [overwrite]      publish-entries NAME COUNT BYTES
-//! unpublish            publish-mode NAME MODE GID
+//! unpublish            publish-mode NAME MODE GID        forget (leaks the registration)
 //! enqueue BYTES [task|softirq|hardirq] [normal|suppress|force]
 //! enqueue-wait BYTES [TIMEOUT-MS]                        fill BYTES       batch COUNT BYTES
 //! reserve BYTES commit|commit-short|discard|leak|hold    go               lost COUNT       flush
@@ -96,6 +96,7 @@ pub(crate) fn run(node: &TestNode, text: &str) -> Result {
             node.unpublish();
             Ok(())
         }
+        "forget" => node.forget(),
         "disable" => node.disable_callbacks(),
         "enable" => node.enable_callbacks(),
         "cancel" => node.cancel_callbacks(),

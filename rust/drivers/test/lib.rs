@@ -12,6 +12,8 @@
 mod client;
 mod commands;
 mod gate;
+#[path = "../leak.rs"]
+mod leak;
 mod node;
 #[cfg(iostream_races)]
 mod races;

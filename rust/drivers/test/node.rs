@@ -17,7 +17,7 @@ use kernel::{
     time::{delay::fsleep, Delta},
 };
 
-use crate::gate::Gate;
+use crate::{gate::Gate, leak::leak};
 
 /// What the callbacks of a node have seen, and how they must behave.
 #[pin_data]
@@ -186,6 +186,12 @@ impl TestNode {
     pub(crate) fn unpublish(&self) {
         let registration = take(&mut *self.registration.lock());
         drop(registration);
+    }
+
+    /// Leaks the registration.
+    pub(crate) fn forget(&self) -> Result {
+        let registration = take(&mut *self.registration.lock());
+        leak(registration.ok_or(ENODEV)?)
     }
 
     /// Runs `f` with the registration.

@@ -9,6 +9,7 @@
 #include <linux/jiffies.h>
 #include <linux/kthread.h>
 #include <linux/mm.h>
+#include <linux/module.h>
 #include <linux/scatterlist.h>
 #include <linux/sched/signal.h>
 #include <linux/string.h>
@@ -95,6 +96,11 @@ void iostream_cpu_relax(void)
 void iostream_cond_resched(void)
 {
 	cond_resched();
+}
+
+bool iostream_within_module(unsigned long address, const struct module *module)
+{
+	return within_module(address, module);
 }
 
 long iostream_nsecs_to_jiffies(u64 nsecs)

@@ -14,6 +14,7 @@ struct device;
 struct file;
 struct kiocb;
 struct kobject;
+struct module;
 struct page;
 struct sg_table;
 struct wait_queue_head;
@@ -60,6 +61,9 @@ bool iostream_should_stop(void);
 void iostream_cpu_relax(void);
 void iostream_cond_resched(void);
 struct device *iostream_kobj_to_dev(struct kobject *kobj);
+
+/* Whether an address lies in a module. */
+bool iostream_within_module(unsigned long address, const struct module *module);
 
 /* A timeout in jiffies that is at least nsecs long, and shorter than MAX_SCHEDULE_TIMEOUT. */
 long iostream_nsecs_to_jiffies(u64 nsecs);

@@ -50,6 +50,8 @@ impl WorkItem for Lane {
         // ORDERING: one of the driver's ends may still be in a section in which it found the lane
         // published (litmus: retire).
         rcu::synchronize_rcu();
+        // Usually the drop does this. But a driver may leak its end, and with it a reference.
+        lane.stop_timer();
         drop(lane);
     }
 }

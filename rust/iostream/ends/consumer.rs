@@ -13,6 +13,8 @@ use crate::{
     sync::wait::Deadline,
 };
 
+type FramedConsumer = ring::Consumer<Mapped>;
+
 /// The consuming end of an input queue.
 ///
 /// A port has one, and its methods take `&mut self`, so a queue has a single consumer. What a
@@ -52,7 +54,7 @@ impl Consumer {
     #[inline(always)]
     fn with<R>(
         &mut self,
-        f: impl FnOnce(&Port, &Lane, &mut ring::Consumer<Mapped>) -> Result<R, Error>,
+        f: impl FnOnce(&Port, &Lane, &mut FramedConsumer) -> Result<R, Error>,
     ) -> Result<R, Error> {
         self.end.with(f)
     }
@@ -78,13 +80,13 @@ impl Consumer {
     ///
     /// [`Error::Empty`]; [`Error::Corrupt`].
     pub fn peek(&mut self) -> Result<Peeked<'_>, Error> {
-        let (queue, generation, entry) = self.with(|port, queue, consumer| {
-            let entry = peek(port, queue, consumer)?;
-            // SAFETY: Lanes live in an `Arc`, and this is inside the section in which the lane was
-            // found published, so it is not freed yet.
-            let kept = unsafe { LaneRef::from_ref(queue) };
-            Ok((kept, queue.generation(), entry))
-        })?;
+        let peeked = self
+            .end
+            .with_counted(|port, queue, consumer: &mut FramedConsumer| {
+                let entry = peek(port, &queue, consumer)?;
+                Ok((LaneRef::from(queue), queue.generation(), entry))
+            });
+        let (queue, generation, entry) = peeked?;
         self.peeked = Some(queue);
         Ok(Peeked {
             consumer: self,
@@ -188,7 +190,7 @@ impl Consumer {
     /// without a watermark, or if `IOSTREAM_IOC_WATERMARK` would refuse the latency.
     pub fn set_watermark(&mut self, bytes: u64, latency_ns: u64) -> Result<(), Error> {
         might_sleep();
-        self.end.port().set_input_watermark(bytes, latency_ns)
+        Port::set_input_watermark(self.end.port().as_borrow(), bytes, latency_ns)
     }
 
     /// Sleeps until an entry waits, or with a watermark until that is reached. Process context

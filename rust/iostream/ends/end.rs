@@ -6,6 +6,8 @@
 //! A port has one [`OutputEnd`] and one [`InputEnd`], and their methods take `&mut self`. So the
 //! compiler makes sure that a queue has one producer or consumer in the kernel.
 
+use kernel::sync::ArcBorrow;
+
 use crate::{
     channel::lane::Lane,
     error::Error,
@@ -45,10 +47,23 @@ impl OutputEnd {
         &mut self,
         f: impl FnOnce(&Lane, &mut ring::Producer<Mapped, L>) -> Result<R, Error>,
     ) -> Result<R, Error> {
-        self.0.with_lane(Direction::Output, |lane| {
+        self.with_counted(|lane, producer| f(&lane, producer))
+    }
+
+    /// Does what [`Self::with`] does. `f` can take references to the lane that outlive the call.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::with`].
+    #[inline(always)]
+    pub(crate) fn with_counted<L: EndLayout, R>(
+        &mut self,
+        f: impl FnOnce(ArcBorrow<'_, Lane>, &mut ring::Producer<Mapped, L>) -> Result<R, Error>,
+    ) -> Result<R, Error> {
+        self.0.with_counted_lane(Direction::Output, |lane| {
             // SAFETY: `self` is the port's only producer and is borrowed exclusively. This is
             // inside the section in which the lane was found published.
-            match unsafe { lane.producer() } {
+            match unsafe { (*lane).producer() } {
                 Some(producer) => f(lane, producer),
                 None => Err(Error::Invalid),
             }
@@ -87,11 +102,24 @@ impl InputEnd {
         &mut self,
         f: impl FnOnce(&Port, &Lane, &mut ring::Consumer<Mapped, L>) -> Result<R, Error>,
     ) -> Result<R, Error> {
+        self.with_counted(|port, lane, consumer| f(port, &lane, consumer))
+    }
+
+    /// Does what [`Self::with`] does. `f` can take references to the lane that outlive the call.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::with`].
+    #[inline(always)]
+    pub(crate) fn with_counted<L: EndLayout, R>(
+        &mut self,
+        f: impl FnOnce(&Port, ArcBorrow<'_, Lane>, &mut ring::Consumer<Mapped, L>) -> Result<R, Error>,
+    ) -> Result<R, Error> {
         let port = &self.0;
-        port.with_lane(Direction::Input, |lane| {
+        port.with_counted_lane(Direction::Input, |lane| {
             // SAFETY: `self` is the port's only consumer and is borrowed exclusively. This is
             // inside the section in which the lane was found published.
-            match unsafe { lane.consumer() } {
+            match unsafe { (*lane).consumer() } {
                 Some(consumer) => f(port, lane, consumer),
                 None => Err(Error::Invalid),
             }

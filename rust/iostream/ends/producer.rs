@@ -125,14 +125,13 @@ impl Producer {
     ///
     /// Those of [`Self::enqueue`].
     pub fn reserve(&mut self, len: usize) -> Result<Reservation<'_>, Error> {
-        let reserved = self.with(|queue, producer| {
-            let len = entry_len(producer, len)?;
-            let offset = reserve(queue, producer, len, WhenFull::Entry)?;
-            // SAFETY: Lanes live in an `Arc`, and this is inside the section in which the lane was
-            // found published, so it is not freed yet.
-            let kept = unsafe { LaneRef::from_ref(queue) };
-            Ok((kept, queue.generation(), offset, len))
-        });
+        let reserved = self
+            .end
+            .with_counted(|queue, producer: &mut FramedProducer| {
+                let len = entry_len(producer, len)?;
+                let offset = reserve(&queue, producer, len, WhenFull::Entry)?;
+                Ok((LaneRef::from(queue), queue.generation(), offset, len))
+            });
         if matches!(reserved, Err(Error::NotOpen)) {
             self.end.port().count_unopened();
         }

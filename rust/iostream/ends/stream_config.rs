@@ -13,7 +13,7 @@ use kernel::{
 
 use super::access::{Access, Output, Shared};
 use crate::{
-    memory::{dma::DmaDevice, limits},
+    memory::{dma::binding::DmaBinding, limits},
     pool::spec::{Mode, StreamSpec, DESCRIPTION_BYTES, MAX_BUFFERS},
 };
 
@@ -133,8 +133,10 @@ impl<A: Access> StreamConfig<A> {
     /// [`Buffer::dma_segments`](crate::Buffer::dma_segments) says where they are. The device's DMA
     /// mask must be set.
     ///
-    /// The drop of the registration unmaps everything, so it has to happen before the device is
-    /// unbound. It calls [`stop`](crate::Driver::stop) first, which must leave the device at rest.
+    /// The drop of the registration unmaps everything. It calls [`stop`](crate::Driver::stop)
+    /// first, which must leave the device at rest. If the device is unbound while the registration
+    /// still exists, the same happens then: the node goes, and the registration's drop does nothing
+    /// more. `stop` is then called after the driver's own data for the device were dropped.
     ///
     /// # Errors
     ///
@@ -142,7 +144,7 @@ impl<A: Access> StreamConfig<A> {
     /// it; `ENOMEM`. If the buffers cannot be mapped when a client opens the node, its open(2)
     /// fails.
     pub fn dma(mut self, device: &Device<Bound>, direction: DataDirection) -> Result<Self> {
-        self.spec.dma = Some(DmaDevice::new(device, direction)?);
+        self.spec.dma = Some(DmaBinding::new(device, direction)?);
         Ok(self)
     }
 

@@ -2,11 +2,12 @@
 
 //! mmap(2): the offset in a session's file selects a queue and an area, or buffers.
 
-use kernel::{mm::virt::VmaNew, page::PAGE_SHIFT, prelude::*};
+use kernel::{bindings as c, mm::virt::VmaNew, page::PAGE_SHIFT, prelude::*};
 
+use super::operations::session;
 use crate::{
     bindings,
-    memory::region::Area,
+    memory::{mapper::Mapper, region::Area},
     node::session::{OpenMode, Session},
     queue::config::Direction,
 };
@@ -65,5 +66,63 @@ pub(crate) fn mmap(session: &Session, open_mode: OpenMode, vma: &VmaNew) -> Resu
     if let Ok(pool) = queue.pool() {
         pool.fix_mode();
     }
-    queue.region().map(vma, first, queue.user_words())
+    queue.region().map(vma, first, queue.user_words())?;
+    if vma.writable() && first == queue.user_words().first_page() {
+        // SAFETY: The VMA is being set up, and nothing fails after this. Its file is a session's.
+        unsafe { (*vma.as_ptr()).vm_ops = &raw const WORDS_OPERATIONS.0 };
+    }
+    Ok(())
+}
+
+/// A table of a mapping's operations, shareable as a static.
+struct Operations(c::vm_operations_struct);
+
+// SAFETY: The table is never changed.
+unsafe impl Sync for Operations {}
+
+/// The operations of a writable mapping of the words that the process writes. They count the
+/// mapping for its region.
+static WORDS_OPERATIONS: Operations = Operations(c::vm_operations_struct {
+    open: Some(words_copied),
+    close: Some(words_removed),
+    ..pin_init::zeroed()
+});
+
+/// Handles a copy of the mapping, by mremap(2).
+///
+/// # Safety
+///
+/// `vma` is a writable mapping of a session's words.
+unsafe extern "C" fn words_copied(vma: *mut c::vm_area_struct) {
+    // SAFETY: `vma` is such a mapping by this function's contract.
+    unsafe { with_mapper(vma, Mapper::copied) };
+}
+
+/// Handles the end of the mapping: by munmap(2), mremap(2), exec or exit.
+///
+/// # Safety
+///
+/// `vma` is a writable mapping of a session's words.
+unsafe extern "C" fn words_removed(vma: *mut c::vm_area_struct) {
+    // SAFETY: `vma` is such a mapping by this function's contract.
+    unsafe { with_mapper(vma, Mapper::removed) };
+}
+
+/// Runs `f` with the mapper of the queue whose words are mapped.
+///
+/// # Safety
+///
+/// `vma` is a writable mapping of a session's words.
+unsafe fn with_mapper(vma: *mut c::vm_area_struct, f: impl FnOnce(&Mapper)) {
+    // SAFETY: The mapping has a reference to its file, which is a session's, until after its
+    // operations were called.
+    let (session, page) = unsafe { (session((*vma).vm_file), (*vma).vm_pgoff as u64) };
+    let direction = match page >> (DIRECTION_SHIFT - PAGE_SHIFT as u32) {
+        0 => Direction::Output,
+        _ => Direction::Input,
+    };
+    // There is such a queue: it was mapped.
+    if let Ok(lane) = session.queue(direction) {
+        f(lane.region().mapper());
+    }
 }

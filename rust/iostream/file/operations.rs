@@ -66,7 +66,7 @@ pub(crate) const fn owner() -> *mut c::module {
 /// # Safety
 ///
 /// `file` is an open file of a node, and is not released while the result is used.
-unsafe fn session<'a>(file: *mut c::file) -> ArcBorrow<'a, Session> {
+pub(super) unsafe fn session<'a>(file: *mut c::file) -> ArcBorrow<'a, Session> {
     // SAFETY: `open` stored the session in `private_data`, and it stays there until `release`.
     unsafe { Private::borrow((*file).private_data) }
 }

@@ -4,7 +4,7 @@
 //! see `stream_read_write.rs`.
 //!
 //! The kernel acts as the process's end here, on the process's own page of words. So the calls work
-//! only as long as the process has not mapped that page writable.
+//! only as long as the process has mapped neither that page nor the data writable.
 
 use kernel::{
     alloc::{

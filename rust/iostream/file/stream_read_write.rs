@@ -3,7 +3,7 @@
 //! read(2) and write(2) of streams: copy one buffer, for programs without the library.
 //!
 //! The kernel acts as the process's ends of both queues here. So the calls work only as long as the
-//! process has not mapped its own pages of the queues. The first call of a session starts the
+//! process has not mapped what it writes of the queues. The first call of a session starts the
 //! stream, so that a plain `cat` works.
 
 use kernel::{
@@ -272,8 +272,8 @@ fn copy_to_process(
     let data = pool.memory(id).ok_or(EBADMSG)?.data();
     if pool.mode() == Mode::Output {
         // SAFETY: The range is inside the data area. In output mode the process cannot write the
-        // data, and the driver does not, because the buffer is with the client until it is given
-        // back.
+        // data, and the driver does not, because the buffer is with the client. Only this call can
+        // give it back: its claims keep the process from writing descriptors.
         let bytes = unsafe { core::slice::from_raw_parts(data.as_ptr().add(offset), len) };
         return match iov.copy_to_iter(bytes) {
             copied if copied == len => Ok(()),

@@ -4,10 +4,10 @@
 //!
 //! # Lifetime
 //!
-//! A buffer is mapped when it joins a session. It is unmapped when the session's memory is freed or
-//! when the registration is dropped, whichever comes first. So a driver that drops its registration
-//! before its device is unbound leaves nothing mapped. By then the driver's `stop` has returned,
-//! and the device is quiet. The pages live on like those of any buffer.
+//! A buffer is mapped when it joins a session. It is unmapped when the session's memory is freed,
+//! when the registration is dropped, or when the device is unbound, whichever comes first. By then
+//! the driver's `stop` has returned, and the device is quiet. The pages live on like those of any
+//! buffer.
 //!
 //! # Ownership
 //!
@@ -16,7 +16,9 @@
 //! data: see the callers of [`Mapping::sync`] in `pool.rs`. A driver that accesses the data itself
 //! has to synchronise as well.
 
-use core::ptr::NonNull;
+pub(crate) mod binding;
+
+use core::{mem::take, ptr::NonNull};
 
 use kernel::{
     bindings as c,
@@ -35,7 +37,10 @@ use kernel::{
 };
 
 use super::pages::SharedPages;
-use crate::bindings::{self, raw_device};
+use crate::{
+    bindings::{self, raw_device},
+    sync::registered::Registered,
+};
 
 /// A part of a buffer's data that is contiguous for its device.
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +70,15 @@ struct Mappings {
     free: KVVec<usize>,
 }
 
+/// What ends when the device is unbound.
+#[derive(Default)]
+struct AtUnbind {
+    /// Set once the device is being unbound.
+    is_unbound: bool,
+    /// The registration whose driver uses the device.
+    registered: Option<Arc<dyn Registered>>,
+}
+
 /// The device for which a stream's buffers are mapped, until the registration is dropped.
 ///
 /// # Invariants
@@ -78,6 +92,8 @@ pub(crate) struct DmaDevice {
     live: Atomic<u32>,
     #[pin]
     mappings: Mutex<Option<Mappings>>,
+    #[pin]
+    at_unbind: Mutex<AtUnbind>,
 }
 
 // SAFETY: A `struct device` may be used from any thread; the other fields are `Send`.
@@ -91,7 +107,7 @@ impl DmaDevice {
     /// # Errors
     ///
     /// `EIO`: the device cannot address all memory; `ENOMEM`.
-    pub(crate) fn new(device: &Device<Bound>, direction: DataDirection) -> Result<Arc<Self>> {
+    fn new(device: &Device<Bound>, direction: DataDirection) -> Result<Arc<Self>> {
         let device: &Device = device;
         // SAFETY: `device` is a valid device, and bound.
         if unsafe { bindings::iostream_dma_limited(raw_device(device)) } {
@@ -109,13 +125,44 @@ impl DmaDevice {
                     tables: KVVec::new(),
                     free: KVVec::new(),
                 }), "iostream_dma"),
+                at_unbind <- new_mutex!(AtUnbind::default(), "iostream_unbind"),
             }),
             GFP_KERNEL,
         )
     }
 
+    /// Ends `registered` when the device is unbound, unless [`Self::close`] comes first.
+    ///
+    /// # Errors
+    ///
+    /// `ENODEV`: the device is being unbound.
+    pub(crate) fn end_at_unbind(&self, registered: Arc<dyn Registered>) -> Result {
+        let mut at_unbind = self.at_unbind.lock();
+        if at_unbind.is_unbound {
+            return Err(ENODEV);
+        }
+        at_unbind.registered = Some(registered);
+        Ok(())
+    }
+
+    /// The device is being unbound: ends the registration that uses it, which stops the device, and
+    /// then unmaps all buffers. Sleeps.
+    fn unbound(&self) {
+        let registered = {
+            let mut at_unbind = self.at_unbind.lock();
+            at_unbind.is_unbound = true;
+            at_unbind.registered.take()
+        };
+        if let Some(registered) = registered {
+            registered.end_with_device();
+        }
+        self.close();
+    }
+
     /// Unmaps all buffers, and refuses to map any from here on. Sleeps.
     pub(crate) fn close(&self) {
+        let registered = take(&mut self.at_unbind.lock().registered);
+        drop(registered);
         let mut mappings = self.mappings.lock();
         if mappings.is_none() {
             return;

@@ -20,7 +20,10 @@ use kernel::{
     prelude::*,
 };
 
-use super::pages::{check_mapping, mapping_pages, prepare_mapping, SharedPages};
+use super::{
+    mapper::Mapper,
+    pages::{check_mapping, mapping_pages, prepare_mapping, SharedPages},
+};
 use crate::{
     ring::{uapi, Geometry, Mapped},
     sync::{
@@ -59,13 +62,13 @@ impl Area {
     }
 }
 
-// The values of a claim on memory that the process's end of a queue writes.
-/// Nothing uses it.
-const UNCLAIMED: u32 = 0;
-/// The process has mapped it writable, in this session.
-const MAPPED: u32 = 1;
-/// A read(2) or write(2) acts as the process's end.
-const IN_CALL: u32 = 2;
+// The bits of the claims on the memory that the process's end of a queue writes.
+/// A read(2), a write(2), an mmap(2) or a reset is about to use or to change it.
+const IN_CALL: u32 = 1 << 0;
+/// The process has mapped its page of words writable, in this session.
+const WORDS_MAPPED: u32 = 1 << 1;
+/// The process has mapped the data writable, in this session.
+const DATA_MAPPED: u32 = 1 << 2;
 
 /// The shared pages of one queue.
 ///
@@ -76,10 +79,9 @@ const IN_CALL: u32 = 2;
 pub(crate) struct Region {
     pages: SharedPages,
     geometry: Geometry,
-    /// The claim on the page of words that the process writes.
-    words_claim: Atomic<u32>,
-    /// The claim on the data if the process writes them: `UNCLAIMED` or `MAPPED`.
-    data_claim: Atomic<u32>,
+    /// The claims on the page of words that the process writes, and on the data if it writes them.
+    claims: Atomic<u32>,
+    mapper: Mapper,
 }
 
 impl Region {
@@ -95,8 +97,8 @@ impl Region {
         Ok(Self {
             pages: SharedPages::new(data_pages + OVERHEAD_PAGES, OVERHEAD_PAGES)?,
             geometry,
-            words_claim: Atomic::new(UNCLAIMED),
-            data_claim: Atomic::new(UNCLAIMED),
+            claims: Atomic::new(0),
+            mapper: Mapper::new(),
         })
     }
 
@@ -208,17 +210,53 @@ impl Region {
     ///
     /// # Errors
     ///
-    /// `EBUSY`: the process has mapped its page of words, or another call has the claim.
-    pub(crate) fn claim_for_call(&self) -> Result<CallClaim<'_>> {
-        match self.words_claim.cmpxchg(UNCLAIMED, IN_CALL, Full) {
-            Ok(_) => Ok(CallClaim(self)),
-            Err(_) => Err(EBUSY),
-        }
+    /// `EBUSY`: the process has mapped what it writes of the queue, or another call has the claim.
+    pub(crate) fn claim_for_call(&self) -> Result<Claim<'_>> {
+        self.claim(WORDS_MAPPED | DATA_MAPPED)
     }
 
-    /// Whether the process has mapped its page of words writable in this session.
+    /// Claims the process's end for a reset by the calling process.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY`: another address space has the page of words mapped, or a call has the claim.
+    pub(crate) fn claim_for_reset(&self) -> Result<Claim<'_>> {
+        // With the claim, so that nobody else begins to map the page.
+        let claim = self.claim(0)?;
+        if self.mapper.is_another() {
+            return Err(EBUSY);
+        }
+        Ok(claim)
+    }
+
+    /// Claims the process's end, unless one of these bits is set.
+    fn claim(&self, unless: u32) -> Result<Claim<'_>> {
+        let mut now = self.claims.load(Relaxed);
+        loop {
+            if now & (unless | IN_CALL) != 0 {
+                return Err(EBUSY);
+            }
+            // ORDERING: pairs with the release store in `Claim`'s drop: the process, or the call
+            // that acts for it, continues at the positions that the last call left (litmus: claim).
+            match self.claims.cmpxchg(now, now | IN_CALL, Full) {
+                Ok(_) => break,
+                Err(other) => now = other,
+            }
+        }
+        Ok(Claim {
+            claims: &self.claims,
+            then: now,
+        })
+    }
+
+    /// Whether the process has mapped what it writes of the queue, in this session.
     pub(crate) fn is_mapped(&self) -> bool {
-        self.words_claim.load(Relaxed) == MAPPED
+        self.claims.load(Relaxed) & (WORDS_MAPPED | DATA_MAPPED) != 0
+    }
+
+    /// The address space that has the page of words mapped.
+    pub(crate) fn mapper(&self) -> &Mapper {
+        &self.mapper
     }
 
     /// Maps one area into a process. `page` is the index of its first page in the region;
@@ -249,52 +287,51 @@ impl Region {
         let mixed = prepare_mapping(vma);
         for i in 0..pages {
             let index = page + if i < data_pages { i } else { i - data_pages };
-            let done = self
-                .pages
-                .insert(mixed, vma.start() + (i << PAGE_SHIFT), index);
-            if let Err(error) = done {
-                if let Some(claim) = claim {
-                    claim.store(UNCLAIMED, Relaxed);
-                }
-                return Err(error);
+            self.pages
+                .insert(mixed, vma.start() + (i << PAGE_SHIFT), index)?;
+        }
+        if let Some((mut claim, mapped)) = claim {
+            if mapped == WORDS_MAPPED {
+                self.mapper.begin(vma);
             }
+            claim.then |= mapped;
         }
         Ok(())
     }
 
-    /// Checks the rights of a mapping, and claims its area if it is writable.
+    /// Checks the rights of a mapping. If it is writable, claims its area, and returns the bit to
+    /// set once it is mapped.
     fn claim_for_mapping(
         &self,
         vma: &VmaNew,
         area: Area,
         user_words: Area,
-    ) -> Result<Option<&Atomic<u32>>> {
+    ) -> Result<Option<(Claim<'_>, u32)>> {
         if !vma.writable() {
             // Otherwise mprotect(2) could make the mapping writable later, without this check.
             vma.try_clear_maywrite()?;
             return Ok(None);
         }
-        let claim = match area {
-            area if area == user_words => &self.words_claim,
-            Area::Data if user_words == Area::Producer => &self.data_claim,
+        let mapped = match area {
+            area if area == user_words => WORDS_MAPPED,
+            Area::Data if user_words == Area::Producer => DATA_MAPPED,
             _ => return Err(EACCES),
         };
-        // ORDERING: pairs with the release store in `CallClaim`'s drop: the process continues at
-        // the positions that the last call left (litmus: claim).
-        match claim.cmpxchg(UNCLAIMED, MAPPED, Full) {
-            Ok(_) => Ok(Some(claim)),
-            Err(_) => Err(EBUSY),
-        }
+        Ok(Some((self.claim(mapped)?, mapped)))
     }
 }
 
-/// The right to act as the process's end, until dropped.
-pub(crate) struct CallClaim<'a>(&'a Region);
+/// The right to act as the process's end, or to change who does, until dropped.
+pub(crate) struct Claim<'a> {
+    claims: &'a Atomic<u32>,
+    /// The claims after the drop. Nobody else changes them meanwhile.
+    then: u32,
+}
 
-impl Drop for CallClaim<'_> {
+impl Drop for Claim<'_> {
     fn drop(&mut self) {
-        // ORDERING: pairs with the full exchange in `claim_for_mapping` and `claim_for_call`: the
-        // next owner of the claim sees the positions that this one stored (litmus: claim).
-        self.0.words_claim.store(UNCLAIMED, Release);
+        // ORDERING: pairs with the full exchange in `Region::claim`: the next owner of the claim
+        // sees the positions that this one stored (litmus: claim).
+        self.claims.store(self.then, Release);
     }
 }

@@ -203,13 +203,16 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// `EOPNOTSUPP` for a stream's queue; `EBUSY` while a read(2) or write(2) uses the queue;
-    /// those of [`Self::live_queue`].
+    /// `EOPNOTSUPP` for a stream's queue; `EBUSY` while a read(2) or write(2) uses the queue, or
+    /// another address space than the caller's has it mapped; those of [`Self::live_queue`].
     pub(crate) fn reset(&self, direction: Direction) -> Result {
         let lane = self.live_queue(direction)?;
         if lane.pool().is_ok() {
             return Err(EOPNOTSUPP);
         }
+        // A process that has mapped its end may hold slices of entries. After a reset the kernel
+        // would write to them. In the caller's own process that is the caller's business.
+        let claim = lane.region().claim_for_reset()?;
         // Does not wait for the gate: a call inside may wait for a page of the process for as long as
         // the process likes.
         let port = self.port()?;
@@ -223,6 +226,7 @@ impl Session {
                 port.reset(lane)
             }
         }?;
+        drop(claim);
         port.wake_after_reset(lane);
         Ok(())
     }

@@ -134,7 +134,7 @@ impl BufferMemory {
         let pages = SharedPages::new(count, count)?;
         let data_bytes = spec.data_bytes as usize;
         let mapping = match &spec.dma {
-            Some(device) => Some(Mapping::new(device, &pages, data_bytes)?),
+            Some(binding) => Some(Mapping::new(binding.device(), &pages, data_bytes)?),
             None => None,
         };
         Ok(Self {

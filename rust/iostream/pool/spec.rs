@@ -4,7 +4,7 @@
 
 use kernel::{page::PAGE_SIZE, prelude::*, sync::Arc};
 
-use crate::{memory::dma::DmaDevice, queue::config::QueueConfig, ring::uapi};
+use crate::{memory::dma::binding::DmaBinding, queue::config::QueueConfig, ring::uapi};
 
 /// The most buffers that a stream can have.
 pub(crate) const MAX_BUFFERS: u32 = 16384;
@@ -61,7 +61,7 @@ pub(crate) struct StreamSpec {
     pub(crate) format: u32,
     pub(crate) description: [u8; DESCRIPTION_BYTES],
     /// The device that the data areas are mapped for, if there is one.
-    pub(crate) dma: Option<Arc<DmaDevice>>,
+    pub(crate) dma: Option<Arc<DmaBinding>>,
 }
 
 impl StreamSpec {

@@ -5,25 +5,25 @@
 use kernel::prelude::*;
 
 use super::{callbacks::DriverSlot, PortRef};
-use crate::driver::Driver;
+use crate::{driver::Driver, sync::registered::words_of};
 
 /// A port that a driver serves until this is dropped. The drop revokes the port: then the driver is
 /// gone for everyone that has a reference to the port.
 ///
 /// # Invariants
 ///
-/// The port reaches the driver through `_slot` until the drop has revoked the port. Slot and driver
+/// The port reaches the driver through `slot` until the drop has revoked the port. Slot and driver
 /// do not move.
 pub(crate) struct Served<D: Driver> {
     port: PortRef,
-    _slot: KBox<DriverSlot>,
+    slot: KBox<DriverSlot>,
     driver: Pin<KBox<D>>,
 }
 
-// SAFETY: Only the raw pointer in `_slot` keeps the type from being `Send`. It points to the
+// SAFETY: Only the raw pointer in `slot` keeps the type from being `Send`. It points to the
 // driver, which is `Send`.
 unsafe impl<D: Driver> Send for Served<D> {}
-// SAFETY: Only the raw pointer in `_slot` keeps the type from being `Sync`. It points to the
+// SAFETY: Only the raw pointer in `slot` keeps the type from being `Sync`. It points to the
 // driver, which is `Sync`.
 unsafe impl<D: Driver> Sync for Served<D> {}
 
@@ -44,16 +44,17 @@ impl<D: Driver> Served<D> {
         // SAFETY: The boxes become fields of the result. Its drop calls `revoke` before it drops
         // them.
         unsafe { port.callbacks.set_driver(&slot) };
-        Ok(Self {
-            port,
-            _slot: slot,
-            driver,
-        })
+        Ok(Self { port, slot, driver })
     }
 
     /// The port.
     pub(crate) fn port(&self) -> &PortRef {
         &self.port
+    }
+
+    /// The two words of the pointer through which the port calls the driver.
+    pub(crate) fn words(&self) -> [usize; 2] {
+        words_of(self.slot.0)
     }
 
     /// The driver.

@@ -17,7 +17,7 @@ use kernel::{
     sync::{
         atomic::{Atomic, Full, Relaxed},
         barrier::smp_mb,
-        new_spinlock_irq, Arc, SpinLockIrq,
+        new_spinlock_irq, Arc, ArcBorrow, SpinLockIrq,
     },
     types::Opaque,
     workqueue::WorkItem,
@@ -74,9 +74,11 @@ impl InputWatermark {
 ///
 /// `raw` is `input.timer.raw` of a port that lives.
 unsafe extern "C" fn latency_over(raw: *mut c::hrtimer) -> c::hrtimer_restart {
-    // SAFETY: `raw` is this field of a port by this function's contract. The port's drop cancels
-    // the timer first, and so waits for this function.
-    let port = unsafe { &*container_of!(Opaque::cast_from(raw), Port, input.timer.raw) };
+    // SAFETY: `raw` is this field of a port by this function's contract, and ports live in an
+    // `Arc`. The port's drop cancels the timer first, and so waits for this function.
+    let port = unsafe {
+        ArcBorrow::from_raw(container_of!(Opaque::cast_from(raw), Port, input.timer.raw))
+    };
     port.input.timer.fired();
     // If a reset or the end of the session has taken the queue back, there is nothing to tell.
     let waits = port.with_lane(Direction::Input, |queue| {
@@ -88,7 +90,7 @@ unsafe extern "C" fn latency_over(raw: *mut c::hrtimer) -> c::hrtimer_restart {
         Ok(waits)
     });
     if waits == Ok(true) {
-        port.deliver_later();
+        Port::deliver_later(port);
     }
     c::hrtimer_restart::HRTIMER_NORESTART
 }
@@ -108,23 +110,27 @@ impl Port {
     /// # Errors
     ///
     /// [`Error::Invalid`] if `check_watermark` refuses the values.
-    pub(crate) fn set_input_watermark(&self, bytes: u64, latency_ns: u64) -> Result<(), Error> {
-        let capacity = self.config.input.map_or(0, |queue| queue.capacity_bytes());
+    pub(crate) fn set_input_watermark(
+        port: ArcBorrow<'_, Self>,
+        bytes: u64,
+        latency_ns: u64,
+    ) -> Result<(), Error> {
+        let capacity = port.config.input.map_or(0, |queue| queue.capacity_bytes());
         config::check_watermark(capacity, bytes, latency_ns).map_err(|_| Error::Invalid)?;
         {
-            let _both = self.input.lock.lock();
-            self.input.bytes.store(bytes, Relaxed);
-            self.input.latency_ns.store(latency_ns, Relaxed);
+            let _both = port.input.lock.lock();
+            port.input.bytes.store(bytes, Relaxed);
+            port.input.latency_ns.store(latency_ns, Relaxed);
         }
         race_point!("input-watermark-set");
         // The timer may have been started for the old latency.
-        self.input.timer.cancel();
+        port.input.timer.cancel();
         // Applies the new watermark to what waits now, as if the process had notified. A worker
         // calls the driver, because the caller may hold a lock that its callback takes. Without a
         // session there is nothing to do: the next one begins with the new watermark.
-        let _ = self.with_lane(Direction::Input, |queue| {
-            if self.is_due(queue) {
-                self.deliver_later();
+        let _ = port.with_lane(Direction::Input, |queue| {
+            if port.is_due(queue) {
+                Self::deliver_later(port);
             }
             Ok(())
         });
@@ -216,12 +222,10 @@ impl Port {
         self.input.ready_pos.store(user, Relaxed);
     }
 
-    /// Schedules a call of the driver in a worker. Any context, with a session open.
-    fn deliver_later(&self) {
-        // SAFETY: Ports live in an `Arc`, and the open session has a reference.
-        let port = unsafe { PortRef::from_ref(self) }.to_arc();
+    /// Schedules a call of the driver in a worker. Any context.
+    fn deliver_later(port: ArcBorrow<'_, Self>) {
         // If the work is queued already, it has not begun, and will find what is pending.
-        if let Err(port) = work::queue().enqueue::<Arc<Port>, WATERMARK_WORK>(port) {
+        if let Err(port) = work::queue().enqueue::<Arc<Port>, WATERMARK_WORK>(port.into()) {
             PortRef::release(port);
         }
     }
@@ -239,7 +243,7 @@ impl Port {
         }
     }
 
-    /// Stops the timer at the end of a session. Process context.
+    /// Stops the timer at the end of a session, or when the driver goes. Process context.
     ///
     /// A thread of the driver that found the queue before may still start the timer. Then it fires
     /// without a session, or in the next one, where it tells the driver too early at worst. The

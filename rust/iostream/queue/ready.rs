@@ -319,6 +319,11 @@ impl Queue {
         }
     }
 
+    /// Stops the timer of a queue that is no longer published. Process context.
+    pub(crate) fn stop_timer(&self) {
+        self.watermark.timer.cancel();
+    }
+
     /// Makes sure that the timer runs, if there is a latency. Any context.
     fn start_timer(&self) {
         // A change of the latency takes the lock, and then cancels what was started before it: no

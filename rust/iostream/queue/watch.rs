@@ -66,6 +66,14 @@ impl Watch {
         drop(old);
     }
 
+    /// Removes the callback without dropping it, because its code is about to go. When this
+    /// returns, it is not running.
+    pub(crate) fn forget(&self) {
+        self.set.xchg(0, Full);
+        let callback = self.callback.lock().take();
+        core::mem::forget(callback);
+    }
+
     /// Schedules a call of the callback in a worker, if there is a callback. Any context.
     #[inline(always)]
     pub(crate) fn call(watch: &Arc<Self>) {

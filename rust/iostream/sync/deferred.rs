@@ -6,7 +6,7 @@
 use core::{mem::ManuallyDrop, ops::Deref};
 
 use kernel::{
-    sync::Arc,
+    sync::{Arc, ArcBorrow},
     workqueue::{HasWork, WorkItem},
 };
 
@@ -28,16 +28,10 @@ impl<T: Last> Deferred<T> {
         Self(ManuallyDrop::new(object))
     }
 
-    /// Takes a further reference to an object that somebody else keeps alive during the call.
-    ///
-    /// # Safety
-    ///
-    /// `object` is in an `Arc` whose count does not fall to zero during the call.
-    pub(crate) unsafe fn from_ref(object: &T) -> Self {
-        // SAFETY: `object` is in a live `Arc` by this function's contract. The reference made here
-        // was never counted, and `ManuallyDrop` keeps it from being dropped.
-        let object = ManuallyDrop::new(unsafe { Arc::from_raw(core::ptr::from_ref(object)) });
-        Self::new(Arc::clone(&object))
+    /// A borrow of the object, from which further references can be made.
+    #[inline(always)]
+    pub(crate) fn as_borrow(&self) -> ArcBorrow<'_, T> {
+        self.0.as_arc_borrow()
     }
 
     /// Returns a reference that must be dropped in process context.
@@ -60,6 +54,14 @@ impl<T: Last> Clone for Deferred<T> {
 impl<T: Last> From<Arc<T>> for Deferred<T> {
     fn from(object: Arc<T>) -> Self {
         Self::new(object)
+    }
+}
+
+/// A further reference to an object that somebody else keeps alive. A `&T` would not do: the
+/// reference count lies outside of what it may access.
+impl<T: Last> From<ArcBorrow<'_, T>> for Deferred<T> {
+    fn from(object: ArcBorrow<'_, T>) -> Self {
+        Self::new(object.into())
     }
 }
 

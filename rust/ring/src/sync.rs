@@ -22,9 +22,14 @@ impl Word {
     }
 
     /// Loads; later accesses stay after it.
+    ///
+    /// The peer's words are mapped read-only. On such memory Rust defines relaxed loads alone
+    /// (`std::sync::atomic`, "Atomic accesses to read-only memory"), so a fence does the ordering.
     #[inline(always)]
     pub fn load_acquire(&self) -> u64 {
-        self.0.load(Ordering::Acquire)
+        let value = self.load_relaxed();
+        fence(Ordering::Acquire);
+        value
     }
 
     /// Stores without ordering.

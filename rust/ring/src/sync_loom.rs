@@ -15,7 +15,7 @@ use loom::sync::atomic::{fence, AtomicU64, Ordering};
 #[derive(Debug)]
 pub struct Word {
     value: AtomicU64,
-    acquire: Ordering,
+    acquires: bool,
     release: Ordering,
 }
 
@@ -33,7 +33,7 @@ impl Word {
     pub fn new(value: u64) -> Self {
         Self {
             value: AtomicU64::new(value),
-            acquire: Ordering::Acquire,
+            acquires: true,
             release: Ordering::Release,
         }
     }
@@ -43,7 +43,7 @@ impl Word {
         let mut word = Self::new(value);
         match weak {
             Weak::Release => word.release = Ordering::Relaxed,
-            Weak::Acquire => word.acquire = Ordering::Relaxed,
+            Weak::Acquire => word.acquires = false,
         }
         word
     }
@@ -53,9 +53,13 @@ impl Word {
         self.value.load(Ordering::Relaxed)
     }
 
-    /// Loads; later accesses stay after it.
+    /// Loads; later accesses stay after it. The fence does the ordering, as in user space.
     pub fn load_acquire(&self) -> u64 {
-        self.value.load(self.acquire)
+        let value = self.load_relaxed();
+        if self.acquires {
+            fence(Ordering::Acquire);
+        }
+        value
     }
 
     /// Stores without ordering.

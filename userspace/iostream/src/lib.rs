@@ -64,8 +64,8 @@
 //! it forgets, clones or sends to other threads, and whatever shared memory contains.
 //!
 //! The crate trusts the kernel to map a queue's writable areas once in a session, to refuse read(2)
-//! and write(2) on a queue whose end is mapped, and not to write an entry that was not released or
-//! a buffer that is with this process.
+//! and write(2) on a queue whose end is mapped, to refuse a reset by another process meanwhile, and
+//! not to write an entry that was not released or a buffer that is with this process.
 
 #![deny(missing_docs, unsafe_code)]
 

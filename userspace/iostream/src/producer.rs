@@ -180,7 +180,8 @@ impl Producer {
     ///
     /// # Errors
     ///
-    /// [`Error::Gone`] if the driver is gone.
+    /// [`Error::Gone`] if the driver is gone; [`Error::Busy`] while a read(2) or write(2) uses the
+    /// queue.
     pub fn reset(&mut self) -> Result<()> {
         self.handle.reset()?;
         self.unpublished = false;

@@ -3,9 +3,10 @@
 //! System calls, mappings, and the ring on top of them: the only `unsafe` of this crate.
 //!
 //! What this module exports is safe to use in any order, whatever shared memory contains. The
-//! kernel module is trusted in three things: it maps a queue's areas where it says, it maps each
-//! writable area once in a session, and it writes neither an entry that a consumer has not
-//! released nor a buffer that is with this process.
+//! kernel module is trusted in four things: it maps a queue's areas where it says, it maps each
+//! writable area once in a session, it refuses a reset by another process while this one has the
+//! queue's words mapped, and it writes neither an entry that a consumer has not released nor a
+//! buffer that is with this process.
 
 #![allow(
     unsafe_code,

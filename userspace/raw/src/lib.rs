@@ -23,6 +23,7 @@ mod record;
 mod ring;
 mod session;
 pub mod stream;
+mod word;
 
 pub use control::{node_called, Control};
 pub use kernel_log::KernelLog;
@@ -33,6 +34,7 @@ pub use record::{check_record, make_record, record_words};
 pub use ring::{consumer, crossed, occupied, producer, Ring};
 pub use session::{echo, ioctl, sink, source, wait_for, Session};
 pub use stream::{Descriptor, Stream};
+pub use word::Word;
 
 /// The built-in endpoint.
 pub const DEVICE: &str = "/dev/iostream";

@@ -5,13 +5,12 @@
 use std::ffi::c_void;
 use std::os::fd::AsFd;
 use std::ptr::NonNull;
-use std::sync::atomic::AtomicU64;
 
 use iostream_ring::uapi::iostream_queue;
 use rustix::io::Result;
 use rustix::mm::{mmap, mmap_anonymous, munmap, MapFlags, ProtFlags};
 
-use crate::Session;
+use crate::{word::Word, Session};
 
 /// The rights of a mapping.
 pub type Prot = ProtFlags;
@@ -133,15 +132,15 @@ impl Map {
     }
 
     /// All words.
-    pub fn words(&self) -> impl Iterator<Item = &AtomicU64> {
+    pub fn words(&self) -> impl Iterator<Item = &Word> {
         (0..self.bytes / 8).map(|i| self.word(i * 8))
     }
 
     /// The word at `offset`.
-    pub fn word(&self, offset: usize) -> &AtomicU64 {
+    pub fn word(&self, offset: usize) -> &Word {
         assert!(offset % 8 == 0 && offset + 8 <= self.bytes);
         // SAFETY: In bounds and aligned, as asserted; the pages are mapped as long as `self` lives.
-        unsafe { &*self.address.as_ptr().byte_add(offset).cast::<AtomicU64>() }
+        unsafe { &*self.address.as_ptr().byte_add(offset).cast::<Word>() }
     }
 
     /// A copy of the bytes at `offset`.

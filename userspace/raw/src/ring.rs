@@ -2,13 +2,13 @@
 
 //! A queue's shared memory, as words.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
 use iostream_ring::uapi::{iostream_info, iostream_queue, IOSTREAM_QUEUE_SLOTS};
 use rustix::io::Result;
 
 use crate::record::record_words;
-use crate::{Area, Map, Prot, Session, INPUT};
+use crate::{Area, Map, Prot, Session, Word, INPUT};
 
 /// Where a word is in the producer's page.
 pub mod producer {
@@ -95,27 +95,27 @@ impl Ring {
     }
 
     /// Up to where entries are published.
-    pub fn producer_pos(&self) -> &AtomicU64 {
+    pub fn producer_pos(&self) -> &Word {
         self.producer.word(producer::POS)
     }
 
     /// Up to where entries are consumed.
-    pub fn consumer_pos(&self) -> &AtomicU64 {
+    pub fn consumer_pos(&self) -> &Word {
         self.consumer.word(consumer::POS)
     }
 
     /// The producer's position at which the consumer wants to be woken.
-    pub fn consumer_wake(&self) -> &AtomicU64 {
+    pub fn consumer_wake(&self) -> &Word {
         self.consumer.word(consumer::WAKE)
     }
 
     /// The consumer's position at which the producer wants to be woken.
-    pub fn producer_wake(&self) -> &AtomicU64 {
+    pub fn producer_wake(&self) -> &Word {
         self.producer.word(producer::WAKE)
     }
 
     /// The word of the data at a position.
-    pub fn data_word(&self, pos: u64) -> &AtomicU64 {
+    pub fn data_word(&self, pos: u64) -> &Word {
         self.data.word((pos % self.size) as usize)
     }
 

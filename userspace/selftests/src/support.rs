@@ -10,6 +10,7 @@ pub mod kprobes;
 pub mod memory;
 pub mod module;
 pub mod monitor;
+pub mod process;
 pub mod race;
 pub mod signals;
 pub mod stalled_page;

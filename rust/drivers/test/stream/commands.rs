@@ -8,6 +8,7 @@
 //!     KEY: control, queue, format, description, mode, gid, own-queue, clients
 //! many COUNT NAME MODE BUFFERS DATA-BYTES [...]          many-send LEN
 //! unpublish            client NUMBER (later commands use the end of this client)
+//! forget (leaks the registration)
 //! take                 receive              release ID           release-all
 //! release-all-clients
 //! fill ID SEED OFFSET LEN                   fill-control ID SEED OFFSET LEN
@@ -59,6 +60,7 @@ pub(crate) fn run(node: &TestStream, text: &str) -> Result {
             node.unpublish();
             Ok(())
         }
+        "forget" => node.forget(),
         "client" => {
             node.client.store(words.narrow()?, Relaxed);
             Ok(())

@@ -25,6 +25,8 @@ use end::AnyEnd;
 use many::Many;
 use plan::Plan;
 
+use crate::leak::leak;
+
 pub(crate) use commands::run;
 
 /// What the last command did.
@@ -118,6 +120,12 @@ impl TestStream {
         drop(registration);
         let many = take(&mut *self.many.lock());
         drop(many);
+    }
+
+    /// Leaks the registration.
+    fn forget(&self) -> Result {
+        let registration = take(&mut *self.registration.lock());
+        leak(registration.ok_or(ENODEV)?)
     }
 
     /// Runs `f` with the registration.

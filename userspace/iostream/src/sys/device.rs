@@ -181,9 +181,15 @@ impl Device {
     /// `IOSTREAM_IOC_RESET`.
     pub(crate) fn reset(&self, direction: Direction) -> Result<(), Error> {
         // SAFETY: The argument is an integer. The ends call this with `&mut self`, so no slice of
-        // the queue is alive.
-        unsafe { self.call(IntegerSetter::<RESET>::new_usize(direction.raw() as usize)) }
-            .map_err(|errno| Error::of_queue_call("IOSTREAM_IOC_RESET", errno, direction))
+        // the queue is alive in this process. The kernel refuses if another process has mapped it.
+        unsafe { self.call(IntegerSetter::<RESET>::new_usize(direction.raw() as usize)) }.map_err(
+            |errno| match errno {
+                Errno::BUSY => Error::Busy(
+                    "the queue cannot be reset: another process has it mapped, or a call uses it",
+                ),
+                errno => Error::of_queue_call("IOSTREAM_IOC_RESET", errno, direction),
+            },
+        )
     }
 
     /// `IOSTREAM_IOC_RUN`. Returns the number of entries moved, even if the call failed.

@@ -86,8 +86,8 @@ impl InfoPage {
     /// Whether the driver is gone. All that it published before can still be read.
     #[inline]
     pub(crate) fn gone(&self) -> bool {
-        // ORDERING: pairs with the kernel's release store of `gone`, after its last publication
-        // (litmus: gone).
+        // ORDERING: the load and its fence pair with the kernel's release store of `gone`, after
+        // its last publication (litmus: gone).
         self.at(offset_of!(iostream_info, gone)).load_acquire() != 0
     }
 

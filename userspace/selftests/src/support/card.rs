@@ -13,6 +13,7 @@ use crate::clause::skip;
 use crate::support::waiting::wait_until;
 
 const MODULE: &str = "iostream_edu";
+const PATH: &str = "/lib/modules/iostream/iostream_edu.ko";
 const PCI: &str = "/sys/bus/pci";
 const DEBUG: &str = "/sys/kernel/debug/iostream_edu";
 /// Bytes of a page.
@@ -35,14 +36,17 @@ pub fn pci(file: &str, text: &str) {
     std::fs::write(&path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
 }
 
-fn run(program: &str, argument: &str) {
-    let done = Command::new(program).arg(argument).output().expect(program);
+fn run(program: &str, arguments: &[&str]) {
+    let done = Command::new(program)
+        .args(arguments)
+        .output()
+        .expect(program);
     assert!(done.status.success(), "{done:?}");
 }
 
 /// Unloads the driver.
 pub fn unload() {
-    run("rmmod", MODULE);
+    run("rmmod", &[MODULE]);
 }
 
 fn is_loaded() -> bool {
@@ -86,7 +90,15 @@ impl Card {
 
     /// Loads the driver, even if it refuses the card.
     pub fn insert_module(&self) {
-        run("insmod", &format!("/lib/modules/iostream/{MODULE}.ko"));
+        run("insmod", &[PATH]);
+    }
+
+    /// Loads the driver anew with a parameter, even if it refuses the card.
+    pub fn insert_with(&self, parameter: &str) {
+        if is_loaded() {
+            unload();
+        }
+        run("insmod", &[PATH, parameter]);
     }
 
     /// Waits until the driver has found the card.

@@ -19,6 +19,7 @@ use rustix::pipe::pipe;
 
 use crate::clause::Clause;
 use crate::support::driver::{entry, Driver};
+use crate::support::process::in_own_child;
 use inherited::{Inherited, Kind, KINDS};
 
 pub const CLAUSES: &[Clause] = &[
@@ -85,21 +86,6 @@ fn in_child<T>(how: How, open: impl FnOnce() -> T, check: impl FnOnce(T)) {
     // SAFETY: `status` is writable.
     assert_eq!(unsafe { libc::waitpid(program, &mut status, 0) }, program);
     assert_eq!(said, "passed");
-}
-
-/// Runs `check` in a child of this process. Fails if that panics.
-fn in_own_child(check: impl FnOnce()) {
-    // SAFETY: This process has one thread that matters to `check`.
-    let child = unsafe { libc::fork() };
-    if child == 0 {
-        let passed = catch_unwind(AssertUnwindSafe(check)).is_ok();
-        // SAFETY: It ends the process.
-        unsafe { libc::_exit(i32::from(!passed)) }
-    }
-    let mut status = -1;
-    // SAFETY: `status` is writable.
-    assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
-    assert_eq!(status, 0, "the child fails");
 }
 
 fn each_kind(mut try_it: impl FnMut(&Kind)) {

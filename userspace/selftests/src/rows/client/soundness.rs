@@ -10,11 +10,12 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 
-use iostream::{Error, InputOutputStream, InputStream, OutputStream, Session};
+use iostream::{Error, InputOutputStream, InputStream, OutputStream, Session, Setup};
 use rustix::io::Errno;
 
 use crate::clause::{count, Clause};
 use crate::support::driver::{entry, Driver};
+use crate::support::process::in_own_child;
 use crate::support::waiting::wait_until;
 
 pub const CLAUSES: &[Clause] = &[
@@ -25,6 +26,10 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("U-08/cloned-descriptor", cloned_descriptor),
     Clause::new("U-08/no-two-of-one", no_two_of_one),
     Clause::new("U-08/threads-and-stops", threads_and_stops),
+    Clause::new(
+        "U-08/held-slice-survives-anothers-reset",
+        held_slice_survives,
+    ),
 ];
 
 fn forgotten_buffers() {
@@ -188,4 +193,30 @@ fn threads_and_stops() {
     });
     let counters = stream.control().counters();
     assert_eq!((counters.rejected_owner, counters.rejected_flags), (0, 0));
+}
+
+/// Another process resets the queue whose entry is held as a slice: it is refused, and the kernel
+/// writes the next entries elsewhere.
+fn held_slice_survives() {
+    let session = Setup::echo().open().unwrap();
+    let (mut producer, mut consumer) = (session.producer().unwrap(), session.consumer().unwrap());
+    producer.enqueue(&[1; 64]).unwrap();
+    let entry = consumer.dequeue_wait(None).unwrap();
+    let copy = session.as_fd().try_clone_to_owned().unwrap();
+    in_own_child(|| {
+        let raw = iostream_raw::Session::from_fd(copy);
+        for direction in [iostream_raw::OUTPUT, iostream_raw::INPUT] {
+            assert_eq!(raw.reset(direction), Err(Errno::BUSY));
+        }
+    });
+    for _ in 0..8 {
+        producer.enqueue(&[2; 64]).unwrap();
+    }
+    assert_eq!(*entry, [1; 64]);
+    drop(entry);
+    assert_eq!(*consumer.dequeue_wait(None).unwrap(), [2; 64]);
+    // The owner can still do it.
+    consumer.reset().unwrap();
+    producer.enqueue(&[3; 64]).unwrap();
+    assert_eq!(*consumer.dequeue_wait(None).unwrap(), [3; 64]);
 }

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 
 use crate::clause::Clause;
 use crate::support::driver::Driver;
+use crate::support::module::Module;
 use crate::support::waiting::woken_by;
 
 pub const CLAUSES: &[Clause] = &[
@@ -22,6 +23,9 @@ pub const CLAUSES: &[Clause] = &[
     ),
     Clause::new("Q-20/removed-and-loaded-again", removed_and_loaded_again),
     Clause::new("Q-17/free-all-while-waiting", free_all_while_waiting),
+    Clause::new("Q-20/leaked-registration", leaked_registration),
+    Clause::new("S-18/leaked-registration", leaked_stream),
+    Clause::new("S-21/leaked-client", leaked_client),
 ];
 
 const MODULE: &str = "/lib/modules/iostream/iostream_test.ko";
@@ -167,4 +171,73 @@ fn free_all_while_waiting() {
         },
     );
     assert_eq!(said, PollFlags::HUP | PollFlags::ERR);
+}
+
+/// A driver that leaks its registration is unloaded like any other. Its node ends with the module,
+/// and nothing that its client does reaches the driver.
+fn leaked_registration() {
+    let _back = BackAgain;
+    let driver = Driver::new(4096, 4096);
+    let session = driver.open();
+    let (mut input, mut output) = (Input::new(&session), Output::new(&session));
+    // The driver waits for an entry, and for room.
+    driver.fails("peek", Errno::NODATA);
+    driver.command("fill 1000");
+    driver.fails("enqueue 1000", Errno::NOSPC);
+    driver.command("forget");
+    let path = driver.path();
+    let said = woken_by(libc::SYS_ppoll, || session.poll(PollFlags::PRI, -1), remove);
+    assert_eq!(said, PollFlags::HUP | PollFlags::ERR);
+    assert!(!path.exists() && node_called("selftest").is_none());
+    assert!(input.put(&[1; 100]));
+    input.publish();
+    while output.take().is_some() {}
+    for direction in [OUTPUT, INPUT] {
+        assert_eq!(session.notify(direction), Err(Errno::NODEV));
+    }
+    drop(session);
+    drop((input, output));
+    // The name is free again.
+    drop(BackAgain);
+    let driver = Driver::new(4096, 4096);
+    driver.open().write_entry(b"to the next driver");
+}
+
+/// The same with a stream that runs: it is stopped without the driver.
+fn leaked_stream() {
+    let _back = BackAgain;
+    let driver = Driver::stream("input-output 2 64 clients=2");
+    let mut streams = [driver.open_stream(), driver.open_stream()];
+    for stream in &mut streams {
+        stream.session.start().unwrap();
+    }
+    driver.command("produce 1 64");
+    driver.command("forget");
+    remove();
+    for mut stream in streams {
+        assert!(stream
+            .session
+            .poll(PollFlags::PRI, -1)
+            .contains(PollFlags::HUP));
+        assert_eq!(stream.session.suspend(), Err(Errno::NODEV));
+        assert_eq!(stream.session.start(), Err(Errno::NODEV));
+        assert_eq!(stream.session.notify(INPUT), Err(Errno::NODEV));
+        stream.take();
+    }
+    drop(BackAgain);
+    Driver::stream("input-output 2 64").open().start().unwrap();
+}
+
+/// A module that leaks its client of another module's stream is not called any more either.
+fn leaked_client() {
+    let _back = BackAgain;
+    let pattern = Module::load("iostream_pattern", &[]);
+    let client = Driver::client();
+    client.command("open pattern");
+    client.command("watch");
+    client.wait_for("calls", |calls| calls != 0);
+    client.command("forget");
+    remove();
+    // Its client would be called now.
+    pattern.unload();
 }

@@ -5,7 +5,7 @@
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::process::{Command, Stdio};
 
-use iostream_raw::{check_record, echo, source, wait_for, Random, Session, INPUT};
+use iostream_raw::{check_record, echo, source, wait_for, Area, Random, Session, INPUT};
 use rustix::event::PollFlags;
 use rustix::fs::OFlags;
 use rustix::io::{Errno, IoSlice, IoSliceMut};
@@ -29,6 +29,7 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("U-10/nonblocking", nonblocking),
     Clause::new("U-10/read-only-write-only", read_only_write_only),
     Clause::new("U-10/mapped-end-is-refused", mapped_end_is_refused),
+    Clause::new("U-10/mapped-data-are-refused", mapped_data_are_refused),
     Clause::new("U-10/many-readers", many_readers),
     Clause::new("U-10/overwriting-by-read", overwriting_by_read),
     Clause::new("U-10/cat-and-dd", cat_and_dd),
@@ -167,6 +168,15 @@ fn mapped_end_is_refused() {
         iostream_raw::Output::new(&session),
     );
     assert_eq!(session.read(&mut [0; 100]), Err(Errno::BUSY));
+}
+
+/// A process that has mapped the data of its queue, and not yet its words, writes entries as well.
+fn mapped_data_are_refused() {
+    let session = Session::new(echo(4096));
+    let data = session.map_writable(INPUT, Area::Data);
+    assert_eq!(session.write(&[0; 8]), Err(Errno::BUSY));
+    drop(data);
+    assert_eq!(session.write(&[0; 8]), Err(Errno::BUSY), "for good");
 }
 
 /// Several threads read: each entry goes to one of them.

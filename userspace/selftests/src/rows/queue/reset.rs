@@ -11,6 +11,8 @@ use rustix::io::Errno;
 
 use crate::clause::{count, Clause};
 use crate::support::driver::Driver;
+use crate::support::process::{End, Mapper};
+use crate::support::waiting::wait_until;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-19/reset", reset),
@@ -18,6 +20,10 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-19/old-handles-fail", old_handles_fail),
     Clause::new("Q-19/kernel-handles-from-before-fail", handles_fail),
     Clause::new("Q-19/kernel-goes-on-after-reset", goes_on_after_reset),
+    Clause::new(
+        "Q-19/reset-refused-while-another-maps",
+        refused_while_another_maps,
+    ),
 ];
 
 const SIZE: u64 = 4096;
@@ -134,5 +140,28 @@ fn goes_on_after_reset() {
         assert!(input.push(&session, &[3; 5]));
         driver.command("dequeue 5");
         assert_eq!(driver.log("sum"), 15);
+    }
+}
+
+/// A reset is refused while another process has the queue's words mapped, however long, and
+/// wherever it moves them. It is possible again once that process has no such mapping.
+fn refused_while_another_maps() {
+    for direction in [INPUT, OUTPUT] {
+        for end in End::ALL {
+            println!("queue {direction}, {end:?}");
+            let session = Session::new(echo(SIZE));
+            session.reset(direction).unwrap();
+            let mapper = Mapper::new(&session, direction);
+            for _ in 0..2 {
+                assert_eq!(session.reset(direction), Err(Errno::BUSY));
+                assert_eq!(session.queue(direction).generation, 2);
+                // The other queue is nobody else's.
+                session.reset(INPUT + OUTPUT - direction).unwrap();
+                mapper.move_it();
+            }
+            mapper.end(end);
+            wait_until("the mapping is gone", || session.reset(direction) == Ok(()));
+            assert_eq!(session.queue(direction).generation, 3);
+        }
     }
 }

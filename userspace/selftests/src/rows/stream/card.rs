@@ -23,6 +23,11 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("S-19/synchronised-each-change", synchronised_each_change),
     Clause::new("S-19/unmapped-at-unbind", unmapped_at_unbind),
     Clause::new("S-19/unmapped-at-session-end", unmapped_at_session_end),
+    Clause::new("S-19/unmapped-though-leaked", unmapped_though_leaked),
+    Clause::new(
+        "S-19/unmapped-after-failed-probe",
+        unmapped_after_failed_probe,
+    ),
     Clause::slow("S-19/sixteen-buffers", 300, sixteen_buffers),
     Clause::slow("S-19/out-of-reach", 120, out_of_reach),
     Clause::new("S-19/stop-leaves-card-quiet", stop_leaves_card_quiet),
@@ -193,6 +198,57 @@ fn unmapped_at_session_end() {
             (calls.of(MAP), calls.of(UNMAP)) == (16 * sessions, 16 * sessions)
         });
     }
+}
+
+/// The name of the card for the PCI bus.
+fn name() -> String {
+    let device = device().expect("the card");
+    device.file_name().unwrap().to_str().unwrap().to_owned()
+}
+
+/// A driver that leaks its registration is stopped when its device is unbound, and its mappings and
+/// its node end then.
+fn unmapped_though_leaked() {
+    let card = Card::new();
+    card.insert_with("leak=1");
+    card.wait_node();
+    let calls = FunctionCalls::count(&[MAP, UNMAP]);
+    let mut stream = card.open();
+    let empty = start_empty(&mut stream);
+    let bytes = send_random(&mut stream, &mut Random::seeded(), empty[0], 0, 65536);
+    wait_until("the card is at work", || card.counter("interrupts") >= 1);
+    pci("drivers/iostream_edu/unbind", &name());
+    assert_eq!((calls.of(MAP), calls.of(UNMAP)), (16, 16));
+    assert_eq!(card.node(), None);
+    assert_eq!(stream.session.start(), Err(Errno::NODEV));
+    let at = empty[0] as usize * stream.stride;
+    assert!(stream.buffers.read(at, bytes.len()) == bytes);
+    // It can be bound, and leaked, again, while the client still has the old session.
+    pci("drivers/iostream_edu/bind", &name());
+    card.wait_node();
+    round_trip(&card);
+    drop(stream);
+    unload();
+    assert_eq!(card.node(), None);
+    assert_eq!(calls.of(MAP), calls.of(UNMAP));
+    card.load();
+    round_trip(&card);
+}
+
+/// A driver that has created its buffers, leaks them, and refuses the device: when that has
+/// returned, nothing is mapped.
+fn unmapped_after_failed_probe() {
+    let card = Card::new();
+    unload();
+    let calls = FunctionCalls::count(&[MAP, UNMAP]);
+    card.insert_with("leak=2");
+    let bound = std::fs::write("/sys/bus/pci/drivers/iostream_edu/bind", name());
+    assert!(bound.is_err());
+    assert!(calls.of(MAP) >= 16, "the driver had no buffers");
+    assert_eq!(calls.of(MAP), calls.of(UNMAP));
+    unload();
+    card.load();
+    round_trip(&card);
 }
 
 /// Opens a session and passes one page through the card.

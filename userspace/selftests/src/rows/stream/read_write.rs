@@ -2,12 +2,15 @@
 
 //! U-10: read(2) and write(2) of streams move one buffer by copy.
 
-use iostream_raw::{Session, Stream};
+use std::os::fd::{AsFd, AsRawFd};
+
+use iostream_raw::{Area, Prot, Session, Stream, INPUT, OUTPUT};
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 
 use crate::clause::Clause;
 use crate::support::driver::{entry, Driver};
+use crate::support::stalled_page::StalledPage;
 use crate::support::waiting::woken_by;
 
 pub const CLAUSES: &[Clause] = &[
@@ -29,6 +32,11 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("U-10/stream-full-of-answers", full_of_answers),
     Clause::new("U-10/stream-wrong-direction", wrong_direction),
     Clause::new("U-10/stream-mapped-is-refused", mapped_is_refused),
+    Clause::new(
+        "U-10/stream-mapped-data-are-refused",
+        mapped_data_are_refused,
+    ),
+    Clause::new("U-10/stream-no-mapping-in-a-call", no_mapping_in_a_call),
     Clause::new("U-10/stream-poll-writable", poll_writable),
     Clause::new("U-10/stream-gone", gone),
 ];
@@ -320,6 +328,67 @@ fn mapped_is_refused() {
     assert_eq!(session.read(&mut [0; 10]), Err(Errno::AGAIN));
     let stream = Stream::new(session);
     assert_eq!(stream.session.read(&mut [0; 10]), Err(Errno::BUSY));
+}
+
+/// What a process can write of a stream's queues.
+const WRITABLE: [(u32, Area); 3] = [
+    (OUTPUT, Area::Consumer),
+    (INPUT, Area::Producer),
+    (INPUT, Area::Data),
+];
+
+/// The descriptors that a call sends lie in the data of the input queue. A process that can write
+/// there could make the driver take, and write, the buffer that a read(2) is copying.
+fn mapped_data_are_refused() {
+    for mode in ["output", "input", "input-output"] {
+        for (direction, area) in WRITABLE {
+            println!("{mode}, {area:?} of queue {direction}");
+            let driver = Driver::stream(&format!("{mode} 2 64"));
+            let session = driver.open_nonblocking();
+            session.start().unwrap();
+            if mode != "input" {
+                driver.command("produce 2 64");
+            }
+            let map = session.map_writable(direction, area);
+            let refused = |session: &Session| {
+                if mode != "input" {
+                    assert_eq!(session.read(&mut [0; 64]), Err(Errno::BUSY));
+                }
+                if mode != "output" {
+                    assert_eq!(session.write(&[0; 64]), Err(Errno::BUSY));
+                }
+            };
+            refused(&session);
+            drop(map);
+            refused(&session);
+        }
+    }
+}
+
+/// While a read(2) copies a buffer, the process cannot map what would let it give the buffer away.
+fn no_mapping_in_a_call() {
+    let driver = Driver::stream("output 2 64");
+    let session = driver.open();
+    session.start().unwrap();
+    driver.command("produce 1 64");
+    let page = StalledPage::new();
+    std::thread::scope(|scope| {
+        let reader = scope.spawn(|| page.read_into(session.as_fd().as_raw_fd(), 64));
+        page.wait_touched();
+        for (direction, area) in WRITABLE {
+            let mapped = session.try_map(direction, area, Prot::READ | Prot::WRITE);
+            assert_eq!(
+                mapped.err(),
+                Some(Errno::BUSY),
+                "{area:?} of queue {direction}"
+            );
+        }
+        page.arrive();
+        assert_eq!(reader.join().unwrap(), 64);
+    });
+    for (direction, area) in WRITABLE {
+        session.map_writable(direction, area);
+    }
 }
 
 /// Writable means that a buffer can be filled, not that the queue has room.

@@ -292,6 +292,6 @@ impl Ground {
     }
 }
 
-fn position(word: &std::sync::atomic::AtomicU64) -> u64 {
+fn position(word: &iostream_raw::Word) -> u64 {
     word.load(std::sync::atomic::Ordering::Relaxed)
 }
