@@ -27,7 +27,10 @@ use crate::{
         Pool, StreamCounter,
     },
     queue::config::Direction,
-    sync::atomic::{smp_mb, Full},
+    sync::{
+        atomic::{smp_mb, Full},
+        race::race_point,
+    },
 };
 
 impl Port {
@@ -109,6 +112,7 @@ impl Port {
             Stop::Drain => Some(self.drain(timeout_ns)?),
             Stop::Discard => None,
         };
+        race_point!("drained");
         let _one = self.changing.lock();
         let pool = self.changing_pool()?;
         if drained.is_some_and(|drained| !Arc::ptr_eq(&drained, &pool)) {

@@ -11,8 +11,15 @@ use kernel::{
 use crate::bindings;
 
 /// The names of all points. `race_point!` accepts no other name.
-pub const POINTS: [&str; COUNT] = ["input-timer-start"];
-const COUNT: usize = 1;
+///
+/// `edu-wedged` holds nobody: while it is set, the edu card's engine seems to be busy.
+pub const POINTS: [&str; COUNT] = [
+    "input-timer-start",
+    "output-timer-start",
+    "drained",
+    "edu-wedged",
+];
+const COUNT: usize = 4;
 
 /// The longest time for which a thread is held, so that a test that dies does not hang the machine.
 /// It is shorter than the time after which the kernel reports an RCU stall.
@@ -88,6 +95,11 @@ pub fn set(name: &str) -> Result {
 pub fn release(name: &str) -> Result {
     state(name)?.xchg(OPEN, Full);
     Ok(())
+}
+
+/// Whether a point is set, or holds a thread.
+pub fn is_set(name: &str) -> bool {
+    state(name).is_ok_and(|state| state.load(Acquire) != OPEN)
 }
 
 /// Whether a point holds a thread.
