@@ -49,6 +49,7 @@ rows! {
     watermark {
         output,
         settings,
+        latency,
         waiting,
         input,
         stream,
