@@ -60,6 +60,7 @@ rows! {
         callbacks,
         removal,
         waiting,
+        kernel_threads,
     }
     stream {
         declare,
