@@ -69,6 +69,7 @@ rows! {
         mode,
         states,
         state_attribute,
+        drained,
         stop,
         clients,
         session_end,
