@@ -44,7 +44,9 @@
 //! Watch::callback  >  a client module's own locks  >  Port::changing
 //! the locks of an endpoint's service and of its timer  >  innermost spinlocks only
 //! innermost: names::NAMES
-//! innermost spinlocks: Watermark::lock, InputWatermark::lock, Notices::waiting, Spare::state
+//! Pool::sending  >  Free::ids, Watermark::lock, the locks of those who are woken
+//! innermost spinlocks: Watermark::lock, InputWatermark::lock, Notices::waiting, Spare::state,
+//!     Free::ids
 //! ```
 //!
 //! `Port::state` is not held while a driver is called. Dropping a registration waits for

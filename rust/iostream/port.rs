@@ -10,6 +10,7 @@ pub(crate) mod callbacks;
 pub(crate) mod notices;
 mod opening;
 pub(crate) mod records;
+mod returning;
 pub(crate) mod run;
 pub(crate) mod served;
 pub(crate) mod tokens;

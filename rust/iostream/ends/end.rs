@@ -34,7 +34,8 @@ impl OutputEnd {
         &self.0
     }
 
-    /// Runs `f` with this end of the open session's ring. Nothing else uses the end meanwhile.
+    /// Runs `f` with this end of the open session's ring. Nothing else uses the end meanwhile. `f`
+    /// drops no buffer of the stream.
     ///
     /// # Errors
     ///
@@ -46,8 +47,14 @@ impl OutputEnd {
         f: impl FnOnce(&Lane, &mut ring::Producer<Mapped, L>) -> Result<R, Error>,
     ) -> Result<R, Error> {
         self.0.with_lane(Direction::Output, |lane| {
-            // SAFETY: `self` is the port's only producer and is borrowed exclusively. This is
-            // inside the section in which the lane was found published.
+            // Whoever drops a buffer of a stream may send it; see `Port::return_free`.
+            let _one = match lane.pool() {
+                Ok(pool) if L::OF_STREAM => Some(pool.sending.lock()),
+                _ => None,
+            };
+            // SAFETY: `self` is the port's only producer and is borrowed exclusively, and nobody
+            // else is in `return_free`. This is inside the section in which the lane was found
+            // published.
             match unsafe { lane.producer() } {
                 Some(producer) => f(lane, producer),
                 None => Err(Error::Invalid),

@@ -63,6 +63,9 @@ impl Port {
             pool.set_started();
             self.lift_fence();
         }
+        // Buffers that were dropped while the stream was stopped. The fence was lifted with a full
+        // barrier; see `return_free`. If this fails, the driver's next call meets the same error.
+        let _ = self.return_free();
         // The driver was not told of buffers that came while the stream did not run, and may have
         // left some when it was suspended.
         self.notify_started();

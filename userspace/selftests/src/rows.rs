@@ -76,6 +76,7 @@ rows! {
         prepared_queues,
         to_client,
         from_client,
+        dropped,
         notifications,
         notices,
         ownership,
