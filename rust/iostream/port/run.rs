@@ -48,7 +48,7 @@ impl Port {
             if before == State::Running {
                 return Err(EALREADY);
             }
-            pool.fix_mode();
+            pool.fix_mode_for_start();
             // Before the callback, because the driver may send from inside it. Buffer callbacks are
             // fenced, as always while the stream does not run, until it has returned.
             pool.set_state(State::Running);
@@ -58,6 +58,7 @@ impl Port {
                 .unwrap_or(Err(ENODEV));
             if let Err(error) = started {
                 pool.set_state(before);
+                self.forget_start(&pool);
                 return Err(error);
             }
             pool.set_started();
@@ -70,6 +71,15 @@ impl Port {
         // left some when it was suspended.
         self.notify_started();
         Ok(())
+    }
+
+    /// Lets the mode be changed again after the driver has refused the first start. If a buffer was
+    /// sent meanwhile, the mode stays fixed, because the client may have it. Under `changing`.
+    fn forget_start(&self, pool: &Pool) {
+        if !pool.was_started() {
+            // Waits for senders that have seen the stream run.
+            let _ = self.with_ends_quiesced(&[Direction::Output], |_| pool.forget_start());
+        }
     }
 
     /// Suspends the stream. What is queued stays queued.
