@@ -42,6 +42,8 @@
 //! Port::state  >  Records::state  >  Pool::joining  >  DmaDevice::mappings
 //! Callbacks::srcu, while a callback runs  >  a driver's own locks
 //! Watch::callback  >  a client module's own locks  >  Port::changing
+//! Port::changing, Callbacks::srcu, Watch::callback of a stream  >  the same of a stream that its
+//!     driver is a client of; these locks have classes of each stream
 //! the locks of an endpoint's service and of its timer  >  innermost spinlocks only
 //! innermost: names::NAMES
 //! Pool::sending  >  Free::ids, Watermark::lock, the locks of those who are woken

@@ -86,6 +86,7 @@ rows! {
         removal,
         card,
         kernel_client,
+        filters,
         drivers,
     }
     client {

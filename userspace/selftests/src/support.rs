@@ -6,6 +6,7 @@ pub mod card;
 pub mod counters;
 pub mod driver;
 pub mod echo;
+pub mod filter;
 pub mod kprobes;
 pub mod kthread;
 pub mod memory;
