@@ -18,7 +18,8 @@ use crate::{
 ///
 /// # Invariants
 ///
-/// There is no other for the port.
+/// There is no other for the port, except that whoever drops a buffer of a stream in input mode
+/// sends it, under the lock that [`Self::with`] takes as well.
 pub(crate) struct OutputEnd(PortRef);
 
 impl OutputEnd {
