@@ -141,7 +141,7 @@ impl Sink {
                 return;
             };
             self.count(&mut input.session, &buffer);
-            // The buffer is dropped here, and the next call of `receive` returns it to the client.
+            // The buffer is dropped here, and goes back to the client.
         }
         input.stream.call_again();
     }

@@ -49,7 +49,7 @@ impl Channel {
             Some(config),
             Some(config),
             &user,
-            Some((&pool, &Watch::new()?)),
+            Some((&pool, &Watch::new(spec.classes.as_ref())?)),
         )
     }
 

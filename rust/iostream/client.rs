@@ -164,7 +164,8 @@ impl Client {
     /// # Errors
     ///
     /// `EALREADY` if the stream is stopped; `ENODEV`. To drain also `EBADFD` if the stream is
-    /// suspended, `EINTR` and `ETIMEDOUT`.
+    /// suspended, `EINTR` (a signal came, or the calling kernel thread is told to stop) and
+    /// `ETIMEDOUT`.
     pub fn stop(&mut self, how: Stop, timeout_ns: Option<u64>) -> Result<(u64, u64)> {
         let discarded = self.live_port()?.stop(how, timeout_ns)?;
         Ok((discarded.output, discarded.input))
@@ -272,8 +273,9 @@ impl Client {
     /// # Errors
     ///
     /// [`Error::TimedOut`] after `timeout_ns` nanoseconds; [`Error::Interrupted`] by a fatal
-    /// signal, or if `interruptible` by any signal; [`Error::Stopped`] or [`Error::Gone`] if
-    /// nothing waits and the stream is stopped or the driver is gone.
+    /// signal, or if `interruptible` by any signal, or if the calling kernel thread is told to
+    /// stop; [`Error::Stopped`] or [`Error::Gone`] if nothing waits and the stream is stopped or
+    /// the driver is gone.
     pub fn wait(&mut self, timeout_ns: Option<u64>, interruptible: bool) -> Result<(), Error> {
         might_sleep();
         let output = self.queue(Direction::Output)?;

@@ -44,9 +44,13 @@
 //! Port::state  >  Records::state  >  Pool::joining  >  DmaDevice::mappings
 //! Callbacks::srcu, while a callback runs  >  a driver's own locks
 //! Watch::callback  >  a client module's own locks  >  Port::changing
+//! Port::changing, Callbacks::srcu, Watch::callback of a stream  >  the same of a stream that its
+//!     driver is a client of; these locks have classes of each stream
 //! the locks of an endpoint's service and of its timer  >  innermost spinlocks only
 //! innermost: names::NAMES, registered::REGISTERED, DmaDevice::at_unbind
-//! innermost spinlocks: Watermark::lock, InputWatermark::lock, Notices::waiting, Spare::state
+//! Pool::sending  >  Free::ids, Watermark::lock, the locks of those who are woken
+//! innermost spinlocks: Watermark::lock, InputWatermark::lock, Notices::waiting, Spare::state,
+//!     Free::ids
 //! ```
 //!
 //! `Port::state` is not held while a driver is called. Dropping a registration waits for
@@ -99,7 +103,7 @@ pub mod stream {
 /// The points in the code at which tests hold threads.
 #[cfg(iostream_races)]
 pub mod race {
-    pub use crate::sync::race::{is_held, release, set, POINTS};
+    pub use crate::sync::race::{is_held, is_set, release, set, POINTS};
 }
 
 use kernel::prelude::*;

@@ -15,7 +15,9 @@
 //! that is marked `CLIENT`.
 
 pub(crate) mod descriptor;
+mod free;
 pub(crate) mod memory;
+mod mode;
 pub(crate) mod record;
 pub(crate) mod spare;
 pub(crate) mod spec;
@@ -25,7 +27,7 @@ use core::mem::offset_of;
 
 use kernel::{
     prelude::*,
-    sync::{new_mutex, Arc, Mutex, SetOnce},
+    sync::{new_mutex, new_spinlock_irq, Arc, Mutex, SetOnce, SpinLockIrq},
     workqueue::{impl_has_work, new_work, Work, WorkItem},
 };
 
@@ -41,6 +43,7 @@ use crate::{
 use state::State;
 
 use descriptor::{Descriptor, Reject};
+use free::Free;
 use memory::{BufferMemory, InfoPage};
 use record::BufferRecord;
 use spare::Spare;
@@ -51,9 +54,6 @@ const FREE: u32 = 0;
 const HELD: u32 = 1;
 const CLIENT: u32 = 2;
 const RETURNING: u32 = 3;
-
-/// Set in the mode word once something was mapped or the stream was started: the mode is fixed.
-const MODE_FIXED: u32 = 1 << 31;
 
 /// One counter of the stream's info page, as its offset in the counters.
 #[derive(Clone, Copy)]
@@ -71,7 +71,8 @@ pub(crate) enum StreamCounter {
 struct BufferSlot {
     /// The buffer's memory and record, once it has joined the session.
     joined: SetOnce<(BufferMemory, BufferRecord)>,
-    /// `FREE`, `HELD`, `CLIENT` or `RETURNING`.
+    /// `FREE`, `HELD`, `CLIENT` or `RETURNING`. A `FREE` buffer is in the list of free ones, or
+    /// about to get there or about to be held. Until it joins, it counts as `CLIENT`.
     owner: Atomic<u32>,
 }
 
@@ -89,7 +90,15 @@ pub(crate) struct Pool {
     slots: KVVec<BufferSlot>,
     /// How many buffers have joined.
     joined: Atomic<u32>,
-    /// The mode, and `MODE_FIXED`.
+    /// The buffers that are free.
+    #[pin]
+    free: Free,
+    /// Held while the kernel's end of the output queue is used, which the driver's `Stream` shares
+    /// with whoever drops a buffer in input mode. Any context. Innermost, but for the locks of
+    /// `free`, of the watermark and of those who are woken.
+    #[pin]
+    pub(crate) sending: SpinLockIrq<()>,
+    /// The mode, and the flags of `mode.rs`.
     mode: Atomic<u32>,
     state: Atomic<u32>,
     /// Set once the stream has run in this session.
@@ -138,18 +147,21 @@ impl Pool {
         for _ in 0..max_buffers {
             let slot = BufferSlot {
                 joined: SetOnce::new(),
-                owner: Atomic::new(FREE),
+                owner: Atomic::new(CLIENT),
             };
             slots.push(slot, GFP_KERNEL)?;
         }
         let info = InfoPage::new(spec.mode)?;
         let spare = Spare::new(max_buffers)?;
+        let free = Free::new(max_buffers)?;
         Arc::pin_init(
             pin_init!(Self {
                 spec,
                 info,
                 slots,
                 joined: Atomic::new(0),
+                free <- free,
+                sending <- new_spinlock_irq!((), "iostream_sending"),
                 mode: Atomic::new(spec.mode as u32),
                 state: Atomic::new(State::Stopped as u32),
                 started: Atomic::new(0),
@@ -180,16 +192,20 @@ impl Pool {
             let memory = BufferMemory::new(&self.spec)?;
             race_point!("buffer-joins");
             slot.joined.populate((memory, record.clone()));
-            self.set_first_owner(slot, self.mode());
+            let free = self.set_first_owner(slot, self.mode());
             // ORDERING: pairs with the acquire load in `count`: a reader that sees the number sees
             // the populated slot (litmus: publish-pointer).
             self.joined.store(id as u32 + 1, Release);
+            if free {
+                self.free.push(id as u32, || {});
+            }
         }
         Ok(())
     }
 
-    /// Hands a buffer to its initial owner for this mode.
-    fn set_first_owner(&self, slot: &BufferSlot, mode: Mode) {
+    /// Hands a buffer to its initial owner for this mode. Returns whether it has become free; then
+    /// the caller adds it to the list of free ones.
+    fn set_first_owner(&self, slot: &BufferSlot, mode: Mode) -> bool {
         let to_client = mode == Mode::Input;
         if let Some((memory, record)) = slot.joined.as_ref() {
             let open = self.open.load(Relaxed) != 0;
@@ -200,12 +216,12 @@ impl Pool {
                 SyncFor::Device
             });
         }
-        let first = if to_client { CLIENT } else { FREE };
         // A buffer that the driver has taken meanwhile stays with the driver.
-        let was_free = slot.owner.cmpxchg(FREE, first, Full).is_ok();
-        if !was_free {
-            let _was_with_client = slot.owner.cmpxchg(CLIENT, first, Full);
+        if to_client {
+            let _was_free = slot.owner.cmpxchg(FREE, CLIENT, Full);
+            return false;
         }
+        slot.owner.cmpxchg(CLIENT, FREE, Full).is_ok()
     }
 
     /// How the driver described the stream.
@@ -243,53 +259,6 @@ impl Pool {
         let slot = self.slots.get(id as usize)?;
         let (memory, record) = slot.joined.as_ref()?;
         Some((slot, memory, record))
-    }
-
-    /// The stream's mode in this session.
-    pub(crate) fn mode(&self) -> Mode {
-        self.mode_of(self.mode.load(Relaxed))
-    }
-
-    fn mode_of(&self, word: u32) -> Mode {
-        Mode::from_arg(word & !MODE_FIXED).unwrap_or(self.spec.mode)
-    }
-
-    /// Fixes the mode and returns it. Called before something is mapped or the stream is started.
-    pub(crate) fn fix_mode(&self) -> Mode {
-        let mut word = self.mode.load(Relaxed);
-        loop {
-            match self.mode.cmpxchg(word, word | MODE_FIXED, Full) {
-                Ok(_) => return self.mode_of(word),
-                Err(now) => word = now,
-            }
-        }
-    }
-
-    /// Whether the mode can no longer be changed.
-    pub(crate) fn is_mode_fixed(&self) -> bool {
-        self.mode.load(Relaxed) & MODE_FIXED != 0
-    }
-
-    /// Changes the mode, and hands each buffer to its initial owner for the new mode.
-    ///
-    /// # Errors
-    ///
-    /// `EBUSY` if the mode is fixed, or if the driver holds a buffer.
-    pub(crate) fn set_mode(&self, mode: Mode) -> Result {
-        let _one = self.joining.lock();
-        let slots = || self.slots.iter().take(self.count() as usize);
-        if slots().any(|slot| slot.owner.load(Relaxed) == HELD) {
-            return Err(EBUSY);
-        }
-        let before = self.mode() as u32;
-        if self.mode.cmpxchg(before, mode as u32, Full).is_err() {
-            return Err(EBUSY);
-        }
-        for slot in slots() {
-            self.set_first_owner(slot, mode);
-        }
-        self.info.set_mode(mode);
-        Ok(())
     }
 
     /// Whether the stream is stopped, runs, or is suspended.
@@ -370,35 +339,30 @@ impl Pool {
         }
     }
 
-    /// Takes a free buffer for the driver to hold. The search begins at `cursor`.
-    pub(crate) fn take_free(&self, cursor: &mut u32) -> Option<u32> {
-        let count = self.count();
-        for step in 0..count {
-            let id = cursor.wrapping_add(step) % count;
-            let slot = &self.slots[id as usize];
+    /// Takes a free buffer for the driver to hold: the one that has been free for the longest time.
+    pub(crate) fn take_free(&self) -> Option<u32> {
+        loop {
+            let id = self.free.pop()?;
+            let (slot, ..) = self.joined_slot(id)?;
             // ORDERING: pairs with the release store in `put_back`: what the previous holder wrote
             // comes before what this one does (litmus: claim).
-            if slot.owner.load(Relaxed) == FREE && slot.owner.cmpxchg(FREE, HELD, Full).is_ok() {
-                *cursor = id.wrapping_add(1);
+            if slot.owner.cmpxchg(FREE, HELD, Full).is_ok() {
                 return Some(id);
             }
         }
-        None
     }
 
     /// How many buffers are free.
     pub(crate) fn free_count(&self) -> u32 {
-        let slots = self.slots.iter().take(self.count() as usize);
-        slots
-            .filter(|slot| slot.owner.load(Relaxed) == FREE)
-            .count() as u32
+        self.free.count()
     }
 
     /// Frees a buffer that was held.
     pub(crate) fn put_back(&self, id: u32) {
         if let Some((slot, ..)) = self.joined_slot(id) {
             // ORDERING: pairs with the exchange in `take_free` (litmus: claim).
-            slot.owner.store(FREE, Release);
+            let free = || slot.owner.store(FREE, Release);
+            self.free.push(id, free);
         }
     }
 

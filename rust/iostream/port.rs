@@ -10,6 +10,7 @@ pub(crate) mod callbacks;
 pub(crate) mod notices;
 mod opening;
 pub(crate) mod records;
+mod returning;
 pub(crate) mod run;
 pub(crate) mod served;
 pub(crate) mod tokens;
@@ -34,6 +35,7 @@ use crate::{
     },
     sync::{
         atomic::{Acquire, Atomic, Relaxed, Release},
+        classes::{LockClasses, LockOf},
         deferred::{Deferred, Last},
         gate::Gate,
         kicks::Kicks,
@@ -87,7 +89,9 @@ pub(crate) struct Port {
     records: Option<Pin<KBox<Records>>>,
     /// Held while a stream's state or mode changes.
     #[pin]
-    pub(crate) changing: Mutex<()>,
+    changing: Mutex<()>,
+    /// The thread that holds it, or 0.
+    changer: Atomic<usize>,
     /// Of a stream: no buffer callback runs, since it does not run, or is being started, suspended
     /// or stopped.
     fenced: Atomic<u32>,
@@ -124,6 +128,8 @@ pub(crate) struct Port {
     pub(crate) kicks: Kicks,
     #[pin]
     work: Work<Port>,
+    /// Of the locks above. Dropped last.
+    _classes: Option<Arc<LockClasses>>,
 }
 
 // SAFETY: Only the raw pointers in `published` keep the type from being `Send`. They are written
@@ -159,7 +165,15 @@ impl Port {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(crate) fn new(config: PortConfig) -> Result<Arc<Self>> {
+    pub(crate) fn new(mut config: PortConfig) -> Result<Arc<Self>> {
+        if let Some(spec) = &mut config.stream {
+            spec.classes = Some(LockClasses::new()?);
+        }
+        let stream = config.stream.as_ref();
+        let classes = stream.and_then(|spec| spec.classes.clone());
+        // SAFETY: The port keeps a reference to the classes.
+        let key = |lock| unsafe { LockClasses::key(classes.as_ref(), lock) };
+        let (changing, callbacks) = (key(LockOf::Changing), key(LockOf::Callbacks));
         let records = match &config.stream {
             Some(spec) => Some(KBox::pin_init(Records::new(spec.clone())?, GFP_KERNEL)?),
             None => None,
@@ -168,7 +182,8 @@ impl Port {
             try_pin_init!(Self {
                 config,
                 records,
-                changing <- new_mutex!((), "iostream_changing"),
+                changing <- Mutex::new((), c"iostream_changing", changing),
+                changer: Atomic::new(0),
                 fenced: Atomic::new(1),
                 revoking <- new_mutex!((), "iostream_revoking"),
                 opening <- Gate::new(()),
@@ -183,12 +198,13 @@ impl Port {
                 }, "iostream_port"),
                 gone: Atomic::new(0),
                 resetting: Atomic::new(0),
-                callbacks <- Callbacks::new(),
+                callbacks <- Callbacks::new(callbacks),
                 unopened: Atomic::new(0),
                 input <- InputWatermark::new(),
                 watermark_work <- new_work!("iostream_watermark"),
                 kicks <- Kicks::new(),
                 work <- new_work!("iostream_port"),
+                _classes: classes,
             }),
             GFP_KERNEL,
         )

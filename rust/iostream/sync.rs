@@ -3,6 +3,7 @@
 //! Primitives that know nothing of queues or streams: atomics, wait queues, timers, work.
 
 pub(crate) mod atomic;
+pub(crate) mod classes;
 pub(crate) mod deferred;
 pub(crate) mod gate;
 pub(crate) mod kicks;

@@ -9,7 +9,11 @@ use kernel::{
     io::{io_read, io_write, Io},
     pci,
     prelude::*,
-    time::{delay::fsleep, Delta},
+    sync::{
+        aref::ARef,
+        atomic::{Atomic, Full, Relaxed},
+    },
+    time::{delay::fsleep, Delta, Instant, Monotonic},
 };
 
 /// The size of the card's memory, and the most that one transfer moves.
@@ -62,20 +66,33 @@ pub(crate) struct Transfer {
     pub(crate) len: usize,
 }
 
-/// The registers. They cannot be accessed once the device is unbound.
-pub(crate) struct Card(pci::DevresBar<BAR_BYTES>);
+/// The longest time that a transfer takes: many times as long as QEMU's card needs. After that the
+/// engine counts as wedged.
+pub(crate) const PATIENCE: Delta = Delta::from_secs(5);
+
+/// The card. Its registers cannot be accessed once the device is unbound.
+pub(crate) struct Card {
+    bar: pci::DevresBar<BAR_BYTES>,
+    device: ARef<pci::Device>,
+    /// Set once a transfer did not end.
+    wedged: Atomic<u32>,
+}
 
 impl Card {
-    /// The card behind `bar`.
+    /// The card of `device`, behind `bar`.
     ///
     /// # Errors
     ///
     /// `ENODEV`: it is not an edu card, or does not answer.
-    pub(crate) fn new(bar: pci::Bar<'_, BAR_BYTES>) -> Result<Self> {
+    pub(crate) fn new(device: ARef<pci::Device>, bar: pci::Bar<'_, BAR_BYTES>) -> Result<Self> {
         const WORD: u32 = 0x1057_2ea3;
         bar.write32(WORD, LIVENESS);
         let answers = bar.read32(LIVENESS) == !WORD;
-        let card = Self(bar.into_devres()?);
+        let card = Self {
+            bar: bar.into_devres()?,
+            device,
+            wedged: Atomic::new(0),
+        };
         if answers && card.is_present() {
             Ok(card)
         } else {
@@ -94,7 +111,7 @@ impl Card {
             Way::FromCard => (CARD_MEMORY, transfer.address, FROM_CARD),
         };
         // Checked at run time, because the type of a BAR ensures an alignment of 4 bytes only.
-        let _ = self.0.try_access_with(|bar| {
+        let _ = self.bar.try_access_with(|bar| {
             bar.try_write64(source, DMA_SOURCE)?;
             bar.try_write64(destination, DMA_DESTINATION)?;
             bar.try_write64(transfer.len as u64, DMA_COUNT)?;
@@ -104,19 +121,24 @@ impl Card {
 
     /// Whether the engine is busy. A card that was removed is not.
     pub(crate) fn is_busy(&self) -> bool {
-        let command = self.0.try_access_with(|bar| bar.try_read64(DMA_COMMAND));
+        // A test makes the engine seem wedged.
+        #[cfg(iostream_races)]
+        if iostream::race::is_set("edu-wedged") {
+            return true;
+        }
+        let command = self.bar.try_access_with(|bar| bar.try_read64(DMA_COMMAND));
         matches!(command, Some(Ok(command)) if command & RUN != 0) && self.is_present()
     }
 
     /// Whether the card answers.
     pub(crate) fn is_present(&self) -> bool {
-        let id = self.0.try_access_with(|bar| bar.read32(ID));
+        let id = self.bar.try_access_with(|bar| bar.read32(ID));
         id.is_some_and(|id| id & 0xffff == ID_EDU)
     }
 
     /// Acknowledges the card's interrupt. Returns whether there was one.
     pub(crate) fn acknowledge(&self) -> bool {
-        let acknowledged = self.0.try_access_with(|bar| {
+        let acknowledged = self.bar.try_access_with(|bar| {
             let status = bar.read32(IRQ_STATUS);
             bar.write32(status, IRQ_ACKNOWLEDGE);
             status != 0
@@ -124,10 +146,37 @@ impl Card {
         acknowledged.unwrap_or(false)
     }
 
-    /// Waits until the engine is idle. It cannot be stopped, but is soon done. Sleeps.
+    /// Whether a transfer did not end. The card is of no use then.
+    pub(crate) fn is_wedged(&self) -> bool {
+        self.wedged.load(Relaxed) != 0
+    }
+
+    /// Waits until the engine is idle. It cannot be stopped, but is soon done. If it is not done in
+    /// time, it is cut off from memory, so that the caller can rely on it in any case. Sleeps.
     pub(crate) fn wait_idle(&self) {
-        while self.is_busy() {
+        let start = Instant::<Monotonic>::now();
+        while !self.is_wedged() && self.is_busy() {
+            if start.elapsed() > PATIENCE {
+                self.cut_off();
+            }
             fsleep(Delta::from_millis(1));
+        }
+    }
+
+    /// Takes the card's access to memory away, because a transfer did not end.
+    pub(crate) fn cut_off(&self) {
+        if self.wedged.xchg(1, Full) != 0 {
+            return;
+        }
+        dev_err!(
+            &*self.device,
+            "a transfer does not end: the card may not use memory any more\n"
+        );
+        // SAFETY: The device is valid: `device` is a reference to it. `pci::Device` is a
+        // transparent wrapper of `pci_dev`.
+        unsafe {
+            let device = core::ptr::from_ref::<pci::Device>(&self.device).cast_mut();
+            kernel::bindings::pci_clear_master(device.cast());
         }
     }
 

@@ -12,11 +12,11 @@ use kernel::{
     fmt,
     prelude::*,
     sync::{atomic::Relaxed, new_spinlock_irq, Arc, SpinLockIrq},
-    time::{delay::fsleep, Delta},
+    time::{delay::fsleep, Delta, Instant, Monotonic},
 };
 
 use crate::{
-    card::{Card, Transfer, Way, CARD_BYTES},
+    card::{Card, Transfer, Way, CARD_BYTES, PATIENCE},
     journal::{Counters, Journal},
 };
 
@@ -240,6 +240,9 @@ pub(crate) struct Callbacks(pub(crate) Arc<Engine>);
 impl Driver for Callbacks {
     /// Starts, or continues where a suspension interrupted it.
     fn start(&self) -> Result {
+        if self.0.card.is_wedged() {
+            return Err(EIO);
+        }
         let mut state = self.0.state.lock();
         state.running = true;
         self.0.go_on(&mut state);
@@ -256,9 +259,8 @@ impl Driver for Callbacks {
     }
 
     fn stop(&self, how: Stop) {
-        // The client's last buffer was received, and must also come back.
-        while how == Stop::Drain && self.0.is_at_work() {
-            fsleep(Delta::from_millis(1));
+        if how == Stop::Drain {
+            self.0.finish();
         }
         self.0.pause();
         self.0.card.wait_idle();
@@ -271,9 +273,34 @@ impl Driver for Callbacks {
 }
 
 impl Engine {
+    /// Waits until the client's last buffer, which was received, has come back; but not for a
+    /// transfer that does not end, nor in a thread that is killed.
+    fn finish(&self) {
+        let mut transfers = self.counters.interrupts.load(Relaxed);
+        let mut start = Instant::<Monotonic>::now();
+        while self.is_at_work() && !is_killed() {
+            let now = self.counters.interrupts.load(Relaxed);
+            if now != transfers {
+                (transfers, start) = (now, Instant::now());
+            }
+            if start.elapsed() > PATIENCE {
+                return;
+            }
+            fsleep(Delta::from_millis(1));
+        }
+    }
+
     /// Whether a buffer is on its way through the card, and the card is present.
     fn is_at_work(&self) -> bool {
         let state = self.state.lock();
         state.running && state.job.is_some() && self.card.is_present()
     }
+}
+
+/// Whether a fatal signal waits for the calling thread.
+fn is_killed() -> bool {
+    let task = kernel::current!();
+    // SAFETY: The current task is valid. The word may change meanwhile, so it is read once.
+    let pending = unsafe { (&raw const (*task.as_ptr()).pending.signal.sig[0]).read_volatile() };
+    task.signal_pending() && pending & (1 << (kernel::bindings::SIGKILL - 1)) != 0
 }

@@ -21,7 +21,7 @@ use kernel::{
     dma::{DataDirection, Device as _},
     fmt, irq, pci,
     prelude::*,
-    sync::Arc,
+    sync::{aref::ARef, Arc},
 };
 
 use card::{Card, BAR_BYTES};
@@ -96,7 +96,7 @@ impl pci::Driver for EduDriver {
             device.enable_device_mem()?;
             device.set_master();
             let bar = device.iomap_region_sized::<BAR_BYTES>(0, c"iostream_edu")?;
-            let card = Card::new(bar)?;
+            let card = Card::new(ARef::from(&**device), bar)?;
             // SAFETY: Nothing is mapped or allocated for the card at the same time.
             unsafe { device.dma_set_mask_and_coherent(Card::narrow())? };
             let reach = card.reach(device.as_ref())?;

@@ -5,14 +5,16 @@
 //! ```text
 //! open NAME            close                the stream of a node; at most one at a time
 //! forget               leaks the client
-//! start                suspend              stop                 drain TIMEOUT-MS
+//! start                suspend              stop                 drain TIMEOUT
 //! mode NUMBER          buffers
 //! receive              take                 the client then holds the buffer
 //! fill SEED LEN        fill-control SEED LEN, in the last held buffer, from the start of the area
 //! send                 drop                 the first held buffer
-//! wait TIMEOUT-MS      watch                counts calls of the callback
+//! wait TIMEOUT [killable]                   watch                counts calls of the callback
 //! notice TOKEN         sync TOKEN
 //! ```
+//!
+//! A time-out is in milliseconds, or `never`.
 
 use core::mem::take;
 
@@ -27,9 +29,6 @@ use kernel::{
 };
 
 use crate::{commands::Words, leak::leak};
-
-/// Nanoseconds in a millisecond.
-const MS: u64 = 1_000_000;
 
 /// What the last command did.
 #[derive(Clone, Copy, Default)]
@@ -123,7 +122,7 @@ pub(crate) fn run(test: &TestClient, text: &str) -> Result {
         "start" => client.start()?,
         "suspend" => client.suspend()?,
         "stop" => log.count = sum(client.stop(Stop::Discard, None)?),
-        "drain" => log.count = sum(client.stop(Stop::Drain, Some(words.number()? * MS))?),
+        "drain" => log.count = sum(client.stop(Stop::Drain, words.timeout()?)?),
         "mode" => client.set_mode(match words.number()? {
             0 => Mode::Output,
             1 => Mode::Input,
@@ -139,7 +138,10 @@ pub(crate) fn run(test: &TestClient, text: &str) -> Result {
             held.push(buffer, GFP_KERNEL)?;
         }
         "send" => client.send(held.remove(0).map_err(|_| ENXIO)?)?,
-        "wait" => client.wait(Some(words.number()? * MS), true)?,
+        "wait" => {
+            let timeout = words.timeout()?;
+            client.wait(timeout, words.optional() != Some("killable"))?;
+        }
         "watch" => {
             let calls = test.calls.clone();
             client.set_callback(move || {

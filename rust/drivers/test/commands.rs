@@ -7,9 +7,10 @@
 //! unpublish            publish-mode NAME MODE GID        forget (leaks the registration)
 //! enqueue BYTES [task|softirq|hardirq] [normal|suppress|force]
 //! enqueue-wait BYTES [TIMEOUT-MS]                        fill BYTES       batch COUNT BYTES
+//! wait-room BYTES TIMEOUT-MS [killable]
 //! reserve BYTES commit|commit-short|discard|leak|hold    go               lost COUNT       flush
 //! can BYTES COUNT                                        sequence NUMBER
-//! dequeue CAPACITY     dequeue-wait CAPACITY TIMEOUT-MS  drain MAX
+//! dequeue CAPACITY     dequeue-wait CAPACITY TIMEOUT-MS [killable]         drain MAX
 //! peek                 release [hold]                    available
 //! watermark BYTES LATENCY-NS
 //! disable              enable                            cancel
@@ -17,8 +18,9 @@
 //! refuse ERRNO
 //! ```
 //!
-//! A capacity of 0 means no such queue. With `hold` a command waits for `go` between its two
-//! halves. Between `hold-callbacks` and `release-callbacks` each callback that begins does not end.
+//! A capacity of 0 means no such queue. A time-out `never` means none. With `hold` a command waits
+//! for `go` between its two halves. Between `hold-callbacks` and `release-callbacks` each callback
+//! that begins does not end.
 //!
 //! In entry number n, each byte is the low byte of n plus the index of the byte.
 
@@ -59,6 +61,19 @@ impl<'a> Words<'a> {
         usize::try_from(self.number()?).map_err(|_| EINVAL)
     }
 
+    /// A time-out in nanoseconds.
+    pub(crate) fn timeout(&mut self) -> Result<Option<u64>> {
+        match self.word()? {
+            "never" => Ok(None),
+            ms => Ok(Some(ms.parse::<u64>().map_err(|_| EINVAL)? * MS)),
+        }
+    }
+
+    /// Whether the wait ends by any signal: unless the next word is `killable`.
+    fn interruptible(&mut self) -> bool {
+        self.optional() != Some("killable")
+    }
+
     pub(crate) fn optional(&mut self) -> Option<&'a str> {
         self.0.next()
     }
@@ -66,6 +81,14 @@ impl<'a> Words<'a> {
     pub(crate) fn name(&mut self) -> Result<CString> {
         let name = self.word()?;
         CString::try_from_fmt(fmt!("{name}"))
+    }
+}
+
+impl<'a> Iterator for Words<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        self.0.next()
     }
 }
 
@@ -187,11 +210,17 @@ fn produce(node: &TestNode, command: &str, words: &mut Words<'_>) -> Result<Resu
     Ok(match command {
         "enqueue-wait" => {
             let entry = next_entry(node, words.size()?)?;
-            let timeout = match words.optional() {
-                Some(ms) => Some(ms.parse::<u64>().map_err(|_| EINVAL)? * MS),
+            let timeout = match words.clone().optional() {
+                Some(_) => words.timeout()?,
                 None => None,
             };
             producer.enqueue_wait(&entry, timeout).map(|()| counted(1))
+        }
+        "wait-room" => {
+            let (len, timeout) = (words.size()?, words.timeout()?);
+            producer
+                .wait_room(len, timeout, words.interruptible())
+                .map(|()| counted(0))
         }
         "fill" => fill(node, producer, words.size()?)?,
         "batch" => {
@@ -278,7 +307,8 @@ fn consume(node: &TestNode, command: &str, words: &mut Words<'_>) -> Result<Resu
         "dequeue" | "dequeue-wait" => {
             let mut buffer = KVVec::from_elem(0u8, words.size()?, GFP_KERNEL)?;
             if command == "dequeue-wait" {
-                if let Err(error) = consumer.wait(Some(words.number()? * MS), true) {
+                let timeout = words.timeout()?;
+                if let Err(error) = consumer.wait(timeout, words.interruptible()) {
                     return Ok(Err(error));
                 }
             }

@@ -6,11 +6,14 @@
 //! fails with the error of the command. Reading shows the result of the last command in lines of
 //! `key=value`. `commands.rs` lists the commands of nodes with queues, and `stream/commands.rs`
 //! those of streams. The file `client` is for a client of streams; `client.rs` lists its commands.
-//! On the bug-hunting kernel the file `races` holds threads at points of the framework's code;
-//! `races.rs` lists its commands.
+//! The files `filter0` and `filter1` are for streams that are clients of others; `filter.rs` lists
+//! their commands. The file `thread` runs commands in a kernel thread; `thread.rs` lists its
+//! commands. On the bug-hunting kernel the file `races` holds threads at points of the framework's
+//! code; `races.rs` lists its commands.
 
 mod client;
 mod commands;
+mod filter;
 mod gate;
 #[path = "../leak.rs"]
 mod leak;
@@ -19,12 +22,15 @@ mod node;
 mod races;
 mod shot;
 mod stream;
+mod thread;
 
-use kernel::{debugfs, fmt, prelude::*, sync::Arc, uaccess::UserSliceReader};
+use kernel::{debugfs, fmt, prelude::*, static_lock_class, sync::Arc, uaccess::UserSliceReader};
 
 use client::TestClient;
+use filter::TestFilter;
 use node::TestNode;
 use stream::TestStream;
+use thread::TestThread;
 
 module! {
     type: TestModule,
@@ -60,12 +66,16 @@ struct TestModule {
     _files: KVec<Pin<KBox<debugfs::File<Arc<TestNode>>>>>,
     _stream_files: KVec<Pin<KBox<debugfs::File<Arc<TestStream>>>>>,
     _client_file: Pin<KBox<debugfs::File<Arc<TestClient>>>>,
+    _thread_file: Pin<KBox<debugfs::File<Arc<TestThread>>>>,
+    _filter_files: KVec<Pin<KBox<debugfs::File<Arc<TestFilter>>>>>,
     #[cfg(iostream_races)]
     _races_file: Pin<KBox<debugfs::File<()>>>,
     _dir: debugfs::Dir,
     nodes: KVec<Arc<TestNode>>,
     streams: KVec<Arc<TestStream>>,
     client: Arc<TestClient>,
+    thread: Arc<TestThread>,
+    filters: KVec<Arc<TestFilter>>,
 }
 
 impl kernel::Module for TestModule {
@@ -96,10 +106,26 @@ impl kernel::Module for TestModule {
         let client = Arc::pin_init(TestClient::new(), GFP_KERNEL)?;
         let file =
             dir.read_write_callback_file(c"client", client.clone(), &show_client, &command_client);
+        let spare = nodes.last().ok_or(EINVAL)?.clone();
+        let thread = Arc::pin_init(TestThread::new(spare, client.clone()), GFP_KERNEL)?;
+        let thread_file =
+            dir.read_write_callback_file(c"thread", thread.clone(), &show_thread, &command_thread);
+        let mut filter_files = KVec::new();
+        let mut filters = KVec::new();
+        for (name, class) in [
+            (c"filter0", static_lock_class!()),
+            (c"filter1", static_lock_class!()),
+        ] {
+            let filter = Arc::pin_init(TestFilter::new(class), GFP_KERNEL)?;
+            filters.push(filter.clone(), GFP_KERNEL)?;
+            let file = dir.read_write_callback_file(name, filter, &show_filter, &command_filter);
+            filter_files.push(KBox::pin_init(file, GFP_KERNEL)?, GFP_KERNEL)?;
+        }
         Ok(Self {
             _files: files,
             _stream_files: stream_files,
             _client_file: KBox::pin_init(file, GFP_KERNEL)?,
+            _thread_file: KBox::pin_init(thread_file, GFP_KERNEL)?,
             #[cfg(iostream_races)]
             _races_file: KBox::pin_init(
                 dir.read_write_callback_file(c"races", (), &races::show, &command_races),
@@ -109,13 +135,21 @@ impl kernel::Module for TestModule {
             nodes,
             streams,
             client,
+            _filter_files: filter_files,
+            thread,
+            filters,
         })
     }
 }
 
 impl Drop for TestModule {
     fn drop(&mut self) {
+        // The result of a command that nobody waits for.
+        let _ = self.thread.stop();
         self.client.close();
+        for filter in &self.filters {
+            filter.unpublish();
+        }
         for node in &self.nodes {
             node.unpublish();
         }
@@ -135,6 +169,22 @@ fn show_stream(node: &Arc<TestStream>, out: &mut fmt::Formatter<'_>) -> fmt::Res
 
 fn show_client(client: &Arc<TestClient>, out: &mut fmt::Formatter<'_>) -> fmt::Result {
     client.show(out)
+}
+
+fn show_filter(filter: &Arc<TestFilter>, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    filter.show(out)
+}
+
+fn command_filter(filter: &Arc<TestFilter>, reader: &mut UserSliceReader) -> Result {
+    with_text(reader, |text| filter::run(filter, text))
+}
+
+fn show_thread(thread: &Arc<TestThread>, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    thread.show(out)
+}
+
+fn command_thread(thread: &Arc<TestThread>, reader: &mut UserSliceReader) -> Result {
+    with_text(reader, |text| thread::run(thread, text))
 }
 
 fn command(node: &Arc<TestNode>, reader: &mut UserSliceReader) -> Result {

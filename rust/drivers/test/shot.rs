@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Enqueues from softirq or hard interrupt context, in a timer that fires once.
+//! Enqueues, or does something else, from softirq or hard interrupt context, in a timer that fires
+//! once.
 
 use iostream::{Error, Producer, Wake};
 use kernel::{
@@ -25,10 +26,18 @@ struct State {
     len: usize,
     wake: Wake,
     done: Result<(), Error>,
+    /// Something else.
+    job: Option<Job>,
 }
+
+/// What a shot does instead of enqueuing.
+pub(crate) type Job = KBox<dyn FnMut() + Send>;
 
 impl State {
     fn fire(&mut self) {
+        if let Some(job) = &mut self.job {
+            job();
+        }
         if let Some(producer) = &mut self.producer {
             self.done = producer.enqueue_with(&self.entry[..self.len], self.wake);
         }
@@ -107,7 +116,25 @@ pub(crate) fn fire(
         len: bytes.len(),
         wake,
         done: Ok(()),
+        job: None,
     };
+    run_with(state, hard)
+}
+
+/// Does something in hard interrupt or softirq context.
+pub(crate) fn run(job: Job, hard: bool) -> Result {
+    let state = State {
+        producer: None,
+        entry: [0; SHOT_BYTES],
+        len: 0,
+        wake: Wake::Normal,
+        done: Ok(()),
+        job: Some(job),
+    };
+    run_with(state, hard).map(drop)
+}
+
+fn run_with(state: State, hard: bool) -> Result<(Option<Producer>, Result<(), Error>)> {
     if hard {
         HardShot::run_with(state)
     } else {

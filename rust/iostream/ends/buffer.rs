@@ -4,7 +4,7 @@
 
 use core::{marker::PhantomData, ptr::NonNull};
 
-use kernel::prelude::*;
+use kernel::{prelude::*, sync::Arc};
 
 use super::access::{Access, Output, Shared};
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
         descriptor::Descriptor, memory::BufferMemory, record::BufferRecord, spec::Mode, Pool,
         PoolRef,
     },
+    port::PortRef,
 };
 
 /// Bytes that [`Buffer::transform`] keeps on the stack.
@@ -22,8 +23,9 @@ const CHUNK: usize = 512;
 
 /// A buffer of a stream that the driver holds: it has taken or received it.
 ///
-/// Dropping it frees the buffer. In input mode the next [`receive`](crate::Stream::receive) sends
-/// the buffer back to the client.
+/// It may be dropped in any context in which a buffer may be sent. Dropping it frees the buffer; in
+/// input mode, in which the client fills buffers, it goes back to the client at once, or, if the
+/// stream is stopped, at the next start.
 ///
 /// It may outlive the session and the registration: then its memory stays, and sending it fails.
 ///
@@ -33,6 +35,8 @@ const CHUNK: usize = 512;
 /// driver holds it, and only this value uses its memory.
 pub struct Buffer<A: Access> {
     pool: PoolRef,
+    /// In input mode: the port, by which the buffer goes back when it is dropped.
+    home: Option<PortRef>,
     descriptor: Descriptor,
     held: bool,
     _access: PhantomData<A>,
@@ -40,19 +44,21 @@ pub struct Buffer<A: Access> {
 
 impl<A: Access> Buffer<A> {
     /// The buffer that [`Pool::take_free`] returned.
-    pub(crate) fn taken(pool: PoolRef, id: u32) -> Self {
+    pub(crate) fn taken(port: &PortRef, pool: &Arc<Pool>, id: u32) -> Self {
         let descriptor = Descriptor {
             buffer: id,
             ..Default::default()
         };
-        Self::received(pool, descriptor)
+        Self::received(port, pool, descriptor)
     }
 
     /// The buffer whose descriptor [`Pool::accept`] accepted.
-    pub(crate) fn received(pool: PoolRef, descriptor: Descriptor) -> Self {
+    pub(crate) fn received(port: &PortRef, pool: &Arc<Pool>, descriptor: Descriptor) -> Self {
         // INVARIANT: The pool marked the buffer as held, for the caller alone.
         Self {
-            pool,
+            pool: pool.clone().into(),
+            // The mode stays while the driver holds a buffer.
+            home: (pool.mode() == Mode::Input).then(|| port.clone()),
             descriptor,
             held: true,
             _access: PhantomData,
@@ -290,6 +296,10 @@ impl<A: Access> Drop for Buffer<A> {
     fn drop(&mut self) {
         if self.held {
             self.pool.put_back(self.descriptor.buffer);
+            if let Some(port) = &self.home {
+                // If it cannot be sent, it stays free until the next start or `receive`.
+                let _ = port.return_free();
+            }
         }
     }
 }

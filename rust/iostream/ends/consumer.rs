@@ -199,7 +199,8 @@ impl Consumer {
     /// # Errors
     ///
     /// [`Error::TimedOut`] after `timeout_ns` nanoseconds; [`Error::Interrupted`] by a fatal
-    /// signal, or if `interruptible` by any signal; [`Error::Corrupt`].
+    /// signal, or if `interruptible` by any signal, or if the calling kernel thread is told to
+    /// stop; [`Error::Corrupt`]. A reset by the client does not end the wait.
     pub fn wait(&mut self, timeout_ns: Option<u64>, interruptible: bool) -> Result<(), Error> {
         might_sleep();
         let deadline = Deadline::after(timeout_ns);

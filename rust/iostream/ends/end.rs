@@ -20,7 +20,8 @@ use crate::{
 ///
 /// # Invariants
 ///
-/// There is no other for the port.
+/// There is no other for the port, except that whoever drops a buffer of a stream in input mode
+/// sends it, under the lock that [`Self::with`] takes as well.
 pub(crate) struct OutputEnd(PortRef);
 
 impl OutputEnd {
@@ -36,7 +37,8 @@ impl OutputEnd {
         &self.0
     }
 
-    /// Runs `f` with this end of the open session's ring. Nothing else uses the end meanwhile.
+    /// Runs `f` with this end of the open session's ring. Nothing else uses the end meanwhile. `f`
+    /// drops no buffer of the stream.
     ///
     /// # Errors
     ///
@@ -61,8 +63,15 @@ impl OutputEnd {
         f: impl FnOnce(ArcBorrow<'_, Lane>, &mut ring::Producer<Mapped, L>) -> Result<R, Error>,
     ) -> Result<R, Error> {
         self.0.with_counted_lane(Direction::Output, |lane| {
-            // SAFETY: `self` is the port's only producer and is borrowed exclusively. This is
-            // inside the section in which the lane was found published.
+            // Whoever drops a buffer of a stream may send it; see `Port::return_free`.
+            let same = lane;
+            let _one = match same.pool() {
+                Ok(pool) if L::OF_STREAM => Some(pool.sending.lock()),
+                _ => None,
+            };
+            // SAFETY: `self` is the port's only producer and is borrowed exclusively, and nobody
+            // else is in `return_free`. This is inside the section in which the lane was found
+            // published.
             match unsafe { (*lane).producer() } {
                 Some(producer) => f(lane, producer),
                 None => Err(Error::Invalid),

@@ -149,8 +149,9 @@ impl Producer {
     ///
     /// # Errors
     ///
-    /// [`Error::Interrupted`] by a fatal signal; [`Error::TimedOut`] after `timeout_ns`
-    /// nanoseconds of sleep; those of [`Self::enqueue`] except [`Error::Full`].
+    /// [`Error::Interrupted`] by a fatal signal, or if the calling kernel thread is told to stop;
+    /// [`Error::TimedOut`] after `timeout_ns` nanoseconds of sleep; those of [`Self::enqueue`]
+    /// except [`Error::Full`] and [`Error::Stale`].
     pub fn enqueue_wait(&mut self, bytes: &[u8], timeout_ns: Option<u64>) -> Result<(), Error> {
         might_sleep();
         let deadline = Deadline::after(timeout_ns);
@@ -170,8 +171,9 @@ impl Producer {
     ///
     /// # Errors
     ///
-    /// [`Error::Interrupted`] by a fatal signal, or if `interruptible` by any signal;
-    /// [`Error::TimedOut`] after `timeout_ns` nanoseconds; [`Error::TooLarge`]; [`Error::Corrupt`].
+    /// [`Error::Interrupted`] by a fatal signal, or if `interruptible` by any signal, or if the
+    /// calling kernel thread is told to stop; [`Error::TimedOut`] after `timeout_ns` nanoseconds;
+    /// [`Error::TooLarge`]; [`Error::Corrupt`]. A reset by the client does not end the wait.
     pub fn wait_room(
         &mut self,
         len: usize,

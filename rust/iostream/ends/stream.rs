@@ -40,7 +40,10 @@ use crate::{
     error::Error,
     pool::{descriptor::Descriptor, spec::Mode, state::State, Pool},
     port::Port,
-    queue::{config::Wake, Queue},
+    queue::{
+        config::{Direction, Wake},
+        Queue,
+    },
     ring::DESCRIPTOR_BYTES,
 };
 
@@ -63,8 +66,6 @@ use crate::{
 pub struct Stream<A: Access> {
     output: OutputEnd,
     input: InputEnd,
-    /// The id at which the search for a free buffer begins.
-    cursor: u32,
     _access: PhantomData<A>,
 }
 
@@ -80,7 +81,6 @@ impl<A: Access> Stream<A> {
         let stream = Self {
             output: OutputEnd::new(ports.port()),
             input: InputEnd::new(ports.port()),
-            cursor: 0,
             _access: PhantomData,
         };
         Ok((ports, stream))
@@ -100,17 +100,16 @@ impl<A: Access> Stream<A> {
     /// [`data_available`](crate::Driver::data_available) is called once a buffer comes back.
     /// [`Error::Corrupt`] if the client's position is invalid.
     pub fn take(&mut self) -> Result<Buffer<A>, Error> {
-        // First the buffers that came back, because that does not search all buffers. If the
-        // client's position is invalid, the second look below finds this again, unless a buffer is
-        // free.
+        // First the buffers that came back. If the client's position is invalid, the second look
+        // below finds this again, unless a buffer is free.
         if let Ok(buffer) = self.take_returned(WhenEmpty::Poll) {
             return Ok(buffer);
         }
-        let (output, cursor) = (&mut self.output, &mut self.cursor);
-        let taken = output.with(|lane, _: &mut DescriptorProducer| {
+        let port = self.output.port();
+        let taken = port.with_lane(Direction::Output, |lane| {
             let pool = lane.pool()?;
-            let taken = pool.take_free(cursor);
-            Ok(taken.map(|id| Buffer::taken(pool.clone().into(), id)))
+            let taken = pool.take_free();
+            Ok(taken.map(|id| Buffer::taken(port, pool, id)))
         })?;
         if let Some(buffer) = taken {
             return Ok(buffer);
@@ -135,13 +134,14 @@ impl<A: Access> Stream<A> {
     /// [`Error::Empty`] if none came back, or if the mode is not output: then those that come back
     /// have something in them.
     fn take_returned(&mut self, when_empty: WhenEmpty) -> Result<Buffer<A>, Error> {
+        let home = self.output.port();
         self.input.with(|port, lane, consumer| {
             let pool = lane.pool()?;
             if pool.mode() != Mode::Output {
                 return Err(Error::Empty);
             }
             let returned = next(port, lane, pool, consumer, when_empty)?;
-            Ok(Buffer::taken(pool.clone().into(), returned.buffer))
+            Ok(Buffer::taken(home, pool, returned.buffer))
         })
     }
 
@@ -166,10 +166,10 @@ impl<A: Access> Stream<A> {
                 sequence: pool.next_sequence(),
                 ..*buffer.descriptor()
             };
-            send(lane, pool, producer, &descriptor, Wake::Normal)?;
-            buffer.into_sent();
-            Ok(())
-        })
+            send(lane, pool, producer, &descriptor, Wake::Normal)
+        })?;
+        buffer.into_sent();
+        Ok(())
     }
 
     /// Wakes the client, even if nothing new is queued for it.
@@ -259,11 +259,12 @@ impl<A: Access> Stream<A> {
 
     /// The next buffer that the client sent; `None` if it returned the buffer unused.
     fn next(&mut self) -> Result<Option<Buffer<A>>, Error> {
+        let home = self.output.port();
         self.input.with(|port, lane, consumer| {
             let pool = lane.pool()?;
             let descriptor = next(port, lane, pool, consumer, WhenEmpty::Arm)?;
             let unused = descriptor.is_unused();
-            let buffer = Buffer::received(pool.clone().into(), descriptor);
+            let buffer = Buffer::received(home, pool, descriptor);
             Ok((!unused).then_some(buffer))
         })
     }
@@ -279,42 +280,28 @@ impl Stream<Shared> {
     /// [`Error::Corrupt`] if the client's position is invalid, or if it sent too many invalid
     /// descriptors in a row.
     pub fn receive(&mut self) -> Result<Buffer<Shared>, Error> {
-        self.return_dropped()?;
+        self.return_free()?;
         // Bounded: a client that returns each buffer unused as soon as it gets it must not keep the
         // driver here.
         for _ in 0..=self.buffers()? {
             match self.next()? {
                 Some(buffer) if buffer.mode() != Mode::Output => return Ok(buffer),
-                // The buffer came back unused and is free. In input mode it is sent back at once.
-                _ => self.return_dropped()?,
+                // The buffer came back unused and is free; in input mode it was sent back at once.
+                _ => {}
             }
         }
         self.call_again();
         Err(Error::Empty)
     }
 
-    /// In input mode: sends the free buffers, which the driver has dropped, to the client to fill.
-    fn return_dropped(&mut self) -> Result<(), Error> {
-        let (output, cursor) = (&mut self.output, &mut self.cursor);
-        output.with(|lane, producer| {
-            let pool = lane.pool()?;
-            if pool.mode() != Mode::Input || pool.state() == State::Stopped {
-                return Ok(());
-            }
-            while let Some(id) = pool.take_free(cursor) {
-                let descriptor = Descriptor {
-                    buffer: id,
-                    sequence: pool.next_sequence(),
-                    ..Default::default()
-                };
-                let sent = send(lane, pool, producer, &descriptor, Wake::Normal);
-                if sent.is_err() {
-                    pool.put_back(id);
-                    return sent;
-                }
-            }
-            Ok(())
-        })
+    /// In input mode: sends what could not be sent when it was dropped.
+    fn return_free(&mut self) -> Result<(), Error> {
+        let port = self.output.port();
+        let any = port.with_lane(Direction::Output, |lane| Ok(lane.pool()?.free_count() != 0))?;
+        if any {
+            port.return_free()?;
+        }
+        Ok(())
     }
 }
 

@@ -87,6 +87,7 @@ impl<A: Access> StreamConfig<A> {
             format: 0,
             description: [0; DESCRIPTION_BYTES],
             dma: None,
+            classes: None,
         };
         spec.queue(buffers)?;
         Ok(Self {

@@ -4,7 +4,10 @@
 
 use kernel::{page::PAGE_SIZE, prelude::*, sync::Arc};
 
-use crate::{memory::dma::binding::DmaBinding, queue::config::QueueConfig, ring::uapi};
+use crate::{
+    memory::dma::binding::DmaBinding, queue::config::QueueConfig, ring::uapi,
+    sync::classes::LockClasses,
+};
 
 /// The most buffers that a stream can have.
 pub(crate) const MAX_BUFFERS: u32 = 16384;
@@ -62,6 +65,8 @@ pub(crate) struct StreamSpec {
     pub(crate) description: [u8; DESCRIPTION_BYTES],
     /// The device that the data areas are mapped for, if there is one.
     pub(crate) dma: Option<Arc<DmaBinding>>,
+    /// The classes of the stream's locks. They exist once the stream has a port.
+    pub(crate) classes: Option<Arc<LockClasses>>,
 }
 
 impl StreamSpec {

@@ -37,7 +37,8 @@ impl State {
 pub enum Stop {
     /// What is queued is discarded.
     Discard,
-    /// The stream stops after the driver has taken everything that the client sent. What the driver
-    /// sent stays queued for the client.
+    /// The stream stops after the driver has taken everything that the client sent before. What
+    /// the client sends while the stream is being stopped is discarded, and counted. What the
+    /// driver sent stays queued for the client.
     Drain,
 }

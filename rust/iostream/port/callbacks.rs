@@ -12,7 +12,7 @@ use kernel::{
     sync::{
         atomic::{Acquire, Atomic, Full, Relaxed, Release},
         barrier::smp_mb,
-        srcu, Srcu,
+        LockClassKey, Srcu,
     },
 };
 
@@ -51,11 +51,11 @@ unsafe impl Send for Callbacks {}
 unsafe impl Sync for Callbacks {}
 
 impl Callbacks {
-    /// Creates callbacks that are enabled, without a driver.
-    pub(crate) fn new() -> impl PinInit<Self, Error> {
+    /// Creates callbacks that are enabled, without a driver, in a section of the class `key`.
+    pub(crate) fn new(key: Pin<&'static LockClassKey>) -> impl PinInit<Self, Error> {
         try_pin_init!(Self {
             slot: Atomic::new(ptr::null_mut()),
-            srcu <- srcu::new_srcu!("iostream_callbacks"),
+            srcu <- Srcu::new(c"iostream_callbacks", key),
             state: Atomic::new(ENABLED),
             pending: [const { Atomic::new(0) }; 2],
         })

@@ -13,9 +13,12 @@
 //!
 //! The driver's callbacks for these changes run one at a time, under `Port::changing`.
 
+use core::ptr;
+
 use kernel::{
     prelude::*,
-    sync::{atomic::Relaxed, Arc},
+    sync::{atomic::Relaxed, lock::mutex::MutexGuard, Arc},
+    task::Task,
 };
 
 use super::Port;
@@ -33,22 +36,54 @@ use crate::{
     },
 };
 
+/// The right to change the state and the mode of a stream, until dropped.
+struct Change<'a> {
+    port: &'a Port,
+    _guard: MutexGuard<'a, ()>,
+}
+
+impl Drop for Change<'_> {
+    fn drop(&mut self) {
+        self.port.changer.store(0, Relaxed);
+    }
+}
+
 impl Port {
+    /// Waits until nobody else changes the state or the mode.
+    ///
+    /// # Errors
+    ///
+    /// `EDEADLK` if this very thread changes it: the driver's callback has come back to its own
+    /// stream, through other streams of which it is a client.
+    fn change(&self) -> Result<Change<'_>> {
+        let me = ptr::from_ref::<Task>(kernel::current!()).addr();
+        // No ordering: only this thread stores its own address.
+        if self.changer.load(Relaxed) == me {
+            return Err(EDEADLK);
+        }
+        let guard = self.changing.lock();
+        self.changer.store(me, Relaxed);
+        Ok(Change {
+            port: self,
+            _guard: guard,
+        })
+    }
+
     /// Starts the stream, or resumes it after a suspend.
     ///
     /// # Errors
     ///
     /// `EALREADY` if the stream runs; `ENOTCONN` without a session; `ENODEV` if the driver is gone;
-    /// the driver's own.
+    /// `EDEADLK` in a callback of a change of the same stream; the driver's own.
     pub(crate) fn start(&self) -> Result {
         {
-            let _one = self.changing.lock();
+            let _one = self.change()?;
             let pool = self.changing_pool()?;
             let before = pool.state();
             if before == State::Running {
                 return Err(EALREADY);
             }
-            pool.fix_mode();
+            pool.fix_mode_for_start();
             // Before the callback, because the driver may send from inside it. Buffer callbacks are
             // fenced, as always while the stream does not run, until it has returned.
             pool.set_state(State::Running);
@@ -58,16 +93,29 @@ impl Port {
                 .unwrap_or(Err(ENODEV));
             if let Err(error) = started {
                 pool.set_state(before);
+                self.forget_start(&pool);
                 return Err(error);
             }
             race_point!("start-answered");
             pool.set_started();
             self.lift_fence();
         }
+        // Buffers that were dropped while the stream was stopped. The fence was lifted with a full
+        // barrier; see `return_free`. If this fails, the driver's next call meets the same error.
+        let _ = self.return_free();
         // The driver was not told of buffers that came while the stream did not run, and may have
         // left some when it was suspended.
         self.notify_started();
         Ok(())
+    }
+
+    /// Lets the mode be changed again after the driver has refused the first start. If a buffer was
+    /// sent meanwhile, the mode stays fixed, because the client may have it. Under `changing`.
+    fn forget_start(&self, pool: &Pool) {
+        if !pool.was_started() {
+            // Waits for senders that have seen the stream run.
+            let _ = self.with_ends_quiesced(&[Direction::Output], |_| pool.forget_start());
+        }
     }
 
     /// Suspends the stream. What is queued stays queued.
@@ -77,7 +125,7 @@ impl Port {
     /// `EBADFD` if the stream is stopped; `EALREADY` if it is suspended; `ENOTCONN` without a
     /// session; `ENODEV` if the driver is gone; the driver's own.
     pub(crate) fn suspend(&self) -> Result {
-        let _one = self.changing.lock();
+        let _one = self.change()?;
         let pool = self.changing_pool()?;
         match pool.state() {
             State::Stopped => return Err(EBADFD),
@@ -115,7 +163,7 @@ impl Port {
             Stop::Discard => None,
         };
         race_point!("drained");
-        let _one = self.changing.lock();
+        let _one = self.change()?;
         let pool = self.changing_pool()?;
         if drained.is_some_and(|drained| !Arc::ptr_eq(&drained, &pool)) {
             // The session that was to be stopped has ended; this is the next.
@@ -137,7 +185,11 @@ impl Port {
 
     /// Stops the stream because its session ends or its driver goes. It is not started again.
     pub(crate) fn stop_for_good(&self, pool: &Pool) {
-        let _one = self.changing.lock();
+        let Ok(_one) = self.change() else {
+            // The driver's own callback for a change of this stream ends the session, through other
+            // streams. What it changes now is the last change.
+            return pool.set_closing();
+        };
         pool.set_closing();
         self.fence();
         if pool.state() != State::Stopped {
@@ -175,7 +227,7 @@ impl Port {
     /// slices of the buffers; `ENOTCONN` without a session; `ENODEV` if the driver is gone; the
     /// driver's own.
     pub(crate) fn set_mode(&self, mode: Mode) -> Result {
-        let _one = self.changing.lock();
+        let _one = self.change()?;
         let pool = self.changing_pool()?;
         if pool.mode() == mode {
             return Ok(());

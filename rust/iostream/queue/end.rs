@@ -23,6 +23,8 @@ pub(crate) enum End {
 
 /// A layout of entries that an [`End`] can have.
 pub(crate) trait EndLayout: Layout + Sized {
+    /// Whether it is the layout of a stream's queues.
+    const OF_STREAM: bool;
     /// The producer in `end`, if it has this layout.
     fn producer(end: &mut End) -> Option<&mut ring::Producer<Mapped, Self>>;
     /// The consumer in `end`, if it has this layout.
@@ -30,6 +32,8 @@ pub(crate) trait EndLayout: Layout + Sized {
 }
 
 impl EndLayout for Framed {
+    const OF_STREAM: bool = false;
+
     #[inline(always)]
     fn producer(end: &mut End) -> Option<&mut ring::Producer<Mapped>> {
         match end {
@@ -48,6 +52,8 @@ impl EndLayout for Framed {
 }
 
 impl EndLayout for Descriptors {
+    const OF_STREAM: bool = true;
+
     #[inline(always)]
     fn producer(end: &mut End) -> Option<&mut ring::Producer<Mapped, Self>> {
         match end {

@@ -326,6 +326,7 @@ impl Queue {
 
     /// Makes sure that the timer runs, if there is a latency. Any context.
     fn start_timer(&self) {
+        race_point!("output-timer-start");
         // A change of the latency takes the lock, and then cancels what was started before it: no
         // timer runs for an old latency.
         let _lock = self.watermark.lock.lock();

@@ -4,12 +4,13 @@
 
 use kernel::{
     prelude::*,
-    sync::{new_mutex, Arc, Mutex},
+    sync::{Arc, Mutex},
     workqueue::{impl_has_work, new_work, Work, WorkItem},
 };
 
 use crate::sync::{
     atomic::{Atomic, Full, Relaxed},
+    classes::{LockClasses, LockOf},
     work,
 };
 
@@ -26,6 +27,8 @@ pub(crate) struct Watch {
     callback: Mutex<Option<Callback>>,
     #[pin]
     work: Work<Watch>,
+    /// Of the lock. Dropped last.
+    _classes: Option<Arc<LockClasses>>,
 }
 
 impl_has_work! {
@@ -48,12 +51,15 @@ impl Watch {
     /// # Errors
     ///
     /// `ENOMEM`.
-    pub(crate) fn new() -> Result<Arc<Self>> {
+    pub(crate) fn new(classes: Option<&Arc<LockClasses>>) -> Result<Arc<Self>> {
+        // SAFETY: The value keeps a reference to the classes.
+        let key = unsafe { LockClasses::key(classes, LockOf::Watch) };
         Arc::pin_init(
             pin_init!(Self {
                 set: Atomic::new(0),
-                callback <- new_mutex!(None, "iostream_watch"),
+                callback <- Mutex::new(None, c"iostream_watch", key),
                 work <- new_work!("iostream_watch"),
+                _classes: classes.cloned(),
             }),
             GFP_KERNEL,
         )

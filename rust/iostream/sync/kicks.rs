@@ -8,7 +8,7 @@ use kernel::{
 };
 
 use super::wait::{Deadline, WaitQueue};
-use crate::{bindings, error::Error};
+use crate::error::Error;
 
 /// A wait queue that counts its wake-ups, so that a wake-up between a look and a sleep is not lost.
 #[pin_data]
@@ -47,18 +47,15 @@ impl Kicks {
     /// # Errors
     ///
     /// [`Error::Interrupted`]: a signal came, of any kind if `interruptible`, otherwise a fatal
-    /// one; [`Error::TimedOut`].
+    /// one, or the calling kernel thread is told to stop; [`Error::TimedOut`].
     pub(crate) fn wait(
         &self,
         seen: u32,
         deadline: Deadline,
         interruptible: bool,
     ) -> Result<(), Error> {
-        // SAFETY: No preconditions.
-        let told_to_stop = || unsafe { bindings::iostream_should_stop() };
-        let kicked = || self.count() != seen || told_to_stop();
+        let kicked = || self.count() != seen;
         match self.wait.wait(interruptible, deadline.left_ns(), kicked) {
-            Ok(()) if told_to_stop() => Err(Error::Interrupted),
             Ok(()) => Ok(()),
             Err(error) if error == ETIMEDOUT => Err(Error::TimedOut),
             Err(_) => Err(Error::Interrupted),

@@ -11,7 +11,7 @@ mod points;
 #[cfg(iostream_races)]
 pub(crate) use points::{index, pass};
 #[cfg(iostream_races)]
-pub use points::{is_held, release, set, POINTS};
+pub use points::{is_held, is_set, release, set, POINTS};
 
 /// Marks a place in the code as the race point of this name.
 macro_rules! race_point {

@@ -71,7 +71,8 @@ impl WaitQueue {
     ///
     /// # Errors
     ///
-    /// `EINTR`: a signal came, of any kind if `interruptible`, otherwise a fatal one; `ETIMEDOUT`.
+    /// `EINTR`: a signal came, of any kind if `interruptible`, otherwise a fatal one, or the
+    /// calling kernel thread is told to stop; `ETIMEDOUT`.
     pub(crate) fn wait(
         &self,
         interruptible: bool,
@@ -91,16 +92,23 @@ impl WaitQueue {
         fn trampoline<F: FnMut() -> bool>(_: &F) -> unsafe extern "C" fn(*mut c_void) -> bool {
             call::<F>
         }
-        let function = Some(trampoline(&ready) as unsafe extern "C" fn(*mut c_void) -> bool);
+        let mut is_ready = false;
+        // Whoever stops a kernel thread waits for its end, so the thread must not sleep on.
+        let mut woken = || {
+            is_ready = ready();
+            // SAFETY: The function has no preconditions.
+            is_ready || unsafe { bindings::iostream_should_stop() }
+        };
+        let function = Some(trampoline(&woken) as unsafe extern "C" fn(*mut c_void) -> bool);
         let timeout = match timeout_ns {
             // SAFETY: The function has no preconditions.
             Some(ns) => unsafe { bindings::iostream_nsecs_to_jiffies(ns) },
             // MAX_SCHEDULE_TIMEOUT.
             None => c_long::MAX,
         };
-        let arg = ptr::from_mut(&mut ready).cast();
+        let arg = ptr::from_mut(&mut woken).cast();
         // SAFETY: `head` is initialised by the type's invariant. `function` is `call` for the type
-        // of `ready`, which outlives the sleep and is used by nothing else.
+        // of `woken`, which outlives the sleep and is used by nothing else.
         let left = unsafe {
             if interruptible {
                 bindings::iostream_wait_interruptible(self.as_ptr(), function, arg, timeout)
@@ -111,7 +119,8 @@ impl WaitQueue {
         match left {
             0 => Err(ETIMEDOUT),
             left if left < 0 => Err(EINTR),
-            _ => Ok(()),
+            _ if is_ready => Ok(()),
+            _ => Err(EINTR),
         }
     }
 }

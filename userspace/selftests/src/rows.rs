@@ -50,6 +50,7 @@ rows! {
     watermark {
         output,
         settings,
+        latency,
         waiting,
         input,
         stream,
@@ -60,6 +61,7 @@ rows! {
         callbacks,
         removal,
         waiting,
+        kernel_threads,
     }
     stream {
         declare,
@@ -68,12 +70,14 @@ rows! {
         mode,
         states,
         state_attribute,
+        drained,
         stop,
         clients,
         session_end,
         prepared_queues,
         to_client,
         from_client,
+        dropped,
         notifications,
         notices,
         ownership,
@@ -83,6 +87,7 @@ rows! {
         removal,
         card,
         kernel_client,
+        filters,
         drivers,
     }
     client {

@@ -10,7 +10,7 @@
 //! unpublish            client NUMBER (later commands use the end of this client)
 //! forget (leaks the registration)
 //! take                 receive              release ID           release-all
-//! release-all-clients
+//! release-all-clients  release-in task|softirq|hardirq ID       try COUNT
 //! fill ID SEED OFFSET LEN                   fill-control ID SEED OFFSET LEN
 //! range ID OFFSET LEN  control-range ID OFFSET LEN               look ID
 //! send ID              produce COUNT LEN    consume COUNT        echo COUNT
@@ -25,9 +25,10 @@
 //! disable              enable               cancel
 //! ```
 //!
-//! `take` and `receive` keep the buffer until a command gives it away. The file shows the result of
-//! the last command, such as its sequence number and sums. Between `hold-callbacks` and
-//! `release-callbacks` each callback that begins does not end.
+//! `take` and `receive` keep the buffer until a command gives it away; `try` receives so often,
+//! whether or not there is something, and drops it. The file shows the result of the last command,
+//! such as its sequence number and sums. Between `hold-callbacks` and `release-callbacks` each
+//! callback that begins does not end.
 
 use iostream::Error;
 use kernel::{prelude::*, sync::atomic::Relaxed};
@@ -38,7 +39,7 @@ use super::{
     plan::Plan,
     Done, TestStream,
 };
-use crate::commands::Words;
+use crate::{commands::Words, shot};
 
 /// Runs one command on a stream.
 pub(crate) fn run(node: &TestStream, text: &str) -> Result {
@@ -195,6 +196,28 @@ fn use_end<A: TestAccess>(
         "release" => {
             let id = words.narrow()?;
             end.let_go(id).map(drop).map(|()| counted(1))
+        }
+        "release-in" => {
+            let context = words.word()?;
+            let buffer = end.let_go(words.narrow()?);
+            match buffer {
+                Ok(buffer) if context == "task" => drop(buffer),
+                Ok(buffer) => {
+                    let mut buffer = Some(buffer);
+                    let job = KBox::new(move || drop(buffer.take()), GFP_KERNEL)?;
+                    shot::run(job, context == "hardirq")?;
+                }
+                Err(error) => return Ok(Err(error)),
+            }
+            Ok(counted(1))
+        }
+        "try" => {
+            let count = words.number()?;
+            Ok(counted(
+                (0..count)
+                    .filter(|_| A::receive(&mut end.stream).is_ok())
+                    .count() as u64,
+            ))
         }
         "release-all" => {
             let count = end.held.len() as u64;

@@ -11,6 +11,8 @@ use kernel::{
 use crate::bindings;
 
 /// The names of all points. `race_point!` accepts no other name.
+///
+/// `edu-wedged` holds nobody: while it is set, the edu card's engine seems to be busy.
 pub const POINTS: [&str; COUNT] = [
     "armed",
     "buffer-given",
@@ -19,6 +21,7 @@ pub const POINTS: [&str; COUNT] = [
     "close-unpublished",
     "drained",
     "driver-found",
+    "edu-wedged",
     "ends-quiesced",
     "eventfd-found",
     "eventfd-replaced",
@@ -32,6 +35,7 @@ pub const POINTS: [&str; COUNT] = [
     "node-hidden",
     "open-agreed",
     "open-published",
+    "output-timer-start",
     "read-claimed",
     "revoke-unpublished",
     "start-answered",
@@ -40,7 +44,7 @@ pub const POINTS: [&str; COUNT] = [
     "watermark-set",
     "write-claimed",
 ];
-const COUNT: usize = 27;
+const COUNT: usize = 29;
 
 /// The longest time for which a thread is held, so that a test that dies does not hang the machine.
 /// It is shorter than the time after which the kernel reports an RCU stall.
@@ -116,6 +120,11 @@ pub fn set(name: &str) -> Result {
 pub fn release(name: &str) -> Result {
     state(name)?.xchg(OPEN, Full);
     Ok(())
+}
+
+/// Whether a point is set, or holds a thread.
+pub fn is_set(name: &str) -> bool {
+    state(name).is_ok_and(|state| state.load(Acquire) != OPEN)
 }
 
 /// Whether a point holds a thread.

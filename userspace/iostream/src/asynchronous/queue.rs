@@ -53,8 +53,8 @@ impl Consumer {
 }
 
 impl AsyncConsumer {
-    /// Waits for the next entry, and takes it in place. If the future is dropped, no entry is
-    /// taken.
+    /// Waits as [`Self::wait`] does, and takes the next entry in place. If the future is dropped,
+    /// no entry is taken.
     ///
     /// # Errors
     ///
@@ -64,7 +64,8 @@ impl AsyncConsumer {
         self.consumer.dequeue()
     }
 
-    /// Waits until an entry is in the queue.
+    /// Waits until an entry is in the queue; with a [watermark](Consumer::set_watermark), until the
+    /// queue is ready.
     ///
     /// # Errors
     ///
@@ -85,14 +86,14 @@ impl AsyncConsumer {
 
     fn poll_entry(&mut self, context: &mut Context<'_>) -> Poll<Result<()>> {
         loop {
-            match self.consumer.find() {
+            match self.consumer.look() {
                 Err(Error::Empty) => {}
-                found => return Poll::Ready(found.map(drop)),
+                found => return Poll::Ready(found),
             }
             let mut guard = ready!(self.reactor.poll_readable(context))?;
-            match self.consumer.find() {
+            match self.consumer.look() {
                 Err(Error::Empty) => guard.clear_ready(),
-                found => return Poll::Ready(found.map(drop)),
+                found => return Poll::Ready(found),
             }
         }
     }

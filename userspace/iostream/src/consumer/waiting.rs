@@ -67,6 +67,24 @@ impl<L: Layout> Consumer<L> {
         }
     }
 
+    /// Looks without waiting, as [`Self::wait`] does before it sleeps.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Empty`] if a wait would sleep; [`Error::Gone`], [`Error::Stale`] or
+    /// [`Error::Corrupt`] as for a wait.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn look(&mut self) -> Result<()> {
+        self.flush()?;
+        if self.is_due()? {
+            return Ok(());
+        }
+        if self.handle.info().gone() {
+            return self.ready_or(Error::Gone);
+        }
+        Err(Error::Empty)
+    }
+
     /// Asks for a signal on the eventfd when the next entry arrives, or when the watermark is
     /// reached. Returns whether the queue is ready already.
     ///

@@ -103,7 +103,12 @@ impl<M: Mode> Receiver<M> {
     #[cfg(feature = "tokio")]
     pub(crate) fn take_or_arm(&mut self, waker: &std::task::Waker) -> Result<Buffer<M>> {
         loop {
-            match self.take() {
+            let taken = if self.is_due()? {
+                self.take()
+            } else {
+                Err(Error::Empty)
+            };
+            match taken {
                 Err(Error::Empty) => {}
                 taken => return taken,
             }
@@ -119,6 +124,20 @@ impl<M: Mode> Receiver<M> {
                 Error::Empty => Error::NotRunning,
                 error => error,
             });
+        }
+    }
+
+    /// Whether a wait for a buffer would end: without a watermark, the caller finds that out by
+    /// taking one.
+    #[cfg(feature = "tokio")]
+    fn is_due(&mut self) -> Result<bool> {
+        let unused = M::MODE == StreamMode::Input && !self.open.core.unused.is_empty();
+        if unused || self.consumer.watermark().0 == 0 || self.open.is_stopped() {
+            return Ok(true);
+        }
+        match self.consumer.look() {
+            Err(Error::Empty) => Ok(false),
+            looked => looked.map(|()| true),
         }
     }
 

@@ -55,6 +55,12 @@ impl Driver {
             name: SPARE,
         };
         assert!(driver.is_there(), "iostream_test.ko is not loaded");
+        // A clause that was killed may have left the other one, which has the same name.
+        for other in ["spare", "stspare"] {
+            if other != control {
+                let _ = Control::open(other).tell("unpublish");
+            }
+        }
         driver
     }
 

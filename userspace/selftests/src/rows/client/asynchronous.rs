@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! U-05: waiting in an async program, on one thread.
+//! U-05, and B-02 for async programs: waiting on one thread.
 
 use std::future::{poll_fn, Future};
 use std::pin::Pin;
+use std::time::Duration;
 
-use iostream::{Error, InputStream, OutputStream, Session, Setup, Stop};
+use iostream::{AsyncConsumer, Error, InputStream, OutputStream, Session, Setup, Stop};
 use iostream_raw::{check_record, make_record};
 
 use crate::clause::{count, Clause};
@@ -21,6 +22,8 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("U-05/async-cancelled", async_cancelled),
     Clause::slow("U-05/async-queues", 120, async_queues),
     Clause::new("U-05/async-no-thread", async_no_thread),
+    Clause::new("B-02/async-waits", async_waits),
+    Clause::new("B-02/async-stream-waits", async_stream_waits),
 ];
 
 /// Runs a future on a reactor of this thread.
@@ -209,4 +212,77 @@ fn async_no_thread() {
         assert_eq!(&*consumer.dequeue().await.unwrap(), b"x");
         assert_eq!(threads(), before);
     });
+}
+
+/// Each future that waits for an entry, by its name.
+async fn await_entry(name: &str, consumer: &mut AsyncConsumer) -> iostream::Result<()> {
+    match name {
+        "wait" => consumer.wait().await,
+        "dequeue" => consumer.dequeue().await.map(drop),
+        _ => next(consumer).await.expect("the driver is there").map(drop),
+    }
+}
+
+/// A future waits for the watermark, as the other waits do, and takes what waited then at once.
+fn async_waits() {
+    for name in ["wait", "dequeue", "next"] {
+        let driver = Driver::new(4096, 0);
+        let wait = || {
+            block_on(async {
+                let session = Session::open(driver.path()).unwrap();
+                let mut consumer = session.consumer().unwrap();
+                consumer.set_watermark(96, Duration::ZERO).unwrap();
+                let mut consumer = consumer.into_async().unwrap();
+                await_entry(name, &mut consumer).await.unwrap();
+                let waited = consumer.get_mut().counters().entries;
+                while consumer.get_mut().is_ready().unwrap() {
+                    consumer.dequeue().await.unwrap();
+                }
+                // A timer ends a wait, and so does the end of the driver.
+                let latency = Duration::from_millis(1);
+                consumer.get_mut().set_watermark(96, latency).unwrap();
+                driver.command("enqueue 24");
+                await_entry(name, &mut consumer).await.unwrap();
+                while consumer.get_mut().is_ready().unwrap() {
+                    consumer.dequeue().await.unwrap();
+                }
+                consumer
+                    .get_mut()
+                    .set_watermark(96, Duration::ZERO)
+                    .unwrap();
+                driver.command("enqueue 24");
+                driver.unpublish();
+                await_entry(name, &mut consumer).await.unwrap();
+                waited
+            })
+        };
+        let waited = woken_by(libc::SYS_epoll_wait, wait, || {
+            (0..3).for_each(|_| driver.command("enqueue 24"));
+        });
+        assert_eq!(waited, 3, "{name}");
+    }
+}
+
+fn async_stream_waits() {
+    let driver = Driver::stream("output 4 64");
+    let wait = || {
+        block_on(async {
+            let stream = OutputStream::open("selftest").unwrap();
+            let (mut receiver, sender) = stream.into_async().unwrap();
+            receiver.get_mut().set_watermark(3, Duration::ZERO).unwrap();
+            sender.control().start().unwrap();
+            let first = receiver.dequeue().await.unwrap().sequence();
+            let sent = driver.attribute("stream/sent");
+            (0..2).for_each(|_| drop(receiver.get_mut().dequeue().unwrap()));
+            driver.command("produce 1 8");
+            // A stop ends the wait, and what waits is discarded.
+            sender.control().stop(Stop::Discard).unwrap();
+            let stopped = receiver.dequeue().await.err();
+            (first, sent, stopped)
+        })
+    };
+    let found = woken_by(libc::SYS_epoll_wait, wait, || {
+        (0..3).for_each(|_| driver.command("produce 1 8"));
+    });
+    assert_eq!(found, (0, 3, Some(Error::NotRunning)));
 }

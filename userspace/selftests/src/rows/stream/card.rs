@@ -3,17 +3,19 @@
 //! S-19 and S-18: buffers for hardware, with QEMU's edu card, which is also removed.
 
 use std::fs::read_to_string;
+use std::time::Instant;
 
 use iostream_raw::{Area, Random, Stream, INPUT, OUTPUT};
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 
-use crate::clause::{count, long, skip, Clause};
+use crate::clause::{count, limit, long, skip, Clause};
 use crate::support::card::{
     device, pci, physical, send_random, start_empty, unload, Card, Transfer, PAGE,
 };
 use crate::support::kprobes::FunctionCalls;
 use crate::support::monitor::Monitor;
+use crate::support::race::RacePoint;
 use crate::support::waiting::{wait_until, woken_by};
 
 pub const CLAUSES: &[Clause] = &[
@@ -38,6 +40,7 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("S-18/edu-rmmod-while-streaming", unloaded),
     Clause::slow("S-18/edu-device-del", 120, unplugged),
     Clause::slow("S-18/edu-removed-again-and-again", 240, again_and_again),
+    Clause::slow("S-18/edu-wedged-engine", 120, wedged_engine),
 ];
 
 const SYNC_FOR_DEVICE: &str = "iostream_dma_sync_for_device";
@@ -484,4 +487,29 @@ fn again_and_again() {
         card.wait_node();
     }
     round_trip(&card);
+}
+
+/// The card's engine never comes to the end of a transfer. Every way to end the stream still ends,
+/// and the card can no longer use memory.
+fn wedged_engine() {
+    for drain in [true, false] {
+        let card = Card::new();
+        let mut random = Random::seeded();
+        let mut stream = card.open();
+        let buffer = start_empty(&mut stream)[0];
+        let point = RacePoint::set("edu-wedged");
+        send_random(&mut stream, &mut random, buffer, 0, PAGE);
+        let start = Instant::now();
+        if drain {
+            assert_eq!(stream.session.drain(0), Ok((0, 0)));
+            assert_eq!(stream.session.start(), Err(Errno::IO));
+        }
+        drop(stream);
+        // Two waits of five seconds.
+        assert!(start.elapsed() < limit(30), "{:?}", start.elapsed());
+        let config = std::fs::read(device().unwrap().join("config")).unwrap();
+        assert_eq!(config[4] & 4, 0, "bus mastering");
+        drop(point);
+        drop(card);
+    }
 }

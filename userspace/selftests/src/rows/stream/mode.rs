@@ -28,6 +28,9 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("S-06/same-mode-is-nothing", same_mode_is_nothing),
     Clause::new("S-06/unknown-refused", unknown_refused),
     Clause::new("S-06/no-stream", no_stream),
+    Clause::new("S-06/refused-start-leaves-it", refused_start_leaves_it),
+    Clause::new("S-06/refused-start-that-sent", refused_start_that_sent),
+    Clause::new("S-06/both-agree-in-every-order", both_agree),
 ];
 
 const MODES: [(&str, u32); 3] = [
@@ -229,4 +232,134 @@ fn no_stream() {
     assert_eq!(session.start(), Err(Errno::NOTTY));
     assert_eq!(session.suspend(), Err(Errno::NOTTY));
     assert_eq!(session.stop(), Err(Errno::NOTTY));
+}
+
+/// A start that the driver refuses changes nothing: another mode can be chosen, as often as wanted.
+fn refused_start_leaves_it() {
+    for (from, _) in MODES {
+        for (_, to) in MODES {
+            let driver = Driver::stream(&format!("{from} 2 64"));
+            let session = driver.open();
+            driver.command("fail start 5");
+            for mode in [IOSTREAM_MODE_INPUT, IOSTREAM_MODE_OUTPUT, to] {
+                assert_eq!(session.start(), Err(Errno::IO));
+                session.set_mode(mode).unwrap();
+                assert_eq!(session.stream().mode, mode);
+            }
+            driver.command("fail start 0");
+            works(&driver, Stream::new(session), to);
+        }
+    }
+    // What has fixed the mode before, or meanwhile, still does.
+    let driver = Driver::stream("input 2 64");
+    let session = driver.open();
+    driver.command("fail start 5");
+    std::thread::scope(|scope| {
+        let held = driver.hold_callbacks();
+        let start = scope.spawn(|| session.start());
+        held.wait_running(1);
+        let _map = session.map_stream_info();
+        held.release();
+        assert_eq!(start.join().unwrap(), Err(Errno::IO));
+    });
+    busy(&session);
+    let driver = Driver::stream("input 2 64");
+    let session = driver.open();
+    session.start().unwrap();
+    session.suspend().unwrap();
+    driver.command("fail start 5");
+    assert_eq!(session.start(), Err(Errno::IO));
+    session.stop().unwrap();
+    assert_eq!(session.start(), Err(Errno::IO));
+    busy(&session);
+}
+
+/// The client may have what was sent before the start was refused, so it stays with the client.
+fn refused_start_that_sent() {
+    let driver = Driver::stream("input-output 2 64");
+    let session = driver.open();
+    driver.command("fail start 5");
+    std::thread::scope(|scope| {
+        let held = driver.hold_callbacks();
+        let start = scope.spawn(|| session.start());
+        held.wait_running(1);
+        driver.command("produce 1 8");
+        held.release();
+        assert_eq!(start.join().unwrap(), Err(Errno::IO));
+    });
+    assert_eq!(session.set_mode(IOSTREAM_MODE_INPUT), Err(Errno::BUSY));
+    assert_eq!(driver.shown("buffers_where"), "cd");
+}
+
+/// What keeps the mode from being changed.
+#[derive(Clone, Copy, Debug)]
+enum Obstacle {
+    Map(u32, Area),
+    MapInfo,
+    MapBuffers,
+    Take,
+}
+
+/// When it comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum When {
+    Before,
+    /// While the driver is asked.
+    Meanwhile,
+    After,
+}
+
+impl Obstacle {
+    fn all() -> Vec<Self> {
+        let mut all = vec![Self::MapInfo, Self::MapBuffers, Self::Take];
+        for direction in [OUTPUT, INPUT] {
+            all.extend(Area::ALL.map(|area| Self::Map(direction, area)));
+        }
+        all
+    }
+
+    fn comes(self, driver: &Driver, session: &Session) {
+        match self {
+            Self::Map(direction, area) => drop(session.map(direction, area)),
+            Self::MapInfo => drop(session.map_stream_info()),
+            Self::MapBuffers => drop(session.try_map_buffers(0..2, Prot::READ).unwrap()),
+            Self::Take => driver.command("take"),
+        }
+    }
+}
+
+/// Whatever fixes the mode, and whenever: afterwards the driver and the session have the same mode.
+fn both_agree() {
+    for obstacle in Obstacle::all() {
+        for when in [When::Before, When::Meanwhile, When::After] {
+            let what = format!("{obstacle:?} {when:?}");
+            let driver = Driver::stream("input-output 2 64");
+            let session = driver.open();
+            session.set_mode(IOSTREAM_MODE_OUTPUT).unwrap();
+            if when == When::Before {
+                obstacle.comes(&driver, &session);
+            }
+            let changed = std::thread::scope(|scope| {
+                let held = (when == When::Meanwhile).then(|| driver.hold_callbacks());
+                let change = scope.spawn(|| session.set_mode(IOSTREAM_MODE_INPUT_OUTPUT));
+                if let Some(held) = held {
+                    held.wait_running(1);
+                    obstacle.comes(&driver, &session);
+                }
+                change.join().unwrap()
+            });
+            let (expected, mode) = match when {
+                When::After => (Ok(()), IOSTREAM_MODE_INPUT_OUTPUT),
+                _ => (Err(Errno::BUSY), IOSTREAM_MODE_OUTPUT),
+            };
+            assert_eq!(changed, expected, "{what}");
+            if when == When::After {
+                obstacle.comes(&driver, &session);
+            }
+            assert_eq!(session.stream().mode, mode, "{what}");
+            assert_eq!(driver.count("mode"), u64::from(mode), "{what}");
+            assert_eq!(driver.log("last_mode"), u64::from(mode), "{what}");
+            driver.command("release-all");
+        }
+    }
 }

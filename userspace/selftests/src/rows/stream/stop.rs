@@ -2,17 +2,19 @@
 
 //! S-07: what a stop discards, and what a drain waits for.
 
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use iostream_raw::stream::info;
-use iostream_raw::{Descriptor, Stream};
+use iostream_raw::stream::{info, numbers};
+use iostream_raw::{Descriptor, Session, Stream};
 use iostream_ring::uapi::*;
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 
-use crate::clause::Clause;
+use crate::clause::{count, Clause};
 use crate::support::driver::Driver;
-use crate::support::waiting::{this_thread, tick_time, wait_asleep, woken_by};
+use crate::support::waiting::{this_thread, tick_time, wait_asleep, wait_until, woken_by};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("S-07/stop-discards-output", discards_output),
@@ -34,6 +36,7 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("S-07/drain-interrupted", drain_interrupted),
     Clause::new("S-07/drain-suspended", drain_suspended),
     Clause::new("S-07/drain-leaves-output", drain_leaves_output),
+    Clause::new("S-07/drain-loses-none", drain_loses_none),
 ];
 
 fn running(plan: &str) -> (Driver, Stream) {
@@ -300,4 +303,49 @@ fn drain_leaves_output() {
     let taken: Vec<Descriptor> = stream.take_all();
     assert_eq!(taken.len(), 3);
     assert_eq!(stream.data(&taken[2]), crate::support::driver::entry(2, 10));
+}
+
+/// The client goes on sending while its stream is drained, stopped and started. Each descriptor is
+/// taken by the driver or counted as discarded.
+fn drain_loses_none() {
+    let driver = Driver::stream("input 8 64");
+    let mut stream = driver.open_stream();
+    driver.command("auto consume");
+    let before = driver.log("moved");
+    let other = stream.session.as_fd().try_clone_to_owned().unwrap();
+    let session = Session::from_fd(other);
+    session.start().unwrap();
+    let done = AtomicBool::new(false);
+    let (sent, discarded) = std::thread::scope(|scope| {
+        let sender = scope.spawn(|| {
+            let mut free: Vec<u32> = (0..8).collect();
+            let mut sent = 0;
+            while !done.load(Relaxed) {
+                for id in free.drain(..) {
+                    stream.send_buffer(id, 8);
+                    sent += 1;
+                }
+                free.extend(stream.take_all().iter().map(|one| one.buffer));
+            }
+            sent
+        });
+        let mut discarded = 0;
+        for _ in 0..count(1000) {
+            let (output, input) = session.drain(0).unwrap();
+            assert_eq!(output, 0);
+            discarded += input;
+            session.start().unwrap();
+        }
+        done.store(true, Relaxed);
+        (sender.join().unwrap(), discarded)
+    });
+    wait_until("the driver has taken the rest", || {
+        driver.log("moved") - before + discarded == sent
+    });
+    assert_eq!(stream.counters().discarded, discarded);
+    assert_eq!(
+        numbers(&stream.counters())[1..],
+        [sent, discarded, 0, 0, 0, 0]
+    );
+    println!("{sent} sent, {discarded} discarded");
 }
