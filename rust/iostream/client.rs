@@ -19,7 +19,7 @@ use crate::{
     channel::{client_ends::ClientEnds, lane::Lane},
     error::Error,
     node::{names, session::Session},
-    pool::{spec::Mode, state::Stop, Pool, PoolRef},
+    pool::{clock::Clock, spec::Mode, state::Stop, Pool, PoolRef},
     port::Port,
     queue::{config::Direction, watch::Watch},
 };
@@ -39,6 +39,8 @@ use buffer::ClientBuffer;
 /// that were sent before can still be received.
 pub struct Client {
     session: Arc<Session>,
+    /// How many buffers the client has sent.
+    sent: u64,
 }
 
 impl Client {
@@ -55,6 +57,7 @@ impl Client {
         stream.ok_or(ENOTTY)?;
         Ok(Self {
             session: Session::open(&node, &current_credential())?,
+            sent: 0,
         })
     }
 
@@ -89,6 +92,15 @@ impl Client {
     /// None that a client can cause; the result has the type of the other methods.
     pub fn mode(&self) -> Result<Mode, Error> {
         Ok(self.pool()?.mode())
+    }
+
+    /// The clock of the stream's timestamps.
+    ///
+    /// # Errors
+    ///
+    /// None that a client can cause; the result has the type of the other methods.
+    pub fn clock(&self) -> Result<Clock, Error> {
+        Ok(self.pool()?.spec().clock)
     }
 
     /// Changes the mode. This is possible until the stream is started or a buffer is taken.
@@ -224,7 +236,8 @@ impl Client {
         }
     }
 
-    /// Sends a buffer to the driver, with the ranges that were set.
+    /// Sends a buffer to the driver, with the ranges that were set. What is sent is numbered 0, 1, 2
+    /// and so on.
     ///
     /// # Errors
     ///
@@ -237,7 +250,8 @@ impl Client {
         if !buffer.is_of(self.pool()?) {
             return Err(Error::Stale);
         }
-        self.with_ends(|ends| ends.send(buffer.descriptor()))?;
+        self.with_ends(|ends| ends.send(&buffer.outgoing(self.sent)))?;
+        self.sent += 1;
         buffer.into_sent();
         Ok(())
     }

@@ -24,7 +24,7 @@ use crate::sysfs::System;
 struct Got {
     buffers: u64,
     bytes: u64,
-    /// Sequence numbers that are missing.
+    /// Frames whose numbers are missing.
     missed: u64,
     next: u64,
 }
@@ -91,8 +91,8 @@ fn take(
                 progress.add(buffer.len());
                 got.buffers += 1;
                 got.bytes += buffer.len() as u64;
-                got.missed += buffer.sequence().saturating_sub(got.next);
-                got.next = buffer.sequence().saturating_add(1);
+                got.missed += buffer.frame().saturating_sub(got.next);
+                got.next = buffer.frame().saturating_add(1);
                 patience.renew();
             }
             Err(Error::TimedOut) => {

@@ -84,6 +84,10 @@ rows! {
         kernel_client,
         drivers,
     }
+    hardware {
+        frames,
+        times,
+    }
     client {
         open,
         info,
