@@ -61,8 +61,10 @@ struct Monitor {
     frames: Atomic<u64>,
     bytes: Atomic<u64>,
     bad: Atomic<u64>,
-    /// Sequence numbers that are missing.
+    /// Frames whose numbers are missing.
     missed: Atomic<u64>,
+    /// Frames that the driver has reported lost.
+    lost: Atomic<u64>,
     /// The number that should come next.
     next: Atomic<u64>,
     gone: Atomic<u32>,
@@ -73,6 +75,7 @@ fn show(monitor: &Arc<Monitor>, out: &mut fmt::Formatter<'_>) -> fmt::Result {
     writeln!(out, "bytes={}", monitor.bytes.load(Relaxed))?;
     writeln!(out, "bad={}", monitor.bad.load(Relaxed))?;
     writeln!(out, "missed={}", monitor.missed.load(Relaxed))?;
+    writeln!(out, "lost={}", monitor.lost.load(Relaxed))?;
     writeln!(out, "gone={}", monitor.gone.load(Relaxed))
 }
 
@@ -84,6 +87,7 @@ impl Monitor {
             bytes: Atomic::new(0),
             bad: Atomic::new(0),
             missed: Atomic::new(0),
+            lost: Atomic::new(0),
             next: Atomic::new(0),
             gone: Atomic::new(0),
         })
@@ -109,6 +113,7 @@ impl Monitor {
     fn count(&self, buffer: &ClientBuffer) {
         self.frames.add(1, Relaxed);
         self.bytes.add(buffer.data_range().1 as u64, Relaxed);
+        self.lost.add(buffer.lost(), Relaxed);
         match checked(buffer) {
             Some(frame) => {
                 let next = self.next.xchg(frame.sequence.wrapping_add(1), Relaxed);

@@ -4,8 +4,7 @@
 //! takes them.
 //!
 //! `rust/uapi/iostream_frame.h` defines a frame. At a set rate a frame is lost if no buffer is
-//! free, and the sequence numbers show it. Otherwise the client sets the pace, and no frame is
-//! lost.
+//! free, and the driver reports it. Otherwise the client sets the pace, and no frame is lost.
 
 #[path = "frame.rs"]
 mod frame;
@@ -18,10 +17,10 @@ use kernel::{
     sync::{new_mutex, new_spinlock_irq, Arc, ArcBorrow, Mutex, SpinLockIrq},
     time::{
         hrtimer::{
-            ArcHrTimerHandle, HrTimer, HrTimerCallback, HrTimerCallbackContext, HrTimerExpires,
-            HrTimerPointer, HrTimerRestart, RelativeMode,
+            ArcHrTimerHandle, HrTimer, HrTimerCallback, HrTimerCallbackContext, HrTimerPointer,
+            HrTimerRestart, RelativeMode,
         },
-        Delta, Instant, Monotonic,
+        Delta, Monotonic,
     },
 };
 
@@ -125,15 +124,21 @@ impl Source {
     fn tick(&self) {
         let mut state = self.state.lock();
         let sequence = state.sequence;
-        match state.stream.take() {
+        let sent = match state.stream.take() {
             Ok(mut buffer) => {
                 fill(&mut buffer, sequence);
-                let _ = state.stream.send(buffer);
+                state.stream.send(buffer)
             }
-            Err(Error::Full) => {}
-            Err(_) => return,
+            Err(error) => Err(error),
+        };
+        let counted = match sent {
+            Err(Error::Full | Error::Corrupt) => state.stream.report_lost(1),
+            sent => sent,
+        };
+        // The number in the frame is that of the stream.
+        if counted.is_ok() {
+            state.sequence += 1;
         }
-        state.sequence += 1;
     }
 
     /// Makes frames until no buffer is free, but at most `BATCH`. Does not hold the lock while it
@@ -158,7 +163,8 @@ impl Source {
 }
 
 fn fill(buffer: &mut iostream::Buffer<stream::Output>, sequence: u64) {
-    let now = Instant::<Monotonic>::now().as_nanos() as u64;
+    let now = buffer.clock().now_ns();
+    buffer.set_timestamp(now);
     let frame = Frame::fill(sequence, now, buffer.data_mut());
     buffer.control_mut()[..FRAME_BYTES].copy_from_slice(&frame.to_bytes());
     // Both ranges are in bounds, because both areas have the size of a frame.

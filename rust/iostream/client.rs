@@ -19,7 +19,7 @@ use crate::{
     channel::{client_ends::ClientEnds, lane::Lane},
     error::Error,
     node::{names, session::Session},
-    pool::{spec::Mode, state::Stop, Pool, PoolRef},
+    pool::{clock::Clock, spec::Mode, state::Stop, Pool, PoolRef},
     port::Port,
     queue::{config::Direction, watch::Watch},
     sync::registered::{words_of, Listed, Registered},
@@ -42,6 +42,8 @@ use buffer::ClientBuffer;
 /// If a module leaks its client, the callback ends with the module. The session stays.
 pub struct Client {
     session: Arc<Session>,
+    /// How many buffers the client has sent.
+    sent: u64,
     /// The place of the callback among what ends with its module.
     listed: Option<Listed>,
 }
@@ -80,6 +82,7 @@ impl Client {
         Ok(Self {
             session: Session::open(&node, &current_credential())?,
             listed: None,
+            sent: 0,
         })
     }
 
@@ -114,6 +117,15 @@ impl Client {
     /// None that a client can cause; the result has the type of the other methods.
     pub fn mode(&self) -> Result<Mode, Error> {
         Ok(self.pool()?.mode())
+    }
+
+    /// The clock of the stream's timestamps.
+    ///
+    /// # Errors
+    ///
+    /// None that a client can cause; the result has the type of the other methods.
+    pub fn clock(&self) -> Result<Clock, Error> {
+        Ok(self.pool()?.spec().clock)
     }
 
     /// Changes the mode. This is possible until the stream is started or a buffer is taken.
@@ -250,7 +262,8 @@ impl Client {
         }
     }
 
-    /// Sends a buffer to the driver, with the ranges that were set.
+    /// Sends a buffer to the driver, with the ranges that were set. What is sent is numbered 0, 1, 2
+    /// and so on.
     ///
     /// # Errors
     ///
@@ -263,7 +276,8 @@ impl Client {
         if !buffer.is_of(self.pool()?) {
             return Err(Error::Stale);
         }
-        self.with_ends(|ends| ends.send(buffer.descriptor()))?;
+        self.with_ends(|ends| ends.send(&buffer.outgoing(self.sent)))?;
+        self.sent += 1;
         buffer.into_sent();
         Ok(())
     }

@@ -87,7 +87,7 @@ pub use ends::{
 };
 pub use error::Error;
 pub use memory::dma::DmaSegment;
-pub use pool::{spec::Mode, state::Stop};
+pub use pool::{clock::Clock, spec::Mode, state::Stop};
 pub use queue::config::{QueueConfig, Wake};
 pub use registration::Registration;
 

@@ -14,7 +14,9 @@
 //! This record is the kernel's own. A process changes it only by a valid descriptor of a buffer
 //! that is marked `CLIENT`.
 
+pub(crate) mod clock;
 pub(crate) mod descriptor;
+pub(crate) mod frames;
 mod free;
 pub(crate) mod memory;
 mod mode;
@@ -43,6 +45,7 @@ use crate::{
 use state::State;
 
 use descriptor::{Descriptor, Reject};
+use frames::Frames;
 use free::Free;
 use memory::{BufferMemory, InfoPage};
 use record::BufferRecord;
@@ -65,6 +68,7 @@ pub(crate) enum StreamCounter {
     RejectedOwner = offset_of!(uapi::iostream_stream_counters, rejected_owner) as isize,
     RejectedRange = offset_of!(uapi::iostream_stream_counters, rejected_range) as isize,
     RejectedFlags = offset_of!(uapi::iostream_stream_counters, rejected_flags) as isize,
+    Lost = offset_of!(uapi::iostream_stream_counters, lost) as isize,
 }
 
 /// The place of one buffer in one session.
@@ -107,8 +111,8 @@ pub(crate) struct Pool {
     open: Atomic<u32>,
     /// Set when the session is about to end: the stream is not started again.
     closing: Atomic<u32>,
-    /// The sequence number of the next buffer that is sent.
-    sequence: Atomic<u64>,
+    /// What was sent and lost in this session.
+    pub(crate) frames: Frames,
     /// Held while buffers are added, or their owners set anew for another mode.
     #[pin]
     joining: Mutex<()>,
@@ -151,7 +155,7 @@ impl Pool {
             };
             slots.push(slot, GFP_KERNEL)?;
         }
-        let info = InfoPage::new(spec.mode)?;
+        let info = InfoPage::new(spec.mode, spec.clock)?;
         let spare = Spare::new(max_buffers)?;
         let free = Free::new(max_buffers)?;
         Arc::pin_init(
@@ -167,7 +171,7 @@ impl Pool {
                 started: Atomic::new(0),
                 open: Atomic::new(0),
                 closing: Atomic::new(0),
-                sequence: Atomic::new(0),
+                frames: Frames::new(),
                 joining <- new_mutex!((), "iostream_join"),
                 spare <- spare,
                 work <- new_work!("iostream_pool"),
@@ -311,13 +315,6 @@ impl Pool {
         word.store(word.load(Relaxed).wrapping_add(1), Relaxed);
     }
 
-    /// The sequence number of the next buffer that is sent. The caller has the producing end.
-    pub(crate) fn next_sequence(&self) -> u64 {
-        let next = self.sequence.load(Relaxed);
-        self.sequence.store(next.wrapping_add(1), Relaxed);
-        next
-    }
-
     /// A client has opened the session: counts its references to the buffers that are with it from
     /// the start.
     pub(crate) fn begin(&self) {
@@ -422,6 +419,7 @@ impl Pool {
 
     fn try_accept(&self, descriptor: &Descriptor) -> Result<(), Reject> {
         descriptor.check_flags(uapi::IOSTREAM_DESCRIPTOR_UNUSED)?;
+        descriptor.check_zeros()?;
         if descriptor.buffer >= self.count() {
             return Err(Reject::Id);
         }

@@ -119,7 +119,7 @@ pub(crate) struct Port {
     /// How the driver is called.
     #[pin]
     pub(crate) callbacks: Callbacks,
-    /// Entries that were refused because no client had the port open.
+    /// Entries or frames that were refused, or reported lost, while no client had the port open.
     unopened: Atomic<u64>,
     #[pin]
     watermark_work: Work<Port, WATERMARK_WORK>,
@@ -218,7 +218,7 @@ impl Port {
         }
     }
 
-    /// How many entries were refused because no client had the port open.
+    /// How many entries or frames were refused, or reported lost, while no client had the port open.
     pub(crate) fn unopened(&self) -> u64 {
         self.unopened.load(Relaxed)
     }
@@ -280,10 +280,11 @@ impl Port {
         Error::NotOpen
     }
 
-    /// Counts an entry that was refused because no client had the port open.
+    /// Counts entries or frames that were refused, or reported lost, while no client had the port
+    /// open.
     #[cold]
-    pub(crate) fn count_unopened(&self) {
-        self.unopened.add(1, Relaxed);
+    pub(crate) fn count_unopened(&self, lost: u64) {
+        self.unopened.add(lost, Relaxed);
     }
 
     /// Empties one queue of the session: sets its positions to zero and raises its generation. The

@@ -219,21 +219,50 @@ enum {
 	IOSTREAM_STATE_SUSPENDED	= 2,	/* the driver pauses; queued buffers stay queued */
 };
 
-/* Bits of descriptor.flags. */
+/*
+ * Bits of descriptor.flags. A process sets no bit but IOSTREAM_DESCRIPTOR_UNUSED, and ignores bits
+ * that it does not know. Nothing sets the bits that are reserved yet.
+ */
 enum {
 	/* From the process: returns the buffer; it has no data for the driver. */
 	IOSTREAM_DESCRIPTOR_UNUSED	= 1 << 0,
 	/* From the kernel: returns the buffer unprocessed, because a stop discarded it. */
 	IOSTREAM_DESCRIPTOR_DISCARDED	= 1 << 1,
-	IOSTREAM_DESCRIPTOR_FLAGS	= IOSTREAM_DESCRIPTOR_UNUSED | IOSTREAM_DESCRIPTOR_DISCARDED,
+	/* From the kernel: the data do not continue those before; set whenever lost is not 0. */
+	IOSTREAM_DESCRIPTOR_DISCONTINUITY = 1 << 2,
+	/* From the kernel, reserved: the data are wrong or missing; status says why. */
+	IOSTREAM_DESCRIPTOR_ERROR	= 1 << 3,
+	/* From the kernel, reserved: the driver sends nothing after this. */
+	IOSTREAM_DESCRIPTOR_END		= 1 << 4,
+	/* From the kernel, reserved: eight bits whose meaning is the driver's. */
+	IOSTREAM_DESCRIPTOR_DRIVER	= 0xff << 16,
+	IOSTREAM_DESCRIPTOR_FLAGS	= IOSTREAM_DESCRIPTOR_UNUSED | IOSTREAM_DESCRIPTOR_DISCARDED |
+					  IOSTREAM_DESCRIPTOR_DISCONTINUITY |
+					  IOSTREAM_DESCRIPTOR_ERROR | IOSTREAM_DESCRIPTOR_END |
+					  IOSTREAM_DESCRIPTOR_DRIVER,
+};
+
+/* Clocks of timestamps: the numbers that clock_gettime(2) takes. */
+enum {
+	IOSTREAM_CLOCK_REALTIME		= 0,
+	IOSTREAM_CLOCK_MONOTONIC	= 1,
+	IOSTREAM_CLOCK_BOOTTIME		= 7,
+	IOSTREAM_CLOCK_TAI		= 11,
 };
 
 /*
- * An entry of a stream's queue: 32 bytes without a header (IOSTREAM_QUEUE_SLOTS). Both ranges lie
+ * An entry of a stream's queue: 64 bytes without a header (IOSTREAM_QUEUE_SLOTS). Both ranges lie
  * inside the buffer's areas.
  *
+ * A frame is what one descriptor of the driver brings. Frames have the numbers 0, 1, 2 ... in a
+ * session, through suspend, stop and start. A frame that the driver reports lost has a number, too,
+ * but no descriptor: the frame that follows it says in lost how many are missing before it. So of
+ * two descriptors in a row the second one's frame is the first one's, plus 1, plus the second one's
+ * lost. Frames that a stop discarded are missing in addition; its caller knows how many.
+ *
  * The kernel drops and counts a descriptor of the process that names no buffer, names a buffer that
- * the process does not have, has a range out of bounds, or has a flag that only the kernel sets.
+ * the process does not have, has a range out of bounds, has a flag that only the kernel sets, or
+ * has a value in lost, status or reserved.
  */
 struct iostream_descriptor {
 	__u32 buffer;			/* id, 0 ... buffers - 1 */
@@ -242,7 +271,12 @@ struct iostream_descriptor {
 	__u32 data_len;			/* bytes of data */
 	__u32 control_offset;		/* start of the control data in the control area */
 	__u32 control_len;		/* bytes of control data */
-	__u64 sequence;			/* from the driver: 0, 1, 2 ... in a session; else any */
+	__u64 frame;			/* number of the frame; from the process: any, for the driver */
+	__u64 timestamp_ns;		/* when it was sent, or as the driver says, by the stream's clock;
+					 * from the process: any, for the driver; 0: none */
+	__u64 lost;			/* frames lost right before this one; from the process: zero */
+	__s32 status;			/* reserved for an errno; 0: none */
+	__u32 reserved[3];		/* zero */
 };
 
 /* What the kernel counts of a stream in one session. No store of a process changes it. */
@@ -253,7 +287,8 @@ struct iostream_stream_counters {
 	__u64 rejected_id;		/* descriptors that name no buffer */
 	__u64 rejected_owner;		/* descriptors of a buffer that was not with the process */
 	__u64 rejected_range;		/* descriptors with a range out of bounds */
-	__u64 rejected_flags;		/* descriptors with a flag that the process must not set */
+	__u64 rejected_flags;		/* descriptors with a flag or field that must be zero */
+	__u64 lost;			/* frames that the driver reported lost */
 };
 
 /* A stream's info page. The process maps it read-only. */
@@ -262,7 +297,8 @@ struct iostream_stream_info {
 	__u64 state;			/* IOSTREAM_STATE_* */
 	__u64 generation;		/* raised when buffers are added; starts at 1 */
 	__u64 discarded_pos;		/* output queue: return unread what is before it */
-	__u64 reserved[4];
+	__u64 clock;			/* IOSTREAM_CLOCK_*, of the timestamps */
+	__u64 reserved[3];
 	struct iostream_stream_counters counters;	/* at offset 64: a cache line of its own */
 };
 
@@ -371,7 +407,7 @@ struct iostream_stream {
 	__u32 data_bytes;		/* out: size of a buffer's data area */
 	__u32 control_bytes;		/* out: size of a buffer's control area, may be 0 */
 	__u32 format;			/* out: the driver's format tag, four characters; 0: none */
-	__u32 reserved;			/* out: zero */
+	__u32 clock;			/* out: the same as iostream_stream_info.clock */
 	__u64 generation;		/* out: the same as iostream_stream_info.generation */
 	__u64 info_offset;		/* out: mmap(2) offset of the stream's info page */
 	__u64 buffers_offset;		/* out: mmap(2) offset of buffer 0 */

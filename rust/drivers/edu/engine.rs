@@ -217,7 +217,14 @@ impl Engine {
 /// Pairs the next buffer that the process sent with one to return the data in.
 fn begin(stream: &mut Stream<Shared>) -> Result<Job, Error> {
     match stream.receive() {
-        Ok(from) => Job::new(from, stream.take()?),
+        Ok(from) => match stream.take() {
+            Ok(to) => Job::new(from, to),
+            Err(error) => {
+                // The data cannot come back, so the process learns that a frame is missing.
+                let _ = stream.report_lost(1);
+                Err(error)
+            }
+        },
         Err(error) => {
             share_out(stream)?;
             Err(error)

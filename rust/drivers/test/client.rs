@@ -9,6 +9,7 @@
 //! mode NUMBER          buffers
 //! receive              take                 the client then holds the buffer
 //! fill SEED LEN        fill-control SEED LEN, in the last held buffer, from the start of the area
+//! timestamp NS, of the last held buffer
 //! send                 drop                 the first held buffer
 //! wait TIMEOUT [killable]                   watch                counts calls of the callback
 //! notice TOKEN         sync TOKEN
@@ -37,7 +38,10 @@ struct Log {
     id: u32,
     len: usize,
     sum: u64,
-    sequence: u64,
+    frame: u64,
+    timestamp: u64,
+    lost: u64,
+    discontinuous: bool,
     discarded: bool,
 }
 
@@ -78,7 +82,10 @@ impl TestClient {
         writeln!(out, "id={}", log.id)?;
         writeln!(out, "len={}", log.len)?;
         writeln!(out, "sum={}", log.sum)?;
-        writeln!(out, "sequence={}", log.sequence)?;
+        writeln!(out, "frame={}", log.frame)?;
+        writeln!(out, "timestamp={}", log.timestamp)?;
+        writeln!(out, "lost={}", log.lost)?;
+        writeln!(out, "discontinuous={}", u8::from(log.discontinuous))?;
         writeln!(out, "discarded={}", u8::from(log.discarded))?;
         writeln!(out, "calls={}", self.calls.load(Relaxed))
     }
@@ -109,6 +116,10 @@ pub(crate) fn run(test: &TestClient, text: &str) -> Result {
         "fill" | "fill-control" => {
             let buffer = held.last_mut().ok_or(ENXIO)?;
             return fill(buffer, command != "fill", words.number()?, words.size()?);
+        }
+        "timestamp" => {
+            held.last_mut().ok_or(ENXIO)?.set_timestamp(words.number()?);
+            return Ok(());
         }
         "drop" => {
             held.remove(0).map_err(|_| ENXIO).map(drop)?;
@@ -187,7 +198,10 @@ fn look(buffer: &ClientBuffer) -> Result<Log> {
         id: buffer.id(),
         len,
         sum: data.iter().map(|byte| u64::from(*byte)).sum(),
-        sequence: buffer.sequence(),
+        frame: buffer.frame(),
+        timestamp: buffer.timestamp(),
+        lost: buffer.lost(),
+        discontinuous: buffer.is_discontinuous(),
         discarded: buffer.is_discarded(),
     })
 }

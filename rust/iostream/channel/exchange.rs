@@ -79,10 +79,9 @@ pub(crate) fn discard_input(
         let returned = Descriptor {
             buffer,
             flags: uapi::IOSTREAM_DESCRIPTOR_DISCARDED,
-            sequence: pool.next_sequence(),
             ..Default::default()
         };
-        if send(output, pool, producer, &returned, Wake::Normal).is_err() {
+        if send(output, pool, producer, &returned, None).is_err() {
             pool.put_back(buffer);
         }
     }
@@ -92,7 +91,8 @@ pub(crate) fn discard_input(
     discarded
 }
 
-/// Sends a buffer that the caller holds. If that fails, the caller still holds it.
+/// Sends a buffer that the caller holds, as the next frame. The frame's time is `timestamp_ns`, or
+/// else now. If sending fails, the caller still holds the buffer, and there is no new frame.
 ///
 /// # Errors
 ///
@@ -102,8 +102,10 @@ pub(crate) fn send(
     pool: &Pool,
     producer: &mut DescriptorProducer,
     descriptor: &Descriptor,
-    wake: Wake,
+    timestamp_ns: Option<u64>,
 ) -> Result<(), Error> {
+    let clock = pool.spec().clock;
+    let descriptor = pool.frames.stamped(descriptor, timestamp_ns, clock);
     // Before the descriptor is published, because the client may return the buffer at once.
     pool.give_to_client(descriptor.buffer);
     race_point!("buffer-given");
@@ -111,8 +113,9 @@ pub(crate) fn send(
         pool.take_from_client(descriptor.buffer);
         return Err(queue.report(error, producer.corrupt_events()));
     }
+    pool.frames.sent();
     pool.count_one(StreamCounter::Sent);
-    queue.publish_produced(producer, 1, descriptor.data_len.into(), wake);
+    queue.publish_produced(producer, 1, descriptor.data_len.into(), Wake::Normal);
     Ok(())
 }
 

@@ -28,6 +28,8 @@ use crate::{
 pub struct ClientBuffer {
     pool: PoolRef,
     descriptor: Descriptor,
+    /// The time that the client has set for the driver, in nanoseconds; 0: none.
+    timestamp_ns: u64,
     held: bool,
 }
 
@@ -39,6 +41,7 @@ impl ClientBuffer {
         Self {
             pool,
             descriptor,
+            timestamp_ns: 0,
             held: true,
         }
     }
@@ -62,8 +65,19 @@ impl ClientBuffer {
         core::ptr::eq(&*self.pool, pool)
     }
 
-    pub(crate) fn descriptor(&self) -> &Descriptor {
-        &self.descriptor
+    /// The buffer and its ranges, as the client sends them as frame number `frame`.
+    pub(crate) fn outgoing(&self, frame: u64) -> Descriptor {
+        let received = &self.descriptor;
+        Descriptor {
+            buffer: received.buffer,
+            data_offset: received.data_offset,
+            data_len: received.data_len,
+            control_offset: received.control_offset,
+            control_len: received.control_len,
+            frame,
+            timestamp_ns: self.timestamp_ns,
+            ..Default::default()
+        }
     }
 
     fn memory(&self) -> &BufferMemory {
@@ -79,10 +93,32 @@ impl ClientBuffer {
         self.descriptor.buffer
     }
 
-    /// The sequence number that the buffer got when the driver sent it: 0, 1, 2 and so on in a
-    /// session.
-    pub fn sequence(&self) -> u64 {
-        self.descriptor.sequence
+    /// The number of the frame: 0, 1, 2 and so on in a session. Frames that the driver lost count,
+    /// too. It is 0 for a buffer that the driver has not sent yet.
+    pub fn frame(&self) -> u64 {
+        self.descriptor.frame
+    }
+
+    /// When the driver sent the frame or, if it says so, when the frame came into being: in
+    /// nanoseconds by the clock of the stream ([`Client::clock`](crate::Client::clock)).
+    pub fn timestamp(&self) -> u64 {
+        self.descriptor.timestamp_ns
+    }
+
+    /// How many frames the driver lost right before this one.
+    pub fn lost(&self) -> u64 {
+        self.descriptor.lost
+    }
+
+    /// Whether the data do not continue those before: always if frames were lost.
+    pub fn is_discontinuous(&self) -> bool {
+        self.descriptor.flags & uapi::IOSTREAM_DESCRIPTOR_DISCONTINUITY != 0
+    }
+
+    /// Sets the timestamp in nanoseconds that the driver gets with the buffer. Its meaning is
+    /// between the two.
+    pub fn set_timestamp(&mut self, ns: u64) {
+        self.timestamp_ns = ns;
     }
 
     /// Whether a stop returned the buffer before the driver took it.

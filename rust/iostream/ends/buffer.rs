@@ -12,8 +12,8 @@ use crate::{
     error::Error,
     memory::dma::{DmaSegment, SyncFor},
     pool::{
-        descriptor::Descriptor, memory::BufferMemory, record::BufferRecord, spec::Mode, Pool,
-        PoolRef,
+        clock::Clock, descriptor::Descriptor, memory::BufferMemory, record::BufferRecord,
+        spec::Mode, Pool, PoolRef,
     },
     port::PortRef,
 };
@@ -38,6 +38,8 @@ pub struct Buffer<A: Access> {
     /// In input mode: the port, by which the buffer goes back when it is dropped.
     home: Option<PortRef>,
     descriptor: Descriptor,
+    /// The time that the driver has set for the frame, in nanoseconds.
+    timestamp_ns: Option<u64>,
     held: bool,
     _access: PhantomData<A>,
 }
@@ -60,6 +62,7 @@ impl<A: Access> Buffer<A> {
             // The mode stays while the driver holds a buffer.
             home: (pool.mode() == Mode::Input).then(|| port.clone()),
             descriptor,
+            timestamp_ns: None,
             held: true,
             _access: PhantomData,
         }
@@ -75,8 +78,17 @@ impl<A: Access> Buffer<A> {
         core::ptr::eq(&*self.pool, pool)
     }
 
-    pub(crate) fn descriptor(&self) -> &Descriptor {
-        &self.descriptor
+    /// The buffer and its ranges, without what the client has said beside them.
+    pub(crate) fn outgoing(&self) -> Descriptor {
+        Descriptor {
+            flags: 0,
+            ..self.descriptor
+        }
+    }
+
+    /// The time that [`Self::set_timestamp`] has set.
+    pub(crate) fn timestamp_to_send(&self) -> Option<u64> {
+        self.timestamp_ns
     }
 
     pub(crate) fn mode(&self) -> Mode {
@@ -173,9 +185,28 @@ impl<A: Access> Buffer<A> {
         self.memory().sync(SyncFor::Device);
     }
 
-    /// The number that the client gave the buffer when it sent it.
-    pub fn sequence(&self) -> u64 {
-        self.descriptor.sequence
+    /// The number that the client gave the frame when it sent the buffer; 0 if it gave none. The
+    /// framework neither makes nor checks it.
+    pub fn frame(&self) -> u64 {
+        self.descriptor.frame
+    }
+
+    /// The timestamp in nanoseconds that the client gave the frame when it sent the buffer; 0 if it
+    /// gave none. The framework neither makes nor checks it.
+    pub fn timestamp(&self) -> u64 {
+        self.descriptor.timestamp_ns
+    }
+
+    /// Sets the timestamp with which the buffer will be sent: `ns` nanoseconds by the stream's
+    /// clock. Without this it is the time of the call of [`send`](crate::Stream::send). A driver
+    /// that takes the time in its interrupt handler knows it better.
+    pub fn set_timestamp(&mut self, ns: u64) {
+        self.timestamp_ns = Some(ns);
+    }
+
+    /// The clock of the stream's timestamps.
+    pub fn clock(&self) -> Clock {
+        self.pool.spec().clock
     }
 }
 

@@ -83,7 +83,7 @@ impl Producer {
             Ok(())
         });
         if done == Err(Error::NotOpen) {
-            self.end.port().count_unopened();
+            self.end.port().count_unopened(1);
         }
         done
     }
@@ -133,7 +133,7 @@ impl Producer {
                 Ok((LaneRef::from(queue), queue.generation(), offset, len))
             });
         if matches!(reserved, Err(Error::NotOpen)) {
-            self.end.port().count_unopened();
+            self.end.port().count_unopened(1);
         }
         let (queue, generation, offset, len) = reserved?;
         self.reserved = Some(queue);
@@ -224,17 +224,22 @@ impl Producer {
     }
 
     /// Declares `entries` entries lost: counts them, and marks the next entry, so that the process
-    /// sees where they are missing.
+    /// sees where they are missing. While no client has the node open, they are counted as
+    /// `unopened` in sysfs.
     ///
     /// # Errors
     ///
     /// Only those of all methods.
     pub fn report_lost(&mut self, entries: u64) -> Result<(), Error> {
-        self.with(|queue, producer| {
+        let reported = self.with(|queue, producer| {
             producer.report_lost(entries);
             queue.count(Counter::Lost, entries);
             Ok(())
-        })
+        });
+        if reported == Err(Error::NotOpen) {
+            self.end.port().count_unopened(entries);
+        }
+        reported
     }
 
     /// Wakes the process, even if the entries so far are below its watermark or were published

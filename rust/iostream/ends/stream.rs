@@ -38,13 +38,14 @@ use super::{
 use crate::{
     channel::exchange::{send, DescriptorConsumer, DescriptorProducer},
     error::Error,
-    pool::{descriptor::Descriptor, spec::Mode, state::State, Pool},
+    pool::{descriptor::Descriptor, spec::Mode, state::State, Pool, StreamCounter},
     port::Port,
     queue::{
         config::{Direction, Wake},
-        Queue,
+        Counter, Queue,
     },
     ring::DESCRIPTOR_BYTES,
+    sync::atomic::Relaxed,
 };
 
 /// The driver's end of a stream.
@@ -145,8 +146,12 @@ impl<A: Access> Stream<A> {
         })
     }
 
-    /// Sends a buffer to the client, with the ranges that were set, and wakes the client if it
-    /// waits for a buffer.
+    /// Sends a buffer to the client as the next frame, with the ranges that were set, and wakes the
+    /// client if it waits for a buffer.
+    ///
+    /// Frames are numbered 0, 1, 2 and so on in a session; lost ones count
+    /// ([`Self::report_lost`]). The timestamp is the time of this call, unless
+    /// [`Buffer::set_timestamp`] has set another one.
     ///
     /// # Errors
     ///
@@ -162,14 +167,44 @@ impl<A: Access> Stream<A> {
             if pool.state() == State::Stopped {
                 return Err(Error::Stopped);
             }
-            let descriptor = Descriptor {
-                sequence: pool.next_sequence(),
-                ..*buffer.descriptor()
-            };
-            send(lane, pool, producer, &descriptor, Wake::Normal)
-        })?;
-        buffer.into_sent();
-        Ok(())
+            send(
+                lane,
+                pool,
+                producer,
+                &buffer.outgoing(),
+                buffer.timestamp_to_send(),
+            )?;
+            buffer.into_sent();
+            Ok(())
+        })
+    }
+
+    /// Declares `frames` frames lost, which come before the next one that is sent: the device had
+    /// data for them, but there was no buffer or no time.
+    ///
+    /// They are counted, they have numbers like frames that are sent, and the next descriptor tells
+    /// the client how many they are. A stop does not forget them. While no client has the node
+    /// open, they are counted as `unopened` in sysfs.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stopped`] if the stream is stopped: then nobody misses them, and nothing is
+    /// counted.
+    pub fn report_lost(&mut self, frames: u64) -> Result<(), Error> {
+        let reported = self.output.with(|lane, _: &mut DescriptorProducer| {
+            let pool = lane.pool()?;
+            if pool.state() == State::Stopped {
+                return Err(Error::Stopped);
+            }
+            pool.frames.lose(frames);
+            pool.counter(StreamCounter::Lost).add(frames, Relaxed);
+            lane.count(Counter::Lost, frames);
+            Ok(())
+        });
+        if reported == Err(Error::NotOpen) {
+            self.output.port().count_unopened(frames);
+        }
+        reported
     }
 
     /// Wakes the client, even if nothing new is queued for it.

@@ -14,7 +14,10 @@ use kernel::{
 use super::access::{Access, Output, Shared};
 use crate::{
     memory::{dma::binding::DmaBinding, limits},
-    pool::spec::{Mode, StreamSpec, DESCRIPTION_BYTES, MAX_BUFFERS},
+    pool::{
+        clock::Clock,
+        spec::{Mode, StreamSpec, DESCRIPTION_BYTES, MAX_BUFFERS},
+    },
 };
 
 /// The description of a stream: the number and size of its buffers, and which side fills them.
@@ -84,6 +87,7 @@ impl<A: Access> StreamConfig<A> {
             queue_length: 0,
             data_bytes,
             control_bytes: 0,
+            clock: Clock::default(),
             format: 0,
             description: [0; DESCRIPTION_BYTES],
             dma: None,
@@ -96,8 +100,8 @@ impl<A: Access> StreamConfig<A> {
         })
     }
 
-    /// Adds a control area of `bytes` to each buffer, for what describes the data, such as a time
-    /// stamp.
+    /// Adds a control area of `bytes` to each buffer, for what describes the data, such as the
+    /// exposure of a picture.
     ///
     /// # Errors
     ///
@@ -147,6 +151,12 @@ impl<A: Access> StreamConfig<A> {
     pub fn dma(mut self, device: &Device<Bound>, direction: DataDirection) -> Result<Self> {
         self.spec.dma = Some(DmaBinding::new(device, direction)?);
         Ok(self)
+    }
+
+    /// Sets the clock of the timestamps. It is monotonic by default.
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.spec.clock = clock;
+        self
     }
 
     /// Sets the format of the data, as four characters of the driver's choice.

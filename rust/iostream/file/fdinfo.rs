@@ -2,9 +2,12 @@
 
 //! The text of a session in `/proc/PID/fdinfo/FD`.
 
-use kernel::seq_file::{seq_print, SeqFile};
+use kernel::{
+    seq_file::{seq_print, SeqFile},
+    sync::atomic::Relaxed,
+};
 
-use crate::{node::session::Session, queue::config::Direction};
+use crate::{node::session::Session, pool::StreamCounter, queue::config::Direction};
 
 impl Session {
     /// Prints the session's node, its stream and its queues.
@@ -16,12 +19,15 @@ impl Session {
         if let Some(pool) = queues.pool() {
             seq_print!(
                 seq,
-                "iostream-stream:\tmode {} state {} buffers {} data_bytes {} control_bytes {}\n",
+                "iostream-stream:\tmode {} state {} buffers {} data_bytes {} control_bytes {} \
+                 clock {} lost {}\n",
                 pool.mode().name(),
                 pool.state().name(),
                 pool.count(),
                 pool.spec().data_bytes,
                 pool.spec().control_bytes,
+                pool.spec().clock.name(),
+                pool.counter(StreamCounter::Lost).load(Relaxed),
             );
         }
         for queue in queues.iter() {

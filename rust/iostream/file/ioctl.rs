@@ -40,8 +40,8 @@ const _: () = {
     assert!(size_of::<uapi::iostream_run>() == 3 * 8 + 2 * 4);
     assert!(size_of::<uapi::iostream_endpoint>() == 2 * 4 + 5 * 8);
     assert!(size_of::<uapi::iostream_info>() == 128 + 9 * 8);
-    assert!(size_of::<uapi::iostream_descriptor>() == 6 * 4 + 8);
-    assert!(size_of::<uapi::iostream_stream>() == 8 * 4 + 5 * 8 + 7 * 8 + 64);
+    assert!(size_of::<uapi::iostream_descriptor>() == 6 * 4 + 3 * 8 + 4 * 4);
+    assert!(size_of::<uapi::iostream_stream>() == 8 * 4 + 5 * 8 + 8 * 8 + 64);
     assert!(size_of::<uapi::iostream_stop>() == 2 * 4 + 3 * 8);
 };
 
@@ -193,7 +193,7 @@ fn describe_stream(pool: &Pool) -> uapi::iostream_stream {
         data_bytes: spec.data_bytes,
         control_bytes: spec.control_bytes,
         format: spec.format,
-        reserved: 0,
+        clock: spec.clock as u32,
         generation: pool.info().generation(),
         info_offset: mmap::stream_info_offset(),
         buffers_offset: mmap::buffers_offset(),
@@ -207,6 +207,7 @@ fn describe_stream(pool: &Pool) -> uapi::iostream_stream {
             rejected_owner: counter(StreamCounter::RejectedOwner),
             rejected_range: counter(StreamCounter::RejectedRange),
             rejected_flags: counter(StreamCounter::RejectedFlags),
+            lost: counter(StreamCounter::Lost),
         },
         description: spec.description,
     }

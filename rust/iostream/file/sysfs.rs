@@ -6,7 +6,8 @@
 //! name                 the node's name
 //! sessions             the number of open sessions
 //! pages                /dev/iostream only: the pages that all queues and buffers use
-//! unopened             drivers' nodes only: the entries refused because nobody had the node open
+//! unopened             drivers' nodes only: the entries and frames that were refused, or reported
+//!                      lost, while nobody had the node open
 //! output/*, input/*    drivers' nodes only: the counters of the open session's queue
 //! ```
 //!

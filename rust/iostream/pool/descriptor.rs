@@ -16,7 +16,7 @@ pub(crate) enum Reject {
     Owner,
     /// A range is out of bounds.
     Range,
-    /// The client set a flag that it may not set.
+    /// The client set a flag that it may not set, or a field that must be zero.
     Flags,
 }
 
@@ -30,6 +30,19 @@ impl Descriptor {
         match self.flags & !allowed {
             0 => Ok(()),
             _ => Err(Reject::Flags),
+        }
+    }
+
+    /// Checks that the fields are zero that only the kernel sets.
+    ///
+    /// # Errors
+    ///
+    /// [`Reject::Flags`].
+    pub(crate) fn check_zeros(&self) -> Result<(), Reject> {
+        if self.lost == 0 && self.status == 0 && self.reserved == [0; 3] {
+            Ok(())
+        } else {
+            Err(Reject::Flags)
         }
     }
 

@@ -11,6 +11,7 @@ use kernel::{
 };
 
 use super::{
+    clock::Clock,
     spec::{Mode, StreamSpec},
     state::State,
     Pool,
@@ -32,15 +33,17 @@ const MAPPED: u32 = 1;
 pub(crate) struct InfoPage(SharedPages);
 
 impl InfoPage {
-    /// Creates the page of a stopped stream in this mode, with generation 1.
+    /// Creates the page of a stopped stream in this mode and with this clock, with generation 1.
     ///
     /// # Errors
     ///
     /// `EDQUOT`; `ENOMEM`.
-    pub(crate) fn new(mode: Mode) -> Result<Self> {
+    pub(crate) fn new(mode: Mode, clock: Clock) -> Result<Self> {
         let page = Self(SharedPages::new(1, 1)?);
         page.set_mode(mode);
         page.set_generation(1);
+        page.word(offset_of!(uapi::iostream_stream_info, clock))
+            .store(clock as u64, Relaxed);
         Ok(page)
     }
 

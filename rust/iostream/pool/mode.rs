@@ -38,7 +38,7 @@ impl Pool {
     /// The first start has failed and no buffer was sent: it does not fix the mode. Under
     /// `Port::changing`, while nobody sends.
     pub(crate) fn forget_start(&self) {
-        if !self.was_started() && self.sequence.load(Relaxed) == 0 {
+        if !self.was_started() && self.frames.is_first() {
             self.change_mode_flags(|word| word & !MODE_STARTED);
         }
     }

@@ -4,6 +4,7 @@
 
 use kernel::{page::PAGE_SIZE, prelude::*, sync::Arc};
 
+use super::clock::Clock;
 use crate::{
     memory::dma::binding::DmaBinding, queue::config::QueueConfig, ring::uapi,
     sync::classes::LockClasses,
@@ -61,6 +62,7 @@ pub(crate) struct StreamSpec {
     pub(crate) queue_length: u32,
     pub(crate) data_bytes: u32,
     pub(crate) control_bytes: u32,
+    pub(crate) clock: Clock,
     pub(crate) format: u32,
     pub(crate) description: [u8; DESCRIPTION_BYTES],
     /// The device that the data areas are mapped for, if there is one.

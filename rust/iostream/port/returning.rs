@@ -9,7 +9,7 @@ use crate::{
     channel::exchange::{send, DescriptorProducer},
     error::Error,
     pool::{descriptor::Descriptor, spec::Mode, state::State},
-    queue::config::{Direction, Wake},
+    queue::config::Direction,
     sync::atomic::{smp_mb, Full},
 };
 
@@ -46,10 +46,9 @@ impl Port {
                 let sent = producer.ok_or(Error::Invalid).and_then(|producer| {
                     let descriptor = Descriptor {
                         buffer: id,
-                        sequence: pool.next_sequence(),
                         ..Default::default()
                     };
-                    send(lane, pool, producer, &descriptor, Wake::Normal)
+                    send(lane, pool, producer, &descriptor, None)
                 });
                 if sent.is_err() {
                     pool.put_back(id);

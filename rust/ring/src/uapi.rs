@@ -96,8 +96,17 @@ pub const IOSTREAM_STATE_SUSPENDED: _bindgen_ty_7 = 2;
 pub type _bindgen_ty_7 = ::core::ffi::c_uint;
 pub const IOSTREAM_DESCRIPTOR_UNUSED: _bindgen_ty_8 = 1;
 pub const IOSTREAM_DESCRIPTOR_DISCARDED: _bindgen_ty_8 = 2;
-pub const IOSTREAM_DESCRIPTOR_FLAGS: _bindgen_ty_8 = 3;
+pub const IOSTREAM_DESCRIPTOR_DISCONTINUITY: _bindgen_ty_8 = 4;
+pub const IOSTREAM_DESCRIPTOR_ERROR: _bindgen_ty_8 = 8;
+pub const IOSTREAM_DESCRIPTOR_END: _bindgen_ty_8 = 16;
+pub const IOSTREAM_DESCRIPTOR_DRIVER: _bindgen_ty_8 = 16711680;
+pub const IOSTREAM_DESCRIPTOR_FLAGS: _bindgen_ty_8 = 16711711;
 pub type _bindgen_ty_8 = ::core::ffi::c_uint;
+pub const IOSTREAM_CLOCK_REALTIME: _bindgen_ty_9 = 0;
+pub const IOSTREAM_CLOCK_MONOTONIC: _bindgen_ty_9 = 1;
+pub const IOSTREAM_CLOCK_BOOTTIME: _bindgen_ty_9 = 7;
+pub const IOSTREAM_CLOCK_TAI: _bindgen_ty_9 = 11;
+pub type _bindgen_ty_9 = ::core::ffi::c_uint;
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
 pub struct iostream_descriptor {
@@ -107,7 +116,11 @@ pub struct iostream_descriptor {
     pub data_len: __u32,
     pub control_offset: __u32,
     pub control_len: __u32,
-    pub sequence: __u64,
+    pub frame: __u64,
+    pub timestamp_ns: __u64,
+    pub lost: __u64,
+    pub status: __s32,
+    pub reserved: [__u32; 3usize],
 }
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
@@ -119,6 +132,7 @@ pub struct iostream_stream_counters {
     pub rejected_owner: __u64,
     pub rejected_range: __u64,
     pub rejected_flags: __u64,
+    pub lost: __u64,
 }
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
@@ -127,18 +141,19 @@ pub struct iostream_stream_info {
     pub state: __u64,
     pub generation: __u64,
     pub discarded_pos: __u64,
-    pub reserved: [__u64; 4usize],
+    pub clock: __u64,
+    pub reserved: [__u64; 3usize],
     pub counters: iostream_stream_counters,
 }
-pub const IOSTREAM_SETUP_OUTPUT: _bindgen_ty_9 = 1;
-pub const IOSTREAM_SETUP_INPUT: _bindgen_ty_9 = 2;
-pub const IOSTREAM_SETUP_OVERWRITE: _bindgen_ty_9 = 4;
-pub const IOSTREAM_SETUP_FLAGS: _bindgen_ty_9 = 7;
-pub type _bindgen_ty_9 = ::core::ffi::c_uint;
-pub const IOSTREAM_ENDPOINT_ECHO: _bindgen_ty_10 = 1;
-pub const IOSTREAM_ENDPOINT_SOURCE: _bindgen_ty_10 = 2;
-pub const IOSTREAM_ENDPOINT_SINK: _bindgen_ty_10 = 3;
+pub const IOSTREAM_SETUP_OUTPUT: _bindgen_ty_10 = 1;
+pub const IOSTREAM_SETUP_INPUT: _bindgen_ty_10 = 2;
+pub const IOSTREAM_SETUP_OVERWRITE: _bindgen_ty_10 = 4;
+pub const IOSTREAM_SETUP_FLAGS: _bindgen_ty_10 = 7;
 pub type _bindgen_ty_10 = ::core::ffi::c_uint;
+pub const IOSTREAM_ENDPOINT_ECHO: _bindgen_ty_11 = 1;
+pub const IOSTREAM_ENDPOINT_SOURCE: _bindgen_ty_11 = 2;
+pub const IOSTREAM_ENDPOINT_SINK: _bindgen_ty_11 = 3;
+pub type _bindgen_ty_11 = ::core::ffi::c_uint;
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
 pub struct iostream_setup {
@@ -218,7 +233,7 @@ pub struct iostream_stream {
     pub data_bytes: __u32,
     pub control_bytes: __u32,
     pub format: __u32,
-    pub reserved: __u32,
+    pub clock: __u32,
     pub generation: __u64,
     pub info_offset: __u64,
     pub buffers_offset: __u64,
@@ -236,9 +251,9 @@ impl Default for iostream_stream {
         }
     }
 }
-pub const IOSTREAM_STOP_DRAIN: _bindgen_ty_11 = 1;
-pub const IOSTREAM_STOP_FLAGS: _bindgen_ty_11 = 1;
-pub type _bindgen_ty_11 = ::core::ffi::c_uint;
+pub const IOSTREAM_STOP_DRAIN: _bindgen_ty_12 = 1;
+pub const IOSTREAM_STOP_FLAGS: _bindgen_ty_12 = 1;
+pub type _bindgen_ty_12 = ::core::ffi::c_uint;
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
 pub struct iostream_stop {
@@ -258,20 +273,20 @@ pub struct iostream_version {
     pub max_total_bytes: __u64,
     pub name: [__u8; 32usize],
 }
-pub const IOSTREAM_IOC_VERSION: _bindgen_ty_12 = 2151705088;
-pub const IOSTREAM_IOC_SETUP: _bindgen_ty_12 = 1077438977;
-pub const IOSTREAM_IOC_QUEUE: _bindgen_ty_12 = 3230689794;
-pub const IOSTREAM_IOC_EVENTFD: _bindgen_ty_12 = 1074293251;
-pub const IOSTREAM_IOC_NOTIFY: _bindgen_ty_12 = 27140;
-pub const IOSTREAM_IOC_RESET: _bindgen_ty_12 = 27141;
-pub const IOSTREAM_IOC_RUN: _bindgen_ty_12 = 3223349766;
-pub const IOSTREAM_IOC_ENDPOINT: _bindgen_ty_12 = 2150656519;
-pub const IOSTREAM_IOC_WATERMARK: _bindgen_ty_12 = 1075341832;
-pub const IOSTREAM_IOC_STREAM: _bindgen_ty_12 = 2160093712;
-pub const IOSTREAM_IOC_START: _bindgen_ty_12 = 27153;
-pub const IOSTREAM_IOC_SUSPEND: _bindgen_ty_12 = 27154;
-pub const IOSTREAM_IOC_STOP: _bindgen_ty_12 = 3223349779;
-pub const IOSTREAM_IOC_MODE: _bindgen_ty_12 = 27156;
-pub const IOSTREAM_IOC_INPUT: _bindgen_ty_12 = 27157;
-pub const IOSTREAM_IOC_INPUT_SYNC: _bindgen_ty_12 = 27158;
-pub type _bindgen_ty_12 = ::core::ffi::c_uint;
+pub const IOSTREAM_IOC_VERSION: _bindgen_ty_13 = 2151705088;
+pub const IOSTREAM_IOC_SETUP: _bindgen_ty_13 = 1077438977;
+pub const IOSTREAM_IOC_QUEUE: _bindgen_ty_13 = 3230689794;
+pub const IOSTREAM_IOC_EVENTFD: _bindgen_ty_13 = 1074293251;
+pub const IOSTREAM_IOC_NOTIFY: _bindgen_ty_13 = 27140;
+pub const IOSTREAM_IOC_RESET: _bindgen_ty_13 = 27141;
+pub const IOSTREAM_IOC_RUN: _bindgen_ty_13 = 3223349766;
+pub const IOSTREAM_IOC_ENDPOINT: _bindgen_ty_13 = 2150656519;
+pub const IOSTREAM_IOC_WATERMARK: _bindgen_ty_13 = 1075341832;
+pub const IOSTREAM_IOC_STREAM: _bindgen_ty_13 = 2160618000;
+pub const IOSTREAM_IOC_START: _bindgen_ty_13 = 27153;
+pub const IOSTREAM_IOC_SUSPEND: _bindgen_ty_13 = 27154;
+pub const IOSTREAM_IOC_STOP: _bindgen_ty_13 = 3223349779;
+pub const IOSTREAM_IOC_MODE: _bindgen_ty_13 = 27156;
+pub const IOSTREAM_IOC_INPUT: _bindgen_ty_13 = 27157;
+pub const IOSTREAM_IOC_INPUT_SYNC: _bindgen_ty_13 = 27158;
+pub type _bindgen_ty_13 = ::core::ffi::c_uint;

@@ -108,7 +108,7 @@ pub use reservation::{Batch, Reservation};
 pub use session::{Run, Session};
 pub use setup::Setup;
 pub use stream::{
-    mode, Buffer, Buffers, Control, Discarded, InputOutputStream, InputStream, OutputStream,
+    mode, Buffer, Buffers, Clock, Control, Discarded, InputOutputStream, InputStream, OutputStream,
     Reader, Receiver, Sender, Stop, Stream, StreamCounters, StreamInfo, StreamMode, StreamState,
     Writer,
 };

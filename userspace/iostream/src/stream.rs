@@ -3,6 +3,7 @@
 //! Streams: pools of buffers that move between a driver and this process.
 
 mod buffer;
+mod clock;
 mod control;
 mod core;
 mod descriptor;
@@ -23,6 +24,7 @@ use std::time::Duration;
 use iostream_ring::uapi;
 
 pub use buffer::Buffer;
+pub use clock::Clock;
 pub use control::Control;
 pub use info::{Discarded, Stop, StreamCounters, StreamInfo, StreamState};
 pub use io::{Reader, Writer};

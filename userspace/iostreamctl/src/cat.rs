@@ -24,8 +24,11 @@ use crate::sysfs::System;
 struct Got {
     buffers: u64,
     bytes: u64,
-    /// Sequence numbers that are missing.
+    /// Frames that are missing: the driver lost them, or a stop discarded them.
     missed: u64,
+    /// Frames that the driver lost before those that were received.
+    lost: u64,
+    /// The number of the next frame, if none is missing.
     next: u64,
 }
 
@@ -91,8 +94,9 @@ fn take(
                 progress.add(buffer.len());
                 got.buffers += 1;
                 got.bytes += buffer.len() as u64;
-                got.missed += buffer.sequence().saturating_sub(got.next);
-                got.next = buffer.sequence().saturating_add(1);
+                got.missed += buffer.frame().saturating_sub(got.next);
+                got.lost += buffer.lost();
+                got.next = buffer.frame().saturating_add(1);
                 patience.renew();
             }
             Err(Error::TimedOut) => {
@@ -101,7 +105,12 @@ fn take(
                 patience.check()?;
             }
             // Stopped through sysfs or by the driver: the stream is at its end.
-            Err(Error::NotRunning) => return Ok(()),
+            Err(Error::NotRunning) => {
+                // No frame follows that would tell of them.
+                let lost = stream.control().counters().lost;
+                got.missed += lost.saturating_sub(got.lost);
+                return Ok(());
+            }
             Err(error) => return Err(error).on(path),
         }
     }
@@ -127,11 +136,14 @@ fn report(
         }))
     };
     print(cli, output, json, |out| {
-        if output == Output::CarriesData {
-            return Ok(());
-        }
         let Got { buffers, bytes, .. } = got;
         let (rate, missed) = (transfer.rate(), got.missed);
+        if output == Output::CarriesData {
+            return match missed {
+                0 => Ok(()),
+                _ => writeln!(out, "iostreamctl: {missed} frames are missing"),
+            };
+        }
         writeln!(
             out,
             "{bytes} bytes in {buffers} buffers, {rate}; {missed} missed"

@@ -170,7 +170,7 @@ fn write_text(
         if let Some(unopened) = node.unopened {
             writeln!(
                 out,
-                "unopened  {unopened} entries refused while nobody had it open"
+                "unopened  {unopened} entries or frames lost while nobody had it open"
             )?;
         }
     }
@@ -243,6 +243,7 @@ fn write_stream(out: &mut dyn Write, stream: &StreamNode) -> io::Result<()> {
     if !stream.format.is_empty() {
         writeln!(out, "format    {}", stream.format)?;
     }
+    writeln!(out, "clock     {}", stream.clock)?;
     writeln!(out, "buffers   {}", stream.shape())?;
     if !stream.buffers_where.is_empty() {
         let places = stream.places();

@@ -160,8 +160,15 @@ fn report(cli: &Cli, arguments: &Recv, opened: &Opened, got: &Got, start: Instan
         }))
     };
     print(cli, output, json, |out| {
+        let lost = got.lost + got.missed;
         if output == Output::CarriesData {
-            return Ok(());
+            return match (lost, got.gap_bytes) {
+                (0, 0) => Ok(()),
+                (lost, bytes) => writeln!(
+                    out,
+                    "iostreamctl: {lost} entries and {bytes} bytes were lost before they were read"
+                ),
+            };
         }
         writeln!(
             out,
@@ -169,7 +176,7 @@ fn report(cli: &Cli, arguments: &Recv, opened: &Opened, got: &Got, start: Instan
             got.bytes,
             got.entries,
             transfer.rate(),
-            got.lost + got.missed,
+            lost,
             got.gap_bytes
         )
     })

@@ -11,10 +11,11 @@ use crate::counters::Counters;
 use crate::units::human_bytes;
 
 /// The names of a stream's counters, in the kernel's order.
-const COUNTERS: [&str; 7] = [
+const COUNTERS: [&str; 8] = [
     "sent",
     "received",
     "discarded",
+    "lost",
     "rejected_id",
     "rejected_owner",
     "rejected_range",
@@ -36,6 +37,8 @@ pub struct StreamNode {
     pub data_bytes: u64,
     /// The size of a buffer's control area in bytes.
     pub control_bytes: u64,
+    /// The clock of the timestamps: `realtime`, `monotonic`, `boottime`, or `tai`.
+    pub clock: String,
     /// The driver's description of the stream.
     pub description: String,
     /// The driver's format tag.
@@ -67,6 +70,7 @@ impl StreamNode {
             buffers_where: read("buffers_where").unwrap_or_default(),
             data_bytes: count("data_bytes"),
             control_bytes: count("control_bytes"),
+            clock: read("clock").unwrap_or_default(),
             description: read("description").unwrap_or_default(),
             format: read("format").unwrap_or_default(),
             counters: Counters::read(&directory.join("stream"), &COUNTERS),
@@ -87,13 +91,6 @@ impl StreamNode {
         places
     }
 
-    /// How many descriptors the kernel has rejected.
-    pub fn rejected(&self) -> u64 {
-        let counters = self.counters.iter();
-        let rejected = counters.filter(|(name, _)| name.starts_with("rejected_"));
-        rejected.map(|(_, n)| n).sum()
-    }
-
     /// The number and size of the buffers.
     pub fn shape(&self) -> String {
         let data = human_bytes(self.data_bytes);
@@ -112,6 +109,7 @@ impl StreamNode {
             "buffers_where": self.buffers_where,
             "data_bytes": self.data_bytes,
             "control_bytes": self.control_bytes,
+            "clock": self.clock,
             "description": self.description,
             "format": self.format,
             "counters": self.counters.json(),
@@ -137,8 +135,8 @@ mod tests {
             ("description", "a test pattern\n"),
             ("format", "TEST\n"),
             ("stream/sent", "7\n"),
-            ("stream/rejected_id", "2\n"),
-            ("stream/rejected_range", "1\n"),
+            ("stream/lost", "3\n"),
+            ("clock", "tai\n"),
         ]
         .map(|(name, content)| (format!("{folder}/{name}"), content));
         let mut files: Vec<_> = files.iter().map(|(p, c)| (p.as_str(), *c)).collect();
@@ -151,7 +149,9 @@ mod tests {
             client: 2,
         };
         assert_eq!((stream.places(), stream.buffers), (places, 5));
-        assert_eq!((stream.counters.get("sent"), stream.rejected()), (7, 3));
+        let counters = &stream.counters;
+        assert_eq!((counters.get("sent"), counters.get("lost")), (7, 3));
+        assert_eq!(stream.json()["clock"], "tai");
         assert_eq!(stream.shape(), format!("5 x {} + 32 B", human_bytes(65536)));
         assert_eq!(stream.json()["counters"]["sent"], 7);
         assert_eq!(

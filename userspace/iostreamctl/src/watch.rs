@@ -70,7 +70,7 @@ struct Row {
     bytes: Option<u64>,
     /// Where a stream's buffers are, or the most bytes that were ever in a queue.
     occupancy: String,
-    /// What was lost, discarded or rejected since the session began.
+    /// Entries or frames that were lost since the session began.
     lost: u64,
     /// How often the process was woken in a second.
     woken: u64,
@@ -136,7 +136,7 @@ fn stream_row(node: &Node, earlier: Option<&Node>, elapsed: Duration) -> Option<
                 places.client, places.held, places.free
             )
         },
-        lost: stream.counters.get("discarded") + stream.rejected(),
+        lost: stream.counters.get("lost"),
         woken: both("wakeups_sent"),
         notified: both("notifications"),
     })
@@ -253,7 +253,7 @@ mod tests {
                 mode: "output".to_owned(),
                 state: "running".to_owned(),
                 buffers_where: "dct".to_owned(),
-                counters: counters(&[("sent", sent), ("discarded", 1), ("rejected_id", 2)]),
+                counters: counters(&[("sent", sent), ("discarded", 1), ("lost", 3)]),
                 ..StreamNode::default()
             }),
             ..Node::default()

@@ -16,7 +16,8 @@ use crate::{Input, Map, Output, Prot, Session, INPUT, OUTPUT, PAGE};
 /// An entry of a stream's queues.
 pub type Descriptor = iostream_descriptor;
 
-const BYTES: usize = size_of::<Descriptor>();
+/// The size of a descriptor in a queue.
+pub const DESCRIPTOR_BYTES: u64 = size_of::<Descriptor>() as u64;
 
 /// Where a word is in the stream's info page.
 pub mod info {
@@ -30,12 +31,14 @@ pub mod info {
     pub const GENERATION: usize = offset_of!(Page, generation);
     /// Up to where a stop has discarded what was queued.
     pub const DISCARDED: usize = offset_of!(Page, discarded_pos);
+    /// The clock of the timestamps.
+    pub const CLOCK: usize = offset_of!(Page, clock);
     /// The stream's counters.
     pub const COUNTERS: usize = offset_of!(Page, counters);
 }
 
 /// All counters, in the header's order.
-pub fn numbers(counters: &iostream_stream_counters) -> [u64; 7] {
+pub fn numbers(counters: &iostream_stream_counters) -> [u64; 8] {
     [
         counters.sent,
         counters.received,
@@ -44,6 +47,7 @@ pub fn numbers(counters: &iostream_stream_counters) -> [u64; 7] {
         counters.rejected_owner,
         counters.rejected_range,
         counters.rejected_flags,
+        counters.lost,
     ]
 }
 
@@ -58,13 +62,22 @@ pub fn to_bytes(descriptor: &Descriptor) -> Vec<u8> {
         descriptor.control_len,
     ];
     let mut bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
-    bytes.extend(descriptor.sequence.to_ne_bytes());
+    let words = [descriptor.frame, descriptor.timestamp_ns, descriptor.lost];
+    bytes.extend(words.iter().flat_map(|word| word.to_ne_bytes()));
+    bytes.extend(descriptor.status.to_ne_bytes());
+    bytes.extend(
+        descriptor
+            .reserved
+            .iter()
+            .flat_map(|word| word.to_ne_bytes()),
+    );
     bytes
 }
 
 fn from_bytes(bytes: &[u8]) -> Descriptor {
-    assert_eq!(bytes.len(), BYTES, "an entry that is not a descriptor");
+    assert_eq!(bytes.len() as u64, DESCRIPTOR_BYTES, "not a descriptor");
     let word = |i: usize| u32::from_ne_bytes(bytes[i..i + 4].try_into().unwrap());
+    let long = |i: usize| u64::from_ne_bytes(bytes[i..i + 8].try_into().unwrap());
     Descriptor {
         buffer: word(0),
         flags: word(4),
@@ -72,7 +85,11 @@ fn from_bytes(bytes: &[u8]) -> Descriptor {
         data_len: word(12),
         control_offset: word(16),
         control_len: word(20),
-        sequence: u64::from_ne_bytes(bytes[24..].try_into().unwrap()),
+        frame: long(24),
+        timestamp_ns: long(32),
+        lost: long(40),
+        status: word(48) as i32,
+        reserved: [word(52), word(56), word(60)],
     }
 }
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # shellcheck shell=busybox
 #
-# U-09: what iostreamctl does with streams.
+# U-09 and H-04: what iostreamctl does with streams.
 
 # `clause` calls all functions by name.
 # shellcheck disable=SC2317
@@ -197,6 +197,51 @@ watch_shows_rates() {
 	kill $!
 }
 
+# missing FILE NUMBER: whether cat said that so many frames are missing, and nothing else.
+missing() { equal "$(cat "$1")" "iostreamctl: $2 frames are missing"; }
+
+losses_are_told() {
+	tell stspare 'publish lossy output 8 64'
+	trap 'tell stspare unpublish' EXIT
+	iostreamctl cat lossy --count 4 >"$work/frames" 2>"$work/said_cat" &
+	within is lossy running
+	for command in 'produce 1 8' 'lost 3' 'produce 2 8' 'lost 2' 'produce 1 8'; do
+		tell stspare "$command"
+	done
+	wait $! || wrong "cat ended with $?"
+	equal "$(wc -c <"$work/frames")" 32
+	missing "$work/said_cat" 5
+	# With a report.
+	iostreamctl cat lossy --count 1 -o "$work/frames" --json >"$work/report" &
+	within is lossy running
+	tell stspare 'lost 4'
+	tell stspare 'produce 1 8'
+	wait $! || wrong "cat ended with $?"
+	grep -q '"missed": 4' "$work/report" || wrong "$(cat "$work/report")"
+	# What was lost after the last frame, and what others see of it.
+	iostreamctl cat lossy >/dev/null 2>"$work/said_cat" &
+	within is lossy running
+	tell stspare 'lost 7'
+	iostreamctl watch lossy --interval 0.1 --times 1 --json >"$work/json"
+	grep -q '"lost": 7' "$work/json" || wrong "$(cat "$work/json")"
+	iostreamctl info -d lossy >"$work/info"
+	grep -qx 'lost  *7' "$work/info" || wrong "$(cat "$work/info")"
+	grep -qx 'clock  *monotonic' "$work/info" || wrong "$(cat "$work/info")"
+	iostreamctl stop lossy
+	wait $! || wrong "cat ended with $?"
+	missing "$work/said_cat" 7
+}
+
+entries_lost_are_told() {
+	iostreamctl recv -d itout --count 1 >"$work/entry" 2>"$work/said_recv" &
+	within open_by_another itout
+	tell itout 'lost 4'
+	tell itout 'enqueue 8'
+	wait $! || wrong "recv ended with $?"
+	equal "$(cat "$work/said_recv")" \
+		'iostreamctl: 4 entries and 0 bytes were lost before they were read'
+}
+
 completions_and_manual() {
 	for shell in bash zsh fish; do
 		iostreamctl completions "$shell" | grep -q suspend || wrong "$shell: nothing about suspend"
@@ -221,5 +266,7 @@ clause U-09/states-of-an-open-stream states_of_an_open_stream
 clause U-09/states-need-a-client states_need_a_client
 clause U-09/wrong-streams wrong_streams
 clause U-09/watch-shows-rates watch_shows_rates
+clause H-04/command losses_are_told
+clause U-09/recv-tells-losses entries_lost_are_told
 clause U-09/completions-and-manual completions_and_manual
 plan

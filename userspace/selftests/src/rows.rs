@@ -90,6 +90,10 @@ rows! {
         filters,
         drivers,
     }
+    hardware {
+        frames,
+        times,
+    }
     client {
         open,
         info,

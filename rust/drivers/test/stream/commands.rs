@@ -5,7 +5,7 @@
 //! ```text
 //! publish NAME MODE BUFFERS DATA-BYTES [KEY=VALUE...]
 //!     MODE: output, input, input-output, or shared-output (by copy; the mode can be changed)
-//!     KEY: control, queue, format, description, mode, gid, own-queue, clients
+//!     KEY: control, queue, clock, format, description, mode, gid, own-queue, clients
 //! many COUNT NAME MODE BUFFERS DATA-BYTES [...]          many-send LEN
 //! unpublish            client NUMBER (later commands use the end of this client)
 //! forget (leaks the registration)
@@ -13,6 +13,7 @@
 //! release-all-clients  release-in task|softirq|hardirq ID       try COUNT
 //! fill ID SEED OFFSET LEN                   fill-control ID SEED OFFSET LEN
 //! range ID OFFSET LEN  control-range ID OFFSET LEN               look ID
+//! timestamp ID NS      lost COUNT
 //! send ID              produce COUNT LEN    consume COUNT        echo COUNT
 //! pump COUNT LEN       notify               running              mode
 //! buffers              queued
@@ -27,7 +28,7 @@
 //!
 //! `take` and `receive` keep the buffer until a command gives it away; `try` receives so often,
 //! whether or not there is something, and drops it. The file shows the result of the last command,
-//! such as its sequence number and sums. Between `hold-callbacks` and `release-callbacks` each
+//! such as its frame number and sums. Between `hold-callbacks` and `release-callbacks` each
 //! callback that begins does not end.
 
 use iostream::Error;
@@ -245,6 +246,14 @@ fn use_end<A: TestAccess>(
             let id = words.narrow()?;
             end.held(id).and_then(describe)
         }
+        "timestamp" => {
+            let (id, ns) = (words.narrow()?, words.number()?);
+            end.held(id).map(|buffer| {
+                buffer.set_timestamp(ns);
+                counted(0)
+            })
+        }
+        "lost" => end.stream.report_lost(words.number()?).map(|()| counted(0)),
         "send" => {
             let id = words.narrow()?;
             end.let_go(id)

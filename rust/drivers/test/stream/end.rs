@@ -188,7 +188,8 @@ pub(crate) fn describe<A: TestAccess>(buffer: &mut Buffer<A>) -> Result<Done, Er
         id: buffer.id(),
         data: buffer.data_range(),
         control: buffer.control_range(),
-        sequence: buffer.sequence(),
+        frame: buffer.frame(),
+        timestamp: buffer.timestamp(),
         sum: sum(buffer, false)?,
         control_sum: sum(buffer, true)?,
         ..Done::default()

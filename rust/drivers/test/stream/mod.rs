@@ -37,7 +37,8 @@ pub(crate) struct Done {
     id: u32,
     data: (usize, usize),
     control: (usize, usize),
-    sequence: u64,
+    frame: u64,
+    timestamp: u64,
     sum: u64,
     control_sum: u64,
     queued: (u64, u64),
@@ -167,7 +168,8 @@ impl TestStream {
         writeln!(out, "offset={}\nlen={}", done.data.0, done.data.1)?;
         writeln!(out, "control_offset={}", done.control.0)?;
         writeln!(out, "control_len={}", done.control.1)?;
-        writeln!(out, "sequence={}", done.sequence)?;
+        writeln!(out, "frame={}", done.frame)?;
+        writeln!(out, "timestamp={}", done.timestamp)?;
         writeln!(out, "sum={}", done.sum)?;
         writeln!(out, "control_sum={}", done.control_sum)?;
         writeln!(out, "queued_output={}", done.queued.0)?;

@@ -4,7 +4,7 @@
 
 use iostream::{
     stream::{Access, Output, Shared},
-    Config, Mode, Ports, QueueConfig, Stream, StreamConfig,
+    Clock, Config, Mode, Ports, QueueConfig, Stream, StreamConfig,
 };
 use kernel::{prelude::*, str::CString};
 
@@ -19,6 +19,7 @@ pub(crate) struct Plan {
     buffers: u32,
     data_bytes: u32,
     control_bytes: u32,
+    clock: Option<Clock>,
     queue_length: u32,
     format: Option<[u8; 4]>,
     description: Option<CString>,
@@ -52,6 +53,7 @@ impl Plan {
             buffers: words.narrow()?,
             data_bytes: words.narrow()?,
             control_bytes: 0,
+            clock: None,
             queue_length: 0,
             format: None,
             description: None,
@@ -66,6 +68,15 @@ impl Plan {
             match key {
                 "control" => plan.control_bytes = number()?,
                 "queue" => plan.queue_length = number()?,
+                "clock" => {
+                    plan.clock = Some(match value {
+                        "realtime" => Clock::RealTime,
+                        "monotonic" => Clock::Monotonic,
+                        "boottime" => Clock::BootTime,
+                        "tai" => Clock::Tai,
+                        _ => return Err(EINVAL),
+                    });
+                }
                 "format" => {
                     plan.format = Some(value.as_bytes().try_into().map_err(|_| EINVAL)?);
                 }
@@ -108,6 +119,9 @@ impl Plan {
         let mut stream = stream
             .control_bytes(self.control_bytes)?
             .queue_length(self.queue_length)?;
+        if let Some(clock) = self.clock {
+            stream = stream.clock(clock);
+        }
         if let Some(tag) = self.format {
             stream = stream.format(tag);
         }

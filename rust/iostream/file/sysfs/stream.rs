@@ -6,6 +6,7 @@
 //! description, format  the driver's text, and its tag of four characters
 //! data_bytes           size of a buffer's data area
 //! control_bytes        size of a buffer's control area
+//! clock                of the timestamps: realtime, monotonic, boottime, or tai
 //! mode                 output, input, or input-output
 //! state                stopped, running, or suspended. Can be written: running, suspended, stopped
 //!                      (discards what is queued), drained (stops when the driver has taken all)
@@ -63,6 +64,10 @@ fn control_bytes(node: &Node, out: Out) -> Result<isize> {
 fn with_pool<R>(node: &Node, f: impl FnOnce(&Pool) -> R) -> Option<R> {
     let mut pools = node.ports().iter().filter_map(|port| port.open_pool().ok());
     pools.next().map(|pool| f(&pool))
+}
+
+fn clock(node: &Node, out: Out) -> Result<isize> {
+    out.line(spec(node).ok_or(ENXIO)?.clock.name())
 }
 
 fn mode(node: &Node, out: Out) -> Result<isize> {
@@ -138,6 +143,7 @@ attributes! { STREAM:
     c"format" if is_stream => format;
     c"data_bytes" if is_stream => data_bytes;
     c"control_bytes" if is_stream => control_bytes;
+    c"clock" if is_stream => clock;
     c"mode" if is_stream => mode;
     c"state" if is_stream => state, store set_state;
     c"buffers" if is_stream => buffers;
@@ -148,6 +154,7 @@ attributes! { COUNTERS:
     c"sent" if is_stream => |n, o| counter(n, o, StreamCounter::Sent);
     c"received" if is_stream => |n, o| counter(n, o, StreamCounter::Received);
     c"discarded" if is_stream => |n, o| counter(n, o, StreamCounter::Discarded);
+    c"lost" if is_stream => |n, o| counter(n, o, StreamCounter::Lost);
     c"rejected_id" if is_stream => |n, o| counter(n, o, StreamCounter::RejectedId);
     c"rejected_owner" if is_stream => |n, o| counter(n, o, StreamCounter::RejectedOwner);
     c"rejected_range" if is_stream => |n, o| counter(n, o, StreamCounter::RejectedRange);

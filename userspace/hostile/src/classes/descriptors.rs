@@ -76,11 +76,16 @@ impl Stream {
     fn send(&self, descriptor: &iostream_descriptor, bytes: u64) {
         let pos = self.input.consumer_pos().load(Acquire);
         let pair = |low: u32, high: u32| u64::from(low) | (u64::from(high) << 32);
+        let [first, second, third] = descriptor.reserved;
         let words = [
             pair(descriptor.buffer, descriptor.flags),
             pair(descriptor.data_offset, descriptor.data_len),
             pair(descriptor.control_offset, descriptor.control_len),
-            descriptor.sequence,
+            descriptor.frame,
+            descriptor.timestamp_ns,
+            descriptor.lost,
+            pair(descriptor.status as u32, first),
+            pair(second, third),
         ];
         for (place, word) in (pos..).step_by(8).zip(words) {
             self.input.data_word(place).store(word, Relaxed);
@@ -120,7 +125,11 @@ impl Verdict {
         let inside = |offset: u32, len: u32, size: u64| u64::from(offset) + u64::from(len) <= size;
         if bytes != BYTES {
             Self::Between
-        } else if descriptor.flags & !IOSTREAM_DESCRIPTOR_UNUSED != 0 {
+        } else if descriptor.flags & !IOSTREAM_DESCRIPTOR_UNUSED != 0
+            || descriptor.lost != 0
+            || descriptor.status != 0
+            || descriptor.reserved != [0; 3]
+        {
             Self::Flags
         } else if u64::from(descriptor.buffer) >= BUFFERS {
             Self::Id
@@ -160,11 +169,12 @@ fn descriptor(round: &mut Round<'_>) -> (iostream_descriptor, u64) {
     let mut descriptor = iostream_descriptor {
         buffer: random.below(BUFFERS) as u32,
         data_len: random.below(DATA + 1) as u32,
-        sequence: random.next_u64(),
+        frame: random.next_u64(),
+        timestamp_ns: random.next_u64(),
         ..Default::default()
     };
     let mut bytes = BYTES;
-    match random.below(9) {
+    match random.below(12) {
         0 => descriptor.buffer = random.boundary(BUFFERS, DATA) as u32,
         1 => descriptor.flags = random.boundary(1, 2) as u32,
         2 => descriptor.data_offset = random.boundary(DATA, DATA) as u32,
@@ -172,6 +182,9 @@ fn descriptor(round: &mut Round<'_>) -> (iostream_descriptor, u64) {
         4 => descriptor.control_offset = random.boundary(CONTROL, DATA) as u32,
         5 => descriptor.control_len = random.boundary(CONTROL, DATA) as u32,
         6 => bytes = 1 + random.below(BYTES),
+        7 => descriptor.lost = random.boundary(1, DATA),
+        8 => descriptor.status = random.boundary(1, DATA) as i32,
+        9 => descriptor.reserved[random.below(3) as usize] = random.boundary(1, DATA) as u32,
         _ => {}
     }
     (descriptor, bytes)

@@ -6,7 +6,9 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut, Range};
 use std::sync::Arc;
+use std::time::Duration;
 
+use iostream_ring::uapi;
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use super::core::Core;
@@ -63,9 +65,33 @@ pub struct Buffer<M: Mode> {
     data: Range<usize>,
     /// The control data, within the control area.
     control: Range<usize>,
-    sequence: u64,
-    discarded: bool,
+    /// What the driver said about the frame, besides its ranges.
+    said: Said,
+    /// The timestamp for the driver, in nanoseconds; 0: none.
+    timestamp_ns: u64,
     mode: PhantomData<M>,
+}
+
+/// What a descriptor of the driver says about its frame.
+#[derive(Clone, Copy, Default)]
+struct Said {
+    flags: u32,
+    frame: u64,
+    timestamp_ns: u64,
+    lost: u64,
+    status: i32,
+}
+
+impl From<&Descriptor> for Said {
+    fn from(descriptor: &Descriptor) -> Self {
+        Self {
+            flags: descriptor.flags,
+            frame: descriptor.frame,
+            timestamp_ns: descriptor.timestamp_ns,
+            lost: descriptor.lost,
+            status: descriptor.status,
+        }
+    }
 }
 
 impl<M: Mode> Buffer<M> {
@@ -74,8 +100,8 @@ impl<M: Mode> Buffer<M> {
         Self {
             data: 0..core.pool.data_bytes(),
             control: 0..0,
-            sequence: 0,
-            discarded: false,
+            said: Said::default(),
+            timestamp_ns: 0,
             lease: Some(lease),
             core,
             mode: PhantomData,
@@ -96,15 +122,13 @@ impl<M: Mode> Buffer<M> {
         buffer
             .set_control(descriptor.control.clone())
             .map_err(|_| bad("has control data beyond its control area"))?;
-        buffer.sequence = descriptor.sequence;
-        buffer.discarded = descriptor.is_discarded();
+        buffer.said = Said::from(&descriptor);
         Ok(buffer)
     }
 
     /// Records what the driver says about a buffer that it returns.
     pub(crate) fn note_return(&mut self, descriptor: &Descriptor) {
-        self.sequence = descriptor.sequence;
-        self.discarded = descriptor.is_discarded();
+        self.said = Said::from(descriptor);
     }
 
     /// The number of the buffer in its stream, from 0.
@@ -112,17 +136,47 @@ impl<M: Mode> Buffer<M> {
         self.lease.as_ref().map_or(u32::MAX, Lease::id)
     }
 
-    /// The sequence number that the driver gave this buffer when it sent it: 0, 1, 2 and so on in a
-    /// session.
+    /// The number of the frame in this buffer: 0, 1, 2 and so on in a session.
     ///
-    /// It is 0 if the buffer of an input stream has not been with the driver yet.
-    pub fn sequence(&self) -> u64 {
-        self.sequence
+    /// Frames that the driver [lost](Self::lost) have numbers, too, so the numbers show how many
+    /// frames are missing. So do frames that a stop discarded. It is 0 if the buffer of an input
+    /// stream has not been with the driver yet.
+    pub fn frame(&self) -> u64 {
+        self.said.frame
+    }
+
+    /// How many frames the driver lost right before this one.
+    pub fn lost(&self) -> u64 {
+        self.said.lost
+    }
+
+    /// When the driver sent this frame or, if the driver knows better, when the frame came into
+    /// being.
+    ///
+    /// It is the time of the [stream's clock](crate::StreamInfo::clock).
+    pub fn timestamp(&self) -> Duration {
+        Duration::from_nanos(self.said.timestamp_ns)
+    }
+
+    /// The flags of the descriptor that brought this frame: bits `IOSTREAM_DESCRIPTOR_*` of
+    /// [`uapi`](crate::uapi).
+    pub fn flags(&self) -> u32 {
+        self.said.flags
+    }
+
+    /// The errno that the driver gave this frame; 0 if there is no error.
+    pub fn status(&self) -> i32 {
+        self.said.status
+    }
+
+    /// Whether the data do not continue those before: always if frames were lost.
+    pub fn is_discontinuous(&self) -> bool {
+        self.said.flags & uapi::IOSTREAM_DESCRIPTOR_DISCONTINUITY != 0
     }
 
     /// Whether the driver returned the buffer unprocessed, because a stop discarded it.
     pub fn is_discarded(&self) -> bool {
-        self.discarded
+        self.said.flags & uapi::IOSTREAM_DESCRIPTOR_DISCARDED != 0
     }
 
     /// The range of the data area that the buffer dereferences to.
@@ -208,7 +262,8 @@ impl<M: Mode> Buffer<M> {
             flags: 0,
             data: self.data.clone(),
             control: self.control.clone(),
-            sequence: 0,
+            timestamp_ns: self.timestamp_ns,
+            ..Descriptor::default()
         };
         self.core.send(lease, descriptor, wake)
     }
@@ -244,6 +299,15 @@ impl<M: Writes> Buffer<M> {
     /// [`Error::OutOfRange`] if the range is not within the control area.
     pub fn set_control_range(&mut self, range: Range<usize>) -> Result<()> {
         self.set_control(range)
+    }
+
+    /// Sets the timestamp that the driver gets with this buffer. What it means is between the two;
+    /// the kernel passes it on as it is.
+    ///
+    /// Without this the driver gets none. A time of more than 2<sup>64</sup> nanoseconds counts as
+    /// 2<sup>64</sup> - 1 nanoseconds.
+    pub fn set_timestamp(&mut self, timestamp: Duration) {
+        self.timestamp_ns = u64::try_from(timestamp.as_nanos()).unwrap_or(u64::MAX);
     }
 
     /// Writes a value to the start of the control area, and selects it to be sent.
@@ -351,7 +415,7 @@ impl<M: Mode> fmt::Debug for Buffer<M> {
             .field("id", &self.id())
             .field("data", &self.data)
             .field("control", &self.control)
-            .field("sequence", &self.sequence)
+            .field("frame", &self.said.frame)
             .finish_non_exhaustive()
     }
 }

@@ -30,7 +30,8 @@ pub(crate) struct Core {
 
 struct Input {
     producer: Producer<Descriptors>,
-    sequence: u64,
+    /// How many descriptors were sent.
+    sent: u64,
 }
 
 impl Core {
@@ -39,10 +40,7 @@ impl Core {
             pool: Arc::new(pool),
             unused: UnusedBuffers::default(),
             mode,
-            input: Mutex::new(Some(Input {
-                producer,
-                sequence: 0,
-            })),
+            input: Mutex::new(Some(Input { producer, sent: 0 })),
         };
         core.take_new(0..core.pool.count());
         core
@@ -67,7 +65,7 @@ impl Core {
         let Some(input) = guard.as_mut() else {
             return Err(Error::Closed);
         };
-        descriptor.sequence = input.sequence;
+        descriptor.frame = input.sent;
         if let Err(error) = input.producer.push(&descriptor.to_bytes()) {
             drop(guard);
             drop(lease);
@@ -78,7 +76,7 @@ impl Core {
                 error => error,
             });
         }
-        input.sequence += 1;
+        input.sent += 1;
         // Before the driver can see the descriptor: it may send the buffer back immediately.
         lease.give_to_driver();
         let notify = input.producer.show(wake)?.then(|| input.producer.device());

@@ -4,7 +4,7 @@
 
 use std::ops::Range;
 
-use iostream_ring::uapi::{self, iostream_descriptor};
+use iostream_ring::uapi::iostream_descriptor;
 pub(crate) use iostream_ring::{Descriptors, DESCRIPTOR_BYTES};
 
 /// How many bytes of a queue `count` descriptors take.
@@ -19,7 +19,11 @@ pub(crate) struct Descriptor {
     pub(crate) flags: u32,
     pub(crate) data: Range<usize>,
     pub(crate) control: Range<usize>,
-    pub(crate) sequence: u64,
+    pub(crate) frame: u64,
+    pub(crate) timestamp_ns: u64,
+    /// From the kernel only, like `status`: what this process sends must have zeros there.
+    pub(crate) lost: u64,
+    pub(crate) status: i32,
 }
 
 impl Descriptor {
@@ -43,7 +47,11 @@ impl Descriptor {
             data_len: self.data.len() as u32,
             control_offset: self.control.start as u32,
             control_len: self.control.len() as u32,
-            sequence: self.sequence,
+            frame: self.frame,
+            timestamp_ns: self.timestamp_ns,
+            lost: self.lost,
+            status: self.status,
+            ..Default::default()
         };
         raw.to_bytes()
     }
@@ -59,12 +67,11 @@ impl Descriptor {
             flags: raw.flags,
             data: range(raw.data_offset, raw.data_len),
             control: range(raw.control_offset, raw.control_len),
-            sequence: raw.sequence,
+            frame: raw.frame,
+            timestamp_ns: raw.timestamp_ns,
+            lost: raw.lost,
+            status: raw.status,
         }
-    }
-
-    pub(crate) fn is_discarded(&self) -> bool {
-        self.flags & uapi::IOSTREAM_DESCRIPTOR_DISCARDED != 0
     }
 }
 
@@ -81,11 +88,14 @@ mod tests {
             flags: 2,
             data: 3..7,
             control: 5..11,
-            sequence: u64::MAX - 1,
+            frame: u64::MAX - 1,
+            timestamp_ns: u64::MAX - 2,
+            lost: u64::MAX - 3,
+            status: -5,
         };
         let bytes = descriptor.to_bytes();
         assert_eq!(Descriptor::from_bytes(bytes), descriptor);
-        let all = Descriptor::from_bytes([0xff; 32]);
+        let all = Descriptor::from_bytes([0xff; DESCRIPTOR_BYTES]);
         assert_eq!(all.data.end, 2 * u32::MAX as usize);
     }
 }

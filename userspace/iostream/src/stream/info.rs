@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use iostream_ring::uapi;
 
+use super::clock::Clock;
 use crate::notify::timeout_ns;
 use crate::{Result, StreamMode};
 
@@ -57,8 +58,10 @@ pub struct StreamCounters {
     pub rejected_owner: u64,
     /// Descriptors with a range out of bounds.
     pub rejected_range: u64,
-    /// Descriptors with unknown flags.
+    /// Descriptors with a flag or a field that must be zero.
     pub rejected_flags: u64,
+    /// Frames that the driver reported lost.
+    pub lost: u64,
 }
 
 impl From<uapi::iostream_stream_counters> for StreamCounters {
@@ -71,6 +74,7 @@ impl From<uapi::iostream_stream_counters> for StreamCounters {
             rejected_owner: raw.rejected_owner,
             rejected_range: raw.rejected_range,
             rejected_flags: raw.rejected_flags,
+            lost: raw.lost,
         }
     }
 }
@@ -91,6 +95,8 @@ pub struct StreamInfo {
     pub data_bytes: u32,
     /// The size of a buffer's control area in bytes, which may be 0.
     pub control_bytes: u32,
+    /// The clock of the timestamps.
+    pub clock: Clock,
     /// The driver's format tag, four characters, if it has one.
     pub format: Option<[u8; 4]>,
     /// Starts at 1, and is raised when buffers are added.
@@ -111,6 +117,7 @@ impl StreamInfo {
             max_buffers: raw.max_buffers,
             data_bytes: raw.data_bytes,
             control_bytes: raw.control_bytes,
+            clock: Clock::from_raw(raw.clock)?,
             // The first character is the lowest byte, as in V4L2 and DRM.
             format: (raw.format != 0).then(|| raw.format.to_le_bytes()),
             generation: raw.generation,
@@ -176,6 +183,9 @@ mod tests {
             (StreamMode::InputOutput, StreamState::Running)
         );
         raw.mode = 3;
+        assert!(StreamInfo::new(&raw).is_err());
+        raw.mode = 2;
+        raw.clock = 2;
         assert!(StreamInfo::new(&raw).is_err());
     }
 

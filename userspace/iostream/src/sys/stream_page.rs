@@ -75,6 +75,7 @@ impl StreamPage {
             rejected_owner: load(offset_of!(iostream_stream_counters, rejected_owner)),
             rejected_range: load(offset_of!(iostream_stream_counters, rejected_range)),
             rejected_flags: load(offset_of!(iostream_stream_counters, rejected_flags)),
+            lost: load(offset_of!(iostream_stream_counters, lost)),
         }
         .into()
     }

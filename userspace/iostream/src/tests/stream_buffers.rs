@@ -2,6 +2,8 @@
 
 //! Taking, filling, sending and adding buffers.
 
+use std::time::Duration;
+
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::mode::{Input, InputOutput, Output};
@@ -22,7 +24,7 @@ fn an_output_buffer_is_read_in_place_and_goes_back_when_dropped() {
     driver.send(2, b"frame", b"");
     let buffer = stream.next().unwrap().unwrap();
     assert_eq!(
-        (&*buffer, buffer.id(), buffer.sequence()),
+        (&*buffer, buffer.id(), buffer.frame()),
         (&b"frame"[..], 2, 0)
     );
     assert_eq!(
@@ -105,10 +107,7 @@ fn the_client_has_all_buffers_of_an_input_stream() {
     assert_eq!((buffer.id(), buffer.control().len()), (id, 0));
     buffer.send_range(10..30).unwrap();
     let sent = driver.receive().unwrap();
-    assert_eq!(
-        (sent.data_offset, sent.data_len, sent.sequence),
-        (10, 20, 1)
-    );
+    assert_eq!((sent.data_offset, sent.data_len, sent.frame), (10, 20, 1));
 }
 
 #[test]
@@ -240,4 +239,29 @@ fn a_driver_that_waits_is_notified_and_one_that_does_not_is_not() {
         [("input", 7), ("input", 9), ("input_sync", 10)]
     );
     assert_eq!(driver.notified(), 1);
+}
+
+#[test]
+fn what_the_driver_says_of_a_frame_is_not_said_back() {
+    let (mut driver, mut stream) = StreamLoopback::new::<InputOutput>(1, 1);
+    let mut descriptor = driver.descriptor(0, 4, 0);
+    descriptor.flags = !uapi::IOSTREAM_DESCRIPTOR_DISCARDED;
+    descriptor.frame = 1 << 40;
+    descriptor.timestamp_ns = u64::MAX;
+    descriptor.lost = 1 << 50;
+    descriptor.status = -5;
+    descriptor.reserved = [1, 2, 3];
+    driver.send_raw(&descriptor);
+    let buffer = stream.dequeue().unwrap();
+    assert_eq!((buffer.frame(), buffer.lost()), (1 << 40, 1 << 50));
+    assert_eq!(buffer.timestamp(), Duration::from_nanos(u64::MAX));
+    assert_eq!((buffer.flags(), buffer.status()), (descriptor.flags, -5));
+    assert_eq!(
+        (buffer.is_discontinuous(), buffer.is_discarded()),
+        (true, false)
+    );
+    buffer.send(4).unwrap();
+    let back = driver.receive().unwrap();
+    assert_eq!((back.flags, back.frame, back.timestamp_ns), (0, 0, 0));
+    assert_eq!((back.lost, back.status, back.reserved), (0, 0, [0; 3]));
 }

@@ -104,7 +104,11 @@ fn random_descriptors_make_neither_two_of_one_nor_bytes_of_another() {
             data_len: random(5000) as u32,
             control_offset: random(80) as u32,
             control_len: random(80) as u32,
-            sequence: random(u64::MAX),
+            frame: random(u64::MAX),
+            timestamp_ns: random(u64::MAX),
+            lost: random(u64::MAX),
+            status: random(1 << 32) as i32,
+            reserved: [random(1 << 32) as u32; 3],
         };
         driver.send_raw(&descriptor);
         if let Ok(buffer) = stream.dequeue() {

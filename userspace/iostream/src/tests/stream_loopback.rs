@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex};
 
 use iostream_ring::sync::Word;
 use iostream_ring::uapi::{self, iostream_descriptor, iostream_stream, iostream_stream_info};
+use iostream_ring::DESCRIPTOR_BYTES;
 use rustix::io::Errno;
 use rustix::ioctl::{IoctlOutput, Opcode};
 
@@ -47,7 +48,7 @@ pub(crate) const fn no_stream() -> iostream_stream {
         data_bytes: 0,
         control_bytes: 0,
         format: 0,
-        reserved: 0,
+        clock: uapi::IOSTREAM_CLOCK_MONOTONIC,
         generation: 0,
         info_offset: 0,
         buffers_offset: 0,
@@ -61,6 +62,7 @@ pub(crate) const fn no_stream() -> iostream_stream {
             rejected_owner: 0,
             rejected_range: 0,
             rejected_flags: 0,
+            lost: 0,
         },
         description: [0; uapi::IOSTREAM_DESCRIPTION_BYTES as usize],
     }
@@ -129,7 +131,7 @@ pub(crate) struct StreamLoopback {
     input: Loopback,
     send: Producer<Descriptors>,
     receive: Consumer<Descriptors>,
-    sequence: u64,
+    frame: u64,
 }
 
 impl StreamLoopback {
@@ -168,7 +170,7 @@ impl StreamLoopback {
             input,
             send,
             receive,
-            sequence: 0,
+            frame: 0,
         };
         loopback.set_info(offset_of!(iostream_stream_info, mode), M::MODE.raw().into());
         loopback.set_state(uapi::IOSTREAM_STATE_RUNNING);
@@ -192,13 +194,13 @@ impl StreamLoopback {
         data_len: u32,
         control_len: u32,
     ) -> iostream_descriptor {
-        let sequence = self.sequence;
-        self.sequence += 1;
+        let frame = self.frame;
+        self.frame += 1;
         iostream_descriptor {
             buffer,
             data_len,
             control_len,
-            sequence,
+            frame,
             ..Default::default()
         }
     }
@@ -211,14 +213,14 @@ impl StreamLoopback {
 
     /// Takes the next descriptor that the client sent.
     pub(crate) fn receive(&mut self) -> Option<iostream_descriptor> {
-        let bytes = match self.receive.find_array::<32>() {
+        let bytes = match self.receive.find_array() {
             Ok(bytes) => bytes,
             Err(Error::Empty) => return None,
             Err(error) => panic!("{error}"),
         };
         self.receive.release(false).unwrap();
         // SAFETY: All bit patterns are valid, and the sizes are the same.
-        Some(unsafe { std::mem::transmute::<[u8; 32], iostream_descriptor>(bytes) })
+        Some(unsafe { std::mem::transmute::<[u8; DESCRIPTOR_BYTES], iostream_descriptor>(bytes) })
     }
 
     /// The first bytes of a buffer's data area.
@@ -305,7 +307,7 @@ impl StreamLoopback {
     }
 }
 
-fn bytes_of(descriptor: &iostream_descriptor) -> [u8; 32] {
+fn bytes_of(descriptor: &iostream_descriptor) -> [u8; DESCRIPTOR_BYTES] {
     // SAFETY: It has no padding, and all its bytes are initialised.
     unsafe { std::mem::transmute(*descriptor) }
 }

@@ -46,20 +46,20 @@ fn async_dequeue() {
                 .into_async()
                 .unwrap();
             sender.control().start().unwrap();
-            let mut sequences = Vec::new();
+            let mut frames = Vec::new();
             for _ in 0..100 {
-                sequences.push(receiver.dequeue().await.unwrap().sequence());
+                frames.push(receiver.dequeue().await.unwrap().frame());
             }
-            sequences
+            frames
         })
     };
-    let sequences = woken_by(libc::SYS_epoll_wait, open, || {
+    let frames = woken_by(libc::SYS_epoll_wait, open, || {
         for _ in 0..100 {
             // Waits until the only buffer is back.
             wait_until("a free buffer", || driver.tell("produce 1 8").is_ok());
         }
     });
-    assert_eq!(sequences, (0..100).collect::<Vec<u64>>());
+    assert_eq!(frames, (0..100).collect::<Vec<u64>>());
 }
 
 fn async_stream_ends() {
@@ -148,8 +148,8 @@ fn async_cancelled() {
             assert!(once.await.is_pending());
         }
         driver.command("produce 2 8");
-        assert_eq!(receiver.dequeue().await.unwrap().sequence(), 0);
-        assert_eq!(receiver.dequeue().await.unwrap().sequence(), 1);
+        assert_eq!(receiver.dequeue().await.unwrap().frame(), 0);
+        assert_eq!(receiver.dequeue().await.unwrap().frame(), 1);
     });
 }
 

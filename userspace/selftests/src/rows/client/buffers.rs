@@ -114,7 +114,7 @@ fn sent() {
         driver.command("receive");
         let told = |key| driver.log(key);
         assert_eq!((told("id"), told("sum"), told("control_sum")), (id, 30, 10));
-        assert_eq!(told("sequence"), i);
+        assert_eq!(told("frame"), i);
         driver.command(&format!("release {id}"));
         driver.fails("receive", rustix::io::Errno::NODATA);
     }
@@ -195,7 +195,7 @@ fn from_any_thread() {
             .collect();
         for i in 0..total {
             let buffer = stream.dequeue_wait(None).unwrap();
-            assert_eq!(buffer.sequence(), i);
+            assert_eq!(buffer.frame(), i);
             workers[i as usize % 4].send(buffer).unwrap();
         }
     });

@@ -12,7 +12,7 @@ pub const CLAUSES: &[Clause] = &[
 ];
 
 /// Runs a program of `selftests/c`.
-fn program(name: &str) {
+pub fn program(name: &str) {
     let status = Command::new(format!("/usr/bin/{name}")).status();
     assert!(status.expect(name).success(), "{name} failed");
 }

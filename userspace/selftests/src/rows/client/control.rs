@@ -79,7 +79,7 @@ fn discard() {
     stream.start().unwrap();
     driver.command("produce 3 8");
     driver.fails("take", rustix::io::Errno::NOSPC);
-    assert_eq!(stream.dequeue().unwrap().sequence(), 4);
+    assert_eq!(stream.dequeue().unwrap().frame(), 4);
     drop(held);
     driver.command("take");
 }

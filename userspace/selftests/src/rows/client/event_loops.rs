@@ -125,5 +125,5 @@ fn watermark() {
         .control()
         .stop(Stop::Drain { timeout: None })
         .unwrap();
-    assert_eq!(stream.dequeue_wait(None).unwrap().sequence(), 2);
+    assert_eq!(stream.dequeue_wait(None).unwrap().frame(), 2);
 }

@@ -77,7 +77,7 @@ fn drop_undoes_it() {
     let mut stream = OutputStream::open("selftest").unwrap();
     stream.start().unwrap();
     driver.command("produce 4 8");
-    assert_eq!(stream.dequeue().unwrap().sequence(), 0);
+    assert_eq!(stream.dequeue().unwrap().frame(), 0);
 }
 
 fn drop_stops_it() {

@@ -33,7 +33,7 @@ fn next() {
     driver.command("produce 3 8");
     let mut seen = 0;
     while let Some(buffer) = stream.next().unwrap() {
-        assert_eq!(buffer.sequence(), seen);
+        assert_eq!(buffer.frame(), seen);
         seen += 1;
     }
     assert_eq!(seen, 3);
@@ -47,7 +47,7 @@ fn iterator_ends_when_stopped() {
     driver.command("produce 3 8");
     let mut buffers = stream.into_iter();
     for i in 0..3 {
-        assert_eq!(buffers.next().unwrap().unwrap().sequence(), i);
+        assert_eq!(buffers.next().unwrap().unwrap().frame(), i);
     }
     let last = crate::support::waiting::woken_by(
         libc::SYS_ppoll,
@@ -77,7 +77,7 @@ fn callback_loop() {
     stream.start().unwrap();
     let mut seen = 0;
     let last = stream.for_each(|buffer| {
-        assert_eq!(buffer.sequence(), seen);
+        assert_eq!(buffer.frame(), seen);
         seen += 1;
         match seen {
             1000 => ControlFlow::Break(buffer.id()),

@@ -182,8 +182,8 @@ fn threads_and_stops() {
         while !done.load(relaxed) {
             match stream.next().unwrap() {
                 Some(buffer) => {
-                    assert!(last < Some(buffer.sequence()), "in order");
-                    last = Some(buffer.sequence());
+                    assert!(last < Some(buffer.frame()), "in order");
+                    last = Some(buffer.frame());
                     give.send(buffer).unwrap();
                 }
                 None => std::thread::yield_now(),

@@ -284,7 +284,7 @@ fn sixteen_buffers() {
     let mut seen = std::collections::BTreeSet::new();
     for (sequence, bytes) in sent.iter().enumerate() {
         let back = stream.wait();
-        assert_eq!(back.sequence, (empty.len() + sequence) as u64);
+        assert_eq!(back.frame, (empty.len() + sequence) as u64);
         assert!(
             stream.data(&back) == *bytes,
             "buffer {sequence} has other bytes"

@@ -85,10 +85,7 @@ fn clients_are_apart() {
     for (number, stream) in [(0, &mut one), (1, &mut other)] {
         for id in 0..2 {
             let descriptor = stream.take().unwrap();
-            assert_eq!(
-                (descriptor.buffer, descriptor.sequence),
-                (id, u64::from(id))
-            );
+            assert_eq!((descriptor.buffer, descriptor.frame), (id, u64::from(id)));
             assert_eq!(stream.data(&descriptor), entry(100 * number, 64));
         }
         assert!(stream.take().is_none());

@@ -5,6 +5,7 @@
 use std::fs::metadata;
 use std::os::unix::fs::FileTypeExt;
 
+use iostream_raw::stream::DESCRIPTOR_BYTES;
 use iostream_raw::{node_called, Prot, Stream, INPUT, OUTPUT};
 use iostream_ring::uapi::*;
 use rustix::io::Errno;
@@ -70,9 +71,9 @@ fn declared_is_reported() {
         assert_eq!(stream.state, IOSTREAM_STATE_STOPPED);
         assert_eq!(stream.buffers, 3);
         assert_eq!((stream.data_bytes, stream.control_bytes), (8192, 128));
-        assert_eq!(stream.reserved, 0);
+        assert_eq!(stream.clock, IOSTREAM_CLOCK_MONOTONIC);
         assert_eq!(stream.generation, 1);
-        assert_eq!(iostream_raw::stream::numbers(&stream.counters), [0; 7]);
+        assert_eq!(iostream_raw::stream::numbers(&stream.counters), [0; 8]);
         assert_eq!(driver.shown("mode"), mode);
         assert_eq!(driver.attribute("buffers"), 3);
         assert_eq!(driver.attribute("data_bytes"), 8192);
@@ -90,7 +91,7 @@ fn queue_length_more() {
     let session = driver.open();
     assert_eq!(session.stream().max_buffers, 300);
     for direction in [OUTPUT, INPUT] {
-        assert!(session.queue(direction).data_bytes >= 300 * 32);
+        assert!(session.queue(direction).data_bytes >= 300 * DESCRIPTOR_BYTES);
     }
 }
 
@@ -100,8 +101,8 @@ fn queues_are_reported() {
     let session = driver.open();
     for direction in [OUTPUT, INPUT] {
         let queue = session.queue(direction);
-        assert_eq!(queue.data_bytes, 8192);
-        assert_eq!(queue.max_entry_bytes, 32, "the length of each entry");
+        assert_eq!(queue.data_bytes, 16384);
+        assert_eq!(queue.max_entry_bytes, 64, "the length of each entry");
         assert_eq!((queue.flags, queue.generation), (IOSTREAM_QUEUE_SLOTS, 1));
     }
 }

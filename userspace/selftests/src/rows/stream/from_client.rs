@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::*;
 use std::sync::Mutex;
 
-use iostream_raw::stream::{numbers, to_bytes};
+use iostream_raw::stream::{numbers, to_bytes, DESCRIPTOR_BYTES};
 use iostream_raw::{consumer, producer, Descriptor, Stream, INPUT, OUTPUT};
 use iostream_ring::uapi::*;
 use rustix::io::Errno;
@@ -61,7 +61,7 @@ fn what_was_said_arrives() {
             data_len: data.1,
             control_offset: control.0,
             control_len: control.1,
-            sequence: u64::MAX - 7,
+            frame: u64::MAX - 7,
             ..Default::default()
         });
         driver.command("receive");
@@ -74,12 +74,12 @@ fn what_was_said_arrives() {
         assert_eq!(got, (control.0.into(), control.1.into()));
         assert_eq!(driver.log("sum"), u64::from(data.1));
         assert_eq!(driver.log("control_sum"), 2 * u64::from(control.1));
-        assert_eq!(driver.log("sequence"), u64::MAX - 7);
+        assert_eq!(driver.log("frame"), u64::MAX - 7);
         driver.command("release 2");
         driver.fails("receive", Errno::NODATA);
         assert_eq!(stream.take().unwrap().buffer, 2);
     }
-    assert_eq!(numbers(&stream.counters()), [3, 3, 0, 0, 0, 0, 0]);
+    assert_eq!(numbers(&stream.counters()), [3, 3, 0, 0, 0, 0, 0, 0]);
 }
 
 /// Sends invalid descriptors: each is dropped and counted once under its own kind, and the
@@ -222,7 +222,7 @@ fn between_descriptors() {
             .word(producer::POS)
             .store(pos, Release)
     };
-    for (number, pos) in [1, 8, 16, 24, 31, 33, 40, 63].into_iter().enumerate() {
+    for (number, pos) in [1, 8, 16, 32, 63, 65, 96, 127].into_iter().enumerate() {
         word(&stream, pos);
         driver.fails("receive", Errno::BADMSG);
         let counters = stream.session.counters(INPUT);
@@ -232,7 +232,7 @@ fn between_descriptors() {
     stream.send_buffer(0, 1);
     driver.command("receive");
     assert_eq!(stream.session.queue(INPUT).flags, IOSTREAM_QUEUE_SLOTS);
-    assert_eq!(stream.session.queue(INPUT).max_entry_bytes, 32);
+    assert_eq!(stream.session.queue(INPUT).max_entry_bytes, 64);
 }
 
 fn unknown_flags() {
@@ -240,7 +240,11 @@ fn unknown_flags() {
         flags,
         ..Default::default()
     };
-    rejected("input 4 64", FLAGS, &[4, 5, 8, 1 << 31, u32::MAX].map(of));
+    rejected(
+        "input 4 64",
+        FLAGS,
+        &[1 << 5, 1 << 15, 1 << 24, (1 << 31) | 1, u32::MAX].map(of),
+    );
 }
 
 /// Only the kernel sets the flag for discarded buffers.
@@ -430,7 +434,7 @@ fn others_go_on() {
         driver.fails("receive", Errno::NODATA);
         assert_eq!(good.take().unwrap().buffer, 1);
     }
-    assert_eq!(numbers(&good.counters()), [50, 50, 0, 0, 0, 0, 0]);
+    assert_eq!(numbers(&good.counters()), [50, 50, 0, 0, 0, 0, 0, 0]);
     assert_eq!(numbers(&bad.counters())[3], 50);
 }
 
@@ -453,7 +457,7 @@ fn corrupt_input_position() {
 fn corrupt_output_position() {
     let (driver, stream) = running("output 200 64");
     driver.command("produce 200 1");
-    for pos in [200 * 32 + 32, u64::MAX, 4, 16] {
+    for pos in [201 * DESCRIPTOR_BYTES, u64::MAX, 4, 16] {
         stream
             .output
             .consumer

@@ -106,7 +106,7 @@ fn receives() {
         client.command("receive");
         assert_eq!(client.log("len"), 100 + round);
         assert_eq!(client.log("sum"), sum(round, 100 + round));
-        assert_eq!(client.log("sequence"), round);
+        assert_eq!(client.log("frame"), round);
         client.command("send");
     }
 }

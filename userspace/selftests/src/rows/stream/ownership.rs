@@ -283,6 +283,6 @@ fn at_random() {
     assert_eq!(place(&driver), "d".repeat(BUFFERS));
     assert_eq!(
         iostream_raw::stream::numbers(&stream.counters())[2..],
-        [0; 5]
+        [0; 6]
     );
 }

@@ -215,7 +215,7 @@ fn next_one_starts_clean() {
     let driver = Driver::stream("input-output 3 64 queue=8");
     for _ in 0..2 {
         let mut stream = driver.open_stream();
-        assert_eq!(numbers(&stream.counters()), [0; 7]);
+        assert_eq!(numbers(&stream.counters()), [0; 8]);
         assert_eq!(stream.word(info::DISCARDED), 0);
         assert_eq!(stream.word(info::STATE), u64::from(IOSTREAM_STATE_STOPPED));
         assert_eq!(stream.session.counters(iostream_raw::OUTPUT).entries, 0);
@@ -224,7 +224,7 @@ fn next_one_starts_clean() {
         stream.session.start().unwrap();
         driver.command("produce 3 1");
         let first = stream.take().unwrap();
-        assert_eq!(first.sequence, 0);
+        assert_eq!(first.frame, 0);
         stream.send_buffer(first.buffer, 2);
         stream.send_buffer(7, 2);
         stream.session.stop().unwrap();

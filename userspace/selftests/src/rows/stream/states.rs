@@ -197,7 +197,7 @@ fn suspend_keeps_output() {
     let taken: Vec<_> = std::iter::once(first).chain(stream.take_all()).collect();
     for (number, descriptor) in taken.iter().enumerate() {
         assert_eq!(stream.data(descriptor), entry(number as u64, 64));
-        assert_eq!(descriptor.sequence, number as u64);
+        assert_eq!(descriptor.frame, number as u64);
     }
     assert_eq!((taken.len(), stream.counters().discarded), (3, 0));
 }
@@ -294,7 +294,7 @@ fn stop_bad_arguments() {
     assert_eq!(state(&session), RUNNING);
 }
 
-/// A stream that was stopped starts again cleanly, and the sequence numbers continue.
+/// A stream that was stopped starts again cleanly, and the frame numbers continue.
 fn starts_again() {
     let driver = Driver::stream("output 2 64");
     let mut stream = driver.open_stream();
@@ -303,7 +303,7 @@ fn starts_again() {
         driver.command("produce 2 64");
         let taken = stream.take_all();
         assert_eq!(taken.len(), 2);
-        assert_eq!(taken[1].sequence, 2 * round + 1);
+        assert_eq!(taken[1].frame, 2 * round + 1);
         assert_eq!(stream.data(&taken[1]), entry(1, 64));
         taken
             .iter()

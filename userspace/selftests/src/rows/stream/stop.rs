@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use iostream_raw::stream::{info, numbers};
+use iostream_raw::stream::{info, numbers, DESCRIPTOR_BYTES};
 use iostream_raw::{Descriptor, Session, Stream};
 use iostream_ring::uapi::*;
 use rustix::event::PollFlags;
@@ -54,7 +54,7 @@ fn discards_output() {
     assert_eq!(stream.counters().discarded, 3);
     assert_eq!(driver.attribute("stream/discarded"), 3);
     let discarded = stream.word(info::DISCARDED);
-    assert_eq!(discarded, 3 * 32);
+    assert_eq!(discarded, 3 * DESCRIPTOR_BYTES);
     stream.session.start().unwrap();
     driver.command("produce 1 10");
     for _ in 0..3 {
@@ -64,7 +64,7 @@ fn discards_output() {
     }
     assert_eq!(stream.output.pos, discarded);
     let fresh = stream.take().unwrap();
-    assert_eq!((fresh.buffer, fresh.sequence), (3, 3));
+    assert_eq!((fresh.buffer, fresh.frame), (3, 3));
     for _ in 0..3 {
         driver.command("take");
     }
@@ -118,7 +118,7 @@ fn discards_both() {
     assert_eq!(stream.session.stop(), Ok((2, 2)));
     assert_eq!(stream.counters().discarded, 4);
     assert_eq!(driver.shown("buffers_where"), "ddcccd");
-    assert_eq!(stream.word(info::DISCARDED), 5 * 32);
+    assert_eq!(stream.word(info::DISCARDED), 5 * DESCRIPTOR_BYTES);
 }
 
 /// Output: returned buffers are not counted as discarded.
@@ -148,7 +148,7 @@ fn rejects_nonsense() {
     stream.send_buffer(2, 65);
     assert_eq!(stream.session.stop(), Ok((0, 1)));
     let counters = iostream_raw::stream::numbers(&stream.counters());
-    assert_eq!(counters, [1, 1, 1, 1, 1, 1, 0]);
+    assert_eq!(counters, [1, 1, 1, 1, 1, 1, 0, 0]);
     assert_eq!(driver.shown("buffers_where"), "cccc");
 }
 

@@ -13,7 +13,7 @@ use crate::support::system_calls::SystemCalls;
 pub const CLAUSES: &[Clause] = &[
     Clause::new("S-12/what-was-said-arrives", what_was_said_arrives),
     Clause::new("S-12/in-place", in_place),
-    Clause::new("S-12/sequence", sequence),
+    Clause::new("S-12/frame-number", frame_number),
     Clause::new("S-12/bad-range-refused", bad_range_refused),
     Clause::new("S-12/in-any-order", in_any_order),
     Clause::new("S-12/in-order-through-wraps", in_order_through_wraps),
@@ -77,14 +77,14 @@ fn in_place() {
     assert!(stream.data(&descriptor) == entry(9, 65536));
 }
 
-fn sequence() {
+fn frame_number() {
     let driver = Driver::stream("output 2 64");
     let mut stream = driver.open_stream();
     stream.session.start().unwrap();
     for number in 0..10 {
         driver.command("produce 1 1");
         let descriptor = stream.take().unwrap();
-        assert_eq!(descriptor.sequence, number);
+        assert_eq!(descriptor.frame, number);
         stream.give_back(descriptor.buffer);
     }
 }
@@ -138,7 +138,7 @@ fn in_order_through_wraps() {
         driver.command(&format!("produce {free} 8"));
         for number in 0..free {
             let descriptor = stream.take().unwrap();
-            assert_eq!(descriptor.sequence, expected);
+            assert_eq!(descriptor.frame, expected);
             assert_eq!(stream.data(&descriptor), entry(number, 8));
             expected += 1;
             held.push(descriptor);
@@ -195,7 +195,7 @@ fn counted() {
     }
     // The driver takes returned buffers before those that it has never sent.
     driver.command("take");
-    assert_eq!(numbers(&stream.counters()), [3, 1, 0, 0, 0, 0, 0]);
+    assert_eq!(numbers(&stream.counters()), [3, 1, 0, 0, 0, 0, 0, 0]);
     let page = iostream_raw::stream::info::COUNTERS;
     assert_eq!((stream.word(page), stream.word(page + 8)), (3, 1));
     assert_eq!(driver.attribute("stream/sent"), 3);
@@ -231,7 +231,7 @@ fn no_system_call_while_busy() {
                     None => std::hint::spin_loop(),
                 }
             };
-            assert_eq!(descriptor.sequence, number);
+            assert_eq!(descriptor.frame, number);
             stream.give_back(descriptor.buffer);
         }
         let made = calls.count();

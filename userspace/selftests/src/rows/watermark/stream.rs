@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! B-02 for streams: the same rule, over descriptors of 32 bytes.
+//! B-02 for streams: the same rule, over descriptors.
 
+use iostream_raw::stream::DESCRIPTOR_BYTES;
 use iostream_raw::Stream;
 use iostream_ring::uapi::{iostream_stop, IOSTREAM_STOP_DRAIN};
 use rustix::event::PollFlags;
@@ -27,7 +28,7 @@ fn watched(bytes: u64, latency_ns: u64) -> (Driver, Stream) {
 }
 
 fn watermark_reached() {
-    let (driver, mut stream) = watched(3 * 32, 0);
+    let (driver, mut stream) = watched(3 * DESCRIPTOR_BYTES, 0);
     let woken = polled(&stream.session, || {
         for _ in 0..2 {
             driver.command("produce 1 8");
@@ -40,7 +41,7 @@ fn watermark_reached() {
 }
 
 fn timer_expired() {
-    let (driver, mut stream) = watched(3 * 32, 5 * MS);
+    let (driver, mut stream) = watched(3 * DESCRIPTOR_BYTES, 5 * MS);
     let woken = polled(&stream.session, || driver.command("produce 1 8"));
     assert_eq!(woken, PollFlags::IN);
     assert_eq!(stream.take_all().len(), 1);
@@ -51,7 +52,7 @@ fn timer_expired() {
 fn out_of_buffers_wakes() {
     let driver = Driver::stream("output 2 64 queue=8");
     let mut stream = Stream::new(driver.open());
-    stream.session.watermark(8 * 32, 0).unwrap();
+    stream.session.watermark(8 * DESCRIPTOR_BYTES, 0).unwrap();
     stream.session.start().unwrap();
     let woken = polled(&stream.session, || {
         driver.command("produce 2 8");
@@ -64,7 +65,7 @@ fn out_of_buffers_wakes() {
 
 fn stopped_wakes() {
     for flags in [0, IOSTREAM_STOP_DRAIN] {
-        let (driver, mut stream) = watched(3 * 32, 0);
+        let (driver, mut stream) = watched(3 * DESCRIPTOR_BYTES, 0);
         driver.command("produce 1 8");
         assert_eq!(stream.session.poll(PollFlags::IN, 0), NONE);
         let woken = polled(&stream.session, || {
