@@ -15,7 +15,8 @@
 //! sync             atomics, wait queues, timers, work; kicks: where the kernel's ends sleep;
 //!                  deferred: references that may be dropped in any context
 //! ring             the lock-free ring, which the user crate shares
-//! memory           region: the pages of a queue; pages: shared pages of any kind; dma; limits
+//! memory           region: the pages of a queue; pages: shared pages of any kind; dma; limits;
+//!                  account: what each user has
 //! queue            one queue with its kernel end and its counters; publish: what follows a change
 //!                  of position; ready: whether the process can continue; notify: waking it
 //! pool             the buffers of one stream session, and who may use each
@@ -42,9 +43,11 @@
 //! Port::state  >  Records::state  >  Pool::joining  >  DmaDevice::mappings
 //! Callbacks::srcu, while a callback runs  >  a driver's own locks
 //! Watch::callback  >  a client module's own locks  >  Port::changing
-//! the locks of an endpoint's service and of its timer  >  innermost spinlocks only
+//! the lock of an endpoint's service  >  innermost spinlocks only
 //! innermost: names::NAMES
-//! innermost spinlocks: Watermark::lock, InputWatermark::lock, Notices::waiting, Spare::state
+//! Source::ticking  >  innermost spinlocks
+//! innermost spinlocks: Watermark::lock, InputWatermark::lock, Notices::waiting, Spare::state,
+//!                      account::USERS, Sources::waiting
 //! ```
 //!
 //! `Port::state` is not held while a driver is called. Dropping a registration waits for
@@ -102,9 +105,10 @@ pub mod race {
 
 use kernel::prelude::*;
 
+use endpoint::sources::SourceThread;
 use ends::config::NodeConfig;
 use file::publish::{Class, NodeHandle};
-use sync::work::WorkQueue;
+use sync::work::WorkQueues;
 
 module! {
     type: Module,
@@ -123,7 +127,7 @@ module! {
         },
         max_total_bytes: u64 {
             default: 1_073_741_824,
-            description: "Most bytes that all queues and buffers together may take",
+            description: "Most bytes that all queues and buffers of one user together may take",
         },
         mode: u16 {
             default: 0o600,
@@ -132,12 +136,13 @@ module! {
     },
 }
 
-/// The module. The fields are dropped in this order: the work queue is last, because the others use
-/// it.
+/// The module. The fields are dropped in this order: the work queues are last, because the others
+/// use them.
 struct Module {
     _node: NodeHandle,
+    _sources: SourceThread,
     _class: Class,
-    _work: WorkQueue,
+    _work: WorkQueues,
 }
 
 impl kernel::Module for Module {
@@ -147,8 +152,9 @@ impl kernel::Module for Module {
             pr_err!("mode={:o} has bits beyond 0777\n", mode);
             return Err(EINVAL);
         }
-        let work = WorkQueue::new()?;
+        let work = WorkQueues::new()?;
         let class = Class::new()?;
+        let sources = SourceThread::new()?;
         let node = NodeHandle::built_in(&NodeConfig {
             name: c"iostream",
             mode,
@@ -157,6 +163,7 @@ impl kernel::Module for Module {
         })?;
         Ok(Self {
             _node: node,
+            _sources: sources,
             _class: class,
             _work: work,
         })

@@ -7,6 +7,7 @@ pub(crate) mod deferred;
 pub(crate) mod gate;
 pub(crate) mod kicks;
 pub(crate) mod race;
+pub(crate) mod thread;
 pub(crate) mod timer;
 pub(crate) mod wait;
 pub(crate) mod work;

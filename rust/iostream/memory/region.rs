@@ -20,7 +20,10 @@ use kernel::{
     prelude::*,
 };
 
-use super::pages::{check_mapping, mapping_pages, prepare_mapping, SharedPages};
+use super::{
+    account::Account,
+    pages::{check_mapping, mapping_pages, prepare_mapping, SharedPages},
+};
 use crate::{
     ring::{uapi, Geometry, Mapped},
     sync::atomic::{Atomic, Full, Relaxed, Release},
@@ -80,17 +83,17 @@ pub(crate) struct Region {
 }
 
 impl Region {
-    /// Allocates a zeroed region, charged to the cgroup of the calling task, and maps it into the
-    /// kernel.
+    /// Allocates a zeroed region, charged to the cgroup of the calling task and counted in
+    /// `account`, and maps it into the kernel.
     ///
     /// # Errors
     ///
-    /// `EDQUOT`: the module's total would be exceeded; `ENOMEM`; `EINTR`: the task is being killed.
-    pub(crate) fn new(geometry: Geometry) -> Result<Self> {
+    /// `EDQUOT`: the user's total would be exceeded; `ENOMEM`; `EINTR`: the task is being killed.
+    pub(crate) fn new(geometry: Geometry, account: &Account) -> Result<Self> {
         let data_pages = geometry.data_bytes() as usize >> PAGE_SHIFT;
         // INVARIANT: Allocates that many pages, and maps those of the data once more.
         Ok(Self {
-            pages: SharedPages::new(data_pages + OVERHEAD_PAGES, OVERHEAD_PAGES)?,
+            pages: SharedPages::new(data_pages + OVERHEAD_PAGES, OVERHEAD_PAGES, account)?,
             geometry,
             words_claim: Atomic::new(UNCLAIMED),
             data_claim: Atomic::new(UNCLAIMED),

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     memory::{
+        account::Account,
         dma::{DmaSegment, Mapping, SyncFor},
         pages::{check_mapping, mapping_pages, prepare_mapping, SharedPages},
     },
@@ -32,13 +33,13 @@ const MAPPED: u32 = 1;
 pub(crate) struct InfoPage(SharedPages);
 
 impl InfoPage {
-    /// Creates the page of a stopped stream in this mode, with generation 1.
+    /// Creates the page of a stopped stream in this mode, with generation 1, counted in `account`.
     ///
     /// # Errors
     ///
     /// `EDQUOT`; `ENOMEM`.
-    pub(crate) fn new(mode: Mode) -> Result<Self> {
-        let page = Self(SharedPages::new(1, 1)?);
+    pub(crate) fn new(mode: Mode, account: &Account) -> Result<Self> {
+        let page = Self(SharedPages::new(1, 1, account)?);
         page.set_mode(mode);
         page.set_generation(1);
         Ok(page)
@@ -124,14 +125,15 @@ pub(crate) struct BufferMemory {
 }
 
 impl BufferMemory {
-    /// Allocates zeroed memory for one buffer, charged to the calling task's cgroup.
+    /// Allocates zeroed memory for one buffer, charged to the calling task's cgroup and counted in
+    /// `account`.
     ///
     /// # Errors
     ///
     /// `EDQUOT`; `ENOMEM`; `EINTR`; for a stream with a device also those of [`Mapping::new`].
-    pub(crate) fn new(spec: &StreamSpec) -> Result<Self> {
+    pub(crate) fn new(spec: &StreamSpec, account: &Account) -> Result<Self> {
         let count = spec.buffer_pages();
-        let pages = SharedPages::new(count, count)?;
+        let pages = SharedPages::new(count, count, account)?;
         let data_bytes = spec.data_bytes as usize;
         let mapping = match &spec.dma {
             Some(device) => Some(Mapping::new(device, &pages, data_bytes)?),

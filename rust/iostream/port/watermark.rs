@@ -220,7 +220,7 @@ impl Port {
         // SAFETY: Ports live in an `Arc`, and the open session has a reference.
         let port = unsafe { PortRef::from_ref(self) }.to_arc();
         // If the work is queued already, it has not begun, and will find what is pending.
-        if let Err(port) = work::queue().enqueue::<Arc<Port>, WATERMARK_WORK>(port) {
+        if let Err(port) = work::calling().enqueue::<Arc<Port>, WATERMARK_WORK>(port) {
             PortRef::release(port);
         }
     }

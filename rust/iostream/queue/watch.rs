@@ -55,7 +55,7 @@ impl Watch {
                 callback <- new_mutex!(None, "iostream_watch"),
                 work <- new_work!("iostream_watch"),
             }),
-            GFP_KERNEL,
+            GFP_KERNEL_ACCOUNT,
         )
     }
 
@@ -74,7 +74,7 @@ impl Watch {
         if watch.set.load(Relaxed) != 0 {
             // Queueing fails if the item is still queued. Its run has then not begun, and is
             // enough.
-            let _ = work::queue().enqueue(watch.clone());
+            let _ = work::calling().enqueue(watch.clone());
         }
     }
 }

@@ -7,8 +7,11 @@ use kernel::{
     sync::atomic::{Acquire, Atomic, Full},
 };
 
-use super::wait::{Deadline, WaitQueue};
-use crate::{bindings, error::Error};
+use super::{
+    thread::should_stop,
+    wait::{Deadline, WaitQueue},
+};
+use crate::error::Error;
 
 /// A wait queue that counts its wake-ups, so that a wake-up between a look and a sleep is not lost.
 #[pin_data]
@@ -54,11 +57,9 @@ impl Kicks {
         deadline: Deadline,
         interruptible: bool,
     ) -> Result<(), Error> {
-        // SAFETY: No preconditions.
-        let told_to_stop = || unsafe { bindings::iostream_should_stop() };
-        let kicked = || self.count() != seen || told_to_stop();
+        let kicked = || self.count() != seen || should_stop();
         match self.wait.wait(interruptible, deadline.left_ns(), kicked) {
-            Ok(()) if told_to_stop() => Err(Error::Interrupted),
+            Ok(()) if should_stop() => Err(Error::Interrupted),
             Ok(()) => Ok(()),
             Err(error) if error == ETIMEDOUT => Err(Error::TimedOut),
             Err(_) => Err(Error::Interrupted),
