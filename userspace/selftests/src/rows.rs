@@ -84,6 +84,11 @@ rows! {
         kernel_client,
         drivers,
     }
+    fairness {
+        quotas,
+        sources,
+        kernel_costs,
+    }
     client {
         open,
         info,
