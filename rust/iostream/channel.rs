@@ -9,6 +9,7 @@ pub(crate) mod lane;
 use kernel::{prelude::*, sync::Arc};
 
 use crate::{
+    memory::account::Account,
     pool::{spec::StreamSpec, Pool},
     queue::{
         config::{Direction, QueueConfig},
@@ -23,7 +24,7 @@ use lane::{Lane, LaneRef};
 pub(crate) struct Channel([Option<Arc<Lane>>; 2]);
 
 impl Channel {
-    /// Creates queues of entries.
+    /// Creates queues of entries, counted in `account`.
     ///
     /// # Errors
     ///
@@ -32,8 +33,9 @@ impl Channel {
         output: Option<QueueConfig>,
         input: Option<QueueConfig>,
         user: &Arc<WaitQueue>,
+        account: &Account,
     ) -> Result<Self> {
-        Self::with(output, input, user, None)
+        Self::with(output, input, user, None, account)
     }
 
     /// Creates the queues and the pool of a stream's session, with no buffers yet.
@@ -41,15 +43,20 @@ impl Channel {
     /// # Errors
     ///
     /// `EDQUOT`; `ENOMEM`; `E2BIG` if a queue is larger than the module's `max_queue_bytes`.
-    pub(crate) fn new_stream(spec: &StreamSpec, max_buffers: u32) -> Result<Self> {
+    pub(crate) fn new_stream(
+        spec: &StreamSpec,
+        max_buffers: u32,
+        account: &Account,
+    ) -> Result<Self> {
         let user = WaitQueue::new_shared()?;
-        let pool = Pool::new(spec.clone(), max_buffers)?;
+        let pool = Pool::new(spec.clone(), max_buffers, account)?;
         let config = spec.queue(max_buffers)?;
         Self::with(
             Some(config),
             Some(config),
             &user,
             Some((&pool, &Watch::new(spec.classes.as_ref())?)),
+            account,
         )
     }
 
@@ -58,9 +65,10 @@ impl Channel {
         input: Option<QueueConfig>,
         user: &Arc<WaitQueue>,
         stream: Option<(&Arc<Pool>, &Arc<Watch>)>,
+        account: &Account,
     ) -> Result<Self> {
         let make = |direction, config: Option<QueueConfig>| match config {
-            Some(config) => Lane::new(direction, config, user, stream).map(Some),
+            Some(config) => Lane::new(direction, config, user, stream, account).map(Some),
             None => Ok(None),
         };
         Ok(Self([

@@ -18,6 +18,7 @@ use kernel::{
 use crate::{
     channel::{client_ends::ClientEnds, lane::Lane},
     error::Error,
+    memory::account::Account,
     node::{names, session::Session},
     pool::{clock::Clock, spec::Mode, state::Stop, Pool, PoolRef},
     port::Port,
@@ -74,13 +75,13 @@ impl Client {
     ///
     /// `ENOENT` if there is no node with this name; `ENOTTY` if it has no stream; `EBUSY` if it
     /// has as many clients as it can have; `ENODEV` if its driver is going; the driver's own;
-    /// `ENOMEM`; `EDQUOT`; `EINTR`.
+    /// `ENOMEM`; `EINTR`.
     pub fn open(name: &CStr) -> Result<Self> {
         let node = names::find(name)?;
         let stream = node.ports().first().and_then(|port| port.records());
         stream.ok_or(ENOTTY)?;
         Ok(Self {
-            session: Session::open(&node, &current_credential())?,
+            session: Session::open(&node, &current_credential(), Account::of_drivers())?,
             listed: None,
             sent: 0,
         })

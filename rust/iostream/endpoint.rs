@@ -7,6 +7,7 @@
 
 mod record;
 mod service;
+pub(crate) mod sources;
 mod timer;
 
 use kernel::{
@@ -20,6 +21,7 @@ use kernel::{
 use crate::{
     channel::Channel,
     ends::config::{Config, Ports},
+    memory::account::Account,
     port::{served::Served, PortRef},
     queue::config::{Direction, QueueConfig},
     ring::uapi,
@@ -63,7 +65,7 @@ pub(crate) struct Endpoint {
 
 impl Endpoint {
     /// Creates the queues and the endpoint that `request` asks for, and opens their port. The process
-    /// waits at `user`.
+    /// waits at `user`; the session counts in `account`.
     ///
     /// # Errors
     ///
@@ -71,12 +73,13 @@ impl Endpoint {
     pub(crate) fn new(
         request: &uapi::iostream_setup,
         user: &Arc<WaitQueue>,
+        account: &Account,
     ) -> Result<(Self, PortRef, Channel)> {
         let config = checked_config(request)?;
         let generator = checked_generator(request, &config)?;
-        let mut ports = Ports::new(config)?;
+        let mut ports = Ports::for_session(config)?;
         let port = ports.port();
-        let stats = Arc::new(Stats::new(), GFP_KERNEL)?;
+        let stats = Arc::new(Stats::new(), GFP_KERNEL_ACCOUNT)?;
         let (producer, consumer) = (ports.producer.take(), ports.consumer.take());
         let by_timer = generator.is_some() && request.source_rate != 0;
         let mut for_timer = None;
@@ -95,17 +98,19 @@ impl Endpoint {
             _ => return Err(EINVAL),
         };
         let driver = Service::new(port.clone(), role, stats.clone());
-        let service = Served::new(port.clone(), driver)?;
-        let queues = port.open(None, Some(user))?;
+        // SAFETY: The endpoint belongs to a session, or is dropped before the session has it. Only
+        // calls of the session call its driver, and they have returned when the session is dropped.
+        let service = unsafe { Served::for_session(port.clone(), driver)? };
+        let queues = port.open(None, Some(user), account)?;
         let mut endpoint = Self {
             number: request.endpoint,
             stats,
             service,
             timer: None,
         };
-        if let Some((producer, generator)) = for_timer {
-            let stats = endpoint.stats.clone();
-            match SourceTimer::start(producer, generator, request.source_rate, stats) {
+        if let Some(ends) = for_timer {
+            let speed = (request.source_rate, request.source_max_bytes);
+            match SourceTimer::start(ends, speed, endpoint.stats.clone(), account) {
                 Ok(timer) => endpoint.timer = Some(timer),
                 Err(error) => {
                     port.close(queues);

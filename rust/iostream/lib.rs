@@ -16,7 +16,8 @@
 //!                  deferred: references that may be dropped in any context; registered: what ends
 //!                  with a driver even if it leaks it
 //! ring             the lock-free ring, which the user crate shares
-//! memory           region: the pages of a queue; pages: shared pages of any kind; dma; limits
+//! memory           region: the pages of a queue; pages: shared pages of any kind; dma; limits;
+//!                  account: what each user has
 //! queue            one queue with its kernel end and its counters; publish: what follows a change
 //!                  of position; ready: whether the process can continue; notify: waking it
 //! pool             the buffers of one stream session, and who may use each
@@ -46,11 +47,12 @@
 //! Watch::callback  >  a client module's own locks  >  Port::changing
 //! Port::changing, Callbacks::srcu, Watch::callback of a stream  >  the same of a stream that its
 //!     driver is a client of; these locks have classes of each stream
-//! the locks of an endpoint's service and of its timer  >  innermost spinlocks only
+//! the lock of an endpoint's service  >  innermost spinlocks only
+//! Source::ticking  >  innermost spinlocks
 //! innermost: names::NAMES, registered::REGISTERED, DmaDevice::at_unbind
 //! Pool::sending  >  Free::ids, Watermark::lock, the locks of those who are woken
 //! innermost spinlocks: Watermark::lock, InputWatermark::lock, Notices::waiting, Spare::state,
-//!     Free::ids
+//!     Free::ids, account::USERS, Sources::waiting
 //! ```
 //!
 //! `Port::state` is not held while a driver is called. Dropping a registration waits for
@@ -108,9 +110,10 @@ pub mod race {
 
 use kernel::prelude::*;
 
+use endpoint::sources::SourceThread;
 use ends::config::NodeConfig;
 use file::publish::{Class, NodeHandle};
-use sync::{registered::Modules, work::WorkQueue};
+use sync::{registered::Modules, work::WorkQueues};
 
 module! {
     type: Module,
@@ -129,7 +132,7 @@ module! {
         },
         max_total_bytes: u64 {
             default: 1_073_741_824,
-            description: "Most bytes that all queues and buffers together may take",
+            description: "Most bytes that all queues and buffers of one user together may take",
         },
         mode: u16 {
             default: 0o600,
@@ -138,13 +141,14 @@ module! {
     },
 }
 
-/// The module. The fields are dropped in this order: the work queue is last, because the others use
-/// it.
+/// The module. The fields are dropped in this order: the work queues are last, because the others
+/// use them.
 struct Module {
     _node: NodeHandle,
+    _sources: SourceThread,
     _class: Class,
     _modules: Modules,
-    _work: WorkQueue,
+    _work: WorkQueues,
 }
 
 impl kernel::Module for Module {
@@ -154,9 +158,10 @@ impl kernel::Module for Module {
             pr_err!("mode={:o} has bits beyond 0777\n", mode);
             return Err(EINVAL);
         }
-        let work = WorkQueue::new()?;
+        let work = WorkQueues::new()?;
         let modules = Modules::new()?;
         let class = Class::new()?;
+        let sources = SourceThread::new()?;
         let node = NodeHandle::built_in(&NodeConfig {
             name: c"iostream",
             mode,
@@ -165,6 +170,7 @@ impl kernel::Module for Module {
         })?;
         Ok(Self {
             _node: node,
+            _sources: sources,
             _class: class,
             _modules: modules,
             _work: work,

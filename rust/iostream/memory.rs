@@ -2,6 +2,7 @@
 
 //! Pages: how they are allocated, mapped, charged, and given to devices.
 
+pub(crate) mod account;
 pub(crate) mod dma;
 pub(crate) mod limits;
 pub(crate) mod mapper;

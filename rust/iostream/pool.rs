@@ -34,7 +34,7 @@ use kernel::{
 };
 
 use crate::{
-    memory::dma::SyncFor,
+    memory::{account::Account, dma::SyncFor},
     ring::uapi,
     sync::{
         atomic::{Acquire, Atomic, Full, Relaxed, Release},
@@ -90,6 +90,8 @@ struct BufferSlot {
 #[pin_data]
 pub(crate) struct Pool {
     spec: StreamSpec,
+    /// What the memory of buffers counts against.
+    account: Account,
     info: InfoPage,
     slots: KVVec<BufferSlot>,
     /// How many buffers have joined.
@@ -141,21 +143,22 @@ impl Last for Pool {}
 pub(crate) type PoolRef = Deferred<Pool>;
 
 impl Pool {
-    /// Creates a pool with room for `max_buffers`, and no buffers yet.
+    /// Creates a pool with room for `max_buffers`, and no buffers yet. Its memory, and that of its
+    /// buffers, counts in `account`.
     ///
     /// # Errors
     ///
     /// `EDQUOT`; `ENOMEM`.
-    pub(crate) fn new(spec: StreamSpec, max_buffers: u32) -> Result<Arc<Self>> {
-        let mut slots = KVVec::with_capacity(max_buffers as usize, GFP_KERNEL)?;
+    pub(crate) fn new(spec: StreamSpec, max_buffers: u32, account: &Account) -> Result<Arc<Self>> {
+        let mut slots = KVVec::with_capacity(max_buffers as usize, GFP_KERNEL_ACCOUNT)?;
         for _ in 0..max_buffers {
             let slot = BufferSlot {
                 joined: SetOnce::new(),
                 owner: Atomic::new(CLIENT),
             };
-            slots.push(slot, GFP_KERNEL)?;
+            slots.push(slot, GFP_KERNEL_ACCOUNT)?;
         }
-        let info = InfoPage::new(spec.mode, spec.clock)?;
+        let info = InfoPage::new(spec.mode, spec.clock, account)?;
         let spare = Spare::new(max_buffers)?;
         let free = Free::new(max_buffers)?;
         Arc::pin_init(
@@ -174,9 +177,10 @@ impl Pool {
                 frames: Frames::new(),
                 joining <- new_mutex!((), "iostream_join"),
                 spare <- spare,
+                account: account.clone(),
                 work <- new_work!("iostream_pool"),
             }),
-            GFP_KERNEL,
+            GFP_KERNEL_ACCOUNT,
         )
     }
 
@@ -193,7 +197,7 @@ impl Pool {
             let Some(slot) = self.slots.get(id) else {
                 break;
             };
-            let memory = BufferMemory::new(&self.spec)?;
+            let memory = BufferMemory::new(&self.spec, &self.account)?;
             race_point!("buffer-joins");
             slot.joined.populate((memory, record.clone()));
             let free = self.set_first_owner(slot, self.mode());

@@ -3,8 +3,8 @@
 //! A port: what a driver's ends, its node and the open session share.
 //!
 //! A port outlives sessions. While a session is open, its queues are published here and read under
-//! RCU, so that a driver may produce in any context and a session may end at any time. Callbacks
-//! run in an SRCU section, so that a registration can wait until none runs.
+//! RCU, so that a driver may produce in any context and a session may end at any time. A
+//! registration can wait until no callback runs (`callbacks.rs`).
 
 pub(crate) mod callbacks;
 pub(crate) mod notices;
@@ -44,7 +44,7 @@ use crate::{
 };
 use records::Records;
 
-use callbacks::Callbacks;
+use callbacks::{Callbacks, Callers};
 use notices::Incoming;
 use tokens::Notices;
 use watermark::InputWatermark;
@@ -64,6 +64,8 @@ pub(crate) struct PortConfig {
     pub(crate) input: Option<QueueConfig>,
     /// The stream that the queues belong to, if they are a stream's.
     pub(crate) stream: Option<StreamSpec>,
+    /// Where calls of the driver come from.
+    pub(crate) callers: Callers,
 }
 
 /// Whether a port is open, gone, or free for the next session.
@@ -117,7 +119,6 @@ pub(crate) struct Port {
     /// Set while a queue is taken back for a moment, to be reset or discarded.
     resetting: Atomic<u32>,
     /// How the driver is called.
-    #[pin]
     pub(crate) callbacks: Callbacks,
     /// Entries or frames that were refused, or reported lost, while no client had the port open.
     unopened: Atomic<u64>,
@@ -178,8 +179,9 @@ impl Port {
             Some(spec) => Some(KBox::pin_init(Records::new(spec.clone())?, GFP_KERNEL)?),
             None => None,
         };
+        let callbacks = Callbacks::new(config.callers, callbacks)?;
         Arc::pin_init(
-            try_pin_init!(Self {
+            pin_init!(Self {
                 config,
                 records,
                 changing <- Mutex::new((), c"iostream_changing", changing),
@@ -198,7 +200,7 @@ impl Port {
                 }, "iostream_port"),
                 gone: Atomic::new(0),
                 resetting: Atomic::new(0),
-                callbacks <- Callbacks::new(callbacks),
+                callbacks,
                 unopened: Atomic::new(0),
                 input <- InputWatermark::new(),
                 watermark_work <- new_work!("iostream_watermark"),
@@ -206,7 +208,7 @@ impl Port {
                 work <- new_work!("iostream_port"),
                 _classes: classes,
             }),
-            GFP_KERNEL,
+            GFP_KERNEL_ACCOUNT,
         )
     }
 

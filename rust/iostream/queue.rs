@@ -19,7 +19,10 @@ use core::{cell::UnsafeCell, mem::offset_of};
 use kernel::{prelude::*, sync::Arc};
 
 use crate::{
-    memory::region::{Area, Region},
+    memory::{
+        account::Account,
+        region::{Area, Region},
+    },
     ring::{self, uapi, Descriptors, Framed, Geometry, Layout, Mapped},
     sync::{
         atomic::{smp_mb, Acquire, Atomic, Full, Relaxed, Release},
@@ -88,8 +91,8 @@ unsafe impl Send for Queue {}
 unsafe impl Sync for Queue {}
 
 impl Queue {
-    /// Creates an empty queue, charged to the calling task's cgroup. The process waits at `user`;
-    /// `watch` has the callback of a client that is a module.
+    /// Creates an empty queue, charged to the calling task's cgroup and counted in `account`. The
+    /// process waits at `user`; `watch` has the callback of a client that is a module.
     ///
     /// # Errors
     ///
@@ -99,12 +102,13 @@ impl Queue {
         config: QueueConfig,
         user: Arc<WaitQueue>,
         watch: Option<Arc<Watch>>,
+        account: &Account,
     ) -> Result<impl PinInit<Self>> {
         if config.overwrite && direction == Direction::Input {
             return Err(EINVAL);
         }
         let geometry = config.geometry;
-        let mut region = Region::new(geometry)?;
+        let mut region = Region::new(geometry, account)?;
         region.write_info(uapi::iostream_info {
             magic_low: uapi::IOSTREAM_MAGIC_LOW,
             magic_high: uapi::IOSTREAM_MAGIC_HIGH,

@@ -9,6 +9,7 @@ pub(crate) mod gate;
 pub(crate) mod kicks;
 pub(crate) mod race;
 pub(crate) mod registered;
+pub(crate) mod thread;
 pub(crate) mod timer;
 pub(crate) mod wait;
 pub(crate) mod work;

@@ -442,7 +442,7 @@ struct iostream_version {
 	__u32 reserved;			/* zero */
 	__u64 features;			/* out: the same as info.features */
 	__u64 max_queue_bytes;		/* out: module parameter: the largest queue */
-	__u64 max_total_bytes;		/* out: module parameter: all queues together */
+	__u64 max_total_bytes;		/* out: module parameter: all queues of a user together */
 	__u8 name[IOSTREAM_NAME_BYTES];	/* out: the node's name, zero-terminated */
 };
 
@@ -459,9 +459,11 @@ enum {
 	 * Make the queues of this session. EALREADY: they are made. EINVAL: no queue is asked for,
 	 * a capacity is zero, the endpoint needs a queue that is not asked for, or the range of
 	 * sizes is empty or does not fit. EOVERFLOW: a capacity overflows. E2BIG: it is above
-	 * max_queue_bytes. EDQUOT: max_total_bytes is used up. ERANGE: source_rate is above
-	 * 1,000,000 entries or 64 MiB a second, or entries by timer are above 64 KiB. ENOMEM: no
-	 * memory, or none left in the cgroup. ENOTTY: the node is not /dev/iostream.
+	 * max_queue_bytes. EDQUOT: the opener's user has used up max_total_bytes, or the rate that
+	 * all his sources by timer can have, which is that of one (CAP_SYS_RESOURCE may exceed
+	 * both). ERANGE: source_rate is above 1,000,000 entries or 64 MiB a second, or entries by
+	 * timer are above 64 KiB. ENOMEM: no memory, or none left in the cgroup. ENOTTY: the node is
+	 * not /dev/iostream.
 	 */
 	IOSTREAM_IOC_SETUP	= _IOW('j', 0x01, struct iostream_setup),
 	/* Get geometry, mmap(2) offsets and counters of one queue. */

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /* The wrapper functions that helpers.h declares and describes. */
+#include <linux/capability.h>
 #include <linux/compat.h>
 #include <linux/device.h>
 #include <linux/dma-mapping.h>
 #include <linux/eventfd.h>
 #include <linux/export.h>
 #include <linux/fs.h>
+#include <linux/hrtimer.h>
 #include <linux/jiffies.h>
 #include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/rcupdate.h>
 #include <linux/scatterlist.h>
 #include <linux/sched/signal.h>
 #include <linux/string.h>
@@ -111,9 +114,46 @@ long iostream_nsecs_to_jiffies(u64 nsecs)
 	return jiffies < MAX_SCHEDULE_TIMEOUT ? (long)jiffies : MAX_SCHEDULE_TIMEOUT - 1;
 }
 
-struct workqueue_struct *iostream_alloc_workqueue(void)
+struct workqueue_struct *iostream_alloc_workqueue(const char *name, int max_active)
 {
-	return alloc_workqueue("iostream", WQ_UNBOUND, 0);
+	return alloc_workqueue("%s", WQ_UNBOUND, max_active, name);
+}
+
+void iostream_call_rcu(struct rcu_head *head, void (*func)(struct rcu_head *head))
+{
+	call_rcu_hurry(head, func);
+}
+
+struct task_struct *iostream_start_idle_thread(int (*main)(void *arg), void *arg,
+					       const char *name)
+{
+	struct task_struct *thread = kthread_create(main, arg, "%s", name);
+
+	if (IS_ERR(thread))
+		return NULL;
+	set_user_nice(thread, MAX_NICE);
+	wake_up_process(thread);
+	return thread;
+}
+
+void iostream_stop_thread(struct task_struct *thread)
+{
+	kthread_stop(thread);
+}
+
+void iostream_wait_idle(struct wait_queue_head *queue, bool (*ready)(void *arg), void *arg,
+			u64 timeout_ns)
+{
+	ktime_t timeout = min_t(u64, timeout_ns, KTIME_MAX);
+
+	might_sleep();
+	if (!ready(arg))
+		__wait_event_hrtimeout(*queue, ready(arg), timeout, TASK_IDLE);
+}
+
+bool iostream_exceeds_limits(void)
+{
+	return capable(CAP_SYS_RESOURCE);
 }
 
 struct device *iostream_kobj_to_dev(struct kobject *kobj)
@@ -130,7 +170,8 @@ int iostream_dma_map(struct device *dev, struct sg_table *table, struct page **p
 		     unsigned int count, size_t bytes, enum dma_data_direction direction)
 {
 	int error = sg_alloc_table_from_pages_segment(table, pages, count, 0, bytes,
-						      dma_get_max_seg_size(dev), GFP_KERNEL);
+						      dma_get_max_seg_size(dev),
+						      GFP_KERNEL_ACCOUNT);
 
 	if (error)
 		return error;

@@ -16,7 +16,9 @@ struct kiocb;
 struct kobject;
 struct module;
 struct page;
+struct rcu_head;
 struct sg_table;
+struct task_struct;
 struct wait_queue_head;
 struct workqueue_struct;
 
@@ -67,8 +69,28 @@ bool iostream_within_module(unsigned long address, const struct module *module);
 
 /* A timeout in jiffies that is at least nsecs long, and shorter than MAX_SCHEDULE_TIMEOUT. */
 long iostream_nsecs_to_jiffies(u64 nsecs);
-/* Allocates the framework's unbound workqueue. */
-struct workqueue_struct *iostream_alloc_workqueue(void);
+/* Allocates an unbound workqueue with at most max_active workers at a time; 0: the default. */
+struct workqueue_struct *iostream_alloc_workqueue(const char *name, int max_active);
+/* Calls func(head) after a grace period, in softirq context, soon even if RCU is lazy. */
+void iostream_call_rcu(struct rcu_head *head, void (*func)(struct rcu_head *head));
+
+/*
+ * Starts a kernel thread that runs main(arg) with the lowest priority, until kthread_stop(). Returns
+ * NULL if there is no memory for it.
+ */
+struct task_struct *iostream_start_idle_thread(int (*main)(void *arg), void *arg,
+					       const char *name);
+/* Tells a kernel thread to stop, and waits until it has. */
+void iostream_stop_thread(struct task_struct *thread);
+/*
+ * Sleeps, as a kernel thread that does not count as load, until ready(arg) is true, for at most
+ * timeout_ns nanoseconds.
+ */
+void iostream_wait_idle(struct wait_queue_head *queue, bool (*ready)(void *arg), void *arg,
+			u64 timeout_ns);
+
+/* Whether the calling task may exceed the limits of its user. */
+bool iostream_exceeds_limits(void);
 
 /* Whether the machine has memory that the device cannot address. */
 bool iostream_dma_limited(struct device *dev);

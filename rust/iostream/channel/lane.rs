@@ -5,13 +5,20 @@
 use core::ops::Deref;
 
 use kernel::{
+    bindings as c, container_of,
     prelude::*,
-    sync::{rcu, Arc},
+    sync::{
+        atomic::{Atomic, Full},
+        Arc,
+    },
+    types::Opaque,
     workqueue::{impl_has_work, new_work, Work, WorkItem},
 };
 
 use crate::{
+    bindings,
     error::Error,
+    memory::account::Account,
     pool::Pool,
     queue::{
         config::{Direction, QueueConfig},
@@ -22,21 +29,30 @@ use crate::{
         deferred::{Deferred, Last},
         race::race_point,
         wait::WaitQueue,
-        work,
     },
 };
 
-/// A queue as a port publishes it: counted by references, and freed by its work item after a grace
-/// period.
+/// A queue as a port publishes it: counted by references, and freed by its work item, after a grace
+/// period if it was published.
 #[pin_data]
 pub(crate) struct Lane {
     #[pin]
     queue: Queue,
     /// The session's buffers, if it is a stream's.
     pool: Option<Arc<Pool>>,
+    /// Passed to RCU when the lane is retired.
+    #[pin]
+    rcu: Opaque<c::callback_head>,
+    /// Set once `rcu` is in use.
+    retired: Atomic<u32>,
     #[pin]
     work: Work<Lane>,
 }
+
+// SAFETY: Only `rcu` keeps the type from being `Send`. RCU uses it in any thread.
+unsafe impl Send for Lane {}
+// SAFETY: Only `rcu` keeps the type from being `Sync`. It is used once, as `retired` makes sure.
+unsafe impl Sync for Lane {}
 
 impl_has_work! {
     impl HasWork<Self> for Lane { self.work }
@@ -47,9 +63,6 @@ impl WorkItem for Lane {
 
     fn run(lane: Arc<Lane>) {
         race_point!("lane-retired");
-        // ORDERING: one of the driver's ends may still be in a section in which it found the lane
-        // published (litmus: retire).
-        rcu::synchronize_rcu();
         // Usually the drop does this. But a driver may leak its end, and with it a reference.
         lane.stop_timer();
         drop(lane);
@@ -71,7 +84,8 @@ impl Deref for Lane {
 }
 
 impl Lane {
-    /// Creates a lane with an empty queue, charged to the calling task's cgroup.
+    /// Creates a lane with an empty queue, charged to the calling task's cgroup and counted in
+    /// `account`.
     ///
     /// # Errors
     ///
@@ -81,17 +95,20 @@ impl Lane {
         config: QueueConfig,
         user: &Arc<WaitQueue>,
         stream: Option<(&Arc<Pool>, &Arc<Watch>)>,
+        account: &Account,
     ) -> Result<Arc<Self>> {
         let (pool, watch) = stream.unzip();
-        let queue = Queue::new(direction, config, user.clone(), watch.cloned())?;
+        let queue = Queue::new(direction, config, user.clone(), watch.cloned(), account)?;
         let pool = pool.cloned();
         Arc::pin_init(
             pin_init!(Self {
                 queue <- queue,
                 pool,
+                rcu <- Opaque::zeroed(),
+                retired: Atomic::new(0),
                 work <- new_work!("iostream_lane"),
             }),
-            GFP_KERNEL,
+            GFP_KERNEL_ACCOUNT,
         )
     }
 
@@ -105,13 +122,31 @@ impl Lane {
         self.pool.as_ref().ok_or(Error::Invalid)
     }
 
-    /// Drops a reference to a lane that was published. The lane is freed after a grace period, in
-    /// process context.
+    /// Drops a reference to a lane whose pointer was taken back. The lane is freed after a grace
+    /// period, in process context. No thread waits for the grace period.
     pub(crate) fn retire(lane: Arc<Self>) {
-        // If the work item is queued already, it waits for a grace period that begins after this,
-        // and this reference can be dropped at once.
-        if let Err(lane) = work::queue().enqueue(lane) {
+        if lane.retired.xchg(1, Full) != 0 {
+            // The first call's reference outlives the grace period.
             LaneRef::release(lane);
+            return;
         }
+        let lane = Arc::into_raw(lane);
+        // ORDERING: one of the driver's ends may still be in a section in which it found the lane
+        // published (litmus: retire).
+        // SAFETY: The reference keeps the lane until `retired` takes it over. `rcu` is used for the
+        // first and only time.
+        unsafe { bindings::iostream_call_rcu((*lane).rcu.get(), Some(retired)) };
     }
+}
+
+/// Drops the reference of a lane that was retired, after a grace period. Softirq context.
+///
+/// # Safety
+///
+/// `head` is `rcu` of a lane, and [`Lane::retire`] has left a reference to this function.
+unsafe extern "C" fn retired(head: *mut c::callback_head) {
+    // SAFETY: `head` is this field of a lane, whose reference is taken over, by this function's
+    // contract.
+    let lane = unsafe { Arc::from_raw(container_of!(Opaque::cast_from(head), Lane, rcu)) };
+    LaneRef::release(lane);
 }

@@ -1,39 +1,49 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A source that a high-resolution timer drives, in hard interrupt context.
+//! A source that produces by the clock: how many entries are due, and producing them.
 //!
-//! The timer does not use `RelativeHardMode`. With that mode its callback would run in hard
-//! interrupt context on a PREEMPT_RT kernel, too, where waking takes locks that must not be taken
-//! in this context.
+//! The thread of `sources.rs` does this for all sources, in task context. A source that is late,
+//! because the processors are busy with other work, makes up for at most [`MOST_LATE_NS`].
 
 use kernel::{
-    impl_has_hr_timer,
     prelude::*,
-    sync::{atomic::Relaxed, new_spinlock_irq, Arc, ArcBorrow, SpinLockIrq},
-    time::{
-        hrtimer::{
-            ArcHrTimerHandle, HrTimer, HrTimerCallback, HrTimerCallbackContext, HrTimerPointer,
-            HrTimerRestart, RelativeMode,
-        },
-        Delta, Monotonic,
-    },
+    sync::{atomic::Relaxed, Arc},
+    time::{hrtimer::HrTimerExpires, Instant, Monotonic},
 };
 
-use super::{record::Generator, Stats};
-use crate::ends::producer::Producer;
+use super::{
+    record::Generator,
+    sources::{Source, Sources},
+    Stats,
+};
+use crate::{
+    ends::producer::Producer,
+    memory::account::{Account, Resource, Share},
+};
 
-/// The most entries a second: a thousand in each of a thousand interrupts.
+/// The most entries a second.
 const MAX_RATE: u64 = 1_000_000;
 /// The most bytes a second.
 const MAX_BYTES_PER_SECOND: u64 = 64 << 20;
-/// The most interrupts a second. Faster sources produce several entries in each.
-const MAX_TICKS: u64 = 1000;
-/// The longest entry, which limits the time in an interrupt.
+/// The most ticks a second. Faster sources produce several entries in each.
+pub(super) const MAX_TICKS: u64 = 1000;
+/// The longest entry, which limits the time without preemption.
 const MAX_ENTRY_BYTES: u32 = 64 << 10;
 
-const NANOS_PER_SECOND: u64 = 1_000_000_000;
+/// The most entries, and about the most bytes, that are produced at a time, without preemption.
+const CHUNK: u64 = 256;
+const CHUNK_BYTES: u64 = 64 << 10;
 
-/// Refuses rates at which the timer would keep a processor busy.
+pub(super) const NANOS_PER_SECOND: u64 = 1_000_000_000;
+/// Entries that were due longer ago than this are not produced.
+const MOST_LATE_NS: u64 = NANOS_PER_SECOND / 10;
+
+/// Nanoseconds since boot.
+pub(super) fn now_ns() -> u64 {
+    Instant::<Monotonic>::now().as_nanos() as u64
+}
+
+/// Refuses rates that no session can have.
 ///
 /// # Errors
 ///
@@ -52,48 +62,62 @@ pub(super) fn check_rate(rate: u64, longest: u32) -> Result {
     Ok(())
 }
 
-/// The kernel's timer, with what its callback uses. Only the callback takes the lock.
-#[pin_data]
-struct Ticker {
-    #[pin]
-    timer: HrTimer<Self>,
-    #[pin]
-    ticking: SpinLockIrq<Ticking>,
-}
-
 /// What a tick uses.
-struct Ticking {
+pub(super) struct Ticking {
     producer: Producer,
     generator: Generator,
     stats: Arc<Stats>,
-    interval: Delta,
     /// Entries a second.
     rate: u64,
+    /// Nanoseconds between ticks.
+    interval_ns: u64,
+    /// When the next tick is due.
+    due_ns: u64,
     /// The part of an entry that earlier ticks left over, as a numerator over `MAX_TICKS`.
     owed: u64,
+    /// Entries that are due and were not produced yet.
+    left: u64,
 }
 
 impl Ticking {
-    /// Produces the entries of one interval.
-    fn tick(&mut self) {
-        let due = if self.rate <= MAX_TICKS {
-            1
-        } else {
-            self.owed += self.rate;
-            let due = self.owed / MAX_TICKS;
-            self.owed %= MAX_TICKS;
-            due
-        };
+    /// Produces a chunk of what is due now. Returns when there is more to do.
+    pub(super) fn tick(&mut self) -> u64 {
+        let now = now_ns();
+        if self.left == 0 {
+            let ticks = now.saturating_sub(self.due_ns) / self.interval_ns + 1;
+            self.due_ns += ticks * self.interval_ns;
+            self.left = self.entries_of(ticks.min((MOST_LATE_NS / self.interval_ns).max(1)));
+        }
+        self.produce();
+        if self.left != 0 {
+            return now;
+        }
+        self.due_ns
+    }
+
+    /// How many entries a number of ticks asks for.
+    fn entries_of(&mut self, ticks: u64) -> u64 {
+        if self.rate <= MAX_TICKS {
+            return ticks;
+        }
+        self.owed += self.rate * ticks;
+        let due = self.owed / MAX_TICKS;
+        self.owed %= MAX_TICKS;
+        due
+    }
+
+    /// Produces the next chunk of what is left.
+    fn produce(&mut self) {
         let (mut made, mut bytes, mut dropped) = (0, 0, 0);
         let Self {
             producer,
             generator,
+            left,
             ..
         } = self;
-        // The session is open as long as the timer runs, so the batch runs. During a reset it does
-        // not.
-        let _ = producer.batch(|batch| {
-            for _ in 0..due {
+        let produced = producer.batch(|batch| {
+            while *left > 0 && made + dropped < CHUNK && bytes < CHUNK_BYTES {
+                *left -= 1;
                 let len = generator.next_len();
                 match batch.enqueue_in_place(len, |entry| generator.fill(entry)) {
                     Ok(()) => {
@@ -108,67 +132,64 @@ impl Ticking {
                 }
             }
         });
+        if produced.is_err() {
+            // The queue is being reset, or the session has just ended.
+            self.left = 0;
+        }
         self.stats.entries.add(made, Relaxed);
         self.stats.bytes.add(bytes, Relaxed);
         self.stats.dropped.add(dropped, Relaxed);
     }
 }
 
-impl HrTimerCallback for Ticker {
-    type Pointer<'a> = Arc<Self>;
-
-    fn run(
-        this: ArcBorrow<'_, Self>,
-        mut context: HrTimerCallbackContext<'_, Self>,
-    ) -> HrTimerRestart {
-        let mut ticking = this.ticking.lock();
-        ticking.tick();
-        context.forward_now(ticking.interval);
-        HrTimerRestart::Restart
-    }
-}
-
-impl_has_hr_timer! {
-    impl HasHrTimer<Self> for Ticker {
-        mode: RelativeMode<Monotonic>, field: self.timer
-    }
-}
-
-/// A source whose timer runs. Dropping it stops the timer, and waits for a tick that runs.
+/// A source by the clock that runs. Dropping it ends the source. What a user has of such sources
+/// is limited, in all sessions together, like that of one session.
 pub(super) struct SourceTimer {
-    _handle: ArcHrTimerHandle<Ticker>,
+    sources: &'static Sources,
+    source: Arc<Source>,
+    _entries: Share,
+    _bytes: Share,
 }
 
 impl SourceTimer {
-    /// Starts a source of `rate` entries a second.
+    /// Starts a source of `rate` entries a second, of at most `longest` bytes each.
     ///
     /// # Errors
     ///
-    /// `ENOMEM`.
+    /// `EDQUOT`: the user's sources would be too fast; `ENOMEM`.
     pub(super) fn start(
-        producer: Producer,
-        generator: Generator,
-        rate: u64,
+        (producer, generator): (Producer, Generator),
+        (rate, longest): (u64, u32),
         stats: Arc<Stats>,
+        account: &Account,
     ) -> Result<Self> {
-        let nanos = (NANOS_PER_SECOND / rate.clamp(1, MAX_TICKS)) as i64;
-        let interval = Delta::from_nanos(nanos);
-        let ticker = Arc::pin_init(
-            pin_init!(Ticker {
-                timer <- HrTimer::new(),
-                ticking <- new_spinlock_irq!(Ticking {
-                    producer,
-                    generator,
-                    stats,
-                    interval,
-                    rate,
-                    owed: 0,
-                }),
-            }),
-            GFP_KERNEL,
-        )?;
+        let bytes = rate * u64::from(longest);
+        let entries = account.take(Resource::SourceEntries, rate, MAX_RATE)?;
+        let bytes = account.take(Resource::SourceBytes, bytes, MAX_BYTES_PER_SECOND)?;
+        let interval_ns = NANOS_PER_SECOND / rate.clamp(1, MAX_TICKS);
+        let due_ns = now_ns() + interval_ns;
+        let sources = Sources::get();
+        let ticking = Ticking {
+            producer,
+            generator,
+            stats,
+            rate,
+            interval_ns,
+            due_ns,
+            owed: 0,
+            left: 0,
+        };
         Ok(Self {
-            _handle: ticker.start(interval),
+            sources,
+            source: sources.add(ticking, due_ns)?,
+            _entries: entries,
+            _bytes: bytes,
         })
+    }
+}
+
+impl Drop for SourceTimer {
+    fn drop(&mut self) {
+        self.sources.remove(&self.source);
     }
 }

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     pool::spec::StreamSpec,
-    port::{Port, PortConfig, PortRef},
+    port::{callbacks::Callers, Port, PortConfig, PortRef},
     queue::config::{Direction, QueueConfig},
 };
 
@@ -132,6 +132,7 @@ impl<'a> Ports<'a> {
             output: Some(queue),
             input: Some(queue),
             stream: Some(spec),
+            callers: Callers::Any,
         };
         Self::without_ends(config)
     }
@@ -146,6 +147,16 @@ impl<'a> Ports<'a> {
             port: PortRef::new(Port::new(config.port)?),
             node: config.node,
         })
+    }
+
+    /// Creates the ends of a session of `/dev/iostream`, whose driver is called by that session only.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::new`].
+    pub(crate) fn for_session(mut config: Config<'a>) -> Result<Self> {
+        config.port.callers = Callers::Session;
+        Self::new(config)
     }
 
     /// The port that the ends share.

@@ -6,6 +6,7 @@ use kernel::prelude::*;
 
 use crate::{
     channel::Channel,
+    memory::account::Account,
     pool::{record::BufferRecord, spec::MAX_BUFFERS},
     port::{records::Records, PortRef},
     queue::{config::Direction, watch::Watch},
@@ -148,11 +149,12 @@ impl Control {
         })
     }
 
-    /// Prepares the queues and buffers of the next session, charged to the calling task.
+    /// Prepares the queues and buffers of the next session, charged to the calling task. They count
+    /// against no user's limits.
     ///
     /// # Errors
     ///
-    /// `EBUSY` if a client has the node open; `EDQUOT`; `ENOMEM`; `EINTR`.
+    /// `EBUSY` if a client has the node open; `ENOMEM`; `EINTR`.
     pub fn create_queues(&self) -> Result {
         let records = self.records()?;
         self.0.while_open_or_not(|open, _| {
@@ -161,7 +163,7 @@ impl Control {
             }
             let mut state = records.state.lock();
             if state.prepared.is_none() {
-                state.prepared = Some(records.make(&state)?);
+                state.prepared = Some(records.make(&state, &Account::of_drivers())?);
             }
             Ok(())
         })

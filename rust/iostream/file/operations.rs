@@ -21,6 +21,7 @@ use kernel::{
 use super::{ioctl, mmap, read_write};
 use crate::{
     bindings,
+    memory::account::Account,
     node::{
         session::{OpenMode, Session},
         Node,
@@ -117,7 +118,7 @@ unsafe extern "C" fn open(inode: *mut c::inode, file: *mut c::file) -> c_int {
         let credential = unsafe { kernel::cred::Credential::from_ptr((*file).f_cred) };
         // SAFETY: Both pointers are valid in open.
         to_result(unsafe { c::stream_open(inode, file) })?;
-        let session = Session::open(node, credential)?;
+        let session = Session::open(node, credential, Account::of_user(credential)?)?;
         // SAFETY: `private_data` and `f_mode` are for the open operation to set.
         unsafe {
             (*file).private_data = session.into_foreign();

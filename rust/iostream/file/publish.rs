@@ -13,6 +13,7 @@ use super::{operations, sysfs};
 use crate::{
     bindings::{chars, raw_device},
     ends::config::NodeConfig,
+    memory::account,
     node::{
         names::{self, checked_name, Minor, MAX_NODES},
         Node, NodeRef,
@@ -52,8 +53,11 @@ impl Class {
     ///
     /// `EEXIST`: another class has the name; `EBUSY`: no numbers are free; `ENOMEM`.
     pub(crate) fn new() -> Result<Self> {
-        // SAFETY: This runs once, before any node exists.
-        unsafe { names::init() };
+        // SAFETY: This runs once, before any node or session exists.
+        unsafe {
+            account::init();
+            names::init();
+        }
         let class = KBox::new(
             Opaque::new(c::class {
                 name: c"iostream".as_char_ptr(),

@@ -281,7 +281,7 @@ fn copy_to_process(
         };
     }
     // Copied through private memory, because no slice may cover memory that a process can write.
-    let mut chunk = KVec::from_elem(0u8, len.min(CHUNK), GFP_KERNEL)?;
+    let mut chunk = KVec::from_elem(0u8, len.min(CHUNK), GFP_KERNEL_ACCOUNT)?;
     let mut done = 0;
     while done < len {
         let piece = chunk.len().min(len - done);
@@ -301,7 +301,7 @@ fn copy_to_process(
 /// Copies `len` bytes to the start of a buffer's data. The data area is at least as long.
 fn copy_from_process(pool: &Pool, id: u32, len: usize, iov: &mut IovIterSource<'_>) -> Result {
     let data = pool.memory(id).ok_or(EBADMSG)?.data();
-    let mut chunk = KVec::from_elem(0u8, len.min(CHUNK), GFP_KERNEL)?;
+    let mut chunk = KVec::from_elem(0u8, len.min(CHUNK), GFP_KERNEL_ACCOUNT)?;
     let mut done = 0;
     while done < len {
         let piece = chunk.len().min(len - done);

@@ -253,7 +253,7 @@ impl Mapping {
         pages: &SharedPages,
         bytes: usize,
     ) -> Result<(Table, KVVec<DmaSegment>)> {
-        let table = KBox::new(Opaque::<c::sg_table>::zeroed(), GFP_KERNEL)?;
+        let table = KBox::new(Opaque::<c::sg_table>::zeroed(), GFP_KERNEL_ACCOUNT)?;
         let list = pages
             .as_raw()
             .get(..bytes.div_ceil(PAGE_SIZE))
@@ -333,7 +333,7 @@ fn segments(table: &SGTable) -> Result<KVVec<DmaSegment>> {
             address: entry.dma_address(),
             len: entry.dma_len() as usize,
         };
-        segments.push(segment, GFP_KERNEL)?;
+        segments.push(segment, GFP_KERNEL_ACCOUNT)?;
     }
     Ok(segments)
 }

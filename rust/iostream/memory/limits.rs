@@ -8,9 +8,10 @@ use kernel::{
     sync::atomic::{Atomic, Relaxed},
 };
 
+use super::account::{Account, Resource, Share};
 use crate::module_parameters;
 
-/// Pages that are charged now.
+/// Pages that are charged now, of all accounts.
 static PAGES: Atomic<u64> = Atomic::new(0);
 
 /// The largest capacity of one queue in bytes.
@@ -23,7 +24,7 @@ pub(crate) fn max_buffer_bytes() -> u64 {
     module_parameters::max_buffer_bytes.value()
 }
 
-/// The most bytes that all queues and buffers may use together.
+/// The most bytes that all queues and buffers of one user may use together.
 pub(crate) fn max_total_bytes() -> u64 {
     module_parameters::max_total_bytes.value()
 }
@@ -33,28 +34,30 @@ pub(crate) fn pages_in_use() -> u64 {
     PAGES.load(Relaxed)
 }
 
-/// Pages that count against the total until this is dropped.
-pub(crate) struct Charge(u64);
+/// Pages that count against a user's total until this is dropped.
+pub(crate) struct Charge {
+    pages: u64,
+    _share: Share,
+}
 
 impl Charge {
-    /// Counts `pages` against the total.
+    /// Counts `pages` against the total of an account.
     ///
     /// # Errors
     ///
     /// `EDQUOT`: the total would be exceeded.
-    pub(crate) fn new(pages: u64) -> Result<Self> {
-        let before = PAGES.fetch_add(pages, Relaxed);
-        // From here on an early return gives the pages back.
-        let charge = Charge(pages);
-        match before.checked_add(pages) {
-            Some(sum) if sum <= max_total_bytes() >> PAGE_SHIFT => Ok(charge),
-            _ => Err(EDQUOT),
-        }
+    pub(crate) fn new(account: &Account, pages: u64) -> Result<Self> {
+        let share = account.take(Resource::Pages, pages, max_total_bytes() >> PAGE_SHIFT)?;
+        PAGES.fetch_add(pages, Relaxed);
+        Ok(Self {
+            pages,
+            _share: share,
+        })
     }
 }
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        PAGES.fetch_sub(self.0, Relaxed);
+        PAGES.fetch_sub(self.pages, Relaxed);
     }
 }

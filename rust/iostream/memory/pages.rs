@@ -19,7 +19,7 @@ use kernel::{
     prelude::*,
 };
 
-use super::limits;
+use super::{account::Account, limits};
 use crate::bindings;
 
 /// The owner's reference to a page, charged to the cgroup of the task that allocated it.
@@ -60,14 +60,14 @@ unsafe impl Send for SharedPages {}
 unsafe impl Sync for SharedPages {}
 
 impl SharedPages {
-    /// Allocates `count` pages, charged to the cgroup of the calling task, and maps them. The pages
-    /// from `repeat_from` on are mapped a second time, after all others.
+    /// Allocates `count` pages, charged to the cgroup of the calling task and counted in `account`,
+    /// and maps them. The pages from `repeat_from` on are mapped a second time, after all others.
     ///
     /// # Errors
     ///
-    /// `EDQUOT`: the module's total would be exceeded; `ENOMEM`; `EINTR`: the task is being killed.
-    pub(crate) fn new(count: usize, repeat_from: usize) -> Result<Self> {
-        let charge = limits::Charge::new(count as u64)?;
+    /// `EDQUOT`: the user's total would be exceeded; `ENOMEM`; `EINTR`: the task is being killed.
+    pub(crate) fn new(count: usize, repeat_from: usize, account: &Account) -> Result<Self> {
+        let charge = limits::Charge::new(account, count as u64)?;
         let mut pages = KVVec::with_capacity(count, GFP_KERNEL_ACCOUNT)?;
         for _ in 0..count {
             // SAFETY: The function has no preconditions.

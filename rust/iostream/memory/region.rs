@@ -21,6 +21,7 @@ use kernel::{
 };
 
 use super::{
+    account::Account,
     mapper::Mapper,
     pages::{check_mapping, mapping_pages, prepare_mapping, SharedPages},
 };
@@ -85,17 +86,17 @@ pub(crate) struct Region {
 }
 
 impl Region {
-    /// Allocates a zeroed region, charged to the cgroup of the calling task, and maps it into the
-    /// kernel.
+    /// Allocates a zeroed region, charged to the cgroup of the calling task and counted in
+    /// `account`, and maps it into the kernel.
     ///
     /// # Errors
     ///
-    /// `EDQUOT`: the module's total would be exceeded; `ENOMEM`; `EINTR`: the task is being killed.
-    pub(crate) fn new(geometry: Geometry) -> Result<Self> {
+    /// `EDQUOT`: the user's total would be exceeded; `ENOMEM`; `EINTR`: the task is being killed.
+    pub(crate) fn new(geometry: Geometry, account: &Account) -> Result<Self> {
         let data_pages = geometry.data_bytes() as usize >> PAGE_SHIFT;
         // INVARIANT: Allocates that many pages, and maps those of the data once more.
         Ok(Self {
-            pages: SharedPages::new(data_pages + OVERHEAD_PAGES, OVERHEAD_PAGES)?,
+            pages: SharedPages::new(data_pages + OVERHEAD_PAGES, OVERHEAD_PAGES, account)?,
             geometry,
             claims: Atomic::new(0),
             mapper: Mapper::new(),

@@ -14,6 +14,7 @@ use crate::{
     channel::{lane::Lane, Channel},
     driver::Opener,
     endpoint::Endpoint,
+    memory::account::Account,
     pool::Pool,
     port::PortRef,
     queue::config::Direction,
@@ -73,6 +74,8 @@ pub(crate) struct Part {
 pub(crate) struct Session {
     count: SessionCount,
     attached: SetOnce<Attached>,
+    /// What the session counts against: the user who opened it.
+    account: Account,
     /// Where everything waits that waits for this session, even before it is set up.
     user: Arc<WaitQueue>,
     /// Held while the session is set up.
@@ -87,19 +90,23 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    /// Opens a node.
+    /// Opens a node. The session counts in `account`.
     ///
     /// # Errors
     ///
     /// `ENODEV` if the driver is gone; `EBUSY` if all ports of the node are open; the driver's own;
     /// `EDQUOT`; `ENOMEM`; `EINTR`.
-    pub(crate) fn open(node: &Node, credential: &Credential) -> Result<Arc<Self>> {
+    pub(crate) fn open(
+        node: &Node,
+        credential: &Credential,
+        account: Account,
+    ) -> Result<Arc<Self>> {
         let count = SessionCount::new(node);
         let attached = SetOnce::new();
         let user = if node.is_built_in() {
             WaitQueue::new_shared()?
         } else {
-            let driver = Self::attach(node, credential)?;
+            let driver = Self::attach(node, credential, &account)?;
             let user = driver.queues.user().ok_or(ENXIO)?.clone();
             attached.populate(driver);
             user
@@ -108,19 +115,20 @@ impl Session {
             pin_init!(Self {
                 count,
                 attached,
+                account,
                 user,
                 set_up <- new_mutex!((), "iostream_set_up"),
                 reading <- Gate::new(Part::default()),
                 writing <- Gate::new(()),
             }),
-            GFP_KERNEL,
+            GFP_KERNEL_ACCOUNT,
         )
     }
 
     /// Opens the first port of the node that no session has open.
-    fn attach(node: &Node, credential: &Credential) -> Result<Attached> {
+    fn attach(node: &Node, credential: &Credential, account: &Account) -> Result<Attached> {
         for port in node.ports() {
-            match port.open(Some(&Opener { credential }), None) {
+            match port.open(Some(&Opener { credential }), None, account) {
                 Err(error) if error == EBUSY => continue,
                 opened => {
                     return Ok(Attached {
@@ -148,7 +156,7 @@ impl Session {
         if self.attached.as_ref().is_some() {
             return Err(EALREADY);
         }
-        let (endpoint, port, queues) = Endpoint::new(request, &self.user)?;
+        let (endpoint, port, queues) = Endpoint::new(request, &self.user, &self.account)?;
         self.attached.populate(Attached {
             queues,
             endpoint: Some(endpoint),

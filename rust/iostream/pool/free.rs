@@ -35,7 +35,7 @@ impl Free {
     ///
     /// `ENOMEM`.
     pub(super) fn new(max_buffers: u32) -> Result<impl PinInit<Self>> {
-        let ring = KVVec::from_elem(0, max_buffers as usize, GFP_KERNEL)?;
+        let ring = KVVec::from_elem(0, max_buffers as usize, GFP_KERNEL_ACCOUNT)?;
         Ok(pin_init!(Self {
             ids <- new_spinlock_irq!(Ids { ring, first: 0 }, "iostream_free"),
             count: Atomic::new(0),

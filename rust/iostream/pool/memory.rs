@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     memory::{
+        account::Account,
         dma::{DmaSegment, Mapping, SyncFor},
         pages::{check_mapping, mapping_pages, prepare_mapping, SharedPages},
     },
@@ -33,13 +34,14 @@ const MAPPED: u32 = 1;
 pub(crate) struct InfoPage(SharedPages);
 
 impl InfoPage {
-    /// Creates the page of a stopped stream in this mode and with this clock, with generation 1.
+    /// Creates the page of a stopped stream in this mode and with this clock, with generation 1,
+    /// counted in `account`.
     ///
     /// # Errors
     ///
     /// `EDQUOT`; `ENOMEM`.
-    pub(crate) fn new(mode: Mode, clock: Clock) -> Result<Self> {
-        let page = Self(SharedPages::new(1, 1)?);
+    pub(crate) fn new(mode: Mode, clock: Clock, account: &Account) -> Result<Self> {
+        let page = Self(SharedPages::new(1, 1, account)?);
         page.set_mode(mode);
         page.set_generation(1);
         page.word(offset_of!(uapi::iostream_stream_info, clock))
@@ -127,14 +129,15 @@ pub(crate) struct BufferMemory {
 }
 
 impl BufferMemory {
-    /// Allocates zeroed memory for one buffer, charged to the calling task's cgroup.
+    /// Allocates zeroed memory for one buffer, charged to the calling task's cgroup and counted in
+    /// `account`.
     ///
     /// # Errors
     ///
     /// `EDQUOT`; `ENOMEM`; `EINTR`; for a stream with a device also those of [`Mapping::new`].
-    pub(crate) fn new(spec: &StreamSpec) -> Result<Self> {
+    pub(crate) fn new(spec: &StreamSpec, account: &Account) -> Result<Self> {
         let count = spec.buffer_pages();
-        let pages = SharedPages::new(count, count)?;
+        let pages = SharedPages::new(count, count, account)?;
         let data_bytes = spec.data_bytes as usize;
         let mapping = match &spec.dma {
             Some(binding) => Some(Mapping::new(binding.device(), &pages, data_bytes)?),

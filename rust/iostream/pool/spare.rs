@@ -36,7 +36,7 @@ impl Spare {
     ///
     /// `ENOMEM`.
     pub(crate) fn new(max_buffers: u32) -> Result<impl PinInit<Self>> {
-        let ids = KVVec::with_capacity(max_buffers as usize, GFP_KERNEL)?;
+        let ids = KVVec::with_capacity(max_buffers as usize, GFP_KERNEL_ACCOUNT)?;
         Ok(pin_init!(Self {
             state <- new_spinlock_irq!(SpareIds { ids, fresh: 0 }, "iostream_spare"),
         }))

@@ -3,7 +3,9 @@
 //! How a port calls its driver: only while the driver is there, and only while it wants to be
 //! called.
 //!
-//! Callbacks run in an SRCU section, so that a registration can wait until none runs.
+//! Callbacks run in an SRCU section, so that a registration can wait until none runs. The port of a
+//! session of `/dev/iostream` needs none of this ([`Callers::Session`]), and has no SRCU domain: its
+//! memory, some for each processor, would be charged to nobody.
 
 use core::ptr;
 
@@ -30,13 +32,23 @@ const CANCELLED: u32 = 2;
 /// thin pointer to this.
 pub(crate) struct DriverSlot(pub(crate) *const dyn Driver);
 
+/// Where calls of a port's driver come from.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Callers {
+    /// Calls of its sessions, and workers.
+    #[default]
+    Any,
+    /// Calls of its one session only. The driver goes in the release of the session's file, when
+    /// none of them runs any more.
+    Session,
+}
+
 /// How a port calls its driver.
-#[pin_data]
 pub(crate) struct Callbacks {
     /// The driver, or null. Read under `srcu`.
     slot: Atomic<*mut DriverSlot>,
-    #[pin]
-    srcu: Srcu,
+    /// Delays `revoke` and its like while callbacks run; `None` for [`Callers::Session`].
+    srcu: Option<Pin<KBox<Srcu>>>,
     /// `ENABLED`, `DISABLED` or `CANCELLED`.
     state: Atomic<u32>,
     /// Set for a direction while it has a notification that no callback has taken.
@@ -52,10 +64,21 @@ unsafe impl Sync for Callbacks {}
 
 impl Callbacks {
     /// Creates callbacks that are enabled, without a driver, in a section of the class `key`.
-    pub(crate) fn new(key: Pin<&'static LockClassKey>) -> impl PinInit<Self, Error> {
-        try_pin_init!(Self {
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`.
+    pub(crate) fn new(callers: Callers, key: Pin<&'static LockClassKey>) -> Result<Self> {
+        let srcu = match callers {
+            Callers::Any => Some(KBox::pin_init(
+                Srcu::new(c"iostream_callbacks", key),
+                GFP_KERNEL_ACCOUNT,
+            )?),
+            Callers::Session => None,
+        };
+        Ok(Self {
             slot: Atomic::new(ptr::null_mut()),
-            srcu <- Srcu::new(c"iostream_callbacks", key),
+            srcu,
             state: Atomic::new(ENABLED),
             pending: [const { Atomic::new(0) }; 2],
         })
@@ -65,7 +88,8 @@ impl Callbacks {
     ///
     /// # Safety
     ///
-    /// `slot` and what it points at live until [`Self::revoke`] has returned.
+    /// `slot` and what it points at live until [`Self::revoke`] has returned. With
+    /// [`Callers::Session`] no callback runs when that is called, or later.
     pub(crate) unsafe fn set_driver(&self, slot: &DriverSlot) {
         self.slot.store(ptr::from_ref(slot).cast_mut(), Release);
     }
@@ -74,12 +98,12 @@ impl Callbacks {
     pub(crate) fn revoke(&self) {
         // ORDERING: the grace period pairs with the section in `call` (litmus: callbacks-revoke).
         self.slot.store(ptr::null_mut(), Release);
-        self.srcu.synchronize();
+        self.synchronize();
     }
 
     /// Runs `f` with the driver, unless it is gone.
     pub(crate) fn call<R>(&self, f: impl FnOnce(&dyn Driver) -> R) -> Option<R> {
-        let _srcu = self.srcu.read_lock();
+        let _srcu = self.srcu.as_ref().map(|srcu| srcu.read_lock());
         // ORDERING: pairs with the release store in `set_driver`
         // (litmus: publish-pointer, callbacks-revoke).
         let slot = self.slot.load(Acquire);
@@ -88,7 +112,8 @@ impl Callbacks {
         }
         race_point!("driver-found");
         // SAFETY: The caller of `set_driver` keeps slot and driver until `revoke` has returned,
-        // which clears the pointer and then waits for this section.
+        // which clears the pointer and then waits for this section. Without a section `revoke` is
+        // not called while this runs.
         Some(f(unsafe { &*(*slot).0 }))
     }
 
@@ -147,6 +172,8 @@ impl Callbacks {
 
     /// Waits until the callbacks that run now have returned.
     pub(crate) fn synchronize(&self) {
-        self.srcu.synchronize();
+        if let Some(srcu) = &self.srcu {
+            srcu.synchronize();
+        }
     }
 }

@@ -83,7 +83,7 @@ impl Port {
     /// Schedules a call of [`Self::notify_started`] in a worker. Any context.
     pub(crate) fn call_again(port: Arc<Port>) {
         // If the work is queued already, it has not begun, and its call serves this request, too.
-        let _ = work::queue().enqueue::<Arc<Port>, AGAIN_WORK>(port);
+        let _ = work::calling().enqueue::<Arc<Port>, AGAIN_WORK>(port);
     }
 
     /// Tells the driver of a stream to look at its queue, because the stream has just started or
@@ -101,7 +101,7 @@ impl Port {
     pub(crate) fn notice(port: Arc<Port>, token: u32) -> Result {
         port.notices.push(token)?;
         // If the work is queued already, it has not begun, and will find the token.
-        let _ = work::queue().enqueue::<Arc<Port>, NOTICE_WORK>(port);
+        let _ = work::calling().enqueue::<Arc<Port>, NOTICE_WORK>(port);
         Ok(())
     }
 

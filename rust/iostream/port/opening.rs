@@ -10,14 +10,15 @@ use super::{publish, Port};
 use crate::{
     channel::Channel,
     driver::Opener,
+    memory::account::Account,
     queue::config::Direction,
     sync::{atomic::Release, race::race_point, wait::WaitQueue},
 };
 
 impl Port {
     /// Opens the port for one session: asks the driver whether it accepts `opener`, if there is one,
-    /// creates the queues, publishes them, and tells the driver. The process waits at `user`; `None`
-    /// if nobody can wait yet.
+    /// creates the queues, publishes them, and tells the driver. The queues count in `account`. The
+    /// process waits at `user`; `None` if nobody can wait yet.
     ///
     /// # Errors
     ///
@@ -28,6 +29,7 @@ impl Port {
         &self,
         opener: Option<&Opener<'_>>,
         user: Option<&Arc<WaitQueue>>,
+        account: &Account,
     ) -> Result<Channel> {
         // One opener at a time: an opener that is refused does not keep the node busy for others.
         let _one = self.opening.enter(false)?;
@@ -54,7 +56,7 @@ impl Port {
             }
             state.open = true;
         }
-        let opened = self.open_claimed(user);
+        let opened = self.open_claimed(user, account);
         if opened.is_err() {
             self.state.lock().open = false;
             if opener.is_some() {
@@ -69,15 +71,15 @@ impl Port {
         opened
     }
 
-    fn open_claimed(&self, user: Option<&Arc<WaitQueue>>) -> Result<Channel> {
+    fn open_claimed(&self, user: Option<&Arc<WaitQueue>>, account: &Account) -> Result<Channel> {
         let queues = match &self.records {
-            Some(records) => records.new_session()?,
+            Some(records) => records.new_session(account)?,
             None => {
                 let user = match user {
                     Some(user) => user.clone(),
                     None => WaitQueue::new_shared()?,
                 };
-                Channel::new(self.config.output, self.config.input, &user)?
+                Channel::new(self.config.output, self.config.input, &user, account)?
             }
         };
         let mut state = self.state.lock();

@@ -10,6 +10,7 @@ use kernel::{
 
 use crate::{
     channel::Channel,
+    memory::account::Account,
     pool::{record::BufferRecord, spec::StreamSpec, Pool},
 };
 
@@ -61,16 +62,17 @@ impl Records {
         self.state.lock().buffers.len() as u32
     }
 
-    /// The queues and buffers of a new session: the prepared ones, or else new ones.
+    /// The queues and buffers of a new session: the prepared ones, or else new ones, which count in
+    /// `account`.
     ///
     /// # Errors
     ///
     /// `EDQUOT`; `ENOMEM`; `EINTR`; `E2BIG` if a queue is larger than the module's
     /// `max_queue_bytes`.
-    pub(crate) fn new_session(&self) -> Result<Channel> {
+    pub(crate) fn new_session(&self, account: &Account) -> Result<Channel> {
         let mut state = self.state.lock();
         let Some(prepared) = state.prepared.take() else {
-            return self.make(&state);
+            return self.make(&state, account);
         };
         // Adds buffers that came after the queues were prepared.
         if let Err(error) = Self::join(&state, prepared.pool()) {
@@ -80,14 +82,14 @@ impl Records {
         Ok(prepared)
     }
 
-    /// Creates queues for a session, with all buffers that there are.
+    /// Creates queues for a session, with all buffers that there are, counted in `account`.
     ///
     /// # Errors
     ///
     /// Those of [`Self::new_session`].
-    pub(crate) fn make(&self, state: &RecordsState) -> Result<Channel> {
+    pub(crate) fn make(&self, state: &RecordsState, account: &Account) -> Result<Channel> {
         let max = self.spec.max_buffers(state.buffers.len() as u32);
-        let queues = Channel::new_stream(&self.spec, max)?;
+        let queues = Channel::new_stream(&self.spec, max, account)?;
         Self::join(state, queues.pool())?;
         Ok(queues)
     }

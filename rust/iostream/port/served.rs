@@ -4,7 +4,10 @@
 
 use kernel::prelude::*;
 
-use super::{callbacks::DriverSlot, PortRef};
+use super::{
+    callbacks::{Callers, DriverSlot},
+    PortRef,
+};
 use crate::{driver::Driver, sync::registered::words_of};
 
 /// A port that a driver serves until this is dropped. The drop revokes the port: then the driver is
@@ -32,17 +35,38 @@ impl<D: Driver> Served<D> {
     ///
     /// # Errors
     ///
-    /// `ENOMEM`; the error of `driver`.
+    /// `EINVAL` if the port is that of a session of `/dev/iostream`; `ENOMEM`; the error of
+    /// `driver`.
     pub(crate) fn new<E>(port: PortRef, driver: impl PinInit<D, E>) -> Result<Self>
     where
         Error: From<E>,
     {
-        let driver = KBox::pin_init(driver, GFP_KERNEL)?;
+        if port.config.callers != Callers::Any {
+            return Err(EINVAL);
+        }
+        // SAFETY: The port's callers are not restricted.
+        unsafe { Self::for_session(port, driver) }
+    }
+
+    /// Gives the port of a session of `/dev/iostream` its driver.
+    ///
+    /// # Errors
+    ///
+    /// `ENOMEM`; the error of `driver`.
+    ///
+    /// # Safety
+    ///
+    /// If the port has [`Callers::Session`], no callback runs when the result is dropped, or later.
+    pub(crate) unsafe fn for_session<E>(port: PortRef, driver: impl PinInit<D, E>) -> Result<Self>
+    where
+        Error: From<E>,
+    {
+        let driver = KBox::pin_init(driver, GFP_KERNEL_ACCOUNT)?;
         let dynamic: *const dyn Driver = &raw const *driver;
-        let slot = KBox::new(DriverSlot(dynamic), GFP_KERNEL)?;
+        let slot = KBox::new(DriverSlot(dynamic), GFP_KERNEL_ACCOUNT)?;
         // INVARIANT: Slot and driver are in boxes, so they do not move.
         // SAFETY: The boxes become fields of the result. Its drop calls `revoke` before it drops
-        // them.
+        // them; then no callback runs, by this function's contract.
         unsafe { port.callbacks.set_driver(&slot) };
         Ok(Self { port, slot, driver })
     }

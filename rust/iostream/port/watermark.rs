@@ -225,7 +225,7 @@ impl Port {
     /// Schedules a call of the driver in a worker. Any context.
     fn deliver_later(port: ArcBorrow<'_, Self>) {
         // If the work is queued already, it has not begun, and will find what is pending.
-        if let Err(port) = work::queue().enqueue::<Arc<Port>, WATERMARK_WORK>(port.into()) {
+        if let Err(port) = work::calling().enqueue::<Arc<Port>, WATERMARK_WORK>(port.into()) {
             PortRef::release(port);
         }
     }

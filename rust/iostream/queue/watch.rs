@@ -61,7 +61,7 @@ impl Watch {
                 work <- new_work!("iostream_watch"),
                 _classes: classes.cloned(),
             }),
-            GFP_KERNEL,
+            GFP_KERNEL_ACCOUNT,
         )
     }
 
@@ -88,7 +88,7 @@ impl Watch {
         if watch.set.load(Relaxed) != 0 {
             // Queueing fails if the item is still queued. Its run has then not begun, and is
             // enough.
-            let _ = work::queue().enqueue(watch.clone());
+            let _ = work::calling().enqueue(watch.clone());
         }
     }
 }

@@ -81,7 +81,7 @@ impl<T: Last> Drop for Deferred<T> {
         if let Some(last) = Arc::into_unique_or_drop(object) {
             // A queued work item holds a reference. This is the only one, so the item is not
             // queued, and queueing it succeeds.
-            let _ = work::queue().enqueue::<Arc<T>, 0>(last.into());
+            let _ = work::freeing().enqueue::<Arc<T>, 0>(last.into());
         }
     }
 }

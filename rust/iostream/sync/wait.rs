@@ -12,6 +12,7 @@ use kernel::{
     types::Opaque,
 };
 
+use super::thread::should_stop;
 use crate::bindings;
 
 /// A wait queue that may be woken in any context.
@@ -47,7 +48,7 @@ impl WaitQueue {
     ///
     /// `ENOMEM`.
     pub(crate) fn new_shared() -> Result<Arc<Self>> {
-        Arc::pin_init(Self::new(kernel::static_lock_class!()), GFP_KERNEL)
+        Arc::pin_init(Self::new(kernel::static_lock_class!()), GFP_KERNEL_ACCOUNT)
     }
 
     /// The wait queue as C's `poll_wait` takes it.
@@ -79,27 +80,13 @@ impl WaitQueue {
         timeout_ns: Option<u64>,
         mut ready: impl FnMut() -> bool,
     ) -> Result {
-        /// Calls the closure that `arg` points to.
-        ///
-        /// # Safety
-        ///
-        /// `arg` points to a valid `F` that nothing else uses during the call.
-        unsafe extern "C" fn call<F: FnMut() -> bool>(arg: *mut c_void) -> bool {
-            // SAFETY: `arg` points to an `F` that nothing else uses, by this function's contract.
-            unsafe { (*arg.cast::<F>())() }
-        }
-        /// Names the type of a closure, for `call`.
-        fn trampoline<F: FnMut() -> bool>(_: &F) -> unsafe extern "C" fn(*mut c_void) -> bool {
-            call::<F>
-        }
         let mut is_ready = false;
         // Whoever stops a kernel thread waits for its end, so the thread must not sleep on.
         let mut woken = || {
             is_ready = ready();
-            // SAFETY: The function has no preconditions.
-            is_ready || unsafe { bindings::iostream_should_stop() }
+            is_ready || should_stop()
         };
-        let function = Some(trampoline(&woken) as unsafe extern "C" fn(*mut c_void) -> bool);
+        let function = trampoline(&woken);
         let timeout = match timeout_ns {
             // SAFETY: The function has no preconditions.
             Some(ns) => unsafe { bindings::iostream_nsecs_to_jiffies(ns) },
@@ -123,6 +110,31 @@ impl WaitQueue {
             _ => Err(EINTR),
         }
     }
+
+    /// Sleeps until `ready` returns true, for at most `timeout_ns` nanoseconds. For kernel threads:
+    /// the sleep does not count as load, and signals do not end it.
+    pub(crate) fn wait_idle(&self, timeout_ns: u64, mut ready: impl FnMut() -> bool) {
+        let function = trampoline(&ready);
+        let arg = ptr::from_mut(&mut ready).cast();
+        // SAFETY: `head` is initialised by the type's invariant. `function` is `call` for the type
+        // of `ready`, which outlives the sleep and is used by nothing else.
+        unsafe { bindings::iostream_wait_idle(self.as_ptr(), function, arg, timeout_ns) };
+    }
+}
+
+/// Calls the closure that `arg` points to.
+///
+/// # Safety
+///
+/// `arg` points to a valid `F` that nothing else uses during the call.
+unsafe extern "C" fn call<F: FnMut() -> bool>(arg: *mut c_void) -> bool {
+    // SAFETY: `arg` points to an `F` that nothing else uses, by this function's contract.
+    unsafe { (*arg.cast::<F>())() }
+}
+
+/// [`call`] for the type of a closure.
+fn trampoline<F: FnMut() -> bool>(_: &F) -> Option<unsafe extern "C" fn(*mut c_void) -> bool> {
+    Some(call::<F>)
 }
 
 /// The time at which a wait ends, however often it looks in between.

@@ -102,8 +102,9 @@ pub enum Error {
         /// The largest number that is allowed.
         limit: u64,
     },
-    /// All queues together would take more memory than the module allows (`EDQUOT`).
-    #[error("the limit for all queues together is used up: close other sessions")]
+    /// The queues and buffers of this user together would take more memory than the module allows,
+    /// or the sources by timer of this user would make more entries (`EDQUOT`).
+    #[error("the user's limit for all sessions together is used up: close other sessions")]
     Quota,
     /// The capacity does not fit in 64 bits (`EOVERFLOW`).
     #[error("the capacity overflows: ask for fewer or smaller entries")]

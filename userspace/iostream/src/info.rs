@@ -123,7 +123,7 @@ pub struct DeviceInfo {
     pub features: u64,
     /// The largest capacity of a queue in bytes, including the overhead of entries.
     pub max_queue_bytes: u64,
-    /// The largest sum of the capacities of all queues in bytes.
+    /// The most bytes that the queues and buffers of one user can take together.
     pub max_total_bytes: u64,
 }
 

@@ -130,7 +130,10 @@ impl Setup {
     }
 
     /// Sets how many entries the source makes in a second, with a timer. With 0 it makes entries
-    /// only in [`Session::run`].
+    /// only in [`Session::run`]. All sources by timer of a user together can be as fast as one.
+    ///
+    /// The source makes its entries when the processors have nothing else to do. If it is late, it
+    /// makes up for a tenth of a second.
     pub fn rate(mut self, entries_per_second: u64) -> Self {
         self.source_rate = entries_per_second;
         self

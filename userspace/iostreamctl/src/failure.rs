@@ -162,8 +162,8 @@ fn explain(device: &Path, error: &Error) -> String {
              with a larger max_queue_bytes"
         ),
         Error::Quota => format!(
-            "{name} has no memory left for queues: close other sessions, or load the module with a \
-             larger max_total_bytes"
+            "{name} has no memory left for queues of this user, or no entries a second for sources: \
+             close other sessions, or load the module with a larger max_total_bytes"
         ),
         Error::RateTooHigh => format!("{name} cannot make so many entries a second: lower --rate"),
         Error::Unsupported(_) => format!(

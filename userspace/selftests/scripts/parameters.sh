@@ -68,13 +68,16 @@ max_queue_bytes() {
 # A worker frees the pages a moment after the session.
 no_pages() { [ "$(cat /sys/class/iostream/iostream/pages)" = 0 ]; }
 
-# Pages of queues: three more than the data, for each queue.
+# Pages of queues: three more than the data, for each queue. The total of each user.
 max_total_bytes() {
-	load_with max_total_bytes=1048576
-	fails 8 '/dev/iostream has no memory left for queues' \
-		iostreamctl echo --generate 1M --queue-bytes 512K --quiet
+	load_with max_total_bytes=1048576 mode=0666
+	fails 8 '/dev/iostream has no memory left for queues of this user' \
+		su tester -c 'iostreamctl echo --generate 1M --queue-bytes 512K --quiet'
 	within no_pages
-	iostreamctl echo --generate 1M --queue-bytes 500K --quiet
+	su tester -c 'iostreamctl echo --generate 1M --queue-bytes 500K --quiet'
+	within no_pages
+	# Root may exceed it.
+	iostreamctl echo --generate 1M --queue-bytes 2M --quiet
 	within no_pages
 	iostreamctl info --json | grep -q '"max_total_bytes": *1048576' || wrong 'info does not say so'
 }

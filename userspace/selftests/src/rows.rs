@@ -94,6 +94,11 @@ rows! {
         frames,
         times,
     }
+    fairness {
+        quotas,
+        sources,
+        kernel_costs,
+    }
     client {
         open,
         info,

@@ -17,5 +17,6 @@ pub mod race;
 pub mod signals;
 pub mod stalled_page;
 pub mod system_calls;
+pub mod user;
 pub mod waiting;
 pub mod watermark;

@@ -271,7 +271,7 @@ fn async_stream_waits() {
             let (mut receiver, sender) = stream.into_async().unwrap();
             receiver.get_mut().set_watermark(3, Duration::ZERO).unwrap();
             sender.control().start().unwrap();
-            let first = receiver.dequeue().await.unwrap().sequence();
+            let first = receiver.dequeue().await.unwrap().frame();
             let sent = driver.attribute("stream/sent");
             (0..2).for_each(|_| drop(receiver.get_mut().dequeue().unwrap()));
             driver.command("produce 1 8");

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use iostream::{Clock, InputStream, OutputStream};
 use iostream_raw::stream::info;
-use iostream_raw::{Descriptor, Random, Stream};
+use iostream_raw::{Descriptor, Random};
 use iostream_ring::uapi::*;
 use rustix::io::Errno;
 

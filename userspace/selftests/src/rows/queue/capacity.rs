@@ -9,6 +9,7 @@ use rustix::io::Errno;
 
 use crate::clause::Clause;
 use crate::support::driver::Driver;
+use crate::support::user::obey_limits;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-01/rounded-to-pages", rounded_to_pages),
@@ -131,6 +132,7 @@ fn above_limit_refused() {
 
 /// Sessions are opened until the total is used up. Once they are closed, there is room again.
 fn total_limit_refused() {
+    obey_limits();
     let version = Session::bare().version().unwrap();
     let bytes = version.max_queue_bytes.min(version.max_total_bytes / 4);
     let mut sessions = Vec::new();

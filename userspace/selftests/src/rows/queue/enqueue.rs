@@ -17,7 +17,7 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-03/max-fits-exactly", max_fits_exactly),
     Clause::new("Q-03/full-writes-nothing", full_writes_nothing),
     Clause::new("Q-03/too-large-refused", too_large_refused),
-    Clause::new("Q-03/from-timer-interrupt", from_timer_interrupt),
+    Clause::new("Q-03/from-source-thread", from_source_thread),
     Clause::new("Q-03/from-task", || from_context("task")),
     Clause::new("Q-03/from-softirq", || from_context("softirq")),
     Clause::new("Q-03/from-hard-interrupt", || from_context("hardirq")),
@@ -85,8 +85,8 @@ fn too_large_refused() {
     assert_eq!(session.read_entry(), [1; 4088]);
 }
 
-/// A source with a timer produces in hard interrupt context: every record is whole and in order.
-fn from_timer_interrupt() {
+/// A source by the clock produces in a thread, without preemption: every record is whole and in order.
+fn from_source_thread() {
     let session = Session::new(source(1 << 18, 16, 200, 20_000));
     let mut output = Output::new(&session);
     let mut next = 0;

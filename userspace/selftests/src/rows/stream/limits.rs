@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use crate::clause::{count, Clause};
 use crate::support::driver::Driver;
 use crate::support::memory::{pages, wait_for_no_pages, Group};
+use crate::support::user::obey_limits;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("B-05/stream-charged-to-the-opener", charged_to_the_opener),
@@ -74,8 +75,9 @@ fn cgroup_limit() {
     driver.command("receive");
 }
 
-/// 17 buffers of 64 MiB are more than the module's total limit.
+/// 17 buffers of 64 MiB are more than a user's total limit.
 fn total_limit() {
+    obey_limits();
     wait_for_no_pages();
     let driver = Driver::stream(&format!("output 17 {}", 64 * MIB));
     assert_eq!(driver.try_open().err(), Some(Errno::DQUOT));

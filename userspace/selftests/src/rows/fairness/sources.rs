@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: MIT OR Apache-2.0
+
+//! F-11: sources by the clock leave the processors to others.
+
+use std::fs::read_to_string;
+use std::time::{Duration, Instant};
+
+use iostream_raw::{source, Session};
+use iostream_ring::uapi::IOSTREAM_SETUP_OVERWRITE;
+use rustix::thread::{sched_getaffinity, sched_setaffinity, CpuSet};
+use rustix::time::{clock_gettime, ClockId};
+
+use crate::clause::Clause;
+use crate::support::user::{allow_files, OpenToAll, OtherUser, ALICE};
+use crate::support::waiting::wait_until;
+
+pub const CLAUSES: &[Clause] = &[
+    Clause::slow("F-11/processor-left", 180, processor_left),
+    Clause::slow("F-11/few-interrupts", 180, few_interrupts),
+    Clause::slow("F-11/no-faster-than-asked", 120, no_faster),
+];
+
+const SESSIONS: usize = 1500;
+
+/// As many sources as a user can have in so many sessions, by entries and by bytes: some do not
+/// wait for room.
+fn all_sources() -> Vec<Session> {
+    (0..SESSIONS)
+        .map(|i| {
+            let mut setup = source(8192, 16, 64, 1_000_000 / SESSIONS as u64);
+            if i % 2 == 0 {
+                setup.flags |= IOSTREAM_SETUP_OVERWRITE;
+            }
+            Session::try_nonblocking(setup).expect("a source")
+        })
+        .collect()
+}
+
+/// A user whose sources run.
+fn busy_user() -> OtherUser {
+    allow_files();
+    let alice = OtherUser::run(ALICE, || {
+        let sessions = all_sources();
+        wait_until("each source produces", || {
+            let made = |session: &Session| session.endpoint().unwrap().entries > 0;
+            sessions.iter().all(made)
+        });
+        (0, sessions)
+    });
+    println!("{SESSIONS} sources run");
+    alice
+}
+
+/// How much of the processors one busy thread on each of them gets, in seconds a second.
+fn processors_of_busy_threads() -> f64 {
+    let all = sched_getaffinity(None).unwrap();
+    let processors = (0..CpuSet::MAX_CPU).filter(|cpu| all.is_set(*cpu));
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = processors
+            .map(|cpu| {
+                scope.spawn(move || {
+                    let mut here = CpuSet::new();
+                    here.set(cpu);
+                    sched_setaffinity(None, &here).unwrap();
+                    let used = || {
+                        let time = clock_gettime(ClockId::ThreadCPUTime);
+                        Duration::new(time.tv_sec as u64, time.tv_nsec as u32).as_secs_f64()
+                    };
+                    let (start, before) = (Instant::now(), used());
+                    while start.elapsed() < Duration::from_secs(4) {
+                        std::hint::spin_loop();
+                    }
+                    (used() - before) / start.elapsed().as_secs_f64()
+                })
+            })
+            .collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .sum()
+    })
+}
+
+/// Busy threads get at least nine tenths of what they get without the sources.
+///
+/// What is compared is the processors' time, as the kernel accounts it, and not work done: the
+/// speed of an emulated processor changes from one second to the next. The time of interrupts does
+/// not show in it; `few-interrupts` limits them.
+fn processor_left() {
+    let _open = OpenToAll::new("/dev/iostream");
+    let alone = processors_of_busy_threads();
+    let alice = busy_user();
+    let shared: Vec<f64> = (0..2).map(|_| processors_of_busy_threads()).collect();
+    drop(alice);
+    let again = processors_of_busy_threads();
+    println!("{alone:.2} and {again:.2} alone, {shared:.2?} beside the sources");
+    for shared in shared {
+        assert!(shared >= 0.9 * alone.min(again));
+    }
+}
+
+/// The interrupts of the clock so far, on all processors.
+fn clock_interrupts() -> u64 {
+    let text = read_to_string("/proc/interrupts").unwrap();
+    let line = text
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("LOC:"));
+    let counts = line.expect("the local timer").split_whitespace();
+    counts.map_while(|count| count.parse::<u64>().ok()).sum()
+}
+
+/// However many sources a user has, they cause at most the thousand interrupts a second that one may
+/// cause. Nothing else runs meanwhile, so that the thread that serves them runs as often as it likes.
+fn few_interrupts() {
+    let _open = OpenToAll::new("/dev/iostream");
+    let a_second = || {
+        let (start, before) = (Instant::now(), clock_interrupts());
+        wait_until("two seconds pass", || {
+            start.elapsed() >= Duration::from_secs(2)
+        });
+        (clock_interrupts() - before) as f64 / start.elapsed().as_secs_f64()
+    };
+    let alone = a_second();
+    let _alice = busy_user();
+    let shared = a_second();
+    println!("{alone:.0} interrupts a second alone, {shared:.0} beside the sources");
+    // Beside the thread's own wake-ups: the ticks of two processors that no longer sleep.
+    assert!(shared <= alone + 2000.0);
+}
+
+/// A source never makes more entries than it was asked for, though it makes up for delays.
+fn no_faster() {
+    for (rate, sessions) in [(1, 1), (500, 20), (1000, 5), (20_000, 4), (1500, 1)] {
+        let mut setup = source(8192, 16, 64, rate);
+        setup.flags |= IOSTREAM_SETUP_OVERWRITE;
+        let start = Instant::now();
+        let all: Vec<Session> = (0..sessions).map(|_| Session::new(setup)).collect();
+        let made = |session: &Session| session.endpoint().unwrap().entries;
+        for session in &all {
+            let wanted = rate.max(2);
+            wait_until("a second's entries", || made(session) >= wanted);
+            let (most, passed) = (made(session), start.elapsed().as_secs_f64());
+            assert!(
+                most as f64 <= rate as f64 * passed + 1.0,
+                "{most} in {passed} s"
+            );
+        }
+    }
+}
