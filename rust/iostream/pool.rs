@@ -469,13 +469,13 @@ impl Pool {
         Ok(())
     }
 
-    /// One letter for the owner of each buffer: `d` if it is free, `t` if the driver has taken it
-    /// and holds it, `c` if it is with the client or queued.
+    /// One letter for each buffer: `f` if it is free, `h` if it is held by the driver, `c` if it is
+    /// with the client or queued.
     pub(crate) fn owners(&self) -> impl Iterator<Item = u8> + '_ {
         let slots = self.slots.iter().take(self.count() as usize);
         slots.map(|slot| match slot.owner.load(Relaxed) {
-            FREE => b'd',
-            HELD => b't',
+            FREE => b'f',
+            HELD => b'h',
             _ => b'c',
         })
     }

@@ -10,7 +10,7 @@
 //! state                stopped, running, or suspended. Can be written: running, suspended, stopped
 //!                      (discards what is queued), drained (stops when the driver has taken all)
 //! buffers              the number of buffers
-//! buffers_where        a letter for each buffer of the open session: d, free; t, held by the
+//! buffers_where        a letter for each buffer of the open session: f, free; h, held by the
 //!                      driver; c, with the client or queued
 //! stream/*             the counters of the open sessions
 //! ```
