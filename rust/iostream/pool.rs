@@ -14,14 +14,13 @@
 //! This record is the kernel's own. A process changes it only by a valid descriptor of a buffer
 //! that is marked `CLIENT`.
 
+pub(crate) mod counters;
 pub(crate) mod descriptor;
 pub(crate) mod memory;
 pub(crate) mod record;
 pub(crate) mod spare;
 pub(crate) mod spec;
 pub(crate) mod state;
-
-use core::mem::offset_of;
 
 use kernel::{
     prelude::*,
@@ -37,13 +36,13 @@ use crate::{
         deferred::{Deferred, Last},
     },
 };
-use state::State;
-
+pub(crate) use counters::StreamCounter;
 use descriptor::{Descriptor, Reject};
 use memory::{BufferMemory, InfoPage};
 use record::BufferRecord;
 use spare::Spare;
 use spec::{Mode, StreamSpec};
+use state::State;
 
 // The values of a buffer's owner word. The table above explains them.
 const FREE: u32 = 0;
@@ -53,18 +52,6 @@ const RETURNING: u32 = 3;
 
 /// Set in the mode word once something was mapped or the stream was started: the mode is fixed.
 const MODE_FIXED: u32 = 1 << 31;
-
-/// One counter of the stream's info page, as its offset in the counters.
-#[derive(Clone, Copy)]
-pub(crate) enum StreamCounter {
-    Sent = offset_of!(uapi::iostream_stream_counters, sent) as isize,
-    Received = offset_of!(uapi::iostream_stream_counters, received) as isize,
-    Discarded = offset_of!(uapi::iostream_stream_counters, discarded) as isize,
-    RejectedId = offset_of!(uapi::iostream_stream_counters, rejected_id) as isize,
-    RejectedOwner = offset_of!(uapi::iostream_stream_counters, rejected_owner) as isize,
-    RejectedRange = offset_of!(uapi::iostream_stream_counters, rejected_range) as isize,
-    RejectedFlags = offset_of!(uapi::iostream_stream_counters, rejected_flags) as isize,
-}
 
 /// The place of one buffer in one session.
 struct BufferSlot {
@@ -325,19 +312,6 @@ impl Pool {
     pub(crate) fn set_state(&self, state: State) {
         self.state.store(state as u32, Relaxed);
         self.info.set_state(state);
-    }
-
-    /// The word of a counter.
-    pub(crate) fn counter(&self, counter: StreamCounter) -> &Atomic<u64> {
-        let base = offset_of!(uapi::iostream_stream_info, counters);
-        self.info.word(base + counter as usize)
-    }
-
-    /// Adds one to a counter. Only one of the kernel's ends writes the counter, and the caller has
-    /// this end.
-    pub(crate) fn count_one(&self, counter: StreamCounter) {
-        let word = self.counter(counter);
-        word.store(word.load(Relaxed).wrapping_add(1), Relaxed);
     }
 
     /// The sequence number of the next buffer that is sent. The caller has the producing end.

@@ -16,37 +16,32 @@ impl Session {
         if let Some(pool) = queues.pool() {
             seq_print!(
                 seq,
-                "iostream-stream:\tmode {} state {} buffers {} data_bytes {} control_bytes {}\n",
+                "iostream-stream:\tmode {} state {} buffers {} data_bytes {} control_bytes {}",
                 pool.mode().name(),
                 pool.state().name(),
                 pool.count(),
                 pool.spec().data_bytes,
                 pool.spec().control_bytes,
             );
+            for (counter, value) in pool.counters() {
+                seq_print!(seq, " {} {}", counter.name(), value);
+            }
+            seq_print!(seq, "\n");
         }
         for queue in queues.iter() {
             let name = match queue.direction() {
                 Direction::Output => "output",
                 Direction::Input => "input",
             };
-            let n = queue.counters();
+            let data_bytes = queue.geometry().data_bytes();
+            seq_print!(seq, "iostream-{}:\tdata_bytes {}", name, data_bytes);
+            for (counter, value) in queue.counters() {
+                seq_print!(seq, " {} {}", counter.name(), value);
+            }
             let (watermark_bytes, latency_ns) = queue.watermark();
             seq_print!(
                 seq,
-                "iostream-{}:\tdata_bytes {} entries {} bytes {} wakeups_sent {} \
-                 wakeups_suppressed {} notifications {} full {} lost {} corrupt {} \
-                 high_water_bytes {} watermark_bytes {} latency_ns {}\n",
-                name,
-                queue.geometry().data_bytes(),
-                n.entries,
-                n.bytes,
-                n.wakeups_sent,
-                n.wakeups_suppressed,
-                n.notifications,
-                n.full,
-                n.lost,
-                n.corrupt,
-                n.high_water_bytes,
+                " watermark_bytes {} latency_ns {}\n",
                 watermark_bytes,
                 latency_ns,
             );

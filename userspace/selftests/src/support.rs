@@ -6,6 +6,7 @@ pub mod card;
 pub mod counters;
 pub mod driver;
 pub mod echo;
+pub mod ioctls;
 pub mod kprobes;
 pub mod memory;
 pub mod module;

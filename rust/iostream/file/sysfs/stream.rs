@@ -17,7 +17,7 @@
 
 use kernel::{fmt, prelude::*, sync::atomic::Relaxed};
 
-use super::{attributes, Attribute, Out, Table};
+use super::{attributes, counter_files, Attribute, Out, Table};
 use crate::{
     node::Node,
     pool::{spec::StreamSpec, state::Stop, Pool, StreamCounter},
@@ -144,12 +144,4 @@ attributes! { STREAM:
     c"buffers_where" if is_stream => buffers_where;
 }
 
-attributes! { COUNTERS:
-    c"sent" if is_stream => |n, o| counter(n, o, StreamCounter::Sent);
-    c"received" if is_stream => |n, o| counter(n, o, StreamCounter::Received);
-    c"discarded" if is_stream => |n, o| counter(n, o, StreamCounter::Discarded);
-    c"rejected_id" if is_stream => |n, o| counter(n, o, StreamCounter::RejectedId);
-    c"rejected_owner" if is_stream => |n, o| counter(n, o, StreamCounter::RejectedOwner);
-    c"rejected_range" if is_stream => |n, o| counter(n, o, StreamCounter::RejectedRange);
-    c"rejected_flags" if is_stream => |n, o| counter(n, o, StreamCounter::RejectedFlags);
-}
+counter_files!(COUNTERS: StreamCounter if is_stream => counter);
