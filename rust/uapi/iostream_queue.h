@@ -24,7 +24,8 @@
  * an area that it writes with PROT_WRITE once in a session (then EBUSY). Each side keeps its own
  * position, and begins with the one in its own page.
  *
- * The functions below are all that a process needs. They return -1 and set errno if they fail, and use this record of a queue:
+ * The functions below are all that a process needs. A test compiles them as they are printed here
+ * and runs them. They return -1 and set errno if they fail, and use this record of a queue:
  *
  *	struct queue {
  *		int fd;					// the session
