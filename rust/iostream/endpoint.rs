@@ -55,8 +55,6 @@ impl Stats {
 
 /// The endpoint of one session.
 pub(crate) struct Endpoint {
-    /// Which endpoint it is, as `iostream.h` numbers them.
-    number: u32,
     stats: Arc<Stats>,
     service: Served<Service>,
     /// The timer of a source. Dropped first, and with it the producer.
@@ -103,7 +101,6 @@ impl Endpoint {
         let service = unsafe { Served::for_session(port.clone(), driver)? };
         let queues = port.open(None, Some(user), account)?;
         let mut endpoint = Self {
-            number: request.endpoint,
             stats,
             service,
             timer: None,
@@ -130,17 +127,17 @@ impl Endpoint {
         self.service.driver().run(request)
     }
 
-    /// What `IOSTREAM_IOC_ENDPOINT` reports.
-    pub(crate) fn stats(&self) -> uapi::iostream_endpoint {
-        uapi::iostream_endpoint {
-            endpoint: self.number,
-            reserved: 0,
-            entries: self.stats.entries.load(Relaxed),
-            bytes: self.stats.bytes.load(Relaxed),
-            bad: self.stats.bad.load(Relaxed),
-            missed: self.stats.missed.load(Relaxed),
-            dropped: self.stats.dropped.load(Relaxed),
-        }
+    /// The counters, in the order of `iostream_endpoint_counters`.
+    pub(crate) fn counters(&self) -> [u64; size_of::<uapi::iostream_endpoint_counters>() / 8] {
+        let stats = &*self.stats;
+        let all = [
+            &stats.entries,
+            &stats.bytes,
+            &stats.bad,
+            &stats.missed,
+            &stats.dropped,
+        ];
+        all.map(|counter| counter.load(Relaxed))
     }
 }
 
@@ -163,7 +160,7 @@ fn checked_config(request: &uapi::iostream_setup) -> Result<Config<'static>> {
         (false, 0) => Ok(None),
         (false, _) => Err(EINVAL),
     };
-    if flags & !uapi::IOSTREAM_SETUP_FLAGS != 0 || request.reserved != [0; 2] {
+    if flags & !uapi::IOSTREAM_SETUP_FLAGS != 0 {
         return Err(EINVAL);
     }
     let output = queue(has(uapi::IOSTREAM_SETUP_OUTPUT), request.output_bytes)?;

@@ -15,6 +15,7 @@
 //! that is marked `CLIENT`.
 
 pub(crate) mod clock;
+pub(crate) mod counters;
 pub(crate) mod descriptor;
 pub(crate) mod frames;
 mod free;
@@ -24,8 +25,6 @@ pub(crate) mod record;
 pub(crate) mod spare;
 pub(crate) mod spec;
 pub(crate) mod state;
-
-use core::mem::offset_of;
 
 use kernel::{
     prelude::*,
@@ -42,8 +41,7 @@ use crate::{
         race::race_point,
     },
 };
-use state::State;
-
+pub(crate) use counters::StreamCounter;
 use descriptor::{Descriptor, Reject};
 use frames::Frames;
 use free::Free;
@@ -51,25 +49,13 @@ use memory::{BufferMemory, InfoPage};
 use record::BufferRecord;
 use spare::Spare;
 use spec::{Mode, StreamSpec};
+use state::State;
 
 // The values of a buffer's owner word. The table above explains them.
 const FREE: u32 = 0;
 const HELD: u32 = 1;
 const CLIENT: u32 = 2;
 const RETURNING: u32 = 3;
-
-/// One counter of the stream's info page, as its offset in the counters.
-#[derive(Clone, Copy)]
-pub(crate) enum StreamCounter {
-    Sent = offset_of!(uapi::iostream_stream_counters, sent) as isize,
-    Received = offset_of!(uapi::iostream_stream_counters, received) as isize,
-    Discarded = offset_of!(uapi::iostream_stream_counters, discarded) as isize,
-    RejectedId = offset_of!(uapi::iostream_stream_counters, rejected_id) as isize,
-    RejectedOwner = offset_of!(uapi::iostream_stream_counters, rejected_owner) as isize,
-    RejectedRange = offset_of!(uapi::iostream_stream_counters, rejected_range) as isize,
-    RejectedFlags = offset_of!(uapi::iostream_stream_counters, rejected_flags) as isize,
-    Lost = offset_of!(uapi::iostream_stream_counters, lost) as isize,
-}
 
 /// The place of one buffer in one session.
 struct BufferSlot {
@@ -306,19 +292,6 @@ impl Pool {
         self.info.set_state(state);
     }
 
-    /// The word of a counter.
-    pub(crate) fn counter(&self, counter: StreamCounter) -> &Atomic<u64> {
-        let base = offset_of!(uapi::iostream_stream_info, counters);
-        self.info.word(base + counter as usize)
-    }
-
-    /// Adds one to a counter. Only one of the kernel's ends writes the counter, and the caller has
-    /// this end.
-    pub(crate) fn count_one(&self, counter: StreamCounter) {
-        let word = self.counter(counter);
-        word.store(word.load(Relaxed).wrapping_add(1), Relaxed);
-    }
-
     /// A client has opened the session: counts its references to the buffers that are with it from
     /// the start.
     pub(crate) fn begin(&self) {
@@ -437,13 +410,13 @@ impl Pool {
         Ok(())
     }
 
-    /// One letter for the owner of each buffer: `d` if it is free, `t` if the driver has taken it
-    /// and holds it, `c` if it is with the client or queued.
+    /// One letter for each buffer: `f` if it is free, `h` if it is held by the driver, `c` if it is
+    /// with the client or queued.
     pub(crate) fn owners(&self) -> impl Iterator<Item = u8> + '_ {
         let slots = self.slots.iter().take(self.count() as usize);
         slots.map(|slot| match slot.owner.load(Relaxed) {
-            FREE => b'd',
-            HELD => b't',
+            FREE => b'f',
+            HELD => b'h',
             _ => b'c',
         })
     }

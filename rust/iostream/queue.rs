@@ -6,6 +6,7 @@
 //! process through its mappings or through read(2) and write(2) (`file/read_write.rs`).
 
 pub(crate) mod config;
+pub(crate) mod counters;
 mod end;
 mod error;
 pub(crate) mod notify;
@@ -31,26 +32,13 @@ use crate::{
 };
 
 use config::{Direction, Entries, QueueConfig};
+pub(crate) use counters::Counter;
 pub(crate) use end::EndLayout;
 use end::{fresh_end, End};
 use notify::Notify;
 pub(crate) use publish::{Sleeper, Tally};
 use ready::Watermark;
 use watch::Watch;
-
-/// A counter of the info page. The value is its offset in `iostream_counters`.
-#[derive(Clone, Copy)]
-pub(crate) enum Counter {
-    Entries = offset_of!(uapi::iostream_counters, entries) as isize,
-    Bytes = offset_of!(uapi::iostream_counters, bytes) as isize,
-    WakeupsSent = offset_of!(uapi::iostream_counters, wakeups_sent) as isize,
-    WakeupsSuppressed = offset_of!(uapi::iostream_counters, wakeups_suppressed) as isize,
-    Notifications = offset_of!(uapi::iostream_counters, notifications) as isize,
-    Full = offset_of!(uapi::iostream_counters, full) as isize,
-    Lost = offset_of!(uapi::iostream_counters, lost) as isize,
-    Corrupt = offset_of!(uapi::iostream_counters, corrupt) as isize,
-    HighWater = offset_of!(uapi::iostream_counters, high_water_bytes) as isize,
-}
 
 /// One queue.
 ///
@@ -215,50 +203,6 @@ impl Queue {
     /// The longest entry in bytes. In a stream's queue all entries have this length.
     pub(crate) fn max_entry_bytes(&self) -> u32 {
         max_entry_bytes(self.config)
-    }
-
-    /// The word of a counter.
-    #[inline(always)]
-    pub(crate) fn counter(&self, counter: Counter) -> &Atomic<u64> {
-        let base = offset_of!(uapi::iostream_info, counters);
-        self.region.info_word(base + counter as usize)
-    }
-
-    /// Adds to a counter that only the kernel's end writes.
-    #[inline(always)]
-    pub(crate) fn count(&self, counter: Counter, add: u64) {
-        let word = self.counter(counter);
-        word.store(word.load(Relaxed).wrapping_add(add), Relaxed);
-    }
-
-    /// Counts a notification by the process. Any thread.
-    pub(crate) fn count_notification(&self) {
-        self.counter(Counter::Notifications).add(1, Relaxed);
-    }
-
-    /// The values of all counters.
-    pub(crate) fn counters(&self) -> uapi::iostream_counters {
-        let get = |counter| self.counter(counter).load(Relaxed);
-        uapi::iostream_counters {
-            entries: get(Counter::Entries),
-            bytes: get(Counter::Bytes),
-            wakeups_sent: get(Counter::WakeupsSent),
-            wakeups_suppressed: get(Counter::WakeupsSuppressed),
-            notifications: get(Counter::Notifications),
-            full: get(Counter::Full),
-            lost: get(Counter::Lost),
-            corrupt: get(Counter::Corrupt),
-            high_water_bytes: get(Counter::HighWater),
-        }
-    }
-
-    /// Records that the queue held `bytes` at once. Only the kernel's end calls this.
-    #[inline(always)]
-    pub(crate) fn raise_high_water(&self, bytes: u64) {
-        let word = self.counter(Counter::HighWater);
-        if bytes > word.load(Relaxed) {
-            word.store(bytes, Relaxed);
-        }
     }
 
     /// Wakes the client, and counts the wake-up. Any context.

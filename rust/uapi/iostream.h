@@ -2,56 +2,13 @@
 /*
  * iostream: entries and buffers between drivers and programs, through shared memory.
  *
- * This header defines everything that crosses the boundary between kernel and user space. A C
- * program needs nothing else.
+ * This header, with iostream_queue.h, which it includes, defines everything that crosses the
+ * boundary between kernel and user space. A C program needs nothing else.
  *
  * TERMS. "Output" is from the kernel to the process, "input" from the process to the kernel. A
  * "session" is one open of a device, from open(2) until its last descriptor and mapping are gone.
- * A "queue" is a ring of entries with one producer and one consumer; a session has an output
- * queue, an input queue or both. A "position" counts bytes since the queue was made or reset. It
- * only grows, and uses all 64 bits. The byte at position p lies at offset p % data_bytes of the
- * data area.
- *
- * A QUEUE IN MEMORY. IOSTREAM_IOC_QUEUE returns the mmap(2) offset of each area.
- *
- *	area		size		contents			written by
- *	info		one page	struct iostream_info		the kernel
- *	producer	one page	struct iostream_producer	the producer
- *	consumer	one page	struct iostream_consumer	the consumer
- *	data		data_bytes	entries				the producer
- *			data_bytes	the same pages, mapped again, so that no entry wraps
- *
- *	consumer_pos                                producer_pos
- *	v                                           v
- *	[header|bytes ...|pad][header|bytes ...|pad]  room ...
- *
- * The header is struct iostream_entry; padding makes positions multiples of 8 (without headers: of
- * the length of an entry). The process maps an area that it does not write without PROT_WRITE (else
- * EACCES), as often as it likes, and an area that it writes with PROT_WRITE once in a session (then
- * EBUSY). Each side keeps its own position, and begins with the one in its own page.
- *
- * TO CONSUME. Load producer_pos with acquire. If it differs from your own position, an entry is
- * there: read it. Store consumer_pos, past the entry, with release. Wake the producer if it is
- * armed.
- *
- * TO PRODUCE. Load consumer_pos with acquire. The room is data_bytes - (own position -
- * consumer_pos). If the entry fits, write it. Store producer_pos, past the entry, with release.
- * Wake the consumer if it is armed.
- *
- * TO WAIT. Before a side sleeps it arms: it stores, in wake_pos of its own page, the position of
- * the other side at which it wants to be woken; issues a full barrier; and checks the queue once
- * more. A side that publishes stores its position, issues a full barrier, and loads wake_pos of
- * the other side. If its position was old when it last loaded wake_pos, and is new now, it wakes
- * the other side if
- *
- *	new - wake_pos < new - old		(unsigned; that is: old < wake_pos <= new)
- *
- * Arming is one-shot, because each armed position is crossed once. A consumer that waits for the
- * next entry arms at its own position + 8. A producer that waits for n bytes of room arms at its
- * own position + n - data_bytes, and stores n in room_bytes. The kernel wakes a process through
- * poll(2) and the eventfd of IOSTREAM_IOC_EVENTFD; a process wakes the kernel with
- * IOSTREAM_IOC_NOTIFY. poll, epoll, read and write arm by themselves. A process needs to arm only
- * if it has mapped the queue and waits on an eventfd alone.
+ * It has an output queue, an input queue or both. iostream_queue.h describes a queue in shared
+ * memory, and shows in C how a process consumes, produces, and waits.
  *
  * STREAMS. A stream is a pool of equal buffers that both sides see, and two queues whose entries
  * are struct iostream_descriptor and nothing else. A side that sends a descriptor gives its buffer
@@ -95,16 +52,9 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
+#include "iostream_queue.h"
+
 enum {
-	/* info.magic: "iostream", as the bytes lie in memory on a little-endian machine. */
-	IOSTREAM_MAGIC_LOW	= 0x74736f69,
-	IOSTREAM_MAGIC_HIGH	= 0x6d616572,
-	/* info.version: raised by a change that would break a program that knows the old layout. */
-	IOSTREAM_VERSION	= 1,
-	/* Every entry starts at a multiple of this many bytes, header included. */
-	IOSTREAM_ENTRY_ALIGN	= 8,
-	/* Bytes of struct iostream_entry before each entry's own bytes. */
-	IOSTREAM_ENTRY_OVERHEAD	= 8,
 	/* The longest name of a node, in bytes, with the zero byte at its end. */
 	IOSTREAM_NAME_BYTES	= 32,
 	/* The longest description of a stream, in bytes, with the zero byte at its end. */
@@ -115,94 +65,10 @@ enum {
 #define IOSTREAM_LATENCY_MIN_NS	50000ULL
 #define IOSTREAM_LATENCY_MAX_NS	3600000000000ULL
 
-/* Directions: the argument of a call, or its field direction. */
-enum {
-	IOSTREAM_OUTPUT		= 0,	/* kernel to user */
-	IOSTREAM_INPUT		= 1,	/* user to kernel */
-};
-
 /* Or'ed with the direction that is the argument of IOSTREAM_IOC_NOTIFY. */
 enum {
 	/* Tell the driver now, even below its watermark: the queue was full, or is flushed. */
 	IOSTREAM_NOTIFY_FLUSH	= 1 << 8,
-};
-
-/* Bits of info.flags and iostream_queue.flags. */
-enum {
-	/*
-	 * A full queue loses its oldest entries, even while they are read. The consumer continues
-	 * at oldest_pos if that is past its own position, copies the entry, issues a read barrier,
-	 * and loads oldest_pos again: the copy is good unless the entry begins before it. Output
-	 * queues only.
-	 */
-	IOSTREAM_QUEUE_OVERWRITE	= 1 << 0,
-	/* Entries are max_entry_bytes long without header and padding: the queues of streams. */
-	IOSTREAM_QUEUE_SLOTS		= 1 << 1,
-	IOSTREAM_QUEUE_FLAGS		= IOSTREAM_QUEUE_OVERWRITE | IOSTREAM_QUEUE_SLOTS,
-};
-
-/* Bits of entry.flags. A consumer ignores bits that it does not know. */
-enum {
-	/* Entries were lost right before this one; entry.lost says how many. */
-	IOSTREAM_ENTRY_GAP	= 1 << 0,
-	IOSTREAM_ENTRY_FLAGS	= IOSTREAM_ENTRY_GAP,
-};
-
-/* The header before the bytes of each entry, except with IOSTREAM_QUEUE_SLOTS. */
-struct iostream_entry {
-	__u32 len;	/* bytes that follow; the entry occupies 8 + len, rounded up to 8 */
-	__u16 flags;	/* IOSTREAM_ENTRY_* */
-	__u16 lost;	/* with IOSTREAM_ENTRY_GAP: entries lost before this one, at most 65535 */
-};
-
-/* What the kernel counts of one queue since it was made. No store of a process changes it. */
-struct iostream_counters {
-	__u64 entries;			/* entries that the kernel produced or consumed */
-	__u64 bytes;			/* their bytes, without headers and padding */
-	__u64 wakeups_sent;		/* times the process was woken (poll, eventfd) */
-	__u64 wakeups_suppressed;	/* publications that had to wake nobody */
-	__u64 notifications;		/* IOSTREAM_IOC_NOTIFY calls of the process */
-	__u64 full;			/* enqueues that found no room */
-	__u64 lost;			/* entries lost: reported by the driver, or overwritten */
-	__u64 corrupt;			/* invalid positions or headers of the process */
-	__u64 high_water_bytes;		/* the most bytes that were in the queue at once */
-};
-
-/* The info page. The process maps it read-only. */
-struct iostream_info {
-	__u32 magic_low;		/* IOSTREAM_MAGIC_LOW */
-	__u32 magic_high;		/* IOSTREAM_MAGIC_HIGH */
-	__u32 version;			/* IOSTREAM_VERSION */
-	__u32 flags;			/* IOSTREAM_QUEUE_* */
-	__u64 features;			/* no bit is defined yet */
-	__u64 data_bytes;		/* size of the data area, whole pages */
-	__u32 max_entry_bytes;		/* the longest entry, header not counted */
-	__u32 direction;		/* IOSTREAM_OUTPUT or IOSTREAM_INPUT */
-	__u64 generation;		/* raised by each IOSTREAM_IOC_RESET; starts at 1 */
-	__u64 gone;			/* 1 once the driver is gone: nothing moves any more */
-	__u64 ready_pos;		/* output: with a watermark, entries before it are ready */
-	__u64 watermark_bytes;		/* output: set by IOSTREAM_IOC_WATERMARK; 0: none */
-	__u64 latency_ns;		/* output: set by IOSTREAM_IOC_WATERMARK; 0: no timer */
-	__u64 reserved[6];
-	struct iostream_counters counters;	/* at offset 128: a cache line of its own */
-};
-
-/* The producer's page. */
-struct iostream_producer {
-	__u64 producer_pos;		/* all entries before this position are complete */
-	__u64 oldest_pos;		/* IOSTREAM_QUEUE_OVERWRITE: entries before it are gone */
-	__u64 reserved0[6];
-	__u64 wake_pos;			/* wake the producer when consumer_pos reaches this */
-	__u64 room_bytes;		/* room, with overhead, for poll to say POLLOUT; 0: 8 */
-	__u64 reserved1[6];
-};
-
-/* The consumer's page. */
-struct iostream_consumer {
-	__u64 consumer_pos;		/* all entries before this position are free for reuse */
-	__u64 reserved0[7];
-	__u64 wake_pos;			/* wake the consumer when producer_pos reaches this */
-	__u64 reserved1[7];
 };
 
 /* Modes of a stream. */
@@ -299,7 +165,8 @@ struct iostream_stream_info {
 	__u64 discarded_pos;		/* output queue: return unread what is before it */
 	__u64 clock;			/* IOSTREAM_CLOCK_*, of the timestamps */
 	__u64 reserved[3];
-	struct iostream_stream_counters counters;	/* at offset 64: a cache line of its own */
+	/* At offset 64, a cache line of its own. The last field: counters may be added. */
+	struct iostream_stream_counters counters;
 };
 
 /* Bits of iostream_setup.flags. */
@@ -353,7 +220,6 @@ struct iostream_queue {
 	__u64 producer_offset;		/* out: mmap(2) offset of the producer's page */
 	__u64 consumer_offset;		/* out: mmap(2) offset of the consumer's page */
 	__u64 data_offset;		/* out: mmap(2) offset of the data; map 2 * data_bytes */
-	struct iostream_counters counters;	/* out: the same as info.counters */
 };
 
 /* Argument of IOSTREAM_IOC_EVENTFD. */
@@ -387,15 +253,36 @@ struct iostream_run {
 	__u32 reserved;			/* zero */
 };
 
-/* Argument of IOSTREAM_IOC_ENDPOINT: what the endpoint of /dev/iostream counts. */
-struct iostream_endpoint {
-	__u32 endpoint;			/* out: IOSTREAM_ENDPOINT_* */
+/* What the endpoint of /dev/iostream counts in one session. */
+struct iostream_endpoint_counters {
+	__u64 entries;			/* entries made, checked or echoed */
+	__u64 bytes;			/* bytes of these entries */
+	__u64 bad;			/* sink: entries with a wrong record */
+	__u64 missed;			/* sink: sequence numbers that are missing */
+	__u64 dropped;			/* source by timer: entries that found no room */
+};
+
+/* What IOSTREAM_IOC_COUNTERS copies. */
+enum {
+	IOSTREAM_COUNTERS_OUTPUT	= 0,	/* output queue: iostream_queue_counters */
+	IOSTREAM_COUNTERS_INPUT		= 1,	/* input queue: iostream_queue_counters */
+	IOSTREAM_COUNTERS_STREAM	= 2,	/* iostream_stream_counters */
+	IOSTREAM_COUNTERS_ENDPOINT	= 3,	/* iostream_endpoint_counters */
+	/* The largest buffer. */
+	IOSTREAM_COUNTERS_MAX_BYTES	= 4096,
+};
+
+/*
+ * Argument of IOSTREAM_IOC_COUNTERS. The kernel fills the buffer: with its counters, as many as
+ * fit, and then with zeros. Later kernels may have more counters, after those that are here. So a
+ * program and a kernel that know different numbers of counters share those that both know.
+ */
+struct iostream_counters {
+	__u32 which;			/* in: IOSTREAM_COUNTERS_* */
+	__u32 buffer_bytes;		/* in: size of the buffer, a multiple of 8 */
+	__u64 buffer;			/* in: address of the buffer; 0 if buffer_bytes is 0 */
+	__u32 counter_bytes;		/* out: size of all counters that the kernel has */
 	__u32 reserved;			/* zero */
-	__u64 entries;			/* out: entries made, checked or echoed */
-	__u64 bytes;			/* out: bytes of these entries */
-	__u64 bad;			/* out: sink: entries with a wrong record */
-	__u64 missed;			/* out: sink: sequence numbers that are missing */
-	__u64 dropped;			/* out: source by timer: entries that found no room */
 };
 
 /* Argument of IOSTREAM_IOC_STREAM: the stream of a node, from the kernel's record. */
@@ -413,7 +300,6 @@ struct iostream_stream {
 	__u64 buffers_offset;		/* out: mmap(2) offset of buffer 0 */
 	__u64 buffer_stride;		/* out: bytes from one buffer to the next, whole pages */
 	__u64 control_start;		/* out: bytes from a buffer's start to its control area */
-	struct iostream_stream_counters counters;	/* out */
 	__u8 description[IOSTREAM_DESCRIPTION_BYTES];	/* out: zero-terminated */
 };
 
@@ -431,7 +317,7 @@ enum {
 struct iostream_stop {
 	__u32 flags;			/* in: IOSTREAM_STOP_* */
 	__u32 reserved;			/* zero */
-	__u64 timeout_ns;		/* in: to drain: give up after this time; 0: never */
+	__u64 timeout_ns;		/* in: with IOSTREAM_STOP_DRAIN: give up after this; 0: never */
 	__u64 discarded_output;		/* out: descriptors that the process had not taken yet */
 	__u64 discarded_input;		/* out: descriptors that the driver had not taken yet */
 };
@@ -448,13 +334,21 @@ struct iostream_version {
 
 /*
  * The ioctls. Each says its own errors. All fail with ENOTTY for a number that is not here, EFAULT
- * for a bad pointer, EINVAL for an unknown flag or direction or a reserved field that is not zero,
- * ENODEV once the driver is gone, EBADFD on /dev/iostream before IOSTREAM_IOC_SETUP, and ENXIO for
- * a direction in which the session has no queue.
+ * for a bad pointer, EINVAL for an unknown flag or direction, ENODEV once the driver is gone,
+ * EBADFD on /dev/iostream before IOSTREAM_IOC_SETUP, and ENXIO for a direction in which the session
+ * has no queue.
+ *
+ * What a call does not read must be zero, so that it can get a meaning later. These are the fields
+ * marked "out", the reserved fields, fields that have no meaning with the values of the others, the
+ * unused bits of an argument that is a number, and the argument of a call that has none. Otherwise
+ * the call fails with EINVAL and changes nothing.
+ *
+ * The numbers of type 'j' begin at 0x40, because 0x00 to 0x3f belong to the joystick driver (see
+ * Documentation/userspace-api/ioctl/ioctl-number.rst).
  */
 enum {
 	/* Get version and limits. Works also before IOSTREAM_IOC_SETUP and after removal. */
-	IOSTREAM_IOC_VERSION	= _IOR('j', 0x00, struct iostream_version),
+	IOSTREAM_IOC_VERSION	= _IOWR('j', 0x40, struct iostream_version),
 	/*
 	 * Make the queues of this session. EALREADY: they are made. EINVAL: no queue is asked for,
 	 * a capacity is zero, the endpoint needs a queue that is not asked for, or the range of
@@ -465,20 +359,20 @@ enum {
 	 * timer are above 64 KiB. ENOMEM: no memory, or none left in the cgroup. ENOTTY: the node is
 	 * not /dev/iostream.
 	 */
-	IOSTREAM_IOC_SETUP	= _IOW('j', 0x01, struct iostream_setup),
-	/* Get geometry, mmap(2) offsets and counters of one queue. */
-	IOSTREAM_IOC_QUEUE	= _IOWR('j', 0x02, struct iostream_queue),
+	IOSTREAM_IOC_SETUP	= _IOW('j', 0x41, struct iostream_setup),
+	/* Get geometry and mmap(2) offsets of one queue. */
+	IOSTREAM_IOC_QUEUE	= _IOWR('j', 0x42, struct iostream_queue),
 	/*
 	 * Set, replace or remove the eventfd of a direction. It is signalled at once if the
 	 * direction is ready. EBADF, EINVAL: fd is not an eventfd.
 	 */
-	IOSTREAM_IOC_EVENTFD	= _IOW('j', 0x03, struct iostream_eventfd),
+	IOSTREAM_IOC_EVENTFD	= _IOW('j', 0x43, struct iostream_eventfd),
 	/*
 	 * Tell the kernel that the process published entries (input) or room (output). The argument
 	 * is the direction, or'ed with IOSTREAM_NOTIFY_FLUSH if the reason is not the armed
 	 * position. The driver's callback runs in this call.
 	 */
-	IOSTREAM_IOC_NOTIFY	= _IO('j', 0x04),
+	IOSTREAM_IOC_NOTIFY	= _IO('j', 0x44),
 	/*
 	 * Empty a queue, start again at position zero, and raise generation. The argument is the
 	 * direction. Positions and pointers from before must no longer be used. All that wait at the
@@ -487,7 +381,7 @@ enum {
 	 * pointers; munmap(2), exec and exit end that. EOPNOTSUPP: it is a stream's queue; end the
 	 * session instead.
 	 */
-	IOSTREAM_IOC_RESET	= _IO('j', 0x05),
+	IOSTREAM_IOC_RESET	= _IO('j', 0x45),
 	/*
 	 * /dev/iostream: run the endpoint in this call, as fast as it can. The source makes
 	 * entries, the echo moves them, the sink checks them; the sink leaves entries beyond the
@@ -495,45 +389,49 @@ enum {
 	 * in. EBUSY: another thread runs it, or the source runs by timer. ETIMEDOUT: no progress.
 	 * EBADMSG: a position or header of the process is invalid. E2BIG: batch is above 65536.
 	 */
-	IOSTREAM_IOC_RUN	= _IOWR('j', 0x06, struct iostream_run),
-	/* /dev/iostream: get the counters of the endpoint. */
-	IOSTREAM_IOC_ENDPOINT	= _IOR('j', 0x07, struct iostream_endpoint),
+	IOSTREAM_IOC_RUN	= _IOWR('j', 0x46, struct iostream_run),
+	/*
+	 * Get the counters of a queue, the stream or the endpoint. Those of queues and streams are
+	 * also on the info pages. EINVAL: buffer_bytes is not a multiple of 8. E2BIG: it is above
+	 * IOSTREAM_COUNTERS_MAX_BYTES. ENOTTY: the node has no stream, or is not /dev/iostream.
+	 */
+	IOSTREAM_IOC_COUNTERS	= _IOWR('j', 0x47, struct iostream_counters),
 	/*
 	 * Set, change or remove (with zeros) the watermark of the output queue. Waiters are woken
 	 * if the new one makes the queue readable. IOSTREAM_IOC_RESET does not change it. EINVAL:
 	 * the direction is input, or there is a latency without bytes. ERANGE: bytes is larger than
 	 * the queue, or latency_ns is out of range.
 	 */
-	IOSTREAM_IOC_WATERMARK	= _IOW('j', 0x08, struct iostream_watermark),
+	IOSTREAM_IOC_WATERMARK	= _IOW('j', 0x48, struct iostream_watermark),
 
 	/*
 	 * This call and all below are for streams. ENOTTY: the node has none.
 	 *
-	 * Get geometry, state, mmap(2) offsets and counters. Buffers that the driver added
+	 * Get geometry, state and mmap(2) offsets. Buffers that the driver added
 	 * (POLLPRI, generation) join the session here, charged to the caller: ENOMEM, EDQUOT.
 	 */
-	IOSTREAM_IOC_STREAM	= _IOR('j', 0x10, struct iostream_stream),
+	IOSTREAM_IOC_STREAM	= _IOWR('j', 0x50, struct iostream_stream),
 	/* Start, or resume after a suspension. EALREADY: it runs; else the driver's error. */
-	IOSTREAM_IOC_START	= _IO('j', 0x11),
+	IOSTREAM_IOC_START	= _IO('j', 0x51),
 	/* Suspend. EBADFD: it is stopped; EALREADY: it is suspended; else the driver's error. */
-	IOSTREAM_IOC_SUSPEND	= _IO('j', 0x12),
+	IOSTREAM_IOC_SUSPEND	= _IO('j', 0x52),
 	/* Stop. EALREADY: it is stopped. To drain, also ETIMEDOUT, EINTR: the stream goes on. */
-	IOSTREAM_IOC_STOP	= _IOWR('j', 0x13, struct iostream_stop),
+	IOSTREAM_IOC_STOP	= _IOWR('j', 0x53, struct iostream_stop),
 	/*
 	 * Change the mode, the argument, until the end of the session. EBUSY: the stream was
 	 * started, or something is mapped; else the driver's error; EOPNOTSUPP: it changes no mode.
 	 */
-	IOSTREAM_IOC_MODE	= _IO('j', 0x14),
+	IOSTREAM_IOC_MODE	= _IO('j', 0x54),
 	/*
 	 * Send the driver a notice: its callback runs soon, in a worker. The argument is a token of
 	 * 32 bits for the callback. Each call makes one callback. EAGAIN: 64 notices wait already.
 	 */
-	IOSTREAM_IOC_INPUT	= _IO('j', 0x15),
+	IOSTREAM_IOC_INPUT	= _IO('j', 0x55),
 	/*
 	 * Send the driver a notice with a token; its callback runs in this call, which returns what
 	 * the callback returns. EOPNOTSUPP: the driver has no such callback.
 	 */
-	IOSTREAM_IOC_INPUT_SYNC	= _IO('j', 0x16),
+	IOSTREAM_IOC_INPUT_SYNC	= _IO('j', 0x56),
 };
 
 #endif /* _UAPI_IOSTREAM_H */

@@ -131,12 +131,9 @@ impl Service {
     ///
     /// # Errors
     ///
-    /// `EINVAL` if `reserved` or `done` is not zero; `E2BIG` if the batch is too large; `EBUSY` if
-    /// a timer or another call does the work; `EINTR`; `ETIMEDOUT`; those of the queues.
+    /// `E2BIG` if the batch is too large; `EBUSY` if a timer or another call does the work; `EINTR`;
+    /// `ETIMEDOUT`; those of the queues.
     pub(super) fn run(&self, request: &mut uapi::iostream_run) -> Result {
-        if request.reserved != 0 || request.done != 0 {
-            return Err(EINVAL);
-        }
         if request.batch > MAX_BATCH {
             return Err(E2BIG);
         }

@@ -1,61 +1,37 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The ioctls: copies arguments in and results out. `iostream.h` says what each ioctl does.
+//! The ioctls. `iostream.h` says what each ioctl does.
 
-use kernel::{
-    bindings as c,
-    page::PAGE_SIZE,
-    prelude::*,
-    sync::atomic::Relaxed,
-    transmute::{AsBytes, FromBytes},
-    uaccess::{UserPtr, UserSlice},
-};
+mod argument;
+mod counters;
+
+use kernel::{bindings as c, page::PAGE_SIZE, prelude::*};
 
 use super::mmap;
 use crate::{
     memory::{limits, region::Area},
     node::session::Session,
-    pool::{spec::Mode, state::Stop, Pool, StreamCounter},
+    pool::{spec::Mode, state::Stop, Pool},
     port::{Port, PortRef},
     queue::config::Direction,
     ring::uapi,
 };
 
-/// The argument of an ioctl: a struct of `iostream.h`, which consists of integers without padding.
-#[repr(transparent)]
-struct Argument<T>(T);
-
-// SAFETY: Only used with structs of `iostream.h`, which have no padding (asserted below).
-unsafe impl<T> AsBytes for Argument<T> {}
-// SAFETY: Only used with structs of `iostream.h`, whose fields are integers: any bytes are valid.
-unsafe impl<T> FromBytes for Argument<T> {}
+use argument::{inputs, none, read, word, write};
 
 const _: () = {
     assert!(size_of::<uapi::iostream_version>() == 4 + 4 + 3 * 8 + 32);
     assert!(size_of::<uapi::iostream_setup>() == 2 * 4 + 2 * 8 + 2 * 4 + 3 * 8);
-    assert!(size_of::<uapi::iostream_counters>() == 9 * 8);
-    assert!(size_of::<uapi::iostream_queue>() == 2 * 4 + 8 + 2 * 4 + 6 * 8 + 9 * 8);
+    assert!(size_of::<uapi::iostream_counters>() == 2 * 4 + 8 + 2 * 4);
+    assert!(size_of::<uapi::iostream_queue>() == 2 * 4 + 8 + 2 * 4 + 6 * 8);
     assert!(size_of::<uapi::iostream_eventfd>() == 2 * 4);
     assert!(size_of::<uapi::iostream_watermark>() == 2 * 4 + 2 * 8);
     assert!(size_of::<uapi::iostream_run>() == 3 * 8 + 2 * 4);
-    assert!(size_of::<uapi::iostream_endpoint>() == 2 * 4 + 5 * 8);
     assert!(size_of::<uapi::iostream_info>() == 128 + 9 * 8);
     assert!(size_of::<uapi::iostream_descriptor>() == 6 * 4 + 3 * 8 + 4 * 4);
-    assert!(size_of::<uapi::iostream_stream>() == 8 * 4 + 5 * 8 + 8 * 8 + 64);
+    assert!(size_of::<uapi::iostream_stream>() == 8 * 4 + 5 * 8 + 64);
     assert!(size_of::<uapi::iostream_stop>() == 2 * 4 + 3 * 8);
 };
-
-/// Copies an argument in.
-fn read<T>(arg: usize) -> Result<T> {
-    let slice = UserSlice::new(UserPtr::from_addr(arg), size_of::<T>());
-    Ok(slice.reader().read::<Argument<T>>()?.0)
-}
-
-/// Copies a result out.
-fn write<T>(arg: usize, value: T) -> Result {
-    let slice = UserSlice::new(UserPtr::from_addr(arg), size_of::<T>());
-    slice.writer().write(&Argument(value))
-}
 
 /// Runs an ioctl of a session.
 ///
@@ -64,18 +40,25 @@ fn write<T>(arg: usize, value: T) -> Result {
 /// `ENOTTY`: there is no such ioctl; `EFAULT`; and those that `iostream.h` lists for each ioctl.
 pub(crate) fn ioctl(session: &Session, command: u32, arg: usize) -> Result {
     match command {
-        uapi::IOSTREAM_IOC_VERSION => write(arg, version(session)),
+        uapi::IOSTREAM_IOC_VERSION => {
+            let _: uapi::iostream_version = read(arg, &[])?;
+            write(arg, version(session))
+        }
         uapi::IOSTREAM_IOC_SETUP => {
-            let request: uapi::iostream_setup = read(arg)?;
+            let request = read(
+                arg,
+                inputs!(iostream_setup: flags, endpoint, output_bytes, input_bytes,
+                        source_min_bytes, source_max_bytes, source_rate),
+            )?;
             session.set_up(&request)
         }
         uapi::IOSTREAM_IOC_QUEUE => {
-            let request: uapi::iostream_queue = read(arg)?;
+            let request: uapi::iostream_queue = read(arg, inputs!(iostream_queue: direction))?;
             let direction = Direction::from_arg(request.direction)?;
             write(arg, describe(session, direction)?)
         }
         uapi::IOSTREAM_IOC_EVENTFD => {
-            let request: uapi::iostream_eventfd = read(arg)?;
+            let request = read(arg, inputs!(iostream_eventfd: direction, fd))?;
             set_eventfd(session, &request)
         }
         uapi::IOSTREAM_IOC_NOTIFY => {
@@ -95,15 +78,22 @@ pub(crate) fn ioctl(session: &Session, command: u32, arg: usize) -> Result {
             session.reset(direction)
         }
         uapi::IOSTREAM_IOC_RUN => {
-            let mut request: uapi::iostream_run = read(arg)?;
+            let mut request = read(arg, inputs!(iostream_run: entries, timeout_ns, batch))?;
             let ran = session.endpoint()?.run(&mut request);
             // Copied out after an error, too, because it says how far the run got.
             write(arg, request)?;
             ran
         }
-        uapi::IOSTREAM_IOC_ENDPOINT => write(arg, session.endpoint()?.stats()),
+        uapi::IOSTREAM_IOC_COUNTERS => {
+            let mut request = read(arg, inputs!(iostream_counters: which, buffer_bytes, buffer))?;
+            counters::copy(session, &mut request)?;
+            write(arg, request)
+        }
         uapi::IOSTREAM_IOC_WATERMARK => {
-            let request: uapi::iostream_watermark = read(arg)?;
+            let request = read(
+                arg,
+                inputs!(iostream_watermark: direction, bytes, latency_ns),
+            )?;
             set_watermark(session, &request)
         }
         _ => stream_ioctl(session, command, arg),
@@ -115,14 +105,23 @@ fn stream_ioctl(session: &Session, command: u32, arg: usize) -> Result {
     match command {
         uapi::IOSTREAM_IOC_STREAM => {
             let pool = session.live_pool()?;
+            let _: uapi::iostream_stream = read(arg, &[])?;
             session.port()?.join_added(pool)?;
             write(arg, describe_stream(pool))
         }
-        uapi::IOSTREAM_IOC_START => stream_port(session)?.start(),
-        uapi::IOSTREAM_IOC_SUSPEND => stream_port(session)?.suspend(),
+        uapi::IOSTREAM_IOC_START => {
+            let port = stream_port(session)?;
+            none(arg)?;
+            port.start()
+        }
+        uapi::IOSTREAM_IOC_SUSPEND => {
+            let port = stream_port(session)?;
+            none(arg)?;
+            port.suspend()
+        }
         uapi::IOSTREAM_IOC_STOP => {
             let port = stream_port(session)?;
-            let mut request: uapi::iostream_stop = read(arg)?;
+            let mut request = read(arg, inputs!(iostream_stop: flags, timeout_ns))?;
             stop(port, &mut request)?;
             write(arg, request)
         }
@@ -137,11 +136,6 @@ fn stream_ioctl(session: &Session, command: u32, arg: usize) -> Result {
 fn stream_port(session: &Session) -> Result<&PortRef> {
     session.live_pool()?;
     session.port()
-}
-
-/// An argument that is a 32-bit number itself, not a pointer.
-fn word(arg: usize) -> Result<u32> {
-    u32::try_from(arg).map_err(|_| EINVAL)
 }
 
 fn version(session: &Session) -> uapi::iostream_version {
@@ -169,13 +163,12 @@ fn describe(session: &Session, direction: Direction) -> Result<uapi::iostream_qu
         producer_offset: mmap::offset(direction, Area::Producer),
         consumer_offset: mmap::offset(direction, Area::Consumer),
         data_offset: mmap::offset(direction, Area::Data),
-        counters: queue.counters(),
     })
 }
 
 fn set_watermark(session: &Session, request: &uapi::iostream_watermark) -> Result {
     let direction = Direction::from_arg(request.direction)?;
-    if direction != Direction::Output || request.reserved != 0 {
+    if direction != Direction::Output {
         return Err(EINVAL);
     }
     let queue = session.live_queue(direction)?;
@@ -184,7 +177,6 @@ fn set_watermark(session: &Session, request: &uapi::iostream_watermark) -> Resul
 
 fn describe_stream(pool: &Pool) -> uapi::iostream_stream {
     let spec = pool.spec();
-    let counter = |counter| pool.counter(counter).load(Relaxed);
     uapi::iostream_stream {
         mode: pool.mode() as u32,
         state: pool.state() as u32,
@@ -199,33 +191,17 @@ fn describe_stream(pool: &Pool) -> uapi::iostream_stream {
         buffers_offset: mmap::buffers_offset(),
         buffer_stride: (spec.buffer_pages() * PAGE_SIZE) as u64,
         control_start: (spec.data_pages() * PAGE_SIZE) as u64,
-        counters: uapi::iostream_stream_counters {
-            sent: counter(StreamCounter::Sent),
-            received: counter(StreamCounter::Received),
-            discarded: counter(StreamCounter::Discarded),
-            rejected_id: counter(StreamCounter::RejectedId),
-            rejected_owner: counter(StreamCounter::RejectedOwner),
-            rejected_range: counter(StreamCounter::RejectedRange),
-            rejected_flags: counter(StreamCounter::RejectedFlags),
-            lost: counter(StreamCounter::Lost),
-        },
         description: spec.description,
     }
 }
 
 fn stop(port: &Port, request: &mut uapi::iostream_stop) -> Result {
-    if request.flags & !uapi::IOSTREAM_STOP_FLAGS != 0
-        || request.reserved != 0
-        || request.discarded_output != 0
-        || request.discarded_input != 0
-    {
+    let drains = request.flags & uapi::IOSTREAM_STOP_DRAIN != 0;
+    // Only a drain waits.
+    if request.flags & !uapi::IOSTREAM_STOP_FLAGS != 0 || (!drains && request.timeout_ns != 0) {
         return Err(EINVAL);
     }
-    let how = if request.flags & uapi::IOSTREAM_STOP_DRAIN != 0 {
-        Stop::Drain
-    } else {
-        Stop::Discard
-    };
+    let how = if drains { Stop::Drain } else { Stop::Discard };
     let timeout = (request.timeout_ns != 0).then_some(request.timeout_ns);
     let discarded = port.stop(how, timeout)?;
     request.discarded_output = discarded.output;

@@ -28,6 +28,8 @@ use crate::{
 
 /// Writes the text of a file, and returns its length.
 pub(crate) type Show = fn(&Node, Out) -> Result<isize>;
+/// Writes the value of a counter, given by its place in its table, and returns the length.
+pub(crate) type ShowCounter = fn(&Node, Out, usize) -> Result<isize>;
 /// Handles text that was written to a file.
 pub(crate) type Store = fn(&Node, &str) -> Result;
 
@@ -51,18 +53,31 @@ impl Out {
     }
 }
 
+/// What a file shows.
+#[derive(Clone, Copy)]
+pub(crate) enum Shown {
+    /// A text.
+    Text(Show),
+    /// The counter at this place in its table.
+    Counter(ShowCounter, usize),
+}
+
 /// One file in sysfs.
 #[repr(C)]
 pub(crate) struct Attribute {
     /// The first field, so that a pointer to it, which sysfs passes, is one to the whole.
     attribute: c::device_attribute,
-    show: Show,
+    shown: Shown,
     store: Option<Store>,
     /// Whether a node has this file.
     applies: fn(&Node) -> bool,
 }
 
 impl Attribute {
+    /// A place in a table that is being filled.
+    pub(crate) const NOTHING: Self =
+        Self::new(c"", |_| false, Shown::Text(|_, _| Err(ENXIO)), None);
+
     /// Describes a file. It can be written if there is a `store`.
     #[allow(
         clippy::needless_update,
@@ -71,7 +86,7 @@ impl Attribute {
     pub(crate) const fn new(
         name: &'static CStr,
         applies: fn(&Node) -> bool,
-        show: Show,
+        shown: Shown,
         store: Option<Store>,
     ) -> Self {
         Self {
@@ -89,7 +104,7 @@ impl Attribute {
                     store: Some(store_trampoline),
                 },
             },
-            show,
+            shown,
             store,
             applies,
         }
@@ -111,8 +126,12 @@ unsafe extern "C" fn show_trampoline(
     // SAFETY: `dev` is a node's device, which sysfs keeps alive during the call.
     let node = unsafe { Node::from_device(dev) };
     // SAFETY: `attribute` is the first field of an `Attribute`, by this function's contract.
-    let show = unsafe { (*attribute.cast::<Attribute>()).show };
-    match show(node, Out(buffer)) {
+    let shown = unsafe { (*attribute.cast::<Attribute>()).shown };
+    let len = match shown {
+        Shown::Text(show) => show(node, Out(buffer)),
+        Shown::Counter(show, index) => show(node, Out(buffer), index),
+    };
+    match len {
         Ok(len) => len,
         Err(error) => error.to_errno() as isize,
     }
@@ -211,7 +230,12 @@ fn has(node: &Node, direction: Direction) -> bool {
 macro_rules! attributes {
     ($static:ident: $($name:literal if $applies:expr => $show:expr $(, store $store:expr)?;)*) => {
         pub(crate) static $static: Table<{ [$($name),*].len() }> = Table([
-            $(Attribute::new($name, $applies, $show, attributes!(@store $($store)?))),*
+            $(Attribute::new(
+                $name,
+                $applies,
+                $crate::file::sysfs::Shown::Text($show),
+                attributes!(@store $($store)?),
+            )),*
         ]);
     };
     (@store) => { None };
@@ -219,27 +243,29 @@ macro_rules! attributes {
 }
 pub(crate) use attributes;
 
-/// Defines a static table of the counters of one direction.
-macro_rules! counters {
-    ($static:ident, $direction:expr) => {
-        counters! { $static, $direction,
-            c"entries": Entries;
-            c"bytes": Bytes;
-            c"wakeups_sent": WakeupsSent;
-            c"wakeups_suppressed": WakeupsSuppressed;
-            c"notifications": Notifications;
-            c"full": Full;
-            c"lost": Lost;
-            c"corrupt": Corrupt;
-            c"high_water_bytes": HighWater;
-        }
-    };
-    ($static:ident, $direction:expr, $($name:literal: $counter:ident;)*) => {
-        attributes! { $static: $(
-            $name if |n| has(n, $direction) => |n, o| counter(n, o, $direction, Counter::$counter);
-        )* }
+/// Defines a static table of files, one for each counter of a table of counters. It has a condition
+/// that the node meets, and a function that writes the value of a counter.
+macro_rules! counter_files {
+    ($static:ident: $counter:ident if $applies:expr => $show:expr) => {
+        pub(crate) static $static: Table<{ $counter::ALL.len() }> = Table({
+            let show: $crate::file::sysfs::ShowCounter =
+                |node, out, index| $show(node, out, $counter::ALL[index]);
+            let mut files = [const { Attribute::NOTHING }; $counter::ALL.len()];
+            let mut i = 0;
+            while i < files.len() {
+                files[i] = Attribute::new(
+                    $counter::ALL[i].file_name(),
+                    $applies,
+                    $crate::file::sysfs::Shown::Counter(show, i),
+                    None,
+                );
+                i += 1;
+            }
+            files
+        });
     };
 }
+pub(crate) use counter_files;
 
 /// The files of one group.
 pub(crate) struct Table<const N: usize>(pub(crate) [Attribute; N]);
@@ -253,8 +279,10 @@ attributes! { NODE:
     c"pages" if |node| node.is_built_in() => pages;
     c"unopened" if |node| !node.is_built_in() => unopened;
 }
-counters!(OUTPUT, Direction::Output);
-counters!(INPUT, Direction::Input);
+counter_files!(OUTPUT: Counter if |node| has(node, Direction::Output) =>
+    |node, out, which| counter(node, out, Direction::Output, which));
+counter_files!(INPUT: Counter if |node| has(node, Direction::Input) =>
+    |node, out, which| counter(node, out, Direction::Input, which));
 
 /// An array of pointers as sysfs takes it: the last one is null.
 struct Pointers<T, const N: usize>([*const T; N]);

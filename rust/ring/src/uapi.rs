@@ -14,21 +14,17 @@ pub const IOSTREAM_MAGIC_HIGH: _bindgen_ty_1 = 1835099506;
 pub const IOSTREAM_VERSION: _bindgen_ty_1 = 1;
 pub const IOSTREAM_ENTRY_ALIGN: _bindgen_ty_1 = 8;
 pub const IOSTREAM_ENTRY_OVERHEAD: _bindgen_ty_1 = 8;
-pub const IOSTREAM_NAME_BYTES: _bindgen_ty_1 = 32;
-pub const IOSTREAM_DESCRIPTION_BYTES: _bindgen_ty_1 = 64;
 pub type _bindgen_ty_1 = ::core::ffi::c_uint;
 pub const IOSTREAM_OUTPUT: _bindgen_ty_2 = 0;
 pub const IOSTREAM_INPUT: _bindgen_ty_2 = 1;
 pub type _bindgen_ty_2 = ::core::ffi::c_uint;
-pub const IOSTREAM_NOTIFY_FLUSH: _bindgen_ty_3 = 256;
+pub const IOSTREAM_QUEUE_OVERWRITE: _bindgen_ty_3 = 1;
+pub const IOSTREAM_QUEUE_SLOTS: _bindgen_ty_3 = 2;
+pub const IOSTREAM_QUEUE_FLAGS: _bindgen_ty_3 = 3;
 pub type _bindgen_ty_3 = ::core::ffi::c_uint;
-pub const IOSTREAM_QUEUE_OVERWRITE: _bindgen_ty_4 = 1;
-pub const IOSTREAM_QUEUE_SLOTS: _bindgen_ty_4 = 2;
-pub const IOSTREAM_QUEUE_FLAGS: _bindgen_ty_4 = 3;
+pub const IOSTREAM_ENTRY_GAP: _bindgen_ty_4 = 1;
+pub const IOSTREAM_ENTRY_FLAGS: _bindgen_ty_4 = 1;
 pub type _bindgen_ty_4 = ::core::ffi::c_uint;
-pub const IOSTREAM_ENTRY_GAP: _bindgen_ty_5 = 1;
-pub const IOSTREAM_ENTRY_FLAGS: _bindgen_ty_5 = 1;
-pub type _bindgen_ty_5 = ::core::ffi::c_uint;
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
 pub struct iostream_entry {
@@ -38,7 +34,7 @@ pub struct iostream_entry {
 }
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
-pub struct iostream_counters {
+pub struct iostream_queue_counters {
     pub entries: __u64,
     pub bytes: __u64,
     pub wakeups_sent: __u64,
@@ -66,7 +62,7 @@ pub struct iostream_info {
     pub watermark_bytes: __u64,
     pub latency_ns: __u64,
     pub reserved: [__u64; 6usize],
-    pub counters: iostream_counters,
+    pub counters: iostream_queue_counters,
 }
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
@@ -86,27 +82,32 @@ pub struct iostream_consumer {
     pub wake_pos: __u64,
     pub reserved1: [__u64; 7usize],
 }
-pub const IOSTREAM_MODE_OUTPUT: _bindgen_ty_6 = 0;
-pub const IOSTREAM_MODE_INPUT: _bindgen_ty_6 = 1;
-pub const IOSTREAM_MODE_INPUT_OUTPUT: _bindgen_ty_6 = 2;
+pub const IOSTREAM_NAME_BYTES: _bindgen_ty_5 = 32;
+pub const IOSTREAM_DESCRIPTION_BYTES: _bindgen_ty_5 = 64;
+pub type _bindgen_ty_5 = ::core::ffi::c_uint;
+pub const IOSTREAM_NOTIFY_FLUSH: _bindgen_ty_6 = 256;
 pub type _bindgen_ty_6 = ::core::ffi::c_uint;
-pub const IOSTREAM_STATE_STOPPED: _bindgen_ty_7 = 0;
-pub const IOSTREAM_STATE_RUNNING: _bindgen_ty_7 = 1;
-pub const IOSTREAM_STATE_SUSPENDED: _bindgen_ty_7 = 2;
+pub const IOSTREAM_MODE_OUTPUT: _bindgen_ty_7 = 0;
+pub const IOSTREAM_MODE_INPUT: _bindgen_ty_7 = 1;
+pub const IOSTREAM_MODE_INPUT_OUTPUT: _bindgen_ty_7 = 2;
 pub type _bindgen_ty_7 = ::core::ffi::c_uint;
-pub const IOSTREAM_DESCRIPTOR_UNUSED: _bindgen_ty_8 = 1;
-pub const IOSTREAM_DESCRIPTOR_DISCARDED: _bindgen_ty_8 = 2;
-pub const IOSTREAM_DESCRIPTOR_DISCONTINUITY: _bindgen_ty_8 = 4;
-pub const IOSTREAM_DESCRIPTOR_ERROR: _bindgen_ty_8 = 8;
-pub const IOSTREAM_DESCRIPTOR_END: _bindgen_ty_8 = 16;
-pub const IOSTREAM_DESCRIPTOR_DRIVER: _bindgen_ty_8 = 16711680;
-pub const IOSTREAM_DESCRIPTOR_FLAGS: _bindgen_ty_8 = 16711711;
+pub const IOSTREAM_STATE_STOPPED: _bindgen_ty_8 = 0;
+pub const IOSTREAM_STATE_RUNNING: _bindgen_ty_8 = 1;
+pub const IOSTREAM_STATE_SUSPENDED: _bindgen_ty_8 = 2;
 pub type _bindgen_ty_8 = ::core::ffi::c_uint;
-pub const IOSTREAM_CLOCK_REALTIME: _bindgen_ty_9 = 0;
-pub const IOSTREAM_CLOCK_MONOTONIC: _bindgen_ty_9 = 1;
-pub const IOSTREAM_CLOCK_BOOTTIME: _bindgen_ty_9 = 7;
-pub const IOSTREAM_CLOCK_TAI: _bindgen_ty_9 = 11;
+pub const IOSTREAM_DESCRIPTOR_UNUSED: _bindgen_ty_9 = 1;
+pub const IOSTREAM_DESCRIPTOR_DISCARDED: _bindgen_ty_9 = 2;
+pub const IOSTREAM_DESCRIPTOR_DISCONTINUITY: _bindgen_ty_9 = 4;
+pub const IOSTREAM_DESCRIPTOR_ERROR: _bindgen_ty_9 = 8;
+pub const IOSTREAM_DESCRIPTOR_END: _bindgen_ty_9 = 16;
+pub const IOSTREAM_DESCRIPTOR_DRIVER: _bindgen_ty_9 = 16711680;
+pub const IOSTREAM_DESCRIPTOR_FLAGS: _bindgen_ty_9 = 16711711;
 pub type _bindgen_ty_9 = ::core::ffi::c_uint;
+pub const IOSTREAM_CLOCK_REALTIME: _bindgen_ty_10 = 0;
+pub const IOSTREAM_CLOCK_MONOTONIC: _bindgen_ty_10 = 1;
+pub const IOSTREAM_CLOCK_BOOTTIME: _bindgen_ty_10 = 7;
+pub const IOSTREAM_CLOCK_TAI: _bindgen_ty_10 = 11;
+pub type _bindgen_ty_10 = ::core::ffi::c_uint;
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
 pub struct iostream_descriptor {
@@ -145,15 +146,15 @@ pub struct iostream_stream_info {
     pub reserved: [__u64; 3usize],
     pub counters: iostream_stream_counters,
 }
-pub const IOSTREAM_SETUP_OUTPUT: _bindgen_ty_10 = 1;
-pub const IOSTREAM_SETUP_INPUT: _bindgen_ty_10 = 2;
-pub const IOSTREAM_SETUP_OVERWRITE: _bindgen_ty_10 = 4;
-pub const IOSTREAM_SETUP_FLAGS: _bindgen_ty_10 = 7;
-pub type _bindgen_ty_10 = ::core::ffi::c_uint;
-pub const IOSTREAM_ENDPOINT_ECHO: _bindgen_ty_11 = 1;
-pub const IOSTREAM_ENDPOINT_SOURCE: _bindgen_ty_11 = 2;
-pub const IOSTREAM_ENDPOINT_SINK: _bindgen_ty_11 = 3;
+pub const IOSTREAM_SETUP_OUTPUT: _bindgen_ty_11 = 1;
+pub const IOSTREAM_SETUP_INPUT: _bindgen_ty_11 = 2;
+pub const IOSTREAM_SETUP_OVERWRITE: _bindgen_ty_11 = 4;
+pub const IOSTREAM_SETUP_FLAGS: _bindgen_ty_11 = 7;
 pub type _bindgen_ty_11 = ::core::ffi::c_uint;
+pub const IOSTREAM_ENDPOINT_ECHO: _bindgen_ty_12 = 1;
+pub const IOSTREAM_ENDPOINT_SOURCE: _bindgen_ty_12 = 2;
+pub const IOSTREAM_ENDPOINT_SINK: _bindgen_ty_12 = 3;
+pub type _bindgen_ty_12 = ::core::ffi::c_uint;
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
 pub struct iostream_setup {
@@ -187,7 +188,6 @@ pub struct iostream_queue {
     pub producer_offset: __u64,
     pub consumer_offset: __u64,
     pub data_offset: __u64,
-    pub counters: iostream_counters,
 }
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
@@ -214,14 +214,27 @@ pub struct iostream_run {
 }
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
-pub struct iostream_endpoint {
-    pub endpoint: __u32,
-    pub reserved: __u32,
+pub struct iostream_endpoint_counters {
     pub entries: __u64,
     pub bytes: __u64,
     pub bad: __u64,
     pub missed: __u64,
     pub dropped: __u64,
+}
+pub const IOSTREAM_COUNTERS_OUTPUT: _bindgen_ty_13 = 0;
+pub const IOSTREAM_COUNTERS_INPUT: _bindgen_ty_13 = 1;
+pub const IOSTREAM_COUNTERS_STREAM: _bindgen_ty_13 = 2;
+pub const IOSTREAM_COUNTERS_ENDPOINT: _bindgen_ty_13 = 3;
+pub const IOSTREAM_COUNTERS_MAX_BYTES: _bindgen_ty_13 = 4096;
+pub type _bindgen_ty_13 = ::core::ffi::c_uint;
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct iostream_counters {
+    pub which: __u32,
+    pub buffer_bytes: __u32,
+    pub buffer: __u64,
+    pub counter_bytes: __u32,
+    pub reserved: __u32,
 }
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
@@ -239,7 +252,6 @@ pub struct iostream_stream {
     pub buffers_offset: __u64,
     pub buffer_stride: __u64,
     pub control_start: __u64,
-    pub counters: iostream_stream_counters,
     pub description: [__u8; 64usize],
 }
 impl Default for iostream_stream {
@@ -251,9 +263,9 @@ impl Default for iostream_stream {
         }
     }
 }
-pub const IOSTREAM_STOP_DRAIN: _bindgen_ty_12 = 1;
-pub const IOSTREAM_STOP_FLAGS: _bindgen_ty_12 = 1;
-pub type _bindgen_ty_12 = ::core::ffi::c_uint;
+pub const IOSTREAM_STOP_DRAIN: _bindgen_ty_14 = 1;
+pub const IOSTREAM_STOP_FLAGS: _bindgen_ty_14 = 1;
+pub type _bindgen_ty_14 = ::core::ffi::c_uint;
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
 pub struct iostream_stop {
@@ -273,20 +285,20 @@ pub struct iostream_version {
     pub max_total_bytes: __u64,
     pub name: [__u8; 32usize],
 }
-pub const IOSTREAM_IOC_VERSION: _bindgen_ty_13 = 2151705088;
-pub const IOSTREAM_IOC_SETUP: _bindgen_ty_13 = 1077438977;
-pub const IOSTREAM_IOC_QUEUE: _bindgen_ty_13 = 3230689794;
-pub const IOSTREAM_IOC_EVENTFD: _bindgen_ty_13 = 1074293251;
-pub const IOSTREAM_IOC_NOTIFY: _bindgen_ty_13 = 27140;
-pub const IOSTREAM_IOC_RESET: _bindgen_ty_13 = 27141;
-pub const IOSTREAM_IOC_RUN: _bindgen_ty_13 = 3223349766;
-pub const IOSTREAM_IOC_ENDPOINT: _bindgen_ty_13 = 2150656519;
-pub const IOSTREAM_IOC_WATERMARK: _bindgen_ty_13 = 1075341832;
-pub const IOSTREAM_IOC_STREAM: _bindgen_ty_13 = 2160618000;
-pub const IOSTREAM_IOC_START: _bindgen_ty_13 = 27153;
-pub const IOSTREAM_IOC_SUSPEND: _bindgen_ty_13 = 27154;
-pub const IOSTREAM_IOC_STOP: _bindgen_ty_13 = 3223349779;
-pub const IOSTREAM_IOC_MODE: _bindgen_ty_13 = 27156;
-pub const IOSTREAM_IOC_INPUT: _bindgen_ty_13 = 27157;
-pub const IOSTREAM_IOC_INPUT_SYNC: _bindgen_ty_13 = 27158;
-pub type _bindgen_ty_13 = ::core::ffi::c_uint;
+pub const IOSTREAM_IOC_VERSION: _bindgen_ty_15 = 3225446976;
+pub const IOSTREAM_IOC_SETUP: _bindgen_ty_15 = 1077439041;
+pub const IOSTREAM_IOC_QUEUE: _bindgen_ty_15 = 3225971266;
+pub const IOSTREAM_IOC_EVENTFD: _bindgen_ty_15 = 1074293315;
+pub const IOSTREAM_IOC_NOTIFY: _bindgen_ty_15 = 27204;
+pub const IOSTREAM_IOC_RESET: _bindgen_ty_15 = 27205;
+pub const IOSTREAM_IOC_RUN: _bindgen_ty_15 = 3223349830;
+pub const IOSTREAM_IOC_COUNTERS: _bindgen_ty_15 = 3222825543;
+pub const IOSTREAM_IOC_WATERMARK: _bindgen_ty_15 = 1075341896;
+pub const IOSTREAM_IOC_STREAM: _bindgen_ty_15 = 3230165584;
+pub const IOSTREAM_IOC_START: _bindgen_ty_15 = 27217;
+pub const IOSTREAM_IOC_SUSPEND: _bindgen_ty_15 = 27218;
+pub const IOSTREAM_IOC_STOP: _bindgen_ty_15 = 3223349843;
+pub const IOSTREAM_IOC_MODE: _bindgen_ty_15 = 27220;
+pub const IOSTREAM_IOC_INPUT: _bindgen_ty_15 = 27221;
+pub const IOSTREAM_IOC_INPUT_SYNC: _bindgen_ty_15 = 27222;
+pub type _bindgen_ty_15 = ::core::ffi::c_uint;

@@ -60,8 +60,8 @@ pub struct Counters {
     pub high_water_bytes: u64,
 }
 
-impl From<uapi::iostream_counters> for Counters {
-    fn from(raw: uapi::iostream_counters) -> Self {
+impl From<uapi::iostream_queue_counters> for Counters {
+    fn from(raw: uapi::iostream_queue_counters) -> Self {
         Self {
             entries: raw.entries,
             bytes: raw.bytes,
@@ -76,7 +76,7 @@ impl From<uapi::iostream_counters> for Counters {
     }
 }
 
-/// The geometry and counters of one queue, as the kernel has recorded them.
+/// The geometry of one queue, as the kernel has recorded them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct QueueInfo {
@@ -94,8 +94,6 @@ pub struct QueueInfo {
     pub generation: u64,
     /// Bits for what the queue supports beyond version 1.
     pub features: u64,
-    /// The kernel's counters.
-    pub counters: Counters,
 }
 
 impl QueueInfo {
@@ -108,7 +106,6 @@ impl QueueInfo {
             page_bytes: raw.page_bytes,
             generation: raw.generation,
             features: raw.features,
-            counters: raw.counters.into(),
         }
     }
 }
@@ -165,20 +162,12 @@ impl Endpoint {
             Self::Sink => uapi::IOSTREAM_ENDPOINT_SINK,
         }
     }
-
-    fn from_raw(raw: u32) -> Option<Self> {
-        [Self::Echo, Self::Source, Self::Sink]
-            .into_iter()
-            .find(|endpoint| endpoint.raw() == raw)
-    }
 }
 
 /// The statistics of the endpoint of `/dev/iostream`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct EndpointStats {
-    /// The endpoint.
-    pub endpoint: Endpoint,
     /// Entries that it made, checked or sent back.
     pub entries: u64,
     /// The bytes of these entries.
@@ -191,18 +180,15 @@ pub struct EndpointStats {
     pub dropped: u64,
 }
 
-impl EndpointStats {
-    pub(crate) fn new(raw: &uapi::iostream_endpoint) -> Result<Self> {
-        Ok(Self {
-            endpoint: Endpoint::from_raw(raw.endpoint).ok_or(Error::Mismatch(
-                "the device has an endpoint of an unknown kind",
-            ))?,
+impl From<uapi::iostream_endpoint_counters> for EndpointStats {
+    fn from(raw: uapi::iostream_endpoint_counters) -> Self {
+        Self {
             entries: raw.entries,
             bytes: raw.bytes,
             bad: raw.bad,
             missed: raw.missed,
             dropped: raw.dropped,
-        })
+        }
     }
 }
 

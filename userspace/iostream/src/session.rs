@@ -17,8 +17,8 @@ use crate::sys::{
     ConsumerEnd, Device, OverwriteEnd, Owner, ProducerEnd, QueueKind, QueueMemory, Role,
 };
 use crate::{
-    find_node, Consumer, DeviceInfo, Direction, EndpointStats, Error, OverwriteReader, Producer,
-    QueueInfo, Result, Setup, StreamInfo, StreamMode,
+    find_node, Consumer, Counters, DeviceInfo, Direction, EndpointStats, Error, OverwriteReader,
+    Producer, QueueInfo, Result, Setup, StreamCounters, StreamInfo, StreamMode,
 };
 
 /// One open of a device, with its queues.
@@ -193,9 +193,7 @@ impl Session {
         OverwriteReader::new(self.device.clone(), OverwriteEnd::new(memory)?)
     }
 
-    /// The geometry and counters of a queue, by a system call.
-    ///
-    /// The ends of the queue report their counters without one.
+    /// The geometry of a queue, by a system call.
     ///
     /// # Errors
     ///
@@ -205,7 +203,32 @@ impl Session {
         Ok(QueueInfo::new(direction, &self.device.queue(direction)?))
     }
 
-    /// The geometry, state and counters of the node's stream, by a system call.
+    /// The kernel's counters of a queue, by a system call.
+    ///
+    /// The ends of the queue report them without one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoQueue`] if the session has no such queue; [`Error::NotSetUp`] if it has no queues
+    /// yet; [`Error::Gone`] if the driver is gone.
+    pub fn queue_counters(&self, direction: Direction) -> Result<Counters> {
+        Ok(self.device.queue_counters(direction)?.into())
+    }
+
+    /// The kernel's counters of the node's stream, by a system call.
+    ///
+    /// A mapped stream reports them without one, in
+    /// [`Control::counters`](crate::Control::counters).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotAStream`] if the node has no stream; [`Error::Gone`] if the driver is gone.
+    pub fn stream_counters(&self) -> Result<StreamCounters> {
+        let counters = self.device.stream_counters();
+        Ok(counters.map_err(Error::of_stream_call)?.into())
+    }
+
+    /// The geometry and state of the node's stream, by a system call.
     ///
     /// # Errors
     ///
@@ -271,7 +294,7 @@ impl Session {
     /// [`Error::Unsupported`] on other devices; [`Error::NotSetUp`] if the session has no queues
     /// yet; [`Error::Gone`] if the device is gone.
     pub fn endpoint_stats(&self) -> Result<EndpointStats> {
-        EndpointStats::new(&self.device.endpoint()?)
+        Ok(self.device.endpoint_counters()?.into())
     }
 
     /// How many system calls this crate has made for the session since it was opened.

@@ -224,7 +224,7 @@ impl<M: Mode> Stream<M> {
         M::MODE
     }
 
-    /// The stream's geometry, state and counters, by a system call.
+    /// The stream's geometry and state, by a system call.
     ///
     /// # Errors
     ///

@@ -15,6 +15,7 @@
 
 pub(crate) mod calls;
 mod consumer_end;
+mod counter_calls;
 mod device;
 mod end;
 mod info_page;

@@ -192,8 +192,8 @@ pub fn source_setup(source: &SourceQueue, queue: &Queue) -> Setup {
 pub fn wakeups(session: &Session) -> u64 {
     [Direction::Output, Direction::Input]
         .into_iter()
-        .filter_map(|direction| session.queue_info(direction).ok())
-        .map(|queue| queue.counters.wakeups_sent)
+        .filter_map(|direction| session.queue_counters(direction).ok())
+        .map(|counters| counters.wakeups_sent)
         .sum()
 }
 

@@ -82,8 +82,8 @@ impl StreamNode {
         let mut places = Places::default();
         for letter in self.buffers_where.chars() {
             match letter {
-                'd' => places.free += 1,
-                't' => places.held += 1,
+                'f' => places.free += 1,
+                'h' => places.held += 1,
                 'c' => places.client += 1,
                 _ => {}
             }
@@ -129,7 +129,7 @@ mod tests {
             ("mode", "output\n"),
             ("state", "running\n"),
             ("buffers", "5\n"),
-            ("buffers_where", "dtccd\n"),
+            ("buffers_where", "fhccf\n"),
             ("data_bytes", "65536\n"),
             ("control_bytes", "32\n"),
             ("description", "a test pattern\n"),

@@ -252,7 +252,7 @@ mod tests {
             stream: Some(StreamNode {
                 mode: "output".to_owned(),
                 state: "running".to_owned(),
-                buffers_where: "dct".to_owned(),
+                buffers_where: "fch".to_owned(),
                 counters: counters(&[("sent", sent), ("discarded", 1), ("lost", 3)]),
                 ..StreamNode::default()
             }),

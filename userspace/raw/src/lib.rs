@@ -15,6 +15,7 @@
 //! - [`Random`] and [`KernelLog`] are for programs that run tests.
 
 mod control;
+mod counters;
 mod kernel_log;
 mod map;
 mod queue;

@@ -186,7 +186,7 @@ impl Session {
         Ok(version)
     }
 
-    /// Geometry and counters of a queue, if there is one.
+    /// Geometry of a queue, if there is one.
     ///
     /// # Errors
     ///
@@ -200,14 +200,9 @@ impl Session {
         Ok(queue)
     }
 
-    /// Geometry and counters of a queue that exists.
+    /// Geometry of a queue that exists.
     pub fn queue(&self, direction: u32) -> iostream_queue {
         self.try_queue(direction).expect("IOSTREAM_IOC_QUEUE")
-    }
-
-    /// Counters of a queue that exists.
-    pub fn counters(&self, direction: u32) -> iostream_counters {
-        self.queue(direction).counters
     }
 
     /// Sets the eventfd of a direction, or removes it (-1).
@@ -278,24 +273,18 @@ impl Session {
 
     /// Runs until the endpoint has moved `entries` entries in all, in this call or in callbacks.
     pub fn run_until(&self, entries: u64) {
-        while self.endpoint().expect("IOSTREAM_IOC_ENDPOINT").entries < entries {
+        while self
+            .endpoint()
+            .expect("the counters of the endpoint")
+            .entries
+            < entries
+        {
             let (_, result) = self.run_for(0, 20_000_000);
             assert!(
                 matches!(result, Ok(()) | Err(Errno::TIMEDOUT)),
                 "{result:?}"
             );
         }
-    }
-
-    /// What the endpoint has counted.
-    ///
-    /// # Errors
-    ///
-    /// Those of `IOSTREAM_IOC_ENDPOINT`.
-    pub fn endpoint(&self) -> Result<iostream_endpoint> {
-        let mut endpoint = iostream_endpoint::default();
-        self.pass(IOSTREAM_IOC_ENDPOINT, &mut endpoint)?;
-        Ok(endpoint)
     }
 
     /// What poll says within `timeout_ms`; empty after the time-out. -1: no time-out.

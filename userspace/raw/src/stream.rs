@@ -397,6 +397,6 @@ impl Stream {
 
     /// The counters of this session.
     pub fn counters(&self) -> iostream_stream_counters {
-        self.session.stream().counters
+        self.session.stream_counters()
     }
 }

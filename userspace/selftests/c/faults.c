@@ -136,16 +136,21 @@ static int do_close(int fd) { return close(dup(fd)); }
 
 static int do_version(int fd)
 {
-	struct iostream_version version;
+	struct iostream_version version = { 0 };
 
 	return ioctl(fd, IOSTREAM_IOC_VERSION, &version);
 }
 
 static int do_stats(int fd)
 {
-	struct iostream_endpoint stats;
+	struct iostream_endpoint_counters stats;
+	struct iostream_counters get = {
+		.which = IOSTREAM_COUNTERS_ENDPOINT,
+		.buffer_bytes = sizeof(stats),
+		.buffer = (uintptr_t)&stats,
+	};
 
-	return ioctl(fd, IOSTREAM_IOC_ENDPOINT, &stats);
+	return ioctl(fd, IOSTREAM_IOC_COUNTERS, &get);
 }
 
 static int do_run(int fd)

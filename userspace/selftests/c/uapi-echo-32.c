@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -17,13 +18,26 @@
 
 _Static_assert(sizeof(void *) == 4, "made to be compiled for 32 bits");
 _Static_assert(sizeof(struct iostream_setup) == 56, "as in a 64-bit process");
-_Static_assert(sizeof(struct iostream_queue) == 144, "as in a 64-bit process");
+_Static_assert(sizeof(struct iostream_queue) == 72, "as in a 64-bit process");
 _Static_assert(sizeof(struct iostream_run) == 32, "as in a 64-bit process");
+_Static_assert(sizeof(struct iostream_counters) == 24, "as in a 64-bit process");
 
 static int failed(const char *what)
 {
 	perror(what);
 	return 1;
+}
+
+/* Copies counters into a buffer of `bytes` bytes; false if the kernel has another number of them. */
+static int get_counters(int fd, __u32 which, void *buffer, __u32 bytes, __u32 known)
+{
+	struct iostream_counters get = {
+		.which = which,
+		.buffer_bytes = bytes,
+		.buffer = (uintptr_t)buffer,
+	};
+
+	return ioctl(fd, IOSTREAM_IOC_COUNTERS, &get) == 0 && get.counter_bytes == known;
 }
 
 int main(void)
@@ -35,7 +49,9 @@ int main(void)
 		.input_bytes = 8192,
 	};
 	struct iostream_queue queue = { .direction = IOSTREAM_OUTPUT };
-	struct iostream_endpoint seen;
+	struct iostream_endpoint_counters seen;
+	struct iostream_queue_counters counters;
+	__u64 more[20];
 	int fd = open("/dev/iostream", O_RDWR);
 
 	if (fd < 0)
@@ -57,8 +73,16 @@ int main(void)
 		if (read(fd, got, sizeof(got)) != len || memcmp(sent, got, len))
 			return failed("read");
 	}
-	if (ioctl(fd, IOSTREAM_IOC_ENDPOINT, &seen) || seen.entries != 10000)
-		return failed("IOSTREAM_IOC_ENDPOINT");
+	if (!get_counters(fd, IOSTREAM_COUNTERS_ENDPOINT, &seen, sizeof(seen), sizeof(seen)) ||
+	    seen.entries != 10000)
+		return failed("IOSTREAM_IOC_COUNTERS of the endpoint");
+	if (!get_counters(fd, IOSTREAM_COUNTERS_INPUT, &counters, sizeof(counters),
+			  sizeof(counters)) || counters.entries != 10000)
+		return failed("IOSTREAM_IOC_COUNTERS of the input queue");
+	memset(more, 0xff, sizeof(more));
+	if (!get_counters(fd, IOSTREAM_COUNTERS_OUTPUT, more, sizeof(more), sizeof(counters)) ||
+	    more[0] != 10000 || more[9] != 0 || more[19] != 0)
+		return failed("IOSTREAM_IOC_COUNTERS with more room than counters");
 	if (mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0) != MAP_FAILED || errno != EOPNOTSUPP)
 		return failed("a mapping, which should be refused");
 	printf("%llu entries by read and write\n", (unsigned long long)seen.entries);

@@ -128,7 +128,7 @@ int main(void)
 		.output_bytes = CAPACITY,
 		.input_bytes = CAPACITY,
 	};
-	struct iostream_version version;
+	struct iostream_version version = { 0 };
 	static unsigned char entry[4096];
 	unsigned int sent = 0, received = 0;
 	struct queue in, out;

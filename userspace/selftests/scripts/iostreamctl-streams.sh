@@ -53,10 +53,10 @@ info_shows_buffers() {
 	exec 3<>"$(node pattern)"
 	iostreamctl info -d pattern >"$work/info"
 	for line in 'stream    output, stopped' 'what      frames of a test pattern' 'format    TEST' \
-		'where     0 with the client, 0 with the driver, 3 free: ddd'; do
+		'where     0 with the client, 0 with the driver, 3 free: fff'; do
 		grep -qx "$line" "$work/info" || wrong "no line '$line': $(cat "$work/info")"
 	done
-	iostreamctl info -d pattern --json | grep -q '"buffers_where": "ddd"' || wrong 'not in the JSON'
+	iostreamctl info -d pattern --json | grep -q '"buffers_where": "fff"' || wrong 'not in the JSON'
 }
 
 cat_counts() {

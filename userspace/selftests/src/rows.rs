@@ -39,12 +39,14 @@ rows! {
         available,
         teardown,
         errors,
+        arguments,
         corrupt_peer,
         reset,
         overwrite,
         read_write,
         nonblocking,
         counters,
+        counters_call,
         memory_limits,
     }
     watermark {

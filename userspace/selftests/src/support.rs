@@ -7,6 +7,7 @@ pub mod counters;
 pub mod driver;
 pub mod echo;
 pub mod filter;
+pub mod ioctls;
 pub mod kprobes;
 pub mod kthread;
 pub mod memory;

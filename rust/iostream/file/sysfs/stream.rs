@@ -11,14 +11,14 @@
 //! state                stopped, running, or suspended. Can be written: running, suspended, stopped
 //!                      (discards what is queued), drained (stops when the driver has taken all)
 //! buffers              the number of buffers
-//! buffers_where        a letter for each buffer of the open session: d, free; t, held by the
+//! buffers_where        a letter for each buffer of the open session: f, free; h, held by the
 //!                      driver; c, with the client or queued
 //! stream/*             the counters of the open sessions
 //! ```
 
 use kernel::{fmt, prelude::*, sync::atomic::Relaxed};
 
-use super::{attributes, Attribute, Out, Table};
+use super::{attributes, counter_files, Attribute, Out, Table};
 use crate::{
     node::Node,
     pool::{spec::StreamSpec, state::Stop, Pool, StreamCounter},
@@ -150,13 +150,4 @@ attributes! { STREAM:
     c"buffers_where" if is_stream => buffers_where;
 }
 
-attributes! { COUNTERS:
-    c"sent" if is_stream => |n, o| counter(n, o, StreamCounter::Sent);
-    c"received" if is_stream => |n, o| counter(n, o, StreamCounter::Received);
-    c"discarded" if is_stream => |n, o| counter(n, o, StreamCounter::Discarded);
-    c"lost" if is_stream => |n, o| counter(n, o, StreamCounter::Lost);
-    c"rejected_id" if is_stream => |n, o| counter(n, o, StreamCounter::RejectedId);
-    c"rejected_owner" if is_stream => |n, o| counter(n, o, StreamCounter::RejectedOwner);
-    c"rejected_range" if is_stream => |n, o| counter(n, o, StreamCounter::RejectedRange);
-    c"rejected_flags" if is_stream => |n, o| counter(n, o, StreamCounter::RejectedFlags);
-}
+counter_files!(COUNTERS: StreamCounter if is_stream => counter);

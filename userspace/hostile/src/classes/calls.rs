@@ -22,7 +22,7 @@ const CALLS: [u32; 16] = [
     IOSTREAM_IOC_NOTIFY,
     IOSTREAM_IOC_RESET,
     IOSTREAM_IOC_RUN,
-    IOSTREAM_IOC_ENDPOINT,
+    IOSTREAM_IOC_COUNTERS,
     IOSTREAM_IOC_WATERMARK,
     // The node has no stream, so all of these are refused.
     IOSTREAM_IOC_STREAM,
@@ -139,7 +139,7 @@ fn number(round: &mut Round<'_>, session: &Session, arena: &Arena) {
     let number = match round.random.below(4) {
         0 => call ^ (1 << round.random.below(32)),
         1 => call & 0xff | ((round.random.next_u64() as u32) << 8),
-        2 => (u32::from(b'j') << 8) | (0x18 + round.random.below(0xe0) as u32),
+        2 => (u32::from(b'j') << 8) | round.random.below(0x100) as u32,
         _ => round.random.next_u64() as u32,
     };
     // Calls that all files have are handled elsewhere; their type is a different one.
@@ -158,18 +158,34 @@ fn pointer(round: &mut Round<'_>, session: &Session, arena: &Arena) {
         IOSTREAM_IOC_QUEUE,
         IOSTREAM_IOC_EVENTFD,
         IOSTREAM_IOC_RUN,
-        IOSTREAM_IOC_ENDPOINT,
+        IOSTREAM_IOC_COUNTERS,
     ]);
-    let reads = call != IOSTREAM_IOC_VERSION && call != IOSTREAM_IOC_ENDPOINT;
-    let result = if round.random.chance(4) && !reads {
-        sys::ioctl(session.raw_fd(), call, arena.read_only.address())
-    } else {
-        sys::ioctl(session.raw_fd(), call, arena.bad(round))
+    let result = match (call, round.random.below(4)) {
+        // Zeros that cannot be written: all that this call reads is right.
+        (IOSTREAM_IOC_VERSION, 0) => sys::ioctl(session.raw_fd(), call, arena.read_only.address()),
+        // The argument is accessible, and the buffer that it names is not.
+        (IOSTREAM_IOC_COUNTERS, 0 | 1) => {
+            let argument = arena.put(iostream_counters {
+                which: IOSTREAM_COUNTERS_OUTPUT,
+                buffer_bytes: 8 * (1 + round.random.below(512)) as u32,
+                buffer: arena.bad(round) as u64,
+                ..Default::default()
+            });
+            sys::ioctl(session.raw_fd(), call, argument)
+        }
+        _ => sys::ioctl(session.raw_fd(), call, arena.bad(round)),
     };
     // It does not matter which is found first: that there is no queue, or no memory.
     let error = result.expect_err("inaccessible memory");
     assert!(
-        [Errno::FAULT, Errno::BADFD, Errno::NOTTY, Errno::ALREADY].contains(&error),
+        [
+            Errno::FAULT,
+            Errno::BADFD,
+            Errno::NXIO,
+            Errno::NOTTY,
+            Errno::ALREADY
+        ]
+        .contains(&error),
         "call {call:#x}: errno {error}"
     );
 }
@@ -208,6 +224,22 @@ fn fields(round: &mut Round<'_>, session: &Session, arena: &Arena) {
                 session.raw_fd(),
             ]),
         }),
+        IOSTREAM_IOC_COUNTERS => {
+            let buffer_bytes = round.random.boundary(72, 4096) as u32;
+            // The buffer lies before the argument, in the same page, or is not there.
+            let buffer = match round.random.below(4) {
+                0 => 0,
+                1 => arena.bad(round),
+                _ => arena.map.address(),
+            };
+            arena.put(iostream_counters {
+                which: small(round),
+                buffer_bytes,
+                buffer: buffer as u64,
+                counter_bytes: u32::from(round.random.chance(8)),
+                reserved: u32::from(round.random.chance(8)),
+            })
+        }
         _ => arena.put(iostream_queue {
             direction: small(round),
             flags: round.random.next_u64() as u32,

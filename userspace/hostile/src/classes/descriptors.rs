@@ -53,17 +53,11 @@ impl Stream {
     }
 
     fn counters(&self) -> iostream_stream_counters {
-        let mut stream = iostream_stream::default();
-        sys::ioctl_with(self.session.raw_fd(), IOSTREAM_IOC_STREAM, &mut stream).expect("stream");
-        stream.counters
+        self.session.stream_counters()
     }
 
     fn corrupt(&self) -> u64 {
-        self.session
-            .try_queue(INPUT)
-            .expect("queue")
-            .counters
-            .corrupt
+        self.session.counters(INPUT).corrupt
     }
 
     /// Consumes everything that came back.

@@ -117,11 +117,7 @@ impl Taker {
     }
 
     fn corrupt(&self) -> u64 {
-        self.session
-            .try_queue(INPUT)
-            .expect("queue")
-            .counters
-            .corrupt
+        self.session.counters(INPUT).corrupt
     }
 
     /// Some valid entries, a header, and a position that covers some bytes after it.

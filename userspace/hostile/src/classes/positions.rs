@@ -81,7 +81,7 @@ fn consumer(round: &mut Round<'_>) {
         round.cases += 1;
     }
     assert_eq!(session.endpoint().expect("endpoint").entries, made);
-    let counters = session.try_queue(OUTPUT).expect("queue").counters;
+    let counters = session.counters(OUTPUT);
     assert_eq!((counters.entries, counters.lost), (made, 0));
     assert_eq!(counters.bytes, made * u64::from(LEN));
     round.victim.check();
@@ -98,11 +98,11 @@ fn producer(round: &mut Round<'_>) {
         let tail = ring.consumer_pos().load(Acquire);
         let word = round.random.pick(words);
         let value = round.random.boundary(tail, size);
-        let before = session.try_queue(INPUT).expect("queue").counters;
+        let before = session.counters(INPUT);
         page.word(word).store(value, Release);
         session.notify(INPUT).expect("notify");
         sys::poll(session.raw_fd(), libc::POLLOUT, 0);
-        let after = session.try_queue(INPUT).expect("queue").counters;
+        let after = session.counters(INPUT);
         let now = ring.consumer_pos().load(Acquire);
         let possible = value % 8 == 0 && value.wrapping_sub(tail) <= size;
         if word == words[0] && !possible {

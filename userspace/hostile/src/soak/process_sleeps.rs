@@ -197,4 +197,4 @@ pub fn for_room(progress: &Progress, wakeups: u64, means: Means) {
 
 /// Where the info page counts the wake-ups that were sent.
 const WAKEUPS_SENT: usize = std::mem::offset_of!(iostream_ring::uapi::iostream_info, counters)
-    + std::mem::offset_of!(iostream_ring::uapi::iostream_counters, wakeups_sent);
+    + std::mem::offset_of!(iostream_ring::uapi::iostream_queue_counters, wakeups_sent);

@@ -75,7 +75,7 @@ impl Control {
         self.open.state()
     }
 
-    /// The stream's geometry, state and counters, by a system call.
+    /// The stream's geometry and state, by a system call.
     ///
     /// # Errors
     ///

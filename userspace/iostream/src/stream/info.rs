@@ -79,7 +79,7 @@ impl From<uapi::iostream_stream_counters> for StreamCounters {
     }
 }
 
-/// The geometry, state and counters of a stream, as the kernel has recorded them.
+/// The geometry and state of a stream, as the kernel has recorded them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StreamInfo {
@@ -103,8 +103,6 @@ pub struct StreamInfo {
     pub generation: u64,
     /// The driver's description of the stream.
     pub description: String,
-    /// The kernel's counters.
-    pub counters: StreamCounters,
 }
 
 impl StreamInfo {
@@ -122,7 +120,6 @@ impl StreamInfo {
             format: (raw.format != 0).then(|| raw.format.to_le_bytes()),
             generation: raw.generation,
             description: String::from_utf8_lossy(words.unwrap_or_default()).into_owned(),
-            counters: raw.counters.into(),
         })
     }
 }

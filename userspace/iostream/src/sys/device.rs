@@ -11,7 +11,7 @@ use std::time::Duration;
 use iostream_ring::uapi;
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
-use rustix::ioctl::{Getter, IntegerSetter, Ioctl, Opcode, Setter, Updater};
+use rustix::ioctl::{IntegerSetter, Ioctl, Opcode, Setter, Updater};
 
 use super::calls::{Calls, Kernel};
 use crate::{Direction, Error};
@@ -23,7 +23,6 @@ const EVENTFD: Opcode = uapi::IOSTREAM_IOC_EVENTFD as Opcode;
 const NOTIFY: Opcode = uapi::IOSTREAM_IOC_NOTIFY as Opcode;
 const RESET: Opcode = uapi::IOSTREAM_IOC_RESET as Opcode;
 const RUN: Opcode = uapi::IOSTREAM_IOC_RUN as Opcode;
-const ENDPOINT: Opcode = uapi::IOSTREAM_IOC_ENDPOINT as Opcode;
 const WATERMARK: Opcode = uapi::IOSTREAM_IOC_WATERMARK as Opcode;
 
 /// The largest batch of `IOSTREAM_IOC_RUN`, as iostream.h says.
@@ -100,8 +99,10 @@ impl Device {
 
     /// `IOSTREAM_IOC_VERSION`. Returns the errno: the caller knows the file's name.
     pub(crate) fn version(&self) -> Result<uapi::iostream_version, Errno> {
-        // SAFETY: It writes one `iostream_version`, all of whose bit patterns are valid.
-        unsafe { self.call(Getter::<VERSION, uapi::iostream_version>::new()) }
+        let mut version = uapi::iostream_version::default();
+        // SAFETY: It reads and writes one `iostream_version`.
+        unsafe { self.call(Updater::<VERSION, _>::new(&mut version)) }?;
+        Ok(version)
     }
 
     /// `IOSTREAM_IOC_SETUP`. Returns the errno: the caller knows what it asked for.
@@ -215,13 +216,6 @@ impl Device {
             errno => Error::of_call("IOSTREAM_IOC_RUN", errno),
         });
         (run.done, result)
-    }
-
-    /// `IOSTREAM_IOC_ENDPOINT`.
-    pub(crate) fn endpoint(&self) -> Result<uapi::iostream_endpoint, Error> {
-        // SAFETY: It writes one `iostream_endpoint`, all of whose bit patterns are valid.
-        unsafe { self.call(Getter::<ENDPOINT, uapi::iostream_endpoint>::new()) }
-            .map_err(|errno| Error::of_call("IOSTREAM_IOC_ENDPOINT", errno))
     }
 
     /// Sleeps until the direction is ready, the driver is gone, or `also` is readable. Returns

@@ -7,7 +7,7 @@ use std::ptr::NonNull;
 
 use iostream_ring::is_before;
 use iostream_ring::sync::Word;
-use iostream_ring::uapi::{self, iostream_counters, iostream_info};
+use iostream_ring::uapi::{self, iostream_info, iostream_queue_counters};
 
 use super::owner::Owner;
 use super::region::Region;
@@ -113,15 +113,15 @@ impl InfoPage {
         let base = offset_of!(iostream_info, counters);
         let load = |offset| self.word(base + offset);
         Counters {
-            entries: load(offset_of!(iostream_counters, entries)),
-            bytes: load(offset_of!(iostream_counters, bytes)),
-            wakeups_sent: load(offset_of!(iostream_counters, wakeups_sent)),
-            wakeups_suppressed: load(offset_of!(iostream_counters, wakeups_suppressed)),
-            notifications: load(offset_of!(iostream_counters, notifications)),
-            full: load(offset_of!(iostream_counters, full)),
-            lost: load(offset_of!(iostream_counters, lost)),
-            corrupt: load(offset_of!(iostream_counters, corrupt)),
-            high_water_bytes: load(offset_of!(iostream_counters, high_water_bytes)),
+            entries: load(offset_of!(iostream_queue_counters, entries)),
+            bytes: load(offset_of!(iostream_queue_counters, bytes)),
+            wakeups_sent: load(offset_of!(iostream_queue_counters, wakeups_sent)),
+            wakeups_suppressed: load(offset_of!(iostream_queue_counters, wakeups_suppressed)),
+            notifications: load(offset_of!(iostream_queue_counters, notifications)),
+            full: load(offset_of!(iostream_queue_counters, full)),
+            lost: load(offset_of!(iostream_queue_counters, lost)),
+            corrupt: load(offset_of!(iostream_queue_counters, corrupt)),
+            high_water_bytes: load(offset_of!(iostream_queue_counters, high_water_bytes)),
         }
     }
 

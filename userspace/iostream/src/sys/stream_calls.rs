@@ -4,7 +4,7 @@
 
 use iostream_ring::uapi;
 use rustix::io::Errno;
-use rustix::ioctl::{Getter, IntegerSetter, NoArg, Opcode, Updater};
+use rustix::ioctl::{IntegerSetter, NoArg, Opcode, Updater};
 
 use super::Device;
 
@@ -20,8 +20,10 @@ const INPUT_SYNC: Opcode = uapi::IOSTREAM_IOC_INPUT_SYNC as Opcode;
 impl Device {
     /// `IOSTREAM_IOC_STREAM`.
     pub(crate) fn stream(&self) -> Result<uapi::iostream_stream, Errno> {
-        // SAFETY: It writes one `iostream_stream`, all of whose bit patterns are valid.
-        unsafe { self.call(Getter::<STREAM, uapi::iostream_stream>::new()) }
+        let mut stream = uapi::iostream_stream::default();
+        // SAFETY: It reads and writes one `iostream_stream`.
+        unsafe { self.call(Updater::<STREAM, _>::new(&mut stream)) }?;
+        Ok(stream)
     }
 
     /// `IOSTREAM_IOC_START`.

@@ -54,16 +54,6 @@ pub(crate) const fn no_stream() -> iostream_stream {
         buffers_offset: 0,
         buffer_stride: 0,
         control_start: 0,
-        counters: uapi::iostream_stream_counters {
-            sent: 0,
-            received: 0,
-            discarded: 0,
-            rejected_id: 0,
-            rejected_owner: 0,
-            rejected_range: 0,
-            rejected_flags: 0,
-            lost: 0,
-        },
         description: [0; uapi::IOSTREAM_DESCRIPTION_BYTES as usize],
     }
 }

@@ -2,10 +2,10 @@
 
 //! The counters of a queue, and where they are shown.
 
-use iostream_ring::uapi::iostream_counters;
+use iostream_ring::uapi::iostream_queue_counters;
 
 /// All counters, by name.
-pub fn named(counters: &iostream_counters) -> [(&'static str, u64); 9] {
+pub fn named(counters: &iostream_queue_counters) -> [(&'static str, u64); 9] {
     [
         ("entries", counters.entries),
         ("bytes", counters.bytes),

@@ -9,6 +9,7 @@ use crate::clause::Clause;
 pub const CLAUSES: &[Clause] = &[
     Clause::slow("U-11/echo-in-c", 120, || program("uapi-echo")),
     Clause::slow("U-11/echo-in-c-32-bits", 120, || program("uapi-echo-32")),
+    Clause::slow("U-11/as-the-header-shows", 120, || program("uapi-how-to")),
 ];
 
 /// Runs a program of `selftests/c`.

@@ -196,8 +196,8 @@ fn crate_suppresses_and_forces() {
     assert_eq!(&*consumer.dequeue_wait(None).unwrap(), b"quiet");
     assert_eq!(&*consumer.dequeue_wait(None).unwrap(), b"loud");
     let notifications = |session: &iostream::Session| {
-        let info = session.queue_info(iostream::Direction::Input).unwrap();
-        info.counters.notifications
+        let counters = session.queue_counters(iostream::Direction::Input);
+        counters.unwrap().notifications
     };
     let before = notifications(&session);
     producer.enqueue_with(b"forced", Wake::Force).unwrap();

@@ -12,7 +12,7 @@ use iostream_raw::{
     check_record, make_record, producer, sink, source, wait_for, Area, Input, Output, Session,
     INPUT, OUTPUT,
 };
-use iostream_ring::uapi::iostream_counters;
+use iostream_ring::uapi::iostream_queue_counters;
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 
@@ -220,7 +220,7 @@ fn fdinfo_counter(session: &Session, direction: &str, name: &str) -> u64 {
 }
 
 /// Checks that info page, ioctl, fdinfo and sysfs show the same, and returns it.
-fn agree(driver: &Driver, session: &Session) -> [iostream_counters; 2] {
+fn agree(driver: &Driver, session: &Session) -> [iostream_queue_counters; 2] {
     [(OUTPUT, "output"), (INPUT, "input")].map(|(direction, directory)| {
         let counters = session.counters(direction);
         let page = session.map(direction, Area::Info).queue_info().counters;
@@ -303,7 +303,7 @@ fn sysfs_without_session() {
     let driver = Driver::new(4096, 4096);
     assert_eq!(driver.attribute("sessions"), 0);
     for direction in ["output", "input"] {
-        for (name, _) in named(&iostream_counters::default()) {
+        for (name, _) in named(&iostream_queue_counters::default()) {
             assert_eq!(driver.attribute(&format!("{direction}/{name}")), 0);
         }
     }

@@ -55,9 +55,8 @@ fn release_without_copy() {
     assert_eq!(consumer.available_bytes(), Ok(0));
     assert_eq!(
         session
-            .queue_info(iostream::Direction::Output)
+            .queue_counters(iostream::Direction::Output)
             .unwrap()
-            .counters
             .entries,
         2
     );

@@ -66,14 +66,18 @@ fn declared_is_reported() {
         ("input-output", IOSTREAM_MODE_INPUT_OUTPUT),
     ] {
         let driver = Driver::stream(&format!("{mode} 3 8192 control=128"));
-        let stream = driver.open().stream();
+        let session = driver.open();
+        let stream = session.stream();
         assert_eq!(stream.mode, number);
         assert_eq!(stream.state, IOSTREAM_STATE_STOPPED);
         assert_eq!(stream.buffers, 3);
         assert_eq!((stream.data_bytes, stream.control_bytes), (8192, 128));
         assert_eq!(stream.clock, IOSTREAM_CLOCK_MONOTONIC);
         assert_eq!(stream.generation, 1);
-        assert_eq!(iostream_raw::stream::numbers(&stream.counters), [0; 8]);
+        assert_eq!(
+            iostream_raw::stream::numbers(&session.stream_counters()),
+            [0; 8]
+        );
         assert_eq!(driver.shown("mode"), mode);
         assert_eq!(driver.attribute("buffers"), 3);
         assert_eq!(driver.attribute("data_bytes"), 8192);

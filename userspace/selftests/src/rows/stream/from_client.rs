@@ -140,7 +140,7 @@ fn not_owned() {
     driver.command("send 0");
     stream.send_buffer(0, 1);
     driver.command("receive");
-    assert_eq!(driver.shown("buffers_where"), "tdd");
+    assert_eq!(driver.shown("buffers_where"), "hff");
 }
 
 fn sent_twice() {
@@ -280,7 +280,7 @@ fn returned_in_output_mode() {
     stream.send_buffer(0, 10);
     stream.give_back(1);
     driver.fails("receive", Errno::NODATA);
-    assert_eq!(driver.shown("buffers_where"), "dd");
+    assert_eq!(driver.shown("buffers_where"), "ff");
 }
 
 /// In input mode an unused buffer goes back to the client without the driver seeing it.

@@ -81,7 +81,7 @@ fn read_gives_back() {
         reads(&session, 64, &entry(seed as u64, 20));
         reads(&session, 64, &entry(seed as u64 + 1, 20));
     }
-    let counters = session.stream().counters;
+    let counters = session.stream_counters();
     // The driver takes returned buffers first; it has not yet received the last two.
     assert_eq!((counters.sent, counters.received), (100, 98));
     assert_eq!(counters.rejected_owner, 0);

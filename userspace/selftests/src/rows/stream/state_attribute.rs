@@ -206,20 +206,20 @@ fn where_buffers_are() {
     assert_eq!(driver.shown("buffers_where"), "");
     let mut stream = driver.open_stream();
     stream.session.start().unwrap();
-    assert_eq!(driver.shown("buffers_where"), "dddd");
+    assert_eq!(driver.shown("buffers_where"), "ffff");
     driver.command("take");
-    assert_eq!(driver.shown("buffers_where"), "tddd");
+    assert_eq!(driver.shown("buffers_where"), "hfff");
     driver.command("send 0");
-    assert_eq!(driver.shown("buffers_where"), "cddd");
+    assert_eq!(driver.shown("buffers_where"), "cfff");
     stream.take().unwrap();
     stream.give_back(0);
     assert_eq!(
         driver.shown("buffers_where"),
-        "cddd",
+        "cfff",
         "until the driver looks"
     );
     for _ in 0..4 {
         driver.command("take");
     }
-    assert_eq!(driver.shown("buffers_where"), "tttt");
+    assert_eq!(driver.shown("buffers_where"), "hhhh");
 }
