@@ -263,8 +263,8 @@ impl Client {
         }
     }
 
-    /// Sends a buffer to the driver, with the ranges that were set. What is sent is numbered 0, 1, 2
-    /// and so on.
+    /// Sends a buffer to the driver, with the ranges that were set. What is sent is numbered 0, 1,
+    /// 2 and so on.
     ///
     /// # Errors
     ///

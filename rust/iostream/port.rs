@@ -220,7 +220,8 @@ impl Port {
         }
     }
 
-    /// How many entries or frames were refused, or reported lost, while no client had the port open.
+    /// How many entries or frames were refused, or reported lost, while no client had the port
+    /// open.
     pub(crate) fn unopened(&self) -> u64 {
         self.unopened.load(Relaxed)
     }

@@ -102,7 +102,8 @@ enum {
 	IOSTREAM_DESCRIPTOR_END		= 1 << 4,
 	/* From the kernel, reserved: eight bits whose meaning is the driver's. */
 	IOSTREAM_DESCRIPTOR_DRIVER	= 0xff << 16,
-	IOSTREAM_DESCRIPTOR_FLAGS	= IOSTREAM_DESCRIPTOR_UNUSED | IOSTREAM_DESCRIPTOR_DISCARDED |
+	IOSTREAM_DESCRIPTOR_FLAGS	= IOSTREAM_DESCRIPTOR_UNUSED |
+					  IOSTREAM_DESCRIPTOR_DISCARDED |
 					  IOSTREAM_DESCRIPTOR_DISCONTINUITY |
 					  IOSTREAM_DESCRIPTOR_ERROR | IOSTREAM_DESCRIPTOR_END |
 					  IOSTREAM_DESCRIPTOR_DRIVER,
@@ -124,7 +125,9 @@ enum {
  * session, through suspend, stop and start. A frame that the driver reports lost has a number, too,
  * but no descriptor: the frame that follows it says in lost how many are missing before it. So of
  * two descriptors in a row the second one's frame is the first one's, plus 1, plus the second one's
- * lost. Frames that a stop discarded are missing in addition; its caller knows how many.
+ * lost. Frames that a stop discarded are missing in addition; its caller knows how many. The time
+ * is that of the send, or what the driver says instead. From the process frame and timestamp_ns may
+ * be anything, for the driver.
  *
  * The kernel drops and counts a descriptor of the process that names no buffer, names a buffer that
  * the process does not have, has a range out of bounds, has a flag that only the kernel sets, or
@@ -137,10 +140,9 @@ struct iostream_descriptor {
 	__u32 data_len;			/* bytes of data */
 	__u32 control_offset;		/* start of the control data in the control area */
 	__u32 control_len;		/* bytes of control data */
-	__u64 frame;			/* number of the frame; from the process: any, for the driver */
-	__u64 timestamp_ns;		/* when it was sent, or as the driver says, by the stream's clock;
-					 * from the process: any, for the driver; 0: none */
-	__u64 lost;			/* frames lost right before this one; from the process: zero */
+	__u64 frame;			/* number of the frame */
+	__u64 timestamp_ns;		/* by the stream's clock; from the process: 0: none */
+	__u64 lost;			/* frames lost right before this; from the process: zero */
 	__s32 status;			/* reserved for an errno; 0: none */
 	__u32 reserved[3];		/* zero */
 };

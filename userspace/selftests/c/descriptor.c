@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 /*
- * The layout of a stream's descriptor, field by field, as a program in C sees it. Ends with status 0
- * if each field lies where every program expects it, and there is nothing between the fields.
+ * The layout of a stream's descriptor, field by field, as a program in C sees it. Ends with status
+ * 0 if each field lies where every program expects it, and there is nothing between the fields.
  */
 #include <stddef.h>
 #include <stdio.h>

@@ -77,8 +77,8 @@ fn shown_everywhere(driver: &Driver, stream: &Stream, lost: u64) {
 }
 
 /// Whatever the driver sends and loses, whatever the client takes and when, and however often the
-/// stream is suspended, drained and started: each frame's number is the one before it, plus what was
-/// lost, plus one.
+/// stream is suspended, drained and started: each frame's number is the one before it, plus what
+/// was lost, plus one.
 fn lost_adds_up() {
     const BUFFERS: usize = 5;
     let mut random = Random::seeded();
