@@ -69,9 +69,9 @@ impl Session {
     ///
     /// Those of `IOSTREAM_IOC_COUNTERS`.
     pub fn try_stream_counters(&self) -> Result<iostream_stream_counters> {
-        let mut all = [0; 7];
+        let mut all = [0; 8];
         self.copy_counters(IOSTREAM_COUNTERS_STREAM, &mut all)?;
-        let [sent, received, discarded, rejected_id, rejected_owner, rejected_range, rejected_flags] =
+        let [sent, received, discarded, rejected_id, rejected_owner, rejected_range, rejected_flags, lost] =
             all;
         Ok(iostream_stream_counters {
             sent,
@@ -81,6 +81,7 @@ impl Session {
             rejected_owner,
             rejected_range,
             rejected_flags,
+            lost,
         })
     }
 

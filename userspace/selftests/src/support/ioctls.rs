@@ -296,7 +296,7 @@ pub fn struct_calls() -> Vec<StructCall> {
                 data_bytes: OUT,
                 control_bytes: OUT,
                 format: OUT,
-                reserved: ZERO,
+                clock: OUT,
                 generation: OUT,
                 info_offset: OUT,
                 buffers_offset: OUT,

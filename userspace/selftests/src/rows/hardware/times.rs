@@ -247,7 +247,6 @@ fn crate_sees_the_same() {
         let calls = stream.system_calls();
         assert_eq!(stream.control().counters().lost, sum);
         assert_eq!(stream.system_calls(), calls);
-        assert_eq!(stream.info().unwrap().counters.lost, sum);
         assert_eq!(driver.attribute("stream/lost"), sum);
     }
 }
