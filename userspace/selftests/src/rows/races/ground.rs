@@ -133,7 +133,7 @@ impl Ground {
         while let Err(error) = self.open() {
             assert_eq!(error, Errno::BUSY, "open");
             assert!(start.elapsed() < deadline(), "the node stays busy");
-            std::thread::sleep(std::time::Duration::from_millis(1));
+            std::thread::yield_now();
         }
         let session = self.session().expect("the session");
         if self.kind.is_stream() {

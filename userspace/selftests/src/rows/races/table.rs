@@ -110,7 +110,7 @@ fn end<T>(what: &str, thread: JoinHandle<T>) -> T {
     let start = Instant::now();
     while !thread.is_finished() {
         assert!(start.elapsed() < deadline(), "{what} does not end");
-        std::thread::sleep(Duration::from_millis(1));
+        std::thread::yield_now();
     }
     match thread.join() {
         Ok(done) => done,
