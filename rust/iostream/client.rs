@@ -40,7 +40,7 @@ use buffer::ClientBuffer;
 /// After the driver's registration was dropped, methods return [`Error::Gone`] or `ENODEV`. Buffers
 /// that were sent before can still be received.
 ///
-/// If a module leaks its client, the callback ends with the module. The session stays.
+/// If a module leaks a client that has a callback, callback and session end with the module.
 pub struct Client {
     session: Arc<Session>,
     /// How many buffers the client has sent.
@@ -49,11 +49,23 @@ pub struct Client {
     listed: Option<Listed>,
 }
 
-/// A callback that ends with its module even if the client is leaked.
+/// A client's callback and session, which end with its module even if the client is leaked.
+///
+/// # Invariants
+///
+/// `session` is what the client's own reference points at.
 struct Callback {
     watch: Arc<Watch>,
     words: [usize; 2],
+    session: *const Session,
 }
+
+// SAFETY: Only the raw pointer keeps the type from being `Send`, and a session may be dropped by any
+// thread.
+unsafe impl Send for Callback {}
+// SAFETY: Only the raw pointer keeps the type from being `Sync`, and it is used once, by the thread
+// that unloads the module.
+unsafe impl Sync for Callback {}
 
 impl Registered for Callback {
     fn words(&self) -> [usize; 2] {
@@ -65,6 +77,10 @@ impl Registered for Callback {
 
     fn end_with_module(&self) {
         self.watch.forget();
+        // SAFETY: A client that is dropped leaves the list first, so this one was leaked, and its
+        // reference is still counted. Nothing is left that could use or drop the client: the
+        // callback's module is gone, and so is every module that uses symbols of it.
+        drop(unsafe { Arc::from_raw(self.session) });
     }
 }
 
@@ -329,6 +345,8 @@ impl Client {
         let ends_with_module = Callback {
             watch: watch.clone(),
             words: words_of(&raw const *callback),
+            // INVARIANT: This is the client's own reference.
+            session: &raw const *self.session,
         };
         let listed = Listed::new(Arc::new(ends_with_module, GFP_KERNEL)?)?;
         watch.set(Some(callback));

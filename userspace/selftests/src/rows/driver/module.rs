@@ -12,6 +12,7 @@ use rustix::io::Errno;
 
 use crate::clause::Clause;
 use crate::support::driver::Driver;
+use crate::support::memory::wait_for_no_pages;
 use crate::support::module::Module;
 use crate::support::waiting::woken_by;
 
@@ -228,8 +229,16 @@ fn leaked_stream() {
     Driver::stream("input-output 2 64").open().start().unwrap();
 }
 
-/// A module that leaks its client of another module's stream is not called any more either.
+/// A module that leaks its client of another module's stream is not called any more either, and the
+/// session ends.
 fn leaked_client() {
+    let sessions = || {
+        let node = node_called("pattern").expect("a node");
+        let name = node.file_name().expect("a name");
+        let path = Path::new("/sys/class/iostream").join(name).join("sessions");
+        let text = fs::read_to_string(path).expect("sessions");
+        text.trim().parse::<u64>().expect("a number")
+    };
     let _back = BackAgain;
     let pattern = Module::load("iostream_pattern", &[]);
     let client = Driver::client();
@@ -237,7 +246,10 @@ fn leaked_client() {
     client.command("watch");
     client.wait_for("calls", |calls| calls != 0);
     client.command("forget");
+    assert_eq!(sessions(), 1);
     remove();
+    assert_eq!(sessions(), 0);
     // Its client would be called now.
     pattern.unload();
+    wait_for_no_pages();
 }

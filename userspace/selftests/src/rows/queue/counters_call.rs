@@ -81,9 +81,9 @@ fn any_size() {
     let stream = driver.open_stream();
     stream.session.start().unwrap();
     driver.command("produce 3 50");
-    let page = (0..7).map(|i| stream.word(info::COUNTERS + 8 * i));
+    let page = (0..8).map(|i| stream.word(info::COUNTERS + 8 * i));
     let expected: Vec<_> = page.collect();
-    assert_eq!(expected, [3, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(expected, [3, 0, 0, 0, 0, 0, 0, 0]);
     fills(&stream.session, IOSTREAM_COUNTERS_STREAM, &expected);
 }
 

@@ -117,9 +117,9 @@ fn zeroed() {
     let map = session.try_map_buffers(0..8, Prot::READ).unwrap();
     assert!(map.read(0, map.len()).iter().all(|byte| *byte == 0));
     let info = session.map_stream_info();
-    // Mode and state are zero, the generation is one.
+    // Mode and state are zero, the generation and the number of the clock are one.
     let words: Vec<u8> = info.read(0, 4096);
-    assert_eq!(words.iter().map(|byte| u64::from(*byte)).sum::<u64>(), 1);
+    assert_eq!(words.iter().map(|byte| u64::from(*byte)).sum::<u64>(), 2);
 }
 
 /// The driver's value stays with the buffer, across sessions.

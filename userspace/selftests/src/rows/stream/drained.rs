@@ -86,6 +86,7 @@ fn kill(child: libc::pid_t) {
 /// after.
 fn ends_with_the_session() {
     for end in ENDS {
+        println!("# {end:?}");
         wait_for_no_pages();
         let driver = Driver::stream("input 4 65536");
         let killed = matches!(end, End::Kill).then(|| child(&driver));

@@ -288,7 +288,7 @@ fn refused_start_that_sent() {
         assert_eq!(start.join().unwrap(), Err(Errno::IO));
     });
     assert_eq!(session.set_mode(IOSTREAM_MODE_INPUT), Err(Errno::BUSY));
-    assert_eq!(driver.shown("buffers_where"), "cd");
+    assert_eq!(driver.shown("buffers_where"), "cf");
 }
 
 /// What keeps the mode from being changed.

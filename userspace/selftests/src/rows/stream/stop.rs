@@ -345,7 +345,7 @@ fn drain_loses_none() {
     assert_eq!(stream.counters().discarded, discarded);
     assert_eq!(
         numbers(&stream.counters())[1..],
-        [sent, discarded, 0, 0, 0, 0]
+        [sent, discarded, 0, 0, 0, 0, 0]
     );
     println!("{sent} sent, {discarded} discarded");
 }
