@@ -87,6 +87,10 @@ fn become_user(uid: u32) {
         ]
     };
     assert_eq!(done, [0; 3]);
+    // It must not outlive a clause that is killed. A change of the user clears the setting.
+    // SAFETY: No preconditions.
+    let done = unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+    assert_eq!(done, 0);
 }
 
 /// Gives up the privilege of exceeding limits, for the rest of this process.

@@ -276,9 +276,8 @@ fn crate_sends() {
         let time = time.unwrap_or_default().min(max);
         assert_eq!(u128::from(driver.log("timestamp")), time.as_nanos());
         assert_eq!(driver.log("frame"), number as u64);
-        driver.command("release-all");
         driver.command("lost 1");
-        driver.fails("receive", Errno::NODATA);
+        driver.command("release-all");
     }
     assert_eq!(stream.control().counters().rejected_flags, 0);
 }
@@ -321,9 +320,8 @@ fn module_as_client() {
             (driver.log("frame"), driver.log("timestamp")),
             (number, number * 1000)
         );
-        driver.command("release-all");
         driver.command("lost 1");
-        driver.fails("receive", Errno::NODATA);
+        driver.command("release-all");
     }
     // A stop returns the buffer, and it can be sent once more.
     client.command("take");
