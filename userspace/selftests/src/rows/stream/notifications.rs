@@ -7,7 +7,6 @@ use std::os::fd::{AsFd, AsRawFd};
 use iostream_raw::{wait_for, Session, OUTPUT};
 use rustix::buffer::spare_capacity;
 use rustix::event::{epoll, eventfd, EventfdFlags, PollFlags};
-use rustix::io::Errno;
 
 use crate::clause::Clause;
 use crate::support::driver::Driver;
