@@ -100,7 +100,7 @@ fn uncharged() -> i64 {
 /// What sessions cost beyond what their opener is charged is small: the kernel's own record of its
 /// mapping of each queue's pages, which it does not charge to anyone.
 fn all_charged() {
-    const SESSIONS: i64 = 2000;
+    let sessions = count(5000) as i64;
     // The record, and what else happens to be allocated meanwhile. What a queue itself needs is
     // more than a kilobyte.
     const RECORD_BYTES: i64 = 240;
@@ -108,8 +108,8 @@ fn all_charged() {
     let mut all = Vec::with_capacity(MAX_FILES as usize);
     for (kind, setup) in kinds() {
         let before = uncharged();
-        all.extend((0..SESSIONS).map(|_| open(setup).unwrap()));
-        let each = (uncharged() - before) / SESSIONS;
+        all.extend((0..sessions).map(|_| open(setup).unwrap()));
+        let each = (uncharged() - before) / sessions;
         println!("{kind}: {each} bytes each");
         let queues = setup.map_or(0, |setup| i64::from((setup.flags & 3).count_ones()));
         assert!(each < 24 + RECORD_BYTES * queues, "{kind}");
