@@ -16,6 +16,8 @@ mod generated {
         unreachable_pub,
         reason = "generated"
     )]
+    // Builds with race points use all of it.
+    #![cfg_attr(not(iostream_races), allow(dead_code))]
 
     use kernel::{bindings::*, ffi};
 

@@ -96,6 +96,11 @@ void iostream_cpu_relax(void)
 	cpu_relax();
 }
 
+bool iostream_irqs_disabled(void)
+{
+	return irqs_disabled();
+}
+
 void iostream_cond_resched(void)
 {
 	cond_resched();

@@ -62,6 +62,8 @@ bool iostream_eventfd_signal_allowed(void);
 bool iostream_should_stop(void);
 void iostream_cpu_relax(void);
 void iostream_cond_resched(void);
+/* Whether interrupts are disabled on this processor. */
+bool iostream_irqs_disabled(void);
 struct device *iostream_kobj_to_dev(struct kobject *kobj);
 
 /* Whether an address lies in a module. */
