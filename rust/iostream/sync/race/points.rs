@@ -50,9 +50,10 @@ const COUNT: usize = 29;
 /// It is shorter than the time after which the kernel reports an RCU stall.
 const LIMIT: Delta = Delta::from_secs(10);
 
-/// The same where interrupts are disabled: other processors may spin for a lock that the thread
-/// holds, so that none is left for the test that releases it.
-const LIMIT_WITHOUT_INTERRUPTS: Delta = Delta::from_secs(1);
+/// The same where interrupts are disabled, in looks at the point: other processors may spin for a
+/// lock that the thread holds, so that none is left for the test that releases it, and the clock may
+/// stand still.
+const LOOKS_WITHOUT_INTERRUPTS: u32 = 500_000;
 
 /// Threads pass the point.
 const OPEN: u32 = 0;
@@ -94,13 +95,19 @@ pub(crate) fn pass(point: usize) {
         return;
     }
     // SAFETY: The function has no preconditions.
-    let limit = if unsafe { bindings::iostream_irqs_disabled() } {
-        LIMIT_WITHOUT_INTERRUPTS
-    } else {
-        LIMIT
-    };
+    let without_interrupts = unsafe { bindings::iostream_irqs_disabled() };
     let start = Instant::<Monotonic>::now();
-    while state.load(Acquire) == HOLDS && start.elapsed() < limit {
+    let mut looks = 0;
+    while state.load(Acquire) == HOLDS {
+        looks += 1;
+        let over = if without_interrupts {
+            looks > LOOKS_WITHOUT_INTERRUPTS
+        } else {
+            start.elapsed() >= LIMIT
+        };
+        if over {
+            break;
+        }
         // SAFETY: The function has no preconditions.
         unsafe { bindings::iostream_cpu_relax() };
     }
