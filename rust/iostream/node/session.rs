@@ -54,7 +54,7 @@ impl Drop for Attached {
     /// Ends the session. This runs when the file is released, after the last descriptor and
     /// mapping are gone.
     fn drop(&mut self) {
-        // The endpoint first, so that its timer stops before the queues are closed.
+        // The endpoint first, so that its source stops before the queues are closed.
         drop(self.endpoint.take());
         self.port.close(core::mem::take(&mut self.queues));
     }

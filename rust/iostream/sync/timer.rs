@@ -3,8 +3,9 @@
 //! A one-shot timer that may be started in any context.
 //!
 //! The kernel crate's timers are started by the owner of a handle. These are started by whatever
-//! produces an entry, which may be an interrupt. They do not run in a "hard" mode;
-//! `endpoint/timer.rs` says why.
+//! produces an entry, which may be an interrupt. They do not run in a "hard" mode: with it the
+//! callback would run in hard interrupts on a kernel with PREEMPT_RT, too, where the locks of the
+//! wait queues that it wakes may sleep.
 
 use kernel::{
     bindings as c,

@@ -10,13 +10,10 @@ use rustix::event::PollFlags;
 use rustix::io::{Errno, Result};
 
 use crate::support::driver::Driver;
-use crate::support::waiting::{deadline, wait_until};
+use crate::support::waiting::{deadline, wait_until, woken_by};
 
 /// Bytes of each entry and of each piece of data in a buffer.
 pub const ENTRY: usize = 24;
-/// Bytes of each queue.
-const PAGE: u64 = 4096;
-
 /// The kind of node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -33,6 +30,15 @@ pub const KINDS: [Kind; 3] = [Kind::Queues, Kind::Output, Kind::Input];
 impl Kind {
     pub fn is_stream(self) -> bool {
         self != Self::Queues
+    }
+
+    /// How the driver is told to publish the node, after its name.
+    fn plan(self) -> &'static str {
+        match self {
+            Self::Queues => "4096 4096",
+            Self::Output => "shared-output 3 64 queue=16",
+            Self::Input => "input 3 64 queue=16",
+        }
     }
 }
 
@@ -51,29 +57,27 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Ground {
     /// Publishes the node.
     pub fn new(kind: Kind) -> Self {
-        let driver = match kind {
-            Kind::Queues => Driver::new(PAGE, PAGE),
-            Kind::Output => Driver::stream("shared-output 3 64 queue=16"),
-            Kind::Input => Driver::stream("input 3 64 queue=16"),
+        let driver = if kind.is_stream() {
+            Driver::unpublished_stream()
+        } else {
+            Driver::unpublished()
         };
-        Self {
+        let ground = Self {
             kind,
             driver,
             session: Mutex::new(None),
-        }
+        };
+        ground.publish().expect("publish");
+        ground
     }
 
-    /// Publishes the node again.
+    /// Publishes the node.
     ///
     /// # Errors
     ///
-    /// It is published: `EBUSY`, or whatever the driver says of it.
-    pub fn publish_again(&self) -> Result<()> {
-        let plan = match self.kind {
-            Kind::Queues => "4096 4096",
-            Kind::Output => "shared-output 3 64 queue=16",
-            Kind::Input => "input 3 64 queue=16",
-        };
+    /// Whatever the driver says if it is published already.
+    pub fn publish(&self) -> Result<()> {
+        let plan = self.kind.plan();
         self.driver.tell(&format!("publish selftest {plan}"))
     }
 
@@ -126,7 +130,7 @@ impl Ground {
         let _ = self.driver.tell("release-all-clients");
         let _ = self.driver.tell("enable");
         if iostream_raw::node_called("selftest").is_none() {
-            self.publish_again().expect("publish");
+            self.publish().expect("publish");
         }
         let start = Instant::now();
         // A session ends when the last thread has left its calls.
@@ -139,29 +143,32 @@ impl Ground {
         if self.kind.is_stream() {
             session.start().expect("start");
         }
-        let waits = session.clone();
-        let waiter = std::thread::spawn(move || waits.poll(PollFlags::IN, 20_000));
-        match self.kind {
-            Kind::Queues => {
-                session.write_entry(&[3; ENTRY]);
-                self.driver.command(&format!("dequeue {ENTRY}"));
-                self.driver.command(&format!("enqueue {ENTRY}"));
-            }
-            Kind::Output => self.driver.command(&format!("produce 1 {ENTRY}")),
-            Kind::Input => {
-                // A client that only writes: nothing comes back before it has written.
-                assert_eq!(session.write(&[3; ENTRY]), Ok(ENTRY));
-                self.driver.command("consume 1");
-                let _ = waiter;
-                drop(session);
-                return self.end();
-            }
+        let ready = |events, make: &dyn Fn()| {
+            let poll = || session.poll(events, -1);
+            assert!(woken_by(libc::SYS_ppoll, poll, make).contains(events));
+        };
+        if self.kind == Kind::Input {
+            while session.write(&[3; ENTRY]).is_ok() {}
+            ready(PollFlags::OUT, &|| self.driver.command("consume 1"));
+        } else {
+            ready(PollFlags::IN, &|| self.produce());
+            assert_eq!(session.read(&mut [0; 64]), Ok(ENTRY), "read");
         }
-        let events = waiter.join().expect("poll");
-        assert!(events.contains(PollFlags::IN), "not woken: {events:?}");
-        assert_eq!(session.read(&mut [0; 64]), Ok(ENTRY), "read");
+        if self.kind == Kind::Queues {
+            session.write_entry(&[3; ENTRY]);
+            self.driver.command(&format!("dequeue {ENTRY}"));
+        }
         drop(session);
         self.end();
+    }
+
+    /// The driver sends something.
+    fn produce(&self) {
+        let command = match self.kind {
+            Kind::Queues => format!("enqueue {ENTRY}"),
+            _ => format!("produce 1 {ENTRY}"),
+        };
+        self.driver.command(&command);
     }
 
     /// Closes, and checks that no session is left.

@@ -3,8 +3,10 @@
 //! The operations that run while a thread is held.
 
 use std::fs::{read_to_string, write};
+use std::path::{Path, PathBuf};
 
 use iostream_raw::{INPUT, OUTPUT};
+use iostream_ring::uapi::IOSTREAM_MODE_INPUT_OUTPUT;
 use rustix::event::PollFlags;
 use rustix::io::{Errno, Result};
 
@@ -68,7 +70,9 @@ const OPERATIONS: &[Operation] = &[
     on_queues("reset the input", |g| reset(g, INPUT)),
     on_queues("map", map_queues),
     on_streams("map", map_stream),
-    on_streams("mode", |g| g.session()?.set_mode(2)),
+    on_streams("mode", |g| {
+        g.session()?.set_mode(IOSTREAM_MODE_INPUT_OUTPUT)
+    }),
     on_streams("start", |g| g.session()?.start()),
     on_streams("suspend", |g| g.session()?.suspend()),
     on_streams("stop", |g| g.session()?.stop().map(drop)),
@@ -135,12 +139,16 @@ fn fork(_: &Ground) -> Result<()> {
     Ok(())
 }
 
-/// Reads every attribute of the node.
-fn look_at_sysfs(ground: &Ground) -> Result<()> {
+/// The node's folder in sysfs, if it is published.
+fn sysfs() -> Result<PathBuf> {
     let path = iostream_raw::node_called("selftest").ok_or(Errno::NOENT)?;
     let name = path.file_name().expect("a node's name");
-    let folder = std::path::Path::new("/sys/class/iostream").join(name);
-    let mut folders = vec![folder];
+    Ok(Path::new("/sys/class/iostream").join(name))
+}
+
+/// Reads every attribute of the node.
+fn look_at_sysfs(_: &Ground) -> Result<()> {
+    let mut folders = vec![sysfs()?];
     while let Some(folder) = folders.pop() {
         let Ok(entries) = std::fs::read_dir(&folder) else {
             continue;
@@ -153,7 +161,6 @@ fn look_at_sysfs(ground: &Ground) -> Result<()> {
             }
         }
     }
-    let _ = ground;
     Ok(())
 }
 
@@ -165,10 +172,6 @@ fn look_at_fdinfo(ground: &Ground) -> Result<()> {
 }
 
 fn set_state(_: &Ground, state: &str) -> Result<()> {
-    let path = iostream_raw::node_called("selftest").ok_or(Errno::NOENT)?;
-    let name = path.file_name().expect("a node's name");
-    let file = std::path::Path::new("/sys/class/iostream")
-        .join(name)
-        .join("state");
-    write(file, state).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+    let done = write(sysfs()?.join("state"), state);
+    done.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
 }

@@ -3,6 +3,7 @@
 //! A tour: everything that a program and its driver can do with a node, one after the other.
 
 use iostream_raw::{Area, INPUT, OUTPUT};
+use iostream_ring::uapi::*;
 use rustix::event::{EventfdFlags, PollFlags};
 use rustix::fd::AsRawFd;
 use rustix::io::{Errno, Result};
@@ -34,7 +35,7 @@ pub fn tour(ground: &Ground) -> Vec<Step> {
     }
     steps.step("unpublish", |ground| ground.driver.tell("unpublish"));
     steps.step("close again", |ground| ground.close());
-    steps.step("publish", |ground| ground.publish_again());
+    steps.step("publish", |ground| ground.publish());
     steps.done
 }
 
@@ -82,13 +83,12 @@ fn queues(steps: &mut Steps<'_>) {
 }
 
 fn stream(steps: &mut Steps<'_>) {
-    let mode = u32::from(steps.ground.kind == Kind::Input);
     if steps.ground.kind == Kind::Output {
-        // To another mode, and back.
-        steps.step("mode", |g| g.session()?.set_mode(2));
-        steps.step("mode back", |g| g.session()?.set_mode(0));
+        for mode in [IOSTREAM_MODE_INPUT_OUTPUT, IOSTREAM_MODE_OUTPUT] {
+            steps.step("mode", |g| g.session()?.set_mode(mode));
+        }
     } else {
-        steps.step("mode", move |g| g.session()?.set_mode(mode));
+        steps.step("mode", |g| g.session()?.set_mode(IOSTREAM_MODE_INPUT));
     }
     steps.step("eventfd", |g| set_eventfd(g, OUTPUT));
     steps.step("start", |g| g.session()?.start());
