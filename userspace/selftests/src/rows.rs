@@ -88,6 +88,7 @@ rows! {
         limits,
         removal,
         card,
+        card_removal,
         kernel_client,
         filters,
         drivers,
