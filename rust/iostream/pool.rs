@@ -260,9 +260,21 @@ impl Pool {
         State::from_word(self.state.load(Relaxed))
     }
 
+    /// The state that was published last. Between a stop and its publication, the buffers that it
+    /// takes back are still to come.
+    pub(crate) fn shown_state(&self) -> State {
+        self.info.state()
+    }
+
     /// Whether the stream has run in this session and is stopped: nothing comes after what is
     /// queued.
     pub(crate) fn is_ended(&self) -> bool {
+        self.shown_state() == State::Stopped && self.was_started()
+    }
+
+    /// Whether the stream has run in this session and is stopped, shown or not: nothing more is to
+    /// be sent to the driver.
+    pub(crate) fn has_stopped(&self) -> bool {
         self.state() == State::Stopped && self.was_started()
     }
 
@@ -288,8 +300,19 @@ impl Pool {
 
     /// Sets the state, here and in the info page.
     pub(crate) fn set_state(&self, state: State) {
+        self.enter(state);
+        self.publish_state();
+    }
+
+    /// Sets the state for the kernel alone, which acts by it from now on.
+    pub(crate) fn enter(&self, state: State) {
         self.state.store(state as u32, Relaxed);
-        self.info.set_state(state);
+    }
+
+    /// Lets the client see the state. A client that finds the stream stopped, and then nothing in
+    /// the output queue, expects nothing more: so a stop publishes last.
+    pub(crate) fn publish_state(&self) {
+        self.info.set_state(self.state());
     }
 
     /// A client has opened the session: counts its references to the buffers that are with it from

@@ -19,7 +19,7 @@ impl Session {
                 "iostream-stream:\tmode {} state {} buffers {} data_bytes {} control_bytes {} \
                  clock {}",
                 pool.mode().name(),
-                pool.state().name(),
+                pool.shown_state().name(),
                 pool.count(),
                 pool.spec().data_bytes,
                 pool.spec().control_bytes,

@@ -179,7 +179,7 @@ fn describe_stream(pool: &Pool) -> uapi::iostream_stream {
     let spec = pool.spec();
     uapi::iostream_stream {
         mode: pool.mode() as u32,
-        state: pool.state() as u32,
+        state: pool.shown_state() as u32,
         buffers: pool.count(),
         max_buffers: pool.max_buffers(),
         data_bytes: spec.data_bytes,

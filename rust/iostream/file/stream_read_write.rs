@@ -108,7 +108,7 @@ pub(crate) fn write(
         if output.is_gone() {
             return Err(ENODEV);
         }
-        if pool.is_ended() {
+        if pool.has_stopped() {
             return Err(ESHUTDOWN);
         }
         let mut behind = None;
@@ -126,7 +126,7 @@ pub(crate) fn write(
             done => return done,
         }
         wait_until(output, open_mode, || {
-            pool.is_ended() || pool.has_buffer(output, behind)
+            pool.has_stopped() || pool.has_buffer(output, behind)
         })?;
     }
 }

@@ -23,7 +23,7 @@ use crate::{
         pages::{check_mapping, mapping_pages, prepare_mapping, SharedPages},
     },
     ring::uapi,
-    sync::atomic::{Atomic, Full, Relaxed},
+    sync::atomic::{Acquire, Atomic, Full, Relaxed, Release},
 };
 
 // The values of `BufferMemory::writable`. A buffer can be mapped writable once in its life.
@@ -69,8 +69,17 @@ impl InfoPage {
 
     /// Publishes the state.
     pub(crate) fn set_state(&self, state: State) {
+        // ORDERING: pairs with the acquire loads of the state, in `state` and in the process: who
+        // finds the stream stopped finds the buffers that the stop returned (litmus: publish).
         self.word(offset_of!(uapi::iostream_stream_info, state))
-            .store(state as u64, Relaxed);
+            .store(state as u64, Release);
+    }
+
+    /// The state that was published last.
+    pub(crate) fn state(&self) -> State {
+        // ORDERING: pairs with the release store in `set_state` (litmus: publish).
+        let state = self.word(offset_of!(uapi::iostream_stream_info, state));
+        State::from_word(state.load(Acquire) as u32)
     }
 
     /// Publishes the generation, which is raised when buffers are added to the stream.

@@ -177,10 +177,11 @@ impl Port {
             .call(|driver| driver.stop(how))
             .ok_or(ENODEV)?;
         race_point!("stop-answered");
-        pool.set_state(State::Stopped);
-        let discarded = self.discard(&pool, how)?;
+        pool.enter(State::Stopped);
+        let discarded = self.discard(&pool, how);
+        pool.publish_state();
         self.wake_stopped();
-        Ok(discarded)
+        discarded
     }
 
     /// Stops the stream because its session ends or its driver goes. It is not started again.

@@ -7,7 +7,10 @@ use kernel::{
     sync::atomic::{Acquire, Atomic, Full},
 };
 
-use super::wait::{Deadline, WaitQueue};
+use super::{
+    thread::should_stop,
+    wait::{Deadline, WaitQueue},
+};
 use crate::error::Error;
 
 /// A wait queue that counts its wake-ups, so that a wake-up between a look and a sleep is not lost.
@@ -55,7 +58,17 @@ impl Kicks {
         interruptible: bool,
     ) -> Result<(), Error> {
         let kicked = || self.count() != seen;
-        match self.wait.wait(interruptible, deadline.left_ns(), kicked) {
+        let left_ns = deadline.left_ns();
+        if left_ns == Some(0) {
+            // The caller has looked since. A sleep takes a jiffy at least, in which someone may kick
+            // for no reason again, and again.
+            return Err(if should_stop() {
+                Error::Interrupted
+            } else {
+                Error::TimedOut
+            });
+        }
+        match self.wait.wait(interruptible, left_ns, kicked) {
             Ok(()) => Ok(()),
             Err(error) if error == ETIMEDOUT => Err(Error::TimedOut),
             Err(_) => Err(Error::Interrupted),

@@ -74,6 +74,7 @@ rows! {
         state_attribute,
         drained,
         stop,
+        stopping,
         clients,
         session_end,
         prepared_queues,

@@ -76,7 +76,7 @@ fn mode(node: &Node, out: Out) -> Result<isize> {
 }
 
 fn state(node: &Node, out: Out) -> Result<isize> {
-    out.line(with_pool(node, |pool| pool.state().name()).unwrap_or("stopped"))
+    out.line(with_pool(node, |pool| pool.shown_state().name()).unwrap_or("stopped"))
 }
 
 /// Changes the state of all open sessions, and returns the first error; `ENOTCONN` if no session is

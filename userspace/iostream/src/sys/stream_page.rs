@@ -49,7 +49,9 @@ impl StreamPage {
 
     /// `IOSTREAM_STATE_*`.
     pub(crate) fn state(&self) -> u64 {
-        self.word(offset_of!(iostream_stream_info, state))
+        // ORDERING: pairs with the kernel's release store of the state, after which a stop returns
+        // no more buffers (litmus: publish).
+        self.words()[offset_of!(iostream_stream_info, state) / 8].load_acquire()
     }
 
     /// Raised when buffers are added.
@@ -82,11 +84,15 @@ impl StreamPage {
 
     #[inline]
     fn word(&self, offset: usize) -> u64 {
+        self.words()[offset / 8].load_relaxed()
+    }
+
+    #[inline]
+    fn words(&self) -> &[Word; WORDS] {
         let words: NonNull<[Word; WORDS]> = self.region.start();
         // SAFETY: The page is mapped and readable while `self` lives, it is aligned, and this
         // process accesses it as atomics only.
-        let words = unsafe { words.as_ref() };
-        words[offset / 8].load_relaxed()
+        unsafe { words.as_ref() }
     }
 }
 

@@ -16,12 +16,13 @@ use super::outcome::{Expected, Outcome};
 use super::situation::{End, Node, Situation, Want};
 use super::waiter::Waiter;
 
-/// Pause between two kicks of the busy other direction.
-const PAUSE: Duration = Duration::from_millis(2);
+/// Pause between two kicks of the busy other direction, much shorter than a jiffy: a wait that
+/// always begins another one would never end.
+const PAUSE: Duration = Duration::from_micros(200);
 
 /// Kicks after which a wait has outlived its deadline. They are counted, because a machine that
 /// stands still for seconds lets time pass but does not kick.
-const KICKS: usize = 5000;
+const KICKS: usize = 20_000;
 
 /// Entries that make up a quarter of the queue: a driver's wait for room ends when it is free.
 const QUARTER: usize = 32;
