@@ -2,6 +2,8 @@
 
 //! What a clause is, and how much of it a run tries.
 
+use std::panic::{catch_unwind, resume_unwind};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// The exit status of a clause that cannot be tried here; the last line that it printed says why.
@@ -32,12 +34,30 @@ impl Clause {
             timeout_seconds,
         }
     }
+
+    /// Runs the clause in this process, and exits if it was skipped.
+    ///
+    /// # Panics
+    ///
+    /// As the clause does.
+    pub fn run_here(&self) {
+        let done = catch_unwind(self.run);
+        if let Some(why) = WHY.get() {
+            println!("{why}");
+            std::process::exit(SKIPPED);
+        }
+        done.unwrap_or_else(|panic| resume_unwind(panic));
+    }
 }
 
-/// Ends the process of a clause that cannot be tried here.
+/// Why this process's clause was skipped.
+static WHY: OnceLock<String> = OnceLock::new();
+
+/// Ends a clause that cannot be tried here. It unwinds, so that what the clause has set up in the
+/// kernel is taken back.
 pub fn skip(why: &str) -> ! {
-    println!("{why}");
-    std::process::exit(SKIPPED)
+    let _ = WHY.set(why.into());
+    resume_unwind(Box::new("skipped"))
 }
 
 /// How much of a full count this run tries.

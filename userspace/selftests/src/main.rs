@@ -42,7 +42,7 @@ fn main() -> ExitCode {
             .iter()
             .for_each(|clause| println!("{}", clause.name)),
         ["--exec", name] => match clauses.iter().find(|clause| clause.name == name) {
-            Some(clause) => (clause.run)(),
+            Some(clause) => clause.run_here(),
             None => {
                 eprintln!("selftests: there is no clause {name}");
                 return ExitCode::from(2);
