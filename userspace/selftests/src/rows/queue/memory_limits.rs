@@ -8,7 +8,7 @@ use iostream_raw::{echo, sink, Session};
 use rustix::io::Errno;
 
 use crate::clause::{count, Clause};
-use crate::support::memory::{pages, Group};
+use crate::support::memory::{pages, wait_for_no_pages, Group};
 use crate::support::waiting::wait_until;
 
 pub const CLAUSES: &[Clause] = &[
@@ -58,9 +58,7 @@ fn cgroup_limit() {
         // SAFETY: `status` is a valid place for the kernel to write to.
         assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
         assert_eq!(status, 0, "ENOMEM, and not the group's killer");
-        while pages() > 0 {
-            std::thread::yield_now();
-        }
+        wait_for_no_pages();
         let _ = remove_dir(format!("/sys/fs/cgroup/selftests-{child}"));
         let session = Session::new(sink(48 * MIB));
         session.write_entry(b"works");
@@ -70,17 +68,13 @@ fn cgroup_limit() {
 /// Sessions that are opened, mapped and closed leave nothing behind.
 fn given_back() {
     // A worker frees the pages of earlier sessions, after a grace period.
-    while pages() > 0 {
-        std::thread::yield_now();
-    }
+    wait_for_no_pages();
     for _ in 0..count(2000) {
         let session = Session::new(echo(256 * 1024));
         session.map_writable(iostream_raw::INPUT, iostream_raw::Area::Data);
         assert!(pages() >= 2 * 64);
     }
-    while pages() > 0 {
-        std::thread::yield_now();
-    }
+    wait_for_no_pages();
     let session = Session::new(echo(256 * 1024));
     assert_eq!(pages(), 2 * (64 + 3), "three pages beyond the capacity");
     drop(session);

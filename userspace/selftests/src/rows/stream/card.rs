@@ -12,6 +12,7 @@ use crate::support::card::{
     device, pci, physical, send_random, start_empty, unload, Card, Transfer, PAGE,
 };
 use crate::support::kprobes::FunctionCalls;
+use crate::support::memory::{note_leak, wait_for_no_pages};
 use crate::support::monitor::Monitor;
 use crate::support::waiting::wait_until;
 
@@ -234,6 +235,7 @@ fn unmapped_though_leaked() {
 fn unmapped_after_failed_probe() {
     let card = Card::new();
     unload();
+    wait_for_no_pages();
     let calls = FunctionCalls::count(&[MAP, UNMAP]);
     card.insert_with("leak=2");
     let bound = std::fs::write("/sys/bus/pci/drivers/iostream_edu/bind", name());
@@ -241,6 +243,7 @@ fn unmapped_after_failed_probe() {
     assert!(calls.of(MAP) >= 16, "the driver had no buffers");
     assert_eq!(calls.of(MAP), calls.of(UNMAP));
     unload();
+    note_leak();
     card.load();
     round_trip(&card);
 }
