@@ -13,6 +13,7 @@ import fnmatch
 import pathlib
 import re
 import sys
+import textwrap
 
 RESULT = re.compile(r"^(not )?ok +(\d+) +(?:- )?([^\s#]+)\s*(?:#\s*(.*))?$")
 PLAN = re.compile(r"^1\.\.(\d+)\s*(?:#.*)?$")
@@ -200,11 +201,23 @@ def print_rows(report):
                 line = " " * 8
             line += f" {clause},"
         print(line.rstrip(" ,"))
+    print_skipped(report)
     for name, state, why in report.results:
-        if state != "ok":
-            print(f"\n{state} {name}")
+        if state == "FAILED":
+            print(f"\nFAILED {name}")
             for line in why:
                 print(f"    {line}")
+
+
+def print_skipped(report):
+    """Prints the skipped tests after each reason."""
+    reasons = {}
+    for name, state, why in report.results:
+        if state == "skipped":
+            reasons.setdefault("; ".join(why), []).append(name)
+    for why, names in reasons.items():
+        print(f"\nskipped: {why.removeprefix('SKIP ')}:")
+        print(textwrap.fill(", ".join(names), 110, initial_indent="    ", subsequent_indent="    "))
 
 
 def main():
