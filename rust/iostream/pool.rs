@@ -211,6 +211,8 @@ impl Pool {
             });
         }
         // A buffer that the driver has taken meanwhile stays with the driver.
+        // ORDERING: pairs with the exchange of the next owner, in `take_free` or `try_accept`: the
+        // synchronisation above comes before what he does with the memory (litmus: claim).
         if to_client {
             let _was_free = slot.owner.cmpxchg(FREE, CLIENT, Full);
             return false;
@@ -425,6 +427,8 @@ impl Pool {
         }
         let (slot, memory, record) = self.joined_slot(descriptor.buffer).ok_or(Reject::Id)?;
         descriptor.check_ranges(self.spec.data_bytes, self.spec.control_bytes)?;
+        // ORDERING: pairs with the store that gave the buffer to the client: what the previous holder
+        // did with its memory comes before what the driver does (litmus: claim).
         if slot.owner.cmpxchg(CLIENT, HELD, Full).is_err() {
             return Err(Reject::Owner);
         }

@@ -26,7 +26,8 @@ use crate::{
     },
     ring::{self, uapi, Descriptors, Framed, Geometry, Layout, Mapped},
     sync::{
-        atomic::{smp_mb, Acquire, Atomic, Full, Relaxed, Release},
+        atomic::{smp_mb, smp_wmb, Acquire, Atomic, Full, Relaxed, Release},
+        race::race_point,
         wait::WaitQueue,
     },
 };
@@ -65,6 +66,8 @@ pub(crate) struct Queue {
     kernel_pos: Atomic<u64>,
     /// 1 at first, raised by each reset.
     generation: Atomic<u64>,
+    /// Raised at the begin and at the end of each reset: odd while one is under way.
+    resets: Atomic<u32>,
     /// The corrupt events that ends before the last reset have counted.
     corrupt_before_reset: Atomic<u64>,
     /// Set once the driver is gone.
@@ -121,6 +124,7 @@ impl Queue {
             notify <- Notify::new(user, watch),
             kernel_pos: Atomic::new(0),
             generation: Atomic::new(1),
+            resets: Atomic::new(0),
             corrupt_before_reset: Atomic::new(0),
             gone: Atomic::new(0),
             call_room: Atomic::new(0),
@@ -232,14 +236,21 @@ impl Queue {
     ///
     /// The caller has unpublished the queue and waited for a grace period.
     pub(crate) unsafe fn reset(&self) {
+        let resets = self.resets.load(Relaxed);
+        self.resets.store(resets.wrapping_add(1), Relaxed);
         let generation = self.generation().wrapping_add(1);
         self.generation.store(generation, Relaxed);
         self.region
             .info_word(offset_of!(uapi::iostream_info, generation))
-            .store(generation, Release);
+            .store(generation, Relaxed);
+        // ORDERING: pairs with the acquire loads of the positions, in the process and in
+        // `is_ready`: who finds one that was zeroed finds the new generation, and that a reset is
+        // under way (litmus: reset, reset-poll).
+        smp_wmb();
         let corrupt = self.counter(Counter::Corrupt).load(Relaxed);
         self.corrupt_before_reset.store(corrupt, Relaxed);
         self.region.zero_words();
+        race_point!("reset-halfway");
         self.reset_ready();
         self.call_room.store(0, Relaxed);
         // SAFETY: Nothing else uses the end by this function's contract, and the old end is
@@ -247,6 +258,8 @@ impl Queue {
         unsafe {
             *self.end.get() = fresh_end(&self.region, self.direction, self.config);
         }
+        // ORDERING: pairs with the acquire load in `is_ready` (litmus: reset-poll).
+        self.resets.store(resets.wrapping_add(2), Release);
     }
 }
 

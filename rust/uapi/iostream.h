@@ -45,6 +45,10 @@
  * that position of the output queue, it must return the buffer unread. In input mode it sets no
  * position, but returns the buffers with IOSTREAM_DESCRIPTOR_DISCARDED. Close takes back all
  * buffers and both queues; the next session has memory of its own.
+ *
+ * A stop publishes IOSTREAM_STATE_STOPPED last, with a release store. A process that loads the
+ * state with acquire, finds the stream stopped, and then finds nothing in the output queue, has
+ * received everything.
  */
 #ifndef _UAPI_IOSTREAM_H
 #define _UAPI_IOSTREAM_H
@@ -162,7 +166,7 @@ struct iostream_stream_counters {
 /* A stream's info page. The process maps it read-only. */
 struct iostream_stream_info {
 	__u64 mode;			/* IOSTREAM_MODE_* */
-	__u64 state;			/* IOSTREAM_STATE_* */
+	__u64 state;			/* IOSTREAM_STATE_*; load it with acquire */
 	__u64 generation;		/* raised when buffers are added; starts at 1 */
 	__u64 discarded_pos;		/* output queue: return unread what is before it */
 	__u64 clock;			/* IOSTREAM_CLOCK_*, of the timestamps */

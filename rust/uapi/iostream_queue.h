@@ -222,7 +222,11 @@ struct iostream_info {
 	__u64 data_bytes;		/* size of the data area, whole pages */
 	__u32 max_entry_bytes;		/* the longest entry, header not counted */
 	__u32 direction;		/* IOSTREAM_OUTPUT or IOSTREAM_INPUT */
-	__u64 generation;		/* raised by each IOSTREAM_IOC_RESET; starts at 1 */
+	/*
+	 * Raised by each IOSTREAM_IOC_RESET, before the positions are zeroed; starts at 1. So a
+	 * position that seems invalid is that of a queue that was reset, if this has changed.
+	 */
+	__u64 generation;
 	__u64 gone;			/* 1 once the driver is gone: nothing moves any more */
 	__u64 ready_pos;		/* output: with a watermark, entries before it are ready */
 	__u64 watermark_bytes;		/* output: set by IOSTREAM_IOC_WATERMARK; 0: none */

@@ -217,7 +217,8 @@ def print_skipped(report):
             reasons.setdefault("; ".join(why), []).append(name)
     for why, names in reasons.items():
         print(f"\nskipped: {why.removeprefix('SKIP ')}:")
-        print(textwrap.fill(", ".join(names), 110, initial_indent="    ", subsequent_indent="    "))
+        print(textwrap.fill(", ".join(names), 110, initial_indent="    ", subsequent_indent="    ",
+                            break_on_hyphens=False))
 
 
 def main():

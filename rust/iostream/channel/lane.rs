@@ -125,6 +125,7 @@ impl Lane {
     /// Drops a reference to a lane whose pointer was taken back. The lane is freed after a grace
     /// period, in process context. No thread waits for the grace period.
     pub(crate) fn retire(lane: Arc<Self>) {
+        // No ordering: of two calls one passes the lane to RCU, whichever it is.
         if lane.retired.xchg(1, Full) != 0 {
             // The first call's reference outlives the grace period.
             LaneRef::release(lane);

@@ -62,6 +62,7 @@ static SOURCES: Atomic<*mut Sources> = Atomic::new(ptr::null_mut());
 impl Sources {
     /// The sources. To be called only while [`SourceThread`] lives.
     pub(super) fn get() -> &'static Self {
+        // ORDERING: pairs with the release store in `SourceThread::start` (litmus: publish-pointer).
         // SAFETY: `SourceThread` is created before the first node, and dropped after the last one.
         unsafe { &*SOURCES.load(Acquire) }
     }
@@ -186,6 +187,7 @@ impl SourceThread {
         // SAFETY: `main` uses the sources, which the result drops after the thread. It returns when
         // it should stop.
         let thread = unsafe { IdleThread::start(c"iostream_source", main, raw.cast())? };
+        // ORDERING: the sources are initialised before they are found (litmus: publish-pointer).
         SOURCES.store(raw, Release);
         Ok(Self {
             _thread: thread,

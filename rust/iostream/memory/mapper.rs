@@ -48,6 +48,8 @@ impl Mapper {
     /// A mapping was removed. The caller holds the lock of the address space for writing, or is its
     /// last user.
     pub(crate) fn removed(&self) {
+        // No ordering: the lock of the address space orders the changes, and `is_another` relies on
+        // the claim of the process's end.
         if self.mappings.fetch_sub(1, Full) == 1 {
             self.mm.xchg(ptr::null_mut(), Full);
         }

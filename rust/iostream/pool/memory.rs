@@ -228,6 +228,7 @@ impl Pool {
         for index in 0..count {
             let memory = self.memory((first + index) as u32).ok_or(EINVAL)?;
             let address = vma.start() + index * stride * PAGE_SIZE;
+            // No ordering: the word alone decides who maps; the pages were zeroed before they joined.
             let claimed = !writable || memory.writable.cmpxchg(UNMAPPED, MAPPED, Full).is_ok();
             let mapped = if claimed {
                 (0..stride).try_for_each(|page| {

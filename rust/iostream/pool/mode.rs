@@ -46,6 +46,7 @@ impl Pool {
     fn change_mode_flags(&self, change: impl Fn(u32) -> u32) -> Mode {
         let mut word = self.mode.load(Relaxed);
         loop {
+            // No ordering: one word holds the mode and what fixes it, so that they agree.
             match self.mode.cmpxchg(word, change(word), Full) {
                 Ok(_) => return self.mode_of(word),
                 Err(now) => word = now,
@@ -70,6 +71,7 @@ impl Pool {
             return Err(EBUSY);
         }
         let before = self.mode() as u32;
+        // No ordering: it fails once anything has fixed the mode in the same word.
         if self.mode.cmpxchg(before, mode as u32, Full).is_err() {
             return Err(EBUSY);
         }

@@ -91,6 +91,7 @@ impl Callbacks {
     /// `slot` and what it points at live until [`Self::revoke`] has returned. With
     /// [`Callers::Session`] no callback runs when that is called, or later.
     pub(crate) unsafe fn set_driver(&self, slot: &DriverSlot) {
+        // ORDERING: the slot is initialised before a callback finds it (litmus: publish-pointer).
         self.slot.store(ptr::from_ref(slot).cast_mut(), Release);
     }
 
@@ -153,12 +154,15 @@ impl Callbacks {
 
     /// Disables callbacks: when this returns none runs, and none starts until [`Self::enable`].
     pub(crate) fn disable(&self) {
+        // ORDERING: before the grace period, which pairs with the look inside the section of a
+        // callback (litmus: callbacks-disable).
         let _ = self.state.cmpxchg(ENABLED, DISABLED, Full);
         self.synchronize();
     }
 
     /// Enables callbacks, unless they were cancelled. The caller then runs those that are pending.
     pub(crate) fn enable(&self) {
+        // No ordering by the exchange itself.
         let _ = self.state.cmpxchg(DISABLED, ENABLED, Full);
         // ORDERING: pairs with the full barrier in `set_pending` (litmus: callbacks-enable).
         smp_mb(Full);

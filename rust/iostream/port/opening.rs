@@ -113,6 +113,8 @@ impl Port {
         let outside = {
             let mut state = self.state.lock();
             for slot in &self.published {
+                // ORDERING: the grace period in which the lanes are retired pairs with the section in
+                // `with_lane` (litmus: retire).
                 slot.store(ptr::null_mut(), Release);
             }
             core::mem::take(&mut state.queues)

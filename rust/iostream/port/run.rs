@@ -202,9 +202,9 @@ impl Port {
     /// No buffer callback runs when this returns, nor starts until [`Self::lift_fence`]. Under
     /// `changing`.
     fn fence(&self) {
+        // ORDERING: the exchange comes before the grace period, which pairs with the look inside the
+        // SRCU section of a callback (litmus: callbacks-disable).
         self.fenced.xchg(1, Full);
-        // ORDERING: pairs with the look inside the SRCU section of a callback
-        // (litmus: callbacks-disable).
         self.callbacks.synchronize();
     }
 

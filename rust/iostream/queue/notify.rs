@@ -71,6 +71,8 @@ impl Notify {
     /// Disarms, and returns whether the process was armed here. To be called after a full barrier.
     #[inline(always)]
     pub(crate) fn take_armed(&self) -> bool {
+        // ORDERING: what was published before is seen by whoever arms after this exchange, which
+        // orders as a full barrier does (litmus: wake-poll, wake-eventfd).
         self.is_armed() && self.armed.xchg(0, Full) != 0
     }
 

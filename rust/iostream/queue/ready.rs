@@ -88,6 +88,19 @@ impl Queue {
     ///
     /// [`ring::Error::Corrupt`]: the process's position is invalid.
     pub(crate) fn is_ready(&self) -> Result<bool, ring::Error> {
+        // ORDERING: pairs with the release store at the end of a reset, and the second load with
+        // the write barrier at its begin, because the loads in between are acquire
+        // (litmus: reset-poll).
+        let resets = self.resets.load(Acquire);
+        let ready = self.is_ready_by_positions();
+        if resets % 2 != 0 || self.resets.load(Relaxed) != resets {
+            // The positions may be of two generations. Whoever sleeps is woken after a reset.
+            return Ok(false);
+        }
+        ready
+    }
+
+    fn is_ready_by_positions(&self) -> Result<bool, ring::Error> {
         let Some((user, kernel)) = self.both_positions() else {
             return Ok(true);
         };
@@ -147,6 +160,8 @@ impl Queue {
 
     /// The position that the process published. It is not checked.
     pub(crate) fn user_pos(&self) -> u64 {
+        // ORDERING: pairs with the process's release store: what it had seen of the kernel's end, or
+        // written, comes before (litmus: poll-positions, poll-moment).
         match self.direction {
             Direction::Output => {
                 let offset = offset_of!(uapi::iostream_consumer, consumer_pos);
@@ -162,6 +177,7 @@ impl Queue {
     /// The positions of the process and of the kernel's end in an input queue. The kernel's is
     /// never ahead if the process's is valid.
     pub(crate) fn input_positions(&self) -> (u64, u64) {
+        // ORDERING: loaded first, so that the process's position is not older (litmus: poll-moment).
         let kernel = self.kernel_pos.load(Acquire);
         (self.user_pos(), kernel)
     }

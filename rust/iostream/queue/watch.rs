@@ -67,6 +67,7 @@ impl Watch {
 
     /// Replaces or removes the callback. When this returns, the previous one is not running.
     pub(crate) fn set(&self, callback: Option<Callback>) {
+        // No ordering: it only spares a worker. The lock below orders the callback itself.
         self.set.xchg(callback.is_some().into(), Full);
         let old = core::mem::replace(&mut *self.callback.lock(), callback);
         drop(old);
@@ -75,6 +76,7 @@ impl Watch {
     /// Removes the callback without dropping it, because its code is about to go. When this
     /// returns, it is not running.
     pub(crate) fn forget(&self) {
+        // No ordering: as above.
         self.set.xchg(0, Full);
         let callback = self.callback.lock().take();
         core::mem::forget(callback);

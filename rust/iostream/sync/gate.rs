@@ -54,6 +54,8 @@ impl<T> Gate<T> {
     pub(crate) fn try_enter(&self) -> Option<Pass<'_, T>> {
         // INVARIANT: Whoever changes the state has the only pass. It is made only then: the drop of
         // another one would open the gate.
+        // ORDERING: pairs with the release of the gate in the drop of the last pass
+        // (litmus: claim).
         let entered = self.state.cmpxchg(OPEN, TAKEN, Full).is_ok();
         entered.then(|| Pass(self))
     }

@@ -33,6 +33,8 @@ impl Kicks {
 
     /// Wakes all sleepers. Any context.
     pub(crate) fn kick(&self) {
+        // ORDERING: what there is to find comes before the number; pairs with the acquire load in
+        // `count` (litmus: kick).
         self.count.fetch_add(1, Full);
         self.wait.wake_all();
     }

@@ -39,6 +39,7 @@ impl WorkQueues {
             calling: OwnedQueue::new(c"iostream", 0)?,
             freeing: OwnedQueue::new(c"iostream_free", FREEING_WORKERS)?,
         };
+        // ORDERING: the queues are initialised before they are found (litmus: publish-pointer).
         CALLING.store(queues.calling.0.as_ptr(), Release);
         FREEING.store(queues.freeing.0.as_ptr(), Release);
         Ok(queues)
@@ -79,6 +80,7 @@ impl Drop for OwnedQueue {
 
 /// The work queue for calls of drivers and clients. To be called only while [`WorkQueues`] lives.
 pub(crate) fn calling() -> &'static Queue {
+    // ORDERING: pairs with the store in `WorkQueues::new` (litmus: publish-pointer).
     // SAFETY: `WorkQueues` is created before any object that queues work, and is the last field of
     // the module to be dropped.
     unsafe { Queue::from_raw(CALLING.load(Acquire)) }
@@ -87,6 +89,7 @@ pub(crate) fn calling() -> &'static Queue {
 /// The work queue in which last references are dropped, in process context. To be called only while
 /// [`WorkQueues`] lives.
 pub(crate) fn freeing() -> &'static Queue {
+    // ORDERING: pairs with the store in `WorkQueues::new` (litmus: publish-pointer).
     // SAFETY: `WorkQueues` is created before any object that queues work, and is the last field of
     // the module to be dropped.
     unsafe { Queue::from_raw(FREEING.load(Acquire)) }

@@ -115,7 +115,8 @@ impl<M: Memory> OverwriteReader<M> {
             if self.offset >= self.geometry.data_bytes() as usize {
                 self.offset -= self.geometry.data_bytes() as usize;
             }
-            // Only for poll: this producer never waits for it.
+            // ORDERING: for poll, which is to see the entry's end no earlier than this reader; the
+            // producer never waits for it (litmus: poll-positions).
             self.memory.consumer_pos().store_release(self.pos);
             self.bad = None;
             return Ok(Read {

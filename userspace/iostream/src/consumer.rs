@@ -122,7 +122,7 @@ impl Consumer {
     #[inline]
     pub fn dequeue_into(&mut self, buffer: &mut [u8]) -> Result<usize> {
         self.find()?;
-        let entry = self.handle.end.pop(buffer)?;
+        let entry = self.handle.look(|end| end.pop(buffer))?;
         self.read_bytes = 0;
         self.publish()?;
         Ok(entry.len())
@@ -172,7 +172,7 @@ impl Consumer {
             return Ok(drained.entries);
         }
         match drained.error {
-            Some(error) => Err(error.into()),
+            Some(error) => Err(self.handle.judge(error.into())),
             None => match self.find() {
                 // `take` left the entry, or it arrived just now.
                 Ok(_) | Err(Error::Empty) => Ok(0),
@@ -255,7 +255,7 @@ impl<L: Layout> Consumer<L> {
     #[inline]
     pub fn available_bytes(&mut self) -> Result<u64> {
         self.handle.check_generation()?;
-        self.handle.end.available()
+        self.handle.look(|end| end.available())
     }
 
     /// Whether an entry waits. Makes no system call.
@@ -349,7 +349,7 @@ impl<L: Layout> Consumer<L> {
     #[inline]
     pub(crate) fn find(&mut self) -> Result<iostream_ring::Entry> {
         self.handle.check_generation()?;
-        match self.handle.end.peek() {
+        match self.handle.look(|end| end.peek()) {
             Err(Error::Empty) => self.found_empty(),
             found => found,
         }
@@ -359,7 +359,7 @@ impl<L: Layout> Consumer<L> {
     #[inline]
     pub(crate) fn find_array<const N: usize>(&mut self) -> Result<[u8; N]> {
         self.find()?;
-        self.handle.end.peek_array()
+        self.handle.look(|end| end.peek_array())
     }
 
     /// Releases the entry that was last found. The kernel learns of it now, or with the batch.
@@ -400,7 +400,7 @@ impl<L: Layout> Consumer<L> {
             return Err(Error::Empty);
         }
         // Between the first look and now the driver may have queued its last entries.
-        match self.handle.end.peek() {
+        match self.handle.look(|end| end.peek()) {
             Err(Error::Empty) => Err(Error::Gone),
             found => found,
         }

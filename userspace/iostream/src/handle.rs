@@ -54,7 +54,10 @@ impl<E: End> Handle<E> {
         self.check_owner()?;
         // Before the positions: a reset in between makes the handle stale, not wrong.
         let generation = self.info().generation();
-        self.end.restart()?;
+        if let Err(error) = self.end.restart() {
+            let since = self.info().generation() != generation;
+            return Err(if since { Error::Stale } else { error });
+        }
         self.generation = generation;
         Ok(())
     }
@@ -79,6 +82,24 @@ impl<E: End> Handle<E> {
             return Err(Error::Stale);
         }
         Ok(())
+    }
+
+    /// Looks at the queue with the end. The generation has been checked before.
+    #[inline(always)]
+    pub(crate) fn look<R>(&mut self, look: impl FnOnce(&mut E) -> Result<R>) -> Result<R> {
+        look(&mut self.end).map_err(|error| self.judge(error))
+    }
+
+    /// What an error means that the end has found: a reset since the last check leaves positions
+    /// that do not fit together, and is no corruption.
+    #[cold]
+    pub(crate) fn judge(&self, error: Error) -> Error {
+        if error != Error::Corrupt {
+            return error;
+        }
+        // ORDERING: pairs with the kernel's write barrier between the generation and the positions
+        // that it zeroes. The positions were loaded with acquire (litmus: reset).
+        self.check_generation().err().unwrap_or(error)
     }
 
     pub(crate) fn generation(&self) -> u64 {

@@ -72,12 +72,14 @@ impl OverwriteReader {
     #[inline]
     pub fn read_into(&mut self, buffer: &mut [u8]) -> Result<OverwriteRead> {
         self.handle.check_generation()?;
-        let read = match self.handle.end.read(buffer) {
+        let read = match self.handle.look(|end| end.read(buffer)) {
             // Between the first look and now the driver may have queued its last entries.
-            Err(Error::Empty) if self.handle.info().gone() => match self.handle.end.read(buffer) {
-                Err(Error::Empty) => Err(Error::Gone),
-                read => read,
-            },
+            Err(Error::Empty) if self.handle.info().gone() => {
+                match self.handle.look(|end| end.read(buffer)) {
+                    Err(Error::Empty) => Err(Error::Gone),
+                    read => read,
+                }
+            }
             read => read,
         }?;
         Ok(OverwriteRead {
@@ -103,7 +105,7 @@ impl OverwriteReader {
     /// [`Error::Stale`] or [`Error::Corrupt`]. A driver that is gone is not an error here.
     pub fn available_bytes(&mut self) -> Result<u64> {
         self.handle.check_generation()?;
-        self.handle.end.available()
+        self.handle.look(|end| end.available())
     }
 
     /// Waits until an entry is in the queue, or until the watermark is reached if there is one.
@@ -128,7 +130,7 @@ impl OverwriteReader {
                 let left = deadline.left()?;
                 match self.handle.device.poll(Direction::Output, None, left)? {
                     Some(ready) if ready.hang_up => end = Some(Error::Gone),
-                    Some(ready) if ready.error => end = Some(Error::Corrupt),
+                    Some(ready) if ready.error => end = Some(self.handle.judge(Error::Corrupt)),
                     // If the time is over, the deadline reports it.
                     _ => {}
                 }
@@ -150,7 +152,7 @@ impl OverwriteReader {
     /// [`Error::Stale`] or [`Error::Corrupt`].
     pub fn arm(&mut self) -> Result<bool> {
         self.handle.check_generation()?;
-        self.handle.end.arm()
+        self.handle.look(|end| end.arm())
     }
 
     /// Sets, replaces or removes the eventfd that is signalled when entries arrive.
@@ -222,7 +224,7 @@ impl OverwriteReader {
     /// Whether an entry waits; with a watermark, whether the queue counts as ready.
     fn is_due(&mut self) -> Result<bool> {
         self.handle.check_generation()?;
-        self.handle.end.is_ready()
+        self.handle.look(|end| end.is_ready())
     }
 }
 

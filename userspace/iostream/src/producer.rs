@@ -115,7 +115,7 @@ impl Producer {
     ) -> Result<u64> {
         self.check()?;
         let entry_bytes = self.entry_len(len)?;
-        match self.handle.end.fill(count, entry_bytes, fill)? {
+        match self.handle.look(|end| end.fill(count, entry_bytes, fill))? {
             0 if count > 0 => Err(self.found_full()),
             appended => {
                 self.publish(Wake::Normal)?;
@@ -138,7 +138,7 @@ impl Producer {
     pub fn can_enqueue(&mut self, len: usize, count: u64) -> Result<bool> {
         self.check()?;
         match u32::try_from(len) {
-            Ok(len) => self.handle.end.can_push(len, count),
+            Ok(len) => self.handle.look(|end| end.can_push(len, count)),
             Err(_) => Ok(count == 0),
         }
     }
@@ -151,7 +151,7 @@ impl Producer {
     #[inline]
     pub fn room_bytes(&mut self) -> Result<u64> {
         self.check()?;
-        self.handle.end.room()
+        self.handle.look(|end| end.room())
     }
 
     /// Sets, replaces or removes the eventfd that is signalled when there is room again.
@@ -232,7 +232,7 @@ impl Producer {
     ) -> Result<Reservation<'_>> {
         self.check()?;
         let len = self.entry_len(len)?;
-        match self.handle.end.reserve(len) {
+        match self.handle.look(|end| end.reserve(len)) {
             Ok(()) => Ok(Reservation::new(self, batched)),
             Err(Error::Full) => Err(self.found_full()),
             Err(error) => Err(error),
@@ -243,7 +243,7 @@ impl Producer {
     #[inline]
     pub(crate) fn commit(&mut self, len: usize) -> Result<()> {
         self.check()?;
-        self.handle.end.commit(len)?;
+        self.handle.look(|end| end.commit(len))?;
         self.unpublished = true;
         Ok(())
     }
@@ -289,7 +289,7 @@ impl<L: Layout> Producer<L> {
     #[inline]
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<()> {
         self.check()?;
-        match self.handle.end.push(bytes) {
+        match self.handle.look(|end| end.push(bytes)) {
             Ok(()) => {
                 self.unpublished = true;
                 Ok(())

@@ -4,7 +4,7 @@
 
 use kernel::{
     prelude::*,
-    sync::atomic::{Acquire, Atomic, Full, Relaxed},
+    sync::atomic::{Atomic, Relaxed},
     time::{Delta, Instant, Monotonic},
 };
 
@@ -13,7 +13,7 @@ use crate::bindings;
 /// The names of all points. `race_point!` accepts no other name.
 ///
 /// `edu-wedged` holds nobody: while it is set, the edu card's engine seems to be busy.
-pub const POINTS: [&str; COUNT] = [
+pub const POINTS: &[&str] = &[
     "armed",
     "buffer-given",
     "buffer-joins",
@@ -37,6 +37,7 @@ pub const POINTS: [&str; COUNT] = [
     "open-published",
     "output-timer-start",
     "read-claimed",
+    "reset-halfway",
     "revoke-unpublished",
     "start-answered",
     "stop-answered",
@@ -44,7 +45,7 @@ pub const POINTS: [&str; COUNT] = [
     "watermark-set",
     "write-claimed",
 ];
-const COUNT: usize = 29;
+const COUNT: usize = POINTS.len();
 
 /// The longest time for which a thread is held, so that a test that dies does not hang the machine.
 /// It is shorter than the time after which the kernel reports an RCU stall.
@@ -91,14 +92,15 @@ const fn is_equal(a: &[u8], b: &[u8]) -> bool {
 /// thread must not sleep. Any context.
 pub(crate) fn pass(point: usize) {
     let state = &STATES[point];
-    if state.load(Relaxed) == OPEN || state.cmpxchg(SET, HOLDS, Full).is_err() {
+    // No ordering, here and below: a point delays a thread, and orders nothing that it does.
+    if state.load(Relaxed) == OPEN || state.cmpxchg(SET, HOLDS, Relaxed).is_err() {
         return;
     }
     // SAFETY: The function has no preconditions.
     let without_interrupts = unsafe { bindings::iostream_irqs_disabled() };
     let start = Instant::<Monotonic>::now();
     let mut looks = 0;
-    while state.load(Acquire) == HOLDS {
+    while state.load(Relaxed) == HOLDS {
         looks += 1;
         let over = if without_interrupts {
             looks > LOOKS_WITHOUT_INTERRUPTS
@@ -111,7 +113,7 @@ pub(crate) fn pass(point: usize) {
         // SAFETY: The function has no preconditions.
         unsafe { bindings::iostream_cpu_relax() };
     }
-    state.xchg(OPEN, Full);
+    state.xchg(OPEN, Relaxed);
 }
 
 fn state(name: &str) -> Result<&'static Atomic<u32>> {
@@ -125,7 +127,7 @@ fn state(name: &str) -> Result<&'static Atomic<u32>> {
 ///
 /// `ENOENT`: there is no such point.
 pub fn set(name: &str) -> Result {
-    state(name)?.xchg(SET, Full);
+    state(name)?.xchg(SET, Relaxed);
     Ok(())
 }
 
@@ -135,13 +137,13 @@ pub fn set(name: &str) -> Result {
 ///
 /// `ENOENT`: there is no such point.
 pub fn release(name: &str) -> Result {
-    state(name)?.xchg(OPEN, Full);
+    state(name)?.xchg(OPEN, Relaxed);
     Ok(())
 }
 
 /// Whether a point is set, or holds a thread.
 pub fn is_set(name: &str) -> bool {
-    state(name).is_ok_and(|state| state.load(Acquire) != OPEN)
+    state(name).is_ok_and(|state| state.load(Relaxed) != OPEN)
 }
 
 /// Whether a point holds a thread.
@@ -150,5 +152,5 @@ pub fn is_set(name: &str) -> bool {
 ///
 /// `ENOENT`: there is no such point.
 pub fn is_held(name: &str) -> Result<bool> {
-    Ok(state(name)?.load(Acquire) == HOLDS)
+    Ok(state(name)?.load(Relaxed) == HOLDS)
 }

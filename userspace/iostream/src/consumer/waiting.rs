@@ -59,7 +59,9 @@ impl<L: Layout> Consumer<L> {
             }
             match ready {
                 Some(ready) if ready.hang_up => return self.ready_or(Error::Gone),
-                Some(ready) if ready.error => return self.ready_or(Error::Corrupt),
+                Some(ready) if ready.error => {
+                    return self.ready_or(self.handle.judge(Error::Corrupt))
+                }
                 // The reason for waking has passed, or the time is over, which the deadline
                 // reports.
                 _ => {}
@@ -97,7 +99,7 @@ impl<L: Layout> Consumer<L> {
     pub fn arm(&mut self) -> Result<bool> {
         self.flush()?;
         self.handle.check_generation()?;
-        self.handle.end.arm()
+        self.handle.look(|end| end.arm())
     }
 
     /// [`Self::is_due`], after a pause.
@@ -111,7 +113,7 @@ impl<L: Layout> Consumer<L> {
     /// Whether an entry waits; with a watermark, whether the queue counts as ready.
     fn is_due(&mut self) -> Result<bool> {
         self.handle.check_generation()?;
-        self.handle.end.is_ready()
+        self.handle.look(|end| end.is_ready())
     }
 
     /// Succeeds if an entry waits after all.

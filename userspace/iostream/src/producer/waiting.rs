@@ -62,7 +62,7 @@ impl Producer {
         self.check()?;
         self.flush()?;
         self.poll_room = bytes;
-        self.handle.end.arm_room(bytes)
+        self.handle.look(|end| end.arm_room(bytes))
     }
 
     /// Waits for `rather` bytes of room for as long as [`PATIENCE`] says, then for `need` bytes.
@@ -70,7 +70,7 @@ impl Producer {
         self.check()?;
         self.flush()?;
         for _ in 0..self.handle.spin {
-            if self.handle.end.room()? >= need {
+            if self.handle.look(|end| end.room())? >= need {
                 return Ok(());
             }
             std::hint::spin_loop();
@@ -84,13 +84,15 @@ impl Producer {
         let mut target = rather;
         loop {
             self.check()?;
-            if self.handle.end.arm_room(target)? || self.handle.end.room()? >= need {
+            if self.handle.look(|end| end.arm_room(target))?
+                || self.handle.look(|end| end.room())? >= need
+            {
                 return Ok(());
             }
             if self.handle.end.must_wake_full() {
                 self.handle.device.notify_flushed(Direction::Input)?;
                 // The driver may have taken entries within that call.
-                if self.handle.end.room()? >= need {
+                if self.handle.look(|end| end.room())? >= need {
                     return Ok(());
                 }
             }
@@ -100,12 +102,12 @@ impl Producer {
             }
             let ready = self.handle.device.poll(Direction::Input, None, time)?;
             self.check()?;
-            if self.handle.end.room()? >= need {
+            if self.handle.look(|end| end.room())? >= need {
                 return Ok(());
             }
             match ready {
                 Some(ready) if ready.hang_up => return Err(Error::Gone),
-                Some(ready) if ready.error => return Err(Error::Corrupt),
+                Some(ready) if ready.error => return Err(self.handle.judge(Error::Corrupt)),
                 Some(_) => {}
                 None => target = need,
             }

@@ -193,14 +193,14 @@ impl Loopback {
         )
     }
 
-    /// What IOSTREAM_IOC_RESET does: positions zero, generation raised.
+    /// What IOSTREAM_IOC_RESET does: generation raised, then positions zeroed.
     pub(crate) fn reset(&self) {
         let memfd = &self.kernel.memfd;
+        let at = offset_of!(iostream_info, generation);
+        memfd.store(at, memfd.load(at) + 1);
         for at in (page()..3 * page()).step_by(8) {
             memfd.store(at, 0);
         }
-        let at = offset_of!(iostream_info, generation);
-        memfd.store(at, memfd.load(at) + 1);
     }
 
     /// Goes away, as a driver that is removed does.

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
+use std::cell::RefCell;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use super::loopback::Loopback;
 use super::{drain, small};
-use crate::{Error, Wake};
+use crate::{Error, Result, Wake};
 
 #[test]
 fn ends_can_be_sent() {
@@ -79,4 +83,81 @@ fn a_position_that_cannot_be_is_told_of() {
     // With the right position the queue is empty again.
     loopback.spoil_producer_pos(0);
     assert_eq!(consumer.peek().unwrap_err(), Error::Empty);
+}
+
+/// Runs `look`, which looks at an end, while another thread resets the queue and goes on with the
+/// other end, between any two steps of this one.
+fn while_reset(
+    loopback: &Loopback,
+    mut go_on: impl FnMut() + Send,
+    mut look: impl FnMut() -> Vec<Result<()>>,
+    mut renew: impl FnMut(),
+) {
+    let done = AtomicBool::new(false);
+    let mut stale = 0;
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Relaxed) {
+                loopback.reset();
+                go_on();
+            }
+        });
+        for met in (0..100_000).flat_map(|_| look()) {
+            match met {
+                Ok(()) | Err(Error::Empty | Error::Full) => {}
+                Err(Error::Stale) => {
+                    stale += 1;
+                    renew();
+                }
+                Err(error) => {
+                    done.store(true, Relaxed);
+                    panic!("{error:?}");
+                }
+            }
+        }
+        done.store(true, Relaxed);
+    });
+    assert!(stale > 0, "no reset came in between");
+}
+
+#[test]
+fn a_consumer_takes_no_reset_for_corruption() {
+    let (loopback, mut producer, consumer) = small();
+    let consumer = RefCell::new(consumer);
+    let go_on = || {
+        // What the consumer stores meanwhile may be of the old generation.
+        let _ = producer.renew();
+        let _ = producer.enqueue(b"entry");
+    };
+    let look = || {
+        let mut consumer = consumer.borrow_mut();
+        vec![
+            consumer.peek().map(drop),
+            consumer.dequeue().map(drop),
+            consumer.available_bytes().map(drop),
+        ]
+    };
+    while_reset(&loopback, go_on, look, || {
+        let _ = consumer.borrow_mut().renew();
+    });
+}
+
+#[test]
+fn a_producer_takes_no_reset_for_corruption() {
+    let (loopback, producer, mut consumer) = small();
+    let producer = RefCell::new(producer);
+    let go_on = || {
+        let _ = consumer.renew();
+        let _ = consumer.drain(1000, |_| true);
+    };
+    let look = || {
+        let mut producer = producer.borrow_mut();
+        vec![
+            producer.enqueue(&[7; 1000]),
+            producer.room_bytes().map(drop),
+        ]
+    };
+    while_reset(&loopback, go_on, look, || {
+        let _ = producer.borrow_mut().renew();
+    });
 }

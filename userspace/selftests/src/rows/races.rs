@@ -54,6 +54,7 @@ points! {
     "open-published"
     "output-timer-start"
     "read-claimed"
+    "reset-halfway"
     "revoke-unpublished"
     "start-answered"
     "stop-answered"

@@ -7,11 +7,13 @@ use std::sync::atomic::Ordering::*;
 
 use iostream::{Direction, Error, Setup};
 use iostream_raw::{consumer, echo, make_record, producer, sink, Input, Session, INPUT, OUTPUT};
+use rustix::event::PollFlags;
 use rustix::io::Errno;
 
 use crate::clause::{count, Clause};
 use crate::support::driver::Driver;
 use crate::support::process::{End, Mapper};
+use crate::support::race::RacePoint;
 use crate::support::waiting::wait_until;
 
 pub const CLAUSES: &[Clause] = &[
@@ -24,6 +26,7 @@ pub const CLAUSES: &[Clause] = &[
         "Q-19/reset-refused-while-another-maps",
         refused_while_another_maps,
     ),
+    Clause::new("Q-19/poll-during-a-reset", poll_during_reset),
 ];
 
 const SIZE: u64 = 4096;
@@ -163,5 +166,30 @@ fn refused_while_another_maps() {
             wait_until("the mapping is gone", || session.reset(direction) == Ok(()));
             assert_eq!(session.queue(direction).generation, 3);
         }
+    }
+}
+
+/// Halfway through a reset the positions do not fit together, which is no corruption.
+fn poll_during_reset() {
+    let driver = Driver::new(SIZE, SIZE);
+    let session = driver.open();
+    // Several times around both queues.
+    for _ in 0..SIZE / 100 {
+        driver.command("enqueue 100");
+        session.read_entry();
+        session.write_entry(&[3; 100]);
+        driver.command("dequeue 100");
+    }
+    let all = PollFlags::IN | PollFlags::OUT;
+    for (direction, other) in [(OUTPUT, PollFlags::OUT), (INPUT, PollFlags::empty())] {
+        let point = RacePoint::set("reset-halfway");
+        std::thread::scope(|scope| {
+            let reset = scope.spawn(|| session.reset(direction));
+            point.wait_held();
+            assert_eq!(session.poll(all, 0), other, "direction {direction}");
+            drop(point);
+            assert_eq!(reset.join().unwrap(), Ok(()));
+        });
+        assert_eq!(session.poll(all, 0), PollFlags::OUT);
     }
 }
