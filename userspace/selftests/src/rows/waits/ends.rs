@@ -16,13 +16,10 @@ use super::outcome::{Expected, Outcome};
 use super::situation::{End, Node, Situation, Want};
 use super::waiter::Waiter;
 
-/// Pause between two kicks of the busy other direction, much shorter than a jiffy: a wait that
-/// always begins another one would never end.
-const PAUSE: Duration = Duration::from_micros(200);
-
-/// Kicks after which a wait has outlived its deadline. They are counted, because a machine that
-/// stands still for seconds lets time pass but does not kick.
-const KICKS: usize = 20_000;
+/// A wait has outlived its deadline once there were so many kicks, and so much time has passed: a
+/// machine that stands still for seconds lets time pass but does not kick.
+const KICKS: usize = 5000;
+const LONG: Duration = Duration::from_secs(5);
 
 /// Entries that make up a quarter of the queue: a driver's wait for room ends when it is free.
 const QUARTER: usize = 32;
@@ -148,10 +145,13 @@ fn reset(ground: &Ground) {
 ///
 /// If the wait goes on as long as the kicks do.
 fn keep_busy(ground: &Ground, waiter: &Waiter) {
-    for _ in 0..KICKS {
+    let start = Instant::now();
+    let mut kicks = 0;
+    while kicks < KICKS || start.elapsed() < LONG {
         if waiter.has_ended() {
             return;
         }
+        kicks += 1;
         let session = ground.session();
         for direction in [INPUT, OUTPUT] {
             session.notify(direction).expect("notify");
@@ -165,7 +165,8 @@ fn keep_busy(ground: &Ground, waiter: &Waiter) {
                 let _ = session.read(&mut [0; ENTRY]);
             }
         }
-        std::thread::sleep(PAUSE);
+        // No pause: a wait that always begins another jiffy must not get one without a kick.
+        std::thread::yield_now();
     }
     panic!("the deadline is over, and the wait goes on as long as others are busy");
 }
