@@ -143,7 +143,13 @@ fn source_rate_per_user() {
         setup
     };
     let quota = Errno::DQUOT.raw_os_error() as u64;
-    for (rate, len) in [(1_000_000, 67), (1024, 65_536), (262_144, 256)] {
+    // The first by its entries alone, the others by their bytes.
+    for (rate, len) in [
+        (1_000_000, 16),
+        (1_000_000, 67),
+        (1024, 65_536),
+        (262_144, 256),
+    ] {
         for sessions in [1, 2, 8, 64] {
             let one = setup(rate / sessions, len, sessions % 8 == 0);
             let alice = OtherUser::run(ALICE, || {
