@@ -5,6 +5,7 @@
 pub(crate) mod client_ends;
 pub(crate) mod exchange;
 pub(crate) mod lane;
+mod waiting;
 
 use kernel::{prelude::*, sync::Arc};
 

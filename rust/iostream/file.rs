@@ -6,6 +6,7 @@ pub(crate) mod fdinfo;
 pub(crate) mod ioctl;
 pub(crate) mod mmap;
 pub(crate) mod operations;
+pub(crate) mod poll;
 pub(crate) mod publish;
 pub(crate) mod read_write;
 pub(crate) mod stream_read_write;

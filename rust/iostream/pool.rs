@@ -95,6 +95,8 @@ pub(crate) struct Pool {
     state: Atomic<u32>,
     /// Set once the stream has run in this session.
     started: Atomic<u32>,
+    /// Set if poll started it, until the process starts it itself.
+    started_by_poll: Atomic<u32>,
     /// Set once a client has the session. Until then no record counts a reference.
     open: Atomic<u32>,
     /// Set when the session is about to end: the stream is not started again.
@@ -158,6 +160,7 @@ impl Pool {
                 mode: Atomic::new(spec.mode as u32),
                 state: Atomic::new(State::Stopped as u32),
                 started: Atomic::new(0),
+                started_by_poll: Atomic::new(0),
                 open: Atomic::new(0),
                 closing: Atomic::new(0),
                 frames: Frames::new(),
@@ -288,6 +291,16 @@ impl Pool {
     /// Notes that the stream has run in this session.
     pub(crate) fn set_started(&self) {
         self.started.store(1, Relaxed);
+    }
+
+    /// Notes that poll has started the stream, for a program that may start it itself afterwards.
+    pub(crate) fn set_started_by_poll(&self) {
+        self.started_by_poll.store(1, Relaxed);
+    }
+
+    /// Whether [`Self::set_started_by_poll`] was called since this was called last.
+    pub(crate) fn take_started_by_poll(&self) -> bool {
+        self.started_by_poll.xchg(0, Relaxed) != 0
     }
 
     /// Notes that the session is about to end.

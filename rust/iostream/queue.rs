@@ -24,7 +24,7 @@ use crate::{
         account::Account,
         region::{Area, Region},
     },
-    ring::{self, uapi, Descriptors, Framed, Geometry, Layout, Mapped},
+    ring::{self, uapi, Descriptors, Framed, Geometry, Layout, Mapped, DESCRIPTOR_BYTES},
     sync::{
         atomic::{smp_mb, smp_wmb, Acquire, Atomic, Full, Relaxed, Release},
         race::race_point,
@@ -151,6 +151,20 @@ impl Queue {
     #[inline(always)]
     pub(crate) fn region(&self) -> &Region {
         &self.region
+    }
+
+    /// Copies the entry at `pos` of a stream's output queue. If `pos` is not between the positions of
+    /// the process and of the kernel's end, it is another entry, or none.
+    pub(crate) fn copy_slot(&self, pos: u64) -> [u8; DESCRIPTOR_BYTES] {
+        let mut bytes = [0; DESCRIPTOR_BYTES];
+        let offset = pos.checked_rem(self.geometry().data_bytes()).unwrap_or(0) as usize;
+        // SAFETY: The data are mapped twice in a row, and no queue is shorter than a descriptor, so
+        // the range is in bounds. The copy allows the producer to write meanwhile.
+        unsafe {
+            self.region
+                .copy_data(offset, bytes.as_mut_ptr(), DESCRIPTOR_BYTES);
+        }
+        bytes
     }
 
     /// The page of words that the process writes.

@@ -120,18 +120,14 @@ pub(crate) fn send(
 }
 
 impl Pool {
-    /// Whether poll reports the stream as writable: a buffer to fill has come from the driver, or,
-    /// for a process that uses write(2), a spare one is there.
-    pub(crate) fn is_writable(&self, output: &Queue, input: &Queue) -> bool {
-        self.mode() != Mode::Output
-            && (output.is_ready().unwrap_or(true)
-                || (!input.region().is_mapped() && self.spare.has_any(self)))
+    /// Whether a buffer is spare, for write(2) to fill.
+    pub(crate) fn has_spare(&self) -> bool {
+        self.spare.has_any(self)
     }
 
     /// Whether write(2) would find a buffer to fill. The descriptor at position `behind` does not
     /// count, because read(2) is not done with it.
     pub(crate) fn has_buffer(&self, output: &Queue, behind: Option<u64>) -> bool {
-        self.spare.has_any(self)
-            || (output.is_ready().unwrap_or(true) && behind != Some(output.user_pos()))
+        self.has_spare() || (output.is_ready().unwrap_or(true) && behind != Some(output.user_pos()))
     }
 }

@@ -112,7 +112,7 @@ fn stream_ioctl(session: &Session, command: u32, arg: usize) -> Result {
         uapi::IOSTREAM_IOC_START => {
             let port = stream_port(session)?;
             none(arg)?;
-            port.start()
+            start(session, port)
         }
         uapi::IOSTREAM_IOC_SUSPEND => {
             let port = stream_port(session)?;
@@ -192,6 +192,16 @@ fn describe_stream(pool: &Pool) -> uapi::iostream_stream {
         buffer_stride: (spec.buffer_pages() * PAGE_SIZE) as u64,
         control_start: (spec.data_pages() * PAGE_SIZE) as u64,
         description: spec.description,
+    }
+}
+
+/// Starts the stream. A program that polls before it starts the stream does not learn that poll has
+/// done so.
+fn start(session: &Session, port: &Port) -> Result {
+    let by_poll = session.live_pool()?.take_started_by_poll();
+    match port.start() {
+        Err(error) if by_poll && error == EALREADY => Ok(()),
+        done => done,
     }
 }
 

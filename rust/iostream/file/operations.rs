@@ -18,7 +18,7 @@ use kernel::{
     types::ForeignOwnable,
 };
 
-use super::{ioctl, mmap, read_write};
+use super::{ioctl, mmap, poll, read_write};
 use crate::{
     bindings,
     memory::account::Account,
@@ -43,7 +43,7 @@ static OPERATIONS: Operations = Operations(c::file_operations {
     release: Some(release),
     read_iter: Some(read_iter),
     write_iter: Some(write_iter),
-    poll: Some(poll),
+    poll: Some(poll_file),
     mmap: Some(mmap_file),
     unlocked_ioctl: Some(ioctl_file),
     compat_ioctl: Some(ioctl_file),
@@ -180,10 +180,19 @@ unsafe extern "C" fn write_iter(iocb: *mut c::kiocb, iter: *mut c::iov_iter) -> 
 /// # Safety
 ///
 /// `file` is an open file of a node, and `table` the table that the kernel passes to poll.
-unsafe extern "C" fn poll(file: *mut c::file, table: *mut c::poll_table) -> c::__poll_t {
+unsafe extern "C" fn poll_file(file: *mut c::file, table: *mut c::poll_table) -> c::__poll_t {
     // SAFETY: The file stays open during the call.
     let session = unsafe { session(file) };
-    session.poll(|queue| {
+    // SAFETY: As above; `table` is null or valid in poll.
+    let request = unsafe {
+        let access = (*file).f_flags & flags::O_ACCMODE;
+        poll::Request {
+            events: table.as_ref().map_or(!0, |table| table._key),
+            read: access != flags::O_WRONLY,
+            write: access != flags::O_RDONLY,
+        }
+    };
+    poll::poll(&session, request, |queue| {
         // SAFETY: File and table are valid in poll. The wait queue belongs to the session, which is
         // dropped in release, after epoll has removed itself from the file.
         unsafe { c::poll_wait(file, queue.as_ptr(), table) }

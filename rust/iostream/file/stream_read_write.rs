@@ -132,7 +132,7 @@ pub(crate) fn write(
 }
 
 /// Starts the stream, unless it was already started in this session.
-fn start_once(session: &Session, pool: &Pool) -> Result {
+pub(super) fn start_once(session: &Session, pool: &Pool) -> Result {
     if pool.was_started() {
         return Ok(());
     }

@@ -26,6 +26,7 @@ use super::{
     pages::{check_mapping, mapping_pages, prepare_mapping, SharedPages},
 };
 use crate::{
+    bindings,
     ring::{uapi, Geometry, Mapped},
     sync::{
         atomic::{Atomic, Full, Relaxed, Release},
@@ -178,6 +179,21 @@ impl Region {
             offset_of!(uapi::iostream_consumer, wake_pos),
         ] {
             self.consumer_word(offset).store(0, Relaxed);
+        }
+    }
+
+    /// Copies bytes of the data, which may be written meanwhile.
+    ///
+    /// # Safety
+    ///
+    /// `offset + len` is at most twice the size of the data, and `dst` is valid for writes of `len`
+    /// bytes.
+    pub(crate) unsafe fn copy_data(&self, offset: usize, dst: *mut u8, len: usize) {
+        // SAFETY: The range is in bounds by this function's contract. `iostream_copy` allows others
+        // to write meanwhile.
+        unsafe {
+            let from = self.area(Area::Data).add(offset);
+            bindings::iostream_copy(dst.cast(), from.as_ptr().cast(), len);
         }
     }
 

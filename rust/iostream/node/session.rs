@@ -3,7 +3,6 @@
 //! A session: one open of a node, with its queues.
 
 use kernel::{
-    bindings as c,
     cred::Credential,
     prelude::*,
     sync::{new_mutex, Arc, Mutex, SetOnce},
@@ -37,17 +36,6 @@ struct Attached {
     /// The endpoint that serves the kernel's side of `/dev/iostream`. Its drop revokes the port.
     endpoint: Option<Endpoint>,
     port: PortRef,
-}
-
-impl Attached {
-    /// Whether the process can go on once the input queue has room. In a stream it also needs a
-    /// buffer to fill.
-    fn is_writable(&self, input: &Lane) -> bool {
-        match (self.queues.pool(), self.queues.get(Direction::Output)) {
-            (Some(pool), Some(output)) => pool.is_writable(output, input),
-            _ => true,
-        }
-    }
 }
 
 impl Drop for Attached {
@@ -167,6 +155,11 @@ impl Session {
         Ok(())
     }
 
+    /// Where everything waits that waits for this session.
+    pub(crate) fn user(&self) -> &WaitQueue {
+        &self.user
+    }
+
     /// The node.
     pub(crate) fn node(&self) -> &Node {
         self.count.node()
@@ -282,40 +275,5 @@ impl Session {
             return Err(ENOTTY);
         }
         self.attached()?.endpoint.as_ref().ok_or(ENOTTY)
-    }
-
-    /// The events that poll reports. Calls `register` with the wait queue before looking at anything.
-    pub(crate) fn poll(&self, register: impl FnOnce(&WaitQueue)) -> c::__poll_t {
-        register(&self.user);
-        let Ok(attached) = self.attached() else {
-            return c::POLLERR;
-        };
-        let mut events = 0;
-        for queue in attached.queues.iter() {
-            // Arms even if the queue is ready: an edge-triggered epoll does not poll again after it
-            // has delivered an event.
-            queue.notify.arm();
-            events |= match (queue.is_ready(), queue.direction()) {
-                (Ok(false), _) => 0,
-                (Ok(true), Direction::Output) => c::POLLIN | c::POLLRDNORM,
-                (Ok(true), Direction::Input) if !attached.is_writable(queue) => 0,
-                (Ok(true), Direction::Input) => c::POLLOUT | c::POLLWRNORM,
-                (Err(_), _) => c::POLLERR,
-            };
-            if queue.is_gone() {
-                events |= c::POLLHUP | c::POLLERR;
-            }
-        }
-        if let (Some(pool), Some(records)) = (attached.queues.pool(), attached.port.records()) {
-            // A read returns 0 at once, like at the end of a file.
-            if pool.is_ended() {
-                events |= c::POLLIN | c::POLLRDNORM;
-            }
-            // The driver has added buffers that have not joined the session.
-            if records.is_ahead_of(pool) {
-                events |= c::POLLPRI;
-            }
-        }
-        events
     }
 }

@@ -135,7 +135,7 @@ impl Queue {
 
     /// The positions of the process and of the kernel's end, as they were at one moment. `None` if
     /// they move too fast to tell; a caller may then treat the queue as ready.
-    fn both_positions(&self) -> Option<(u64, u64)> {
+    pub(crate) fn both_positions(&self) -> Option<(u64, u64)> {
         // ORDERING: the caller has armed before, with a full barrier; see `Notify::arm`. The
         // acquire load in `user_pos` pairs with the process's release store: `kernel_pos` is at
         // least what the process had seen of the kernel's end

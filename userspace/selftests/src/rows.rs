@@ -49,6 +49,10 @@ rows! {
         counters_call,
         memory_limits,
     }
+    files {
+        poll_agrees,
+        poll_starts,
+    }
     watermark {
         output,
         settings,

@@ -61,7 +61,7 @@ impl Ground {
             (both(OUTPUT), both(INPUT)),
             session.try_stream_counters(),
             session.endpoint(),
-            session.poll(PollFlags::all(), 0),
+            session.poll(PollFlags::PRI, 0),
         )
     }
 }

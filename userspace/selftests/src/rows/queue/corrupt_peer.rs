@@ -202,19 +202,24 @@ fn header() {
 /// A poll of a queue with an invalid position returns an error instead of waiting.
 fn poll_says_so() {
     let session = Session::new(echo(SIZE));
-    let (mut input, output) = (Input::new(&session), Output::new(&session));
+    let (mut input, mut output) = (Input::new(&session), Output::new(&session));
     assert!(input.push(&session, &[1; 24]));
     let events = PollFlags::IN | PollFlags::OUT;
     assert_eq!(session.poll(events, -1), events);
-    for (word, good) in [
-        (output.consumer.word(consumer::POS), 0),
-        (input.producer.word(producer::POS), 32),
-    ] {
-        word.store(good + 2 * SIZE, Relaxed);
-        assert!(session.poll(events, -1).contains(PollFlags::ERR));
-        word.store(good, Relaxed);
-        assert_eq!(session.poll(events, -1), events);
-    }
+    let word = output.consumer.word(consumer::POS);
+    word.store(2 * SIZE, Relaxed);
+    assert_eq!(session.poll(events, -1), events | PollFlags::ERR);
+    word.store(0, Relaxed);
+    assert_eq!(session.poll(events, -1), events);
+
+    let word = input.producer.word(producer::POS);
+    word.store(32 + 2 * SIZE, Relaxed);
+    assert_eq!(session.poll(events, -1), events, "an entry is left to read");
+    output.take().unwrap();
+    let broken = PollFlags::OUT | PollFlags::ERR;
+    assert_eq!(session.poll(events, -1), broken);
+    word.store(32, Relaxed);
+    assert_eq!(session.poll(events, -1), PollFlags::OUT);
 }
 
 /// Every boundary value in every word of every writable page, while entries move in both

@@ -109,7 +109,7 @@ fn poll_by_read_and_write() {
 fn poll_before_set_up() {
     let session = Session::bare();
     let events = session.poll(READABLE | WRITABLE, -1);
-    assert_eq!(events, PollFlags::ERR);
+    assert_eq!(events, READABLE | WRITABLE | PollFlags::ERR);
 }
 
 fn select() {
@@ -296,7 +296,8 @@ fn hang_up_poll() {
     let session = driver.open();
     let poll = || session.poll(PollFlags::IN, -1);
     let said = woken_by(libc::SYS_ppoll, poll, || driver.unpublish());
-    assert_eq!(said, PollFlags::HUP | PollFlags::ERR);
+    // A read(2) fails at once.
+    assert_eq!(said, PollFlags::IN | PollFlags::HUP | PollFlags::ERR);
     assert_eq!(poll(), said, "and every time after that");
 }
 
@@ -312,7 +313,8 @@ fn hang_up_epoll(flags: epoll::EventFlags) {
         found[0].flags
     };
     let said = woken_by(libc::SYS_epoll_pwait, wait, || driver.unpublish());
-    assert_eq!(said, epoll::EventFlags::HUP | epoll::EventFlags::ERR);
+    let gone = epoll::EventFlags::HUP | epoll::EventFlags::ERR;
+    assert_eq!(said, gone | epoll::EventFlags::IN);
 }
 
 /// A poll that asks for no event is told as well.
