@@ -215,7 +215,7 @@ impl Pool {
         }
         // A buffer that the driver has taken meanwhile stays with the driver.
         // ORDERING: pairs with the exchange of the next owner, in `take_free` or `try_accept`: the
-        // synchronisation above comes before what he does with the memory (litmus: claim).
+        // synchronisation above comes before what that one does with the memory (litmus: claim).
         if to_client {
             let _was_free = slot.owner.cmpxchg(FREE, CLIENT, Full);
             return false;

@@ -140,8 +140,7 @@ impl Service {
         if matches!(*self.role.lock(), Role::SourceByTimer) {
             return Err(EBUSY);
         }
-        // ORDERING: pairs with the full barrier after the store of 0 below, so that this run sees what
-        // the last one left (litmus: service).
+        // No ordering: the lock of `role` orders what one run leaves to the next.
         if self.running.cmpxchg(0, 1, Full).is_err() {
             return Err(EBUSY);
         }
