@@ -8,8 +8,9 @@
 //! node or the mode does not have is never ready, although the call fails at once (ENXIO): an event
 //! loop that waits for both would never sleep.
 
-use kernel::{bindings as c, error::code::EALREADY};
+use kernel::bindings as c;
 
+use super::stream_read_write::start_once;
 use crate::{
     node::session::Session,
     pool::{spec::Mode, Pool},
@@ -159,8 +160,13 @@ fn of_stream(session: &Session, pool: &Pool, request: Request) -> (Call, Call) {
         // There are buffers to fill.
         Mode::Input => false,
     };
-    if starts && !output.is_gone() && !starts_or_has(session, pool) {
-        return (Fails, Fails);
+    if starts && !output.is_gone() {
+        match start_once(session, pool) {
+            Ok(true) => pool.set_started_by_poll(),
+            Ok(false) => {}
+            // What the call would return.
+            Err(_) => return (Fails, Fails),
+        }
     }
     let Ok(waiting) = pool.waiting(output) else {
         return (Fails, Fails);
@@ -177,20 +183,6 @@ fn of_stream(session: &Session, pool: &Pool, request: Request) -> (Call, Call) {
         _ => Call::returns_if(pool.has_stopped() || pool.has_spare() || waiting.to_fill),
     };
     (reads, writes)
-}
-
-/// Starts the stream, unless it was already started in this session. Returns whether that worked.
-fn starts_or_has(session: &Session, pool: &Pool) -> bool {
-    if pool.was_started() {
-        return true;
-    }
-    match session.port().and_then(|port| port.start()) {
-        Ok(()) => {
-            pool.set_started_by_poll();
-            true
-        }
-        Err(error) => error == EALREADY,
-    }
 }
 
 /// What a process can do that has mapped its ends: take a buffer, and if it may send data, fill one

@@ -131,14 +131,15 @@ pub(crate) fn write(
     }
 }
 
-/// Starts the stream, unless it was already started in this session.
-pub(super) fn start_once(session: &Session, pool: &Pool) -> Result {
+/// Starts the stream, unless it was already started in this session. Returns whether this call did.
+pub(super) fn start_once(session: &Session, pool: &Pool) -> Result<bool> {
     if pool.was_started() {
-        return Ok(());
+        return Ok(false);
     }
     match session.port()?.start() {
-        Err(error) if error == EALREADY => Ok(()),
-        done => done,
+        Ok(()) => Ok(true),
+        Err(error) if error == EALREADY => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
