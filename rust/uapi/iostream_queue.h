@@ -187,7 +187,10 @@ enum {
 
 /* Bits of entry.flags. A consumer ignores bits that it does not know. */
 enum {
-	/* Entries were lost right before this one; entry.lost says how many. */
+	/*
+	 * Entries were lost before this one; entry.lost says how many. If there were more than 65535,
+	 * the entries after it report the rest.
+	 */
 	IOSTREAM_ENTRY_GAP	= 1 << 0,
 	IOSTREAM_ENTRY_FLAGS	= IOSTREAM_ENTRY_GAP,
 };
@@ -196,7 +199,7 @@ enum {
 struct iostream_entry {
 	__u32 len;	/* bytes that follow; the entry occupies 8 + len, rounded up to 8 */
 	__u16 flags;	/* IOSTREAM_ENTRY_* */
-	__u16 lost;	/* with IOSTREAM_ENTRY_GAP: entries lost before this one, at most 65535 */
+	__u16 lost;	/* with IOSTREAM_ENTRY_GAP: entries lost before this one */
 };
 
 /* What the kernel counts of one queue since it was made. No store of a process changes it. */

@@ -25,7 +25,7 @@ pub struct Header {
     pub len: u32,
     /// `IOSTREAM_ENTRY_*`.
     pub flags: u16,
-    /// Entries lost right before this one, at most 65535.
+    /// Entries lost right before this one, at most 65535: the next entries report the rest.
     pub lost: u16,
 }
 
@@ -93,7 +93,8 @@ impl Entry {
         self.header.len as usize
     }
 
-    /// Entries that were lost right before this one; 65535 means that many or more.
+    /// Entries that were lost before this one. If there were more than 65535, the next entries
+    /// report the rest.
     #[inline(always)]
     pub const fn lost_before(&self) -> u16 {
         if self.header.flags & uapi::IOSTREAM_ENTRY_GAP as u16 != 0 {

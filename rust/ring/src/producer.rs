@@ -54,7 +54,7 @@ pub struct Producer<M, L = Framed> {
     /// Overwriting mode: position of the oldest entry that is whole, and its offset in the data.
     oldest: u64,
     oldest_offset: usize,
-    /// Entries declared lost since the last commit.
+    /// Entries declared lost that no header has reported yet.
     lost: u64,
     /// The last invalid position of the peer.
     bad: Option<u64>,
@@ -88,7 +88,8 @@ impl<M: Memory> Producer<M> {
         unsafe { Self::resume_of(memory, geometry) }
     }
 
-    /// Declares `entries` entries lost. The header of the next entry reports them.
+    /// Declares `entries` entries lost. The header of the next entry reports them; if there are more
+    /// than 65535, those of the entries that follow report the rest.
     pub fn report_lost(&mut self, entries: u64) {
         self.lost = self.lost.saturating_add(entries);
         // INVARIANT: `end` is `pos` while `lost` is not 0.
@@ -422,14 +423,19 @@ impl<M: Memory, L: Layout> Producer<M, L> {
         if self.known_room() < need {
             return Err(Error::Full);
         }
-        let lost = core::mem::take(&mut self.lost);
+        let lost = u16::try_from(self.lost).unwrap_or(u16::MAX);
+        self.lost = self.lost.wrapping_sub(lost.into());
         self.set_end(need);
         if lost == 0 {
             return Ok(Header::of(len).to_word());
         }
+        if self.lost != 0 {
+            // The entries that follow report the rest. INVARIANT: `pos` moves there with the entry.
+            self.end = self.pos.wrapping_add(need);
+        }
         let header = Header {
             flags: uapi::IOSTREAM_ENTRY_GAP as u16,
-            lost: u16::try_from(lost).unwrap_or(u16::MAX),
+            lost,
             ..Header::of(len)
         };
         Ok(header.to_word())

@@ -121,14 +121,16 @@ fn commit_without_room_is_refused() {
 }
 
 #[test]
-fn loss_is_told_by_the_next_entry_alone() {
+fn loss_is_told_by_the_next_entries() {
+    const MAX: u16 = u16::MAX;
     for (reported, told) in [
-        (&[1][..], 1),
-        (&[2, 3], 5),
-        (&[65_534], 65_534),
-        (&[65_535], 65_535),
-        (&[65_536], 65_535),
-        (&[u64::MAX, u64::MAX], 65_535),
+        (&[1][..], [1, 0, 0]),
+        (&[2, 3], [5, 0, 0]),
+        (&[65_534], [65_534, 0, 0]),
+        (&[65_535], [MAX, 0, 0]),
+        (&[65_536], [MAX, 1, 0]),
+        (&[65_535, 100_000], [MAX, MAX, 34_465]),
+        (&[u64::MAX, u64::MAX], [MAX, MAX, MAX]),
     ] {
         let (_, mut producer, mut consumer) = pair(64);
         producer.push(b"before").unwrap();
@@ -138,9 +140,13 @@ fn loss_is_told_by_the_next_entry_alone() {
         // A reservation that is given up leaves the report for the next entry.
         producer.reserve(8).unwrap();
         producer.push(b"gap").unwrap();
-        producer.push(b"after").unwrap();
-        producer.publish();
-        for expected in [0, told, 0] {
+        producer.reserve(8).unwrap();
+        producer.commit(1).unwrap();
+        producer.push_and_publish(b"after").unwrap();
+        let first = consumer.peek().unwrap().lost_before();
+        assert_eq!(first, 0);
+        consumer.release();
+        for expected in told {
             assert_eq!(consumer.peek().unwrap().lost_before(), expected);
             consumer.release();
         }

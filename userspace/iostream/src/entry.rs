@@ -55,7 +55,8 @@ impl<'a> Entry<'a> {
         })
     }
 
-    /// How many entries were lost right before this one. 65535 means that many or more.
+    /// How many entries were lost before this one. If there were more than 65535, the entries after
+    /// it report the rest.
     pub fn lost_before(&self) -> u16 {
         self.lost_before
     }
@@ -118,7 +119,8 @@ impl<'a> Received<'a> {
         }
     }
 
-    /// How many entries were lost right before this one. 65535 means that many or more.
+    /// How many entries were lost before this one. If there were more than 65535, the entries after
+    /// it report the rest.
     pub fn lost_before(&self) -> u16 {
         self.lost_before
     }

@@ -52,7 +52,8 @@ pub struct OverwriteRead {
     pub len: usize,
     /// Bytes of entries, including their overhead, that were overwritten before they were read.
     pub gap_bytes: u64,
-    /// Entries that the driver declared lost before this one, at most 65535.
+    /// Entries that the driver declared lost before this one. If there were more than 65535, the
+    /// entries after it report the rest.
     pub lost_before: u16,
 }
 
