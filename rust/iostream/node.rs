@@ -6,6 +6,7 @@
 //! the last reader of the node's sysfs files are gone.
 
 pub(crate) mod names;
+pub(crate) mod part;
 pub(crate) mod session;
 
 use core::ptr;

@@ -95,6 +95,8 @@ pub(crate) struct Pool {
     state: Atomic<u32>,
     /// Set once the stream has run in this session.
     started: Atomic<u32>,
+    /// Set once write(2) has sent a buffer.
+    written: Atomic<u32>,
     /// Set if poll started it, until the process starts it itself.
     started_by_poll: Atomic<u32>,
     /// Set once a client has the session. Until then no record counts a reference.
@@ -160,6 +162,7 @@ impl Pool {
                 mode: Atomic::new(spec.mode as u32),
                 state: Atomic::new(State::Stopped as u32),
                 started: Atomic::new(0),
+                written: Atomic::new(0),
                 started_by_poll: Atomic::new(0),
                 open: Atomic::new(0),
                 closing: Atomic::new(0),
@@ -291,6 +294,16 @@ impl Pool {
     /// Notes that the stream has run in this session.
     pub(crate) fn set_started(&self) {
         self.started.store(1, Relaxed);
+    }
+
+    /// Notes that write(2) has sent a buffer.
+    pub(crate) fn set_written(&self) {
+        self.written.store(1, Relaxed);
+    }
+
+    /// Whether write(2) has sent a buffer in this session.
+    pub(crate) fn was_written(&self) -> bool {
+        self.written.load(Relaxed) != 0
     }
 
     /// Notes that poll has started the stream, for a program that may start it itself afterwards.

@@ -7,6 +7,7 @@
 //! registration can wait until no callback runs (`callbacks.rs`).
 
 pub(crate) mod callbacks;
+mod draining;
 pub(crate) mod notices;
 mod opening;
 pub(crate) mod records;
@@ -66,6 +67,9 @@ pub(crate) struct PortConfig {
     pub(crate) stream: Option<StreamSpec>,
     /// Where calls of the driver come from.
     pub(crate) callers: Callers,
+    /// How long a close waits until the driver has taken what the client has published; 0: not at
+    /// all.
+    pub(crate) drain_at_close_ns: u64,
 }
 
 /// Whether a port is open, gone, or free for the next session.

@@ -7,6 +7,7 @@
 
 pub(crate) mod config;
 pub(crate) mod counters;
+mod empty;
 mod end;
 mod error;
 pub(crate) mod notify;
@@ -74,6 +75,8 @@ pub(crate) struct Queue {
     gone: Atomic<u32>,
     /// The room that a write(2) waits for, overhead included; 0 if none waits.
     pub(crate) call_room: Atomic<u64>,
+    /// Set while a read(2) has copied a part of the next entry, or taken it out.
+    pub(crate) call_began: Atomic<u32>,
 }
 
 // SAFETY: Ends of the ring and all other fields may be used from any thread.
@@ -128,6 +131,7 @@ impl Queue {
             corrupt_before_reset: Atomic::new(0),
             gone: Atomic::new(0),
             call_room: Atomic::new(0),
+            call_began: Atomic::new(0),
         }))
     }
 
@@ -267,6 +271,7 @@ impl Queue {
         race_point!("reset-halfway");
         self.reset_ready();
         self.call_room.store(0, Relaxed);
+        self.call_began.store(0, Relaxed);
         // SAFETY: Nothing else uses the end by this function's contract, and the old end is
         // replaced. The words were zeroed right above.
         unsafe {

@@ -36,11 +36,24 @@
  *
  * read(2) and write(2) need no mapping. read(2) copies data of one buffer, as much as fits, and
  * returns the buffer at its end; the next call continues where this one ended, and no call goes on
- * into a second buffer. write(2) fills one buffer and sends it; EMSGSIZE: the data do not fit. In
- * input-output mode it fills the buffers that were read, and those that came without data. Control
- * data are neither read nor written. The first call of a session starts the stream. Once the
- * stream is stopped read(2) returns what is left and then 0, and write(2) fails with ESHUTDOWN.
- * ENXIO: the mode has no such direction. EBUSY: the process has mapped what it writes of a queue.
+ * into a second buffer. write(2) fills as many buffers as it needs and finds, but waits only for
+ * the first, so it may write less than it was asked to. In input-output mode it fills the buffers
+ * that were read, and those that came without data. Control data are neither read nor written. The
+ * first call of a session starts the stream. Once the stream is stopped read(2) returns what is
+ * left and then 0, and write(2) fails with ESHUTDOWN. ENXIO: the mode has no such direction. EBUSY:
+ * the process has mapped what it writes of a queue. IOSTREAM_IOC_READ_MODE changes how read(2)
+ * reads; ioctl(2) FIONREAD returns how many bytes the next one can return without waiting.
+ *
+ * On a node without a stream read(2) copies one entry. If the entry does not fit, read(2) copies as
+ * much as does, and the next call continues there. Empty entries are passed over. write(2) appends
+ * all of its data as one entry; EMSGSIZE: the data are longer than the longest entry.
+ *
+ * CLOSE. What was published in an input queue, or written by write(2) to a stream, before the last
+ * close reaches the driver, watermark or not: the close tells the driver, and waits until it has
+ * taken everything, for at most a time that the driver has set, a second by default. It does not
+ * wait if a signal ended the process. The buffers that a client which maps the stream has sent are
+ * discarded: it drains the stream first, by IOSTREAM_IOC_STOP. fsync(2) waits until the driver has
+ * taken everything that was published; fatal or not, a signal ends that wait.
  *
  * Nothing but descriptors moves buffers, with these exceptions. Open hands them out as said above.
  * Stop leaves the client what it has. Unless it drains, it takes what is queued as input back from
@@ -253,6 +266,15 @@ struct iostream_watermark {
 	__u64 latency_ns;		/* 0: no timer; else IOSTREAM_LATENCY_MIN_NS to _MAX_NS */
 };
 
+/* How read(2) reads. Bits of the argument of IOSTREAM_IOC_READ_MODE. */
+enum {
+	/* A buffer that is too short is an error, ENOBUFS, and an empty entry is a result of 0. */
+	IOSTREAM_READ_WHOLE	= 1 << 0,
+	/* If anything was lost before an entry or a buffer, read(2) fails once with EPIPE first. */
+	IOSTREAM_READ_LOSS	= 1 << 1,
+	IOSTREAM_READ_FLAGS	= IOSTREAM_READ_WHOLE | IOSTREAM_READ_LOSS,
+};
+
 /* Argument of IOSTREAM_IOC_RUN, for /dev/iostream only. */
 struct iostream_run {
 	__u64 entries;			/* in: how many; 0: until the time-out or a signal */
@@ -412,6 +434,11 @@ enum {
 	 * the queue, or latency_ns is out of range.
 	 */
 	IOSTREAM_IOC_WATERMARK	= _IOW('j', 0x48, struct iostream_watermark),
+	/*
+	 * Choose how read(2) reads in this session: the argument is IOSTREAM_READ_* or zero. Works
+	 * also before IOSTREAM_IOC_SETUP. EINVAL: an unknown bit.
+	 */
+	IOSTREAM_IOC_READ_MODE	= _IO('j', 0x49),
 
 	/*
 	 * This call and all below are for streams. ENOTTY: the node has none.

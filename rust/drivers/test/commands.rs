@@ -3,7 +3,7 @@
 //! The commands of a test node.
 //!
 //! ```text
-//! publish NAME OUTPUT-BYTES INPUT-BYTES [overwrite]      publish-entries NAME COUNT BYTES
+//! publish NAME OUTPUT-BYTES INPUT-BYTES [overwrite] [drain=MS]          publish-entries NAME COUNT BYTES
 //! unpublish            publish-mode NAME MODE GID        forget (leaks the registration)
 //! enqueue BYTES [task|softirq|hardirq] [normal|suppress|force]
 //! enqueue-wait BYTES [TIMEOUT-MS]                        fill BYTES       batch COUNT BYTES
@@ -99,8 +99,16 @@ pub(crate) fn run(node: &TestNode, text: &str) -> Result {
     match words.word()? {
         "publish" => {
             let name = words.name()?;
-            let (output, input) = (words.number()?, words.number()?);
-            node.publish(&name, output, input, words.optional().is_some())
+            let capacities = (words.number()?, words.number()?);
+            let (mut overwrite, mut drain_ms) = (false, 0);
+            while let Some(word) = words.optional() {
+                match word.split_once('=') {
+                    None if word == "overwrite" => overwrite = true,
+                    Some(("drain", ms)) => drain_ms = ms.parse().map_err(|_| EINVAL)?,
+                    _ => return Err(EINVAL),
+                }
+            }
+            node.publish(&name, capacities, overwrite, drain_ms)
         }
         "publish-entries" => {
             let (name, count) = (words.name()?, words.number()?);

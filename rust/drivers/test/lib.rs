@@ -86,7 +86,7 @@ impl kernel::Module for TestModule {
         for (name, output, input, overwrite) in NODES {
             let node = Arc::pin_init(TestNode::new(), GFP_KERNEL)?;
             if output != 0 || input != 0 {
-                node.publish(name, output, input, overwrite)?;
+                node.publish(name, (output, input), overwrite, 0)?;
             }
             nodes.push(node.clone(), GFP_KERNEL)?;
             let file = dir.read_write_callback_file(name, node, &show, &command);

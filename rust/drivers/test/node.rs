@@ -151,9 +151,16 @@ impl TestNode {
         })
     }
 
-    /// Publishes the node with queues of these capacities; 0 means no such queue.
-    pub(crate) fn publish(&self, name: &CStr, output: u64, input: u64, overwrite: bool) -> Result {
-        let mut config = Config::new(name);
+    /// Publishes the node with queues of these capacities; 0 means no such queue. A close waits
+    /// `drain_ms` milliseconds for a command that takes what was written.
+    pub(crate) fn publish(
+        &self,
+        name: &CStr,
+        (output, input): (u64, u64),
+        overwrite: bool,
+        drain_ms: i64,
+    ) -> Result {
+        let mut config = Config::new(name).drain_at_close(Delta::from_millis(drain_ms));
         if output != 0 {
             let queue = QueueConfig::with_capacity(output)?;
             config = config.output(if overwrite {

@@ -76,6 +76,11 @@ bool iostream_in_compat_syscall(void)
 	return in_compat_syscall();
 }
 
+bool iostream_exits_by_signal(void)
+{
+	return (current->flags & PF_EXITING) && (current->signal->group_exit_code & 0x7f);
+}
+
 bool iostream_fatal_signal_pending(void)
 {
 	return fatal_signal_pending(current);

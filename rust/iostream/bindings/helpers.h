@@ -58,6 +58,8 @@ void iostream_set_nowait(struct file *file);
 bool iostream_in_compat_syscall(void);
 bool iostream_fatal_signal_pending(void);
 bool iostream_eventfd_signal_allowed(void);
+/* Whether this thread is on its way out because a signal ended its process. */
+bool iostream_exits_by_signal(void);
 /* Whether the calling kernel thread is told to stop. */
 bool iostream_should_stop(void);
 void iostream_cpu_relax(void);

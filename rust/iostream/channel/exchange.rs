@@ -10,7 +10,7 @@ use crate::{
     pool::{descriptor::Descriptor, spec::Mode, Pool, StreamCounter},
     queue::{config::Wake, Queue},
     ring::{self, uapi, Descriptors, Mapped, DESCRIPTOR_BYTES},
-    sync::race::race_point,
+    sync::{atomic::Relaxed, race::race_point},
 };
 
 /// The driver's end of a stream's output queue.
@@ -38,6 +38,8 @@ pub(crate) fn discard_output(pool: &Pool, queue: &Queue, producer: &mut Descript
         Err(_) => 0,
     };
     pool.info().set_discarded_pos(producer.published_pos());
+    // The buffer that a read(2) has begun is discarded, too.
+    queue.call_began.store(0, Relaxed);
     waiting / DESCRIPTOR_BYTES as u64
 }
 

@@ -2,7 +2,7 @@
 
 //! The description of a node, and the ends of its queues before it is published.
 
-use kernel::{device::Device, prelude::*, str::CStr};
+use kernel::{device::Device, prelude::*, str::CStr, time::Delta};
 
 use super::{
     consumer::Consumer,
@@ -14,6 +14,9 @@ use crate::{
     port::{callbacks::Callers, Port, PortConfig, PortRef},
     queue::config::{Direction, QueueConfig},
 };
+
+/// How long a close waits for the driver by default.
+const DRAIN_AT_CLOSE_NS: u64 = 1_000_000_000;
 
 /// The node in `/dev`: its name and its attributes.
 pub(crate) struct NodeConfig<'a> {
@@ -34,7 +37,10 @@ impl<'a> Config<'a> {
     /// read and write it.
     pub fn new(name: &'a CStr) -> Self {
         Self {
-            port: PortConfig::default(),
+            port: PortConfig {
+                drain_at_close_ns: DRAIN_AT_CLOSE_NS,
+                ..PortConfig::default()
+            },
             node: NodeConfig {
                 name,
                 mode: 0o600,
@@ -63,6 +69,15 @@ impl<'a> Config<'a> {
             Direction::Input => self.port.input,
         };
         queue.map(|queue| queue.max_entry_bytes())
+    }
+
+    /// Sets how long the close of a client waits until the driver has taken what the client has
+    /// published in the input queue, or written to the stream by write(2). It is a second by
+    /// default. With zero the close tells the driver, but does not wait; what the driver has not
+    /// taken when its callback returns is lost.
+    pub fn drain_at_close(mut self, time: Delta) -> Self {
+        self.port.drain_at_close_ns = u64::try_from(time.as_nanos()).unwrap_or(0);
+        self
     }
 
     /// Sets the permission bits of the node.
@@ -133,6 +148,7 @@ impl<'a> Ports<'a> {
             input: Some(queue),
             stream: Some(spec),
             callers: Callers::Any,
+            drain_at_close_ns: config.port.drain_at_close_ns,
         };
         Self::without_ends(config)
     }
@@ -156,6 +172,8 @@ impl<'a> Ports<'a> {
     /// Those of [`Self::new`].
     pub(crate) fn for_session(mut config: Config<'a>) -> Result<Self> {
         config.port.callers = Callers::Session;
+        // Its callbacks take all that they can in the call.
+        config.port.drain_at_close_ns = 0;
         Self::new(config)
     }
 

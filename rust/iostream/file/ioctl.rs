@@ -5,9 +5,9 @@
 mod argument;
 mod counters;
 
-use kernel::{bindings as c, page::PAGE_SIZE, prelude::*};
+use kernel::{bindings as c, page::PAGE_SIZE, prelude::*, sync::atomic::Relaxed};
 
-use super::mmap;
+use super::{mmap, read_write};
 use crate::{
     memory::{limits, region::Area},
     node::session::Session,
@@ -18,6 +18,10 @@ use crate::{
 };
 
 use argument::{inputs, none, read, word, write};
+
+/// The usual call for the number of bytes that can be read without waiting (ioctl_tty(2)). The
+/// argument is the address of an `int`.
+const FIONREAD: u32 = 0x541b;
 
 const _: () = {
     assert!(size_of::<uapi::iostream_version>() == 4 + 4 + 3 * 8 + 32);
@@ -88,6 +92,11 @@ pub(crate) fn ioctl(session: &Session, command: u32, arg: usize) -> Result {
             let mut request = read(arg, inputs!(iostream_counters: which, buffer_bytes, buffer))?;
             counters::copy(session, &mut request)?;
             write(arg, request)
+        }
+        uapi::IOSTREAM_IOC_READ_MODE => set_read_mode(session, word(arg)?),
+        FIONREAD => {
+            let bytes = read_write::readable_bytes(session)?;
+            write(arg, i32::try_from(bytes).unwrap_or(i32::MAX))
         }
         uapi::IOSTREAM_IOC_WATERMARK => {
             let request = read(
@@ -164,6 +173,16 @@ fn describe(session: &Session, direction: Direction) -> Result<uapi::iostream_qu
         consumer_offset: mmap::offset(direction, Area::Consumer),
         data_offset: mmap::offset(direction, Area::Data),
     })
+}
+
+fn set_read_mode(session: &Session, flags: u32) -> Result {
+    if flags & !uapi::IOSTREAM_READ_FLAGS != 0 {
+        return Err(EINVAL);
+    }
+    session.read_flags.store(flags, Relaxed);
+    // What a wait waits for may have changed.
+    session.user().wake_all();
+    Ok(())
 }
 
 fn set_watermark(session: &Session, request: &uapi::iostream_watermark) -> Result {

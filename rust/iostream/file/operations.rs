@@ -18,7 +18,7 @@ use kernel::{
     types::ForeignOwnable,
 };
 
-use super::{ioctl, mmap, poll, read_write};
+use super::{ioctl, mmap, poll, read_write, sync};
 use crate::{
     bindings,
     memory::account::Account,
@@ -47,6 +47,9 @@ static OPERATIONS: Operations = Operations(c::file_operations {
     mmap: Some(mmap_file),
     unlocked_ioctl: Some(ioctl_file),
     compat_ioctl: Some(ioctl_file),
+    fsync: Some(fsync),
+    splice_read: Some(c::copy_splice_read),
+    splice_write: Some(c::iter_file_splice_write),
     show_fdinfo: Some(show_fdinfo),
     llseek: Some(c::noop_llseek),
     ..pin_init::zeroed()
@@ -225,6 +228,24 @@ unsafe extern "C" fn ioctl_file(file: *mut c::file, command: c_uint, arg: c_ulon
         Ok(()) => 0,
         Err(error) => error.to_errno() as c_long,
     }
+}
+
+/// Handles fsync(2) and fdatasync(2).
+///
+/// # Safety
+///
+/// `file` is an open file of a node.
+unsafe extern "C" fn fsync(
+    file: *mut c::file,
+    _start: c::loff_t,
+    _end: c::loff_t,
+    _data_only: c_int,
+) -> c_int {
+    from_result(|| {
+        // SAFETY: The file stays open during the call.
+        let session = unsafe { session(file) };
+        sync::sync(&session).map(|()| 0)
+    })
 }
 
 /// Prints a session in `/proc/PID/fdinfo/FD`.

@@ -15,6 +15,7 @@ use crate::{
     node::session::Session,
     pool::{spec::Mode, Pool},
     queue::{config::Direction, Queue},
+    ring::uapi,
     sync::wait::WaitQueue,
 };
 
@@ -48,6 +49,15 @@ enum Call {
 use Call::{Fails, Moves, Returns, Waits};
 
 impl Call {
+    /// What read(2) does if nothing waits in `queue`.
+    fn of_none(queue: &Queue) -> Self {
+        if queue.is_gone() {
+            Fails
+        } else {
+            Waits
+        }
+    }
+
     fn returns_if(condition: bool) -> Self {
         if condition {
             Returns
@@ -123,10 +133,19 @@ impl Request {
 /// What read(2) and write(2) of a queue of entries would do.
 fn of_queues(session: &Session) -> (Call, Call) {
     let call = |direction| match session.queue(direction) {
+        Ok(queue) if queue.region().is_mapped() => of_queue(queue),
+        Ok(queue) if queue.has_begun() => Moves,
+        Ok(queue) if passes_all(session, queue) => Call::of_none(queue),
         Ok(queue) => of_queue(queue),
         Err(_) => Waits,
     };
     (call(Direction::Output), call(Direction::Input))
+}
+
+/// Whether read(2) passes over all that waits.
+fn passes_all(session: &Session, queue: &Queue) -> bool {
+    let tells = session.reads(uapi::IOSTREAM_READ_LOSS);
+    !session.reads(uapi::IOSTREAM_READ_WHOLE) && queue.has_only_empty(tells)
 }
 
 fn of_queue(queue: &Queue) -> Call {
@@ -135,8 +154,7 @@ fn of_queue(queue: &Queue) -> Call {
         (_, Direction::Input) if queue.is_gone() => Fails,
         (Ok(true), Direction::Output) => Moves,
         (Ok(true), Direction::Input) => Returns,
-        (Ok(false), _) if queue.is_gone() => Fails,
-        (Ok(false), _) => Waits,
+        (Ok(false), _) => Call::of_none(queue),
     }
 }
 
@@ -173,7 +191,7 @@ fn of_stream(session: &Session, pool: &Pool, request: Request) -> (Call, Call) {
     };
     let reads = match mode {
         Mode::Input => Waits,
-        _ if waiting.data && output.is_ready().unwrap_or(true) => Moves,
+        _ if waiting.data && (output.has_begun() || output.is_ready().unwrap_or(true)) => Moves,
         _ if output.is_gone() => Fails,
         _ => Call::returns_if(pool.is_ended()),
     };

@@ -7,16 +7,16 @@
 //! only as long as the process has mapped neither that page nor the data writable.
 
 use kernel::{
-    alloc::{
-        flags::{GFP_KERNEL_ACCOUNT, __GFP_NOWARN},
-        Flags,
-    },
     iov::{IovIterDest, IovIterSource},
     prelude::*,
     sync::atomic::Relaxed,
 };
 
-use super::{stream_read_write, wait::wait_until};
+use super::{
+    read_entry::{copy_flags, Reader},
+    stream_read_write,
+    wait::wait_until,
+};
 use crate::{
     error::Error,
     node::session::{OpenMode, Session},
@@ -25,18 +25,15 @@ use crate::{
     sync::race::race_point,
 };
 
-/// Flags for a copy whose length the process chooses: its cgroup is charged, and a failure is not
-/// worth a warning.
-fn copy_flags() -> Flags {
-    GFP_KERNEL_ACCOUNT | __GFP_NOWARN
-}
-
-/// Moves the next entry of the output queue into `iov`, and returns its length.
+/// Moves the next entry of the output queue, or a part of it, into `iov`, and returns the number of
+/// bytes. `iostream.h` says how `IOSTREAM_READ_*` change that.
 ///
 /// # Errors
 ///
 /// `EAGAIN`: there is no entry, and the call must not wait; `ENOBUFS`: the buffer is shorter than
-/// the entry, which stays; `EBUSY`: the process has mapped its end; `ENODEV`; `EINTR`; `EFAULT`.
+/// the entry, which is to be read whole; `EPIPE`: something was lost before the entry, which is to
+/// be reported; `EBUSY`: the process has mapped its end; `ENODEV`; `EINTR`; `EFAULT`; `EBADMSG`;
+/// `ENOMEM`.
 pub(crate) fn read(
     session: &Session,
     iov: &mut IovIterDest<'_>,
@@ -46,32 +43,62 @@ pub(crate) fn read(
         return stream_read_write::read(session, pool, iov, open_mode);
     }
     let queue = session.queue(Direction::Output)?;
+    if iov.is_empty() {
+        return Ok(0);
+    }
     // With a watermark, a call that may wait first waits until the queue is ready. Other calls take
     // what is there.
     let mut look_first = !open_mode.nonblocking && queue.watermark().0 != 0;
-    let (len, wake) = loop {
-        if look_first {
+    loop {
+        if look_first && !queue.has_begun() {
             wait(queue, open_mode)?;
-            look_first = false;
         }
-        {
-            let _one = session.reading.enter(open_mode.nonblocking)?;
+        look_first = false;
+        let (read, wake) = {
+            let mut part = session.reading.enter(open_mode.nonblocking)?;
             let _claim = queue.region().claim_for_call()?;
             race_point!("read-claimed");
-            let taken = if queue.config().is_overwriting() {
-                take_overwriting(queue, iov)
-            } else {
-                take(queue, iov)
-            };
-            match taken {
-                Err(error) if error == ENODATA => {}
-                done => break done,
+            // SAFETY: The claim and the gate are held.
+            let mut reader =
+                unsafe { Reader::new(queue, &mut part, session.read_flags.load(Relaxed)) };
+            (reader.read(iov), reader.must_notify())
+        };
+        if wake {
+            session.port()?.notify(queue);
+        }
+        match read {
+            Err(error) if error == ENODATA => {}
+            read => {
+                arm(queue);
+                return read;
             }
         }
         wait(queue, open_mode)?;
-    }?;
-    finish(session, queue, wake)?;
-    Ok(len)
+    }
+}
+
+/// How many bytes a read(2) with a buffer that is large enough would return now; 0 if it would
+/// wait.
+///
+/// # Errors
+///
+/// `EBUSY`: the process has mapped its end; `EAGAIN`: another call reads; `EBADMSG`; `ENOMEM`.
+pub(crate) fn readable_bytes(session: &Session) -> Result<usize> {
+    if let Ok(pool) = session.pool() {
+        return stream_read_write::readable_bytes(session, pool);
+    }
+    let queue = session.queue(Direction::Output)?;
+    let (left, wake) = {
+        let mut part = session.reading.try_enter().ok_or(EAGAIN)?;
+        let _claim = queue.region().claim_for_call()?;
+        // SAFETY: The claim and the gate are held.
+        let mut reader = unsafe { Reader::new(queue, &mut part, session.read_flags.load(Relaxed)) };
+        (reader.left(), reader.must_notify())
+    };
+    if wake {
+        session.port()?.notify(queue);
+    }
+    left
 }
 
 /// Moves all of `iov` into the input queue as one entry.
@@ -124,63 +151,22 @@ pub(crate) fn write(
         }
         wait(queue, open_mode)?;
     }?;
-    finish(session, queue, wake)?;
-    Ok(bytes.len())
-}
-
-/// Finishes a call that has moved an entry, without locks held: notifies the driver if `wake`, and
-/// arms. The arming is for programs that wait on their eventfd after each call, instead of calling
-/// until `EAGAIN`.
-fn finish(session: &Session, queue: &Queue, wake: bool) -> Result {
     if wake {
         session.port()?.notify(queue);
     }
+    arm(queue);
+    Ok(bytes.len())
+}
+
+/// Arms at the end of a call. This is for programs that wait on their eventfd after each call,
+/// instead of calling until `EAGAIN`.
+fn arm(queue: &Queue) {
     queue.notify.arm();
-    Ok(())
 }
 
 /// Waits until the queue is ready for the process.
 fn wait(queue: &Queue, open_mode: OpenMode) -> Result {
     wait_until(queue, open_mode, || queue.is_ready().unwrap_or(true))
-}
-
-/// Consumes the next entry. Returns its length, and whether the driver waits for the room.
-fn take(queue: &Queue, iov: &mut IovIterDest<'_>) -> Result<(usize, bool)> {
-    // SAFETY: The caller holds the claim, which keeps the process from mapping its page, and the
-    // lock, which excludes other calls. So this is the only consumer. The region outlives the call.
-    let resumed = unsafe { ring::Consumer::resume(queue.region().mapped(), *queue.geometry()) };
-    let mut consumer = resumed.map_err(Error::from)?;
-    // The previous call has already notified the driver of what it published.
-    let _ = consumer.crossed_armed();
-    let entry = consumer.peek().map_err(Error::from)?;
-    if entry.len() > iov.len() {
-        return Err(ENOBUFS);
-    }
-    // SAFETY: This is an output queue, so the process cannot write the data. The producer does not
-    // write them before the release. `peek` checked offset and length.
-    let bytes = unsafe { queue.region().data(entry.offset(), entry.len()) };
-    if iov.copy_to_iter(bytes) != entry.len() {
-        return Err(EFAULT);
-    }
-    consumer.release();
-    consumer.publish();
-    Ok((entry.len(), consumer.must_wake()))
-}
-
-/// Consumes the next entry of an overwriting queue, and returns what [`take`] returns.
-fn take_overwriting(queue: &Queue, iov: &mut IovIterDest<'_>) -> Result<(usize, bool)> {
-    let len = iov.len().min(queue.geometry().max_entry_bytes() as usize);
-    let mut bytes = KVVec::from_elem(0u8, len, copy_flags())?;
-    // SAFETY: The caller holds the claim, which keeps the process from mapping its page, and the
-    // lock, which excludes other calls. So this is the only consumer. The region outlives the call.
-    let mut reader =
-        unsafe { ring::OverwriteReader::new(queue.region().mapped(), *queue.geometry()) };
-    let read = reader.read(&mut bytes).map_err(Error::from)?;
-    if iov.copy_to_iter(&bytes[..read.len]) != read.len {
-        return Err(EFAULT);
-    }
-    // The producer of an overwriting queue never waits for room.
-    Ok((read.len, false))
 }
 
 /// Appends an entry, and returns whether the driver waits for it.

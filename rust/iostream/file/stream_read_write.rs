@@ -9,6 +9,7 @@
 use kernel::{
     iov::{IovIterDest, IovIterSource},
     prelude::*,
+    sync::atomic::Relaxed,
 };
 
 use super::wait::wait_until;
@@ -16,9 +17,13 @@ use crate::{
     bindings,
     channel::client_ends::ClientEnds,
     error::Error,
-    node::session::{OpenMode, Part, Session},
+    node::{
+        part::Part,
+        session::{OpenMode, Session},
+    },
     pool::{descriptor::Descriptor, spec::Mode, Pool},
-    queue::config::Direction,
+    queue::{config::Direction, Queue},
+    ring::uapi,
 };
 
 /// The size of the pieces in which data are copied through private memory, in bytes.
@@ -31,7 +36,8 @@ const CHUNK: usize = 4096;
 /// # Errors
 ///
 /// `EAGAIN`: no buffer waits, and the call must not wait; `ENXIO`: the stream is in input mode;
-/// `EBUSY`: the process has mapped its end; `ENODEV`; `EINTR`; `EFAULT`; and the errors of
+/// `ENOBUFS`: `iov` is shorter than the data, which are to be read whole; `EPIPE`: frames were lost
+/// before the buffer, which is to be reported; `EBUSY`: the process has mapped its end; `ENODEV`; `EINTR`; `EFAULT`; and the errors of
 /// [`Port::start`](crate::port::Port::start).
 pub(crate) fn read(
     session: &Session,
@@ -52,14 +58,14 @@ pub(crate) fn read(
     let mut look_first = !open_mode.nonblocking && output.watermark().0 != 0;
     let ready = || pool.is_ended() || output.is_ready().unwrap_or(true);
     loop {
-        if look_first && session.reading.enter(false)?.done == 0 {
+        if look_first && !output.has_begun() {
             wait_until(output, open_mode, ready)?;
         }
         look_first = false;
         // Read before the look at the queue, so that a buffer sent before the stop is still found.
         let ended = pool.is_ended() && !output.is_gone();
         match with_ends(session, pool, open_mode, |ends, part| {
-            take(ends, pool, part, iov)
+            take(ends, pool, output, part, session, iov)
         }) {
             Err(error) if error == ENODATA && ended => return Ok(0),
             Err(error) if error == ENODATA => {}
@@ -78,14 +84,15 @@ pub(crate) fn read(
     }
 }
 
-/// Copies all of `iov` into a buffer that is with the client, and sends it to the driver.
+/// Copies `iov` into buffers that are with the client, and sends them to the driver. Waits for the
+/// first buffer only, so that a program which reads and writes the same stream does not wait for
+/// itself. Returns how many bytes were sent.
 ///
 /// # Errors
 ///
 /// `EAGAIN`: no buffer is with the client, and the call must not wait; `ENXIO`: the stream is in
-/// output mode; `EMSGSIZE`: a buffer cannot hold the data; `ESHUTDOWN`: the stream was stopped;
-/// `EBUSY`: the process has mapped its end; `ENODEV`; `EINTR`; `EFAULT`; and the errors of
-/// [`Port::start`](crate::port::Port::start).
+/// output mode; `ESHUTDOWN`: the stream was stopped; `EBUSY`: the process has mapped its end;
+/// `ENODEV`; `EINTR`; `EFAULT`; and the errors of [`Port::start`](crate::port::Port::start).
 pub(crate) fn write(
     session: &Session,
     pool: &Pool,
@@ -96,14 +103,40 @@ pub(crate) fn write(
     if pool.mode() == Mode::Output {
         return Err(ENXIO);
     }
-    let len = u32::try_from(iov.len()).map_err(|_| EMSGSIZE)?;
-    if len > pool.spec().data_bytes {
-        return Err(EMSGSIZE);
-    }
-    if len == 0 {
+    if iov.is_empty() {
         return Ok(0);
     }
     start_once(session, pool)?;
+    let mut sent = 0;
+    while !iov.is_empty() {
+        match write_buffer(session, pool, output, iov, open_mode, sent == 0) {
+            Ok(len) => {
+                pool.set_written();
+                sent += len;
+            }
+            Err(error) if sent == 0 => return Err(error),
+            // The next call meets it again.
+            Err(_) => break,
+        }
+    }
+    Ok(sent)
+}
+
+/// Copies data of `iov` into one buffer, and sends it. If there is no buffer, waits for one if
+/// `waits`.
+///
+/// # Errors
+///
+/// Those of [`write`].
+fn write_buffer(
+    session: &Session,
+    pool: &Pool,
+    output: &Queue,
+    iov: &mut IovIterSource<'_>,
+    open_mode: OpenMode,
+    waits: bool,
+) -> Result<usize> {
+    let len = iov.len().min(pool.spec().data_bytes as usize) as u32;
     loop {
         if output.is_gone() {
             return Err(ENODEV);
@@ -122,12 +155,36 @@ pub(crate) fn write(
             }
         });
         match put {
-            Err(error) if error == EAGAIN => {}
+            Err(error) if error == EAGAIN && waits => {}
             done => return done,
         }
         wait_until(output, open_mode, || {
             pool.has_stopped() || pool.has_buffer(output, behind)
         })?;
+    }
+}
+
+/// How many bytes of the next buffer a read(2) would return; 0 if it would wait, or at the end.
+///
+/// # Errors
+///
+/// `ENXIO`: the stream is in input mode; `EBUSY`: the process has mapped its end; `EAGAIN`: another
+/// call reads or writes; `EBADMSG`.
+pub(super) fn readable_bytes(session: &Session, pool: &Pool) -> Result<usize> {
+    if pool.mode() == Mode::Input {
+        return Err(ENXIO);
+    }
+    let must_not_wait = OpenMode {
+        read_write: true,
+        nonblocking: true,
+    };
+    let left = with_ends(session, pool, must_not_wait, |ends, part| {
+        let (descriptor, pos) = next(ends, pool, part, false)?;
+        Ok(descriptor.data_len as usize - part.done_at(pos))
+    });
+    match left {
+        Err(error) if error == ENODATA => Ok(0),
+        left => left,
     }
 }
 
@@ -175,43 +232,65 @@ fn with_ends<R>(
 fn take(
     ends: &mut ClientEnds<'_>,
     pool: &Pool,
+    output: &Queue,
     part: &mut Part,
+    session: &Session,
     iov: &mut IovIterDest<'_>,
 ) -> Result<usize> {
-    let mode = pool.mode();
+    let tells = session.reads(uapi::IOSTREAM_READ_LOSS);
+    let (descriptor, pos) = next(ends, pool, part, tells)?;
+    let done = part.done_at(pos);
+    let rest = (descriptor.data_len as usize).saturating_sub(done);
+    let len = rest.min(iov.len());
+    if len < rest && session.reads(uapi::IOSTREAM_READ_WHOLE) {
+        return Err(ENOBUFS);
+    }
+    let offset = descriptor.data_offset as usize + done;
+    copy_to_process(pool, descriptor.buffer, offset, len, iov)?;
+    output.call_began.store((len < rest).into(), Relaxed);
+    if len < rest {
+        part.stop_at(pos, done + len);
+    } else {
+        part.finish();
+        put_away(ends, pool, descriptor.buffer)?;
+    }
+    Ok(len)
+}
+
+/// Finds the next buffer that has data, and the position of its descriptor. If `tells`, fails once
+/// for each buffer before which frames were lost.
+///
+/// # Errors
+///
+/// `ENODATA`; `EPIPE`; `EBADMSG`.
+fn next(
+    ends: &mut ClientEnds<'_>,
+    pool: &Pool,
+    part: &mut Part,
+    tells: bool,
+) -> Result<(Descriptor, u64)> {
     loop {
         let (descriptor, pos) = ends.peek()?;
-        if descriptor.data_len == 0 {
-            // An empty buffer is not the end of the file. It goes back to the driver, or is for
-            // write(2) to fill.
-            ends.release();
-            match mode {
-                Mode::Output => ends.give_back(descriptor.buffer)?,
-                _ => pool.spare.put(descriptor.buffer),
-            }
-            continue;
+        if tells && descriptor.lost != 0 && part.must_tell(pos) {
+            return Err(EPIPE);
         }
-        let done = if part.pos == pos { part.done } else { 0 };
-        let rest = descriptor.data_len.saturating_sub(done) as usize;
-        let len = rest.min(iov.len());
-        let offset = (descriptor.data_offset + done) as usize;
-        copy_to_process(pool, descriptor.buffer, offset, len, iov)?;
-        if len < rest {
-            *part = Part {
-                pos,
-                done: done + len as u32,
-            };
-            return Ok(len);
+        if descriptor.data_len != 0 {
+            return Ok((descriptor, pos));
         }
-        *part = Part::default();
-        ends.release();
-        match mode {
-            Mode::Output => ends.give_back(descriptor.buffer)?,
-            // The emptied buffer is for write(2) to fill.
-            _ => pool.spare.put(descriptor.buffer),
-        }
-        return Ok(len);
+        // An empty buffer is not the end of the file.
+        put_away(ends, pool, descriptor.buffer)?;
     }
+}
+
+/// Takes the next descriptor out of the queue. Its buffer goes back to the driver, or is for
+/// write(2) to fill.
+fn put_away(ends: &mut ClientEnds<'_>, pool: &Pool, buffer: u32) -> Result {
+    ends.release();
+    match pool.mode() {
+        Mode::Output => ends.give_back(buffer)?,
+        _ => pool.spare.put(buffer),
+    }
+    Ok(())
 }
 
 /// The result of looking for a buffer that write(2) can fill.

@@ -8,7 +8,7 @@ use kernel::{
     sync::{new_mutex, Arc, Mutex, SetOnce},
 };
 
-use super::{Node, SessionCount};
+use super::{part::Part, Node, SessionCount};
 use crate::{
     channel::{lane::Lane, Channel},
     driver::Opener,
@@ -18,7 +18,11 @@ use crate::{
     port::PortRef,
     queue::config::Direction,
     ring::uapi,
-    sync::{gate::Gate, wait::WaitQueue},
+    sync::{
+        atomic::{Atomic, Relaxed},
+        gate::Gate,
+        wait::WaitQueue,
+    },
 };
 
 /// How a file is open: the flags of open(2) and fcntl(2).
@@ -48,15 +52,6 @@ impl Drop for Attached {
     }
 }
 
-/// How far read(2) has come in the buffer that it copies.
-#[derive(Clone, Copy, Default)]
-pub(crate) struct Part {
-    /// The position of the buffer's descriptor.
-    pub(crate) pos: u64,
-    /// How many bytes have been copied.
-    pub(crate) done: u32,
-}
-
 /// One open of a node, until its last descriptor and mapping are gone.
 #[pin_data]
 pub(crate) struct Session {
@@ -66,6 +61,8 @@ pub(crate) struct Session {
     account: Account,
     /// Where everything waits that waits for this session, even before it is set up.
     user: Arc<WaitQueue>,
+    /// How read(2) reads: `IOSTREAM_READ_*`.
+    pub(crate) read_flags: Atomic<u32>,
     /// Held while the session is set up.
     #[pin]
     set_up: Mutex<()>,
@@ -105,6 +102,7 @@ impl Session {
                 attached,
                 account,
                 user,
+                read_flags: Atomic::new(0),
                 set_up <- new_mutex!((), "iostream_set_up"),
                 reading <- Gate::new(Part::default()),
                 writing <- Gate::new(()),
@@ -153,6 +151,11 @@ impl Session {
         // Those that waited before there was anything to wait for ask again.
         self.user.wake_all();
         Ok(())
+    }
+
+    /// Whether read(2) reads as this bit of `IOSTREAM_READ_*` says.
+    pub(crate) fn reads(&self, flag: u32) -> bool {
+        self.read_flags.load(Relaxed) & flag != 0
     }
 
     /// Where everything waits that waits for this session.
@@ -219,8 +222,8 @@ impl Session {
         let port = self.port()?;
         match direction {
             Direction::Output => {
-                let _call = self.reading.try_enter().ok_or(EBUSY)?;
-                port.reset(lane)
+                let mut part = self.reading.try_enter().ok_or(EBUSY)?;
+                port.reset(lane).map(|()| *part = Part::default())
             }
             Direction::Input => {
                 let _call = self.writing.try_enter().ok_or(EBUSY)?;

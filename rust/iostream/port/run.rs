@@ -158,8 +158,22 @@ impl Port {
     /// gone. To drain also `EBADFD` if the stream is suspended, `EINTR` and `ETIMEDOUT`; then the
     /// stream still runs.
     pub(crate) fn stop(&self, how: Stop, timeout_ns: Option<u64>) -> Result<Discarded> {
+        self.stop_within(how, true, timeout_ns)
+    }
+
+    /// Does what [`Self::stop`] does. If `interruptible`, any signal ends a drain, otherwise a fatal one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::stop`].
+    pub(super) fn stop_within(
+        &self,
+        how: Stop,
+        interruptible: bool,
+        timeout_ns: Option<u64>,
+    ) -> Result<Discarded> {
         let drained = match how {
-            Stop::Drain => Some(self.drain(timeout_ns)?),
+            Stop::Drain => Some(self.drain(interruptible, timeout_ns)?),
             Stop::Discard => None,
         };
         race_point!("drained");
@@ -263,7 +277,7 @@ impl Port {
 
     /// Waits until the driver has taken everything that the client sent. Returns the pool of the
     /// session that was drained.
-    fn drain(&self, timeout_ns: Option<u64>) -> Result<Arc<Pool>> {
+    fn drain(&self, interruptible: bool, timeout_ns: Option<u64>) -> Result<Arc<Pool>> {
         let pool = self.open_pool()?;
         match pool.state() {
             State::Stopped => return Err(EALREADY),
@@ -278,7 +292,7 @@ impl Port {
             return Err(ENODEV);
         };
         // A wake-up consumes the arming, so each check arms first.
-        queue.notify.user.wait(true, timeout_ns, || {
+        queue.notify.user.wait(interruptible, timeout_ns, || {
             queue.notify.arm();
             queue.is_gone() || pool.is_closing() || queue.is_drained()
         })?;

@@ -152,6 +152,11 @@ impl Queue {
         None
     }
 
+    /// Whether read(2) has begun the next entry. Then the rest is ready, whatever the watermark.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.call_began.load(Relaxed) != 0
+    }
+
     /// Whether the process has consumed everything that was published to it.
     pub(crate) fn is_drained(&self) -> bool {
         self.both_positions()
@@ -180,6 +185,20 @@ impl Queue {
         // ORDERING: loaded first, so that the process's position is not older (litmus: poll-moment).
         let kernel = self.kernel_pos.load(Acquire);
         (self.user_pos(), kernel)
+    }
+
+    /// The bytes that wait in an input queue, overhead included.
+    ///
+    /// # Errors
+    ///
+    /// `EBADMSG`: the process's position is invalid.
+    pub(crate) fn input_bytes(&self) -> Result<u64> {
+        let (user, kernel) = self.input_positions();
+        let used = user.wrapping_sub(kernel);
+        if used > self.geometry().data_bytes() {
+            return Err(EBADMSG);
+        }
+        Ok(used)
     }
 
     /// Arms the kernel's end of an input queue: the process notifies when it reaches `pos`.

@@ -203,6 +203,10 @@ pub struct iostream_watermark {
     pub bytes: __u64,
     pub latency_ns: __u64,
 }
+pub const IOSTREAM_READ_WHOLE: _bindgen_ty_13 = 1;
+pub const IOSTREAM_READ_LOSS: _bindgen_ty_13 = 2;
+pub const IOSTREAM_READ_FLAGS: _bindgen_ty_13 = 3;
+pub type _bindgen_ty_13 = ::core::ffi::c_uint;
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
 pub struct iostream_run {
@@ -221,12 +225,12 @@ pub struct iostream_endpoint_counters {
     pub missed: __u64,
     pub dropped: __u64,
 }
-pub const IOSTREAM_COUNTERS_OUTPUT: _bindgen_ty_13 = 0;
-pub const IOSTREAM_COUNTERS_INPUT: _bindgen_ty_13 = 1;
-pub const IOSTREAM_COUNTERS_STREAM: _bindgen_ty_13 = 2;
-pub const IOSTREAM_COUNTERS_ENDPOINT: _bindgen_ty_13 = 3;
-pub const IOSTREAM_COUNTERS_MAX_BYTES: _bindgen_ty_13 = 4096;
-pub type _bindgen_ty_13 = ::core::ffi::c_uint;
+pub const IOSTREAM_COUNTERS_OUTPUT: _bindgen_ty_14 = 0;
+pub const IOSTREAM_COUNTERS_INPUT: _bindgen_ty_14 = 1;
+pub const IOSTREAM_COUNTERS_STREAM: _bindgen_ty_14 = 2;
+pub const IOSTREAM_COUNTERS_ENDPOINT: _bindgen_ty_14 = 3;
+pub const IOSTREAM_COUNTERS_MAX_BYTES: _bindgen_ty_14 = 4096;
+pub type _bindgen_ty_14 = ::core::ffi::c_uint;
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
 pub struct iostream_counters {
@@ -263,9 +267,9 @@ impl Default for iostream_stream {
         }
     }
 }
-pub const IOSTREAM_STOP_DRAIN: _bindgen_ty_14 = 1;
-pub const IOSTREAM_STOP_FLAGS: _bindgen_ty_14 = 1;
-pub type _bindgen_ty_14 = ::core::ffi::c_uint;
+pub const IOSTREAM_STOP_DRAIN: _bindgen_ty_15 = 1;
+pub const IOSTREAM_STOP_FLAGS: _bindgen_ty_15 = 1;
+pub type _bindgen_ty_15 = ::core::ffi::c_uint;
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
 pub struct iostream_stop {
@@ -285,20 +289,21 @@ pub struct iostream_version {
     pub max_total_bytes: __u64,
     pub name: [__u8; 32usize],
 }
-pub const IOSTREAM_IOC_VERSION: _bindgen_ty_15 = 3225446976;
-pub const IOSTREAM_IOC_SETUP: _bindgen_ty_15 = 1077439041;
-pub const IOSTREAM_IOC_QUEUE: _bindgen_ty_15 = 3225971266;
-pub const IOSTREAM_IOC_EVENTFD: _bindgen_ty_15 = 1074293315;
-pub const IOSTREAM_IOC_NOTIFY: _bindgen_ty_15 = 27204;
-pub const IOSTREAM_IOC_RESET: _bindgen_ty_15 = 27205;
-pub const IOSTREAM_IOC_RUN: _bindgen_ty_15 = 3223349830;
-pub const IOSTREAM_IOC_COUNTERS: _bindgen_ty_15 = 3222825543;
-pub const IOSTREAM_IOC_WATERMARK: _bindgen_ty_15 = 1075341896;
-pub const IOSTREAM_IOC_STREAM: _bindgen_ty_15 = 3230165584;
-pub const IOSTREAM_IOC_START: _bindgen_ty_15 = 27217;
-pub const IOSTREAM_IOC_SUSPEND: _bindgen_ty_15 = 27218;
-pub const IOSTREAM_IOC_STOP: _bindgen_ty_15 = 3223349843;
-pub const IOSTREAM_IOC_MODE: _bindgen_ty_15 = 27220;
-pub const IOSTREAM_IOC_INPUT: _bindgen_ty_15 = 27221;
-pub const IOSTREAM_IOC_INPUT_SYNC: _bindgen_ty_15 = 27222;
-pub type _bindgen_ty_15 = ::core::ffi::c_uint;
+pub const IOSTREAM_IOC_VERSION: _bindgen_ty_16 = 3225446976;
+pub const IOSTREAM_IOC_SETUP: _bindgen_ty_16 = 1077439041;
+pub const IOSTREAM_IOC_QUEUE: _bindgen_ty_16 = 3225971266;
+pub const IOSTREAM_IOC_EVENTFD: _bindgen_ty_16 = 1074293315;
+pub const IOSTREAM_IOC_NOTIFY: _bindgen_ty_16 = 27204;
+pub const IOSTREAM_IOC_RESET: _bindgen_ty_16 = 27205;
+pub const IOSTREAM_IOC_RUN: _bindgen_ty_16 = 3223349830;
+pub const IOSTREAM_IOC_COUNTERS: _bindgen_ty_16 = 3222825543;
+pub const IOSTREAM_IOC_WATERMARK: _bindgen_ty_16 = 1075341896;
+pub const IOSTREAM_IOC_READ_MODE: _bindgen_ty_16 = 27209;
+pub const IOSTREAM_IOC_STREAM: _bindgen_ty_16 = 3230165584;
+pub const IOSTREAM_IOC_START: _bindgen_ty_16 = 27217;
+pub const IOSTREAM_IOC_SUSPEND: _bindgen_ty_16 = 27218;
+pub const IOSTREAM_IOC_STOP: _bindgen_ty_16 = 3223349843;
+pub const IOSTREAM_IOC_MODE: _bindgen_ty_16 = 27220;
+pub const IOSTREAM_IOC_INPUT: _bindgen_ty_16 = 27221;
+pub const IOSTREAM_IOC_INPUT_SYNC: _bindgen_ty_16 = 27222;
+pub type _bindgen_ty_16 = ::core::ffi::c_uint;

@@ -52,6 +52,9 @@ rows! {
     files {
         poll_agrees,
         poll_starts,
+        reading,
+        loss,
+        arrives,
     }
     watermark {
         output,

@@ -5,7 +5,7 @@
 //! ```text
 //! publish NAME MODE BUFFERS DATA-BYTES [KEY=VALUE...]
 //!     MODE: output, input, input-output, or shared-output (by copy; the mode can be changed)
-//!     KEY: control, queue, clock, format, description, mode, gid, own-queue, clients
+//!     KEY: control, queue, clock, format, description, mode, gid, own-queue, drain, clients
 //! many COUNT NAME MODE BUFFERS DATA-BYTES [...]          many-send LEN
 //! unpublish            client NUMBER (later commands use the end of this client)
 //! forget (leaks the registration)

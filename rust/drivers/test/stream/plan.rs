@@ -6,7 +6,7 @@ use iostream::{
     stream::{Access, Output, Shared},
     Clock, Config, Mode, Ports, QueueConfig, Stream, StreamConfig,
 };
-use kernel::{prelude::*, str::CString};
+use kernel::{prelude::*, str::CString, time::Delta};
 
 use super::end::{AnyEnd, End, TestAccess};
 use crate::commands::Words;
@@ -26,6 +26,7 @@ pub(crate) struct Plan {
     mode: Option<u16>,
     gid: u32,
     own_queue: bool,
+    drain_ms: Option<u32>,
     pub(crate) clients: u32,
 }
 
@@ -60,6 +61,7 @@ impl Plan {
             mode: None,
             gid: 0,
             own_queue: false,
+            drain_ms: None,
             clients: 1,
         };
         while let Some(word) = words.optional() {
@@ -84,6 +86,7 @@ impl Plan {
                 "mode" => plan.mode = Some(u16::from_str_radix(value, 8).map_err(|_| EINVAL)?),
                 "gid" => plan.gid = number()?,
                 "own-queue" => plan.own_queue = number()? != 0,
+                "drain" => plan.drain_ms = Some(number()?),
                 "clients" => plan.clients = number()?,
                 _ => return Err(EINVAL),
             }
@@ -131,6 +134,9 @@ impl Plan {
         let mut config = Config::new(name).gid(self.gid);
         if let Some(mode) = self.mode {
             config = config.mode(mode);
+        }
+        if let Some(ms) = self.drain_ms {
+            config = config.drain_at_close(Delta::from_millis(ms.into()));
         }
         if self.own_queue {
             config = config.output(QueueConfig::with_capacity(4096)?);

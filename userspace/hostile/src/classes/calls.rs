@@ -14,7 +14,7 @@ use crate::sys::{self};
 
 const BATCH: u64 = 256;
 
-const CALLS: [u32; 16] = [
+const CALLS: [u32; 17] = [
     IOSTREAM_IOC_VERSION,
     IOSTREAM_IOC_SETUP,
     IOSTREAM_IOC_QUEUE,
@@ -24,6 +24,7 @@ const CALLS: [u32; 16] = [
     IOSTREAM_IOC_RUN,
     IOSTREAM_IOC_COUNTERS,
     IOSTREAM_IOC_WATERMARK,
+    IOSTREAM_IOC_READ_MODE,
     // The node has no stream, so all of these are refused.
     IOSTREAM_IOC_STREAM,
     IOSTREAM_IOC_START,
@@ -202,6 +203,7 @@ fn fields(round: &mut Round<'_>, session: &Session, arena: &Arena) {
             };
             direction as usize
         }
+        IOSTREAM_IOC_READ_MODE => round.random.boundary(0, 4) as usize,
         IOSTREAM_IOC_SETUP => arena.put(set_up(round)),
         IOSTREAM_IOC_WATERMARK => arena.put(iostream_watermark {
             direction: small(round),
@@ -255,6 +257,9 @@ fn fields(round: &mut Round<'_>, session: &Session, arena: &Arena) {
                 0
             };
             assert!(argument & !flags < 2, "direction {argument:#x}");
+        }
+        Ok(()) if call == IOSTREAM_IOC_READ_MODE => {
+            assert!(argument <= IOSTREAM_READ_FLAGS as usize, "{argument:#x}");
         }
         result => round.expect(result, ERRNOS),
     }

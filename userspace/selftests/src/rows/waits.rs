@@ -33,7 +33,9 @@ const SECONDS: u64 = 900;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::slow("Q-12/table-of-waits", SECONDS, || run(Slice::Process)),
-    Clause::slow("Q-12/one-wait-queue", SECONDS, || run(Slice::OneQueue)),
+    Clause::slow("F-02/before-set-up", SECONDS, || run(Slice::Early)),
+    Clause::slow("F-02/on-two-queues", SECONDS, || run(Slice::TwoQueues)),
+    Clause::slow("F-02/multishot", SECONDS, || run(Slice::Multishot)),
     Clause::slow("Q-12/deadline", SECONDS, || run(Slice::Deadline)),
     Clause::slow("Q-13/table-of-waits", SECONDS, || run(Slice::Kernel)),
     Clause::slow("Q-19/reset-wakes-all", SECONDS, || run(Slice::Reset)),

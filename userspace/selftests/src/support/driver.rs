@@ -86,11 +86,17 @@ impl Driver {
         driver
     }
 
+    /// The spare node, published: bytes of the output and the input queue, and what else there is
+    /// to say.
+    pub fn queues(plan: &str) -> Self {
+        let driver = Self::unpublished();
+        driver.command(&format!("publish {SPARE} {plan}"));
+        driver
+    }
+
     /// The spare node, published with an output queue that overwrites.
     pub fn overwriting(output_bytes: u64) -> Self {
-        let driver = Self::unpublished();
-        driver.command(&format!("publish {SPARE} {output_bytes} 0 overwrite"));
-        driver
+        Self::queues(&format!("{output_bytes} 0 overwrite"))
     }
 
     /// The spare stream, not published.

@@ -371,6 +371,13 @@ pub fn number_calls() -> Vec<NumberCall> {
             1,
             echoing,
         ),
+        call(
+            "IOSTREAM_IOC_READ_MODE",
+            IOSTREAM_IOC_READ_MODE,
+            IOSTREAM_READ_FLAGS.into(),
+            IOSTREAM_READ_LOSS as usize,
+            echoing,
+        ),
         call("IOSTREAM_IOC_RESET", IOSTREAM_IOC_RESET, 1, 1, echoing),
         call(
             "IOSTREAM_IOC_START",

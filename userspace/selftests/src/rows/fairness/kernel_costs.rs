@@ -100,19 +100,28 @@ fn uncharged() -> i64 {
 /// What sessions cost beyond what their opener is charged is small: the kernel's own record of its
 /// mapping of each queue's pages, which it does not charge to anyone.
 fn all_charged() {
-    let sessions = count(5000) as i64;
+    // What else happens to be allocated meanwhile shows in some rounds, but hardly in all.
+    const ROUNDS: i64 = 3;
+    let sessions = count(1250) as i64;
     // The record, and what else happens to be allocated meanwhile. What a queue itself needs is
     // more than a kilobyte.
-    const RECORD_BYTES: i64 = 240;
+    const RECORD_BYTES: i64 = 110;
     allow_files();
     let mut all = Vec::with_capacity(MAX_FILES as usize);
     for (kind, setup) in kinds() {
-        let before = uncharged();
-        all.extend((0..sessions).map(|_| open(setup).unwrap()));
-        let each = (uncharged() - before) / sessions;
-        println!("{kind}: {each} bytes each");
+        let mut round = || {
+            let before = uncharged();
+            all.extend((0..sessions).map(|_| open(setup).unwrap()));
+            (uncharged() - before) / sessions
+        };
+        let rounds: Vec<i64> = (0..ROUNDS).map(|_| round()).collect();
+        println!("{kind}: {rounds:?} bytes each");
+        let least = *rounds.iter().min().unwrap();
+        let each = rounds.iter().sum::<i64>() / ROUNDS;
         let queues = setup.map_or(0, |setup| i64::from((setup.flags & 3).count_ones()));
-        assert!(each < 24 + RECORD_BYTES * queues, "{kind}");
+        assert!(least < 24 + RECORD_BYTES * queues, "{kind}");
+        // The memory of each processor grows in large steps.
+        assert!(each < 24 + 2 * RECORD_BYTES * queues, "{kind}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 //! F-11: sources by the clock leave the processors to others.
 
-use std::fs::read_to_string;
+use std::fs::{read_dir, read_to_string};
 use std::time::{Duration, Instant};
 
 use iostream_raw::{source, Session};
@@ -99,33 +99,42 @@ fn processor_left() {
     }
 }
 
-/// The interrupts of the clock so far, on all processors.
-fn clock_interrupts() -> u64 {
-    let text = read_to_string("/proc/interrupts").unwrap();
-    let line = text
+/// How often the thread that serves all sources has gone to sleep so far. It wakes up by an
+/// interrupt of the clock, once for each time.
+fn sleeps_of_the_thread() -> u64 {
+    let processes = read_dir("/proc").unwrap().filter_map(Result::ok);
+    let status = processes
+        .filter_map(|process| read_to_string(process.path().join("status")).ok())
+        .find(|status| status.starts_with("Name:\tiostream_source\n"));
+    let status = status.expect("the thread of the sources");
+    let line = status
         .lines()
-        .find_map(|line| line.trim().strip_prefix("LOC:"));
-    let counts = line.expect("the local timer").split_whitespace();
-    counts.map_while(|count| count.parse::<u64>().ok()).sum()
+        .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    line.unwrap().trim().parse().unwrap()
 }
 
-/// However many sources a user has, they cause at most the thousand interrupts a second that one may
-/// cause. Nothing else runs meanwhile, so that the thread that serves them runs as often as it likes.
+/// However many sources a user has, they cause at most a thousand interrupts a second together. They
+/// are so slow that the thread that serves them has time to sleep between any two entries.
 fn few_interrupts() {
-    let _open = OpenToAll::new("/dev/iostream");
-    let a_second = || {
-        let (start, before) = (Instant::now(), clock_interrupts());
-        wait_until("two seconds pass", || {
-            start.elapsed() >= Duration::from_secs(2)
-        });
-        (clock_interrupts() - before) as f64 / start.elapsed().as_secs_f64()
+    let mut setup = source(8192, 16, 64, 50);
+    setup.flags |= IOSTREAM_SETUP_OVERWRITE;
+    let sessions: Vec<Session> = (0..100).map(|_| Session::new(setup)).collect();
+    let made = || -> u64 {
+        let entries = sessions
+            .iter()
+            .map(|session| session.endpoint().unwrap().entries);
+        entries.sum()
     };
-    let alone = a_second();
-    let _alice = busy_user();
-    let shared = a_second();
-    println!("{alone:.0} interrupts a second alone, {shared:.0} beside the sources");
-    // Beside the thread's own wake-ups: the ticks of two processors that no longer sleep.
-    assert!(shared <= alone + 2000.0);
+    wait_until("each source produces", || made() >= 100);
+    let (start, sleeps, entries) = (Instant::now(), sleeps_of_the_thread(), made());
+    wait_until("three thousand entries", || made() >= entries + 3000);
+    let slept = sleeps_of_the_thread() - sleeps;
+    let passed = start.elapsed().as_secs_f64();
+    println!(
+        "{slept} sleeps in {passed:.2} s, for {} entries",
+        made() - entries
+    );
+    assert!(slept as f64 <= 1000.0 * passed + 1.0);
 }
 
 /// A source never makes more entries than it was asked for, though it makes up for delays.

@@ -151,20 +151,39 @@ fn let_block(session: &Session) {
 }
 
 /// What is in a queue of entries.
-const CONTENTS: [&str; 5] = ["empty", "one", "full", "one taken", "below the watermark"];
+const CONTENTS: [&str; 9] = [
+    "empty",
+    "one",
+    "full",
+    "one taken",
+    "half read",
+    "one without bytes",
+    "one without bytes and one",
+    "below the watermark",
+    "below the watermark, half read",
+];
 
 fn queues() {
-    let nodes: [(&str, (u64, u64), &[Call]); 3] = [
+    let nodes: [(&str, (u64, u64), &[Call]); 4] = [
         ("output", (4096, 0), &[Call::Read]),
+        ("overwriting output", (4096, 0), &[Call::Read]),
         ("input", (0, 4096), &[Call::Write]),
         ("both", (4096, 4096), &[Call::Read, Call::Write]),
     ];
     for (node, (output, input), calls) in nodes {
         for content in CONTENTS {
+            if content == "full" && node.starts_with("overwriting") {
+                // It never is.
+                continue;
+            }
             for end in ["there", "reset", "gone"] {
                 let name = format!("{node}, {content}, {end}");
                 compare(&name, calls, || {
-                    let driver = Driver::new(output, input);
+                    let driver = if node == "overwriting output" {
+                        Driver::overwriting(output)
+                    } else {
+                        Driver::new(output, input)
+                    };
                     let mut ground = Ground::new(driver);
                     fill_queues(&mut ground, content, output != 0, input != 0);
                     match end {
@@ -208,6 +227,16 @@ fn fill_queues(ground: &mut Ground, content: &str, output: bool, input: bool) {
                 }
             }
         }
+        "half read" if output => {
+            driver.command("enqueue 24");
+            assert_eq!(session.read(&mut [0; 4]), Ok(4));
+        }
+        "one without bytes" | "one without bytes and one" if output => {
+            driver.command("enqueue 0");
+            if content.ends_with("and one") {
+                driver.command("enqueue 24");
+            }
+        }
         "full" => {
             if output {
                 driver.command("fill 24");
@@ -220,6 +249,11 @@ fn fill_queues(ground: &mut Ground, content: &str, output: bool, input: bool) {
             session.watermark(1024, 0).unwrap();
             driver.command("enqueue 24");
             ground.below_watermark = true;
+        }
+        "below the watermark, half read" if output => {
+            session.watermark(1024, 0).unwrap();
+            driver.command("enqueue 24");
+            assert_eq!(session.read(&mut [0; 4]), Ok(4));
         }
         _ => {}
     }

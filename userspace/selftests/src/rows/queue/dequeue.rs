@@ -4,6 +4,7 @@
 
 use iostream::{Error, Setup};
 use iostream_raw::{echo, Input, Session};
+use iostream_ring::uapi::{IOSTREAM_IOC_READ_MODE, IOSTREAM_READ_WHOLE};
 use rustix::io::Errno;
 
 use crate::clause::Clause;
@@ -34,7 +35,9 @@ fn read_too_small_stays() {
     let session = Session::new(echo(4096));
     let entry: Vec<u8> = (0..100).collect();
     session.write_entry(&entry);
-    for len in [0, 1, 50, 99] {
+    let whole = IOSTREAM_READ_WHOLE as usize;
+    session.pass_number(IOSTREAM_IOC_READ_MODE, whole).unwrap();
+    for len in [1, 50, 99] {
         let mut buffer = vec![0xee; len];
         assert_eq!(session.read(&mut buffer), Err(Errno::NOBUFS), "{len} bytes");
         assert!(buffer.iter().all(|b| *b == 0xee));
@@ -47,6 +50,8 @@ fn read_too_small_stays() {
 fn read_empty() {
     let session = Session::nonblocking(echo(4096));
     assert_eq!(session.read(&mut [0; 10]), Err(Errno::AGAIN));
+    let whole = IOSTREAM_READ_WHOLE as usize;
+    session.pass_number(IOSTREAM_IOC_READ_MODE, whole).unwrap();
     session.write_entry(b"");
     assert_eq!(
         session.read(&mut [0; 10]),

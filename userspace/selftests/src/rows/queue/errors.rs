@@ -35,6 +35,8 @@ fn seven_errnos() {
     assert_eq!(session.write(&[0; 4089]), Err(Errno::MSGSIZE), "too large");
     assert_eq!(session.notify(7), Err(Errno::INVAL), "bad argument");
     session.write_entry(b"ten bytes.");
+    let whole = IOSTREAM_READ_WHOLE as usize;
+    session.pass_number(IOSTREAM_IOC_READ_MODE, whole).unwrap();
     assert_eq!(session.read(&mut [0; 9]), Err(Errno::NOBUFS), "too small");
     while session.write(&[0; 100]).is_ok() {}
     assert_eq!(session.write(&[0; 100]), Err(Errno::AGAIN), "full");
@@ -130,6 +132,7 @@ fn unknown_ioctl() {
         IOSTREAM_IOC_RESET,
         IOSTREAM_IOC_RUN,
         IOSTREAM_IOC_COUNTERS,
+        IOSTREAM_IOC_READ_MODE,
     ];
     let mut arg = [0u64; 64];
     let arg: *mut c_void = arg.as_mut_ptr().cast();
@@ -421,8 +424,8 @@ fn another_files_ioctl() {
     let session = Session::new(echo(4096));
     let mut word = 0u64;
     let arg: *mut c_void = std::ptr::from_mut(&mut word).cast();
-    // FIONREAD, TCGETS and BLKGETSIZE64 belong to other kinds of files.
-    for number in [0x541b, 0x5401, 0x8008_1272] {
+    // TIOCOUTQ, TCGETS and BLKGETSIZE64 belong to other kinds of files.
+    for number in [0x5411, 0x5401, 0x8008_1272] {
         assert_eq!(
             ioctl(&session, number, arg),
             Err(Errno::NOTTY),

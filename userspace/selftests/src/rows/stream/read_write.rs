@@ -25,7 +25,7 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("U-10/stream-discarded-is-not-read", discarded),
     Clause::new("U-10/stream-suspended-read-waits", suspended),
     Clause::new("U-10/stream-write", write),
-    Clause::new("U-10/stream-write-too-long", write_too_long),
+    Clause::new("U-10/stream-write-in-parts", write_in_parts),
     Clause::new("U-10/stream-write-blocks", write_blocks),
     Clause::new("U-10/stream-write-stopped", write_stopped),
     Clause::new("U-10/stream-write-and-read", write_and_read),
@@ -234,11 +234,34 @@ fn write() {
     assert_eq!(session.write(&[]), Ok(0));
 }
 
-fn write_too_long() {
+/// What does not fit into one buffer goes into the next ones, as far as there are some.
+fn write_in_parts() {
     let driver = Driver::stream("input 3 64");
-    let session = driver.open_nonblocking();
-    assert_eq!(session.write(&[0; 65]), Err(Errno::MSGSIZE));
-    session.write_entry(&[0; 64]);
+    for nonblocking in [true, false] {
+        let session = if nonblocking {
+            driver.open_nonblocking()
+        } else {
+            driver.open()
+        };
+        for (write, lens) in [
+            (1, &[1][..]),
+            (64, &[64]),
+            (65, &[64, 1]),
+            (130, &[64, 64, 2]),
+            (192, &[64, 64, 64]),
+            (193, &[64, 64, 64]),
+            (100_000, &[64, 64, 64]),
+        ] {
+            let bytes: Vec<u8> = (0..write).map(|i| (i / 64) as u8).collect();
+            assert_eq!(session.write(&bytes), Ok(lens.iter().sum()), "{write}");
+            for (buffer, len) in lens.iter().enumerate() {
+                driver.command("receive");
+                assert_eq!(driver.log("len"), *len as u64);
+                assert_eq!(driver.log("sum"), (buffer * len) as u64);
+            }
+            driver.command("release-all");
+        }
+    }
 }
 
 fn write_blocks() {

@@ -101,6 +101,15 @@ pub const MEANS: &[Means] = &[
         &[libc::SYS_io_uring_enter],
         uring::multishot,
     ),
+    Means {
+        early: true,
+        ..new(
+            "io-uring-multishot-early",
+            Style::Poll,
+            &[libc::SYS_io_uring_enter],
+            uring::multishot_early,
+        )
+    },
     new(
         "aio-poll",
         Style::Poll,

@@ -136,7 +136,9 @@ pub struct Situation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Slice {
     Process,
-    OneQueue,
+    Early,
+    TwoQueues,
+    Multishot,
     Deadline,
     Kernel,
     Reset,
@@ -243,10 +245,9 @@ impl Situation {
             _ if self.want == Want::Added => Slice::Join,
             _ if stream => Slice::Stream,
             _ if !self.want.is_of_process() => Slice::Kernel,
-            _ if means.early || (means.style == Style::Poll && self.node == Node::Duplex) => {
-                Slice::OneQueue
-            }
-            _ if means.name == "io-uring-multishot" => Slice::OneQueue,
+            _ if means.early => Slice::Early,
+            _ if means.style == Style::Poll && self.node == Node::Duplex => Slice::TwoQueues,
+            _ if means.name == "io-uring-multishot" => Slice::Multishot,
             _ => Slice::Process,
         }
     }

@@ -188,8 +188,20 @@ pub fn single(ground: &Arc<Ground>) -> Wait {
 /// Submits once; every end must bring a completion. A poll that is over is submitted again, as
 /// io_uring tells programs to do.
 pub fn multishot(ground: &Arc<Ground>) -> Wait {
-    let (ground, ring, mut armed) = (ground.clone(), Uring::new(), false);
-    Box::new(move || {
+    let (ground, ring) = (ground.clone(), Uring::new());
+    Box::new(wait_for_each(ground, ring, false))
+}
+
+/// Submits before the set-up, which completes at once: each call would fail. All that follows must
+/// bring a completion, too.
+pub fn multishot_early(ground: &Arc<Ground>) -> Wait {
+    let (ground, ring) = (ground.clone(), Uring::new());
+    ring.submit(ground.session().raw_fd(), ground.events(), true);
+    Box::new(wait_for_each(ground, ring, true))
+}
+
+fn wait_for_each(ground: Arc<Ground>, ring: Uring, mut armed: bool) -> impl FnMut() -> Outcome {
+    move || {
         // One end may complete twice; what the round before left is not waited for.
         while let Some((_, more)) = ring.completion() {
             armed = more;
@@ -200,5 +212,5 @@ pub fn multishot(ground: &Arc<Ground>) -> Wait {
         let (outcome, more) = ring.wait(ground.timeout());
         armed = more;
         outcome
-    })
+    }
 }
