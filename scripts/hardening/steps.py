@@ -59,6 +59,7 @@ def build():
         ["scripts/build/stale-driver", "--into", "build/harden/vm", hunting],
         ["scripts/build/template-driver", "--into", "build/harden/vm", hunting],
         ["scripts/build/userspace"],
+        ["scripts/build/tools"],
     )
 
 
