@@ -82,9 +82,12 @@ impl Consumer {
     ///
     /// # Errors
     ///
-    /// [`Error::TimedOut`] if the time is over first, or one of the [common errors](Self#errors).
+    /// [`Error::TimedOut`] if the time is over first; [`Error::Cancelled`] or
+    /// [`Error::Interrupted`] as [`Self::set_waker`] and [`Self::set_interruptible`] say; or one of
+    /// the [common errors](Self#errors).
     #[inline]
     pub fn dequeue_wait(&mut self, timeout: Option<Duration>) -> Result<Received<'_>> {
+        self.handle.check_waker()?;
         match self.find() {
             Ok(entry) if self.handle.info().watermark_bytes() == 0 => {
                 Ok(Received::new(self, false, entry.lost_before()))
@@ -192,7 +195,7 @@ impl Consumer {
     ///
     /// # Errors
     ///
-    /// [`Error::TimedOut`] if the time is over first, or one of the [common errors](Self#errors).
+    /// Those of [`Self::dequeue_wait`].
     pub fn wait(&mut self, timeout: Option<Duration>) -> Result<()> {
         self.wait_or(timeout, None, || None)
     }

@@ -59,6 +59,9 @@ pub enum Error {
     /// A signal came first (`EINTR`).
     #[error("interrupted by a signal")]
     Interrupted,
+    /// A [`Waker`](crate::Waker) ended the wait (`ECANCELED`).
+    #[error("the wait was cancelled")]
+    Cancelled,
     /// What was asked for is in use (`EBUSY`).
     #[error("{0}")]
     Busy(&'static str),
@@ -210,6 +213,7 @@ impl Error {
             Self::Stale => Errno::STALE,
             Self::TimedOut => Errno::TIMEDOUT,
             Self::Interrupted => Errno::INTR,
+            Self::Cancelled => Errno::CANCELED,
             Self::Busy(_) => Errno::BUSY,
             Self::NotADevice { .. } | Self::Unsupported(_) => Errno::NOTTY,
             Self::NotFound { .. } => Errno::NOENT,
@@ -344,6 +348,8 @@ impl From<Error> for io::Error {
             | Error::NotSetUp
             | Error::LimitExceeded { .. }
             | Error::AlreadyInState(_)
+            // Not `Interrupted`, after which `std::io` tries again.
+            | Error::Cancelled
             | Error::NotRunning => ErrorKind::Other,
             Error::Os { errno, .. } => io::Error::from_raw_os_error(*errno).kind(),
         };

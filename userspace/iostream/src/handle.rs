@@ -7,8 +7,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::sys::{Device, End, InfoPage};
-use crate::{Counters, Error, Result};
+use crate::sys::{Device, End, InfoPage, Ready};
+use crate::{Counters, Error, Result, Waker};
 
 /// How often an end looks before it sleeps, unless the program sets it: some microseconds.
 const DEFAULT_SPIN: u32 = 256;
@@ -21,6 +21,10 @@ pub(crate) struct Handle<E> {
     generation: u64,
     /// How often a wait looks before it sleeps.
     pub(crate) spin: u32,
+    /// What ends waits besides the queue itself.
+    pub(crate) waker: Option<Waker>,
+    /// Whether a signal ends a wait.
+    pub(crate) interruptible: bool,
 }
 
 impl<E: End> Handle<E> {
@@ -30,6 +34,8 @@ impl<E: End> Handle<E> {
             end,
             generation: 0,
             spin: DEFAULT_SPIN,
+            waker: None,
+            interruptible: false,
         };
         handle.renew()?;
         Ok(handle)
@@ -100,6 +106,44 @@ impl<E: End> Handle<E> {
         // ORDERING: pairs with the kernel's write barrier between the generation and the positions
         // that it zeroes. The positions were loaded with acquire (litmus: reset).
         self.check_generation().err().unwrap_or(error)
+    }
+
+    /// Fails once the waker is woken. Methods that may wait call it before anything else.
+    #[inline]
+    pub(crate) fn check_waker(&self) -> Result<()> {
+        match &self.waker {
+            Some(waker) if waker.is_woken() => {
+                self.check_owner()?;
+                Err(Error::Cancelled)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Sleeps until the queue may be ready, the driver is gone, or `bell` is readable. Returns
+    /// `None` if the time is over first.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Cancelled`] if the waker is woken; [`Error::Interrupted`] if signals end waits, and
+    /// one came.
+    pub(crate) fn sleep(
+        &self,
+        bell: Option<BorrowedFd<'_>>,
+        timeout: Option<Duration>,
+    ) -> Result<Option<Ready>> {
+        let waker = self.waker.as_ref();
+        let fd = waker.map(AsFd::as_fd);
+        let device = &self.device;
+        let ready = device.poll(E::DIRECTION, fd, bell, timeout, self.interruptible)?;
+        match (ready, waker) {
+            (Some(ready), Some(waker)) if ready.woken => {
+                // Another process may have woken it.
+                waker.note_woken();
+                Err(Error::Cancelled)
+            }
+            _ => Ok(ready),
+        }
     }
 
     pub(crate) fn generation(&self) -> u64 {

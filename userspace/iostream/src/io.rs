@@ -22,6 +22,7 @@ impl Read for Consumer {
 /// Returns the rest of the current entry, in place.
 impl BufRead for Consumer {
     fn fill_buf(&mut self) -> Result<&[u8]> {
+        self.check_waker()?;
         loop {
             match self.find() {
                 Ok(entry) if entry.len() > self.read_bytes => break,

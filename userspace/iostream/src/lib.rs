@@ -33,6 +33,7 @@
 //! | [`Buffer`] | a buffer that is with this process until it is dropped or sent |
 //! | [`Receiver`], [`Sender`] | the halves of a stream, for two threads |
 //! | [`Control`] | a handle that starts and stops a stream, from any thread |
+//! | [`Waker`] | ends waits, from any thread |
 //! | [`Error`] | what can go wrong: a variant and an errno for each case |
 //!
 //! The producer and the consumer of a session are two values: give each its own thread, or use both
@@ -45,7 +46,11 @@
 //!
 //! Every `wait` looks at the queue a bounded number of times (see `set_spin`), then arms and sleeps
 //! in poll(2). If the driver goes away, the wait fails with [`Error::Gone`], once everything that
-//! was queued is consumed. A signal does not end a wait; use a timeout to check for other work.
+//! was queued is consumed.
+//!
+//! A [`Waker`] ends waits from another thread or from a signal handler. A signal alone ends a wait
+//! only if that was asked for, with `set_interruptible`. So a wait needs no timeout to look for
+//! other work.
 //!
 //! # Fork
 //!
@@ -91,6 +96,7 @@ mod session;
 mod setup;
 mod stream;
 mod sys;
+mod waker;
 
 #[cfg(feature = "tokio")]
 pub use asynchronous::{AsyncConsumer, AsyncProducer, AsyncReceiver};
@@ -112,6 +118,7 @@ pub use stream::{
     Reader, Receiver, Sender, Stop, Stream, StreamCounters, StreamInfo, StreamMode, StreamState,
     Writer,
 };
+pub use waker::Waker;
 pub use zerocopy;
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use std::time::Duration;
 use crate::handle::Handle;
 use crate::notify::Deadline;
 use crate::sys::{Device, OverwriteEnd};
-use crate::{Counters, Direction, Error, Result};
+use crate::{Counters, Error, Result, Waker};
 
 /// The reading end of an output queue whose producer never waits for room.
 ///
@@ -113,8 +113,11 @@ impl OverwriteReader {
     ///
     /// # Errors
     ///
-    /// [`Error::TimedOut`] if the time is over first, or one of the [common errors](Self#errors).
+    /// [`Error::TimedOut`] if the time is over first; [`Error::Cancelled`] or
+    /// [`Error::Interrupted`] as [`Self::set_waker`] and [`Self::set_interruptible`] say; or one of
+    /// the [common errors](Self#errors).
     pub fn wait(&mut self, timeout: Option<Duration>) -> Result<()> {
+        self.handle.check_waker()?;
         for _ in 0..self.handle.spin {
             if self.is_due()? {
                 return Ok(());
@@ -129,7 +132,7 @@ impl OverwriteReader {
             let mut end = self.handle.info().gone().then_some(Error::Gone);
             if end.is_none() {
                 let left = deadline.left()?;
-                match self.handle.device.poll(Direction::Output, None, left)? {
+                match self.handle.sleep(None, left)? {
                     Some(ready) if ready.hang_up => end = Some(Error::Gone),
                     Some(ready) if ready.error => end = Some(self.handle.judge(Error::Corrupt)),
                     // If the time is over, the deadline reports it.
@@ -143,6 +146,21 @@ impl OverwriteReader {
                 return Err(error);
             }
         }
+    }
+
+    /// Sets, replaces or removes what ends this reader's waits from elsewhere.
+    ///
+    /// Once it is woken, methods that may wait fail with [`Error::Cancelled`]: see [`Waker`].
+    pub fn set_waker(&mut self, waker: Option<Waker>) {
+        self.handle.waker = waker;
+    }
+
+    /// Sets whether a signal ends a wait, with [`Error::Interrupted`]. At first it does not.
+    ///
+    /// A signal that comes just before the wait sleeps does not end it. Where that matters, let the
+    /// signal's handler wake a [`Waker`] instead.
+    pub fn set_interruptible(&mut self, interruptible: bool) {
+        self.handle.interruptible = interruptible;
     }
 
     /// Asks for a signal on the eventfd when the next entry arrives, or when the watermark is

@@ -37,7 +37,7 @@ use self::core::{Core, Open};
 use crate::sys::{
     ConsumerEnd, Device, Pool, ProducerEnd, QueueKind, QueueMemory, Role, StreamPage,
 };
-use crate::{Consumer, Error, Producer, Result, Session};
+use crate::{Consumer, Error, Producer, Result, Session, Waker};
 pub(crate) use descriptor::Descriptors;
 use mode::{Input, InputOutput, Mode, Output, Receives};
 
@@ -308,9 +308,23 @@ impl<M: Mode> Stream<M> {
     /// # Errors
     ///
     /// [`Error::NotRunning`] if no buffer is left and the stream is stopped; [`Error::TimedOut`] if
-    /// the time is over first; or one of the [common errors](Self#errors).
+    /// the time is over first; or one of the errors of [`Receiver::wait`].
     pub fn wait(&mut self, timeout: Option<Duration>) -> Result<()> {
         self.receiver.wait(timeout)
+    }
+
+    /// Sets, replaces or removes what ends this stream's waits from elsewhere.
+    ///
+    /// Once it is woken, methods that may wait fail with [`Error::Cancelled`]: see [`Waker`].
+    pub fn set_waker(&mut self, waker: Option<Waker>) {
+        self.receiver.set_waker(waker);
+    }
+
+    /// Sets whether a signal ends a wait, with [`Error::Interrupted`]. At first it does not.
+    ///
+    /// See [`Receiver::set_interruptible`].
+    pub fn set_interruptible(&mut self, interruptible: bool) {
+        self.receiver.set_interruptible(interruptible);
     }
 
     /// Passes each buffer to `f` as it arrives, until `f` breaks. Waits for each buffer.
@@ -362,7 +376,7 @@ impl<M: Receives> Stream<M> {
     /// # Errors
     ///
     /// [`Error::NotRunning`] if no buffer is left and the stream is stopped; [`Error::TimedOut`] if
-    /// the time is over first; or one of the [common errors](Self#errors).
+    /// the time is over first; or one of the errors of [`Self::wait`].
     #[inline]
     pub fn dequeue_wait(&mut self, timeout: Option<Duration>) -> Result<Buffer<M>> {
         self.receiver.dequeue_wait(timeout)
@@ -402,7 +416,7 @@ impl Stream<Input> {
     /// # Errors
     ///
     /// [`Error::NotRunning`] if no buffer is unused and the stream is stopped; [`Error::TimedOut`]
-    /// if the time is over first; or one of the [common errors](Self#errors).
+    /// if the time is over first; or one of the errors of [`Self::wait`].
     #[inline]
     pub fn buffer_wait(&mut self, timeout: Option<Duration>) -> Result<Buffer<Input>> {
         self.receiver.buffer_wait(timeout)

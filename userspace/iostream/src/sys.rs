@@ -33,7 +33,7 @@ mod stream_calls;
 mod stream_page;
 
 pub(crate) use consumer_end::ConsumerEnd;
-pub(crate) use device::Device;
+pub(crate) use device::{Device, Ready};
 pub(crate) use end::End;
 pub(crate) use info_page::InfoPage;
 pub(crate) use overwrite_end::OverwriteEnd;

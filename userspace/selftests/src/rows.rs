@@ -120,6 +120,7 @@ rows! {
         notices,
         control,
         soundness,
+        waking,
         forking,
         opening,
         c,

@@ -9,20 +9,21 @@ use iostream_ring::Layout;
 
 use super::Consumer;
 use crate::notify::Deadline;
-use crate::{Direction, Error, Result};
+use crate::{Error, Result, Waker};
 
 impl<L: Layout> Consumer<L> {
     /// Waits for an entry, or until `other` ends the wait.
     ///
-    /// `other` is asked before each sleep. The sleep also ends when `also` becomes readable, and
+    /// `other` is asked before each sleep. The sleep also ends when `bell` becomes readable, and
     /// then `other` is asked again.
     pub(crate) fn wait_or(
         &mut self,
         timeout: Option<Duration>,
-        also: Option<BorrowedFd<'_>>,
+        bell: Option<BorrowedFd<'_>>,
         mut other: impl FnMut() -> Option<Result<()>>,
     ) -> Result<()> {
         self.handle.check_generation()?;
+        self.handle.check_waker()?;
         self.flush()?;
         if self.handle.end.is_known_ready() {
             return Ok(());
@@ -53,7 +54,7 @@ impl<L: Layout> Consumer<L> {
                 return self.ready_or(Error::Gone);
             }
             let left = deadline.left()?;
-            let ready = self.handle.device.poll(Direction::Output, also, left)?;
+            let ready = self.handle.sleep(bell, left)?;
             if self.is_due()? {
                 return Ok(());
             }
@@ -67,6 +68,27 @@ impl<L: Layout> Consumer<L> {
                 _ => {}
             }
         }
+    }
+
+    /// Sets, replaces or removes what ends the waits of this end from elsewhere.
+    ///
+    /// Once it is woken, methods that may wait fail with [`Error::Cancelled`]: see [`Waker`].
+    pub fn set_waker(&mut self, waker: Option<Waker>) {
+        self.handle.waker = waker;
+    }
+
+    /// Sets whether a signal ends a wait, with [`Error::Interrupted`]. At first it does not.
+    ///
+    /// A signal that comes just before the wait sleeps does not end it. Where that matters, let the
+    /// signal's handler wake a [`Waker`] instead.
+    pub fn set_interruptible(&mut self, interruptible: bool) {
+        self.handle.interruptible = interruptible;
+    }
+
+    /// Fails once the waker is woken.
+    #[inline]
+    pub(crate) fn check_waker(&self) -> Result<()> {
+        self.handle.check_waker()
     }
 
     /// Looks without waiting, as [`Self::wait`] does before it sleeps.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Producer;
 use crate::notify::Deadline;
-use crate::{Direction, Error, Result};
+use crate::{Direction, Error, Result, Waker};
 
 /// How long a wait insists on a good deal of room before it accepts any room that suffices.
 const PATIENCE: Duration = Duration::from_millis(1);
@@ -20,8 +20,11 @@ impl Producer {
     /// # Errors
     ///
     /// [`Error::TimedOut`] if the time is over first; [`Error::TooLarge`] if the entry can never
-    /// fit; or one of the [common errors](Self#errors). In each case nothing is written.
+    /// fit; [`Error::Cancelled`] or [`Error::Interrupted`] as [`Self::set_waker`] and
+    /// [`Self::set_interruptible`] say; or one of the [common errors](Self#errors). In each case
+    /// nothing is written.
     pub fn enqueue_wait(&mut self, bytes: &[u8], timeout: Option<Duration>) -> Result<()> {
+        self.handle.check_waker()?;
         match self.enqueue(bytes) {
             Err(Error::Full) => {}
             done => return done,
@@ -42,9 +45,25 @@ impl Producer {
     /// # Errors
     ///
     /// [`Error::TimedOut`] if the time is over first; [`Error::TooLarge`] if the queue has fewer
-    /// bytes in all; or one of the [common errors](Self#errors).
+    /// bytes in all; [`Error::Cancelled`] or [`Error::Interrupted`] as [`Self::set_waker`] and
+    /// [`Self::set_interruptible`] say; or one of the [common errors](Self#errors).
     pub fn wait_room(&mut self, bytes: u64, timeout: Option<Duration>) -> Result<()> {
         self.wait_room_until(bytes, bytes, Deadline::after(timeout))
+    }
+
+    /// Sets, replaces or removes what ends this producer's waits from elsewhere.
+    ///
+    /// Once it is woken, methods that may wait fail with [`Error::Cancelled`]: see [`Waker`].
+    pub fn set_waker(&mut self, waker: Option<Waker>) {
+        self.handle.waker = waker;
+    }
+
+    /// Sets whether a signal ends a wait, with [`Error::Interrupted`]. At first it does not.
+    ///
+    /// A signal that comes just before the wait sleeps does not end it. Where that matters, let the
+    /// signal's handler wake a [`Waker`] instead.
+    pub fn set_interruptible(&mut self, interruptible: bool) {
+        self.handle.interruptible = interruptible;
     }
 
     /// Asks to be woken, through poll or the eventfd, once `bytes` bytes are free. Returns whether
@@ -68,6 +87,7 @@ impl Producer {
     /// Waits for `rather` bytes of room for as long as [`PATIENCE`] says, then for `need` bytes.
     fn wait_room_until(&mut self, need: u64, rather: u64, deadline: Deadline) -> Result<()> {
         self.check()?;
+        self.handle.check_waker()?;
         self.flush()?;
         for _ in 0..self.handle.spin {
             if self.handle.look(|end| end.room())? >= need {
@@ -100,7 +120,7 @@ impl Producer {
             if target > need {
                 time = Some(time.map_or(PATIENCE, |time| time.min(PATIENCE)));
             }
-            let ready = self.handle.device.poll(Direction::Input, None, time)?;
+            let ready = self.handle.sleep(None, time)?;
             self.check()?;
             if self.handle.look(|end| end.room())? >= need {
                 return Ok(());

@@ -17,7 +17,7 @@ use super::mode::{Input, Mode, Receives};
 use super::unused::Sleeper;
 use crate::notify::Deadline;
 use crate::sys::Place;
-use crate::{Consumer, Counters, Error, Result, StreamMode};
+use crate::{Consumer, Counters, Error, Result, StreamMode, Waker};
 
 /// The half of a [`Stream`](crate::Stream) at which buffers arrive.
 ///
@@ -86,6 +86,7 @@ impl<M: Mode> Receiver<M> {
     }
 
     pub(crate) fn take_wait(&mut self, timeout: Option<Duration>) -> Result<Buffer<M>> {
+        self.consumer.check_waker()?;
         let deadline = Deadline::after(timeout);
         if self.consumer.watermark().0 != 0 {
             self.wait(deadline.left()?)?;
@@ -153,8 +154,9 @@ impl<M: Mode> Receiver<M> {
     /// # Errors
     ///
     /// [`Error::NotRunning`] if no buffer is left and the stream is stopped, so that none will
-    /// come; [`Error::TimedOut`] if the time is over first; or one of the
-    /// [common errors](Self#errors).
+    /// come; [`Error::TimedOut`] if the time is over first; [`Error::Cancelled`] or
+    /// [`Error::Interrupted`] as [`Self::set_waker`] and [`Self::set_interruptible`] say; or one of
+    /// the [common errors](Self#errors).
     pub fn wait(&mut self, timeout: Option<Duration>) -> Result<()> {
         let open = self.open.clone();
         if M::MODE != StreamMode::Input {
@@ -162,6 +164,7 @@ impl<M: Mode> Receiver<M> {
             return self.consumer.wait_or(timeout, None, other);
         }
         open.check_owner()?;
+        self.consumer.check_waker()?;
         if !open.core.unused.is_empty() {
             return Ok(());
         }
@@ -257,6 +260,21 @@ impl<M: Mode> Receiver<M> {
         self.consumer.set_watermark(bytes, latency)
     }
 
+    /// Sets, replaces or removes what ends this receiver's waits from elsewhere.
+    ///
+    /// Once it is woken, methods that may wait fail with [`Error::Cancelled`]: see [`Waker`].
+    pub fn set_waker(&mut self, waker: Option<Waker>) {
+        self.consumer.set_waker(waker);
+    }
+
+    /// Sets whether a signal ends a wait, with [`Error::Interrupted`]. At first it does not.
+    ///
+    /// A signal that comes just before the wait sleeps does not end it. Where that matters, let the
+    /// signal's handler wake a [`Waker`] instead.
+    pub fn set_interruptible(&mut self, interruptible: bool) {
+        self.consumer.set_interruptible(interruptible);
+    }
+
     /// Asks for a signal on the eventfd when the next buffer arrives. Returns whether a buffer
     /// waits already.
     ///
@@ -296,7 +314,7 @@ impl<M: Receives> Receiver<M> {
     /// # Errors
     ///
     /// [`Error::NotRunning`] if no buffer is left and the stream is stopped; [`Error::TimedOut`] if
-    /// the time is over first; or one of the [common errors](Self#errors).
+    /// the time is over first; or one of the errors of [`Self::wait`].
     #[inline]
     pub fn dequeue_wait(&mut self, timeout: Option<Duration>) -> Result<Buffer<M>> {
         self.take_wait(timeout)
@@ -340,7 +358,7 @@ impl Receiver<Input> {
     /// # Errors
     ///
     /// [`Error::NotRunning`] if no buffer is unused and the stream is stopped; [`Error::TimedOut`]
-    /// if the time is over first; or one of the [common errors](Self#errors).
+    /// if the time is over first; or one of the errors of [`Self::wait`].
     #[inline]
     pub fn buffer_wait(&mut self, timeout: Option<Duration>) -> Result<Buffer<Input>> {
         self.take_wait(timeout)

@@ -35,6 +35,8 @@ pub(crate) struct Ready {
     pub(crate) hang_up: bool,
     /// The kernel found the queue corrupt: it cannot use what this process wrote.
     pub(crate) error: bool,
+    /// The waker is readable.
+    pub(crate) woken: bool,
 }
 
 /// An open device. Counts the system calls that go through it.
@@ -218,17 +220,20 @@ impl Device {
         (run.done, result)
     }
 
-    /// Sleeps until the direction is ready, the driver is gone, or `also` is readable. Returns
-    /// `None` if the time is over first.
+    /// Sleeps until the direction is ready, the driver is gone, or `waker` or `bell` is readable.
+    /// Returns `None` if the time is over first.
     ///
-    /// A signal does not end the wait.
+    /// A signal ends the wait, with [`Error::Interrupted`], only if it is `interruptible`.
     pub(crate) fn poll(
         &self,
         direction: Direction,
-        also: Option<BorrowedFd<'_>>,
+        waker: Option<BorrowedFd<'_>>,
+        bell: Option<BorrowedFd<'_>>,
         timeout: Option<Duration>,
+        interruptible: bool,
     ) -> Result<Option<Ready>, Error> {
         let end = timeout.and_then(|time| std::time::Instant::now().checked_add(time));
+        let device = self.fd.as_fd();
         let events = match direction {
             Direction::Output => PollFlags::IN,
             Direction::Input => PollFlags::OUT,
@@ -237,12 +242,12 @@ impl Device {
             // A timeout that the clock cannot represent never ends.
             let left = end.map(|end| end.saturating_duration_since(std::time::Instant::now()));
             let left = left.and_then(|left| Timespec::try_from(left).ok());
-            let mut fds = [
-                PollFd::new(&self.fd, events),
-                // Passed to poll only if there is one.
-                PollFd::from_borrowed_fd(also.unwrap_or(self.fd.as_fd()), PollFlags::IN),
-            ];
-            let count = 1 + usize::from(also.is_some());
+            let others = [waker.or(bell), waker.and(bell)];
+            // What is not there is not passed to poll.
+            let [first, second] =
+                others.map(|fd| PollFd::from_borrowed_fd(fd.unwrap_or(device), PollFlags::IN));
+            let mut fds = [PollFd::from_borrowed_fd(device, events), first, second];
+            let count = 1 + others.iter().flatten().count();
             self.count_call();
             match poll(&mut fds[..count], left.as_ref()) {
                 Ok(0) => return Ok(None),
@@ -251,9 +256,10 @@ impl Device {
                     return Ok(Some(Ready {
                         hang_up: seen.contains(PollFlags::HUP),
                         error: seen.contains(PollFlags::ERR),
+                        woken: waker.is_some() && !fds[1].revents().is_empty(),
                     }));
                 }
-                Err(Errno::INTR) => {}
+                Err(Errno::INTR) if !interruptible => {}
                 Err(errno) => return Err(Error::of_call("poll", errno)),
             }
         }
