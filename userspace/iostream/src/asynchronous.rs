@@ -4,15 +4,20 @@
 //!
 //! A future looks first, and awaits the descriptor only if it finds nothing. No wake-up is missed
 //! in between: the reactor polls the descriptor, and poll arms the kernel's side by itself.
+//!
+//! A future that finds something each time would never let another task run. So each use counts
+//! against tokio's budget of the task, as those of tokio's own types do.
 
 mod queue;
 mod stream;
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::task::{Context, Poll};
+use std::task::{ready, Context, Poll};
 
 use tokio::io::unix::AsyncFdReadyGuard;
 use tokio::io::Interest;
+use tokio::runtime::Handle;
+use tokio::task::coop::poll_proceed;
 
 use crate::sys::{watch, Watched};
 use crate::{Error, Result};
@@ -31,6 +36,8 @@ struct Reactor {
 
 impl Reactor {
     fn new(fd: impl AsFd, interest: Interest) -> Result<Self> {
+        // `watch` panics there.
+        let _runtime = Handle::try_current().map_err(|_| Error::NoRuntime)?;
         let fd = fd.as_fd().try_clone_to_owned();
         let fd = fd.map_err(|error| failed("fcntl", &error))?;
         Ok(Self {
@@ -53,6 +60,20 @@ impl Reactor {
         let ready = self.fd.poll_write_ready(context);
         ready.map_err(|error| failed("epoll", &error))
     }
+}
+
+/// Runs `poll` if the task has budget left, and takes some of it if `poll` is ready. Otherwise the
+/// task is woken again after others.
+fn in_turn<T>(
+    context: &mut Context<'_>,
+    poll: impl FnOnce(&mut Context<'_>) -> Poll<T>,
+) -> Poll<T> {
+    let turn = ready!(poll_proceed(context));
+    let polled = poll(context);
+    if polled.is_ready() {
+        turn.made_progress();
+    }
+    polled
 }
 
 fn failed(call: &'static str, error: &std::io::Error) -> Error {

@@ -62,6 +62,9 @@ pub enum Error {
     /// A [`Waker`](crate::Waker) ended the wait (`ECANCELED`).
     #[error("the wait was cancelled")]
     Cancelled,
+    /// There is no tokio runtime here whose reactor could watch the device (`ESRCH`).
+    #[error("there is no tokio runtime here: call this in a task, or enter a runtime first")]
+    NoRuntime,
     /// What was asked for is in use (`EBUSY`).
     #[error("{0}")]
     Busy(&'static str),
@@ -214,6 +217,7 @@ impl Error {
             Self::TimedOut => Errno::TIMEDOUT,
             Self::Interrupted => Errno::INTR,
             Self::Cancelled => Errno::CANCELED,
+            Self::NoRuntime => Errno::SRCH,
             Self::Busy(_) => Errno::BUSY,
             Self::NotADevice { .. } | Self::Unsupported(_) => Errno::NOTTY,
             Self::NotFound { .. } => Errno::NOENT,
@@ -350,6 +354,7 @@ impl From<Error> for io::Error {
             | Error::AlreadyInState(_)
             // Not `Interrupted`, after which `std::io` tries again.
             | Error::Cancelled
+            | Error::NoRuntime
             | Error::NotRunning => ErrorKind::Other,
             Error::Os { errno, .. } => io::Error::from_raw_os_error(*errno).kind(),
         };

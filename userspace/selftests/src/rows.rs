@@ -117,6 +117,7 @@ rows! {
         event_loops,
         receive,
         asynchronous,
+        turns,
         notices,
         control,
         soundness,

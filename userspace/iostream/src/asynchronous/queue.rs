@@ -8,7 +8,7 @@ use std::task::{ready, Context, Poll};
 
 use tokio::io::Interest;
 
-use super::Reactor;
+use super::{in_turn, Reactor};
 use crate::{Consumer, Error, Producer, Received, Result};
 
 /// The consuming end of an output queue in an async program.
@@ -39,11 +39,12 @@ impl Consumer {
     ///
     /// # Errors
     ///
-    /// [`Error::Os`] if the process has too many descriptors.
+    /// [`Error::NoRuntime`] outside a tokio runtime; [`Error::Os`] if the process has too many
+    /// descriptors.
     ///
     /// # Panics
     ///
-    /// Panics if it is called outside a tokio runtime whose reactor is enabled.
+    /// Panics if the runtime's reactor is not enabled (`enable_io`).
     pub fn into_async(self) -> Result<AsyncConsumer> {
         Ok(AsyncConsumer {
             reactor: Reactor::new(&self, Interest::READABLE)?,
@@ -71,7 +72,7 @@ impl AsyncConsumer {
     ///
     /// Those of [`Consumer::wait`], except [`Error::TimedOut`].
     pub async fn wait(&mut self) -> Result<()> {
-        poll_fn(|context| self.poll_entry(context)).await
+        poll_fn(|context| in_turn(context, |context| self.poll_entry(context))).await
     }
 
     /// The consumer, for operations that do not wait.
@@ -103,7 +104,7 @@ impl futures_core::Stream for AsyncConsumer {
     type Item = Result<Vec<u8>>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        match ready!(self.poll_entry(context)) {
+        match ready!(in_turn(context, |context| self.poll_entry(context))) {
             Ok(()) => {
                 let entry = self.consumer.dequeue().map(|entry| entry.to_vec());
                 Poll::Ready(Some(entry))
@@ -126,11 +127,12 @@ impl Producer {
     ///
     /// # Errors
     ///
-    /// [`Error::Os`] if the process has too many descriptors.
+    /// [`Error::NoRuntime`] outside a tokio runtime; [`Error::Os`] if the process has too many
+    /// descriptors.
     ///
     /// # Panics
     ///
-    /// Panics if it is called outside a tokio runtime whose reactor is enabled.
+    /// Panics if the runtime's reactor is not enabled (`enable_io`).
     pub fn into_async(self) -> Result<AsyncProducer> {
         Ok(AsyncProducer {
             reactor: Reactor::new(&self, Interest::WRITABLE)?,
@@ -147,7 +149,7 @@ impl AsyncProducer {
     ///
     /// Those of [`Producer::enqueue`], except [`Error::Full`].
     pub async fn enqueue(&mut self, bytes: &[u8]) -> Result<()> {
-        poll_fn(|context| self.poll_enqueue(context, bytes)).await
+        poll_fn(|context| in_turn(context, |context| self.poll_enqueue(context, bytes))).await
     }
 
     /// The producer, for operations that do not wait.

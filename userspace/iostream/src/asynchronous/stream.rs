@@ -8,7 +8,7 @@ use std::task::{ready, Context, Poll};
 
 use tokio::io::Interest;
 
-use super::Reactor;
+use super::{in_turn, Reactor};
 use crate::mode::{Input, Mode, Receives};
 use crate::{Buffer, Error, Receiver, Result, Sender, Stream};
 
@@ -44,11 +44,12 @@ impl<M: Mode> Stream<M> {
     ///
     /// # Errors
     ///
-    /// [`Error::Os`] if the process has too many descriptors.
+    /// [`Error::NoRuntime`] outside a tokio runtime; [`Error::Os`] if the process has too many
+    /// descriptors.
     ///
     /// # Panics
     ///
-    /// Panics if it is called outside a tokio runtime whose reactor is enabled.
+    /// Panics if the runtime's reactor is not enabled (`enable_io`).
     pub fn into_async(self) -> Result<(AsyncReceiver<M>, Sender<M>)> {
         let (receiver, sender) = self.split();
         Ok((receiver.into_async()?, sender))
@@ -60,11 +61,12 @@ impl<M: Mode> Receiver<M> {
     ///
     /// # Errors
     ///
-    /// [`Error::Os`] if the process has too many descriptors.
+    /// [`Error::NoRuntime`] outside a tokio runtime; [`Error::Os`] if the process has too many
+    /// descriptors.
     ///
     /// # Panics
     ///
-    /// Panics if it is called outside a tokio runtime whose reactor is enabled.
+    /// Panics if the runtime's reactor is not enabled (`enable_io`).
     pub fn into_async(self) -> Result<AsyncReceiver<M>> {
         Ok(AsyncReceiver {
             reactor: Reactor::new(&self, Interest::READABLE)?,
@@ -107,7 +109,7 @@ impl<M: Receives> AsyncReceiver<M> {
     ///
     /// Those of [`Receiver::dequeue_wait`], except [`Error::TimedOut`].
     pub async fn dequeue(&mut self) -> Result<Buffer<M>> {
-        poll_fn(|context| self.poll_take(context)).await
+        poll_fn(|context| in_turn(context, |context| self.poll_take(context))).await
     }
 }
 
@@ -119,7 +121,7 @@ impl AsyncReceiver<Input> {
     ///
     /// Those of [`Receiver::buffer_wait`], except [`Error::TimedOut`].
     pub async fn buffer(&mut self) -> Result<Buffer<Input>> {
-        poll_fn(|context| self.poll_take(context)).await
+        poll_fn(|context| in_turn(context, |context| self.poll_take(context))).await
     }
 }
 
@@ -127,7 +129,8 @@ impl<M: Receives> futures_core::Stream for AsyncReceiver<M> {
     type Item = Result<Buffer<M>>;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        match ready!(self.get_mut().poll_take(context)) {
+        let receiver = self.get_mut();
+        match ready!(in_turn(context, |context| receiver.poll_take(context))) {
             Err(Error::NotRunning | Error::Gone) => Poll::Ready(None),
             item => Poll::Ready(Some(item)),
         }

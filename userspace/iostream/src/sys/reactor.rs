@@ -26,7 +26,7 @@ pub(crate) struct Watched {
 ///
 /// # Panics
 ///
-/// Panics if it is called outside a tokio runtime whose reactor is enabled.
+/// Panics outside a tokio runtime, or if the runtime's reactor is not enabled.
 pub(crate) fn watch(fd: OwnedFd, interest: Interest) -> Result<Watched, Error> {
     let owner = Owner::this_process().map_err(|errno| Error::of_call("madvise", errno))?;
     // SAFETY: An `OwnedFd` returns the same open descriptor until it is dropped, and `AsyncFd`
