@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 // Takes a hundred frames of a stream, each where the driver wrote it, and counts them.
-use iostream::OutputStream;
+use iostream::ReadStream;
 
 fn main() -> iostream::Result<()> {
     let name = std::env::args().nth(1).unwrap_or("pattern".to_owned());
-    let mut stream = OutputStream::open(name)?;
+    let mut stream = ReadStream::open(name)?;
     stream.start()?;
     let mut bytes = 0;
     for _ in 0..100 {

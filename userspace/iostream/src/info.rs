@@ -8,7 +8,7 @@ use iostream_ring::uapi;
 
 use crate::{Error, Result};
 
-/// The direction in which entries move.
+/// The direction in which entries move, in the words of iostream.h.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Direction {
     /// From the kernel to this process.

@@ -20,6 +20,17 @@
 #![doc = include_str!("../examples/stream.rs")]
 //! ```
 //!
+//! # Directions
+//!
+//! iostream.h, sysfs and the command name directions as the driver sees them, and so do the words
+//! *input queue* and *output queue* in this crate. Its types are named as the program sees them:
+//!
+//! | iostream.h | data go | ends of queues | streams |
+//! |---|---|---|---|
+//! | output | from the driver to the program, which reads | [`Consumer`], [`OverwriteReader`] | [`ReadStream`] |
+//! | input | from the program, which writes, to the driver | [`Producer`] | [`WriteStream`] |
+//! | input-output | both ways in the same buffers | | [`DuplexStream`] |
+//!
 //! # How it fits together
 //!
 //! | type | what it is |
@@ -114,9 +125,8 @@ pub use reservation::{Batch, Reservation};
 pub use session::{Run, Session};
 pub use setup::Setup;
 pub use stream::{
-    mode, Buffer, Buffers, Clock, Control, Discarded, InputOutputStream, InputStream, OutputStream,
-    Reader, Receiver, Sender, Stop, Stream, StreamCounters, StreamInfo, StreamMode, StreamState,
-    Writer,
+    mode, Buffer, Buffers, Clock, Control, Discarded, DuplexStream, ReadStream, Reader, Receiver,
+    Sender, Stop, Stream, StreamCounters, StreamInfo, StreamMode, StreamState, WriteStream, Writer,
 };
 pub use waker::Waker;
 pub use zerocopy;

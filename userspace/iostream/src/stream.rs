@@ -39,14 +39,14 @@ use crate::sys::{
 };
 use crate::{Consumer, Error, Producer, Result, Session, Waker};
 pub(crate) use descriptor::Descriptors;
-use mode::{Input, InputOutput, Mode, Output, Receives};
+use mode::{Mode, Receives};
 
 /// A stream whose buffers the driver fills.
-pub type OutputStream = Stream<Output>;
+pub type ReadStream = Stream<mode::Read>;
 /// A stream whose buffers this process fills.
-pub type InputStream = Stream<Input>;
+pub type WriteStream = Stream<mode::Write>;
 /// A stream whose buffers both sides fill.
-pub type InputOutputStream = Stream<InputOutput>;
+pub type DuplexStream = Stream<mode::Duplex>;
 
 /// A pool of buffers that move between a driver and this process, without a copy.
 ///
@@ -56,9 +56,9 @@ pub type InputOutputStream = Stream<InputOutput>;
 ///
 /// | mode | this process | where its buffers come from |
 /// |---|---|---|
-/// | [`OutputStream`] | reads what the driver sent | [`dequeue`](Self::dequeue), [`next`](Self::next), iterating |
-/// | [`InputStream`] | fills buffers and sends them | [`buffer`](Self::buffer) |
-/// | [`InputOutputStream`] | reads, changes and sends back | the same as an output stream's |
+/// | [`ReadStream`] | reads what the driver sent | [`dequeue`](Self::dequeue), [`next`](Self::next), iterating |
+/// | [`WriteStream`] | fills buffers and sends them | [`buffer`](Self::buffer) |
+/// | [`DuplexStream`] | reads, changes and sends back | the same as those of a `ReadStream` |
 ///
 /// # Errors
 ///
@@ -72,10 +72,10 @@ pub type InputOutputStream = Stream<InputOutput>;
 /// # Examples
 ///
 /// ```no_run
-/// use iostream::{InputStream, Stop};
+/// use iostream::{WriteStream, Stop};
 ///
 /// # fn main() -> iostream::Result<()> {
-/// let mut stream = InputStream::open("sink")?;
+/// let mut stream = WriteStream::open("sink")?;
 /// stream.start()?;
 /// let mut buffer = stream.buffer_wait(None)?;
 /// buffer[..5].copy_from_slice(b"hello");
@@ -89,7 +89,7 @@ pub type InputOutputStream = Stream<InputOutput>;
 ///
 /// ```compile_fail,E0599
 /// # fn main() -> iostream::Result<()> {
-/// # let mut stream = iostream::OutputStream::open("pattern")?;
+/// # let mut stream = iostream::ReadStream::open("pattern")?;
 /// stream.dequeue()?.send(1)?; // the process only reads
 /// # Ok(())
 /// # }
@@ -153,7 +153,7 @@ impl<M: Mode> Stream<M> {
             return Err(Error::Mismatch("a queue is too short for all buffers"));
         }
         let page = StreamPage::map(&device, &stream)?;
-        let pool = Pool::map(&device, &stream, M::MODE != StreamMode::Output)?;
+        let pool = Pool::map(&device, &stream, M::MODE != StreamMode::Read)?;
         let open = Arc::new(Open {
             core: Arc::new(Core::new(pool, M::MODE, producer)),
             device,
@@ -399,7 +399,7 @@ impl<M: Receives> Stream<M> {
     }
 }
 
-impl Stream<Input> {
+impl Stream<mode::Write> {
     /// Takes an unused buffer, to be filled.
     ///
     /// # Errors
@@ -407,7 +407,7 @@ impl Stream<Input> {
     /// [`Error::Empty`] if all buffers are with the driver or in use in this process, or one of the
     /// [common errors](Self#errors).
     #[inline]
-    pub fn buffer(&mut self) -> Result<Buffer<Input>> {
+    pub fn buffer(&mut self) -> Result<Buffer<mode::Write>> {
         self.receiver.buffer()
     }
 
@@ -418,7 +418,7 @@ impl Stream<Input> {
     /// [`Error::NotRunning`] if no buffer is unused and the stream is stopped; [`Error::TimedOut`]
     /// if the time is over first; or one of the errors of [`Self::wait`].
     #[inline]
-    pub fn buffer_wait(&mut self, timeout: Option<Duration>) -> Result<Buffer<Input>> {
+    pub fn buffer_wait(&mut self, timeout: Option<Duration>) -> Result<Buffer<mode::Write>> {
         self.receiver.buffer_wait(timeout)
     }
 }

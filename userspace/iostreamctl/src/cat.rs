@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Instant;
 
-use iostream::{Error, OutputStream, Stop as How};
+use iostream::{Error, ReadStream, Stop as How};
 use serde_json::json;
 
 use crate::cli::{Cat, Cli};
@@ -35,7 +35,7 @@ struct Got {
 /// Writes the data of a stream's buffers to a file or to standard output.
 pub fn run(cli: &Cli, arguments: &Cat, stop: &Stop) -> Result<()> {
     let path = resolve(&arguments.node, &System::real());
-    let mut stream = OutputStream::open(&path).on(&path)?;
+    let mut stream = ReadStream::open(&path).on(&path)?;
     let (mut writer, name) = files::output(&arguments.output)?;
     stream.start().on(&path)?;
     let start = Instant::now();
@@ -70,7 +70,7 @@ fn take(
     arguments: &Cat,
     stop: &Stop,
     path: &Path,
-    stream: &mut OutputStream,
+    stream: &mut ReadStream,
     got: &mut Got,
     mut put: impl FnMut(&[u8]) -> io::Result<()>,
 ) -> Result<()> {

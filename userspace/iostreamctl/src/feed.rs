@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::time::Instant;
 
-use iostream::{Error, InputStream, Stop as How};
+use iostream::{Error, Stop as How, WriteStream};
 use serde_json::json;
 
 use crate::cli::{Cli, Feed};
@@ -29,7 +29,7 @@ struct Sent {
 pub fn run(cli: &Cli, arguments: &Feed, stop: &Stop) -> Result<()> {
     let path = resolve(&arguments.node, &System::real());
     let (mut reader, name, size) = files::input(&arguments.file, stop)?;
-    let mut stream = InputStream::open(&path).on(&path)?;
+    let mut stream = WriteStream::open(&path).on(&path)?;
     stream.start().on(&path)?;
     let start = Instant::now();
     let mut progress = Progress::new(size, cli.quiet);
@@ -53,11 +53,11 @@ pub fn run(cli: &Cli, arguments: &Feed, stop: &Stop) -> Result<()> {
 
 /// Waits for an unused buffer.
 fn wait(
-    stream: &mut InputStream,
+    stream: &mut WriteStream,
     arguments: &Feed,
     path: &Path,
     stop: &Stop,
-) -> Result<iostream::Buffer<iostream::mode::Input>> {
+) -> Result<iostream::Buffer<iostream::mode::Write>> {
     let patience = Patience::new(arguments.timeout);
     loop {
         stop.check()?;
@@ -84,7 +84,7 @@ fn fill(reader: &mut impl Read, buffer: &mut [u8], full: bool) -> io::Result<usi
 }
 
 /// Stops the stream once the driver has taken all buffers.
-fn drain(stream: &mut InputStream, arguments: &Feed, path: &Path, stop: &Stop) -> Result<()> {
+fn drain(stream: &mut WriteStream, arguments: &Feed, path: &Path, stop: &Stop) -> Result<()> {
     let patience = Patience::new(arguments.timeout);
     let slice = How::Drain {
         timeout: Some(SLICE),

@@ -18,7 +18,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
-use iostream::{OutputStream, Session};
+use iostream::{ReadStream, Session};
 use iostream_bench::{pin_to, Result};
 use rustix::fs::{memfd_create, MemfdFlags};
 
@@ -74,7 +74,7 @@ impl Arrived {
 /// Ours: the time in which `count` buffers came from the driver.
 pub fn ours(count: u64) -> Result<Duration> {
     let path = node::publish_stream(BUFFERS, BUFFER_BYTES)?;
-    let mut stream = OutputStream::from_session(Session::open(path)?)?;
+    let mut stream = ReadStream::from_session(Session::open(path)?)?;
     stream.set_spin(SPIN);
     stream.start()?;
     let mut arrived = Arrived::default();

@@ -9,7 +9,7 @@ use std::task::{ready, Context, Poll};
 use tokio::io::Interest;
 
 use super::{in_turn, Reactor};
-use crate::mode::{Input, Mode, Receives};
+use crate::mode::{self, Mode, Receives};
 use crate::{Buffer, Error, Receiver, Result, Sender, Stream};
 
 /// The half of a stream at which buffers arrive, in an async program.
@@ -22,10 +22,10 @@ use crate::{Buffer, Error, Receiver, Result, Sender, Stream};
 /// # Examples
 ///
 /// ```no_run
-/// use iostream::OutputStream;
+/// use iostream::ReadStream;
 ///
 /// # async fn run() -> iostream::Result<()> {
-/// let (mut frames, sender) = OutputStream::open("pattern")?.into_async()?;
+/// let (mut frames, sender) = ReadStream::open("pattern")?.into_async()?;
 /// sender.control().start()?;
 /// loop {
 ///     let frame = frames.dequeue().await?;
@@ -113,14 +113,14 @@ impl<M: Receives> AsyncReceiver<M> {
     }
 }
 
-impl AsyncReceiver<Input> {
+impl AsyncReceiver<mode::Write> {
     /// Waits for an unused buffer, and takes it, to be filled. If the future is dropped, no buffer
     /// is taken.
     ///
     /// # Errors
     ///
     /// Those of [`Receiver::buffer_wait`], except [`Error::TimedOut`].
-    pub async fn buffer(&mut self) -> Result<Buffer<Input>> {
+    pub async fn buffer(&mut self) -> Result<Buffer<mode::Write>> {
         poll_fn(|context| in_turn(context, |context| self.poll_take(context))).await
     }
 }

@@ -19,8 +19,8 @@ use crate::{Error, Result, Wake};
 
 /// A buffer that is with this process, until it is dropped or sent.
 ///
-/// It dereferences to bytes: to those that the driver sent or, in an input stream, to the whole
-/// data area. When it is dropped, it goes back to the driver or, in an input stream, becomes
+/// It dereferences to bytes: to those that the driver sent or, in a `WriteStream`, to the whole
+/// data area. When it is dropped, it goes back to the driver or, in a `WriteStream`, becomes
 /// unused, and [`Stream::buffer`](crate::Stream::buffer) returns it again.
 ///
 /// A process can use many buffers at the same time. They can go back in any order and from any thread. A
@@ -28,18 +28,18 @@ use crate::{Error, Result, Wake};
 ///
 /// A buffer can outlive its stream. Its bytes then stay as they are, and it goes nowhere.
 ///
-/// The buffers of an output stream can only be read:
+/// The buffers of a `ReadStream` can only be read:
 ///
 /// ```compile_fail,E0277
 /// fn writable<T: std::ops::DerefMut<Target = [u8]>>() {}
-/// writable::<iostream::Buffer<iostream::mode::Output>>();
+/// writable::<iostream::Buffer<iostream::mode::Read>>();
 /// ```
 ///
 /// A buffer cannot be used any more once it is sent or dropped:
 ///
 /// ```compile_fail,E0382
 /// # fn main() -> iostream::Result<()> {
-/// # let mut stream = iostream::InputStream::open("sink")?;
+/// # let mut stream = iostream::WriteStream::open("sink")?;
 /// let buffer = stream.buffer()?;
 /// buffer.send(10)?;
 /// println!("{}", buffer[0]); // it is with the driver
@@ -49,7 +49,7 @@ use crate::{Error, Result, Wake};
 ///
 /// ```compile_fail,E0505
 /// # fn main() -> iostream::Result<()> {
-/// # let mut stream = iostream::OutputStream::open("pattern")?;
+/// # let mut stream = iostream::ReadStream::open("pattern")?;
 /// let buffer = stream.dequeue()?;
 /// let bytes: &[u8] = &buffer;
 /// drop(buffer);
@@ -215,7 +215,7 @@ impl<M: Mode> Buffer<M> {
     /// }
     ///
     /// # fn main() -> iostream::Result<()> {
-    /// # let mut stream = iostream::OutputStream::open("pattern")?;
+    /// # let mut stream = iostream::ReadStream::open("pattern")?;
     /// let frame = stream.dequeue_wait(None)?;
     /// println!("{} ns", frame.control_as::<Stamp>()?.nanoseconds);
     /// # Ok(())
@@ -292,7 +292,7 @@ impl<M: Writes> Buffer<M> {
 
     /// Selects the range of the control area that is sent.
     ///
-    /// By default, this is the control data that the driver sent: nothing in an input stream.
+    /// By default, this is the control data that the driver sent: nothing in a `WriteStream`.
     ///
     /// # Errors
     ///

@@ -46,10 +46,10 @@ impl Core {
         core
     }
 
-    /// Takes buffers that were added: those of an input stream start with the client, unused; those
+    /// Takes buffers that were added: those of a `WriteStream` start with the client, unused; those
     /// of other streams start with the driver.
     pub(crate) fn take_new(&self, added: Range<u32>) {
-        if self.mode == StreamMode::Input {
+        if self.mode == StreamMode::Write {
             for id in added.filter(|id| self.pool.take_unused(*id)) {
                 self.unused.put(id);
             }
@@ -94,13 +94,13 @@ impl Core {
             return;
         }
         let flags = match self.mode {
-            StreamMode::Output => 0,
-            StreamMode::Input => {
+            StreamMode::Read => 0,
+            StreamMode::Write => {
                 let id = lease.id();
                 drop(lease);
                 return self.keep(id);
             }
-            StreamMode::InputOutput => uapi::IOSTREAM_DESCRIPTOR_UNUSED,
+            StreamMode::Duplex => uapi::IOSTREAM_DESCRIPTOR_UNUSED,
         };
         let descriptor = Descriptor::empty(lease.id(), flags);
         // Fails if the driver is gone or the stream is closed: then nobody needs the buffer.
@@ -109,7 +109,7 @@ impl Core {
 
     /// Returns a buffer that a stop discarded, unread.
     pub(crate) fn return_unread(&self, lease: Lease) -> Result<()> {
-        if self.mode == StreamMode::Input {
+        if self.mode == StreamMode::Write {
             self.give_back(lease);
             return Ok(());
         }
@@ -134,7 +134,7 @@ impl Core {
     }
 
     fn keep(&self, id: u32) {
-        if self.mode == StreamMode::Input {
+        if self.mode == StreamMode::Write {
             self.unused.put(id);
         }
     }

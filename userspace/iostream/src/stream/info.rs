@@ -177,7 +177,7 @@ mod tests {
         assert_eq!(info.format, Some(*b"YUYV"));
         assert_eq!(
             (info.mode, info.state),
-            (StreamMode::InputOutput, StreamState::Running)
+            (StreamMode::Duplex, StreamState::Running)
         );
         raw.mode = 3;
         assert!(StreamInfo::new(&raw).is_err());

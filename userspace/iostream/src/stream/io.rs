@@ -5,7 +5,7 @@
 use std::io::{self, BufRead, Read, Write};
 
 use super::buffer::Buffer;
-use super::mode::{Input, Receives};
+use super::mode::{self, Receives};
 use super::Stream;
 use crate::io::read_buffered;
 use crate::Error;
@@ -32,13 +32,13 @@ pub struct Reader<M: Receives> {
 pub struct Writer {
     // Declared first, and so dropped and sent before the stream is closed.
     partial: Partial,
-    stream: Stream<Input>,
+    stream: Stream<mode::Write>,
 }
 
 /// A buffer whose first bytes are written.
 #[derive(Debug, Default)]
 struct Partial {
-    buffer: Option<Buffer<Input>>,
+    buffer: Option<Buffer<mode::Write>>,
     done: usize,
 }
 
@@ -99,7 +99,7 @@ impl<M: Receives> BufRead for Reader<M> {
     }
 }
 
-impl Stream<Input> {
+impl Stream<mode::Write> {
     /// Turns the stream into a writer of bytes.
     pub fn into_writer(self) -> Writer {
         Writer {
@@ -115,14 +115,14 @@ impl Writer {
     /// # Errors
     ///
     /// [`Error::Gone`] if the driver is gone.
-    pub fn into_inner(mut self) -> crate::Result<Stream<Input>> {
+    pub fn into_inner(mut self) -> crate::Result<Stream<mode::Write>> {
         self.stream.receiver.open.check_owner()?;
         self.partial.send()?;
         Ok(self.stream)
     }
 
     /// The stream, to start, stop or inspect it.
-    pub fn get_mut(&mut self) -> &mut Stream<Input> {
+    pub fn get_mut(&mut self) -> &mut Stream<mode::Write> {
         &mut self.stream
     }
 }

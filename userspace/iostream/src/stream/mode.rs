@@ -8,32 +8,35 @@ use iostream_ring::uapi;
 
 use crate::{Error, Result};
 
-/// The side that fills the buffers of a stream.
+/// The side that fills the buffers of a stream, as this process sees it.
+///
+/// It is displayed in the words of iostream.h, sysfs and `iostreamctl`: output, input and
+/// input-output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StreamMode {
     /// The driver fills them, this process reads them.
-    Output,
+    Read,
     /// This process fills them, the driver reads them.
-    Input,
+    Write,
     /// Both sides read and write them.
-    InputOutput,
+    Duplex,
 }
 
 impl StreamMode {
     /// The value of iostream.h.
     pub(crate) const fn raw(self) -> u32 {
         match self {
-            Self::Output => uapi::IOSTREAM_MODE_OUTPUT,
-            Self::Input => uapi::IOSTREAM_MODE_INPUT,
-            Self::InputOutput => uapi::IOSTREAM_MODE_INPUT_OUTPUT,
+            Self::Read => uapi::IOSTREAM_MODE_OUTPUT,
+            Self::Write => uapi::IOSTREAM_MODE_INPUT,
+            Self::Duplex => uapi::IOSTREAM_MODE_INPUT_OUTPUT,
         }
     }
 
     pub(crate) fn from_raw(raw: u32) -> Result<Self> {
         match raw {
-            uapi::IOSTREAM_MODE_OUTPUT => Ok(Self::Output),
-            uapi::IOSTREAM_MODE_INPUT => Ok(Self::Input),
-            uapi::IOSTREAM_MODE_INPUT_OUTPUT => Ok(Self::InputOutput),
+            uapi::IOSTREAM_MODE_OUTPUT => Ok(Self::Read),
+            uapi::IOSTREAM_MODE_INPUT => Ok(Self::Write),
+            uapi::IOSTREAM_MODE_INPUT_OUTPUT => Ok(Self::Duplex),
             _ => Err(Error::Mismatch("the device has an unknown mode")),
         }
     }
@@ -42,9 +45,9 @@ impl StreamMode {
 impl fmt::Display for StreamMode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
-            Self::Output => "output",
-            Self::Input => "input",
-            Self::InputOutput => "input-output",
+            Self::Read => "output",
+            Self::Write => "input",
+            Self::Duplex => "input-output",
         })
     }
 }
@@ -59,10 +62,10 @@ pub trait Mode: sealed::Sealed + Send + Sync + Unpin + 'static {
     const MODE: StreamMode;
 }
 
-/// A mode in which this process receives data: [`Output`] and [`InputOutput`].
+/// A mode in which this process receives data: [`Read`] and [`Duplex`].
 pub trait Receives: Mode {}
 
-/// A mode in which this process may write to its buffers: [`Input`] and [`InputOutput`].
+/// A mode in which this process may write to its buffers: [`Write`] and [`Duplex`].
 pub trait Writes: Mode {}
 
 macro_rules! modes {
@@ -83,9 +86,9 @@ macro_rules! modes {
 
 modes! {
     /// The driver fills buffers, this process reads them.
-    Output: Receives;
+    Read: Receives;
     /// This process fills buffers, the driver reads them.
-    Input: Writes;
+    Write: Writes;
     /// Both sides read and write the buffers that are with them.
-    InputOutput: Receives Writes;
+    Duplex: Receives Writes;
 }

@@ -13,7 +13,7 @@ use rustix::event::{eventfd, EventfdFlags};
 use super::buffer::Buffer;
 use super::core::Open;
 use super::descriptor::{Descriptor, Descriptors};
-use super::mode::{Input, Mode, Receives};
+use super::mode::{self, Mode, Receives};
 use super::unused::Sleeper;
 use crate::notify::Deadline;
 use crate::sys::Place;
@@ -26,7 +26,7 @@ use crate::{Consumer, Counters, Error, Result, StreamMode, Waker};
 ///
 /// ```compile_fail,E0277
 /// fn shared<T: Sync>() {}
-/// shared::<iostream::Receiver<iostream::mode::Output>>();
+/// shared::<iostream::Receiver<iostream::mode::Read>>();
 /// ```
 ///
 /// Buffers that a stop discarded are returned to the driver, and never delivered.
@@ -61,7 +61,7 @@ impl<M: Mode> Receiver<M> {
     /// Takes the next buffer that this process may use.
     pub(crate) fn take(&mut self) -> Result<Buffer<M>> {
         self.open.check_owner()?;
-        if M::MODE == StreamMode::Input {
+        if M::MODE == StreamMode::Write {
             if let Some(buffer) = self.take_unused() {
                 return Ok(buffer);
             }
@@ -72,7 +72,7 @@ impl<M: Mode> Receiver<M> {
             self.consumer.release(false)?;
             let lease = self.open.lend(descriptor.buffer)?;
             let core = self.open.core.clone();
-            if M::MODE == StreamMode::Input {
+            if M::MODE == StreamMode::Write {
                 let mut buffer = Buffer::unused(core, lease);
                 buffer.note_return(&descriptor);
                 return Ok(buffer);
@@ -114,7 +114,7 @@ impl<M: Mode> Receiver<M> {
                 taken => return taken,
             }
             let unused = &self.open.core.unused;
-            if M::MODE == StreamMode::Input && unused.arm(Sleeper::Task(waker.clone())) {
+            if M::MODE == StreamMode::Write && unused.arm(Sleeper::Task(waker.clone())) {
                 continue;
             }
             if !self.open.is_stopped() {
@@ -132,7 +132,7 @@ impl<M: Mode> Receiver<M> {
     /// taking one.
     #[cfg(feature = "tokio")]
     fn is_due(&mut self) -> Result<bool> {
-        let unused = M::MODE == StreamMode::Input && !self.open.core.unused.is_empty();
+        let unused = M::MODE == StreamMode::Write && !self.open.core.unused.is_empty();
         if unused || self.consumer.watermark().0 == 0 || self.open.is_stopped() {
             return Ok(true);
         }
@@ -159,7 +159,7 @@ impl<M: Mode> Receiver<M> {
     /// the [common errors](Self#errors).
     pub fn wait(&mut self, timeout: Option<Duration>) -> Result<()> {
         let open = self.open.clone();
-        if M::MODE != StreamMode::Input {
+        if M::MODE != StreamMode::Write {
             let other = || open.is_stopped().then_some(Err(Error::NotRunning));
             return self.consumer.wait_or(timeout, None, other);
         }
@@ -193,7 +193,7 @@ impl<M: Mode> Receiver<M> {
 
     /// Returns to the driver the buffers that a stop discarded. Later ones stay in the queue.
     pub(crate) fn return_discarded(&mut self) -> Result<()> {
-        if M::MODE == StreamMode::Input {
+        if M::MODE == StreamMode::Write {
             return Ok(());
         }
         loop {
@@ -341,7 +341,7 @@ impl<M: Receives> Receiver<M> {
     }
 }
 
-impl Receiver<Input> {
+impl Receiver<mode::Write> {
     /// Takes an unused buffer, to be filled.
     ///
     /// # Errors
@@ -349,7 +349,7 @@ impl Receiver<Input> {
     /// [`Error::Empty`] if all buffers are with the driver or in use in this process, or one of the
     /// [common errors](Self#errors).
     #[inline]
-    pub fn buffer(&mut self) -> Result<Buffer<Input>> {
+    pub fn buffer(&mut self) -> Result<Buffer<mode::Write>> {
         self.take()
     }
 
@@ -360,7 +360,7 @@ impl Receiver<Input> {
     /// [`Error::NotRunning`] if no buffer is unused and the stream is stopped; [`Error::TimedOut`]
     /// if the time is over first; or one of the errors of [`Self::wait`].
     #[inline]
-    pub fn buffer_wait(&mut self, timeout: Option<Duration>) -> Result<Buffer<Input>> {
+    pub fn buffer_wait(&mut self, timeout: Option<Duration>) -> Result<Buffer<mode::Write>> {
         self.take_wait(timeout)
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The buffers of an input stream that are with this process and unused.
+//! The buffers of a `WriteStream` that are with this process and unused.
 
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex};

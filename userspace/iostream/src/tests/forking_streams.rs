@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use super::forking::{assert_forked, child_passes, child_without_handlers_passes, inner};
 use super::stream_loopback::StreamLoopback;
-use crate::mode::{Input, InputOutput, Output};
+use crate::mode;
 use crate::{Error, Stop, Stream, StreamCounters, StreamState, Wake};
 
 /// The results of each operation of a stream that can fail.
-fn use_stream(stream: &mut Stream<InputOutput>) -> Vec<Result<(), Error>> {
+fn use_stream(stream: &mut Stream<mode::Duplex>) -> Vec<Result<(), Error>> {
     let control = stream.control();
     vec![
         stream.dequeue().map(drop),
@@ -35,7 +35,7 @@ fn use_stream(stream: &mut Stream<InputOutput>) -> Vec<Result<(), Error>> {
     ]
 }
 
-fn assert_inherited(stream: &mut Stream<InputOutput>) {
+fn assert_inherited(stream: &mut Stream<mode::Duplex>) {
     assert_forked(use_stream(stream));
     let control = stream.control();
     assert_eq!(control.state(), StreamState::Stopped);
@@ -47,7 +47,7 @@ fn assert_inherited(stream: &mut Stream<InputOutput>) {
 
 #[test]
 fn a_stream_fails_in_a_child() {
-    let (mut driver, mut stream) = StreamLoopback::new::<InputOutput>(2, 2);
+    let (mut driver, mut stream) = StreamLoopback::new::<mode::Duplex>(2, 2);
     driver.send(0, b"before", b"");
     assert!(child_passes(|| {
         assert_inherited(&mut stream);
@@ -60,7 +60,7 @@ fn a_stream_fails_in_a_child() {
 fn a_stream_fails_in_a_child_without_handlers() {
     // In a process of one thread, which holds no lock.
     assert!(child_passes(|| {
-        let (mut driver, stream) = StreamLoopback::new::<InputOutput>(2, 2);
+        let (mut driver, stream) = StreamLoopback::new::<mode::Duplex>(2, 2);
         driver.send(0, b"before", b"");
         let mut stream = Some(stream);
         assert!(child_without_handlers_passes(|| {
@@ -75,7 +75,7 @@ fn a_stream_fails_in_a_child_without_handlers() {
 
 #[test]
 fn dropping_a_stream_in_a_child_does_not_stop_it() {
-    let (mut driver, stream) = StreamLoopback::new::<InputOutput>(2, 2);
+    let (mut driver, stream) = StreamLoopback::new::<mode::Duplex>(2, 2);
     driver.send(0, b"held", b"");
     driver.send(1, b"more", b"");
     let mut stream = Some(stream);
@@ -92,7 +92,7 @@ fn dropping_a_stream_in_a_child_does_not_stop_it() {
 
 #[test]
 fn held_buffers_keep_their_bytes_in_a_child() {
-    let (mut driver, mut stream) = StreamLoopback::new::<InputOutput>(3, 3);
+    let (mut driver, mut stream) = StreamLoopback::new::<mode::Duplex>(3, 3);
     driver.send(1, b"first", b"1");
     driver.send(2, b"second", b"22");
     let (first, second) = (stream.dequeue().unwrap(), stream.dequeue().unwrap());
@@ -115,12 +115,12 @@ fn held_buffers_keep_their_bytes_in_a_child() {
 
 #[test]
 fn readers_and_writers_fail_in_a_child() {
-    let (mut driver, stream) = StreamLoopback::new::<Output>(1, 1);
+    let (mut driver, stream) = StreamLoopback::new::<mode::Read>(1, 1);
     driver.send(0, b"half read", b"");
     let mut reader = stream.into_reader();
     assert_eq!(reader.fill_buf().unwrap(), b"half read");
     reader.consume(5);
-    let (sink, stream) = StreamLoopback::new::<Input>(1, 1);
+    let (sink, stream) = StreamLoopback::new::<mode::Write>(1, 1);
     let mut writer = stream.into_writer();
     writer.write_all(b"half").unwrap();
     assert!(child_passes(|| {

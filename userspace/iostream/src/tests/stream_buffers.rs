@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::mode::{Input, InputOutput, Output};
+use crate::mode;
 use crate::tests::stream_loopback::{StreamLoopback, CONTROL_BYTES, DATA_BYTES};
 use crate::{uapi, Error, Wake};
 
@@ -19,7 +19,7 @@ struct Stamp {
 
 #[test]
 fn an_output_buffer_is_read_in_place_and_goes_back_when_dropped() {
-    let (mut driver, mut stream) = StreamLoopback::new::<Output>(4, 4);
+    let (mut driver, mut stream) = StreamLoopback::new::<mode::Read>(4, 4);
     assert!(stream.next().unwrap().is_none());
     driver.send(2, b"frame", b"");
     let buffer = stream.next().unwrap().unwrap();
@@ -40,7 +40,7 @@ fn an_output_buffer_is_read_in_place_and_goes_back_when_dropped() {
 
 #[test]
 fn many_are_held_and_go_back_in_any_order() {
-    let (mut driver, mut stream) = StreamLoopback::new::<Output>(4, 4);
+    let (mut driver, mut stream) = StreamLoopback::new::<mode::Read>(4, 4);
     for id in 0..4 {
         driver.send(id, &[id as u8; 100], b"");
     }
@@ -57,7 +57,7 @@ fn many_are_held_and_go_back_in_any_order() {
 
 #[test]
 fn control_data_are_typed_by_the_user() {
-    let (mut driver, mut stream) = StreamLoopback::new::<Output>(1, 1);
+    let (mut driver, mut stream) = StreamLoopback::new::<mode::Read>(1, 1);
     let stamp = Stamp {
         sequence: 7,
         nanoseconds: 1 << 40,
@@ -84,7 +84,7 @@ fn control_data_are_typed_by_the_user() {
 
 #[test]
 fn the_client_has_all_buffers_of_an_input_stream() {
-    let (mut driver, mut stream) = StreamLoopback::new::<Input>(3, 3);
+    let (mut driver, mut stream) = StreamLoopback::new::<mode::Write>(3, 3);
     let mut held: Vec<_> = (0..3).map(|_| stream.buffer().unwrap()).collect();
     assert_eq!(stream.buffer().unwrap_err(), Error::Empty);
     // A dropped buffer is unused again, and the driver does not learn of it.
@@ -112,7 +112,7 @@ fn the_client_has_all_buffers_of_an_input_stream() {
 
 #[test]
 fn what_an_input_stream_cannot_send_stays_here() {
-    let (mut driver, mut stream) = StreamLoopback::new::<Input>(1, 1);
+    let (mut driver, mut stream) = StreamLoopback::new::<mode::Write>(1, 1);
     let max = DATA_BYTES;
     let error = stream.buffer().unwrap().send(max + 1).unwrap_err();
     let end = max + 1;
@@ -140,7 +140,7 @@ fn what_an_input_stream_cannot_send_stays_here() {
 
 #[test]
 fn an_input_output_buffer_is_changed_and_sent_on() {
-    let (mut driver, mut stream) = StreamLoopback::new::<InputOutput>(2, 2);
+    let (mut driver, mut stream) = StreamLoopback::new::<mode::Duplex>(2, 2);
     let mut descriptor = driver.descriptor(1, 3, 0);
     descriptor.data_offset = 8;
     driver.send(1, b"........abc", b"");
@@ -176,7 +176,7 @@ fn an_input_output_buffer_is_changed_and_sent_on() {
 
 #[test]
 fn added_buffers_are_mapped_when_asked_for() {
-    let (mut driver, mut stream) = StreamLoopback::new::<Output>(1, 3);
+    let (mut driver, mut stream) = StreamLoopback::new::<mode::Read>(1, 3);
     assert!(!stream.has_new_buffers());
     driver.add_buffer();
     assert!(stream.has_new_buffers());
@@ -193,7 +193,7 @@ fn added_buffers_are_mapped_when_asked_for() {
 
 #[test]
 fn added_buffers_of_an_input_stream_are_free() {
-    let (driver, mut stream) = StreamLoopback::new::<Input>(1, 2);
+    let (driver, mut stream) = StreamLoopback::new::<mode::Write>(1, 2);
     let first = stream.buffer().unwrap();
     driver.add_buffer();
     assert_eq!(stream.refresh(), Ok(1));
@@ -202,7 +202,7 @@ fn added_buffers_of_an_input_stream_are_free() {
 
 #[test]
 fn busy_sides_make_no_system_call() {
-    let (mut driver, mut stream) = StreamLoopback::new::<InputOutput>(2, 2);
+    let (mut driver, mut stream) = StreamLoopback::new::<mode::Duplex>(2, 2);
     let before = (stream.system_calls(), driver.queue_calls());
     for _ in 0..1000 {
         driver.send(0, b"x", b"");
@@ -217,7 +217,7 @@ fn busy_sides_make_no_system_call() {
 
 #[test]
 fn a_driver_that_waits_is_notified_and_one_that_does_not_is_not() {
-    let (mut driver, mut stream) = StreamLoopback::new::<Input>(4, 4);
+    let (mut driver, mut stream) = StreamLoopback::new::<mode::Write>(4, 4);
     stream.buffer().unwrap().send(1).unwrap();
     assert_eq!(driver.notified(), 0);
     assert!(driver.receive().is_some());
@@ -243,7 +243,7 @@ fn a_driver_that_waits_is_notified_and_one_that_does_not_is_not() {
 
 #[test]
 fn what_the_driver_says_of_a_frame_is_not_said_back() {
-    let (mut driver, mut stream) = StreamLoopback::new::<InputOutput>(1, 1);
+    let (mut driver, mut stream) = StreamLoopback::new::<mode::Duplex>(1, 1);
     let mut descriptor = driver.descriptor(0, 4, 0);
     descriptor.flags = !uapi::IOSTREAM_DESCRIPTOR_DISCARDED;
     descriptor.frame = 1 << 40;

@@ -2,7 +2,7 @@
 
 //! Invalid descriptors.
 
-use crate::mode::{Input, InputOutput, Output};
+use crate::mode;
 use crate::tests::stream_loopback::{StreamLoopback, CONTROL_BYTES, DATA_BYTES};
 use crate::uapi::iostream_descriptor;
 use crate::Error;
@@ -17,7 +17,7 @@ fn bad(error: Error) -> (u32, &'static str) {
 
 #[test]
 fn ranges_out_of_bounds_are_refused_and_the_buffer_goes_back() {
-    let (mut driver, mut stream) = StreamLoopback::new::<InputOutput>(2, 2);
+    let (mut driver, mut stream) = StreamLoopback::new::<mode::Duplex>(2, 2);
     let wrong: [fn(&mut iostream_descriptor); 7] = [
         |d| d.data_len = DATA_BYTES as u32 + 1,
         |d| d.data_offset = DATA_BYTES as u32 + 1,
@@ -44,7 +44,7 @@ fn ranges_out_of_bounds_are_refused_and_the_buffer_goes_back() {
 
 #[test]
 fn a_buffer_that_is_not_there_is_refused() {
-    let (mut driver, mut stream) = StreamLoopback::new::<Output>(2, 3);
+    let (mut driver, mut stream) = StreamLoopback::new::<mode::Read>(2, 3);
     for id in [2, 3, 1 << 31, u32::MAX] {
         let descriptor = driver.descriptor(id, 0, 0);
         driver.send_raw(&descriptor);
@@ -57,7 +57,7 @@ fn a_buffer_that_is_not_there_is_refused() {
 
 #[test]
 fn there_are_never_two_values_of_one_buffer() {
-    let (mut driver, mut stream) = StreamLoopback::new::<InputOutput>(2, 2);
+    let (mut driver, mut stream) = StreamLoopback::new::<mode::Duplex>(2, 2);
     driver.send(0, b"once", b"");
     driver.send(0, b"once", b"");
     let buffer = stream.dequeue().unwrap();
@@ -69,7 +69,7 @@ fn there_are_never_two_values_of_one_buffer() {
 
 #[test]
 fn nor_of_one_that_is_free_or_was_forgotten() {
-    let (mut driver, mut stream) = StreamLoopback::new::<Input>(2, 2);
+    let (mut driver, mut stream) = StreamLoopback::new::<mode::Write>(2, 2);
     driver.send(0, b"", b"");
     driver.send(1, b"", b"");
     let first = stream.buffer().unwrap();
@@ -86,7 +86,7 @@ fn nor_of_one_that_is_free_or_was_forgotten() {
 
 #[test]
 fn random_descriptors_make_neither_two_of_one_nor_bytes_of_another() {
-    let (mut driver, mut stream) = StreamLoopback::new::<InputOutput>(4, 4);
+    let (mut driver, mut stream) = StreamLoopback::new::<mode::Duplex>(4, 4);
     let mut held = Vec::new();
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let mut random = |below: u64| {

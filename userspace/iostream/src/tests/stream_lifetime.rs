@@ -5,7 +5,7 @@
 use std::io::{Read, Write};
 use std::thread;
 
-use crate::mode::{Input, InputOutput, Output};
+use crate::mode;
 use crate::tests::stream_loopback::{StreamLoopback, DATA_BYTES};
 use crate::{uapi, Error, Stop, StreamState};
 
@@ -13,11 +13,11 @@ fn send_and_sync<T: Send + Sync>() {}
 
 #[test]
 fn buffers_go_to_other_threads() {
-    send_and_sync::<crate::Buffer<Output>>();
-    send_and_sync::<crate::Buffer<Input>>();
-    send_and_sync::<crate::Sender<InputOutput>>();
+    send_and_sync::<crate::Buffer<mode::Read>>();
+    send_and_sync::<crate::Buffer<mode::Write>>();
+    send_and_sync::<crate::Sender<mode::Duplex>>();
     send_and_sync::<crate::Control>();
-    let (mut driver, mut stream) = StreamLoopback::new::<Output>(64, 64);
+    let (mut driver, mut stream) = StreamLoopback::new::<mode::Read>(64, 64);
     for round in 0..100_u8 {
         for id in 0..64 {
             driver.send(id, &[round; 64], b"");
@@ -44,7 +44,7 @@ fn buffers_go_to_other_threads() {
 
 #[test]
 fn a_buffer_outlives_its_stream() {
-    let (mut driver, mut stream) = StreamLoopback::new::<InputOutput>(2, 2);
+    let (mut driver, mut stream) = StreamLoopback::new::<mode::Duplex>(2, 2);
     driver.send(0, b"held", b"");
     driver.send(1, b"held", b"");
     let mut held = stream.dequeue().unwrap();
@@ -61,7 +61,7 @@ fn a_buffer_outlives_its_stream() {
 
 #[test]
 fn a_stopped_stream_is_not_stopped_again() {
-    let (driver, stream) = StreamLoopback::new::<Output>(1, 1);
+    let (driver, stream) = StreamLoopback::new::<mode::Read>(1, 1);
     driver.set_state(uapi::IOSTREAM_STATE_STOPPED);
     assert_eq!(stream.state(), StreamState::Stopped);
     drop(stream);
@@ -70,7 +70,7 @@ fn a_stopped_stream_is_not_stopped_again() {
 
 #[test]
 fn halves_and_handles_keep_the_stream_open() {
-    let (mut driver, stream) = StreamLoopback::new::<InputOutput>(1, 1);
+    let (mut driver, stream) = StreamLoopback::new::<mode::Duplex>(1, 1);
     let control = stream.control();
     let (mut receiver, sender) = stream.split();
     driver.send(0, b"x", b"");
@@ -85,8 +85,8 @@ fn halves_and_handles_keep_the_stream_open() {
 
 #[test]
 fn a_sender_takes_buffers_of_its_own_stream_alone() {
-    let (mut driver, mut stream) = StreamLoopback::new::<InputOutput>(1, 1);
-    let (_other_driver, other) = StreamLoopback::new::<InputOutput>(1, 1);
+    let (mut driver, mut stream) = StreamLoopback::new::<mode::Duplex>(1, 1);
+    let (_other_driver, other) = StreamLoopback::new::<mode::Duplex>(1, 1);
     driver.send(0, b"x", b"");
     let error = other.sender().send(stream.dequeue().unwrap(), 1);
     assert!(matches!(error, Err(Error::InvalidArgument(_))));
@@ -96,7 +96,7 @@ fn a_sender_takes_buffers_of_its_own_stream_alone() {
 
 #[test]
 fn what_a_stop_discarded_goes_back_unread() {
-    let (mut driver, mut stream) = StreamLoopback::new::<Output>(4, 4);
+    let (mut driver, mut stream) = StreamLoopback::new::<mode::Read>(4, 4);
     for id in 0..3 {
         driver.send(id, b"old", b"");
     }
@@ -119,7 +119,7 @@ fn what_a_stop_discarded_goes_back_unread() {
 
 #[test]
 fn the_receiver_comes_upon_what_a_stop_discarded() {
-    let (mut driver, stream) = StreamLoopback::new::<InputOutput>(3, 3);
+    let (mut driver, stream) = StreamLoopback::new::<mode::Duplex>(3, 3);
     let (mut receiver, sender) = stream.split();
     driver.send(0, b"old", b"");
     driver.send(1, b"old", b"");
@@ -135,7 +135,7 @@ fn the_receiver_comes_upon_what_a_stop_discarded() {
 
 #[test]
 fn discarded_input_says_so() {
-    let (mut driver, mut stream) = StreamLoopback::new::<Input>(1, 1);
+    let (mut driver, mut stream) = StreamLoopback::new::<mode::Write>(1, 1);
     stream.buffer().unwrap().send(1).unwrap();
     let mut back = driver.receive().unwrap();
     back.flags = uapi::IOSTREAM_DESCRIPTOR_DISCARDED;
@@ -146,7 +146,7 @@ fn discarded_input_says_so() {
 
 #[test]
 fn bytes_are_read_over_the_boundaries_of_buffers() {
-    let (mut driver, stream) = StreamLoopback::new::<Output>(3, 3);
+    let (mut driver, stream) = StreamLoopback::new::<mode::Read>(3, 3);
     for (id, bytes) in [&b"abc"[..], b"", b"de"].into_iter().enumerate() {
         driver.send(id as u32, bytes, b"");
     }
@@ -166,7 +166,7 @@ fn bytes_are_read_over_the_boundaries_of_buffers() {
 
 #[test]
 fn bytes_are_written_into_one_buffer_after_the_other() {
-    let (mut driver, stream) = StreamLoopback::new::<Input>(4, 4);
+    let (mut driver, stream) = StreamLoopback::new::<mode::Write>(4, 4);
     let mut writer = stream.into_writer();
     let bytes: Vec<u8> = (0..DATA_BYTES + 10).map(|i| i as u8).collect();
     writer.write_all(&bytes).unwrap();

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::thread;
 use std::time::Duration;
 
-use crate::mode::{Input, Output};
+use crate::mode;
 use crate::tests::stream_loopback::StreamLoopback;
 use crate::{uapi, Error};
 
@@ -14,7 +14,7 @@ const SHORT: Option<Duration> = Some(Duration::from_millis(5));
 
 #[test]
 fn a_wait_ends_with_a_buffer_or_in_time() {
-    let (mut driver, mut stream) = StreamLoopback::new::<Output>(1, 1);
+    let (mut driver, mut stream) = StreamLoopback::new::<mode::Read>(1, 1);
     assert_eq!(stream.dequeue_wait(SHORT).unwrap_err(), Error::TimedOut);
     thread::scope(|scope| {
         scope.spawn(|| driver.send(0, b"late", b""));
@@ -24,7 +24,7 @@ fn a_wait_ends_with_a_buffer_or_in_time() {
 
 #[test]
 fn a_wait_ends_when_the_stream_is_stopped_or_gone() {
-    let (mut driver, mut stream) = StreamLoopback::new::<Output>(2, 2);
+    let (mut driver, mut stream) = StreamLoopback::new::<mode::Read>(2, 2);
     thread::scope(|scope| {
         let waiting = scope.spawn(|| stream.wait(None));
         driver.set_state(uapi::IOSTREAM_STATE_STOPPED);
@@ -39,7 +39,7 @@ fn a_wait_ends_when_the_stream_is_stopped_or_gone() {
 
 #[test]
 fn a_buffer_that_another_thread_frees_ends_the_wait() {
-    let (_driver, mut stream) = StreamLoopback::new::<Input>(1, 1);
+    let (_driver, mut stream) = StreamLoopback::new::<mode::Write>(1, 1);
     stream.set_spin(0);
     for _ in 0..200 {
         let buffer = stream.buffer().unwrap();
@@ -54,7 +54,7 @@ fn a_buffer_that_another_thread_frees_ends_the_wait() {
 
 #[test]
 fn an_iterator_ends_with_the_stream() {
-    let (mut driver, stream) = StreamLoopback::new::<Output>(3, 3);
+    let (mut driver, stream) = StreamLoopback::new::<mode::Read>(3, 3);
     for id in 0..3 {
         driver.send(id, &[id as u8], b"");
     }
@@ -65,7 +65,7 @@ fn an_iterator_ends_with_the_stream() {
 
 #[test]
 fn a_callback_gets_buffers_until_it_breaks() {
-    let (mut driver, mut stream) = StreamLoopback::new::<Output>(3, 3);
+    let (mut driver, mut stream) = StreamLoopback::new::<mode::Read>(3, 3);
     for id in 0..3 {
         driver.send(id, &[id as u8], b"");
     }

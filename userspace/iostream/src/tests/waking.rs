@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::loopback::Loopback;
 use super::small;
 use super::stream_loopback::StreamLoopback;
-use crate::mode::{Input, Output};
+use crate::mode;
 use crate::{Error, Waker};
 
 const LONG: Option<Duration> = Some(Duration::from_secs(3600));
@@ -93,7 +93,7 @@ fn a_waker_ends_waits_of_a_reader_that_lags() {
 
 #[test]
 fn a_waker_ends_waits_of_streams() {
-    let (mut driver, mut stream) = StreamLoopback::new::<Output>(2, 2);
+    let (mut driver, mut stream) = StreamLoopback::new::<mode::Read>(2, 2);
     let waker = Waker::new().unwrap();
     stream.set_waker(Some(waker.clone()));
     std::thread::scope(|scope| {
@@ -108,7 +108,7 @@ fn a_waker_ends_waits_of_streams() {
     let mut reader = stream.into_reader();
     assert!(reader.fill_buf().is_err());
 
-    let (_driver, mut stream) = StreamLoopback::new::<Input>(1, 1);
+    let (_driver, mut stream) = StreamLoopback::new::<mode::Write>(1, 1);
     stream.set_waker(Some(waker.clone()));
     assert_eq!(stream.buffer_wait(LONG).unwrap_err(), Error::Cancelled);
     waker.clear();

@@ -6,7 +6,7 @@ use std::future::{poll_fn, Future};
 use std::pin::Pin;
 use std::time::Duration;
 
-use iostream::{AsyncConsumer, Error, InputStream, OutputStream, Session, Setup, Stop};
+use iostream::{AsyncConsumer, Error, ReadStream, Session, Setup, Stop, WriteStream};
 use iostream_raw::{check_record, make_record};
 
 use crate::clause::{count, Clause};
@@ -41,10 +41,8 @@ fn async_dequeue() {
     let driver = Driver::stream("output 1 64");
     let open = || {
         block_on(async {
-            let (mut receiver, sender) = OutputStream::open("selftest")
-                .unwrap()
-                .into_async()
-                .unwrap();
+            let (mut receiver, sender) =
+                ReadStream::open("selftest").unwrap().into_async().unwrap();
             sender.control().start().unwrap();
             let mut frames = Vec::new();
             for _ in 0..100 {
@@ -65,10 +63,7 @@ fn async_dequeue() {
 fn async_stream_ends() {
     let driver = Driver::stream("output 2 64");
     block_on(async {
-        let (mut receiver, sender) = OutputStream::open("selftest")
-            .unwrap()
-            .into_async()
-            .unwrap();
+        let (mut receiver, sender) = ReadStream::open("selftest").unwrap().into_async().unwrap();
         sender.control().start().unwrap();
         driver.command("produce 2 8");
         for i in 0..2 {
@@ -91,7 +86,7 @@ fn async_buffer() {
     let total = count(2000);
     let moved = driver.log("moved");
     block_on(async {
-        let (mut receiver, sender) = InputStream::open("selftest").unwrap().into_async().unwrap();
+        let (mut receiver, sender) = WriteStream::open("selftest").unwrap().into_async().unwrap();
         sender.control().start().unwrap();
         for _ in 0..total {
             receiver.buffer().await.unwrap().send(8).unwrap();
@@ -106,7 +101,7 @@ fn async_buffer() {
 fn async_free_buffer() {
     let _driver = Driver::stream("input 1 64");
     block_on(async {
-        let (mut receiver, sender) = InputStream::open("selftest").unwrap().into_async().unwrap();
+        let (mut receiver, sender) = WriteStream::open("selftest").unwrap().into_async().unwrap();
         sender.control().start().unwrap();
         for _ in 0..100 {
             let held = receiver.buffer().await.unwrap();
@@ -121,10 +116,8 @@ fn async_gone() {
     let driver = Driver::stream("output 1 64");
     let wait = || {
         block_on(async {
-            let (mut receiver, sender) = OutputStream::open("selftest")
-                .unwrap()
-                .into_async()
-                .unwrap();
+            let (mut receiver, sender) =
+                ReadStream::open("selftest").unwrap().into_async().unwrap();
             sender.control().start().unwrap();
             receiver.dequeue().await.map(drop)
         })
@@ -136,10 +129,7 @@ fn async_gone() {
 fn async_cancelled() {
     let driver = Driver::stream("output 2 64");
     block_on(async {
-        let (mut receiver, sender) = OutputStream::open("selftest")
-            .unwrap()
-            .into_async()
-            .unwrap();
+        let (mut receiver, sender) = ReadStream::open("selftest").unwrap().into_async().unwrap();
         sender.control().start().unwrap();
         {
             // A future that was polled once and dropped.
@@ -197,10 +187,7 @@ fn async_no_thread() {
     let threads = || std::fs::read_dir("/proc/self/task").unwrap().count();
     let before = threads();
     block_on(async {
-        let (mut receiver, sender) = OutputStream::open("selftest")
-            .unwrap()
-            .into_async()
-            .unwrap();
+        let (mut receiver, sender) = ReadStream::open("selftest").unwrap().into_async().unwrap();
         sender.control().start().unwrap();
         driver.command("produce 1 8");
         drop(receiver.dequeue().await.unwrap());
@@ -267,7 +254,7 @@ fn async_stream_waits() {
     let driver = Driver::stream("output 4 64");
     let wait = || {
         block_on(async {
-            let stream = OutputStream::open("selftest").unwrap();
+            let stream = ReadStream::open("selftest").unwrap();
             let (mut receiver, sender) = stream.into_async().unwrap();
             receiver.get_mut().set_watermark(3, Duration::ZERO).unwrap();
             sender.control().start().unwrap();

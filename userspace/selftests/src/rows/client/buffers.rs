@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::*;
 use std::sync::mpsc::channel;
 
-use iostream::{Error, InputOutputStream, InputStream, OutputStream};
+use iostream::{DuplexStream, Error, ReadStream, WriteStream};
 use zerocopy::{FromBytes, Immutable, KnownLayout};
 
 use crate::clause::{count, Clause};
@@ -28,7 +28,7 @@ pub const CLAUSES: &[Clause] = &[
 
 fn derefs_to_its_bytes() {
     let driver = Driver::stream("output 2 10000");
-    let mut stream = OutputStream::open("selftest").unwrap();
+    let mut stream = ReadStream::open("selftest").unwrap();
     stream.start().unwrap();
     driver.command("take");
     let id = driver.log("id");
@@ -53,7 +53,7 @@ struct Control {
 
 fn control_data_typed() {
     let driver = Driver::stream("output 1 64 control=32");
-    let mut stream = OutputStream::open("selftest").unwrap();
+    let mut stream = ReadStream::open("selftest").unwrap();
     stream.start().unwrap();
     driver.command("take");
     driver.command("fill-control 0 1 8 8");
@@ -73,7 +73,7 @@ fn control_data_typed() {
 
 fn back_when_dropped() {
     let driver = Driver::stream("output 1 64");
-    let mut stream = OutputStream::open("selftest").unwrap();
+    let mut stream = ReadStream::open("selftest").unwrap();
     stream.start().unwrap();
     for _ in 0..100 {
         driver.command("produce 1 8");
@@ -88,7 +88,7 @@ fn back_when_dropped() {
 
 fn many_in_any_order() {
     let driver = Driver::stream("output 64 64");
-    let mut stream = OutputStream::open("selftest").unwrap();
+    let mut stream = ReadStream::open("selftest").unwrap();
     stream.start().unwrap();
     for round in 0..10_u64 {
         driver.command("produce 64 8");
@@ -103,7 +103,7 @@ fn many_in_any_order() {
 
 fn sent() {
     let driver = Driver::stream("input 3 5000 control=16");
-    let mut stream = InputStream::open("selftest").unwrap();
+    let mut stream = WriteStream::open("selftest").unwrap();
     stream.start().unwrap();
     for i in 0..50_u64 {
         let mut buffer = stream.buffer().unwrap();
@@ -127,7 +127,7 @@ fn sent() {
 
 fn unsent_is_free_again() {
     let driver = Driver::stream("input 1 64");
-    let mut stream = InputStream::open("selftest").unwrap();
+    let mut stream = WriteStream::open("selftest").unwrap();
     stream.start().unwrap();
     for _ in 0..10 {
         let buffer = stream.buffer().unwrap();
@@ -140,7 +140,7 @@ fn unsent_is_free_again() {
 
 fn out_of_range() {
     let driver = Driver::stream("input 1 64");
-    let mut stream = InputStream::open("selftest").unwrap();
+    let mut stream = WriteStream::open("selftest").unwrap();
     stream.start().unwrap();
     let (start, end, max) = (0, 65, 64);
     let error = stream.buffer().unwrap().send(65).unwrap_err();
@@ -157,7 +157,7 @@ fn out_of_range() {
 fn input_output() {
     let driver = Driver::stream("input-output 2 1000");
     driver.command("auto echo");
-    let mut stream = InputOutputStream::open("selftest").unwrap();
+    let mut stream = DuplexStream::open("selftest").unwrap();
     stream.start().unwrap();
     driver.command("produce 1 4");
     let mut buffer = stream.dequeue_wait(None).unwrap();
@@ -177,7 +177,7 @@ fn input_output() {
 fn from_any_thread() {
     let driver = Driver::stream("output 32 64");
     driver.command("auto produce 64");
-    let mut stream = OutputStream::open("selftest").unwrap();
+    let mut stream = ReadStream::open("selftest").unwrap();
     let total = count(20_000);
     stream.start().unwrap();
     std::thread::scope(|scope| {
@@ -208,7 +208,7 @@ fn from_any_thread() {
 /// back, so that it always finds free ones: it is as busy as can be.
 fn busy_sides_make_no_call() {
     let driver = Driver::stream("output 16 4096");
-    let mut stream = OutputStream::open("selftest").unwrap();
+    let mut stream = ReadStream::open("selftest").unwrap();
     // It looks until there is a buffer, however long the other thread has to wait for a processor.
     stream.set_spin(u32::MAX);
     stream.start().unwrap();

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use iostream::{
-    Error, InputOutputStream, InputStream, OutputStream, Session, Stop, StreamMode, StreamState,
+    DuplexStream, Error, ReadStream, Session, Stop, StreamMode, StreamState, WriteStream,
 };
 
 use crate::clause::Clause;
@@ -29,7 +29,7 @@ pub const CLAUSES: &[Clause] = &[
 
 fn states() {
     let _driver = Driver::stream("output 2 64");
-    let mut stream = OutputStream::open("selftest").unwrap();
+    let mut stream = ReadStream::open("selftest").unwrap();
     let calls = stream.system_calls();
     assert_eq!(stream.state(), StreamState::Stopped);
     assert_eq!(stream.system_calls(), calls);
@@ -54,7 +54,7 @@ fn states() {
 
 fn drivers_error() {
     let driver = Driver::stream("output 2 64");
-    let stream = OutputStream::open("selftest").unwrap();
+    let stream = ReadStream::open("selftest").unwrap();
     driver.command(&format!("fail start {}", libc::EXDEV));
     assert_eq!(stream.start().unwrap_err().errno(), libc::EXDEV);
     assert_eq!(stream.state(), StreamState::Stopped);
@@ -67,7 +67,7 @@ fn drivers_error() {
 
 fn discard() {
     let driver = Driver::stream("output 4 64");
-    let mut stream = OutputStream::open("selftest").unwrap();
+    let mut stream = ReadStream::open("selftest").unwrap();
     stream.start().unwrap();
     driver.command("produce 4 8");
     let held = stream.dequeue().unwrap();
@@ -86,7 +86,7 @@ fn discard() {
 
 fn discarded_input() {
     let driver = Driver::stream("input 3 64");
-    let mut stream = InputStream::open("selftest").unwrap();
+    let mut stream = WriteStream::open("selftest").unwrap();
     stream.start().unwrap();
     for _ in 0..2 {
         stream.buffer().unwrap().send(8).unwrap();
@@ -101,7 +101,7 @@ fn discarded_input() {
 
 fn drain() {
     let driver = Driver::stream("input 8 64");
-    let mut stream = InputStream::open("selftest").unwrap();
+    let mut stream = WriteStream::open("selftest").unwrap();
     stream.start().unwrap();
     for _ in 0..5 {
         stream.buffer().unwrap().send(8).unwrap();
@@ -114,7 +114,7 @@ fn drain() {
 
 fn drain_times_out() {
     let _driver = Driver::stream("input 2 64");
-    let mut stream = InputStream::open("selftest").unwrap();
+    let mut stream = WriteStream::open("selftest").unwrap();
     stream.start().unwrap();
     stream.buffer().unwrap().send(8).unwrap();
     for timeout in [Duration::ZERO, Duration::from_millis(5)] {
@@ -127,7 +127,7 @@ fn drain_times_out() {
 
 fn suspended_keeps() {
     let driver = Driver::stream("output 2 64");
-    let mut stream = OutputStream::open("selftest").unwrap();
+    let mut stream = ReadStream::open("selftest").unwrap();
     stream.start().unwrap();
     driver.command("produce 2 8");
     stream.suspend().unwrap();
@@ -139,7 +139,7 @@ fn suspended_keeps() {
 /// Somebody else changes the state through sysfs.
 fn by_another() {
     let driver = Driver::stream("output 2 64");
-    let stream = OutputStream::open("selftest").unwrap();
+    let stream = ReadStream::open("selftest").unwrap();
     let file = driver.sysfs().join("state");
     for (word, state) in [
         ("running", StreamState::Running),
@@ -154,7 +154,7 @@ fn by_another() {
 
 fn stop_ends_a_wait() {
     let _driver = Driver::stream("output 2 64");
-    let mut stream = OutputStream::open("selftest").unwrap();
+    let mut stream = ReadStream::open("selftest").unwrap();
     stream.set_spin(0);
     stream.start().unwrap();
     let control = stream.control();
@@ -172,34 +172,34 @@ fn stop_ends_a_wait() {
 fn mode() {
     let driver = Driver::stream("input-output 2 64");
     let session = Session::open(driver.path()).unwrap();
-    for mode in [StreamMode::Output, StreamMode::Input] {
+    for mode in [StreamMode::Read, StreamMode::Write] {
         session.set_stream_mode(mode).unwrap();
         assert_eq!(session.stream_info().unwrap().mode, mode);
     }
     driver.command(&format!("fail mode {}", libc::EXDEV));
-    let error = session.set_stream_mode(StreamMode::Output).unwrap_err();
+    let error = session.set_stream_mode(StreamMode::Read).unwrap_err();
     assert_eq!(error.errno(), libc::EXDEV);
-    let mut stream = InputStream::from_session(session).unwrap();
-    assert_eq!(stream.control().mode(), Ok(StreamMode::Input));
+    let mut stream = WriteStream::from_session(session).unwrap();
+    assert_eq!(stream.control().mode(), Ok(StreamMode::Write));
     let all: Vec<_> = (0..2).map(|_| stream.buffer().unwrap()).collect();
     assert_eq!(all.len(), 2);
     drop((stream, all));
     // The next session begins in the driver's mode.
     wait_until("closed", || driver.attribute("sessions") == 0);
-    InputOutputStream::open("selftest").unwrap();
+    DuplexStream::open("selftest").unwrap();
 }
 
 fn mode_stays_once_mapped() {
     let driver = Driver::stream("input-output 2 64");
     let session = Session::open(driver.path()).unwrap();
-    let _stream = InputOutputStream::from_session(session.clone()).unwrap();
-    let error = session.set_stream_mode(StreamMode::Output).unwrap_err();
+    let _stream = DuplexStream::from_session(session.clone()).unwrap();
+    let error = session.set_stream_mode(StreamMode::Read).unwrap_err();
     assert!(matches!(error, Error::Busy(_)), "{error}");
 }
 
 fn mode_not_offered() {
     let driver = Driver::stream("output 2 64");
     let session = Session::open(driver.path()).unwrap();
-    let error = session.set_stream_mode(StreamMode::Input).unwrap_err();
+    let error = session.set_stream_mode(StreamMode::Write).unwrap_err();
     assert!(matches!(error, Error::NotOffered(_)), "{error}");
 }

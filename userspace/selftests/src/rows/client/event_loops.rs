@@ -5,7 +5,7 @@
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
 
-use iostream::{Error, InputStream, OutputStream, Stop};
+use iostream::{Error, ReadStream, Stop, WriteStream};
 use rustix::buffer::spare_capacity;
 use rustix::event::{epoll, eventfd, poll, EventfdFlags, PollFd, PollFlags, Timespec};
 
@@ -24,7 +24,7 @@ pub const CLAUSES: &[Clause] = &[
 
 fn one_descriptor() {
     let _driver = Driver::stream("output 1 64");
-    let stream = OutputStream::open("selftest").unwrap();
+    let stream = ReadStream::open("selftest").unwrap();
     let fd = stream.as_raw_fd();
     assert_eq!(
         (stream.as_fd().as_raw_fd(), stream.control().as_raw_fd()),
@@ -36,7 +36,7 @@ fn one_descriptor() {
 
 fn polls() {
     let driver = Driver::stream("output 1 64");
-    let mut stream = OutputStream::open("selftest").unwrap();
+    let mut stream = ReadStream::open("selftest").unwrap();
     stream.start().unwrap();
     let control = stream.control();
     let wait = || {
@@ -51,7 +51,7 @@ fn polls() {
 /// Each buffer is an edge of its own.
 fn epoll_edge() {
     let driver = Driver::stream("output 2 64");
-    let mut stream = OutputStream::open("selftest").unwrap();
+    let mut stream = ReadStream::open("selftest").unwrap();
     stream.start().unwrap();
     let set = epoll::create(epoll::CreateFlags::CLOEXEC).unwrap();
     let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
@@ -69,7 +69,7 @@ fn epoll_edge() {
 
 fn eventfd_output() {
     let driver = Driver::stream("output 2 64");
-    let mut stream = OutputStream::open("selftest").unwrap();
+    let mut stream = ReadStream::open("selftest").unwrap();
     stream.start().unwrap();
     let bell = eventfd(0, EventfdFlags::CLOEXEC).unwrap();
     stream.receiver().set_eventfd(Some(bell.as_fd())).unwrap();
@@ -85,7 +85,7 @@ fn eventfd_output() {
 
 fn eventfd_input() {
     let driver = Driver::stream("input 1 64");
-    let mut stream = InputStream::open("selftest").unwrap();
+    let mut stream = WriteStream::open("selftest").unwrap();
     stream.start().unwrap();
     let bell = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).unwrap();
     // There is room, so it is signalled at once.
@@ -103,16 +103,15 @@ fn eventfd_input() {
 /// With a watermark of two buffers, poll reports when both are there.
 fn watermark() {
     let driver = Driver::stream("output 3 64");
-    let mut stream = OutputStream::open("selftest").unwrap();
+    let mut stream = ReadStream::open("selftest").unwrap();
     stream.start().unwrap();
     let receiver = stream.receiver();
     receiver.set_watermark(2, Duration::ZERO).unwrap();
     driver.command("produce 1 8");
     assert_eq!(stream.wait(Some(Duration::ZERO)), Err(Error::TimedOut));
     let zero = Timespec::default();
-    let ready = |stream: &OutputStream| {
-        poll(&mut [PollFd::new(stream, PollFlags::IN)], Some(&zero)).unwrap()
-    };
+    let ready =
+        |stream: &ReadStream| poll(&mut [PollFd::new(stream, PollFlags::IN)], Some(&zero)).unwrap();
     assert_eq!(ready(&stream), 0);
     driver.command("produce 1 8");
     assert_eq!(ready(&stream), 1);

@@ -13,7 +13,7 @@ use std::os::fd::AsFd;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::process::Command;
 
-use iostream::{Error, InputOutputStream, Setup};
+use iostream::{DuplexStream, Error, Setup};
 use rustix::event::{poll, PollFd, PollFlags};
 use rustix::pipe::pipe;
 
@@ -247,7 +247,7 @@ fn held_slice_after_fork() {
 fn held_buffer_after_daemon() {
     let driver = Driver::stream("input-output 2 64");
     let open = || {
-        let mut stream = InputOutputStream::open("selftest").unwrap();
+        let mut stream = DuplexStream::open("selftest").unwrap();
         stream.start().unwrap();
         driver.command("produce 2 8");
         let held = (stream.dequeue().unwrap(), stream.dequeue().unwrap());

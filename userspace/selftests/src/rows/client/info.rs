@@ -2,7 +2,7 @@
 
 //! U-02: the number and lengths of the buffers, and the stream's properties.
 
-use iostream::{InputStream, OutputStream, Session, StreamMode, StreamState};
+use iostream::{ReadStream, Session, StreamMode, StreamState, WriteStream};
 use rustix::event::{poll, PollFd, PollFlags};
 
 use crate::clause::Clause;
@@ -19,7 +19,7 @@ pub const CLAUSES: &[Clause] = &[
 fn count_and_lengths() {
     for (buffers, data, control) in [(1, 1, 0), (3, 4096, 1), (7, 5000, 4097)] {
         let _driver = Driver::stream(&format!("input {buffers} {data} control={control}"));
-        let mut stream = InputStream::open("selftest").unwrap();
+        let mut stream = WriteStream::open("selftest").unwrap();
         assert_eq!(stream.buffer_count(), buffers);
         assert_eq!(
             (stream.data_bytes(), stream.control_bytes()),
@@ -46,20 +46,20 @@ fn info() {
     let info = session.stream_info().unwrap();
     assert_eq!(
         (info.mode, info.state),
-        (StreamMode::Output, StreamState::Stopped)
+        (StreamMode::Read, StreamState::Stopped)
     );
     assert_eq!((info.buffers, info.max_buffers), (3, 5));
     assert_eq!((info.data_bytes, info.control_bytes), (100, 8));
     assert_eq!(info.format, Some(*b"ABCD"));
     assert_eq!(info.description, "words");
-    let stream = OutputStream::from_session(session).unwrap();
+    let stream = ReadStream::from_session(session).unwrap();
     stream.start().unwrap();
     assert_eq!(stream.info().unwrap().state, StreamState::Running);
 }
 
 fn counters_without_a_call() {
     let driver = Driver::stream("output 3 64");
-    let mut stream = OutputStream::open("selftest").unwrap();
+    let mut stream = ReadStream::open("selftest").unwrap();
     stream.start().unwrap();
     driver.command("produce 3 8");
     drop(stream.dequeue().unwrap());
@@ -76,7 +76,7 @@ fn counters_without_a_call() {
 
 fn added_buffers() {
     let driver = Driver::stream("output 1 64 queue=3");
-    let mut stream = OutputStream::open("selftest").unwrap();
+    let mut stream = ReadStream::open("selftest").unwrap();
     stream.start().unwrap();
     assert!(!stream.has_new_buffers());
     driver.command("add 2");
@@ -94,7 +94,7 @@ fn added_buffers() {
 
 fn added_input_buffers() {
     let driver = Driver::stream("input 1 64 queue=2");
-    let mut stream = InputStream::open("selftest").unwrap();
+    let mut stream = WriteStream::open("selftest").unwrap();
     stream.start().unwrap();
     let _first = stream.buffer().unwrap();
     driver.command("add 1");

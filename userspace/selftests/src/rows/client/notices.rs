@@ -2,7 +2,7 @@
 
 //! U-06: notices with a token, sent when the driver needs them.
 
-use iostream::{Error, InputStream, Wake};
+use iostream::{Error, Wake, WriteStream};
 
 use crate::clause::Clause;
 use crate::support::driver::Driver;
@@ -18,9 +18,9 @@ pub const CLAUSES: &[Clause] = &[
 ];
 
 /// A driver that has found its queue empty, and waits.
-fn waiting() -> (Driver, InputStream) {
+fn waiting() -> (Driver, WriteStream) {
     let driver = Driver::stream("input 4 64");
-    let stream = InputStream::open("selftest").unwrap();
+    let stream = WriteStream::open("selftest").unwrap();
     stream.start().unwrap();
     driver.fails("receive", rustix::io::Errno::NODATA);
     (driver, stream)

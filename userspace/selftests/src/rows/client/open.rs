@@ -4,7 +4,7 @@
 
 use std::fs::read_to_string;
 
-use iostream::{Error, InputOutputStream, InputStream, OutputStream, Session, Stop, StreamMode};
+use iostream::{DuplexStream, Error, ReadStream, Session, Stop, StreamMode, WriteStream};
 
 use crate::clause::Clause;
 use crate::support::driver::{entry, Driver};
@@ -24,7 +24,7 @@ pub const CLAUSES: &[Clause] = &[
 
 fn maps_all_buffers() {
     let driver = Driver::stream("output 5 10000 control=40");
-    let mut stream = OutputStream::open(driver.path()).unwrap();
+    let mut stream = ReadStream::open(driver.path()).unwrap();
     stream.start().unwrap();
     driver.command("produce 5 10000");
     for i in 0..5 {
@@ -35,16 +35,16 @@ fn maps_all_buffers() {
 fn by_name_and_by_path() {
     let driver = Driver::stream("input 2 64");
     for node in [driver.path(), "selftest".into()] {
-        let stream = InputStream::open(node).unwrap();
-        assert_eq!(stream.info().unwrap().mode, StreamMode::Input);
+        let stream = WriteStream::open(node).unwrap();
+        assert_eq!(stream.info().unwrap().mode, StreamMode::Write);
     }
-    let error = OutputStream::open("no-such-node").unwrap_err();
+    let error = ReadStream::open("no-such-node").unwrap_err();
     assert!(matches!(error, Error::NotFound { .. }), "{error}");
 }
 
 fn wakes() {
     let driver = Driver::stream("output 1 64");
-    let mut stream = OutputStream::open("selftest").unwrap();
+    let mut stream = ReadStream::open("selftest").unwrap();
     stream.set_spin(0);
     stream.start().unwrap();
     let wait = || stream.dequeue_wait(None).map(|buffer| buffer.to_vec());
@@ -67,14 +67,14 @@ fn traces(driver: &Driver) -> (usize, usize) {
 
 fn drop_undoes_it() {
     let driver = Driver::stream("output 4 64");
-    let stream = OutputStream::open("selftest").unwrap();
+    let stream = ReadStream::open("selftest").unwrap();
     let (maps, fds) = traces(&driver);
     assert!(maps >= 8 && fds == 1, "{maps} {fds}");
     drop(stream);
     assert_eq!(traces(&driver), (0, 0));
     wait_until("closed", || driver.attribute("sessions") == 0);
     // A new session starts with memory of its own.
-    let mut stream = OutputStream::open("selftest").unwrap();
+    let mut stream = ReadStream::open("selftest").unwrap();
     stream.start().unwrap();
     driver.command("produce 4 8");
     assert_eq!(stream.dequeue().unwrap().frame(), 0);
@@ -82,7 +82,7 @@ fn drop_undoes_it() {
 
 fn drop_stops_it() {
     let driver = Driver::stream("output 2 64");
-    let mut stream = OutputStream::open("selftest").unwrap();
+    let mut stream = ReadStream::open("selftest").unwrap();
     stream.start().unwrap();
     driver.command("produce 2 8");
     let held = stream.dequeue().unwrap();
@@ -101,20 +101,20 @@ fn drop_stops_it() {
 
 fn second_is_busy() {
     let _driver = Driver::stream("output 1 64");
-    let stream = OutputStream::open("selftest").unwrap();
-    let error = OutputStream::open("selftest").unwrap_err();
+    let stream = ReadStream::open("selftest").unwrap();
+    let error = ReadStream::open("selftest").unwrap_err();
     assert!(matches!(error, Error::Busy(_)), "{error}");
     drop(stream);
-    OutputStream::open("selftest").unwrap();
+    ReadStream::open("selftest").unwrap();
 }
 
 /// A second stream of a session is refused: each buffer would have two values.
 fn once_a_session() {
     let driver = Driver::stream("input-output 1 64");
     let session = Session::open(driver.path()).unwrap();
-    let stream = InputOutputStream::from_session(session.clone()).unwrap();
+    let stream = DuplexStream::from_session(session.clone()).unwrap();
     for _ in 0..2 {
-        let error = InputOutputStream::from_session(session.clone()).unwrap_err();
+        let error = DuplexStream::from_session(session.clone()).unwrap_err();
         assert!(matches!(error, Error::Busy(_)), "{error}");
         // A stream's queues hold descriptors and cannot be opened as entry queues.
         let error = session.consumer().unwrap_err();
@@ -122,24 +122,24 @@ fn once_a_session() {
     }
     drop(stream);
     // A session can be opened once, even after the first stream is gone.
-    let error = InputOutputStream::from_session(session).unwrap_err();
+    let error = DuplexStream::from_session(session).unwrap_err();
     assert!(matches!(error, Error::Busy(_)), "{error}");
 }
 
 fn wrong_mode() {
     let driver = Driver::stream("input 1 64");
-    let (is, wanted) = (StreamMode::Input, StreamMode::Output);
+    let (is, wanted) = (StreamMode::Write, StreamMode::Read);
     let session = Session::open(driver.path()).unwrap();
-    let error = OutputStream::from_session(session.clone()).unwrap_err();
+    let error = ReadStream::from_session(session.clone()).unwrap_err();
     assert_eq!(error, Error::WrongMode { is, wanted });
     // Nothing was mapped, so the right type can still be opened.
-    let mut stream = InputStream::from_session(session).unwrap();
+    let mut stream = WriteStream::from_session(session).unwrap();
     stream.start().unwrap();
     stream.stop(Stop::Discard).unwrap();
 }
 
 fn queues_are_no_stream() {
-    let error = OutputStream::open("it2way").unwrap_err();
+    let error = ReadStream::open("it2way").unwrap_err();
     assert_eq!(error, Error::NotAStream);
     let error = Session::open("/dev/iostream")
         .unwrap()

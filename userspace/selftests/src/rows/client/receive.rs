@@ -5,7 +5,7 @@
 use std::io::{BufRead, Read, Write};
 use std::ops::ControlFlow;
 
-use iostream::{Error, InputOutputStream, InputStream, OutputStream, Session, Setup, Stop};
+use iostream::{DuplexStream, Error, ReadStream, Session, Setup, Stop, WriteStream};
 use iostream_raw::check_record;
 
 use crate::clause::Clause;
@@ -28,7 +28,7 @@ pub const CLAUSES: &[Clause] = &[
 
 fn next() {
     let driver = Driver::stream("output 3 64");
-    let mut stream = OutputStream::open("selftest").unwrap();
+    let mut stream = ReadStream::open("selftest").unwrap();
     stream.start().unwrap();
     driver.command("produce 3 8");
     let mut seen = 0;
@@ -41,7 +41,7 @@ fn next() {
 
 fn iterator_ends_when_stopped() {
     let driver = Driver::stream("output 3 64");
-    let stream = OutputStream::open("selftest").unwrap();
+    let stream = ReadStream::open("selftest").unwrap();
     let control = stream.control();
     stream.start().unwrap();
     driver.command("produce 3 8");
@@ -59,7 +59,7 @@ fn iterator_ends_when_stopped() {
 
 fn iterator_ends_when_gone() {
     let driver = Driver::stream("output 3 64");
-    let stream = OutputStream::open("selftest").unwrap();
+    let stream = ReadStream::open("selftest").unwrap();
     stream.start().unwrap();
     let mut buffers = stream.into_iter();
     let last = crate::support::waiting::woken_by(
@@ -73,7 +73,7 @@ fn iterator_ends_when_gone() {
 fn callback_loop() {
     let driver = Driver::stream("output 4 64");
     driver.command("auto produce 8");
-    let mut stream = OutputStream::open("selftest").unwrap();
+    let mut stream = ReadStream::open("selftest").unwrap();
     stream.start().unwrap();
     let mut seen = 0;
     let last = stream.for_each(|buffer| {
@@ -89,7 +89,7 @@ fn callback_loop() {
 
 fn read() {
     let driver = Driver::stream("output 4 100");
-    let stream = OutputStream::open("selftest").unwrap();
+    let stream = ReadStream::open("selftest").unwrap();
     let control = stream.control();
     stream.start().unwrap();
     driver.command("produce 4 100");
@@ -113,7 +113,7 @@ fn read() {
 
 fn write() {
     let driver = Driver::stream("input 2 100");
-    let stream = InputStream::open("selftest").unwrap();
+    let stream = WriteStream::open("selftest").unwrap();
     stream.start().unwrap();
     let mut writer = stream.into_writer();
     writer.write_all(&[1; 150]).unwrap();
@@ -140,7 +140,7 @@ fn write() {
 fn split() {
     let driver = Driver::stream("input-output 8 64");
     driver.command("auto echo");
-    let stream = InputOutputStream::open("selftest").unwrap();
+    let stream = DuplexStream::open("selftest").unwrap();
     let (mut receiver, sender) = stream.split();
     sender.control().start().unwrap();
     driver.command("produce 8 8");

@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 
-use iostream::{Error, InputOutputStream, InputStream, OutputStream, Session, Setup};
+use iostream::{DuplexStream, Error, ReadStream, Session, Setup, WriteStream};
 use rustix::io::Errno;
 
 use crate::clause::{count, Clause};
@@ -34,7 +34,7 @@ pub const CLAUSES: &[Clause] = &[
 
 fn forgotten_buffers() {
     let driver = Driver::stream("input-output 3 64");
-    let mut stream = InputOutputStream::open("selftest").unwrap();
+    let mut stream = DuplexStream::open("selftest").unwrap();
     stream.start().unwrap();
     driver.command("produce 3 8");
     for _ in 0..2 {
@@ -57,18 +57,15 @@ fn forgotten_buffers() {
 
 fn forgotten_stream() {
     let driver = Driver::stream("output 1 64");
-    let stream = OutputStream::open("selftest").unwrap();
+    let stream = ReadStream::open("selftest").unwrap();
     std::mem::forget(stream);
-    assert!(matches!(
-        OutputStream::open("selftest"),
-        Err(Error::Busy(_))
-    ));
+    assert!(matches!(ReadStream::open("selftest"), Err(Error::Busy(_))));
     assert_eq!(driver.attribute("sessions"), 1);
 }
 
 fn held_after_drop() {
     let driver = Driver::stream("input-output 2 64");
-    let mut stream = InputOutputStream::open("selftest").unwrap();
+    let mut stream = DuplexStream::open("selftest").unwrap();
     stream.start().unwrap();
     driver.command("produce 2 8");
     let mut held = stream.dequeue().unwrap();
@@ -78,17 +75,14 @@ fn held_after_drop() {
     assert_eq!(&*held, entry(0, 8));
     held.fill(1);
     assert_eq!(&*held, [1; 8]);
-    assert!(matches!(
-        OutputStream::open("selftest"),
-        Err(Error::Busy(_))
-    ));
+    assert!(matches!(ReadStream::open("selftest"), Err(Error::Busy(_))));
     drop(held);
     wait_until("closed", || driver.attribute("sessions") == 0);
 }
 
 fn held_after_removal() {
     let driver = Driver::stream("input-output 2 64");
-    let mut stream = InputOutputStream::open("selftest").unwrap();
+    let mut stream = DuplexStream::open("selftest").unwrap();
     stream.start().unwrap();
     driver.command("produce 2 8");
     let mut held = stream.dequeue().unwrap();
@@ -106,7 +100,7 @@ fn held_after_removal() {
 /// read(2), write(2) and further ends, through a copy of the descriptor.
 fn cloned_descriptor() {
     let driver = Driver::stream("input-output 2 64");
-    let mut stream = InputOutputStream::open("selftest").unwrap();
+    let mut stream = DuplexStream::open("selftest").unwrap();
     stream.start().unwrap();
     driver.command("produce 1 8");
     let buffer = stream.dequeue().unwrap();
@@ -120,7 +114,7 @@ fn cloned_descriptor() {
     let session = Session::from_fd(copy).unwrap();
     assert!(matches!(session.consumer(), Err(Error::InvalidArgument(_))));
     assert!(matches!(session.producer(), Err(Error::InvalidArgument(_))));
-    let again = InputOutputStream::from_session(session);
+    let again = DuplexStream::from_session(session);
     assert!(matches!(again, Err(Error::Busy(_))));
     assert_eq!(&*buffer, entry(0, 8));
     assert!(stream.dequeue().is_ok());
@@ -130,7 +124,7 @@ fn cloned_descriptor() {
 fn no_two_of_one() {
     let driver = Driver::stream("input 8 64");
     driver.command("auto consume");
-    let mut stream = InputStream::open("selftest").unwrap();
+    let mut stream = WriteStream::open("selftest").unwrap();
     stream.start().unwrap();
     let mut random = iostream_raw::Random::seeded();
     let mut held: Vec<iostream::Buffer<_>> = Vec::new();
@@ -157,7 +151,7 @@ fn no_two_of_one() {
 fn threads_and_stops() {
     let driver = Driver::stream("output 16 64");
     driver.command("auto produce 64");
-    let mut stream = OutputStream::open("selftest").unwrap();
+    let mut stream = ReadStream::open("selftest").unwrap();
     stream.start().unwrap();
     let control = stream.control();
     let done = std::sync::atomic::AtomicBool::new(false);

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
 
-use iostream::{Error, InputStream, OutputStream, Session};
+use iostream::{Error, ReadStream, Session, WriteStream};
 
 use crate::clause::Clause;
 use crate::support::driver::Driver;
@@ -76,7 +76,7 @@ fn takes_turns() {
 
 fn streams_take_turns() {
     let driver = Driver::stream(&format!("output {MANY} 64"));
-    let stream = OutputStream::open("selftest").unwrap();
+    let stream = ReadStream::open("selftest").unwrap();
     stream.start().unwrap();
     driver.command(&format!("produce {MANY} 8"));
     let turns = turns_beside(async {
@@ -88,7 +88,7 @@ fn streams_take_turns() {
     assert!(turns >= 2, "received in {turns} turns");
     let _driver = Driver::stream("input 1 64");
     let turns = turns_beside(async {
-        let stream = InputStream::open("selftest").unwrap();
+        let stream = WriteStream::open("selftest").unwrap();
         let (mut receiver, _sender) = stream.into_async().unwrap();
         for _ in 0..MANY {
             // Unused, and dropped: free at once.
@@ -106,6 +106,6 @@ fn without_a_runtime() {
     let producer = session.producer().unwrap().into_async();
     assert_eq!(producer.map(drop), Err(Error::NoRuntime));
     let _driver = Driver::stream("output 1 64");
-    let stream = OutputStream::open("selftest").unwrap();
+    let stream = ReadStream::open("selftest").unwrap();
     assert_eq!(stream.into_async().map(drop), Err(Error::NoRuntime));
 }

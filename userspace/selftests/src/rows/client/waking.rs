@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use iostream::{
-    Consumer, Error, InputStream, OutputStream, OverwriteReader, Producer, Result, Session, Waker,
+    Consumer, Error, OverwriteReader, Producer, ReadStream, Result, Session, Waker, WriteStream,
 };
 
 use crate::clause::Clause;
@@ -58,8 +58,8 @@ waits! {
     Consumer: consumer => consumer.dequeue_wait(None).map(drop);
     OverwriteReader: reader => reader.wait(None);
     Producer: producer => producer.enqueue_wait(&ENTRY, None);
-    OutputStream: stream => stream.dequeue_wait(None).map(drop);
-    InputStream: stream => stream.buffer_wait(None).map(drop);
+    ReadStream: stream => stream.dequeue_wait(None).map(drop);
+    WriteStream: stream => stream.buffer_wait(None).map(drop);
 }
 
 /// Runs `check` with each kind of wait, in a state in which nothing is there to be had.
@@ -75,12 +75,12 @@ fn with_each(check: impl Fn(&mut dyn Waits)) {
     check(&mut producer);
     drop(producer);
     let _driver = Driver::stream("output 1 64");
-    let mut stream = OutputStream::open("selftest").unwrap();
+    let mut stream = ReadStream::open("selftest").unwrap();
     stream.start().unwrap();
     check(&mut stream);
     drop(stream);
     let _driver = Driver::stream("input 1 64");
-    let mut stream = InputStream::open("selftest").unwrap();
+    let mut stream = WriteStream::open("selftest").unwrap();
     stream.start().unwrap();
     stream.buffer().unwrap().send(1).unwrap();
     check(&mut stream);

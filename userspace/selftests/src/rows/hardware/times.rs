@@ -6,7 +6,7 @@
 use std::mem::offset_of;
 use std::time::Duration;
 
-use iostream::{Clock, InputStream, OutputStream};
+use iostream::{Clock, ReadStream, WriteStream};
 use iostream_raw::stream::info;
 use iostream_raw::{Descriptor, Random};
 use iostream_ring::uapi::*;
@@ -217,7 +217,7 @@ fn client_sets_no_other_field() {
 fn crate_sees_the_same() {
     for (name, clock, id) in CLOCKS {
         let driver = Driver::stream(&format!("output 4 64 clock={name}"));
-        let mut stream = OutputStream::open("selftest").unwrap();
+        let mut stream = ReadStream::open("selftest").unwrap();
         let info = stream.info().unwrap();
         assert_eq!((info.clock, info.clock.id()), (clock, id as u32));
         assert_eq!(info.clock.to_string(), name);
@@ -255,7 +255,7 @@ fn crate_sees_the_same() {
 /// Buffers that come back can be sent again, whatever the driver said of them.
 fn crate_sends() {
     let driver = Driver::stream("input 1 64");
-    let mut stream = InputStream::open("selftest").unwrap();
+    let mut stream = WriteStream::open("selftest").unwrap();
     stream.start().unwrap();
     let max = Duration::from_nanos(u64::MAX);
     let times = [

@@ -7,7 +7,7 @@ use std::fs::write;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-use iostream::{Error, InputStream};
+use iostream::{Error, WriteStream};
 use iostream_ring::uapi::*;
 use rustix::event::PollFlags;
 use rustix::io::Errno;
@@ -39,7 +39,7 @@ fn shown_last() {
     let raw = driver.open();
     let fd = raw.as_fd().try_clone_to_owned().unwrap();
     let session = iostream::Session::from_fd(fd).unwrap();
-    let mut stream = InputStream::from_session(session).unwrap();
+    let mut stream = WriteStream::from_session(session).unwrap();
     stream.start().unwrap();
     for _ in 0..2 {
         let buffer = stream.buffer().unwrap();

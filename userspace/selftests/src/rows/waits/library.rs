@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use iostream::{InputStream, OutputStream, Result};
+use iostream::{ReadStream, Result, WriteStream};
 use tokio::time::timeout;
 
 use super::ground::{Ground, ENTRY};
@@ -17,11 +17,11 @@ pub fn wait(ground: &Arc<Ground>) -> Wait {
     let entry = ground.situation.want == Want::Entry;
     match (ground.situation.node.is_stream(), entry) {
         (true, true) => {
-            let mut stream = OutputStream::from_session(session).expect("a stream");
+            let mut stream = ReadStream::from_session(session).expect("a stream");
             Box::new(move || Outcome::of_library(stream.wait(time)))
         }
         (true, false) => {
-            let mut stream = InputStream::from_session(session).expect("a stream");
+            let mut stream = WriteStream::from_session(session).expect("a stream");
             send_all(&mut stream);
             Box::new(move || Outcome::of_library(stream.buffer_wait(time)))
         }
@@ -37,7 +37,7 @@ pub fn wait(ground: &Arc<Ground>) -> Wait {
 }
 
 /// Sends all buffers, so that none is left to fill.
-fn send_all(stream: &mut InputStream) {
+fn send_all(stream: &mut WriteStream) {
     while let Ok(buffer) = stream.buffer() {
         stream.sender().send(buffer, 8).expect("send");
     }
@@ -57,7 +57,7 @@ pub fn future(ground: &Arc<Ground>) -> Wait {
     let entry = ground.situation.want == Want::Entry;
     match (ground.situation.node.is_stream(), entry) {
         (true, true) => {
-            let stream = OutputStream::from_session(session).expect("a stream");
+            let stream = ReadStream::from_session(session).expect("a stream");
             let (mut receiver, _) = stream.into_async().expect("a reactor");
             drop(context);
             Box::new(move || {
@@ -65,7 +65,7 @@ pub fn future(ground: &Arc<Ground>) -> Wait {
             })
         }
         (true, false) => {
-            let mut stream = InputStream::from_session(session).expect("a stream");
+            let mut stream = WriteStream::from_session(session).expect("a stream");
             send_all(&mut stream);
             let (mut receiver, _) = stream.into_async().expect("a reactor");
             drop(context);

@@ -6,11 +6,11 @@ use std::io::{BufRead, Write};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use iostream::mode::{Input, InputOutput, Output};
+use iostream::mode;
 use iostream::{
-    AsyncConsumer, AsyncProducer, AsyncReceiver, Consumer, Control, Error, InputOutputStream,
-    InputStream, OutputStream, OverwriteReader, Producer, Receiver, Result, Sender, Session, Setup,
-    Stop, Stream,
+    AsyncConsumer, AsyncProducer, AsyncReceiver, Consumer, Control, DuplexStream, Error,
+    OverwriteReader, Producer, ReadStream, Receiver, Result, Sender, Session, Setup, Stop, Stream,
+    WriteStream,
 };
 use tokio::runtime::Runtime;
 
@@ -39,19 +39,21 @@ pub const KINDS: &[Kind] = &[
     Kind::queue("overwriting queue", || Box::new(Overwriting::open())),
     Kind::queue("async queue", || Box::new(AsyncQueue::open())),
     Kind::stream("output stream", "output 8 64", || {
-        Box::new(start::<Output>())
+        Box::new(start::<mode::Read>())
     }),
-    Kind::stream("input stream", "input 8 64", || Box::new(start::<Input>())),
+    Kind::stream("input stream", "input 8 64", || {
+        Box::new(start::<mode::Write>())
+    }),
     Kind::stream("input-output stream", "input-output 8 64", || {
-        Box::new(start::<InputOutput>())
+        Box::new(start::<mode::Duplex>())
     }),
     Kind::stream("halves", "input-output 8 64", || Box::new(Halves::open())),
     Kind::stream("control", "output 8 64", || Box::new(Steered::open())),
     Kind::stream("reader", "output 8 64", || {
-        Box::new(start::<Output>().into_reader())
+        Box::new(start::<mode::Read>().into_reader())
     }),
     Kind::stream("writer", "input 8 64", || {
-        Box::new(start::<Input>().into_writer())
+        Box::new(start::<mode::Write>().into_writer())
     }),
     Kind::stream("async stream", "output 8 64", || {
         Box::new(AsyncStream::open())
@@ -234,7 +236,7 @@ fn operations_of_control(control: &Control) -> Vec<Result<()>> {
     ]
 }
 
-impl Inherited for OutputStream {
+impl Inherited for ReadStream {
     fn operations(&mut self) -> Vec<Result<()>> {
         let mut results = operations_of_control(&self.control());
         results.extend([self.dequeue_wait(NOW).map(drop), self.wait(NOW)]);
@@ -247,7 +249,7 @@ impl Inherited for OutputStream {
     }
 }
 
-impl Inherited for InputStream {
+impl Inherited for WriteStream {
     fn operations(&mut self) -> Vec<Result<()>> {
         let mut results = operations_of_control(&self.control());
         results.extend([self.buffer().map(drop), self.buffer_wait(NOW).map(drop)]);
@@ -259,7 +261,7 @@ impl Inherited for InputStream {
     }
 }
 
-impl Inherited for InputOutputStream {
+impl Inherited for DuplexStream {
     fn operations(&mut self) -> Vec<Result<()>> {
         let mut results = operations_of_control(&self.control());
         results.extend([self.next().map(drop), self.wait(NOW)]);
@@ -273,13 +275,13 @@ impl Inherited for InputOutputStream {
 }
 
 struct Halves {
-    receiver: Receiver<InputOutput>,
-    sender: Sender<InputOutput>,
+    receiver: Receiver<mode::Duplex>,
+    sender: Sender<mode::Duplex>,
 }
 
 impl Halves {
     fn open() -> Self {
-        let (receiver, sender) = start::<InputOutput>().split();
+        let (receiver, sender) = start::<mode::Duplex>().split();
         Self { receiver, sender }
     }
 }
@@ -310,7 +312,7 @@ struct Steered {
 
 impl Steered {
     fn open() -> Self {
-        let control = start::<Output>().control();
+        let control = start::<mode::Read>().control();
         Self { control }
     }
 }
@@ -332,7 +334,7 @@ fn inner(error: std::io::Error) -> Error {
     *inner.expect("an error of the crate")
 }
 
-impl Inherited for iostream::Reader<Output> {
+impl Inherited for iostream::Reader<mode::Read> {
     fn operations(&mut self) -> Vec<Result<()>> {
         vec![self.fill_buf().map(drop).map_err(inner)]
     }
@@ -357,8 +359,8 @@ impl Inherited for iostream::Writer {
 }
 
 struct AsyncStream {
-    receiver: AsyncReceiver<Output>,
-    _sender: Sender<Output>,
+    receiver: AsyncReceiver<mode::Read>,
+    _sender: Sender<mode::Read>,
     runtime: Runtime,
 }
 
@@ -366,7 +368,7 @@ impl AsyncStream {
     fn open() -> Self {
         let runtime = runtime();
         let guard = runtime.enter();
-        let (receiver, sender) = start::<Output>().into_async().unwrap();
+        let (receiver, sender) = start::<mode::Read>().into_async().unwrap();
         drop(guard);
         Self {
             receiver,
