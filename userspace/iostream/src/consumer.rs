@@ -2,19 +2,14 @@
 
 //! The consuming end of an output queue.
 
-mod waiting;
-
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use iostream_ring::{Framed, Layout};
-
 use crate::entry::{ConsumerBatch, Entry, Received};
-use crate::handle::Handle;
-use crate::pace::Pace;
+use crate::incoming::Incoming;
 use crate::sys::{ConsumerEnd, Device};
-use crate::{Counters, Direction, Error, Result};
+use crate::{Counters, Error, Result, Waker};
 
 /// The consuming end of an output queue: entries from the kernel to this process.
 ///
@@ -48,16 +43,20 @@ use crate::{Counters, Direction, Error, Result};
 /// }
 /// # }
 /// ```
-pub struct Consumer<L: Layout = Framed> {
-    handle: Handle<ConsumerEnd<L>>,
-    /// Entries were released, and the kernel does not know of it yet.
-    unpublished: bool,
-    pace: Pace,
+pub struct Consumer {
+    queue: Incoming,
     /// Bytes of the next entry that `Read` has already returned.
     pub(crate) read_bytes: usize,
 }
 
 impl Consumer {
+    pub(crate) fn new(device: Arc<Device>, end: ConsumerEnd) -> Result<Self> {
+        Ok(Self {
+            queue: Incoming::new(device, end)?,
+            read_bytes: 0,
+        })
+    }
+
     /// Returns the next entry and leaves it in the queue until it is released.
     ///
     /// # Errors
@@ -87,9 +86,9 @@ impl Consumer {
     /// the [common errors](Self#errors).
     #[inline]
     pub fn dequeue_wait(&mut self, timeout: Option<Duration>) -> Result<Received<'_>> {
-        self.handle.check_waker()?;
+        self.check_waker()?;
         match self.find() {
-            Ok(entry) if self.handle.info().watermark_bytes() == 0 => {
+            Ok(entry) if self.queue.handle.info().watermark_bytes() == 0 => {
                 Ok(Received::new(self, false, entry.lost_before()))
             }
             Ok(_) | Err(Error::Empty) => {
@@ -125,9 +124,9 @@ impl Consumer {
     #[inline]
     pub fn dequeue_into(&mut self, buffer: &mut [u8]) -> Result<usize> {
         self.find()?;
-        let entry = self.handle.look(|end| end.pop(buffer))?;
+        let entry = self.queue.handle.look(|end| end.pop(buffer))?;
         self.read_bytes = 0;
-        self.publish()?;
+        self.queue.publish()?;
         Ok(entry.len())
     }
 
@@ -166,16 +165,16 @@ impl Consumer {
     /// ```
     #[inline]
     pub fn drain(&mut self, max: u64, take: impl FnMut(&[u8]) -> bool) -> Result<u64> {
-        self.handle.check_generation()?;
-        let drained = self.handle.end.drain(max, take);
+        self.queue.handle.check_generation()?;
+        let drained = self.queue.handle.end.drain(max, take);
         if drained.entries > 0 {
             self.read_bytes = 0;
-            self.publish()?;
+            self.queue.publish()?;
             // The next call meets an error again, and reports it.
             return Ok(drained.entries);
         }
         match drained.error {
-            Some(error) => Err(self.handle.judge(error.into())),
+            Some(error) => Err(self.queue.handle.judge(error.into())),
             None => match self.find() {
                 // `take` left the entry, or it arrived just now.
                 Ok(_) | Err(Error::Empty) => Ok(0),
@@ -197,7 +196,7 @@ impl Consumer {
     ///
     /// Those of [`Self::dequeue_wait`].
     pub fn wait(&mut self, timeout: Option<Duration>) -> Result<()> {
-        self.wait_or(timeout, None, || None)
+        self.queue.wait_or(timeout, None, || None)
     }
 
     /// Resets the queue. Entries that wait are lost.
@@ -207,8 +206,8 @@ impl Consumer {
     /// [`Error::Gone`] if the driver is gone; [`Error::Busy`] while a read(2) or write(2) uses the
     /// queue.
     pub fn reset(&mut self) -> Result<()> {
-        self.handle.reset()?;
-        self.forget_progress();
+        self.queue.reset()?;
+        self.read_bytes = 0;
         Ok(())
     }
 
@@ -218,36 +217,19 @@ impl Consumer {
     ///
     /// [`Error::Corrupt`] if a position of the queue is invalid.
     pub fn renew(&mut self) -> Result<()> {
-        self.handle.renew()?;
-        self.forget_progress();
-        Ok(())
-    }
-
-    fn forget_progress(&mut self) {
-        self.unpublished = false;
+        self.queue.renew()?;
         self.read_bytes = 0;
+        Ok(())
     }
 
     /// The length of the longest entry that the queue can hold, in bytes.
     pub fn max_entry_bytes(&self) -> usize {
-        self.handle.max_entry_bytes()
+        self.queue.handle.max_entry_bytes()
     }
 
     /// The queue's generation when this consumer was taken or renewed.
     pub fn generation(&self) -> u64 {
-        self.handle.generation()
-    }
-}
-
-/// What streams use as well.
-impl<L: Layout> Consumer<L> {
-    pub(crate) fn new(device: Arc<Device>, end: ConsumerEnd<L>) -> Result<Self> {
-        Ok(Self {
-            handle: Handle::new(device, end)?,
-            unpublished: false,
-            pace: Pace::new(),
-            read_bytes: 0,
-        })
+        self.queue.handle.generation()
     }
 
     /// How many bytes wait, including the overhead of entries. Makes no system call.
@@ -257,8 +239,7 @@ impl<L: Layout> Consumer<L> {
     /// [`Error::Stale`] or [`Error::Corrupt`]. A driver that is gone is not an error here.
     #[inline]
     pub fn available_bytes(&mut self) -> Result<u64> {
-        self.handle.check_generation()?;
-        self.handle.look(|end| end.available())
+        self.queue.available_bytes()
     }
 
     /// Whether an entry waits. Makes no system call.
@@ -278,7 +259,7 @@ impl<L: Layout> Consumer<L> {
     /// [`Error::InvalidArgument`] if the descriptor is not an eventfd; [`Error::Gone`] if the
     /// driver is gone.
     pub fn set_eventfd(&mut self, eventfd: Option<BorrowedFd<'_>>) -> Result<()> {
-        self.handle.set_eventfd(eventfd)
+        self.queue.handle.set_eventfd(eventfd)
     }
 
     /// Sets a watermark, which delays waking until there is enough to do.
@@ -300,12 +281,12 @@ impl<L: Layout> Consumer<L> {
     /// but no watermark, or if the latency is not between 50 microseconds and an hour;
     /// [`Error::Gone`] if the driver is gone.
     pub fn set_watermark(&mut self, bytes: u64, latency: Duration) -> Result<()> {
-        self.handle.set_watermark(bytes, latency)
+        self.queue.handle.set_watermark(bytes, latency)
     }
 
     /// The watermark in bytes and its latency; zeros if there is none.
     pub fn watermark(&self) -> (u64, Duration) {
-        self.handle.watermark()
+        self.queue.handle.watermark()
     }
 
     /// Tells the kernel about entries released in a [`ConsumerBatch`] that was forgotten.
@@ -314,117 +295,101 @@ impl<L: Layout> Consumer<L> {
     ///
     /// [`Error::Stale`] if someone else has reset the queue.
     pub fn flush(&mut self) -> Result<()> {
-        if self.unpublished {
-            self.publish()?;
-        }
-        Ok(())
+        self.queue.flush()
+    }
+
+    /// Asks for a signal on the eventfd when the next entry arrives, or when the watermark is
+    /// reached. Returns whether the queue is ready already.
+    ///
+    /// Only a program that sleeps on the eventfd alone needs this: poll and epoll arm by
+    /// themselves.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Stale`] or [`Error::Corrupt`].
+    pub fn arm(&mut self) -> Result<bool> {
+        self.queue.arm()
+    }
+
+    /// Sets, replaces or removes what ends the waits of this end from elsewhere.
+    ///
+    /// Once it is woken, methods that may wait fail with [`Error::Cancelled`]: see [`Waker`].
+    pub fn set_waker(&mut self, waker: Option<Waker>) {
+        self.queue.handle.waker = waker;
+    }
+
+    /// Sets whether a signal ends a wait, with [`Error::Interrupted`]. At first it does not.
+    ///
+    /// A signal that comes just before the wait sleeps does not end it. Where that matters, let the
+    /// signal's handler wake a [`Waker`] instead.
+    pub fn set_interruptible(&mut self, interruptible: bool) {
+        self.queue.handle.interruptible = interruptible;
     }
 
     /// Sets how often a wait looks at the queue before it sleeps.
     ///
     /// A larger number saves system calls and costs processor time. With 0 a wait sleeps immediately.
     pub fn set_spin(&mut self, looks: u32) {
-        self.handle.spin = looks;
+        self.queue.handle.spin = looks;
     }
 
     /// The capacity of the queue in bytes, including the overhead of entries.
     pub fn capacity_bytes(&self) -> u64 {
-        self.handle.capacity_bytes()
+        self.queue.handle.capacity_bytes()
     }
 
     /// The kernel's counters of this queue. Makes no system call.
     pub fn counters(&self) -> Counters {
-        self.handle.counters()
+        self.queue.handle.counters()
     }
 
-    /// The position of the next entry, or of the entry that was found and not released.
-    pub(crate) fn position(&self) -> u64 {
-        self.handle.end.ring().released_pos()
+    /// Fails once the waker is woken.
+    #[inline]
+    pub(crate) fn check_waker(&self) -> Result<()> {
+        self.queue.handle.check_waker()
+    }
+
+    /// Looks without waiting, as [`Self::wait`] does before it sleeps.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn look(&mut self) -> Result<()> {
+        self.queue.look()
     }
 
     /// The bytes of the entry that was last found and not released.
     #[inline]
     pub(crate) fn found_bytes(&self) -> &[u8] {
-        self.handle.end.bytes()
+        self.queue.found_bytes()
     }
 
     /// Finds the next entry; [`Self::found_bytes`] then returns its bytes.
     #[inline]
     pub(crate) fn find(&mut self) -> Result<iostream_ring::Entry> {
-        self.handle.check_generation()?;
-        match self.handle.look(|end| end.peek()) {
-            Err(Error::Empty) => self.found_empty(),
-            found => found,
-        }
-    }
-
-    /// Finds the next entry, which has exactly `N` bytes, and copies it.
-    #[inline]
-    pub(crate) fn find_array<const N: usize>(&mut self) -> Result<[u8; N]> {
-        self.find()?;
-        self.handle.look(|end| end.peek_array())
+        self.queue.find()
     }
 
     /// Releases the entry that was last found. The kernel learns of it now, or with the batch.
     #[inline]
     pub(crate) fn release(&mut self, batched: bool) -> Result<()> {
-        // After a reset the consumer's page belongs to the new generation.
-        self.handle.check_generation()?;
         self.read_bytes = 0;
-        self.unpublished |= self.handle.end.release();
-        if batched {
-            return Ok(());
-        }
-        self.publish()
-    }
-
-    /// Tells the kernel about everything that was released, and wakes it if it waits for the room.
-    #[inline]
-    fn publish(&mut self) -> Result<()> {
-        self.handle.check_generation()?;
-        self.handle.end.publish();
-        self.unpublished = false;
-        if self.handle.end.must_wake() {
-            match self.handle.device.notify(Direction::Output) {
-                // Nobody needs the room any more. Entries that the driver had queued are still
-                // there.
-                Ok(()) | Err(Error::Gone) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    #[cold]
-    fn found_empty(&mut self) -> Result<iostream_ring::Entry> {
-        // A batch that drained the queue must not keep the kernel waiting for the room.
-        self.flush()?;
-        if !self.handle.info().gone() {
-            return Err(Error::Empty);
-        }
-        // Between the first look and now the driver may have queued its last entries.
-        match self.handle.look(|end| end.peek()) {
-            Err(Error::Empty) => Err(Error::Gone),
-            found => found,
-        }
+        self.queue.release(batched)
     }
 }
 
-impl<L: Layout> AsFd for Consumer<L> {
+impl AsFd for Consumer {
     /// The session's descriptor, which poll reports as readable when entries wait.
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.handle.as_fd()
+        self.queue.handle.as_fd()
     }
 }
 
-impl<L: Layout> AsRawFd for Consumer<L> {
+impl AsRawFd for Consumer {
     fn as_raw_fd(&self) -> RawFd {
         self.as_fd().as_raw_fd()
     }
 }
 
-impl<L: Layout> std::fmt::Debug for Consumer<L> {
+impl std::fmt::Debug for Consumer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.handle.debug("Consumer", f)
+        self.queue.handle.debug("Consumer", f)
     }
 }

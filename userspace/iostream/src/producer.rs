@@ -7,12 +7,10 @@ mod waiting;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 
-use iostream_ring::{Framed, Layout};
-
-use crate::handle::Handle;
+use crate::outgoing::Outgoing;
 use crate::reservation::{Batch, Reservation};
 use crate::sys::{Device, ProducerEnd};
-use crate::{Counters, Direction, Error, Result, Wake};
+use crate::{Counters, Error, Result, Wake};
 
 /// The producing end of an input queue: entries from this process to the kernel.
 ///
@@ -47,15 +45,20 @@ use crate::{Counters, Direction, Error, Result, Wake};
 /// # Ok(())
 /// # }
 /// ```
-pub struct Producer<L: Layout = Framed> {
-    handle: Handle<ProducerEnd<L>>,
-    /// Entries were committed, and the kernel cannot see them yet.
-    unpublished: bool,
+pub struct Producer {
+    queue: Outgoing,
     /// The room at which poll reports this end as writable while no wait is in progress.
     poll_room: u64,
 }
 
 impl Producer {
+    pub(crate) fn new(device: Arc<Device>, end: ProducerEnd) -> Result<Self> {
+        Ok(Self {
+            queue: Outgoing::new(device, end)?,
+            poll_room: 0,
+        })
+    }
+
     /// Copies `bytes` into the queue as one entry, and wakes the kernel if it sleeps.
     ///
     /// # Errors
@@ -76,8 +79,8 @@ impl Producer {
     /// Those of [`Self::enqueue`].
     #[inline]
     pub fn enqueue_with(&mut self, bytes: &[u8], wake: Wake) -> Result<()> {
-        self.push(bytes)?;
-        self.publish(wake)
+        self.queue.push(bytes)?;
+        self.queue.publish(wake)
     }
 
     /// Reserves room for an entry of `len` bytes, to be filled in place.
@@ -115,10 +118,14 @@ impl Producer {
     ) -> Result<u64> {
         self.check()?;
         let entry_bytes = self.entry_len(len)?;
-        match self.handle.look(|end| end.fill(count, entry_bytes, fill))? {
-            0 if count > 0 => Err(self.found_full()),
+        match self
+            .queue
+            .handle
+            .look(|end| end.fill(count, entry_bytes, fill))?
+        {
+            0 if count > 0 => Err(self.queue.found_full()),
             appended => {
-                self.publish(Wake::Normal)?;
+                self.queue.publish(Wake::Normal)?;
                 Ok(appended)
             }
         }
@@ -138,7 +145,7 @@ impl Producer {
     pub fn can_enqueue(&mut self, len: usize, count: u64) -> Result<bool> {
         self.check()?;
         match u32::try_from(len) {
-            Ok(len) => self.handle.look(|end| end.can_push(len, count)),
+            Ok(len) => self.queue.handle.look(|end| end.can_push(len, count)),
             Err(_) => Ok(count == 0),
         }
     }
@@ -151,7 +158,7 @@ impl Producer {
     #[inline]
     pub fn room_bytes(&mut self) -> Result<u64> {
         self.check()?;
-        self.handle.look(|end| end.room())
+        self.queue.handle.look(|end| end.room())
     }
 
     /// Sets, replaces or removes the eventfd that is signalled when there is room again.
@@ -161,7 +168,7 @@ impl Producer {
     /// [`Error::InvalidArgument`] if the descriptor is not an eventfd; [`Error::Gone`] if the
     /// driver is gone.
     pub fn set_eventfd(&mut self, eventfd: Option<BorrowedFd<'_>>) -> Result<()> {
-        self.handle.set_eventfd(eventfd)
+        self.queue.handle.set_eventfd(eventfd)
     }
 
     /// Shows the kernel the entries of a [`Batch`] that was forgotten.
@@ -170,10 +177,7 @@ impl Producer {
     ///
     /// One of the [common errors](Self#errors).
     pub fn flush(&mut self) -> Result<()> {
-        if self.unpublished {
-            self.publish(Wake::Normal)?;
-        }
-        Ok(())
+        self.queue.flush()
     }
 
     /// Resets the queue. Entries that the kernel has not taken are lost.
@@ -183,9 +187,7 @@ impl Producer {
     /// [`Error::Gone`] if the driver is gone; [`Error::Busy`] while a read(2) or write(2) uses the
     /// queue.
     pub fn reset(&mut self) -> Result<()> {
-        self.handle.reset()?;
-        self.unpublished = false;
-        Ok(())
+        self.queue.reset()
     }
 
     /// Resumes with a queue that someone else has reset.
@@ -194,34 +196,32 @@ impl Producer {
     ///
     /// [`Error::Corrupt`] if a position of the queue is invalid.
     pub fn renew(&mut self) -> Result<()> {
-        self.handle.renew()?;
-        self.unpublished = false;
-        Ok(())
+        self.queue.renew()
     }
 
     /// Sets how often a wait looks at the queue before it sleeps.
     ///
     /// A larger number saves system calls and costs processor time. With 0 a wait sleeps immediately.
     pub fn set_spin(&mut self, looks: u32) {
-        self.handle.spin = looks;
+        self.queue.handle.spin = looks;
     }
 
     /// The length of the longest entry that the queue can hold, in bytes.
     pub fn max_entry_bytes(&self) -> usize {
-        self.handle.max_entry_bytes()
+        self.queue.handle.max_entry_bytes()
     }
 
     /// The queue's generation when this producer was taken or renewed.
     pub fn generation(&self) -> u64 {
-        self.handle.generation()
+        self.queue.handle.generation()
     }
 
     pub(crate) fn end(&self) -> &ProducerEnd {
-        &self.handle.end
+        &self.queue.handle.end
     }
 
     pub(crate) fn end_mut(&mut self) -> &mut ProducerEnd {
-        &mut self.handle.end
+        &mut self.queue.handle.end
     }
 
     #[inline]
@@ -232,9 +232,9 @@ impl Producer {
     ) -> Result<Reservation<'_>> {
         self.check()?;
         let len = self.entry_len(len)?;
-        match self.handle.look(|end| end.reserve(len)) {
+        match self.queue.handle.look(|end| end.reserve(len)) {
             Ok(()) => Ok(Reservation::new(self, batched)),
-            Err(Error::Full) => Err(self.found_full()),
+            Err(Error::Full) => Err(self.queue.found_full()),
             Err(error) => Err(error),
         }
     }
@@ -242,20 +242,13 @@ impl Producer {
     /// Makes the first `len` reserved bytes an entry that the kernel cannot see yet.
     #[inline]
     pub(crate) fn commit(&mut self, len: usize) -> Result<()> {
-        self.check()?;
-        self.handle.look(|end| end.commit(len))?;
-        self.unpublished = true;
-        Ok(())
+        self.queue.commit(len)
     }
 
     /// Shows the kernel everything that was committed, and wakes it as `wake` says.
     #[inline]
     pub(crate) fn publish(&mut self, wake: Wake) -> Result<()> {
-        match (self.show(wake)?, wake) {
-            (false, _) => Ok(()),
-            (true, Wake::Force) => self.handle.device.notify_flushed(Direction::Input),
-            (true, _) => self.handle.device.notify(Direction::Input),
-        }
+        self.queue.publish(wake)
     }
 
     fn entry_len(&self, len: usize) -> Result<u32> {
@@ -263,101 +256,44 @@ impl Producer {
             max: self.max_entry_bytes(),
         })
     }
-}
-
-/// What streams use as well.
-impl<L: Layout> Producer<L> {
-    pub(crate) fn new(device: Arc<Device>, end: ProducerEnd<L>) -> Result<Self> {
-        Ok(Self {
-            handle: Handle::new(device, end)?,
-            unpublished: false,
-            poll_room: 0,
-        })
-    }
 
     /// The capacity of the queue in bytes, including the overhead of entries.
     pub fn capacity_bytes(&self) -> u64 {
-        self.handle.capacity_bytes()
+        self.queue.handle.capacity_bytes()
     }
 
     /// The kernel's counters of this queue. Makes no system call.
     pub fn counters(&self) -> Counters {
-        self.handle.counters()
+        self.queue.handle.counters()
     }
 
     /// Appends an entry that the kernel cannot see yet.
     #[inline]
     pub(crate) fn push(&mut self, bytes: &[u8]) -> Result<()> {
-        self.check()?;
-        match self.handle.look(|end| end.push(bytes)) {
-            Ok(()) => {
-                self.unpublished = true;
-                Ok(())
-            }
-            Err(Error::Full) => Err(self.found_full()),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// Shows the kernel everything that was committed. Returns whether the caller must notify it.
-    #[inline]
-    pub(crate) fn show(&mut self, wake: Wake) -> Result<bool> {
-        // After a reset the producer's page belongs to the new generation.
-        self.handle.check_generation()?;
-        self.handle.end.publish();
-        self.unpublished = false;
-        Ok(match wake {
-            Wake::Normal => self.handle.end.must_wake(),
-            Wake::Suppress => false,
-            Wake::Force => {
-                self.handle.end.must_wake();
-                true
-            }
-        })
-    }
-
-    pub(crate) fn device(&self) -> Arc<Device> {
-        self.handle.device.clone()
-    }
-
-    /// Wakes the kernel, if it sleeps, after an enqueue that failed. Returns the error to report.
-    #[cold]
-    fn found_full(&mut self) -> Error {
-        self.handle.end.publish();
-        self.unpublished = false;
-        if self.handle.end.must_wake_full() {
-            if let Err(error) = self.handle.device.notify_flushed(Direction::Input) {
-                return error;
-            }
-        }
-        Error::Full
+        self.queue.push(bytes)
     }
 
     #[inline]
     fn check(&self) -> Result<()> {
-        self.handle.check_owner()?;
-        if self.handle.info().gone() {
-            return Err(Error::Gone);
-        }
-        self.handle.check_generation()
+        self.queue.check()
     }
 }
 
-impl<L: Layout> AsFd for Producer<L> {
+impl AsFd for Producer {
     /// The session's descriptor, which poll reports as writable when there is room.
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.handle.as_fd()
+        self.queue.handle.as_fd()
     }
 }
 
-impl<L: Layout> AsRawFd for Producer<L> {
+impl AsRawFd for Producer {
     fn as_raw_fd(&self) -> RawFd {
         self.as_fd().as_raw_fd()
     }
 }
 
-impl<L: Layout> std::fmt::Debug for Producer<L> {
+impl std::fmt::Debug for Producer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.handle.debug("Producer", f)
+        self.queue.handle.debug("Producer", f)
     }
 }

@@ -34,10 +34,12 @@ pub use receiver::Receiver;
 pub use sender::Sender;
 
 use self::core::{Core, Open};
+use crate::incoming::Incoming;
+use crate::outgoing::Outgoing;
 use crate::sys::{
     ConsumerEnd, Device, Pool, ProducerEnd, QueueKind, QueueMemory, Role, StreamPage,
 };
-use crate::{Consumer, Error, Producer, Result, Session, Waker};
+use crate::{Error, Result, Session, Waker};
 pub(crate) use descriptor::Descriptors;
 use mode::{Mode, Receives};
 
@@ -136,20 +138,20 @@ impl<M: Mode> Stream<M> {
             ConsumerEnd::new(QueueMemory::map(&device, Role::Consumer, QueueKind::Slots)?)?;
         Self::assemble(
             stream,
-            Producer::new(device.clone(), producer)?,
-            Consumer::new(device.clone(), consumer)?,
+            Outgoing::new(device.clone(), producer)?,
+            Incoming::new(device.clone(), consumer)?,
             device,
         )
     }
 
     pub(crate) fn assemble(
         stream: uapi::iostream_stream,
-        producer: Producer<Descriptors>,
-        consumer: Consumer<Descriptors>,
+        producer: Outgoing<Descriptors>,
+        consumer: Incoming<Descriptors>,
         device: Arc<Device>,
     ) -> Result<Self> {
         let room = descriptor::occupied(stream.max_buffers);
-        if room > producer.capacity_bytes() || room > consumer.capacity_bytes() {
+        if room > producer.handle.capacity_bytes() || room > consumer.handle.capacity_bytes() {
             return Err(Error::Mismatch("a queue is too short for all buffers"));
         }
         let page = StreamPage::map(&device, &stream)?;

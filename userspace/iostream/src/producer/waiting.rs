@@ -24,7 +24,7 @@ impl Producer {
     /// [`Self::set_interruptible`] say; or one of the [common errors](Self#errors). In each case
     /// nothing is written.
     pub fn enqueue_wait(&mut self, bytes: &[u8], timeout: Option<Duration>) -> Result<()> {
-        self.handle.check_waker()?;
+        self.queue.handle.check_waker()?;
         match self.enqueue(bytes) {
             Err(Error::Full) => {}
             done => return done,
@@ -55,7 +55,7 @@ impl Producer {
     ///
     /// Once it is woken, methods that may wait fail with [`Error::Cancelled`]: see [`Waker`].
     pub fn set_waker(&mut self, waker: Option<Waker>) {
-        self.handle.waker = waker;
+        self.queue.handle.waker = waker;
     }
 
     /// Sets whether a signal ends a wait, with [`Error::Interrupted`]. At first it does not.
@@ -63,7 +63,7 @@ impl Producer {
     /// A signal that comes just before the wait sleeps does not end it. Where that matters, let the
     /// signal's handler wake a [`Waker`] instead.
     pub fn set_interruptible(&mut self, interruptible: bool) {
-        self.handle.interruptible = interruptible;
+        self.queue.handle.interruptible = interruptible;
     }
 
     /// Asks to be woken, through poll or the eventfd, once `bytes` bytes are free. Returns whether
@@ -81,22 +81,22 @@ impl Producer {
         self.check()?;
         self.flush()?;
         self.poll_room = bytes;
-        self.handle.look(|end| end.arm_room(bytes))
+        self.queue.handle.look(|end| end.arm_room(bytes))
     }
 
     /// Waits for `rather` bytes of room for as long as [`PATIENCE`] says, then for `need` bytes.
     fn wait_room_until(&mut self, need: u64, rather: u64, deadline: Deadline) -> Result<()> {
         self.check()?;
-        self.handle.check_waker()?;
+        self.queue.handle.check_waker()?;
         self.flush()?;
-        for _ in 0..self.handle.spin {
-            if self.handle.look(|end| end.room())? >= need {
+        for _ in 0..self.queue.handle.spin {
+            if self.queue.handle.look(|end| end.room())? >= need {
                 return Ok(());
             }
             std::hint::spin_loop();
         }
         let result = self.sleep_for_room(need, rather.max(need), deadline);
-        self.handle.end.set_poll_room(self.poll_room);
+        self.queue.handle.end.set_poll_room(self.poll_room);
         result
     }
 
@@ -104,15 +104,15 @@ impl Producer {
         let mut target = rather;
         loop {
             self.check()?;
-            if self.handle.look(|end| end.arm_room(target))?
-                || self.handle.look(|end| end.room())? >= need
+            if self.queue.handle.look(|end| end.arm_room(target))?
+                || self.queue.handle.look(|end| end.room())? >= need
             {
                 return Ok(());
             }
-            if self.handle.end.must_wake_full() {
-                self.handle.device.notify_flushed(Direction::Input)?;
+            if self.queue.handle.end.must_wake_full() {
+                self.queue.handle.device.notify_flushed(Direction::Input)?;
                 // The driver may have taken entries within that call.
-                if self.handle.look(|end| end.room())? >= need {
+                if self.queue.handle.look(|end| end.room())? >= need {
                     return Ok(());
                 }
             }
@@ -120,14 +120,14 @@ impl Producer {
             if target > need {
                 time = Some(time.map_or(PATIENCE, |time| time.min(PATIENCE)));
             }
-            let ready = self.handle.sleep(None, time)?;
+            let ready = self.queue.handle.sleep(None, time)?;
             self.check()?;
-            if self.handle.look(|end| end.room())? >= need {
+            if self.queue.handle.look(|end| end.room())? >= need {
                 return Ok(());
             }
             match ready {
                 Some(ready) if ready.hang_up => return Err(Error::Gone),
-                Some(ready) if ready.error => return Err(self.handle.judge(Error::Corrupt)),
+                Some(ready) if ready.error => return Err(self.queue.handle.judge(Error::Corrupt)),
                 Some(_) => {}
                 None => target = need,
             }

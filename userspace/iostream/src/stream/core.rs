@@ -12,8 +12,9 @@ use super::mode::StreamMode;
 use super::unused::UnusedBuffers;
 use super::StreamState;
 use crate::lock::lock;
+use crate::outgoing::Outgoing;
 use crate::sys::{Device, Lease, Place, Pool, StreamPage};
-use crate::{Direction, Error, Producer, Result, Wake};
+use crate::{Direction, Error, Result, Wake};
 
 /// The buffers of a stream, and the way back to the driver.
 ///
@@ -29,13 +30,13 @@ pub(crate) struct Core {
 }
 
 struct Input {
-    producer: Producer<Descriptors>,
+    producer: Outgoing<Descriptors>,
     /// How many descriptors were sent.
     sent: u64,
 }
 
 impl Core {
-    pub(crate) fn new(pool: Pool, mode: StreamMode, producer: Producer<Descriptors>) -> Self {
+    pub(crate) fn new(pool: Pool, mode: StreamMode, producer: Outgoing<Descriptors>) -> Self {
         let core = Self {
             pool: Arc::new(pool),
             unused: UnusedBuffers::default(),
@@ -130,7 +131,7 @@ impl Core {
     pub(crate) fn input_counters(&self) -> Option<crate::Counters> {
         self.pool.check_owner().ok()?;
         let input = lock(&self.input);
-        input.as_ref().map(|input| input.producer.counters())
+        input.as_ref().map(|input| input.producer.handle.counters())
     }
 
     fn keep(&self, id: u32) {

@@ -74,7 +74,7 @@ impl<M: Receives> Read for Reader<M> {
 impl<M: Receives> BufRead for Reader<M> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         self.stream.receiver.open.check_owner()?;
-        self.stream.receiver.consumer.check_waker()?;
+        self.stream.receiver.consumer.handle.check_waker()?;
         while self.current.as_ref().is_none_or(|b| b.len() <= self.done) {
             // Goes back before the wait for the next one: it may be the only one.
             self.current = None;
@@ -133,7 +133,7 @@ impl Write for Writer {
             return Ok(0);
         }
         self.stream.receiver.open.check_owner()?;
-        self.stream.receiver.consumer.check_waker()?;
+        self.stream.receiver.consumer.handle.check_waker()?;
         let partial = &mut self.partial;
         let buffer = match &mut partial.buffer {
             Some(buffer) => buffer,

@@ -15,9 +15,10 @@ use super::core::Open;
 use super::descriptor::{Descriptor, Descriptors};
 use super::mode::{self, Mode, Receives};
 use super::unused::Sleeper;
+use crate::incoming::Incoming;
 use crate::notify::Deadline;
 use crate::sys::Place;
-use crate::{Consumer, Counters, Error, Result, StreamMode, Waker};
+use crate::{Counters, Error, Result, StreamMode, Waker};
 
 /// The half of a [`Stream`](crate::Stream) at which buffers arrive.
 ///
@@ -41,7 +42,7 @@ use crate::{Consumer, Counters, Error, Result, StreamMode, Waker};
 ///   call continues with the next buffer.
 pub struct Receiver<M: Mode> {
     pub(crate) open: Arc<Open>,
-    pub(crate) consumer: Consumer<Descriptors>,
+    pub(crate) consumer: Incoming<Descriptors>,
     /// The eventfd that a thread sleeps on, besides the device, until a buffer is unused. Made when
     /// it is first needed.
     bell: Option<Arc<OwnedFd>>,
@@ -49,7 +50,7 @@ pub struct Receiver<M: Mode> {
 }
 
 impl<M: Mode> Receiver<M> {
-    pub(crate) fn new(open: Arc<Open>, consumer: Consumer<Descriptors>) -> Self {
+    pub(crate) fn new(open: Arc<Open>, consumer: Incoming<Descriptors>) -> Self {
         Self {
             open,
             consumer,
@@ -86,9 +87,9 @@ impl<M: Mode> Receiver<M> {
     }
 
     pub(crate) fn take_wait(&mut self, timeout: Option<Duration>) -> Result<Buffer<M>> {
-        self.consumer.check_waker()?;
+        self.consumer.handle.check_waker()?;
         let deadline = Deadline::after(timeout);
-        if self.consumer.watermark().0 != 0 {
+        if self.consumer.handle.watermark().0 != 0 {
             self.wait(deadline.left()?)?;
         }
         loop {
@@ -133,7 +134,7 @@ impl<M: Mode> Receiver<M> {
     #[cfg(feature = "tokio")]
     fn is_due(&mut self) -> Result<bool> {
         let unused = M::MODE == StreamMode::Write && !self.open.core.unused.is_empty();
-        if unused || self.consumer.watermark().0 == 0 || self.open.is_stopped() {
+        if unused || self.consumer.handle.watermark().0 == 0 || self.open.is_stopped() {
             return Ok(true);
         }
         match self.consumer.look() {
@@ -164,7 +165,7 @@ impl<M: Mode> Receiver<M> {
             return self.consumer.wait_or(timeout, None, other);
         }
         open.check_owner()?;
-        self.consumer.check_waker()?;
+        self.consumer.handle.check_waker()?;
         if !open.core.unused.is_empty() {
             return Ok(());
         }
@@ -234,7 +235,7 @@ impl<M: Mode> Receiver<M> {
     /// [`Error::InvalidArgument`] if the descriptor is not an eventfd; [`Error::Gone`] if the
     /// driver is gone.
     pub fn set_eventfd(&mut self, eventfd: Option<BorrowedFd<'_>>) -> Result<()> {
-        self.consumer.set_eventfd(eventfd)
+        self.consumer.handle.set_eventfd(eventfd)
     }
 
     /// Sets a watermark, which delays waking until there is enough to do.
@@ -257,14 +258,14 @@ impl<M: Mode> Receiver<M> {
     /// [`Error::Gone`] if the driver is gone.
     pub fn set_watermark(&mut self, buffers: u32, latency: Duration) -> Result<()> {
         let bytes = super::descriptor::occupied(buffers);
-        self.consumer.set_watermark(bytes, latency)
+        self.consumer.handle.set_watermark(bytes, latency)
     }
 
     /// Sets, replaces or removes what ends this receiver's waits from elsewhere.
     ///
     /// Once it is woken, methods that may wait fail with [`Error::Cancelled`]: see [`Waker`].
     pub fn set_waker(&mut self, waker: Option<Waker>) {
-        self.consumer.set_waker(waker);
+        self.consumer.handle.waker = waker;
     }
 
     /// Sets whether a signal ends a wait, with [`Error::Interrupted`]. At first it does not.
@@ -272,7 +273,7 @@ impl<M: Mode> Receiver<M> {
     /// A signal that comes just before the wait sleeps does not end it. Where that matters, let the
     /// signal's handler wake a [`Waker`] instead.
     pub fn set_interruptible(&mut self, interruptible: bool) {
-        self.consumer.set_interruptible(interruptible);
+        self.consumer.handle.interruptible = interruptible;
     }
 
     /// Asks for a signal on the eventfd when the next buffer arrives. Returns whether a buffer
@@ -289,12 +290,12 @@ impl<M: Mode> Receiver<M> {
     ///
     /// A larger number saves system calls and costs processor time. With 0 a wait sleeps immediately.
     pub fn set_spin(&mut self, looks: u32) {
-        self.consumer.set_spin(looks);
+        self.consumer.handle.spin = looks;
     }
 
     /// The kernel's counters of the output queue. Makes no system call.
     pub fn counters(&self) -> Counters {
-        self.consumer.counters()
+        self.consumer.handle.counters()
     }
 }
 

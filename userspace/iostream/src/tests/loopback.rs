@@ -20,6 +20,8 @@ use rustix::io::Errno;
 use rustix::ioctl::{IoctlOutput, Opcode};
 
 use super::memfd::{map, map_twice, page, Memfd};
+use crate::incoming::Incoming;
+use crate::outgoing::Outgoing;
 use crate::sys::calls::Calls;
 use crate::sys::{ConsumerEnd, Device, OverwriteEnd, ProducerEnd, QueueKind, QueueMemory, Role};
 use crate::{Consumer, OverwriteReader, Producer};
@@ -168,17 +170,28 @@ impl Loopback {
     }
 
     /// Both ends of a queue that loses nothing. Once.
-    pub(crate) fn pair<L: Layout>(&self) -> (Producer<L>, Consumer<L>) {
-        let kind = match L::FIXED {
-            Some(_) => QueueKind::Slots,
-            None => QueueKind::Lossless,
-        };
-        let map = |role| QueueMemory::map(&self.device, role, kind).unwrap();
-        let producer = ProducerEnd::new(map(Role::Producer)).unwrap();
-        let consumer = ConsumerEnd::new(map(Role::Consumer)).unwrap();
+    pub(crate) fn pair(&self) -> (Producer, Consumer) {
+        let (producer, consumer) = self.ends(QueueKind::Lossless);
         (
             Producer::new(self.device.clone(), producer).unwrap(),
             Consumer::new(self.device.clone(), consumer).unwrap(),
+        )
+    }
+
+    /// Both ends of a queue of entries without headers. Once.
+    pub(crate) fn pair_of_slots<L: Layout>(&self) -> (Outgoing<L>, Incoming<L>) {
+        let (producer, consumer) = self.ends(QueueKind::Slots);
+        (
+            Outgoing::new(self.device.clone(), producer).unwrap(),
+            Incoming::new(self.device.clone(), consumer).unwrap(),
+        )
+    }
+
+    fn ends<L: Layout>(&self, kind: QueueKind) -> (ProducerEnd<L>, ConsumerEnd<L>) {
+        let map = |role| QueueMemory::map(&self.device, role, kind).unwrap();
+        (
+            ProducerEnd::new(map(Role::Producer)).unwrap(),
+            ConsumerEnd::new(map(Role::Consumer)).unwrap(),
         )
     }
 

@@ -21,11 +21,13 @@ use rustix::ioctl::{IoctlOutput, Opcode};
 
 use super::loopback::Loopback;
 use super::memfd::{map, page, Memfd};
+use crate::incoming::Incoming;
 use crate::mode::Mode;
+use crate::outgoing::Outgoing;
 use crate::stream::Descriptors;
 use crate::sys::calls::Calls;
 use crate::sys::Device;
-use crate::{Consumer, Error, Producer, Stream, Wake};
+use crate::{Error, Stream, Wake};
 
 pub(crate) const DATA_BYTES: usize = 4000;
 pub(crate) const CONTROL_BYTES: usize = 64;
@@ -119,8 +121,8 @@ pub(crate) struct StreamLoopback {
     kernel: Arc<Kernel>,
     output: Loopback,
     input: Loopback,
-    send: Producer<Descriptors>,
-    receive: Consumer<Descriptors>,
+    send: Outgoing<Descriptors>,
+    receive: Incoming<Descriptors>,
     frame: u64,
 }
 
@@ -152,8 +154,8 @@ impl StreamLoopback {
             Loopback::of_slots::<Descriptors>(8192),
             Loopback::of_slots::<Descriptors>(8192),
         );
-        let (send, consumer) = output.pair();
-        let (producer, receive) = input.pair();
+        let (send, consumer) = output.pair_of_slots();
+        let (producer, receive) = input.pair_of_slots();
         let loopback = Self {
             kernel,
             output,

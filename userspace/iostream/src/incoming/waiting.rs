@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use iostream_ring::Layout;
 
-use super::Consumer;
+use super::Incoming;
 use crate::notify::Deadline;
-use crate::{Error, Result, Waker};
+use crate::{Error, Result};
 
-impl<L: Layout> Consumer<L> {
+impl<L: Layout> Incoming<L> {
     /// Waits for an entry, or until `other` ends the wait.
     ///
     /// `other` is asked before each sleep. The sleep also ends when `bell` becomes readable, and
@@ -70,28 +70,7 @@ impl<L: Layout> Consumer<L> {
         }
     }
 
-    /// Sets, replaces or removes what ends the waits of this end from elsewhere.
-    ///
-    /// Once it is woken, methods that may wait fail with [`Error::Cancelled`]: see [`Waker`].
-    pub fn set_waker(&mut self, waker: Option<Waker>) {
-        self.handle.waker = waker;
-    }
-
-    /// Sets whether a signal ends a wait, with [`Error::Interrupted`]. At first it does not.
-    ///
-    /// A signal that comes just before the wait sleeps does not end it. Where that matters, let the
-    /// signal's handler wake a [`Waker`] instead.
-    pub fn set_interruptible(&mut self, interruptible: bool) {
-        self.handle.interruptible = interruptible;
-    }
-
-    /// Fails once the waker is woken.
-    #[inline]
-    pub(crate) fn check_waker(&self) -> Result<()> {
-        self.handle.check_waker()
-    }
-
-    /// Looks without waiting, as [`Self::wait`] does before it sleeps.
+    /// Looks without waiting, as [`Self::wait_or`] does before it sleeps.
     ///
     /// # Errors
     ///
@@ -109,16 +88,8 @@ impl<L: Layout> Consumer<L> {
         Err(Error::Empty)
     }
 
-    /// Asks for a signal on the eventfd when the next entry arrives, or when the watermark is
-    /// reached. Returns whether the queue is ready already.
-    ///
-    /// Only a program that sleeps on the eventfd alone needs this: poll and epoll arm by
-    /// themselves.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Stale`] or [`Error::Corrupt`].
-    pub fn arm(&mut self) -> Result<bool> {
+    /// Asks to be woken when the queue is ready. Returns whether it is ready already.
+    pub(crate) fn arm(&mut self) -> Result<bool> {
         self.flush()?;
         self.handle.check_generation()?;
         self.handle.look(|end| end.arm())
@@ -140,7 +111,7 @@ impl<L: Layout> Consumer<L> {
 
     /// Succeeds if an entry waits after all.
     fn ready_or(&mut self, error: Error) -> Result<()> {
-        if self.is_ready()? {
+        if self.available_bytes()? != 0 {
             return Ok(());
         }
         Err(error)
