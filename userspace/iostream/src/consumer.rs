@@ -6,6 +6,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::time::Duration;
 
+use zerocopy::FromBytes;
+
 use crate::entry::{ConsumerBatch, Entry, Received};
 use crate::incoming::Incoming;
 use crate::sys::{ConsumerEnd, Device};
@@ -128,6 +130,37 @@ impl Consumer {
         self.read_bytes = 0;
         self.queue.publish()?;
         Ok(entry.len())
+    }
+
+    /// Copies the next entry as a value of type `T`, and releases it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Empty`] if no entry waits; [`Error::WrongLength`] if the entry has not exactly the
+    /// size of `T`, in which case it stays in the queue; or one of the
+    /// [common errors](Self#errors).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn main() -> iostream::Result<()> {
+    /// let mut consumer = iostream::Session::open_named("ticker")?.consumer()?;
+    /// consumer.wait(None)?;
+    /// let [ticks, nanoseconds] = consumer.dequeue_value::<[u64; 2]>()?;
+    /// println!("{ticks} ticks, {nanoseconds} ns");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[inline]
+    pub fn dequeue_value<T: FromBytes>(&mut self) -> Result<T> {
+        self.find()?;
+        let bytes = self.found_bytes();
+        let value = T::read_from_bytes(bytes).map_err(|_| Error::WrongLength {
+            needed: size_of::<T>(),
+            found: bytes.len(),
+        })?;
+        self.release(false)?;
+        Ok(value)
     }
 
     /// Passes up to `max` entries to `take`, in place. Returns how many were removed; 0 if no entry

@@ -4,6 +4,8 @@
 
 use std::ops::Deref;
 
+use zerocopy::{FromBytes, Immutable, KnownLayout};
+
 use crate::{Consumer, Error, Result};
 
 /// The next entry of a queue, which stays there until it is [released](Self::release).
@@ -61,6 +63,39 @@ impl<'a> Entry<'a> {
         self.lost_before
     }
 
+    /// The entry as a value of type `T`, in place.
+    ///
+    /// Entries start at addresses that are multiples of 8. A type that needs more does not compile
+    /// here: read it with [`Consumer::dequeue_value`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WrongLength`] if the entry has not exactly the size of `T`.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use iostream::zerocopy::{FromBytes, Immutable, KnownLayout};
+    ///
+    /// #[derive(FromBytes, Immutable, KnownLayout)]
+    /// #[repr(C)]
+    /// struct Sample {
+    ///     nanoseconds: u64,
+    ///     millivolts: [i16; 4],
+    /// }
+    ///
+    /// # fn main() -> iostream::Result<()> {
+    /// let mut consumer = iostream::Session::open_named("ticker")?.consumer()?;
+    /// let entry = consumer.peek()?;
+    /// println!("{} mV", entry.as_value::<Sample>()?.millivolts[0]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[inline]
+    pub fn as_value<T: FromBytes + Immutable + KnownLayout>(&self) -> Result<&T> {
+        value_of(self)
+    }
+
     /// Removes the entry from the queue.
     ///
     /// # Errors
@@ -78,6 +113,13 @@ impl Deref for Entry<'_> {
     #[inline]
     fn deref(&self) -> &[u8] {
         self.consumer.found_bytes()
+    }
+}
+
+impl AsRef<[u8]> for Entry<'_> {
+    #[inline]
+    fn as_ref(&self) -> &[u8] {
+        self
     }
 }
 
@@ -124,6 +166,39 @@ impl<'a> Received<'a> {
     pub fn lost_before(&self) -> u16 {
         self.lost_before
     }
+
+    /// The entry as a value of type `T`, in place.
+    ///
+    /// Entries start at addresses that are multiples of 8. A type that needs more does not compile
+    /// here: read it with [`Consumer::dequeue_value`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::WrongLength`] if the entry has not exactly the size of `T`.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use iostream::zerocopy::{FromBytes, Immutable, KnownLayout};
+    ///
+    /// #[derive(FromBytes, Immutable, KnownLayout)]
+    /// #[repr(C)]
+    /// struct Sample {
+    ///     nanoseconds: u64,
+    ///     millivolts: [i16; 4],
+    /// }
+    ///
+    /// # fn main() -> iostream::Result<()> {
+    /// let mut consumer = iostream::Session::open_named("ticker")?.consumer()?;
+    /// let entry = consumer.dequeue_wait(None)?;
+    /// println!("{} mV", entry.as_value::<Sample>()?.millivolts[0]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[inline]
+    pub fn as_value<T: FromBytes + Immutable + KnownLayout>(&self) -> Result<&T> {
+        value_of(self)
+    }
 }
 
 impl Deref for Received<'_> {
@@ -135,12 +210,35 @@ impl Deref for Received<'_> {
     }
 }
 
+impl AsRef<[u8]> for Received<'_> {
+    #[inline]
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
 impl Drop for Received<'_> {
     #[inline]
     fn drop(&mut self) {
         // `peek` and `release` report this error, and so does the next operation.
         let _ = self.consumer.release(self.batched);
     }
+}
+
+/// The bytes of an entry as a value.
+#[inline]
+fn value_of<T: FromBytes + Immutable + KnownLayout>(bytes: &[u8]) -> Result<&T> {
+    const {
+        assert!(
+            align_of::<T>() <= 8,
+            "the type's alignment is more than an entry's"
+        )
+    };
+    // The alignment suffices, so that only the length can be wrong.
+    T::ref_from_bytes(bytes).map_err(|_| Error::WrongLength {
+        needed: size_of::<T>(),
+        found: bytes.len(),
+    })
 }
 
 /// A batch of received entries: the kernel learns of all their releases once, when the batch ends.

@@ -34,6 +34,14 @@ pub enum Error {
         /// The length of the longest entry that the queue can hold, in bytes.
         max: usize,
     },
+    /// The entry is no value of the type: it has another length (`EILSEQ`).
+    #[error("the next entry has {found} bytes, a value of the type has {needed}")]
+    WrongLength {
+        /// The size of the type in bytes.
+        needed: usize,
+        /// The length of the entry in bytes.
+        found: usize,
+    },
     /// An argument is invalid (`EINVAL`).
     #[error("{0}")]
     InvalidArgument(&'static str),
@@ -209,6 +217,7 @@ impl Error {
             Self::Full => Errno::NOSPC,
             Self::TooSmall { .. } => Errno::NOBUFS,
             Self::TooLarge { .. } => Errno::MSGSIZE,
+            Self::WrongLength { .. } => Errno::ILSEQ,
             Self::InvalidArgument(_) => Errno::INVAL,
             Self::Corrupt => Errno::BADMSG,
             Self::Gone => Errno::NODEV,
@@ -328,9 +337,10 @@ impl From<Error> for io::Error {
             | Error::OutOfRange { .. }
             | Error::ControlSize { .. }
             | Error::RateTooHigh => ErrorKind::InvalidInput,
-            Error::Corrupt | Error::Mismatch(_) | Error::BadDescriptor { .. } => {
-                ErrorKind::InvalidData
-            }
+            Error::WrongLength { .. }
+            | Error::Corrupt
+            | Error::Mismatch(_)
+            | Error::BadDescriptor { .. } => ErrorKind::InvalidData,
             Error::Gone => ErrorKind::NotConnected,
             Error::Closed => ErrorKind::BrokenPipe,
             Error::Stale => ErrorKind::StaleNetworkFileHandle,

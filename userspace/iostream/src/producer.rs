@@ -7,6 +7,8 @@ mod waiting;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 
+use zerocopy::{Immutable, IntoBytes};
+
 use crate::outgoing::Outgoing;
 use crate::reservation::{Batch, Reservation};
 use crate::sys::{Device, ProducerEnd};
@@ -81,6 +83,36 @@ impl Producer {
     pub fn enqueue_with(&mut self, bytes: &[u8], wake: Wake) -> Result<()> {
         self.queue.push(bytes)?;
         self.queue.publish(wake)
+    }
+
+    /// Copies a value into the queue as one entry, and wakes the kernel if it sleeps.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::enqueue`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use iostream::zerocopy::{Immutable, IntoBytes};
+    ///
+    /// #[derive(IntoBytes, Immutable)]
+    /// #[repr(C)]
+    /// struct Order {
+    ///     channel: u32,
+    ///     millivolts: i32,
+    /// }
+    ///
+    /// # fn main() -> iostream::Result<()> {
+    /// # let session = iostream::Setup::sink().open()?;
+    /// let mut producer = session.producer()?;
+    /// producer.enqueue_value(&Order { channel: 1, millivolts: -20 })?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[inline]
+    pub fn enqueue_value<T: IntoBytes + Immutable + ?Sized>(&mut self, value: &T) -> Result<()> {
+        self.enqueue(value.as_bytes())
     }
 
     /// Reserves room for an entry of `len` bytes, to be filled in place.

@@ -4,6 +4,8 @@
 
 use std::ops::{Deref, DerefMut};
 
+use zerocopy::{Immutable, IntoBytes};
+
 #[cfg(doc)]
 use crate::Error;
 use crate::{Producer, Result, Wake};
@@ -141,6 +143,16 @@ impl<'a> Batch<'a> {
     #[inline]
     pub fn enqueue(&mut self, bytes: &[u8]) -> Result<()> {
         self.producer.push(bytes)
+    }
+
+    /// Copies a value into the queue as one entry.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Producer::enqueue`].
+    #[inline]
+    pub fn enqueue_value<T: IntoBytes + Immutable + ?Sized>(&mut self, value: &T) -> Result<()> {
+        self.enqueue(value.as_bytes())
     }
 
     /// Reserves room for an entry of `len` bytes, to be filled in place.

@@ -18,6 +18,7 @@ mod stream_hostile;
 mod stream_lifetime;
 pub(crate) mod stream_loopback;
 mod stream_waiting;
+mod typed;
 mod waking;
 
 use crate::{Consumer, Producer};

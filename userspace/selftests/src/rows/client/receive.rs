@@ -24,6 +24,7 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("U-05/split", split),
     Clause::new("U-05/queue-iterator", queue_iterator),
     Clause::new("U-05/queue-callback-loop", queue_callback_loop),
+    Clause::new("U-05/typed-entries", typed_entries),
 ];
 
 fn next() {
@@ -186,4 +187,21 @@ fn queue_callback_loop() {
         }
     });
     assert_eq!((result, next), (Ok::<(), Error>(()), 200));
+}
+
+/// Values go through the kernel and come back; one of another length stays in the queue.
+fn typed_entries() {
+    let session = Setup::echo().open().unwrap();
+    let (mut producer, mut consumer) = (session.producer().unwrap(), session.consumer().unwrap());
+    for i in 0..100_u64 {
+        producer.enqueue_value(&[i, i * i]).unwrap();
+        consumer.wait(None).unwrap();
+        let wrong = Error::WrongLength {
+            needed: 8,
+            found: 16,
+        };
+        assert_eq!(consumer.dequeue_value::<u64>(), Err(wrong));
+        assert_eq!(consumer.peek().unwrap().as_value(), Ok(&[i, i * i]));
+        assert_eq!(consumer.dequeue_value(), Ok([i, i * i]));
+    }
 }
