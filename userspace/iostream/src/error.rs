@@ -254,28 +254,30 @@ impl Error {
         errno.raw_os_error()
     }
 
-    /// The error for an errno of `call`, if nothing more is known.
+    /// The error for an errno of a system call that does not ask an iostream device.
     pub(crate) fn of_call(call: &'static str, errno: Errno) -> Self {
         match errno {
-            Errno::NODEV => Self::Gone,
-            Errno::BADMSG => Self::Corrupt,
-            Errno::TIMEDOUT => Self::TimedOut,
             Errno::INTR => Self::Interrupted,
-            Errno::BUSY => {
-                Self::Busy("the endpoint is busy: another thread or its timer drives it")
-            }
-            Errno::BADFD => Self::NotSetUp,
-            Errno::ALREADY => Self::AlreadySetUp,
-            Errno::NOTTY => Self::Unsupported(call),
-            Errno::DQUOT => Self::Quota,
-            Errno::OVERFLOW => Self::Overflow,
-            Errno::RANGE => Self::RateTooHigh,
             Errno::NOMEM => Self::OutOfMemory,
             Errno::ACCESS | Errno::PERM => Self::Permission { what: call.into() },
             errno => Self::Os {
                 call,
                 errno: errno.raw_os_error(),
             },
+        }
+    }
+
+    /// The error for an errno that means the same for each ioctl and mapping of a device. What one
+    /// call means by others, its caller knows.
+    pub(crate) fn of_device_call(call: &'static str, errno: Errno) -> Self {
+        match errno {
+            Errno::NODEV => Self::Gone,
+            Errno::BADMSG => Self::Corrupt,
+            Errno::TIMEDOUT => Self::TimedOut,
+            Errno::BADFD => Self::NotSetUp,
+            Errno::NOTTY => Self::Unsupported(call),
+            Errno::DQUOT => Self::Quota,
+            errno => Self::of_call(call, errno),
         }
     }
 
@@ -297,7 +299,7 @@ impl Error {
     pub(crate) fn of_stream_call(errno: Errno) -> Self {
         match errno {
             Errno::NOTTY => Self::NotAStream,
-            errno => Self::of_call("IOSTREAM_IOC_STREAM", errno),
+            errno => Self::of_device_call("IOSTREAM_IOC_STREAM", errno),
         }
     }
 
@@ -305,7 +307,7 @@ impl Error {
     pub(crate) fn of_queue_call(call: &'static str, errno: Errno, direction: Direction) -> Self {
         match errno {
             Errno::NXIO => Self::NoQueue(direction),
-            errno => Self::of_call(call, errno),
+            errno => Self::of_device_call(call, errno),
         }
     }
 }
@@ -416,21 +418,36 @@ mod tests {
             Errno::BADMSG,
             Errno::TIMEDOUT,
             Errno::INTR,
-            Errno::BUSY,
             Errno::BADFD,
-            Errno::ALREADY,
             Errno::NOTTY,
             Errno::DQUOT,
-            Errno::OVERFLOW,
-            Errno::RANGE,
             Errno::NOMEM,
             Errno::ACCESS,
             Errno::IO,
             Errno::FAULT,
         ] {
-            assert_eq!(Error::of_call("x", errno).errno(), errno.raw_os_error());
+            let error = Error::of_device_call("x", errno);
+            assert_eq!(error.errno(), errno.raw_os_error());
         }
         let error = Error::of_queue_call("x", Errno::NXIO, Direction::Input);
         assert_eq!(error, Error::NoQueue(Direction::Input));
+    }
+
+    #[test]
+    fn an_errno_that_a_call_does_not_know_stays_a_number() {
+        // Each of them means something for one ioctl only, or for ioctls only.
+        for errno in [Errno::BUSY, Errno::RANGE, Errno::ALREADY, Errno::OVERFLOW] {
+            let call = "IOSTREAM_IOC_QUEUE";
+            let number = errno.raw_os_error();
+            let error = Error::Os {
+                call,
+                errno: number,
+            };
+            assert_eq!(Error::of_device_call(call, errno), error);
+        }
+        assert!(matches!(
+            Error::of_call("fstat", Errno::NODEV),
+            Error::Os { .. }
+        ));
     }
 }

@@ -39,6 +39,7 @@ impl fmt::Display for Direction {
 /// The kernel's counters of one queue since it was made. Nothing that a process writes changes
 /// them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Counters {
     /// Entries that the kernel's end has produced or consumed.
     pub entries: u64,
@@ -145,6 +146,7 @@ impl DeviceInfo {
 
 /// What serves the kernel's side of a session of `/dev/iostream`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Endpoint {
     /// Sends back the entries that come in.
     Echo,

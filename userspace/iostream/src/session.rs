@@ -49,6 +49,7 @@ pub struct Session {
 /// What [`Session::run`] did.
 #[derive(Debug)]
 #[must_use]
+#[non_exhaustive]
 pub struct Run {
     /// How many entries were moved, even if the run ended with an error.
     pub entries: u64,

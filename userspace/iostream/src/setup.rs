@@ -197,7 +197,10 @@ impl Setup {
                     limit,
                 }
             }
-            errno => Error::of_call("IOSTREAM_IOC_SETUP", errno),
+            Errno::ALREADY => Error::AlreadySetUp,
+            Errno::OVERFLOW => Error::Overflow,
+            Errno::RANGE => Error::RateTooHigh,
+            errno => Error::of_device_call("IOSTREAM_IOC_SETUP", errno),
         }
     }
 

@@ -10,6 +10,7 @@ use crate::{Error, Result};
 
 /// The clock that the timestamps of a stream are taken from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Clock {
     /// `CLOCK_REALTIME`: the time of day, which can be set.
     RealTime,

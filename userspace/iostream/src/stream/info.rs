@@ -13,6 +13,7 @@ use crate::{Result, StreamMode};
 
 /// Whether a stream runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum StreamState {
     /// The stream does not run.
     Stopped,
@@ -45,6 +46,7 @@ impl fmt::Display for StreamState {
 
 /// The kernel's counters of a stream in one session. Nothing that a process writes changes them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct StreamCounters {
     /// Buffers that the driver sent.
     pub sent: u64,
@@ -126,6 +128,7 @@ impl StreamInfo {
 
 /// What a stop does with queued buffers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Stop {
     /// Discards them.
     #[default]

@@ -36,7 +36,7 @@ impl Device {
     pub(crate) fn endpoint_counters(&self) -> Result<uapi::iostream_endpoint_counters, Error> {
         // SAFETY: The struct has integers only.
         unsafe { self.counters(uapi::IOSTREAM_COUNTERS_ENDPOINT) }
-            .map_err(|errno| Error::of_call("IOSTREAM_IOC_COUNTERS", errno))
+            .map_err(|errno| Error::of_device_call("IOSTREAM_IOC_COUNTERS", errno))
     }
 
     /// # Safety

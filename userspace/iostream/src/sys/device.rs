@@ -215,7 +215,10 @@ impl Device {
                 asked: batch.into(),
                 limit: MAX_BATCH,
             },
-            errno => Error::of_call("IOSTREAM_IOC_RUN", errno),
+            Errno::BUSY => {
+                Error::Busy("the endpoint is busy: another thread or its timer drives it")
+            }
+            errno => Error::of_device_call("IOSTREAM_IOC_RUN", errno),
         });
         (run.done, result)
     }

@@ -160,7 +160,7 @@ impl Pool {
             Errno::BUSY => {
                 Error::Busy("the buffers were taken before: they can be taken once in a session")
             }
-            errno => Error::of_call("mmap", errno),
+            errno => Error::of_device_call("mmap", errno),
         })?;
         let start = region.start::<u8>();
         for (i, id) in added.clone().enumerate() {

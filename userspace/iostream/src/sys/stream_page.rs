@@ -33,7 +33,7 @@ impl StreamPage {
             ));
         }
         let region = Region::map(device, stream.info_offset, page, false)
-            .map_err(|errno| Error::of_call("mmap", errno))?;
+            .map_err(|errno| Error::of_device_call("mmap", errno))?;
         // INVARIANT: Just mapped.
         let page = Self { region };
         if page.mode() != u64::from(stream.mode) {
