@@ -144,7 +144,7 @@ impl Consumer {
     ///
     /// ```no_run
     /// # fn main() -> iostream::Result<()> {
-    /// let mut consumer = iostream::Session::open_named("ticker")?.consumer()?;
+    /// let mut consumer = iostream::Session::open("ticker")?.consumer()?;
     /// consumer.wait(None)?;
     /// let [ticks, nanoseconds] = consumer.dequeue_value::<[u64; 2]>()?;
     /// println!("{ticks} ticks, {nanoseconds} ns");

@@ -85,7 +85,7 @@ impl<'a> Entry<'a> {
     /// }
     ///
     /// # fn main() -> iostream::Result<()> {
-    /// let mut consumer = iostream::Session::open_named("ticker")?.consumer()?;
+    /// let mut consumer = iostream::Session::open("ticker")?.consumer()?;
     /// let entry = consumer.peek()?;
     /// println!("{} mV", entry.as_value::<Sample>()?.millivolts[0]);
     /// # Ok(())
@@ -189,7 +189,7 @@ impl<'a> Received<'a> {
     /// }
     ///
     /// # fn main() -> iostream::Result<()> {
-    /// let mut consumer = iostream::Session::open_named("ticker")?.consumer()?;
+    /// let mut consumer = iostream::Session::open("ticker")?.consumer()?;
     /// let entry = consumer.dequeue_wait(None)?;
     /// println!("{} mV", entry.as_value::<Sample>()?.millivolts[0]);
     /// # Ok(())

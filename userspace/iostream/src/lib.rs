@@ -35,6 +35,7 @@
 //!
 //! | type | what it is |
 //! |---|---|
+//! | [`Node`], [`nodes`] | what drivers have published |
 //! | [`Session`] | one open of a device, and its queues |
 //! | [`Setup`] | the queues and the endpoint to ask of the built-in `/dev/iostream` |
 //! | [`Producer`] | the producing end of the input queue, with [`Reservation`] and [`Batch`] |
@@ -119,7 +120,7 @@ pub use error::{Error, Result};
 pub use info::{Counters, DeviceInfo, Direction, Endpoint, EndpointStats, QueueInfo};
 pub use iostream_ring::{occupied_bytes, uapi};
 pub use iter::Entries;
-pub use nodes::find_node;
+pub use nodes::{find_node, nodes, Node};
 pub use notify::Wake;
 pub use overwrite::{OverwriteRead, OverwriteReader};
 pub use producer::Producer;

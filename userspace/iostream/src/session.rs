@@ -11,14 +11,15 @@ use rustix::fs::fstat;
 use rustix::io::Errno;
 
 use crate::identity::Identity;
+use crate::nodes::path_of;
 use crate::notify::timeout_ns;
 use crate::opening::open_device;
 use crate::sys::{
     ConsumerEnd, Device, OverwriteEnd, Owner, ProducerEnd, QueueKind, QueueMemory, Role,
 };
 use crate::{
-    find_node, Consumer, Counters, DeviceInfo, Direction, EndpointStats, Error, OverwriteReader,
-    Producer, QueueInfo, Result, Setup, StreamCounters, StreamInfo, StreamMode,
+    Consumer, Counters, DeviceInfo, Direction, EndpointStats, Error, OverwriteReader, Producer,
+    QueueInfo, Result, Setup, StreamCounters, StreamInfo, StreamMode,
 };
 
 /// One open of a device, with its queues.
@@ -62,7 +63,8 @@ impl Session {
     /// side.
     pub const BUILT_IN: &'static str = "/dev/iostream";
 
-    /// Opens a device for reading and writing.
+    /// Opens a device for reading and writing. It is given by its node's name, such as `pattern`, by
+    /// the name of its device file, such as `iostream1`, or by its path: see [`Node`](crate::Node).
     ///
     /// A file that is not an iostream device is not opened, since opening some devices has effects.
     /// This needs /sys or /proc, which say what a device is.
@@ -71,24 +73,11 @@ impl Session {
     ///
     /// [`Error::NotFound`] if the device does not exist or has no driver; [`Error::Permission`] if
     /// the program may not open it; [`Error::Busy`] if another program has it open;
-    /// [`Error::NotADevice`] if it is not an iostream device, or nothing says what it is; [`Error::Version`] if it has another version of the protocol;
-    /// otherwise [`Error::Os`].
-    pub fn open(path: impl AsRef<Path>) -> Result<Self> {
-        let path = path.as_ref();
-        Self::with_fd(open_device(path)?, path)
-    }
-
-    /// Opens a device that is given by its node's name or by its path.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Self::open`].
-    pub fn open_named(node: impl AsRef<Path>) -> Result<Self> {
-        let node = node.as_ref();
-        match find_node(node) {
-            Some(path) => Self::open(path),
-            None => Self::open(node),
-        }
+    /// [`Error::NotADevice`] if it is not an iostream device, or nothing says what it is;
+    /// [`Error::Version`] if it has another version of the protocol; otherwise [`Error::Os`].
+    pub fn open(node: impl AsRef<Path>) -> Result<Self> {
+        let path = path_of(node.as_ref());
+        Self::with_fd(open_device(&path)?, &path)
     }
 
     /// Makes a session of a descriptor that is open for reading and writing.

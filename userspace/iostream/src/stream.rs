@@ -103,14 +103,14 @@ pub struct Stream<M: Mode> {
 }
 
 impl<M: Mode> Stream<M> {
-    /// Opens the stream of a node, which is given by its name or its path, and maps it.
+    /// Opens the stream of a node, which is given as for [`Session::open`], and maps it.
     ///
     /// # Errors
     ///
     /// [`Error::NotAStream`] if the node has no stream; [`Error::WrongMode`] if the stream has
     /// another mode; or an error of [`Session::open`] or [`Self::from_session`].
     pub fn open(node: impl AsRef<Path>) -> Result<Self> {
-        Self::from_session(Session::open_named(node)?)
+        Self::from_session(Session::open(node)?)
     }
 
     /// Maps the stream of a session, which is possible once in a session.

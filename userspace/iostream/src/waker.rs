@@ -27,7 +27,7 @@ use crate::{Error, Result};
 /// use iostream::{Error, Session, Waker};
 ///
 /// # fn main() -> iostream::Result<()> {
-/// let mut consumer = Session::open_named("ticker")?.consumer()?;
+/// let mut consumer = Session::open("ticker")?.consumer()?;
 /// let waker = Waker::new()?;
 /// consumer.set_waker(Some(waker.clone()));
 /// let thread = std::thread::spawn(move || loop {

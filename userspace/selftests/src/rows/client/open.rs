@@ -13,6 +13,7 @@ use crate::support::waiting::{wait_until, woken_by};
 pub const CLAUSES: &[Clause] = &[
     Clause::new("U-01/maps-all-buffers", maps_all_buffers),
     Clause::new("U-01/by-name-and-by-path", by_name_and_by_path),
+    Clause::new("U-01/nodes-are-listed", nodes_are_listed),
     Clause::new("U-01/wakes", wakes),
     Clause::new("U-01/drop-undoes-it", drop_undoes_it),
     Clause::new("U-01/drop-stops-it", drop_stops_it),
@@ -34,12 +35,33 @@ fn maps_all_buffers() {
 
 fn by_name_and_by_path() {
     let driver = Driver::stream("input 2 64");
-    for node in [driver.path(), "selftest".into()] {
+    let file = driver.path().file_name().unwrap().into();
+    for node in [driver.path(), "selftest".into(), file] {
         let stream = WriteStream::open(node).unwrap();
         assert_eq!(stream.info().unwrap().mode, StreamMode::Write);
     }
     let error = ReadStream::open("no-such-node").unwrap_err();
     assert!(matches!(error, Error::NotFound { .. }), "{error}");
+}
+
+/// A node is listed as long as it is there, even while another session has it.
+fn nodes_are_listed() {
+    let find = || {
+        let mut nodes = iostream::nodes().unwrap();
+        nodes.retain(|node| node.name() == "selftest");
+        nodes
+    };
+    let driver = Driver::new(4096, 0);
+    let session = find()[0].open().unwrap();
+    let nodes = find();
+    assert_eq!(nodes.len(), 1);
+    assert_eq!(nodes[0].path(), driver.path());
+    assert_eq!(nodes[0].sysfs(), driver.sysfs());
+    let error = nodes[0].open().unwrap_err();
+    assert!(matches!(error, Error::Busy(_)), "{error}");
+    drop(session);
+    driver.unpublish();
+    assert_eq!(find(), []);
 }
 
 fn wakes() {

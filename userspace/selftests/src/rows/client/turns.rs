@@ -48,7 +48,7 @@ fn turns_beside(future: impl Future<Output = ()>) -> usize {
 
 fn takes_turns() {
     let driver = Driver::new(1 << 16, 1 << 16);
-    let session = Session::open_named("selftest").unwrap();
+    let session = Session::open("selftest").unwrap();
     let fill = || (0..MANY).for_each(|_| driver.command("enqueue 24"));
     fill();
     let turns = turns_beside(async {
@@ -100,7 +100,7 @@ fn streams_take_turns() {
 
 fn without_a_runtime() {
     let _driver = Driver::new(4096, 4096);
-    let session = Session::open_named("selftest").unwrap();
+    let session = Session::open("selftest").unwrap();
     let consumer = session.consumer().unwrap().into_async();
     assert_eq!(consumer.map(drop), Err(Error::NoRuntime));
     let producer = session.producer().unwrap().into_async();

@@ -64,7 +64,7 @@ waits! {
 
 /// Runs `check` with each kind of wait, in a state in which nothing is there to be had.
 fn with_each(check: impl Fn(&mut dyn Waits)) {
-    let session = || Session::open_named("selftest").unwrap();
+    let session = || Session::open("selftest").unwrap();
     let _driver = Driver::new(PAGE, 0);
     check(&mut session().consumer().unwrap());
     let _driver = Driver::overwriting(PAGE);
@@ -103,7 +103,7 @@ fn waker_ends_a_wait() {
 /// Two ends of one session, in two threads, with one waker.
 fn waker_ends_all_waits() {
     let _driver = Driver::new(PAGE, PAGE);
-    let session = Session::open_named("selftest").unwrap();
+    let session = Session::open("selftest").unwrap();
     let mut producer = session.producer().unwrap();
     let mut consumer = session.consumer().unwrap();
     while producer.enqueue(&ENTRY).is_ok() {}
@@ -132,7 +132,7 @@ fn waker_ends_all_waits() {
 /// A child shares the waker with its parent, and ends the parent's wait.
 fn waker_of_a_child() {
     let driver = Driver::new(PAGE, 0);
-    let session = Session::open_named("selftest").unwrap();
+    let session = Session::open("selftest").unwrap();
     let mut consumer = session.consumer().unwrap();
     let waker = Waker::new().unwrap();
     consumer.set_waker(Some(waker.clone()));
