@@ -20,6 +20,9 @@
 #![doc = include_str!("../examples/stream.rs")]
 //! ```
 //!
+//! The folder `examples` has three more: the queue of a driver by name, an event loop of mio, and
+//! tokio with Ctrl-C.
+//!
 //! # Directions
 //!
 //! iostream.h, sysfs and the command name directions as the driver sees them, and so do the words
