@@ -123,7 +123,7 @@ class Runner:
         if loom:
             env["RUSTFLAGS"] = "--cfg loom"
         if kind == "unit":
-            target = ["--package", "iostream", "--lib"]
+            target = ["--package", "iostream-client", "--lib"]
         else:
             target = ["--package", "iostream-ring", "--test", *file]
         base = ["cargo", "test", "--quiet", "--locked", "--offline", "--manifest-path",

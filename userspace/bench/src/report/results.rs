@@ -170,7 +170,7 @@ fn crates() -> BTreeMap<String, String> {
         "criterion",
         "crossbeam-queue",
         "io-uring",
-        "iostream",
+        "iostream-client",
         "libbpf-rs",
         "libbpf-sys",
         "ringbuf",
