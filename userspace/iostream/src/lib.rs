@@ -40,7 +40,7 @@
 //! |---|---|
 //! | [`Node`], [`nodes`] | what drivers have published |
 //! | [`Session`] | one open of a device, and its queues |
-//! | [`Setup`] | the queues and the endpoint to ask of the built-in `/dev/iostream` |
+//! | [`BuiltIn`], [`Setup`] | a session of the built-in `/dev/iostream`, whose other side the program chooses |
 //! | [`Producer`] | the producing end of the input queue, with [`Reservation`] and [`Batch`] |
 //! | [`Consumer`] | the consuming end of the output queue, with [`Received`] and [`ConsumerBatch`] |
 //! | [`OverwriteReader`] | the reading end of an output queue that overwrites its oldest entries |
@@ -91,6 +91,7 @@
 
 #[cfg(feature = "tokio")]
 mod asynchronous;
+mod built_in;
 mod consumer;
 mod entry;
 mod error;
@@ -117,6 +118,7 @@ mod waker;
 
 #[cfg(feature = "tokio")]
 pub use asynchronous::{AsyncConsumer, AsyncProducer, AsyncReceiver};
+pub use built_in::{BuiltIn, Run};
 pub use consumer::Consumer;
 pub use entry::{ConsumerBatch, Entry, Received};
 pub use error::{Error, Result};
@@ -128,7 +130,7 @@ pub use notify::Wake;
 pub use overwrite::{OverwriteRead, OverwriteReader};
 pub use producer::Producer;
 pub use reservation::{Batch, Reservation};
-pub use session::{Run, Session};
+pub use session::Session;
 pub use setup::Setup;
 pub use stream::{
     mode, Buffer, Buffers, Clock, Control, Discarded, DuplexStream, ReadStream, Reader, Receiver,

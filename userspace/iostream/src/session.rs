@@ -5,21 +5,19 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustix::fs::fstat;
 use rustix::io::Errno;
 
 use crate::identity::Identity;
 use crate::nodes::path_of;
-use crate::notify::timeout_ns;
 use crate::opening::open_device;
 use crate::sys::{
     ConsumerEnd, Device, OverwriteEnd, Owner, ProducerEnd, QueueKind, QueueMemory, Role,
 };
 use crate::{
-    Consumer, Counters, DeviceInfo, Direction, EndpointStats, Error, OverwriteReader, Producer,
-    QueueInfo, Result, Setup, StreamCounters, StreamInfo, StreamMode,
+    Consumer, Counters, DeviceInfo, Direction, Error, OverwriteReader, Producer, QueueInfo, Result,
+    StreamCounters, StreamInfo, StreamMode,
 };
 
 /// One open of a device, with its queues.
@@ -30,14 +28,12 @@ use crate::{
 /// # Examples
 ///
 /// ```no_run
-/// use iostream::{Session, Setup};
+/// use iostream::Session;
 ///
 /// # fn main() -> iostream::Result<()> {
-/// let session = Setup::echo().open()?;
-/// let mut producer = session.producer()?;
+/// let session = Session::open("ticker")?;
 /// let mut consumer = session.consumer()?;
-/// producer.enqueue(b"hello")?;
-/// assert_eq!(&*consumer.dequeue_wait(None)?, b"hello");
+/// println!("{} bytes", consumer.dequeue_wait(None)?.len());
 /// # Ok(())
 /// # }
 /// ```
@@ -47,22 +43,7 @@ pub struct Session {
     info: Arc<DeviceInfo>,
 }
 
-/// What [`Session::run`] did.
-#[derive(Debug)]
-#[must_use]
-#[non_exhaustive]
-pub struct Run {
-    /// How many entries were moved, even if the run ended with an error.
-    pub entries: u64,
-    /// How the run ended.
-    pub result: Result<()>,
-}
-
 impl Session {
-    /// The path of the built-in device, which lets the program choose the endpoint on the kernel's
-    /// side.
-    pub const BUILT_IN: &'static str = "/dev/iostream";
-
     /// Opens a device for reading and writing. It is given by its node's name, such as `pattern`, by
     /// the name of its device file, such as `iostream1`, or by its path: see [`Node`](crate::Node).
     ///
@@ -128,22 +109,6 @@ impl Session {
     /// The name, features and limits of the device.
     pub fn device_info(&self) -> &DeviceInfo {
         &self.info
-    }
-
-    /// Makes the queues of a session of `/dev/iostream`, which is possible once in a session.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::AlreadySetUp`] if the session has queues; [`Error::InvalidArgument`] if the request
-    /// contradicts itself; [`Error::Overflow`], [`Error::LimitExceeded`] or [`Error::Quota`] if it
-    /// asks for too much capacity; [`Error::RateTooHigh`] if it asks for too high a rate;
-    /// [`Error::OutOfMemory`] if there is not enough memory; [`Error::Unsupported`] on other
-    /// devices.
-    pub fn set_up(&self, setup: &Setup) -> Result<()> {
-        let request = setup.request()?;
-        self.device
-            .set_up(request)
-            .map_err(|errno| setup.explain(errno, self.info.max_queue_bytes))
     }
 
     /// Takes the producing end of the input queue, which is possible once in a session.
@@ -246,45 +211,12 @@ impl Session {
         })
     }
 
+    pub(crate) fn device(&self) -> &Device {
+        &self.device
+    }
+
     pub(crate) fn into_device(self) -> Arc<Device> {
         self.device
-    }
-
-    /// Runs the endpoint of `/dev/iostream` in this thread, without pauses.
-    ///
-    /// The run ends after `entries` entries (0: no limit), or when no entry has moved for `timeout`
-    /// (`None`: no limit). A signal ends it as well. Other threads can use the session's ends
-    /// meanwhile.
-    ///
-    /// # Errors
-    ///
-    /// [`Run::result`] is [`Error::TimedOut`] or [`Error::Interrupted`] if the run ended early;
-    /// [`Error::Busy`] if another thread or a timer runs the endpoint; [`Error::Corrupt`] if this
-    /// process wrote an invalid position or header; [`Error::Unsupported`] on other devices;
-    /// [`Error::NotSetUp`] if the session has no queues yet; [`Error::Gone`] if the device is gone.
-    pub fn run(&self, entries: u64, timeout: Option<Duration>) -> Run {
-        self.run_batched(entries, 1, timeout)
-    }
-
-    /// Runs the endpoint like [`Self::run`]; a source publishes `batch` entries together, up to
-    /// 65536.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Self::run`]; [`Error::LimitExceeded`] if `batch` is too large.
-    pub fn run_batched(&self, entries: u64, batch: u32, timeout: Option<Duration>) -> Run {
-        let (entries, result) = self.device.run(entries, timeout_ns(timeout), batch);
-        Run { entries, result }
-    }
-
-    /// The statistics of the endpoint of `/dev/iostream`.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unsupported`] on other devices; [`Error::NotSetUp`] if the session has no queues
-    /// yet; [`Error::Gone`] if the device is gone.
-    pub fn endpoint_stats(&self) -> Result<EndpointStats> {
-        Ok(self.device.endpoint_counters()?.into())
     }
 
     /// How many system calls this crate has made for the session since it was opened.

@@ -7,7 +7,7 @@ use std::path::Path;
 use iostream_ring::{occupied_bytes, uapi};
 use rustix::io::Errno;
 
-use crate::{Endpoint, Error, Result, Session};
+use crate::{BuiltIn, Endpoint, Error, Result, Session};
 
 /// The capacity of each queue of the predefined set-ups.
 const DEFAULT_BYTES: u64 = 256 * 1024;
@@ -130,7 +130,7 @@ impl Setup {
     }
 
     /// Sets how many entries the source makes in a second, with a timer. With 0 it makes entries
-    /// only in [`Session::run`]. All sources by timer of a user together can be as fast as one.
+    /// only in [`BuiltIn::run`]. All sources by timer of a user together can be as fast as one.
     ///
     /// The source makes its entries when the processors have nothing else to do. If it is late, it
     /// makes up for a tenth of a second.
@@ -143,20 +143,18 @@ impl Setup {
     ///
     /// # Errors
     ///
-    /// Those of [`Session::open`] and [`Session::set_up`].
-    pub fn open(&self) -> Result<Session> {
-        self.open_at(Session::BUILT_IN)
+    /// Those of [`Session::open`] and [`BuiltIn::set_up`].
+    pub fn open(&self) -> Result<BuiltIn> {
+        self.open_at(BuiltIn::PATH)
     }
 
     /// Opens the built-in device at another path and sets it up.
     ///
     /// # Errors
     ///
-    /// Those of [`Session::open`] and [`Session::set_up`].
-    pub fn open_at(&self, path: impl AsRef<Path>) -> Result<Session> {
-        let session = Session::open(path)?;
-        session.set_up(self)?;
-        Ok(session)
+    /// Those of [`Session::open`] and [`BuiltIn::set_up`].
+    pub fn open_at(&self, path: impl AsRef<Path>) -> Result<BuiltIn> {
+        BuiltIn::set_up(Session::open(path)?, self)
     }
 
     /// The argument of `IOSTREAM_IOC_SETUP`. Only an overflow is an error here; the kernel checks

@@ -4,7 +4,7 @@
 
 use std::path::{Path, PathBuf};
 
-use iostream::{Error, Session, Setup};
+use iostream::{BuiltIn, Error, Session, Setup};
 
 use crate::failure::{OnDevice, Result};
 use crate::sysfs::System;
@@ -15,18 +15,18 @@ pub struct Opened {
     pub session: Session,
     /// The path of its node.
     pub path: PathBuf,
-    /// Whether the node is `/dev/iostream`, and so was set up.
-    pub built_in: bool,
+    /// The same session, if it is one of `/dev/iostream` and so was set up.
+    pub built_in: Option<BuiltIn>,
 }
 
 /// Opens a device, and sets it up if it is `/dev/iostream`.
 pub fn open(device: &Path, setup: &Setup) -> Result<Opened> {
     let path = resolve(device, &System::real());
     let session = Session::open(&path).on(&path)?;
-    let built_in = match session.set_up(setup) {
-        Ok(()) => true,
+    let built_in = match BuiltIn::set_up(session.clone(), setup) {
+        Ok(built_in) => Some(built_in),
         // On a driver's node the driver has set up the queues.
-        Err(Error::Unsupported(_)) => false,
+        Err(Error::Unsupported(_)) => None,
         Err(error) => return Err(error).on(&path),
     };
     Ok(Opened {

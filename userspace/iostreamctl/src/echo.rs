@@ -133,8 +133,11 @@ fn transfer<R: Read + Send>(
     let done = AtomicBool::new(false);
     let start = Instant::now();
     thread::scope(|scope| {
-        let runner = (arguments.flat_out && opened.built_in)
-            .then(|| scope.spawn(|| run_endpoint(session, &opened.path, 0, &done, stop)));
+        let flat_out = opened.built_in.as_ref().filter(|_| arguments.flat_out);
+        let runner = flat_out.map(|built_in| {
+            let done = &done;
+            scope.spawn(move || run_endpoint(built_in, &opened.path, 0, done, stop))
+        });
         let sending = scope.spawn(|| {
             let (sent, result) = sender.send_all(&mut cutter, |_| {});
             match result {

@@ -5,7 +5,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use iostream::{Error, Session};
+use iostream::{BuiltIn, Error};
 
 /// The reason why the command failed.
 #[derive(Debug, thiserror::Error)]
@@ -129,7 +129,7 @@ impl<T> OnDevice<T> for iostream::Result<T> {
 /// One sentence that says what is wrong and what to do.
 fn explain(device: &Path, error: &Error) -> String {
     let name = device.display();
-    let built_in = device == Path::new(Session::BUILT_IN);
+    let built_in = device == Path::new(BuiltIn::PATH);
     match error {
         Error::NotFound { .. } if built_in => {
             format!("{name} does not exist: load the module with `insmod iostream.ko`")
@@ -168,7 +168,7 @@ fn explain(device: &Path, error: &Error) -> String {
         Error::RateTooHigh => format!("{name} cannot make so many entries a second: lower --rate"),
         Error::Unsupported(_) => format!(
             "{name} is a driver's device, without endpoints: use send and recv, or -d {}",
-            Session::BUILT_IN
+            BuiltIn::PATH
         ),
         Error::NotAStream => {
             format!("{name} has queues and no stream: use send and recv")

@@ -15,8 +15,8 @@ use crate::sysfs::{Node, System};
 pub fn run(cli: &Cli) -> Result<()> {
     let system = System::real();
     if !system.is_loaded() {
-        let path = iostream::Session::BUILT_IN.into();
-        return Err(Error::NotFound { path }).on(iostream::Session::BUILT_IN.as_ref());
+        let path = iostream::BuiltIn::PATH.into();
+        return Err(Error::NotFound { path }).on(iostream::BuiltIn::PATH.as_ref());
     }
     let nodes = system
         .nodes()

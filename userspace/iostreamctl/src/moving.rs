@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 
-use iostream::{Direction, Error, Producer, Session, Setup};
+use iostream::{BuiltIn, Direction, Error, Producer, Session, Setup};
 
 use crate::cli::{Queue, SourceQueue};
 use crate::failure::{Failure, OnDevice, Result};
@@ -145,7 +145,7 @@ impl Sender<'_> {
 
 /// Runs the endpoint until `done`, or until it has made `count` entries (0: no limit).
 pub fn run_endpoint(
-    session: &Session,
+    built_in: &BuiltIn,
     device: &Path,
     count: u64,
     done: &AtomicBool,
@@ -154,7 +154,7 @@ pub fn run_endpoint(
     let mut made = 0;
     while !done.load(Ordering::Relaxed) && !stop.is_set() && (count == 0 || made < count) {
         let left = if count == 0 { 0 } else { count - made };
-        let run = session.run_batched(left, RUN_BATCH, Some(RUN_SLICE));
+        let run = built_in.run_batched(left, RUN_BATCH, Some(RUN_SLICE));
         made += run.entries;
         match run.result {
             Ok(()) | Err(Error::TimedOut | Error::Interrupted) => {}

@@ -53,14 +53,16 @@ pub fn run(cli: &Cli, arguments: &Recv, stop: &Stop) -> Result<()> {
     }
     let start = Instant::now();
     let mut got = Got::default();
-    let flat_out = opened.built_in && source.rate == 0;
+    let flat_out = opened.built_in.as_ref().filter(|_| source.rate == 0);
     let made = arguments.count.unwrap_or(0);
     let done = AtomicBool::new(false);
     let ran = AtomicBool::new(false);
     let result = thread::scope(|scope| {
-        let runner = (flat_out && arguments.count != Some(0)).then(|| {
-            scope.spawn(|| {
-                let result = run_endpoint(&opened.session, &opened.path, made, &done, stop);
+        let flat_out = flat_out.filter(|_| arguments.count != Some(0));
+        let runner = flat_out.map(|built_in| {
+            let (opened, done, ran) = (&opened, &done, &ran);
+            scope.spawn(move || {
+                let result = run_endpoint(built_in, &opened.path, made, done, stop);
                 ran.store(true, Ordering::Release);
                 result
             })

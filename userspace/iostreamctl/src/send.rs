@@ -28,7 +28,7 @@ pub fn run(cli: &Cli, arguments: &Send, stop: &Stop) -> Result<()> {
         setup = setup.input_bytes(bytes);
     }
     let opened = open(&cli.device, &setup)?;
-    let framing = arguments.framing.unwrap_or(if opened.built_in {
+    let framing = arguments.framing.unwrap_or(if opened.built_in.is_some() {
         Framing::Record
     } else {
         Framing::None
@@ -66,7 +66,8 @@ pub fn run(cli: &Cli, arguments: &Send, stop: &Stop) -> Result<()> {
     }
     let elapsed = start.elapsed();
     let calls = opened.session.system_calls() - calls;
-    let endpoint = opened.session.endpoint_stats().ok();
+    let endpoint = opened.built_in.as_ref();
+    let endpoint = endpoint.and_then(|built_in| built_in.endpoint_stats().ok());
     let wakeups = wakeups(&opened.session);
     let checked = endpoint.filter(|_| framing == Framing::Record);
 

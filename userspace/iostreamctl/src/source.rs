@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use iostream::Error;
+use iostream::{BuiltIn, Error};
 use serde_json::json;
 
 use crate::cli::{Cli, Source};
-use crate::device::{open, Opened};
+use crate::device::open;
 use crate::failure::{Failure, OnDevice, Result};
 use crate::moving::{first_cause, join, run_endpoint, source_setup, wakeups};
 use crate::progress::Progress;
@@ -68,9 +68,9 @@ pub fn run(cli: &Cli, arguments: &Source, stop: &Stop) -> Result<()> {
         (None, None) => Some(DEFAULT_COUNT),
     };
     let opened = open(&cli.device, &source_setup(wanted, &arguments.queue))?;
-    if !opened.built_in {
+    let Some(built_in) = &opened.built_in else {
         return Err(Error::Unsupported("source")).on(&opened.path);
-    }
+    };
     let mut receiver = Receiver::new(&opened.session, arguments.queue.spin).on(&opened.path)?;
     let calls = opened.session.system_calls();
     let start = Instant::now();
@@ -78,15 +78,7 @@ pub fn run(cli: &Cli, arguments: &Source, stop: &Stop) -> Result<()> {
     let done = AtomicBool::new(false);
     let result = thread::scope(|scope| {
         let runner = (wanted.rate == 0 && count != Some(0)).then(|| {
-            scope.spawn(|| {
-                run_endpoint(
-                    &opened.session,
-                    &opened.path,
-                    count.unwrap_or(0),
-                    &done,
-                    stop,
-                )
-            })
+            scope.spawn(|| run_endpoint(built_in, &opened.path, count.unwrap_or(0), &done, stop))
         });
         let end = arguments.seconds.and_then(|time| start.checked_add(time));
         let mut receiving = Receiving {
@@ -105,7 +97,7 @@ pub fn run(cli: &Cli, arguments: &Source, stop: &Stop) -> Result<()> {
     let calls = opened.session.system_calls() - calls;
     // A table of zeros would only distract from the failure.
     if result.is_ok() || seen.entries > 0 {
-        report(cli, &opened, &seen, elapsed, calls)?;
+        report(cli, built_in, &opened.path, &seen, elapsed, calls)?;
     }
     result?;
     // A source that waits for room loses no entry.
@@ -153,15 +145,19 @@ impl Receiving<'_> {
     }
 }
 
-fn report(cli: &Cli, opened: &Opened, seen: &Seen, elapsed: Duration, calls: u64) -> Result<()> {
-    let wakeups = wakeups(&opened.session);
-    let dropped = opened
-        .session
-        .endpoint_stats()
-        .map_or(0, |stats| stats.dropped);
+fn report(
+    cli: &Cli,
+    built_in: &BuiltIn,
+    device: &Path,
+    seen: &Seen,
+    elapsed: Duration,
+    calls: u64,
+) -> Result<()> {
+    let wakeups = wakeups(built_in);
+    let dropped = built_in.endpoint_stats().map_or(0, |stats| stats.dropped);
     let rate = per_second(seen.entries, elapsed);
     let transfer = Transfer {
-        device: &opened.path,
+        device,
         bytes: seen.bytes,
         elapsed,
     };

@@ -191,8 +191,7 @@ fn async_no_thread() {
         sender.control().start().unwrap();
         driver.command("produce 1 8");
         drop(receiver.dequeue().await.unwrap());
-        let session = Session::open("/dev/iostream").unwrap();
-        session.set_up(&Setup::echo()).unwrap();
+        let session = Setup::echo().open().unwrap();
         let mut producer = session.producer().unwrap().into_async().unwrap();
         let mut consumer = session.consumer().unwrap().into_async().unwrap();
         producer.enqueue(b"x").await.unwrap();

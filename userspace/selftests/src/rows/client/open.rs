@@ -4,7 +4,9 @@
 
 use std::fs::read_to_string;
 
-use iostream::{DuplexStream, Error, ReadStream, Session, Stop, StreamMode, WriteStream};
+use iostream::{
+    BuiltIn, DuplexStream, Error, ReadStream, Session, Setup, Stop, StreamMode, WriteStream,
+};
 
 use crate::clause::Clause;
 use crate::support::driver::{entry, Driver};
@@ -14,6 +16,7 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("U-01/maps-all-buffers", maps_all_buffers),
     Clause::new("U-01/by-name-and-by-path", by_name_and_by_path),
     Clause::new("U-01/nodes-are-listed", nodes_are_listed),
+    Clause::new("U-01/endpoint-of-the-built-in-alone", endpoint_alone),
     Clause::new("U-01/wakes", wakes),
     Clause::new("U-01/drop-undoes-it", drop_undoes_it),
     Clause::new("U-01/drop-stops-it", drop_stops_it),
@@ -62,6 +65,25 @@ fn nodes_are_listed() {
     drop(session);
     driver.unpublish();
     assert_eq!(find(), []);
+}
+
+/// A driver's node has no endpoint to choose; asking for one changes nothing.
+fn endpoint_alone() {
+    let driver = Driver::new(4096, 0);
+    let session = Session::open("selftest").unwrap();
+    let error = BuiltIn::set_up(session.clone(), &Setup::echo()).unwrap_err();
+    assert_eq!(error, Error::Unsupported("IOSTREAM_IOC_SETUP"));
+    driver.command("enqueue 8");
+    assert_eq!(session.consumer().unwrap().dequeue().unwrap().len(), 8);
+    let built_in = Setup::source(16, 16).open().unwrap();
+    let mut consumer = built_in.consumer().unwrap();
+    assert_eq!(built_in.run(3, None).entries, 3);
+    assert_eq!(built_in.endpoint_stats().unwrap().entries, 3);
+    // The endpoint stays when the value is turned into a session.
+    let session = built_in.into_session();
+    assert_eq!(consumer.drain(10, |_| true), Ok(3));
+    let again = BuiltIn::set_up(session, &Setup::echo()).map(drop);
+    assert_eq!(again, Err(Error::AlreadySetUp));
 }
 
 fn wakes() {

@@ -5,7 +5,7 @@
 use std::ffi::CString;
 use std::path::{Path, PathBuf};
 
-use iostream::{Error, Session};
+use iostream::{BuiltIn, Error, Session};
 use rustix::fs::inotify;
 use rustix::io::Errno;
 
@@ -84,7 +84,7 @@ fn open_looks_first() {
         std::fs::remove_file(path).unwrap();
     }
     let driver = Driver::stream("output 1 64");
-    for path in [driver.path(), Session::BUILT_IN.into()] {
+    for path in [driver.path(), BuiltIn::PATH.into()] {
         let watch = Watch::new(&path);
         Session::open(&path).unwrap();
         assert!(watch.has_seen_one());
@@ -114,21 +114,21 @@ fn open_without_sys() {
     let path = driver.path();
     hide("/sys");
     drop(Session::open(&path).unwrap());
-    drop(Session::open(Session::BUILT_IN).unwrap());
+    drop(Session::open(BuiltIn::PATH).unwrap());
     let is = refused(Path::new("/dev/null"));
     assert_eq!(is, "a character device of driver mem");
 }
 
 fn open_without_proc() {
     hide("/proc");
-    drop(Session::open(Session::BUILT_IN).unwrap());
+    drop(Session::open(BuiltIn::PATH).unwrap());
     let is = refused(Path::new("/dev/null"));
     assert_eq!(is, "a character device of class mem");
 }
 
 /// A device of which nothing is known is not opened; a descriptor that was given still works.
 fn open_without_both() {
-    let path = Path::new(Session::BUILT_IN);
+    let path = Path::new(BuiltIn::PATH);
     let fd = Session::open(path).unwrap().into_fd().unwrap();
     hide("/sys");
     hide("/proc");

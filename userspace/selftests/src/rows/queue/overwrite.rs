@@ -61,7 +61,7 @@ fn oldest_are_overwritten() {
     assert_eq!((counters.lost, counters.entries), (1000 - 128, 1000));
 }
 
-fn open(setup: Setup) -> (iostream::Session, OverwriteReader) {
+fn open(setup: Setup) -> (iostream::BuiltIn, OverwriteReader) {
     let session = setup.overwrite(true).open().unwrap();
     let reader = session.overwrite_reader().unwrap();
     (session, reader)

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use iostream::mode;
 use iostream::{
-    AsyncConsumer, AsyncProducer, AsyncReceiver, Consumer, Control, DuplexStream, Error,
-    OverwriteReader, Producer, ReadStream, Receiver, Result, Sender, Session, Setup, Stop, Stream,
+    AsyncConsumer, AsyncProducer, AsyncReceiver, BuiltIn, Consumer, Control, DuplexStream, Error,
+    OverwriteReader, Producer, ReadStream, Receiver, Result, Sender, Setup, Stop, Stream,
     WriteStream,
 };
 use tokio::runtime::Runtime;
@@ -136,7 +136,7 @@ impl Inherited for Queue {
 }
 
 struct Overwriting {
-    session: Session,
+    session: BuiltIn,
     reader: OverwriteReader,
 }
 
