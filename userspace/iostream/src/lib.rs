@@ -67,6 +67,17 @@
 //! only if that was asked for, with `set_interruptible`. So a wait needs no timeout to look for
 //! other work.
 //!
+//! # Event loops
+//!
+//! All values of one session have one descriptor, and an event loop takes each descriptor once. So
+//! register the [`Session`], for reading, for writing or for both: it is readable when an entry
+//! waits, or the watermark is reached, and writable when the input queue has room, or as much as
+//! [`Producer::arm_room`] asked for.
+//!
+//! If the loop reports edges, as mio does, go on until [`Error::Empty`] and [`Error::Full`] before
+//! you wait again. poll(2) and epoll(7) arm by themselves. Only a program that sleeps on an eventfd
+//! alone calls `arm` or `arm_room` before each sleep.
+//!
 //! # Fork
 //!
 //! Open after you fork or daemonize. The memory of ends and streams is not copied to a child. In a
