@@ -84,7 +84,8 @@ impl Waker {
     /// Call it between waits. A [`Self::wake`] that comes meanwhile may count as before or after
     /// this call. So look for what it was about afterwards.
     pub fn clear(&self) {
-        // ORDERING: what was done before `wake` is visible after the `clear` that undoes it.
+        // ORDERING: pairs with `note_woken`: what was done before the `wake` that this undoes is
+        // visible afterwards (litmus: publish).
         self.shared.woken.swap(false, Ordering::AcqRel);
         // Fails if nobody has written since.
         let _ = rustix::io::read(&self.shared.eventfd, &mut [0; 8]);
@@ -93,13 +94,13 @@ impl Waker {
     /// Whether [`Self::wake`] was called since the last [`Self::clear`]. Makes no system call.
     #[inline]
     pub fn is_woken(&self) -> bool {
-        // ORDERING: pairs with the store in `note_woken`: what was done before is visible.
+        // ORDERING: pairs with `note_woken`: what was done before is visible (litmus: publish).
         self.shared.woken.load(Ordering::Acquire)
     }
 
     /// Lets later looks find what is known: the eventfd is readable, or is about to be.
     pub(crate) fn note_woken(&self) {
-        // ORDERING: pairs with the load in `is_woken`.
+        // ORDERING: pairs with `is_woken` and `clear` (litmus: publish).
         self.shared.woken.store(true, Ordering::Release);
     }
 }
