@@ -216,12 +216,17 @@ impl Port {
         )
     }
 
+    /// The queue of this direction as each session gets it, if there is one.
+    pub(crate) fn queue_config(&self, direction: Direction) -> Option<QueueConfig> {
+        match direction {
+            Direction::Output => self.config.output,
+            Direction::Input => self.config.input,
+        }
+    }
+
     /// Whether there is a queue of this direction.
     pub(crate) fn has(&self, direction: Direction) -> bool {
-        match direction {
-            Direction::Output => self.config.output.is_some(),
-            Direction::Input => self.config.input.is_some(),
-        }
+        self.queue_config(direction).is_some()
     }
 
     /// How many entries or frames were refused, or reported lost, while no client had the port

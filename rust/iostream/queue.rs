@@ -295,7 +295,7 @@ fn flags(config: QueueConfig) -> u32 {
 }
 
 /// The longest entry of a queue in bytes.
-fn max_entry_bytes(config: QueueConfig) -> u32 {
+pub(crate) fn max_entry_bytes(config: QueueConfig) -> u32 {
     match config.entries {
         Entries::Framed => Framed::max_entry_bytes(&config.geometry),
         Entries::Descriptors => Descriptors::max_entry_bytes(&config.geometry),

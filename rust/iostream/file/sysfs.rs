@@ -8,7 +8,13 @@
 //! pages                /dev/iostream only: the pages that all queues and buffers use
 //! unopened             drivers' nodes only: the entries and frames that were refused, or reported
 //!                      lost, while nobody had the node open
-//! output/*, input/*    drivers' nodes only: the counters of the open session's queue
+//! max_queue_bytes      the module's limit for one queue
+//! max_total_bytes      the module's limit for the queues and buffers of one user
+//! output/*, input/*    drivers' nodes only: the counters of the open session's queue, and how each
+//!                      session's queue is made:
+//!     data_bytes       its size
+//!     max_entry_bytes  its longest entry
+//!     overwrite        1 if a full queue overwrites its oldest entries, otherwise 0
 //! ```
 //!
 //! `sysfs/stream.rs` has the files that only streams have.
@@ -23,7 +29,11 @@ use crate::{
     bindings::{self, chars},
     memory::limits,
     node::Node,
-    queue::{config::Direction, Counter},
+    queue::{
+        self,
+        config::{Direction, QueueConfig},
+        Counter,
+    },
 };
 
 /// Writes the text of a file, and returns its length.
@@ -212,6 +222,33 @@ fn unopened(node: &Node, out: Out) -> Result<isize> {
     out.line(node.ports().iter().map(|port| port.unopened()).sum::<u64>())
 }
 
+fn max_queue_bytes(_: &Node, out: Out) -> Result<isize> {
+    out.line(limits::max_queue_bytes())
+}
+
+fn max_total_bytes(_: &Node, out: Out) -> Result<isize> {
+    out.line(limits::max_total_bytes())
+}
+
+/// How each session's queue of a direction is made. All ports of a node are alike.
+fn queue_config(node: &Node, direction: Direction) -> Result<QueueConfig> {
+    let port = node.ports().first();
+    port.and_then(|port| port.queue_config(direction))
+        .ok_or(ENXIO)
+}
+
+fn data_bytes(node: &Node, out: Out, direction: Direction) -> Result<isize> {
+    out.line(queue_config(node, direction)?.capacity_bytes())
+}
+
+fn max_entry_bytes(node: &Node, out: Out, direction: Direction) -> Result<isize> {
+    out.line(queue::max_entry_bytes(queue_config(node, direction)?))
+}
+
+fn overwrite(node: &Node, out: Out, direction: Direction) -> Result<isize> {
+    out.line(u8::from(queue_config(node, direction)?.is_overwriting()))
+}
+
 fn counter(node: &Node, out: Out, direction: Direction, counter: Counter) -> Result<isize> {
     // The sum over all clients. Most nodes have one at a time.
     let values = node.ports().iter().filter_map(|port| {
@@ -278,6 +315,24 @@ attributes! { NODE:
     c"sessions" if |_| true => sessions;
     c"pages" if |node| node.is_built_in() => pages;
     c"unopened" if |node| !node.is_built_in() => unopened;
+    c"max_queue_bytes" if |_| true => max_queue_bytes;
+    c"max_total_bytes" if |_| true => max_total_bytes;
+}
+attributes! { OUTPUT_QUEUE:
+    c"data_bytes" if |node| has(node, Direction::Output) =>
+        |node, out| data_bytes(node, out, Direction::Output);
+    c"max_entry_bytes" if |node| has(node, Direction::Output) =>
+        |node, out| max_entry_bytes(node, out, Direction::Output);
+    c"overwrite" if |node| has(node, Direction::Output) =>
+        |node, out| overwrite(node, out, Direction::Output);
+}
+attributes! { INPUT_QUEUE:
+    c"data_bytes" if |node| has(node, Direction::Input) =>
+        |node, out| data_bytes(node, out, Direction::Input);
+    c"max_entry_bytes" if |node| has(node, Direction::Input) =>
+        |node, out| max_entry_bytes(node, out, Direction::Input);
+    c"overwrite" if |node| has(node, Direction::Input) =>
+        |node, out| overwrite(node, out, Direction::Input);
 }
 counter_files!(OUTPUT: Counter if |node| has(node, Direction::Output) =>
     |node, out, which| counter(node, out, Direction::Output, which));
@@ -290,35 +345,46 @@ struct Pointers<T, const N: usize>([*const T; N]);
 // SAFETY: The array is never changed, and points to statics that are never changed.
 unsafe impl<T, const N: usize> Sync for Pointers<T, N> {}
 
-/// The length of the array of pointers to a table's files: one more than there are files.
-const fn with_null<const N: usize>(_: &Table<N>) -> usize {
-    N + 1
+/// The number of a table's files.
+const fn count<const N: usize>(_: &Table<N>) -> usize {
+    N
 }
 
-/// The pointers to the files of a table.
-const fn pointers<const N: usize, const M: usize>(
+/// Null pointers alone.
+const fn no_pointers<const M: usize>() -> Pointers<c::attribute, M> {
+    Pointers([core::ptr::null(); M])
+}
+
+/// Adds pointers to the files of a table, from `start` on.
+const fn add<const N: usize, const M: usize>(
+    mut all: Pointers<c::attribute, M>,
+    start: usize,
     table: &'static Table<N>,
 ) -> Pointers<c::attribute, M> {
-    assert!(M == N + 1);
-    let mut all = [core::ptr::null(); M];
+    // The last pointer stays null.
+    assert!(start + N < M);
     let mut i = 0;
     while i < N {
-        all[i] = &raw const table.0[i].attribute.attr;
+        all.0[start + i] = &raw const table.0[i].attribute.attr;
         i += 1;
     }
-    Pointers(all)
+    all
 }
 
-/// Defines the static array of pointers to the files of a table.
+/// Defines the static array of pointers to the files of one or two tables.
 macro_rules! pointers_to {
-    ($static:ident: $table:expr) => {
-        static $static: Pointers<c::attribute, { with_null(&$table) }> = pointers(&$table);
+    ($static:ident: $table:expr $(, $more:expr)?) => {
+        static $static: Pointers<c::attribute, { count(&$table) $(+ count(&$more))? + 1 }> = {
+            let all = add(no_pointers(), 0, &$table);
+            $(let all = add(all, count(&$table), &$more);)?
+            all
+        };
     };
 }
 
 pointers_to!(NODE_POINTERS: NODE);
-pointers_to!(OUTPUT_POINTERS: OUTPUT);
-pointers_to!(INPUT_POINTERS: INPUT);
+pointers_to!(OUTPUT_POINTERS: OUTPUT, OUTPUT_QUEUE);
+pointers_to!(INPUT_POINTERS: INPUT, INPUT_QUEUE);
 pointers_to!(STREAM_POINTERS: stream::STREAM);
 pointers_to!(COUNTERS_POINTERS: stream::COUNTERS);
 
