@@ -2,21 +2,26 @@
 
 //! `iostreamctl cat`.
 
-use std::io::{self, Write};
+use std::io::Write;
+use std::os::fd::AsFd;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use iostream::{Error, ReadStream, Stop as How};
 use serde_json::json;
 
-use crate::cli::{Cat, Cli};
+use crate::arguments::Cat;
+use crate::cli::Cli;
 use crate::device::resolve;
+use crate::dump::Dump;
 use crate::failure::{Failure, OnDevice, Result};
 use crate::files;
-use crate::moving::first_cause;
+use crate::moving::{ended, first_cause};
+use crate::output::Writer;
 use crate::progress::Progress;
+use crate::receiver::Waiting;
 use crate::report::{print, Output, Transfer};
-use crate::stop::{Patience, Stop, SLICE};
+use crate::stop::{Patience, Stop};
 use crate::sysfs::System;
 
 /// What was received.
@@ -30,79 +35,99 @@ struct Got {
     lost: u64,
     /// The number of the next frame, if none is missing.
     next: u64,
+    /// Bytes that the output did not take.
+    unwritten: u64,
 }
 
 /// Writes the data of a stream's buffers to a file or to standard output.
 pub fn run(cli: &Cli, arguments: &Cat, stop: &Stop) -> Result<()> {
-    let path = resolve(&arguments.node, &System::real());
+    let path = resolve(&arguments.node.node, &System::real());
     let mut stream = ReadStream::open(&path).on(&path)?;
-    let (mut writer, name) = files::output(&arguments.output)?;
+    let mut writer = Writer::create(&arguments.output, stop, arguments.format.is_some())?;
     stream.start().on(&path)?;
     let start = Instant::now();
     let mut got = Got::default();
-    let took = take(cli, arguments, stop, &path, &mut stream, &mut got, |data| {
-        if data.is_empty() {
-            return writer.flush();
-        }
-        writer.write_all(data)
-    });
-    // Data received before a failure is written in any case.
-    let flushed = writer
-        .flush()
-        .map_err(|error| Failure::of_file(&name, error));
-    let calls = stream.system_calls();
+    let took = take(
+        arguments,
+        &Waiting {
+            device: &path,
+            stop,
+            ended: None,
+        },
+        &mut stream,
+        &mut got,
+        &mut writer,
+    );
+    // Data received before a failure are written in any case.
+    let finished = writer.finish();
+    got.unwritten = *finished.as_ref().unwrap_or(&0);
+    let calls = stream.system_calls() + stop.calls();
+    let result = first_cause([took, finished.map(|_| ())]);
     match stream.stop(How::Discard) {
         // Someone else has stopped the stream, or the driver is gone.
         Ok(_) | Err(Error::AlreadyInState(_) | Error::Gone) => {}
-        Err(error) => return Err(error).on(&path),
+        Err(error) => return first_cause([result, Err(error).on(&path)]),
     }
-    let result = first_cause([took, flushed]);
     if result.is_ok() || got.buffers > 0 {
         report(cli, arguments, &path, &got, start, calls)?;
     }
-    result
+    ended(result, arguments.end.is_never(), got.unwritten)
 }
 
-/// Takes buffers until there are enough, and passes their data to `put`. When no buffer waits, it
-/// passes nothing, so that `put` flushes.
+/// Takes buffers until there are enough, and writes their data. Whenever no buffer waits, it
+/// flushes.
 fn take(
-    cli: &Cli,
     arguments: &Cat,
-    stop: &Stop,
-    path: &Path,
+    waiting: &Waiting<'_>,
     stream: &mut ReadStream,
     got: &mut Got,
-    mut put: impl FnMut(&[u8]) -> io::Result<()>,
+    writer: &mut Writer,
 ) -> Result<()> {
-    let mut progress = Progress::new(None, cli.quiet);
-    let mut patience = Patience::new(arguments.timeout);
-    let start = Instant::now();
+    let mut progress = Progress::new(None, arguments.moving.quiet);
+    let mut patience = Patience::new(arguments.moving.timeout);
+    let end = arguments.end.deadline(Instant::now());
+    let mut dump = arguments.format.map(Dump::new);
     loop {
-        stop.check()?;
-        let enough = arguments.count.is_some_and(|count| got.buffers >= count);
-        let over = arguments
-            .duration
-            .is_some_and(|time| start.elapsed() >= time);
-        if enough || over {
+        waiting.stop.check()?;
+        let enough = arguments
+            .end
+            .count
+            .is_some_and(|count| got.buffers >= count);
+        let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+        if enough || left == Some(Duration::ZERO) {
             return Ok(());
         }
-        match stream.dequeue_wait(Some(SLICE)) {
+        match stream.dequeue() {
             Ok(buffer) => {
-                if !buffer.is_empty() {
-                    put(&buffer).map_err(Failure::of_output)?;
-                }
+                // Counted before it is written, since it is taken in any case.
                 progress.add(buffer.len());
                 got.buffers += 1;
                 got.bytes += buffer.len() as u64;
                 got.missed += buffer.frame().saturating_sub(got.next);
                 got.lost += buffer.lost();
                 got.next = buffer.frame().saturating_add(1);
+                match &mut dump {
+                    Some(dump) => dump.frame(writer, &buffer, buffer.frame(), buffer.lost())?,
+                    None => writer.write_all(&buffer).map_err(Failure::of_output)?,
+                }
                 patience.renew();
+                continue;
             }
+            Err(Error::Empty) => {}
+            Err(error) => return Err(error).on(waiting.device),
+        }
+        if writer.has_data() {
+            // The reader of our output must not wait for data that are here already.
+            writer.flush().map_err(Failure::of_output)?;
+            // That may have taken long.
+            patience.renew();
+            continue;
+        }
+        match stream.wait(Some(Duration::ZERO)) {
+            Ok(()) => {}
             Err(Error::TimedOut) => {
-                // The reader of our output must not wait for data that is here already.
-                put(&[]).map_err(Failure::of_output)?;
-                patience.check()?;
+                let left = [left, patience.left()?].into_iter().flatten().min();
+                waiting.sleep(stream.as_fd(), Some(writer.as_fd()), left)?;
             }
             // Stopped through sysfs or by the driver: the stream is at its end.
             Err(Error::NotRunning) => {
@@ -111,7 +136,7 @@ fn take(
                 got.missed += lost.saturating_sub(got.lost);
                 return Ok(());
             }
-            Err(error) => return Err(error).on(path),
+            Err(error) => return Err(error).on(waiting.device),
         }
     }
 }
@@ -132,7 +157,8 @@ fn report(
     let output = files::report_output(&arguments.output);
     let json = || {
         transfer.json(json!({
-            "buffers": got.buffers, "missed": got.missed, "system_calls": calls,
+            "buffers": got.buffers, "missed": got.missed,
+            "unwritten_bytes": got.unwritten, "system_calls": calls,
         }))
     };
     print(cli, output, json, |out| {

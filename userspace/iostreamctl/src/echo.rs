@@ -2,24 +2,28 @@
 
 //! `iostreamctl echo`.
 
-use std::io::{self, Read, Write};
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use iostream::{Consumer, Direction, Error, Setup};
 use serde_json::json;
 
-use crate::cli::{Cli, Echo};
+use crate::arguments::Echo;
+use crate::cli::Cli;
 use crate::device::{open, Opened};
 use crate::failure::{Failure, OnDevice, Result};
 use crate::files::{self, Made};
 use crate::framing::{Cutter, Framing};
-use crate::moving::{first_cause, join, run_endpoint, wakeups, Sender, Sent};
+use crate::moving::{first_cause, wakeups, Runner, Sender, Sent};
+use crate::output::Writer;
 use crate::progress::Progress;
+use crate::receiver::Waiting;
 use crate::report::{print, Output, Table, Transfer};
-use crate::stop::{Patience, Stop, SLICE};
+use crate::stop::{Bell, Patience, Stop};
 
 /// The total before the sender knows how many bytes there are.
 const UNKNOWN: u64 = u64::MAX;
@@ -66,7 +70,14 @@ fn echo(
     if let Some(bytes) = arguments.queue.queue_bytes {
         setup = setup.input_bytes(bytes).output_bytes(bytes);
     }
-    let opened = open(&cli.device, &setup)?;
+    let opened = Arc::new(open(
+        &arguments.node.node,
+        &setup,
+        &[
+            ("--queue-bytes", arguments.queue.queue_bytes.is_some()),
+            ("--flat-out", arguments.flat_out),
+        ],
+    )?);
     let session = &opened.session;
     let limit = |direction| {
         session
@@ -82,14 +93,14 @@ fn echo(
         arguments.entry_size,
         max as usize,
     )?;
-    let output: Box<dyn Write> = match &arguments.output {
-        Some(path) => Box::new(files::output(path)?.0),
-        None => Box::new(io::sink()),
+    let output = match &arguments.output {
+        Some(path) => Some(Writer::create(path, stop, false)?),
+        None => None,
     };
     let calls = session.system_calls();
-    let outcome = transfer(cli, arguments, stop, &opened, cutter, output, size)?;
+    let outcome = transfer(arguments, stop, &opened, cutter, output, size)?;
     // Includes the dozen calls that take and map the ends.
-    let calls = session.system_calls() - calls;
+    let calls = session.system_calls() + stop.calls() - calls;
     // A table of zeros would only distract from the failure.
     if outcome.result.is_ok() || outcome.sent.entries > 0 {
         report(cli, arguments, &opened, name, &outcome, calls)?;
@@ -107,12 +118,11 @@ fn echo(
 }
 
 fn transfer<R: Read + Send>(
-    cli: &Cli,
     arguments: &Echo,
     stop: &Stop,
-    opened: &Opened,
+    opened: &Arc<Opened>,
     mut cutter: Cutter<R>,
-    output: Box<dyn Write>,
+    output: Option<Writer>,
     size: Option<u64>,
 ) -> Result<Outcome> {
     let session = &opened.session;
@@ -127,38 +137,41 @@ fn transfer<R: Read + Send>(
         device: &opened.path,
         stop,
         batch: arguments.batch,
-        timeout: arguments.queue.timeout,
+        timeout: arguments.moving.timeout,
     };
     let total = AtomicU64::new(UNKNOWN);
-    let done = AtomicBool::new(false);
+    let all_sent = Bell::new()?;
+    let runner = if arguments.flat_out && opened.built_in.is_some() {
+        Some(Runner::start(opened, 0, stop)?)
+    } else {
+        None
+    };
     let start = Instant::now();
     thread::scope(|scope| {
-        let flat_out = opened.built_in.as_ref().filter(|_| arguments.flat_out);
-        let runner = flat_out.map(|built_in| {
-            let done = &done;
-            scope.spawn(move || run_endpoint(built_in, &opened.path, 0, done, stop))
-        });
         let sending = scope.spawn(|| {
             let (sent, result) = sender.send_all(&mut cutter, |_| {});
             match result {
                 Ok(()) => total.store(sent.bytes, Ordering::Release),
                 Err(_) => stop.fail(),
             }
+            all_sent.ring();
             // Returns the sender: its end must live as long as the queue is in use.
             (sent, result, sender)
         });
         let mut receiving = Receiving {
             consumer,
-            device: &opened.path,
-            stop,
+            waiting: Waiting {
+                device: &opened.path,
+                stop,
+                ended: Some(all_sent.as_fd()),
+            },
             output,
             batch: arguments.batch,
-            patience: Patience::new(arguments.queue.timeout),
-            progress: Progress::new(size, cli.quiet),
+            patience: Patience::new(arguments.moving.timeout),
+            progress: Progress::new(size, arguments.moving.quiet),
         };
         let (received, result) = receiving.receive_all(&total);
         let elapsed = start.elapsed();
-        done.store(true, Ordering::Relaxed);
         if result.is_err() {
             stop.fail();
         }
@@ -166,7 +179,7 @@ fn transfer<R: Read + Send>(
             Ok((sent, result, _sender)) => (sent, result),
             Err(panic) => std::panic::resume_unwind(panic),
         };
-        let running = join(runner);
+        let running = runner.as_ref().map_or(Ok(()), Runner::result);
         Ok(Outcome {
             sent,
             received,
@@ -179,9 +192,8 @@ fn transfer<R: Read + Send>(
 /// The receiving side.
 struct Receiving<'a> {
     consumer: Consumer,
-    device: &'a Path,
-    stop: &'a Stop,
-    output: Box<dyn Write>,
+    waiting: Waiting<'a>,
+    output: Option<Writer>,
     batch: u32,
     patience: Patience,
     progress: Progress,
@@ -192,39 +204,67 @@ impl Receiving<'_> {
     fn receive_all(&mut self, total: &AtomicU64) -> (Sent, Result<()>) {
         let mut received = Sent::default();
         let mut crc = crc32fast::Hasher::new();
-        let result = loop {
-            if received.bytes >= total.load(Ordering::Acquire) {
-                break self.output.flush().map_err(Failure::of_output);
-            }
-            match self.receive_some(&mut received, &mut crc) {
-                Ok(()) => {}
-                Err(failure) => break Err(failure),
-            }
-        };
+        let mut result = self.receive_until(total, &mut received, &mut crc);
+        if let Some(output) = &mut self.output {
+            result = match (result, output.finish()) {
+                (Err(Failure::Interrupted(signal)), Ok(bytes)) if bytes > 0 => {
+                    Err(Failure::Unwritten { signal, bytes })
+                }
+                (result, finished) => first_cause([result, finished.map(|_| ())]),
+            };
+        }
         received.crc = crc.finalize();
         (received, result)
     }
 
-    fn receive_some(&mut self, received: &mut Sent, crc: &mut crc32fast::Hasher) -> Result<()> {
-        self.stop.check()?;
-        match self.consumer.wait(Some(SLICE)) {
-            Ok(()) => {}
-            Err(Error::TimedOut) => return self.patience.check(),
-            Err(error) => return Err(error).on(self.device),
+    fn receive_until(
+        &mut self,
+        total: &AtomicU64,
+        received: &mut Sent,
+        crc: &mut crc32fast::Hasher,
+    ) -> Result<()> {
+        loop {
+            let all = total.load(Ordering::Acquire);
+            if all != UNKNOWN {
+                // The bell rings all the time.
+                self.waiting.ended = None;
+            }
+            if received.bytes >= all {
+                return Ok(());
+            }
+            self.waiting.stop.check()?;
+            match self.consumer.wait(Some(Duration::ZERO)) {
+                Ok(()) => self.receive_some(received, crc)?,
+                Err(Error::TimedOut) => {
+                    if let Some(output) = &mut self.output {
+                        output.flush().map_err(Failure::of_output)?;
+                    }
+                    let left = self.patience.left()?;
+                    let output = self.output.as_ref().map(|output| output.as_fd());
+                    self.waiting.sleep(self.consumer.as_fd(), output, left)?;
+                }
+                Err(error) => return Err(error).on(self.waiting.device),
+            }
         }
+    }
+
+    fn receive_some(&mut self, received: &mut Sent, crc: &mut crc32fast::Hasher) -> Result<()> {
         self.patience.renew();
+        let device = self.waiting.device;
         let mut batch = self.consumer.batch();
         for _ in 0..self.batch {
-            let Some(entry) = batch.next().on(self.device)? else {
+            let Some(entry) = batch.next().on(device)? else {
                 break;
             };
             crc.update(&entry);
-            self.output.write_all(&entry).map_err(Failure::of_output)?;
             received.entries += 1;
             received.bytes += entry.len() as u64;
             self.progress.add(entry.len());
+            if let Some(output) = &mut self.output {
+                output.write_all(&entry).map_err(Failure::of_output)?;
+            }
         }
-        batch.finish().on(self.device)
+        batch.finish().on(device)
     }
 }
 

@@ -33,8 +33,21 @@ pub enum Failure {
     #[error("{0}")]
     Mismatch(String),
     /// No data moved in the given time.
-    #[error("nothing moved for {0:.1} seconds: see `iostreamctl info`, or raise --timeout")]
+    #[error("nothing moved for {0} seconds: raise --timeout, or look with `iostreamctl watch`")]
     TimedOut(f64),
+    /// A node did not reach a state in the given time.
+    #[error("{} is {is}: it was not {wanted} in time", .node.display())]
+    NotInState {
+        /// The path of the node.
+        node: PathBuf,
+        /// The state that was waited for.
+        wanted: String,
+        /// The state that it has.
+        is: String,
+    },
+    /// The installation is not in order; what is wrong has been said.
+    #[error("{0}")]
+    Unsound(String),
     /// Nobody has the stream open.
     #[error(
         "nobody has {} open: a stream runs only while a program such as `iostreamctl cat` has it open",
@@ -44,9 +57,22 @@ pub enum Failure {
     /// The reader of a pipe is gone.
     #[error("the reader of the output is gone")]
     BrokenPipe,
-    /// The user pressed Ctrl-C.
+    /// A signal of this number asked the command to end; 0 if another of its threads has failed.
     #[error("interrupted")]
-    Interrupted,
+    Interrupted(u8),
+    /// A signal of this number came during a call of the system that does not return.
+    #[error(
+        "ended by signal {0} within a call that does not return: data that were taken may be lost"
+    )]
+    Stuck(u8),
+    /// The output did not take all data in the time that a signal leaves.
+    #[error("ended by signal {signal}: the output did not take the last {bytes} bytes")]
+    Unwritten {
+        /// The number of the signal.
+        signal: u8,
+        /// How many bytes were taken from the device, and are lost.
+        bytes: u64,
+    },
 }
 
 /// The result of a function of the command.
@@ -68,7 +94,7 @@ impl Failure {
                 | Error::RateTooHigh
                 | Error::OutOfMemory => 8,
                 Error::TimedOut => 9,
-                Error::Interrupted => 130,
+                Error::Interrupted => 1,
                 Error::InvalidArgument(_)
                 | Error::TooLarge { .. }
                 | Error::NoQueue(_)
@@ -76,21 +102,24 @@ impl Failure {
                 | Error::WrongMode { .. } => 2,
                 _ => 1,
             },
-            Self::File { .. } | Self::NotOpen(_) => 1,
+            Self::File { .. } | Self::NotOpen(_) | Self::Unsound(_) => 1,
             Self::Usage(_) => 2,
             Self::Mismatch(_) => 7,
-            Self::TimedOut(_) => 9,
+            Self::TimedOut(_) | Self::NotInState { .. } => 9,
             Self::BrokenPipe => 141,
-            Self::Interrupted => 130,
+            Self::Interrupted(signal) | Self::Stuck(signal) | Self::Unwritten { signal, .. } => {
+                128 + signal
+            }
         }
     }
 
-    /// The failure for an error of a file. A broken pipe and Ctrl-C have failures of their own.
+    /// The failure for an error of a file. A broken pipe has a failure of its own, and a failure that
+    /// was wrapped as an error is itself.
     pub fn of_file(what: &str, source: io::Error) -> Self {
-        let inner = source.get_ref().and_then(|inner| inner.downcast_ref());
-        if let Some(Self::Interrupted) = inner {
-            return Self::Interrupted;
-        }
+        let source = match source.downcast() {
+            Ok(failure) => return failure,
+            Err(source) => source,
+        };
         if source.kind() == io::ErrorKind::BrokenPipe {
             return Self::BrokenPipe;
         }
@@ -132,7 +161,7 @@ fn explain(device: &Path, error: &Error) -> String {
     let built_in = device == Path::new(BuiltIn::PATH);
     match error {
         Error::NotFound { .. } if built_in => {
-            format!("{name} does not exist: load the module with `insmod iostream.ko`")
+            format!("{name} does not exist: load the module with `modprobe iostream`")
         }
         Error::NotFound { .. } => format!(
             "{name} does not exist: load its driver; `iostreamctl list` shows the devices there are"
@@ -142,7 +171,8 @@ fn explain(device: &Path, error: &Error) -> String {
              are"
         ),
         Error::Permission { .. } => format!(
-            "no permission for {name}: run as root, or let root change the node's mode or group"
+            "no permission for {name}: join the group iostream, or run as root; `iostreamctl doctor` \
+             shows what is missing"
         ),
         Error::Busy(_) => format!(
             "{name} is busy: another program has it open, and `iostreamctl list` shows which"
@@ -151,7 +181,7 @@ fn explain(device: &Path, error: &Error) -> String {
             "{name} is gone: its driver was removed or its hardware unplugged; load it again"
         ),
         Error::NoQueue(direction) => {
-            format!("{name} has no {direction} queue: `iostreamctl info -d {name}` shows what it has")
+            format!("{name} has no {direction} queue: `iostreamctl info {name}` shows what it has")
         }
         Error::TooLarge { max } => format!(
             "an entry is too large for {name}, which takes up to {max} bytes: lower --entry-size or \
@@ -167,14 +197,15 @@ fn explain(device: &Path, error: &Error) -> String {
         ),
         Error::RateTooHigh => format!("{name} cannot make so many entries a second: lower --rate"),
         Error::Unsupported(_) => format!(
-            "{name} is a driver's device, without endpoints: use send and recv, or -d {}",
+            "{name} is a driver's device, which makes no entries on request: use recv, or the node {}",
             BuiltIn::PATH
         ),
         Error::NotAStream => {
-            format!("{name} has queues and no stream: use send and recv")
+            format!("{name} is not a stream: use `iostreamctl recv` and `send`")
         }
         Error::WrongMode { is, .. } => format!(
-            "{name} is an {is} stream: `iostreamctl cat` reads output streams, `feed` fills input ones"
+            "{name} is an {is} stream: `iostreamctl cat` reads output streams, and `iostreamctl feed` \
+             fills input streams"
         ),
         Error::Version { .. } => {
             format!("{name}: {error}: build module and command from one source")
@@ -198,7 +229,7 @@ mod tests {
         let failure = on("/dev/iostream", Error::NotFound { path });
         assert_eq!(
             failure.to_string(),
-            "/dev/iostream does not exist: load the module with `insmod iostream.ko`"
+            "/dev/iostream does not exist: load the module with `modprobe iostream`"
         );
         assert_eq!(failure.exit_code(), 3);
     }
@@ -218,7 +249,15 @@ mod tests {
             (Failure::Mismatch(String::new()), 7),
             (Failure::TimedOut(1.0), 9),
             (Failure::BrokenPipe, 141),
-            (Failure::Interrupted, 130),
+            (Failure::Interrupted(2), 130),
+            (Failure::Stuck(15), 143),
+            (
+                Failure::Unwritten {
+                    signal: 15,
+                    bytes: 1,
+                },
+                143,
+            ),
         ];
         for (failure, code) in cases {
             assert_eq!(failure.exit_code(), code, "{failure}");

@@ -3,19 +3,26 @@
 //! `iostreamctl feed`.
 
 use std::io::{self, Read};
+use std::os::fd::AsFd;
 use std::path::Path;
-use std::time::Instant;
+use std::sync::mpsc;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use iostream::{Error, Stop as How, WriteStream};
+use iostream::{Error, WriteStream, Stop as How};
+use rustix::event::{PollFd, PollFlags};
 use serde_json::json;
 
-use crate::cli::{Cli, Feed};
+use crate::arguments::Feed;
+use crate::cli::Cli;
 use crate::device::resolve;
 use crate::failure::{Failure, OnDevice, Result};
 use crate::files;
+use crate::moving::first_cause;
 use crate::progress::Progress;
 use crate::report::{print, Output, Transfer};
-use crate::stop::{Patience, Stop, SLICE};
+use crate::stop::{Bell, Patience, Stop};
 use crate::sysfs::System;
 
 /// What was sent.
@@ -27,43 +34,111 @@ struct Sent {
 
 /// Fills a stream's buffers from a file or standard input, and sends them to the driver.
 pub fn run(cli: &Cli, arguments: &Feed, stop: &Stop) -> Result<()> {
-    let path = resolve(&arguments.node, &System::real());
+    let path = resolve(&arguments.node.node, &System::real());
     let (mut reader, name, size) = files::input(&arguments.file, stop)?;
     let mut stream = WriteStream::open(&path).on(&path)?;
     stream.start().on(&path)?;
     let start = Instant::now();
-    let mut progress = Progress::new(size, cli.quiet);
     let mut sent = Sent::default();
-    loop {
-        let mut buffer = wait(&mut stream, arguments, &path, stop)?;
-        let filled = fill(&mut reader, &mut buffer, arguments.full);
-        let len = filled.map_err(|error| Failure::of_file(&name, error))?;
-        if len == 0 {
-            break;
-        }
-        buffer.send(len).on(&path)?;
-        sent.buffers += 1;
-        sent.bytes += len as u64;
-        progress.add(len);
+    let mut feeding = Feeding {
+        stream: &mut stream,
+        arguments,
+        path: &path,
+        stop,
+        progress: Progress::new(size, arguments.moving.quiet),
+    };
+    let mut result = feeding.send_all(&mut reader, &name, &mut sent);
+    if matches!(result, Ok(()) | Err(Failure::Interrupted(_))) {
+        // After a signal the driver has a little time to take what was sent.
+        result = first_cause([result, feeding.drain()]);
     }
-    drain(&mut stream, arguments, &path, stop)?;
-    drop(progress);
-    report(cli, &path, &sent, start, stream.system_calls())
+    drop(feeding);
+    if result.is_ok() || sent.buffers > 0 {
+        let calls = stream.system_calls() + stop.calls();
+        report(cli, &path, &sent, start, calls)?;
+    }
+    result
 }
 
-/// Waits for an unused buffer.
-fn wait(
-    stream: &mut WriteStream,
-    arguments: &Feed,
-    path: &Path,
-    stop: &Stop,
-) -> Result<iostream::Buffer<iostream::mode::Write>> {
-    let patience = Patience::new(arguments.timeout);
-    loop {
-        stop.check()?;
-        match stream.buffer_wait(Some(SLICE)) {
-            Err(Error::TimedOut) => patience.check()?,
-            taken => return taken.on(path),
+/// The sending side.
+struct Feeding<'a> {
+    stream: &'a mut WriteStream,
+    arguments: &'a Feed,
+    path: &'a Path,
+    stop: &'a Stop,
+    progress: Progress,
+}
+
+impl Feeding<'_> {
+    fn send_all(&mut self, reader: &mut impl Read, name: &str, sent: &mut Sent) -> Result<()> {
+        loop {
+            let mut buffer = self.wait()?;
+            let filled = fill(reader, &mut buffer, self.arguments.full);
+            let len = filled.map_err(|error| Failure::of_file(name, error))?;
+            if len == 0 {
+                return Ok(());
+            }
+            buffer.send(len).on(self.path)?;
+            sent.buffers += 1;
+            sent.bytes += len as u64;
+            self.progress.add(len);
+        }
+    }
+
+    /// Waits for an unused buffer.
+    fn wait(&mut self) -> Result<iostream::Buffer<iostream::mode::Write>> {
+        let patience = Patience::new(self.arguments.moving.timeout);
+        loop {
+            self.stop.check()?;
+            match self.stream.buffer() {
+                Err(Error::Empty) => {}
+                taken => return taken.on(self.path),
+            }
+            match self.stream.wait(Some(Duration::ZERO)) {
+                Err(Error::TimedOut) => {
+                    let device = (self.stream.as_fd(), PollFlags::IN);
+                    self.stop.wait([device], patience.left()?)?;
+                }
+                looked => looked.on(self.path)?,
+            }
+        }
+    }
+
+    /// Stops the stream once the driver has taken all buffers. Gives up when a signal comes.
+    fn drain(&mut self) -> Result<()> {
+        let limit = match self.stop.grace() {
+            Some(grace) => Some(grace),
+            None => self.arguments.moving.timeout,
+        };
+        // The call waits in the kernel, so it needs a thread of its own, which ends with it or with
+        // the process.
+        let control = self.stream.control();
+        let done = Arc::new(Bell::new()?);
+        let (result, ended) = mpsc::channel();
+        let bell = done.clone();
+        thread::spawn(move || {
+            let stopped = loop {
+                match control.stop(How::Drain { timeout: None }) {
+                    Err(Error::Interrupted) => {}
+                    stopped => break stopped,
+                }
+            };
+            // Nobody listens if the command ends meanwhile.
+            let _ = result.send(stopped);
+            bell.ring();
+        });
+        if self.stop.is_set() {
+            let mut fds = [PollFd::new(&*done, PollFlags::IN)];
+            self.stop.poll(&mut fds, limit)?;
+        } else {
+            self.stop.wait([(done.as_fd(), PollFlags::IN)], limit)?;
+        }
+        match ended.try_recv() {
+            Ok(stopped) => stopped.map(|_| ()).on(self.path),
+            Err(_) => match limit {
+                Some(limit) if !self.stop.is_set() => Err(Failure::TimedOut(limit.as_secs_f64())),
+                _ => Ok(()),
+            },
         }
     }
 }
@@ -81,23 +156,6 @@ fn fill(reader: &mut impl Read, buffer: &mut [u8], full: bool) -> io::Result<usi
         }
     }
     Ok(len)
-}
-
-/// Stops the stream once the driver has taken all buffers.
-fn drain(stream: &mut WriteStream, arguments: &Feed, path: &Path, stop: &Stop) -> Result<()> {
-    let patience = Patience::new(arguments.timeout);
-    let slice = How::Drain {
-        timeout: Some(SLICE),
-    };
-    loop {
-        match stream.stop(slice) {
-            Ok(_) => return Ok(()),
-            Err(Error::TimedOut | Error::Interrupted) => {}
-            Err(error) => return Err(error).on(path),
-        }
-        stop.check()?;
-        patience.check()?;
-    }
 }
 
 fn report(cli: &Cli, path: &Path, sent: &Sent, start: Instant, calls: u64) -> Result<()> {

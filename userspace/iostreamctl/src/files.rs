@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! The files and pipes that commands read and write. `-` means standard input or output.
+//! The files and pipes that commands read. `-` means standard input or output.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Read, Write};
+use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use rustix::event::{poll, PollFd, PollFlags, Timespec};
+use rustix::event::PollFlags;
 
 use crate::failure::{Failure, Result};
 use crate::report::Output;
-use crate::stop::{Stop, SLICE};
+use crate::stop::Stop;
 
 /// Whether a path means standard input or output.
-fn is_standard(path: &Path) -> bool {
+pub fn is_standard(path: &Path) -> bool {
     path == Path::new("-")
 }
 
@@ -57,36 +57,10 @@ pub fn input(path: &Path, stop: &Stop) -> Result<(Input, String, Option<u64>)> {
 
 impl Read for Input {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let slice = Timespec::try_from(SLICE).ok();
-        loop {
-            if self.stop.is_set() {
-                return Err(io::Error::other(Failure::Interrupted));
-            }
-            match poll(
-                &mut [PollFd::new(&self.file, PollFlags::IN)],
-                slice.as_ref(),
-            ) {
-                Ok(0) | Err(rustix::io::Errno::INTR) => {}
-                Ok(_) => return self.file.read(buffer),
-                Err(errno) => return Err(errno.into()),
-            }
-        }
+        let file = [(self.file.as_fd(), PollFlags::IN)];
+        self.stop.wait(file, None).map_err(io::Error::other)?;
+        self.file.read(buffer)
     }
-}
-
-/// Creates or empties a file to write. Returns the file and its name for messages.
-pub fn output(path: &Path) -> Result<(BufWriter<Box<dyn Write>>, String)> {
-    let (writer, name): (Box<dyn Write>, _) = if is_standard(path) {
-        // Not `Stdout`, which would look for newlines.
-        let fd = io::stdout().as_fd().try_clone_to_owned();
-        let file = fd.map_err(Failure::of_stdout).map(File::from)?;
-        (Box::new(file), "standard output".to_owned())
-    } else {
-        let name = path.display().to_string();
-        let file = File::create(path).map_err(|error| Failure::of_file(&name, error))?;
-        (Box::new(file), name)
-    };
-    Ok((BufWriter::with_capacity(256 * 1024, writer), name))
 }
 
 /// Generates bytes, the same ones each time.
@@ -132,18 +106,21 @@ mod tests {
 
     #[test]
     fn a_stopped_reader_fails() {
-        let stop = Stop::default();
+        let stop = Stop::new().unwrap();
         let (mut file, _, size) = input(Path::new("/proc/self/exe"), &stop).unwrap();
         assert!(size.is_some_and(|size| size > 0));
         assert!(file.read(&mut [0; 4]).is_ok());
         stop.fail();
         let error = file.read(&mut [0; 4]).unwrap_err();
-        assert!(matches!(Failure::of_file("x", error), Failure::Interrupted));
+        assert!(matches!(
+            Failure::of_file("x", error),
+            Failure::Interrupted(0)
+        ));
     }
 
     #[test]
     fn directories_are_refused() {
-        let result = input(Path::new("/"), &Stop::default());
+        let result = input(Path::new("/"), &Stop::new().unwrap());
         assert!(matches!(result, Err(Failure::Usage(_))));
     }
 }

@@ -13,14 +13,21 @@ use crate::units::Sizes;
 /// How entries are marked in a stream of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Framing {
-    /// Entries of --entry-size bytes, joined without marks.
+    /// No marks: the bytes of the entries follow each other.
     None,
     /// A line is an entry, without its newline.
     Lines,
     /// Each entry follows its length: 32 bits, little-endian.
     Length,
-    /// Like none, but each entry starts with a number and a checksum.
+    /// Like none; each entry starts with a number and a checksum, which are checked and removed.
     Record,
+}
+
+impl Framing {
+    /// Whether entries have sizes that the user chooses.
+    pub fn is_sized(self) -> bool {
+        matches!(self, Self::None | Self::Record)
+    }
 }
 
 /// Cuts a reader into entries.
@@ -50,7 +57,7 @@ impl<R: Read> Cutter<R> {
         } else {
             0
         };
-        if matches!(framing, Framing::None | Framing::Record) {
+        if framing.is_sized() {
             if sizes.max as usize > max_entry_bytes {
                 return Err(Failure::Usage(format!(
                     "entries of {} bytes do not fit: the queue takes up to {max_entry_bytes}; lower \
@@ -236,6 +243,11 @@ impl<W: Write> Joiner<W> {
             }
         };
         written.map_err(|error| Failure::of_file(&self.name, error))
+    }
+
+    /// The writer.
+    pub fn writer(&mut self) -> &mut W {
+        &mut self.writer
     }
 
     /// Writes what is still buffered.

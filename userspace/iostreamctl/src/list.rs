@@ -2,11 +2,10 @@
 
 //! `iostreamctl list`.
 
-use iostream::Error;
 use serde_json::json;
 
 use crate::cli::Cli;
-use crate::failure::{Failure, OnDevice, Result};
+use crate::failure::Result;
 use crate::report::{print, Output, Table};
 use crate::sessions::Session;
 use crate::sysfs::{Node, System};
@@ -14,13 +13,7 @@ use crate::sysfs::{Node, System};
 /// Lists devices and the sessions that are open on them.
 pub fn run(cli: &Cli) -> Result<()> {
     let system = System::real();
-    if !system.is_loaded() {
-        let path = iostream::BuiltIn::PATH.into();
-        return Err(Error::NotFound { path }).on(iostream::BuiltIn::PATH.as_ref());
-    }
-    let nodes = system
-        .nodes()
-        .map_err(|error| Failure::of_file("/sys/class/iostream", error))?;
+    let nodes = system.loaded_nodes()?;
     let sessions = system.sessions(None);
     let json = || {
         json!({

@@ -4,11 +4,14 @@
 
 #![forbid(unsafe_code)]
 
+mod arguments;
 mod attribute;
 mod cat;
 mod cli;
 mod counters;
 mod device;
+mod doctor;
+mod dump;
 mod echo;
 mod failure;
 mod feed;
@@ -18,6 +21,7 @@ mod info;
 mod list;
 mod manual;
 mod moving;
+mod output;
 mod progress;
 mod receiver;
 mod record;
@@ -46,11 +50,9 @@ fn main() -> ExitCode {
     match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // A user that closed the pipe or pressed Ctrl-C knows the reason.
-            if !matches!(failure, Failure::BrokenPipe | Failure::Interrupted) {
-                // If this fails as well, the message is lost.
-                use std::io::Write;
-                let _ = writeln!(std::io::stderr(), "iostreamctl: {failure}");
+            // A user that closed the pipe or sent a signal knows the reason.
+            if !matches!(failure, Failure::BrokenPipe | Failure::Interrupted(_)) {
+                report::complain(&failure, cli.json);
             }
             ExitCode::from(failure.exit_code())
         }
@@ -58,27 +60,32 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<()> {
-    let stop = Stop::on_signals()?;
+    let stop = Stop::on_signals(cli.json)?;
     match &cli.command {
         Command::List => list::run(cli),
-        Command::Info(arguments) => info::run(cli, arguments, &stop),
+        Command::Info(arguments) => info::run(cli, arguments),
+        Command::Wait(arguments) => state::wait(cli, arguments, &stop),
+        Command::Doctor => doctor::run(cli),
         Command::Send(arguments) => send::run(cli, arguments, &stop),
         Command::Recv(arguments) => recv::run(cli, arguments, &stop),
         Command::Echo(arguments) => echo::run(cli, arguments, &stop),
         Command::Source(arguments) => source::run(cli, arguments, &stop),
         Command::Cat(arguments) => cat::run(cli, arguments, &stop),
         Command::Feed(arguments) => feed::run(cli, arguments, &stop),
-        Command::Start(arguments) => state::set(&arguments.node, "running"),
+        Command::Start(arguments) => state::set(cli, &arguments.node, "running"),
         Command::Stop(arguments) => {
             let word = if arguments.drain {
                 "drained"
             } else {
                 "stopped"
             };
-            state::set(&arguments.node, word)
+            state::set(cli, &arguments.node.node, word)
         }
-        Command::Suspend(arguments) => state::set(&arguments.node, "suspended"),
+        Command::Suspend(arguments) => state::set(cli, &arguments.node, "suspended"),
         Command::Watch(arguments) => watch::run(cli, arguments, &stop),
+        Command::Completions { .. } | Command::Man { .. } if cli.json => Err(Failure::Usage(
+            "--json does not apply to completions and man".to_owned(),
+        )),
         Command::Completions { shell } => manual::completions(*shell),
         Command::Man { command } => manual::page(command.as_deref()),
     }

@@ -3,20 +3,28 @@
 //! What all commands that move entries share.
 
 use std::io::Read;
+use std::os::fd::AsFd;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::ScopedJoinHandle;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use iostream::{BuiltIn, Direction, Error, Producer, Session, Setup};
+use rustix::event::PollFlags;
 
-use crate::cli::{Queue, SourceQueue};
+use crate::arguments::{Queue, SourceQueue};
+use crate::device::Opened;
 use crate::failure::{Failure, OnDevice, Result};
 use crate::framing::Cutter;
-use crate::stop::{Patience, Stop, SLICE};
+use crate::stop::{Bell, Patience, Stop};
+use crate::units::Sizes;
 
-/// How long the endpoint may be idle before its thread checks whether to stop.
-const RUN_SLICE: Duration = Duration::from_millis(50);
+/// How long the crate waits for much room before the command waits for any. Otherwise the two sides
+/// would wake each other for every entry.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// What an entry occupies in a queue beyond its bytes, at most: its header and its padding.
+const OVERHEAD: u64 = 16;
 
 /// How many entries a source publishes together.
 const RUN_BATCH: u32 = 64;
@@ -112,23 +120,35 @@ impl Sender<'_> {
     /// Waits for room, and sends one entry.
     fn send_waiting(&mut self, entry: &[u8]) -> Result<()> {
         let patience = Patience::new(self.timeout);
+        let room = (entry.len() as u64 + OVERHEAD).min(self.producer.capacity_bytes());
         loop {
-            match self.producer.enqueue_wait(entry, Some(SLICE)) {
+            self.stop.check()?;
+            match self.producer.enqueue_wait(entry, Some(LOOK)) {
                 Err(Error::TimedOut) => {}
                 result => return result.on(self.device),
             }
-            self.stop.check()?;
-            patience.check()?;
+            self.wait_room(room, &patience)?;
         }
+    }
+
+    /// Waits until `room` bytes are free, or until the driver is gone.
+    fn wait_room(&mut self, room: u64, patience: &Patience) -> Result<()> {
+        let left = patience.left()?;
+        if self.producer.arm_room(room).on(self.device)? {
+            return Ok(());
+        }
+        let queue = (self.producer.as_fd(), PollFlags::OUT);
+        self.stop.wait([queue], left).map(|_| ())
     }
 
     /// Waits until the other side has taken everything.
     pub fn drain(&mut self) -> Result<()> {
         let mut patience = Patience::new(self.timeout);
+        let all = self.producer.capacity_bytes();
         let mut room = 0;
         loop {
-            let all = self.producer.capacity_bytes();
-            match self.producer.wait_room(all, Some(SLICE)) {
+            self.stop.check()?;
+            match self.producer.wait_room(all, Some(Duration::ZERO)) {
                 Err(Error::TimedOut) => {}
                 result => return result.on(self.device),
             }
@@ -137,55 +157,91 @@ impl Sender<'_> {
                 room = now;
                 patience.renew();
             }
-            self.stop.check()?;
-            patience.check()?;
+            self.wait_room(all, &patience)?;
         }
     }
 }
 
-/// Runs the endpoint until `done`, or until it has made `count` entries (0: no limit).
-pub fn run_endpoint(
-    built_in: &BuiltIn,
-    device: &Path,
-    count: u64,
-    done: &AtomicBool,
-    stop: &Stop,
-) -> Result<()> {
-    let mut made = 0;
-    while !done.load(Ordering::Relaxed) && !stop.is_set() && (count == 0 || made < count) {
-        let left = if count == 0 { 0 } else { count - made };
-        let run = built_in.run_batched(left, RUN_BATCH, Some(RUN_SLICE));
-        made += run.entries;
-        match run.result {
-            Ok(()) | Err(Error::TimedOut | Error::Interrupted) => {}
-            Err(error) => {
+/// A thread that runs the endpoint. It ends with the process: a call that waits in the kernel for
+/// room or for entries has nothing to wake it but them.
+pub struct Runner {
+    /// Rings once the thread has ended.
+    ended: Arc<Bell>,
+    failure: Arc<Mutex<Option<Failure>>>,
+}
+
+impl Runner {
+    /// Runs the endpoint until it has made `count` entries (0: no limit). Without an endpoint, on a
+    /// driver's node, there is nothing to run.
+    pub fn start(opened: &Arc<Opened>, count: u64, stop: &Stop) -> Result<Self> {
+        let runner = Self {
+            ended: Arc::new(Bell::new()?),
+            failure: Arc::default(),
+        };
+        let (ended, failure) = (runner.ended.clone(), runner.failure.clone());
+        let (opened, stop) = (opened.clone(), stop.clone());
+        thread::spawn(move || {
+            let run = opened.built_in.as_ref();
+            let run = run.map(|built_in| run_endpoint(built_in, count, &stop));
+            if let Some(Err(error)) = run {
+                *lock(&failure) = Err::<(), _>(error).on(&opened.path).err();
                 // Otherwise the other threads would wait for entries that never arrive.
                 stop.fail();
-                return Err(error).on(device);
             }
+            ended.ring();
+        });
+        Ok(runner)
+    }
+
+    /// What becomes readable once the thread has ended.
+    pub fn ended(&self) -> &Bell {
+        &self.ended
+    }
+
+    /// Why the thread has failed, if it has.
+    pub fn result(&self) -> Result<()> {
+        lock(&self.failure).take().map_or(Ok(()), Err)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn run_endpoint(built_in: &BuiltIn, count: u64, stop: &Stop) -> iostream::Result<()> {
+    let mut made = 0;
+    while !stop.is_set() && (count == 0 || made < count) {
+        let left = if count == 0 { 0 } else { count - made };
+        let run = built_in.run_batched(left, RUN_BATCH, None);
+        made += run.entries;
+        match run.result {
+            Ok(()) | Err(Error::Interrupted) => {}
+            Err(error) => return Err(error),
         }
     }
     Ok(())
 }
 
-/// Waits for a thread that runs the endpoint, if there is one. Returns how it ended.
-pub fn join(runner: Option<ScopedJoinHandle<'_, Result<()>>>) -> Result<()> {
-    match runner.map(ScopedJoinHandle::join) {
-        Some(Ok(result)) => result,
-        Some(Err(panic)) => std::panic::resume_unwind(panic),
-        None => Ok(()),
-    }
-}
-
 /// The set-up of a source, as the arguments ask for it.
 pub fn source_setup(source: &SourceQueue, queue: &Queue) -> Setup {
-    let setup = Setup::source(source.entry_size.min, source.entry_size.max)
-        .rate(source.rate)
+    let sizes = source.entry_size.unwrap_or(Sizes { min: 64, max: 1500 });
+    let setup = Setup::source(sizes.min, sizes.max)
+        .rate(source.rate.unwrap_or(0))
         .overwrite(source.overwrite);
     match queue.queue_bytes {
         Some(bytes) => setup.output_bytes(bytes),
         None => setup,
     }
+}
+
+/// The options that only the source of `/dev/iostream` has, and whether they are given.
+pub fn only_built_in(source: &SourceQueue, queue: &Queue) -> [(&'static str, bool); 4] {
+    [
+        ("--entry-size", source.entry_size.is_some()),
+        ("--rate", source.rate.is_some()),
+        ("--overwrite", source.overwrite),
+        ("--queue-bytes", queue.queue_bytes.is_some()),
+    ]
 }
 
 /// How often this process was woken, in both directions.
@@ -199,18 +255,33 @@ pub fn wakeups(session: &Session) -> u64 {
 
 /// The first failure that is not an interruption, since an interruption may be its consequence.
 pub fn first_cause(results: impl IntoIterator<Item = Result<()>>) -> Result<()> {
-    let mut interrupted = false;
+    let mut interrupted = None;
     for result in results {
         match result {
             Ok(()) => {}
-            Err(Failure::Interrupted) => interrupted = true,
+            // Another thread's failure tells nothing, a signal does.
+            Err(Failure::Interrupted(signal)) => {
+                interrupted = Some(interrupted.unwrap_or(0).max(signal));
+            }
             Err(failure) => return Err(failure),
         }
     }
-    if interrupted {
-        return Err(Failure::Interrupted);
+    interrupted.map_or(Ok(()), |signal| Err(Failure::Interrupted(signal)))
+}
+
+/// How a command ends that has given `unwritten` bytes up because of a signal.
+///
+/// SIGINT and SIGTERM are how the user ends a command that is `endless`, so that is a success if
+/// nothing is lost.
+pub fn ended(result: Result<()>, endless: bool, unwritten: u64) -> Result<()> {
+    match result {
+        Err(Failure::Interrupted(signal)) if unwritten > 0 => Err(Failure::Unwritten {
+            signal,
+            bytes: unwritten,
+        }),
+        Err(Failure::Interrupted(2 | 15)) if endless => Ok(()),
+        result => result,
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -220,11 +291,11 @@ mod tests {
     #[test]
     fn a_cause_comes_before_its_consequence() {
         let cause = || Err(Failure::BrokenPipe);
-        let stopped = || Err(Failure::Interrupted);
+        let stopped = || Err(Failure::Interrupted(2));
         assert!(first_cause([Ok(()), Ok(())]).is_ok());
         let found = first_cause([stopped(), cause(), Ok(())]);
         assert!(matches!(found, Err(Failure::BrokenPipe)));
         let found = first_cause([Ok(()), stopped()]);
-        assert!(matches!(found, Err(Failure::Interrupted)));
+        assert!(matches!(found, Err(Failure::Interrupted(2))));
     }
 }

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! A line that shows progress and speed. It appears only on a terminal.
-
-use std::time::Duration;
+//! A line that shows progress and speed. It appears only on a terminal, and changes only while
+//! something moves.
 
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -33,9 +32,6 @@ impl Progress {
         };
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
-        }
-        if !bar.is_hidden() {
-            bar.enable_steady_tick(Duration::from_millis(250));
         }
         Self {
             bar,

@@ -2,9 +2,15 @@
 
 //! The reading end of an output queue, whether it overwrites or not.
 
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 use std::time::Duration;
 
 use iostream::{Consumer, Direction, Error, OverwriteReader, Session};
+use rustix::event::PollFlags;
+
+use crate::failure::{Failure, OnDevice, Result as Outcome};
+use crate::stop::Stop;
 
 /// How many entries are taken before the kernel learns of it.
 const BATCH: usize = 64;
@@ -54,10 +60,21 @@ impl Receiver {
     }
 
     /// Waits until an entry is in the queue, or until the watermark is reached if there is one.
-    pub fn wait(&mut self, timeout: Duration) -> iostream::Result<()> {
-        match self {
-            Self::Plain(consumer) => consumer.wait(Some(timeout)),
-            Self::Overwriting(reader, _) => reader.wait(Some(timeout)),
+    ///
+    /// Returns whether [`Waiting::ended`] is readable. Fails if nobody reads `output` any more.
+    pub fn wait(
+        &mut self,
+        waiting: &Waiting<'_>,
+        output: Option<BorrowedFd<'_>>,
+        timeout: Option<Duration>,
+    ) -> Outcome<bool> {
+        let looked = match self {
+            Self::Plain(consumer) => consumer.wait(Some(Duration::ZERO)),
+            Self::Overwriting(reader, _) => reader.wait(Some(Duration::ZERO)),
+        };
+        match looked {
+            Err(Error::TimedOut) => waiting.sleep(self.as_fd(), output, timeout),
+            looked => looked.map(|()| false).on(waiting.device),
         }
     }
 
@@ -105,5 +122,49 @@ impl Receiver {
                 Ok(true)
             }
         }
+    }
+}
+
+impl AsFd for Receiver {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Plain(consumer) => consumer.as_fd(),
+            Self::Overwriting(reader, _) => reader.as_fd(),
+        }
+    }
+}
+
+/// What ends a wait for data, besides the data.
+pub struct Waiting<'a> {
+    /// The device.
+    pub device: &'a Path,
+    /// A signal, or another thread's failure.
+    pub stop: &'a Stop,
+    /// Becomes readable once no more data are made.
+    pub ended: Option<BorrowedFd<'a>>,
+}
+
+impl Waiting<'_> {
+    /// Sleeps until the device or `ended` is readable, or until the time is over. Returns whether
+    /// `ended` is. Fails if nobody reads `output` any more.
+    pub fn sleep(
+        &self,
+        device: BorrowedFd<'_>,
+        output: Option<BorrowedFd<'_>>,
+        timeout: Option<Duration>,
+    ) -> Outcome<bool> {
+        // poll(2) reports the end of the other side without being asked. A descriptor that is there
+        // twice is harmless.
+        let nothing = (device, PollFlags::empty());
+        let what = [
+            (device, PollFlags::IN),
+            self.ended.map_or(nothing, |ended| (ended, PollFlags::IN)),
+            output.map_or(nothing, |output| (output, PollFlags::empty())),
+        ];
+        let [_, ended, seen] = self.stop.wait(what, timeout)?;
+        if output.is_some() && seen.contains(PollFlags::ERR) {
+            return Err(Failure::BrokenPipe);
+        }
+        Ok(self.ended.is_some() && !ended.is_empty())
     }
 }

@@ -2,23 +2,26 @@
 
 //! `iostreamctl recv`.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::time::Instant;
 
 use iostream::Error;
 use serde_json::json;
 
-use crate::cli::{Cli, Recv};
+use crate::arguments::Recv;
+use crate::cli::Cli;
 use crate::device::{open, Opened};
+use crate::dump::Dump;
 use crate::failure::{Failure, OnDevice, Result};
 use crate::files;
-use crate::framing::Joiner;
-use crate::moving::{first_cause, join, run_endpoint, source_setup, wakeups};
+use crate::framing::{Framing, Joiner};
+use crate::moving::{ended, first_cause, only_built_in, source_setup, wakeups, Runner};
+use crate::output::Writer;
 use crate::progress::Progress;
-use crate::receiver::Receiver;
+use crate::receiver::{Receiver, Waiting};
 use crate::report::{print, Output, Transfer};
-use crate::stop::{Patience, Stop, SLICE};
+use crate::stop::{Patience, Stop};
 
 /// What was received.
 #[derive(Default)]
@@ -28,6 +31,8 @@ struct Got {
     lost: u64,
     gap_bytes: u64,
     missed: u64,
+    /// Bytes that the output did not take.
+    unwritten: u64,
 }
 
 /// Why the inner loop ended.
@@ -45,7 +50,11 @@ impl From<Error> for Ended {
 /// Receives an output queue's entries into a file or standard output.
 pub fn run(cli: &Cli, arguments: &Recv, stop: &Stop) -> Result<()> {
     let source = &arguments.source;
-    let opened = open(&cli.device, &source_setup(source, &arguments.queue))?;
+    let opened = Arc::new(open(
+        &arguments.node.node,
+        &source_setup(source, &arguments.queue),
+        &only_built_in(source, &arguments.queue),
+    )?);
     let mut receiver = Receiver::new(&opened.session, arguments.queue.spin).on(&opened.path)?;
     if let Some(bytes) = arguments.watermark {
         let latency = arguments.latency.unwrap_or_default();
@@ -53,112 +62,138 @@ pub fn run(cli: &Cli, arguments: &Recv, stop: &Stop) -> Result<()> {
     }
     let start = Instant::now();
     let mut got = Got::default();
-    let flat_out = opened.built_in.as_ref().filter(|_| source.rate == 0);
-    let made = arguments.count.unwrap_or(0);
-    let done = AtomicBool::new(false);
-    let ran = AtomicBool::new(false);
-    let result = thread::scope(|scope| {
-        let flat_out = flat_out.filter(|_| arguments.count != Some(0));
-        let runner = flat_out.map(|built_in| {
-            let (opened, done, ran) = (&opened, &done, &ran);
-            scope.spawn(move || {
-                let result = run_endpoint(built_in, &opened.path, made, done, stop);
-                ran.store(true, Ordering::Release);
-                result
-            })
-        });
-        let received = receive(cli, arguments, stop, &opened, receiver, &ran, &mut got);
-        done.store(true, Ordering::Relaxed);
-        let ran = join(runner);
-        first_cause([received, ran])
-    });
+    let flat_out = opened.built_in.is_some() && source.rate.unwrap_or(0) == 0;
+    let made = arguments.end.count.unwrap_or(0);
+    let runner = if flat_out && arguments.end.count != Some(0) {
+        Some(Runner::start(&opened, made, stop)?)
+    } else {
+        None
+    };
+    let is_text = arguments.format.is_some() || arguments.framing == Framing::Lines;
+    let writer = Writer::create(&arguments.output, stop, is_text)?;
+    let name = writer.name().to_owned();
+    let mut receiving = Receiving {
+        count: arguments.end.count,
+        end: arguments.end.deadline(start),
+        dump: arguments.format.map(Dump::new),
+        waiting: Waiting {
+            device: &opened.path,
+            stop,
+            ended: runner.as_ref().map(|runner| runner.ended().as_fd()),
+        },
+        receiver,
+        joiner: Joiner::new(writer, &name, arguments.framing),
+        progress: Progress::new(None, arguments.moving.quiet),
+        patience: Patience::new(arguments.moving.timeout),
+    };
+    let received = receiving.receive(&mut got);
+    got.missed = receiving.joiner.missed;
+    // Data received before a failure are written in any case.
+    let finished = receiving.joiner.writer().finish();
+    got.unwritten = *finished.as_ref().unwrap_or(&0);
+    let ran = runner.as_ref().map_or(Ok(()), Runner::result);
+    let result = first_cause([received, finished.map(|_| ()), ran]);
+    drop(receiving);
     // A line of zeros would only distract from the failure.
     if result.is_ok() || got.entries > 0 {
-        report(cli, arguments, &opened, &got, start)?;
+        report(cli, arguments, &opened, &got, start, stop)?;
     }
-    result
+    ended(result, arguments.end.is_never(), got.unwritten)
 }
 
-fn receive(
-    cli: &Cli,
-    arguments: &Recv,
-    stop: &Stop,
-    opened: &Opened,
-    mut receiver: Receiver,
-    ran: &AtomicBool,
-    got: &mut Got,
-) -> Result<()> {
-    let (writer, name) = files::output(&arguments.file)?;
-    let mut joiner = Joiner::new(writer, &name, arguments.framing);
-    let mut progress = Progress::new(None, cli.quiet);
-    let mut patience = Patience::new(arguments.queue.timeout);
-    let is_enough = |got: &Got| arguments.count.is_some_and(|count| got.entries >= count);
-    let result = loop {
-        if is_enough(got) {
-            break Ok(());
+/// The receiving side.
+struct Receiving<'a> {
+    count: Option<u64>,
+    end: Option<Instant>,
+    /// Writes the entries for people, if that is wanted.
+    dump: Option<Dump>,
+    waiting: Waiting<'a>,
+    receiver: Receiver,
+    joiner: Joiner<Writer>,
+    progress: Progress,
+    patience: Patience,
+}
+
+impl Receiving<'_> {
+    fn receive(&mut self, got: &mut Got) -> Result<()> {
+        let count = self.count;
+        let is_enough = |got: &Got| count.is_some_and(|count| got.entries >= count);
+        // Whether the source has ended, so that what is in the queue is the last.
+        let mut all_made = false;
+        while !is_enough(got) && self.end.is_none_or(|end| Instant::now() < end) {
+            self.waiting.stop.check()?;
+            let before = got.entries;
+            self.take(got, is_enough)?;
+            if got.entries != before {
+                continue;
+            }
+            if self.joiner.writer().has_data() {
+                // The reader of our output must not wait for data that are here already.
+                self.joiner.flush()?;
+                // That may have taken long.
+                self.patience.renew();
+            }
+            let left = self
+                .end
+                .map(|end| end.saturating_duration_since(Instant::now()));
+            let left = [left, self.patience.left()?].into_iter().flatten().min();
+            if all_made {
+                return Ok(());
+            }
+            let output = self.joiner.writer();
+            all_made = self
+                .receiver
+                .wait(&self.waiting, Some(output.as_fd()), left)?;
         }
-        if let Err(failure) = stop.check() {
-            break Err(failure);
-        }
-        let before = got.entries;
-        let taken = receiver.take(|entry| {
-            joiner.put(entry.bytes).map_err(Ended::Other)?;
-            progress.add(entry.bytes.len());
+        Ok(())
+    }
+
+    /// Takes some of the entries that wait.
+    fn take(&mut self, got: &mut Got, is_enough: impl Fn(&Got) -> bool) -> Result<()> {
+        let (joiner, progress, dump) = (&mut self.joiner, &mut self.progress, &mut self.dump);
+        let stop = self.waiting.stop;
+        let taken = self.receiver.take(|entry| {
+            // Counted before it is written, since it is taken in any case.
             got.entries += 1;
             got.bytes += entry.bytes.len() as u64;
             got.lost += entry.lost;
             got.gap_bytes += entry.gap_bytes;
-            Ok(!is_enough(got))
+            progress.add(entry.bytes.len());
+            let put = match dump {
+                Some(dump) => dump.entry(joiner.writer(), entry.bytes, entry.lost, entry.gap_bytes),
+                None => joiner.put(entry.bytes),
+            };
+            put.map_err(Ended::Other)?;
+            Ok(!is_enough(got) && !stop.is_set())
         });
         match taken {
-            Ok(_) => {}
-            Err(Ended::Device(error)) => break Err(error).on(&opened.path),
-            Err(Ended::Other(failure)) => break Err(failure),
+            Ok(_) => Ok(()),
+            Err(Ended::Device(error)) => Err(error).on(self.waiting.device),
+            Err(Ended::Other(failure)) => Err(failure),
         }
-        if got.entries != before {
-            patience.renew();
-            continue;
-        }
-        // The reader of our output must not wait for data that is here already.
-        if let Err(failure) = joiner.flush() {
-            break Err(failure);
-        }
-        let waited = loop {
-            match receiver.wait(SLICE) {
-                Ok(()) => break Ok(()),
-                Err(Error::TimedOut) => {
-                    if let Err(failure) = patience.check().and_then(|()| stop.check()) {
-                        break Err(failure);
-                    }
-                    // The endpoint has ended: the entries below the watermark are the last.
-                    if ran.load(Ordering::Acquire) {
-                        break Ok(());
-                    }
-                }
-                Err(error) => break Err(error).on(&opened.path),
-            }
-        };
-        if let Err(failure) = waited {
-            break Err(failure);
-        }
-    };
-    got.missed = joiner.missed;
-    // Data received before a failure is written in any case.
-    first_cause([result, joiner.flush()])
+    }
 }
 
-fn report(cli: &Cli, arguments: &Recv, opened: &Opened, got: &Got, start: Instant) -> Result<()> {
+fn report(
+    cli: &Cli,
+    arguments: &Recv,
+    opened: &Opened,
+    got: &Got,
+    start: Instant,
+    stop: &Stop,
+) -> Result<()> {
     let transfer = Transfer {
         device: &opened.path,
         bytes: got.bytes,
         elapsed: start.elapsed(),
     };
-    let output = files::report_output(&arguments.file);
+    let output = files::report_output(&arguments.output);
     let json = || {
         transfer.json(json!({
             "entries": got.entries, "lost": got.lost, "gap_bytes": got.gap_bytes,
-            "missed": got.missed, "wakeups": wakeups(&opened.session),
-            "system_calls": opened.session.system_calls(),
+            "missed": got.missed, "unwritten_bytes": got.unwritten,
+            "wakeups": wakeups(&opened.session),
+            "system_calls": opened.session.system_calls() + stop.calls(),
         }))
     };
     print(cli, output, json, |out| {

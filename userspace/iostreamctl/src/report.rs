@@ -21,6 +21,22 @@ pub enum Output {
     CarriesData,
 }
 
+/// Says on standard error why the command failed: as JSON if that was asked for.
+pub fn complain(failure: &Failure, json: bool) {
+    let mut out = io::stderr();
+    // If this fails as well, the message is lost.
+    let _ = if json {
+        let code = failure.exit_code();
+        writeln!(
+            out,
+            "{}",
+            json!({ "error": failure.to_string(), "exit_code": code })
+        )
+    } else {
+        writeln!(out, "iostreamctl: {failure}")
+    };
+}
+
 /// Prints a report: as JSON if that was asked for, as text otherwise.
 pub fn print(
     cli: &Cli,
@@ -33,7 +49,7 @@ pub fn print(
         Output::CarriesData => Box::new(io::stderr()),
     };
     let printed = if cli.json {
-        write_json(&mut out, &json())
+        writeln!(out, "{}", json())
     } else {
         text(&mut out)
     };
@@ -129,12 +145,6 @@ impl Table {
         }
         Ok(())
     }
-}
-
-/// Writes a value as indented JSON.
-fn write_json(out: &mut dyn Write, value: &Value) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, value)?;
-    writeln!(out)
 }
 
 #[cfg(test)]

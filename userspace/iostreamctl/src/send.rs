@@ -7,7 +7,8 @@ use std::time::Instant;
 use iostream::{Direction, Setup};
 use serde_json::json;
 
-use crate::cli::{Cli, Send};
+use crate::arguments::Send;
+use crate::cli::Cli;
 use crate::device::open;
 use crate::failure::{Failure, OnDevice, Result};
 use crate::files;
@@ -16,9 +17,13 @@ use crate::moving::{wakeups, Sender, Sent};
 use crate::progress::Progress;
 use crate::report::{print, Output, Table, Transfer};
 use crate::stop::Stop;
+use crate::units::Sizes;
 
 /// How many entries are published together, if the reader is fast enough.
 const BATCH: u32 = 64;
+
+/// The size of an entry, if neither the framing nor the user says it, and the queue takes as much.
+const ENTRY_SIZE: u32 = 4096;
 
 /// Sends a file or standard input into an input queue.
 pub fn run(cli: &Cli, arguments: &Send, stop: &Stop) -> Result<()> {
@@ -27,7 +32,11 @@ pub fn run(cli: &Cli, arguments: &Send, stop: &Stop) -> Result<()> {
     if let Some(bytes) = arguments.queue.queue_bytes {
         setup = setup.input_bytes(bytes);
     }
-    let opened = open(&cli.device, &setup)?;
+    let opened = open(
+        &arguments.node.node,
+        &setup,
+        &[("--queue-bytes", arguments.queue.queue_bytes.is_some())],
+    )?;
     let framing = arguments.framing.unwrap_or(if opened.built_in.is_some() {
         Framing::Record
     } else {
@@ -39,7 +48,17 @@ pub fn run(cli: &Cli, arguments: &Send, stop: &Stop) -> Result<()> {
         .on(&opened.path)?;
     let max = queue.max_entry_bytes as usize;
     // Before the end is taken, so that a failure here leaves the session unused.
-    let mut cutter = Cutter::new(input, &name, framing, arguments.entry_size, max)?;
+    if arguments.entry_size.is_some() && !framing.is_sized() {
+        return Err(Failure::Usage(
+            "--entry-size does not apply to the framings lines and length: they decide".to_owned(),
+        ));
+    }
+    let default = ENTRY_SIZE.min(queue.max_entry_bytes);
+    let sizes = arguments.entry_size.unwrap_or(Sizes {
+        min: default,
+        max: default,
+    });
+    let mut cutter = Cutter::new(input, &name, framing, sizes, max)?;
     let mut producer = opened.session.producer().on(&opened.path)?;
     if let Some(spin) = arguments.queue.spin {
         producer.set_spin(spin);
@@ -49,11 +68,11 @@ pub fn run(cli: &Cli, arguments: &Send, stop: &Stop) -> Result<()> {
         device: &opened.path,
         stop,
         batch: BATCH,
-        timeout: arguments.queue.timeout,
+        timeout: arguments.moving.timeout,
     };
     let calls = opened.session.system_calls();
     let start = Instant::now();
-    let mut progress = Progress::new(size, cli.quiet);
+    let mut progress = Progress::new(size, arguments.moving.quiet);
     let (sent, mut result) = sender.send_all(&mut cutter, |bytes| progress.add(bytes));
     if result.is_ok() {
         // The queue ends with the session: entries that nobody has taken would be lost.
@@ -65,7 +84,7 @@ pub fn run(cli: &Cli, arguments: &Send, stop: &Stop) -> Result<()> {
         return result;
     }
     let elapsed = start.elapsed();
-    let calls = opened.session.system_calls() - calls;
+    let calls = opened.session.system_calls() + stop.calls() - calls;
     let endpoint = opened.built_in.as_ref();
     let endpoint = endpoint.and_then(|built_in| built_in.endpoint_stats().ok());
     let wakeups = wakeups(&opened.session);

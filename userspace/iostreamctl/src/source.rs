@@ -2,23 +2,22 @@
 
 //! `iostreamctl source`.
 
-use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use iostream::{BuiltIn, Error};
+use iostream::Error;
 use serde_json::json;
 
-use crate::cli::{Cli, Source};
-use crate::device::open;
+use crate::arguments::Source;
+use crate::cli::Cli;
+use crate::device::{open, Opened};
 use crate::failure::{Failure, OnDevice, Result};
-use crate::moving::{first_cause, join, run_endpoint, source_setup, wakeups};
+use crate::moving::{first_cause, source_setup, wakeups, Runner};
 use crate::progress::Progress;
-use crate::receiver::{Arrived, Receiver};
+use crate::receiver::{Arrived, Receiver, Waiting};
 use crate::record;
 use crate::report::{print, Output, Table, Transfer};
-use crate::stop::{Patience, Stop, SLICE};
+use crate::stop::{Patience, Stop};
 use crate::units::per_second;
 
 /// How many entries to ask for, if neither their number nor a time is given.
@@ -62,46 +61,51 @@ impl Seen {
 /// Lets the kernel make entries, and checks each of them.
 pub fn run(cli: &Cli, arguments: &Source, stop: &Stop) -> Result<()> {
     let wanted = &arguments.source;
-    let count = match (arguments.count, arguments.seconds) {
+    let count = match (arguments.end.count, arguments.end.duration) {
         (Some(count), _) => Some(count),
         (None, Some(_)) => None,
         (None, None) => Some(DEFAULT_COUNT),
     };
-    let opened = open(&cli.device, &source_setup(wanted, &arguments.queue))?;
-    let Some(built_in) = &opened.built_in else {
+    let opened = Arc::new(open(
+        &arguments.node.node,
+        &source_setup(wanted, &arguments.queue),
+        &[],
+    )?);
+    if opened.built_in.is_none() {
         return Err(Error::Unsupported("source")).on(&opened.path);
-    };
+    }
     let mut receiver = Receiver::new(&opened.session, arguments.queue.spin).on(&opened.path)?;
     let calls = opened.session.system_calls();
     let start = Instant::now();
     let mut seen = Seen::default();
-    let done = AtomicBool::new(false);
-    let result = thread::scope(|scope| {
-        let runner = (wanted.rate == 0 && count != Some(0)).then(|| {
-            scope.spawn(|| run_endpoint(built_in, &opened.path, count.unwrap_or(0), &done, stop))
-        });
-        let end = arguments.seconds.and_then(|time| start.checked_add(time));
-        let mut receiving = Receiving {
-            receiver: &mut receiver,
+    let runner = if wanted.rate.unwrap_or(0) == 0 && count != Some(0) {
+        Some(Runner::start(&opened, count.unwrap_or(0), stop)?)
+    } else {
+        None
+    };
+    let end = arguments.end.deadline(start);
+    let mut receiving = Receiving {
+        receiver: &mut receiver,
+        waiting: Waiting {
             device: &opened.path,
             stop,
-            patience: Patience::new(arguments.queue.timeout),
-            progress: Progress::new(None, cli.quiet),
-        };
-        let received = receiving.receive(&mut seen, count, end);
-        done.store(true, Ordering::Relaxed);
-        let ran = join(runner);
-        first_cause([received, ran])
-    });
+            ended: None,
+        },
+        patience: Patience::new(arguments.moving.timeout),
+        progress: Progress::new(None, arguments.moving.quiet),
+    };
+    let received = receiving.receive(&mut seen, count, end);
+    let ran = runner.as_ref().map_or(Ok(()), Runner::result);
+    let result = first_cause([received, ran]);
     let elapsed = start.elapsed();
-    let calls = opened.session.system_calls() - calls;
+    let calls = opened.session.system_calls() + stop.calls() - calls;
     // A table of zeros would only distract from the failure.
     if result.is_ok() || seen.entries > 0 {
-        report(cli, built_in, &opened.path, &seen, elapsed, calls)?;
+        report(cli, &opened, &seen, elapsed, calls)?;
     }
     result?;
     // A source that waits for room loses no entry.
-    let lossless = wanted.rate == 0 && !wanted.overwrite;
+    let lossless = wanted.rate.unwrap_or(0) == 0 && !wanted.overwrite;
     if seen.bad > 0 || (lossless && seen.missed > 0) {
         return Err(Failure::Mismatch(format!(
             "of {} entries {} were wrong and {} missing",
@@ -113,8 +117,7 @@ pub fn run(cli: &Cli, arguments: &Source, stop: &Stop) -> Result<()> {
 
 struct Receiving<'a> {
     receiver: &'a mut Receiver,
-    device: &'a Path,
-    stop: &'a Stop,
+    waiting: Waiting<'a>,
     patience: Patience,
     progress: Progress,
 }
@@ -123,15 +126,8 @@ impl Receiving<'_> {
     fn receive(&mut self, seen: &mut Seen, count: Option<u64>, end: Option<Instant>) -> Result<()> {
         let is_enough = |seen: &Seen| count.is_some_and(|count| seen.is_complete(count));
         while !is_enough(seen) && end.is_none_or(|end| Instant::now() < end) {
-            self.stop.check()?;
-            match self.receiver.wait(SLICE) {
-                Ok(()) => self.patience.renew(),
-                Err(Error::TimedOut) => {
-                    self.patience.check()?;
-                    continue;
-                }
-                Err(error) => return Err(error).on(self.device),
-            }
+            self.waiting.stop.check()?;
+            let before = seen.entries;
             let progress = &mut self.progress;
             self.receiver
                 .take(|entry| {
@@ -139,25 +135,27 @@ impl Receiving<'_> {
                     progress.add(entry.bytes.len());
                     Ok::<_, Error>(!is_enough(seen))
                 })
-                .on(self.device)?;
+                .on(self.waiting.device)?;
+            if seen.entries != before {
+                self.patience.renew();
+                continue;
+            }
+            let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+            let left = [left, self.patience.left()?].into_iter().flatten().min();
+            self.receiver.wait(&self.waiting, None, left)?;
         }
         Ok(())
     }
 }
 
-fn report(
-    cli: &Cli,
-    built_in: &BuiltIn,
-    device: &Path,
-    seen: &Seen,
-    elapsed: Duration,
-    calls: u64,
-) -> Result<()> {
-    let wakeups = wakeups(built_in);
-    let dropped = built_in.endpoint_stats().map_or(0, |stats| stats.dropped);
+fn report(cli: &Cli, opened: &Opened, seen: &Seen, elapsed: Duration, calls: u64) -> Result<()> {
+    let wakeups = wakeups(&opened.session);
+    let endpoint = opened.built_in.as_ref();
+    let endpoint = endpoint.and_then(|built_in| built_in.endpoint_stats().ok());
+    let dropped = endpoint.map_or(0, |stats| stats.dropped);
     let rate = per_second(seen.entries, elapsed);
     let transfer = Transfer {
-        device,
+        device: &opened.path,
         bytes: seen.bytes,
         elapsed,
     };

@@ -1,27 +1,112 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `iostreamctl start`, `stop` and `suspend`, for a stream that another program has open.
+//! `iostreamctl start`, `stop`, `suspend` and `wait`, for a stream that another program has open.
 
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::time::Duration;
 
-use iostream::{Error, StreamState};
+use iostream::Error;
 use rustix::io::Errno;
+use serde_json::json;
 
-use crate::device::resolve;
+use crate::arguments::{Awaited, Wait};
+use crate::cli::Cli;
+use crate::device::{find, resolve};
 use crate::failure::{Failure, OnDevice, Result};
+use crate::report::{print, Output};
+use crate::stop::{Patience, Stop};
 use crate::sysfs::{Node, System};
 
+/// How often `wait` looks: the kernel does not announce these states.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// Changes the state of a node's stream. `word` is one that the kernel accepts.
-pub fn set(node: &Path, word: &str) -> Result<()> {
+pub fn set(cli: &Cli, node: &Path, word: &str) -> Result<()> {
     let system = System::real();
     let path = resolve(node, &system);
-    let nodes = system.nodes().unwrap_or_default();
-    let Some(found) = nodes.into_iter().find(|node| node.path == path) else {
-        return Err(Error::NotFound { path: path.clone() }).on(&path);
+    let Some(found) = find(&path, &system) else {
+        return Err(missing(path.clone())).on(&path);
     };
-    write(&found, word)
+    write(&found, word)?;
+    report(cli, &path, word)
+}
+
+/// The error for a path at which there is no node.
+pub fn missing(path: std::path::PathBuf) -> Error {
+    if path.exists() {
+        let is = if path.is_dir() {
+            "a directory"
+        } else if path.is_file() {
+            "a regular file"
+        } else {
+            "another device"
+        };
+        let is = is.to_owned();
+        return Error::NotADevice { path, is };
+    }
+    Error::NotFound { path }
+}
+
+/// Says what the state is now, for scripts: people see that nothing failed.
+fn report(cli: &Cli, path: &Path, state: &str) -> Result<()> {
+    let json = || json!({ "device": path, "state": state });
+    print(cli, Output::Free, json, |_| Ok(()))
+}
+
+/// Waits until a node is in a state.
+pub fn wait(cli: &Cli, arguments: &Wait, stop: &Stop) -> Result<()> {
+    let system = System::real();
+    let patience = Patience::new(arguments.timeout);
+    loop {
+        let path = resolve(&arguments.node.node, &system);
+        let node = find(&path, &system);
+        if let Some(node) = &node {
+            if is_in(node, arguments.state)? {
+                let state = format!("{:?}", arguments.state).to_lowercase();
+                return report(cli, &path, &state);
+            }
+        }
+        let left = match patience.left() {
+            Ok(left) => left,
+            Err(_) => {
+                return Err(Failure::NotInState {
+                    node: path,
+                    wanted: format!("{:?}", arguments.state).to_lowercase(),
+                    is: node.map_or_else(|| "not there".to_owned(), |node| shown(&node)),
+                })
+            }
+        };
+        stop.sleep(left.map_or(LOOK, |left| left.min(LOOK)))?;
+    }
+}
+
+fn is_in(node: &Node, state: Awaited) -> Result<bool> {
+    let stream = |wanted: &str| match &node.stream {
+        Some(stream) => Ok(stream.state == wanted),
+        None => Err(Error::NotAStream).on(&node.path),
+    };
+    match state {
+        Awaited::Present => Ok(node.path.exists()),
+        Awaited::Open => Ok(node.sessions.is_some_and(|count| count > 0)),
+        Awaited::Closed => Ok(node.sessions == Some(0)),
+        Awaited::Running => stream("running"),
+        Awaited::Suspended => stream("suspended"),
+        Awaited::Stopped => stream("stopped"),
+    }
+}
+
+/// The state of a node for a message.
+fn shown(node: &Node) -> String {
+    let open = match node.sessions {
+        Some(0) => "closed",
+        _ => "open",
+    };
+    match &node.stream {
+        Some(stream) => format!("{open}, {}", stream.state),
+        None => open.to_owned(),
+    }
 }
 
 fn write(node: &Node, word: &str) -> Result<()> {
@@ -30,6 +115,8 @@ fn write(node: &Node, word: &str) -> Result<()> {
     }
     match fs::write(node.directory.join("state"), word) {
         Ok(()) => Ok(()),
+        // Whoever asks for a state is content if it is there.
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::ALREADY) => Ok(()),
         Err(error) => Err(explain(node, word, error)),
     }
 }
@@ -42,15 +129,10 @@ fn explain(node: &Node, word: &str, error: io::Error) -> Failure {
     };
     match Errno::from_io_error(&error) {
         Some(Errno::NOTCONN) => Failure::NotOpen(node.path.clone()),
-        Some(Errno::ALREADY) => device(Error::AlreadyInState(match word {
-            "running" => StreamState::Running,
-            "suspended" => StreamState::Suspended,
-            _ => StreamState::Stopped,
-        })),
         Some(Errno::BADFD) if word == "suspended" => device(Error::NotRunning),
         Some(Errno::NODEV) => device(Error::Gone),
         Some(Errno::TIMEDOUT) => device(Error::TimedOut),
-        Some(Errno::INTR) => Failure::Interrupted,
+        Some(Errno::INTR) => Failure::Interrupted(0),
         Some(Errno::ACCESS | Errno::PERM) => device(Error::Permission {
             what: node.path.clone(),
         }),
@@ -83,6 +165,25 @@ mod tests {
     }
 
     #[test]
+    fn states_are_told_from_each_other() {
+        let stream = |sessions, state: &str| Node {
+            sessions: Some(sessions),
+            stream: Some(crate::streams::StreamNode {
+                state: state.to_owned(),
+                ..Default::default()
+            }),
+            ..Node::default()
+        };
+        let is = |node: &Node, state| is_in(node, state).unwrap();
+        let node = stream(1, "suspended");
+        assert!(is(&node, Awaited::Open) && is(&node, Awaited::Suspended));
+        assert!(!is(&node, Awaited::Closed) && !is(&node, Awaited::Running));
+        assert_eq!(shown(&stream(0, "stopped")), "closed, stopped");
+        let queue = Node::default();
+        assert_eq!(is_in(&queue, Awaited::Running).unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
     fn errnos_are_told_from_each_other() {
         let node = Node::default();
         let code = |errno: Errno| explain(&node, "suspended", errno.into()).exit_code();
@@ -90,7 +191,5 @@ mod tests {
         assert_eq!(code(Errno::ACCESS), 4);
         assert_eq!(code(Errno::TIMEDOUT), 9);
         assert_eq!(code(Errno::NOTCONN), 1);
-        let said = explain(&node, "running", Errno::ALREADY.into()).to_string();
-        assert!(said.contains("running already"), "{said}");
     }
 }

@@ -6,10 +6,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use iostream::Error;
 use serde_json::{json, Value};
 
 use crate::attribute::{number, text};
 use crate::counters::Counters;
+use crate::failure::{Failure, OnDevice, Result};
 use crate::streams::StreamNode;
 
 /// The root below which sysfs, procfs and devices are: the real one, or a test's.
@@ -50,6 +52,46 @@ pub struct Node {
     pub stream: Option<StreamNode>,
     /// Its folder in sysfs.
     pub directory: PathBuf,
+    /// The module's limit for one queue in bytes.
+    pub max_queue_bytes: Option<u64>,
+    /// The module's limit for all that one user has, in bytes.
+    pub max_total_bytes: Option<u64>,
+    /// How the queues of each session are made; only of drivers' nodes.
+    pub made: Vec<Made>,
+}
+
+/// How a driver's queue is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// `output` or `input`.
+    pub direction: &'static str,
+    /// Its size in bytes.
+    pub data_bytes: u64,
+    /// Its longest entry in bytes.
+    pub max_entry_bytes: u64,
+    /// Whether it overwrites its oldest entries when it is full.
+    pub overwrite: bool,
+}
+
+impl Made {
+    /// Reads the folder of a queue; `None` if there is none.
+    fn read(direction: &'static str, folder: &Path) -> Option<Self> {
+        Some(Self {
+            direction,
+            data_bytes: number(&folder.join("data_bytes"))?,
+            max_entry_bytes: number(&folder.join("max_entry_bytes"))?,
+            overwrite: number(&folder.join("overwrite"))? != 0,
+        })
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "direction": self.direction,
+            "data_bytes": self.data_bytes,
+            "max_entry_bytes": self.max_entry_bytes,
+            "overwrite": self.overwrite,
+        })
+    }
 }
 
 impl System {
@@ -73,6 +115,16 @@ impl System {
     /// Whether the module is loaded.
     pub fn is_loaded(&self) -> bool {
         self.path("sys/class/iostream").is_dir()
+    }
+
+    /// All nodes, sorted by path. Fails if the module is not loaded.
+    pub fn loaded_nodes(&self) -> Result<Vec<Node>> {
+        if !self.is_loaded() {
+            let path = iostream::BuiltIn::PATH.into();
+            return Err(Error::NotFound { path }).on(iostream::BuiltIn::PATH.as_ref());
+        }
+        let nodes = self.nodes();
+        nodes.map_err(|error| Failure::of_file("/sys/class/iostream", error))
     }
 
     /// All nodes, sorted by path.
@@ -100,6 +152,12 @@ impl System {
                     .filter(|(_, counters)| !counters.is_empty())
                     .collect(),
                 stream: StreamNode::read(&directory),
+                max_queue_bytes: number(&directory.join("max_queue_bytes")),
+                max_total_bytes: number(&directory.join("max_total_bytes")),
+                made: ["output", "input"]
+                    .into_iter()
+                    .filter_map(|direction| Made::read(direction, &directory.join(direction)))
+                    .collect(),
                 directory,
             });
         }
@@ -131,6 +189,12 @@ impl Node {
             "path": self.path,
             "sessions": self.sessions,
         });
+        if let (Some(queue), Some(total)) = (self.max_queue_bytes, self.max_total_bytes) {
+            node["limits"] = json!({ "max_queue_bytes": queue, "max_total_bytes": total });
+        }
+        if !self.made.is_empty() {
+            node["queues"] = self.made.iter().map(Made::json).collect();
+        }
         if let Some(pages) = self.pages {
             node["pages"] = pages.into();
         }
@@ -205,10 +269,6 @@ pub mod tests {
         assert_eq!(entries.text("bytes"), "-");
         assert_eq!(nodes[1].queues, [("output", entries)]);
         assert_eq!(nodes[1].json()["output"]["entries"], 7);
-        assert_eq!(
-            crate::device::resolve(Path::new("ticks"), &system),
-            system.path("dev/iostream0")
-        );
         system.remove();
     }
 

@@ -45,24 +45,31 @@ pub fn parse_sizes(text: &str) -> Result<Sizes, String> {
     Ok(Sizes { min, max })
 }
 
-/// Reads seconds, which may have a fraction.
-pub fn parse_seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text
-        .parse()
-        .map_err(|_| "seconds are expected, such as 2 or 0.5".to_owned())?;
-    match Duration::try_from_secs_f64(seconds) {
-        Ok(time) if !time.is_zero() => Ok(time),
-        _ => Err("a time above zero is expected".to_owned()),
-    }
+/// Reads a number of things. It has no suffix: K would be 1000 to some and 1024 to others.
+pub fn parse_count(text: &str) -> Result<u64, String> {
+    text.parse()
+        .map_err(|_| "a number without a suffix is expected, such as 1000".to_owned())
 }
 
-/// Reads milliseconds, which may have a fraction.
-pub fn parse_milliseconds(text: &str) -> Result<Duration, String> {
-    let wrong = "milliseconds above zero are expected, such as 10 or 0.5";
-    let milliseconds: f64 = text.parse().map_err(|_| wrong.to_owned())?;
-    match Duration::try_from_secs_f64(milliseconds / 1000.0) {
+/// Reads a time with its unit: us, ms, s, min or h.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let wrong = "a time with its unit is expected: 500us, 10ms, 2s, 5min or 1h";
+    let unit = text
+        .find(|c: char| c.is_ascii_alphabetic())
+        .ok_or_else(|| wrong.to_owned())?;
+    let (number, unit) = text.split_at(unit);
+    let seconds = match unit {
+        "us" => 1e-6,
+        "ms" => 1e-3,
+        "s" => 1.0,
+        "min" => 60.0,
+        "h" => 3600.0,
+        _ => return Err(wrong.to_owned()),
+    };
+    let number: f64 = number.parse().map_err(|_| wrong.to_owned())?;
+    match Duration::try_from_secs_f64(number * seconds) {
         Ok(time) if !time.is_zero() => Ok(time),
-        _ => Err(wrong.to_owned()),
+        _ => Err("a time above zero is expected".to_owned()),
     }
 }
 
@@ -95,11 +102,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn milliseconds_may_have_fractions() {
-        assert_eq!(parse_milliseconds("20"), Ok(Duration::from_millis(20)));
-        assert_eq!(parse_milliseconds("0.5"), Ok(Duration::from_micros(500)));
-        for wrong in ["", "0", "-1", "10ms", "nan", "inf"] {
-            assert!(parse_milliseconds(wrong).is_err(), "{wrong}");
+    fn times_have_units() {
+        for (text, micros) in [
+            ("500us", 500),
+            ("0.5ms", 500),
+            ("2s", 2_000_000),
+            ("0.25s", 250_000),
+            ("5min", 300_000_000),
+            ("1h", 3_600_000_000),
+        ] {
+            assert_eq!(parse_duration(text), Ok(Duration::from_micros(micros)));
+        }
+        for wrong in [
+            "", "0s", "-1s", "10", "nan", "nans", "infs", "1d", "s", "1 sec",
+        ] {
+            assert!(parse_duration(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn counts_have_no_suffix() {
+        assert_eq!(parse_count("1000"), Ok(1000));
+        for wrong in ["1K", "1k", "1Ki", "-1", ""] {
+            assert!(parse_count(wrong).is_err(), "{wrong}");
         }
     }
 
@@ -121,14 +146,6 @@ mod tests {
         assert_eq!(parse_sizes("1-4K"), Ok(Sizes { min: 1, max: 4096 }));
         for wrong in ["0", "4-2", "1-", "-", "8G"] {
             assert!(parse_sizes(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn seconds_may_have_a_fraction() {
-        assert_eq!(parse_seconds("0.25"), Ok(Duration::from_millis(250)));
-        for wrong in ["0", "-1", "nan", "inf", "x"] {
-            assert!(parse_seconds(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -4,16 +4,20 @@
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{json, Value};
 
-use crate::cli::{Cli, Watch};
+use crate::arguments::Watch;
+use crate::cli::Cli;
 use crate::counters::Counters;
 use crate::device::resolve;
-use crate::failure::{Failure, Result};
+use crate::failure::{OnDevice, Result};
+use crate::moving::ended;
 use crate::report::{print, Output, Table};
+use crate::state::missing;
 use crate::stop::Stop;
+use crate::streams::Places;
 use crate::sysfs::{Node, System};
 use crate::units::{human_bytes, per_second};
 
@@ -26,18 +30,21 @@ pub fn run(cli: &Cli, arguments: &Watch, stop: &Stop) -> Result<()> {
         .map(|node| resolve(node, &system))
         .collect();
     let mut before = Looked::now(&system, &only)?;
-    let mut times = 0;
-    loop {
-        stop.sleep(arguments.interval)?;
+    if let Some(path) = only.iter().find(|path| !before.has(path)) {
+        return Err(missing(path.clone())).on(path);
+    }
+    let mut count = 0;
+    while arguments.count.is_none_or(|most| count < most) {
+        if let Err(failure) = stop.sleep(arguments.interval) {
+            return ended(Err(failure), arguments.count.is_none(), 0);
+        }
         let now = Looked::now(&system, &only)?;
         let rows = rows(&before, &now);
         show(cli, &rows)?;
         before = now;
-        times += 1;
-        if Some(times) == arguments.times {
-            return Ok(());
-        }
+        count += 1;
     }
+    Ok(())
 }
 
 /// All nodes at one moment.
@@ -48,13 +55,16 @@ struct Looked {
 
 impl Looked {
     fn now(system: &System, only: &[PathBuf]) -> Result<Self> {
-        let nodes = system.nodes();
-        let mut nodes = nodes.map_err(|e| Failure::of_file("/sys/class/iostream", e))?;
+        let mut nodes = system.loaded_nodes()?;
         nodes.retain(|node| only.is_empty() || only.contains(&node.path));
         Ok(Self {
             nodes,
             at: Instant::now(),
         })
+    }
+
+    fn has(&self, path: &PathBuf) -> bool {
+        self.nodes.iter().any(|node| node.path == *path)
     }
 }
 
@@ -68,8 +78,10 @@ struct Row {
     moved: u64,
     /// Bytes a second; only of queues.
     bytes: Option<u64>,
-    /// Where a stream's buffers are, or the most bytes that were ever in a queue.
-    occupancy: String,
+    /// Where the buffers of an open stream are.
+    places: Option<Places>,
+    /// The most bytes that were ever in a queue.
+    most: Option<u64>,
     /// Entries or frames that were lost since the session began.
     lost: u64,
     /// How often the process was woken in a second.
@@ -117,7 +129,6 @@ fn stream_row(node: &Node, earlier: Option<&Node>, elapsed: Duration) -> Option<
         };
         rate(sum(node), earlier.map(sum), elapsed)
     };
-    let places = stream.places();
     Some(Row {
         name: node.name.clone(),
         what: format!("{} stream", stream.mode),
@@ -128,14 +139,8 @@ fn stream_row(node: &Node, earlier: Option<&Node>, elapsed: Duration) -> Option<
             _ => moved("sent"),
         },
         bytes: None,
-        occupancy: if stream.buffers_where.is_empty() {
-            "-".to_owned()
-        } else {
-            format!(
-                "client {} driver {} free {}",
-                places.client, places.held, places.free
-            )
-        },
+        places: (!stream.buffers_where.is_empty()).then(|| stream.places()),
+        most: None,
         lost: stream.counters.get("lost"),
         woken: both("wakeups_sent"),
         notified: both("notifications"),
@@ -162,7 +167,8 @@ fn queue_row(
         },
         moved: grown("entries"),
         bytes: Some(grown("bytes")),
-        occupancy: format!("at most {}", human_bytes(counters.get("high_water_bytes"))),
+        places: None,
+        most: Some(counters.get("high_water_bytes")),
         lost: counters.get("lost"),
         woken: grown("wakeups_sent"),
         notified: grown("notifications"),
@@ -170,6 +176,18 @@ fn queue_row(
 }
 
 impl Row {
+    /// For people.
+    fn occupancy(&self) -> String {
+        match (&self.places, self.most) {
+            (Some(places), _) => format!(
+                "client {} driver {} free {}",
+                places.client, places.held, places.free
+            ),
+            (None, Some(most)) => format!("at most {}", human_bytes(most)),
+            (None, None) => "-".to_owned(),
+        }
+    }
+
     fn json(&self) -> Value {
         json!({
             "name": self.name,
@@ -177,7 +195,10 @@ impl Row {
             "state": self.state,
             "moved_per_second": self.moved,
             "bytes_per_second": self.bytes,
-            "occupancy": self.occupancy,
+            "buffers": self.places.map(|places| json!({
+                "client": places.client, "driver": places.held, "free": places.free,
+            })),
+            "high_water_bytes": self.most,
             "lost": self.lost,
             "wakeups_per_second": self.woken,
             "notifications_per_second": self.notified,
@@ -186,7 +207,13 @@ impl Row {
 }
 
 fn show(cli: &Cli, rows: &[Row]) -> Result<()> {
-    let json = || rows.iter().map(Row::json).collect();
+    let json = || {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        json!({
+            "time": now.unwrap_or_default().as_secs_f64(),
+            "nodes": rows.iter().map(Row::json).collect::<Vec<_>>(),
+        })
+    };
     print(cli, Output::Free, json, |out| {
         // On a terminal each table is drawn over the last one; elsewhere a line separates them.
         let redraws = io::stdout().is_terminal();
@@ -221,7 +248,7 @@ fn table(rows: &[Row]) -> Table {
             row.state.clone(),
             row.moved.to_string(),
             row.bytes.map_or("-".to_owned(), human_bytes),
-            row.occupancy.clone(),
+            row.occupancy(),
             row.lost.to_string(),
             row.woken.to_string(),
             row.notified.to_string(),
@@ -269,7 +296,7 @@ mod tests {
         let rows = rows(&before, &now);
         assert_eq!(rows.len(), 1);
         assert_eq!((rows[0].moved, rows[0].woken, rows[0].lost), (100, 2, 3));
-        assert_eq!(rows[0].occupancy, "client 1 driver 1 free 1");
+        assert_eq!(rows[0].occupancy(), "client 1 driver 1 free 1");
     }
 
     #[test]

@@ -26,22 +26,32 @@ fn files_that_are_no_devices_are_told_from_missing_ones() {
     let this_file = file!().rsplit('/').next().unwrap();
     let source = format!("tests/{this_file}");
     for path in ["/dev/null", "/", &source] {
-        for command in ["info", "recv", "source"] {
-            let (code, said) = fails(&[command, "-d", path]);
+        for command in ["info", "recv", "source", "start", "cat"] {
+            let (code, said) = fails(&[command, path]);
             assert_eq!(code, 3, "{said}");
         }
     }
-    let (code, said) = fails(&["recv", "-d", "/dev/iostream-none"]);
-    assert_eq!(code, 3);
-    assert!(said.contains("/dev/iostream-none does not exist"), "{said}");
+    for command in ["recv", "cat", "info", "stop"] {
+        let (code, said) = fails(&[command, "/dev/iostream-none"]);
+        assert_eq!(code, 3);
+        assert!(said.contains("/dev/iostream-none does not exist"), "{said}");
+    }
+}
+
+#[test]
+fn failures_are_json_on_request() {
+    let (code, said) = fails(&["recv", "/dev/null", "--json"]);
+    let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((code, &said["exit_code"]), (3, &3.into()));
+    assert!(said["error"].as_str().unwrap().contains("not an iostream"));
 }
 
 #[test]
 fn a_file_that_cannot_be_sent_is_no_business_of_the_device() {
-    let (code, said) = fails(&["send", "-d", "/dev/null", "/nonexistent/file"]);
+    let (code, said) = fails(&["send", "/dev/null", "/nonexistent/file"]);
     assert_eq!(code, 1);
     assert!(said.contains("/nonexistent/file"), "{said}");
-    assert_eq!(fails(&["echo", "-d", "/dev/null", "/"]).0, 2);
+    assert_eq!(fails(&["echo", "/dev/null", "/"]).0, 2);
 }
 
 #[test]
@@ -49,7 +59,8 @@ fn wrong_usage_exits_with_2() {
     for arguments in [
         &["echo"][..],
         &["frobnicate"],
-        &["send", "--entry-size", "x"],
+        &["recv", "-d", "/dev/null"],
+        &["send", "/dev/null", "--entry-size", "x"],
     ] {
         assert_eq!(run(arguments).status.code(), Some(2));
     }

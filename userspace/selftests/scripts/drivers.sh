@@ -28,7 +28,7 @@ readme_driver() {
 	insmod "$modules/iostream_ticker.ko"
 	iostreamctl list | grep -q ' ticker ' || wrong "$(iostreamctl list)"
 	# As in the README, without iostreamctl.
-	iostreamctl recv -d ticker --count 3 | od -An -v -t d8 -w8 >"$work/times"
+	iostreamctl recv ticker --count 3 | od -An -v -t d8 -w8 >"$work/times"
 	growing "$work/times" || wrong "$(cat "$work/times")"
 	before=$(now)
 	dd bs=8 count=3 if="$(node ticker)" 2>"$work/error" | od -An -v -t d8 -w8 >"$work/times"
@@ -62,7 +62,7 @@ stale_driver() {
 	! node ticker || wrong 'it has a node'
 	dmesg | grep -q 'iostream_ticker: Unknown symbol' || wrong "$(dmesg)"
 	insmod "$modules/iostream_ticker.ko"
-	iostreamctl recv -d ticker --count 1 >"$work/times"
+	iostreamctl recv ticker --count 1 >"$work/times"
 	[ "$(wc -c <"$work/times")" = 8 ] || wrong 'the right one does not work'
 }
 

@@ -51,12 +51,12 @@ list_shows_streams() {
 info_shows_buffers() {
 	drivers iostream_pattern buffers=3
 	exec 3<>"$(node pattern)"
-	iostreamctl info -d pattern >"$work/info"
+	iostreamctl info pattern >"$work/info"
 	for line in 'stream    output, stopped' 'what      frames of a test pattern' 'format    TEST' \
 		'where     0 with the client, 0 with the driver, 3 free: fff'; do
 		grep -qx "$line" "$work/info" || wrong "no line '$line': $(cat "$work/info")"
 	done
-	iostreamctl info -d pattern --json | grep -q '"buffers_where": "fff"' || wrong 'not in the JSON'
+	iostreamctl info pattern --json | grep -q '"buffers_where":"fff"' || wrong 'not in the JSON'
 }
 
 cat_counts() {
@@ -67,15 +67,15 @@ cat_counts() {
 	# The device by its path, into a file, with a report.
 	iostreamctl cat "$(node pattern)" --count 5 -o "$work/frames" --json --quiet >"$work/report"
 	frames "$work/frames" 512 || wrong 'other bytes in the file'
-	grep -q '"bytes": 20480' "$work/report" || wrong "$(cat "$work/report")"
-	grep -q '"missed": 0' "$work/report" || wrong "$(cat "$work/report")"
+	grep -q '"bytes":20480' "$work/report" || wrong "$(cat "$work/report")"
+	grep -q '"missed":0' "$work/report" || wrong "$(cat "$work/report")"
 }
 
 cat_ends_in_time() {
 	drivers iostream_pattern rate=200
 	# A busy machine may need longer for the first frame.
-	for seconds in 0.3 3 30; do
-		iostreamctl cat pattern --duration "$seconds" -o "$work/frames" >/dev/null
+	for time in 300ms 3s 30s; do
+		iostreamctl cat pattern --duration "$time" -o "$work/frames" >/dev/null
 		[ ! -s "$work/frames" ] || break
 	done
 	[ -s "$work/frames" ] || wrong 'nothing came'
@@ -125,7 +125,7 @@ feed_sends_all() {
 	# From a pipe.
 	head -c 50000 "$work/file" | iostreamctl feed sink - --json >"$work/report"
 	equal "$(counted bytes)" 150000
-	grep -q '"bytes": 50000' "$work/report" || wrong "$(cat "$work/report")"
+	grep -q '"bytes":50000' "$work/report" || wrong "$(cat "$work/report")"
 	equal "$(state sink)" stopped
 }
 
@@ -135,10 +135,13 @@ states_of_an_open_stream() {
 	within is pattern running
 	iostreamctl suspend pattern
 	equal "$(state pattern)" suspended
-	fails 1 'is suspended already' iostreamctl suspend pattern
+	iostreamctl suspend pattern
+	equal "$(state pattern)" suspended
 	iostreamctl start pattern
 	equal "$(state pattern)" running
-	fails 1 'is running already' iostreamctl start pattern
+	iostreamctl start pattern
+	iostreamctl wait pattern --state running
+	equal "$(iostreamctl start pattern --json)" "{\"device\":\"$(node pattern)\",\"state\":\"running\"}"
 	iostreamctl stop "$(node pattern)"
 	wait $! || wrong "cat ended with $?"
 	# With nothing sent, a drain ends at once.
@@ -154,7 +157,7 @@ states_need_a_client() {
 	for command in start stop suspend; do
 		fails 1 "nobody has $(node pattern) open" iostreamctl "$command" pattern
 	done
-	fails 2 'has queues and no stream' iostreamctl start it2way
+	fails 2 'is not a stream' iostreamctl start it2way
 	fails 3 'does not exist' iostreamctl start no-such-node
 	fails 4 'no permission for' su tester -c 'iostreamctl start pattern'
 }
@@ -162,9 +165,11 @@ states_need_a_client() {
 wrong_streams() {
 	drivers iostream_pattern
 	drivers iostream_sink
+	fails 2 'is a stream, not a queue: use `iostreamctl cat`' iostreamctl recv pattern
+	fails 2 'is a stream, not a queue: use `iostreamctl feed`' iostreamctl send sink /init
 	fails 2 'is an input stream' iostreamctl cat sink
 	fails 2 'is an output stream' iostreamctl feed pattern /init
-	fails 2 'has queues and no stream' iostreamctl cat it2way
+	fails 2 'is not a stream' iostreamctl cat it2way
 	fails 3 'does not exist' iostreamctl cat no-such-node
 	fails 1 '/nonexistent' iostreamctl feed sink /nonexistent
 	exec 3<>"$(node pattern)"
@@ -173,12 +178,12 @@ wrong_streams() {
 
 cat_out_of_patience() {
 	drivers iostream_pattern rate=1
-	fails 9 'nothing moved for 0.1 seconds' iostreamctl cat pattern --timeout 0.1
+	fails 9 'nothing moved for 0.1 seconds' iostreamctl cat pattern --timeout 100ms
 }
 
 # A table with a row for the stream, whose client has taken frames meanwhile.
 shows_rate() {
-	iostreamctl watch --interval 0.3 --times 2 >"$work/table"
+	iostreamctl watch --interval 300ms --count 2 >"$work/table"
 	rate=$(sed -n 's/^pattern *output stream *running *\([0-9]*\).*/\1/p' "$work/table" | tail -n 1)
 	[ "$rate" -gt 0 ]
 }
@@ -191,8 +196,8 @@ watch_shows_rates() {
 	within shows_rate
 	# A heading and a row for the stream, twice; the second time after it ran for a while.
 	equal "$(grep -c '^NAME' "$work/table")" 2
-	iostreamctl watch pattern --interval 0.1 --times 1 --json >"$work/json"
-	grep -q '"name": "pattern"' "$work/json" || wrong "$(cat "$work/json")"
+	iostreamctl watch pattern --interval 100ms --count 1 --json >"$work/json"
+	grep -q '"name":"pattern"' "$work/json" || wrong "$(cat "$work/json")"
 	! grep -q it2way "$work/json" || wrong 'others are shown, too'
 	kill $!
 }
@@ -217,14 +222,14 @@ losses_are_told() {
 	tell stspare 'lost 4'
 	tell stspare 'produce 1 8'
 	wait $! || wrong "cat ended with $?"
-	grep -q '"missed": 4' "$work/report" || wrong "$(cat "$work/report")"
+	grep -q '"missed":4' "$work/report" || wrong "$(cat "$work/report")"
 	# What was lost after the last frame, and what others see of it.
 	iostreamctl cat lossy >/dev/null 2>"$work/said_cat" &
 	within is lossy running
 	tell stspare 'lost 7'
-	iostreamctl watch lossy --interval 0.1 --times 1 --json >"$work/json"
-	grep -q '"lost": 7' "$work/json" || wrong "$(cat "$work/json")"
-	iostreamctl info -d lossy >"$work/info"
+	iostreamctl watch lossy --interval 100ms --count 1 --json >"$work/json"
+	grep -q '"lost":7' "$work/json" || wrong "$(cat "$work/json")"
+	iostreamctl info lossy >"$work/info"
 	grep -qx 'lost  *7' "$work/info" || wrong "$(cat "$work/info")"
 	grep -qx 'clock  *monotonic' "$work/info" || wrong "$(cat "$work/info")"
 	iostreamctl stop lossy
@@ -233,7 +238,7 @@ losses_are_told() {
 }
 
 entries_lost_are_told() {
-	iostreamctl recv -d itout --count 1 >"$work/entry" 2>"$work/said_recv" &
+	iostreamctl recv itout --count 1 >"$work/entry" 2>"$work/said_recv" &
 	within open_by_another itout
 	tell itout 'lost 4'
 	tell itout 'enqueue 8'

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT OR Apache-2.0
 # shellcheck shell=busybox
 #
-# U-09: the errors of iostreamctl, and iostreamctl in pipes.
+# U-09 and F-09: the errors of iostreamctl, and iostreamctl in pipes.
 
 # `clause` calls all functions by name.
 # shellcheck disable=SC2317
@@ -11,36 +11,36 @@
 
 module_not_loaded() {
 	unload
-	for arguments in list info 'echo /init' 'source --count 1' recv; do
+	for arguments in list info watch 'echo iostream /init' 'source iostream --count 1' 'recv iostream'; do
 		# shellcheck disable=SC2086 # Words.
-		fails 3 "/dev/iostream does not exist: load the module with \`insmod iostream.ko\`" iostreamctl $arguments
+		fails 3 "/dev/iostream does not exist: load the module with \`modprobe iostream\`" iostreamctl $arguments
 	done
 }
 
 no_permission() {
-	for arguments in 'echo /init' 'source --count 1'; do
-		fails 4 'no permission for /dev/iostream: run as root' su tester -c "iostreamctl $arguments"
+	for arguments in 'echo iostream /init' 'source iostream --count 1'; do
+		fails 4 'no permission for /dev/iostream: join the group iostream, or run as root' su tester -c "iostreamctl $arguments"
 	done
-	fails 4 "no permission for $(node itout)" su tester -c 'iostreamctl recv -d itout'
+	fails 4 "no permission for $(node itout)" su tester -c 'iostreamctl recv itout'
 	# Everybody may list the devices.
 	su tester -c 'iostreamctl list' >/dev/null
 }
 
 not_a_device() {
 	for path in /dev/null /init /tmp; do
-		fails 3 "$path is not an iostream device" iostreamctl recv -d "$path"
+		fails 3 "$path is not an iostream device" iostreamctl recv "$path"
 	done
-	fails 3 '/dev/iostream99 does not exist: load its driver' iostreamctl recv -d iostream99
-	fails 3 '/nowhere/at/all does not exist' iostreamctl recv -d /nowhere/at/all
+	fails 3 '/dev/iostream99 does not exist: load its driver' iostreamctl recv iostream99
+	fails 3 '/nowhere/at/all does not exist' iostreamctl recv /nowhere/at/all
 }
 
 busy() {
 	exec 3<>"$(node it2way)"
-	fails 5 "$(node it2way) is busy: another program has it open" iostreamctl recv -d it2way
-	fails 5 'is busy' iostreamctl send -d it2way /init
+	fails 5 "$(node it2way) is busy: another program has it open" iostreamctl recv it2way
+	fails 5 'is busy' iostreamctl send it2way /init
 	exec 3>&-
 	tell itout 'sequence 0'
-	fails 9 'nothing moved for 0.1 seconds' iostreamctl recv -d it2way --timeout 0.1
+	fails 9 'nothing moved for 0.1 seconds' iostreamctl recv it2way --timeout 100ms
 }
 
 open_by_another() { [ "$(cat "/sys/class/iostream/${1##*/}/sessions")" = 1 ]; }
@@ -48,7 +48,7 @@ open_by_another() { [ "$(cat "/sys/class/iostream/${1##*/}/sessions")" = 1 ]; }
 gone() {
 	tell spare 'publish spare 4096 0'
 	path=$(node spare)
-	iostreamctl recv -d spare >/dev/null 2>"$work/said_gone" &
+	iostreamctl recv spare >/dev/null 2>"$work/said_gone" &
 	within open_by_another "$path"
 	tell spare unpublish
 	status=0
@@ -59,25 +59,25 @@ gone() {
 
 wrong_capacity() {
 	for bytes in 1024G 65M; do
-		fails 8 'allows 67108864 bytes for one queue' iostreamctl echo /init --queue-bytes "$bytes"
+		fails 8 'allows 67108864 bytes for one queue' iostreamctl echo iostream /init --queue-bytes "$bytes"
 	done
 	for bytes in 0 -1 x 99999999999999999999; do
 		got=0
-		iostreamctl echo /init "--queue-bytes=$bytes" 2>"$work/error" || got=$?
+		iostreamctl echo iostream /init "--queue-bytes=$bytes" 2>"$work/error" || got=$?
 		equal "$bytes: $got" "$bytes: 2"
 		[ -s "$work/error" ] || wrong 'not a word'
 	done
 	# The device still works.
-	iostreamctl echo /init --quiet >/dev/null
+	iostreamctl echo iostream /init --quiet >/dev/null
 }
 
 out_of_range() {
-	fails 8 'cannot make so many entries a second: lower --rate' iostreamctl source --rate 2000000 --count 1
-	fails 2 'entries of 8192 bytes do not fit: the queue takes up to 4088' iostreamctl send --queue-bytes 4K --entry-size 8K /init
-	fails 2 'has no input queue' iostreamctl send -d itout /init
-	fails 2 'has no output queue' iostreamctl recv -d itin
-	fails 1 "is a driver's device, without endpoints" iostreamctl source -d itout --count 1
-	for arguments in 'echo' 'fly' 'echo /init --batch 0' 'info --times 3' '--no-such-option'; do
+	fails 8 'cannot make so many entries a second: lower --rate' iostreamctl source iostream --rate 2000000 --count 1
+	fails 2 'entries of 8192 bytes do not fit: the queue takes up to 4088' iostreamctl send iostream --queue-bytes 4K --entry-size 8K /init
+	fails 2 'has no input queue' iostreamctl send itout /init
+	fails 2 'has no output queue' iostreamctl recv itin
+	fails 1 "is a driver's device, which makes no entries on request" iostreamctl source itout --count 1
+	for arguments in 'echo' 'fly' 'echo iostream /init --batch 0' 'info --watch' 'recv' '--no-such-option'; do
 		got=0
 		# shellcheck disable=SC2086 # Words.
 		iostreamctl $arguments >/dev/null 2>&1 || got=$?
@@ -88,7 +88,7 @@ out_of_range() {
 sigpipe_is_silent() {
 	{
 		got=0
-		iostreamctl recv --framing lines 2>"$work/error" || got=$?
+		iostreamctl recv iostream --framing lines 2>"$work/error" || got=$?
 		echo "$got" >"$work/status"
 	} | head -c 10 >/dev/null
 	within test -s "$work/status"
@@ -100,13 +100,13 @@ sigpipe_is_silent() {
 
 pipes() {
 	head -c 300000 /init >"$work/sent"
-	iostreamctl echo - --output - --quiet <"$work/sent" >"$work/back" 2>/dev/null
+	iostreamctl echo iostream - --output - --quiet <"$work/sent" >"$work/back" 2>/dev/null
 	cmp "$work/sent" "$work/back"
-	iostreamctl echo --output - --quiet "$work/sent" 2>/dev/null | cmp "$work/sent" -
-	iostreamctl send - <"$work/sent" >"$work/report"
+	iostreamctl echo iostream --output - --quiet "$work/sent" 2>/dev/null | cmp "$work/sent" -
+	iostreamctl send iostream - <"$work/sent" >"$work/report"
 	[ -s "$work/report" ] || wrong 'no report'
 	# With a driver, which takes what the process sends.
-	iostreamctl send -d it2way --entry-size 100 "$work/sent" >/dev/null 2>&1 &
+	iostreamctl send it2way --entry-size 100 "$work/sent" >/dev/null 2>&1 &
 	within tell it2way 'dequeue 100'
 	equal "$(told it2way len)" 100
 	kill $!
@@ -136,12 +136,18 @@ json_parses() {
 		! printf '%s' "$bad" | json || wrong "the checker lets through $bad"
 	done
 	exec 3<>"$(node it2way)"
-	for arguments in list info 'info -d it2way' 'echo --generate 100K' 'source --count 1000' 'send /init'; do
+	for arguments in list info 'info it2way' 'echo iostream --generate 100K --quiet' 'source iostream --count 1000 --quiet' \
+		'send iostream /init --quiet' doctor 'watch --count 1 --interval 1ms' 'wait it2way'; do
 		# shellcheck disable=SC2086 # Words.
-		iostreamctl $arguments --json --quiet >"$work/json" || true
+		iostreamctl $arguments --json >"$work/json" 2>/dev/null || true
+		equal "$arguments: $(wc -l <"$work/json")" "$arguments: 1"
 		json <"$work/json" || wrong "$arguments: $(cat "$work/json")"
 	done
 	iostreamctl list --json | grep -q '"it2way"' || wrong 'the node is not in it'
+	# A failure is an object, too.
+	fails 3 '"exit_code":3' iostreamctl recv no-such-node --json
+	json <"$work/error" || wrong "$(cat "$work/error")"
+	iostreamctl watch --count 1 --interval 1ms --json | grep -q '^{.*"time":[0-9][0-9.]*}$' || wrong 'no time'
 }
 
 list_shows_sessions() {
@@ -153,9 +159,113 @@ list_shows_sessions() {
 }
 
 source_checks() {
-	iostreamctl source --count 5000 --entry-size 16-300 --quiet >"$work/report"
+	iostreamctl source iostream --count 5000 --entry-size 16-300 --quiet >"$work/report"
 	grep -q 5000 "$work/report" || wrong "$(cat "$work/report")"
-	iostreamctl source --rate 1000 --count 50 --quiet >/dev/null
+	iostreamctl source iostream --rate 1000 --count 50 --quiet >/dev/null
+}
+
+# Nothing is accepted and ignored.
+options_apply() {
+	for option in '--entry-size 8' '--rate 5' --overwrite '--queue-bytes 4K'; do
+		# shellcheck disable=SC2086 # Words.
+		fails 2 "${option%% *} does not apply to $(node itout): its driver decides" iostreamctl recv itout $option
+	done
+	fails 2 '--queue-bytes does not apply' iostreamctl send itin --queue-bytes 4K /init
+	fails 2 '--flat-out does not apply' iostreamctl echo it2way --flat-out /init
+	fails 2 '--entry-size does not apply to the framings' iostreamctl send itin --framing lines --entry-size 8 /init
+	fails 2 '--json does not apply' iostreamctl man --json
+	for arguments in 'recv -d itout' 'list --quiet' 'cat itout -d stout' 'recv itout --timeout 2' 'recv itout --count 1K'; do
+		got=0
+		# shellcheck disable=SC2086 # Words.
+		iostreamctl $arguments >/dev/null 2>&1 || got=$?
+		equal "$arguments: $got" "$arguments: 2"
+	done
+	# The node is as free as before.
+	equal "$(cat "/sys/class/iostream/$(basename "$(node itout)")/sessions")" 0
+}
+
+# A driver that calls its node like a file of /dev is found by that name.
+names_come_first() {
+	tell spare 'publish null 4096 0'
+	trap 'tell spare unpublish' EXIT
+	iostreamctl recv null --count 1 >"$work/entry" &
+	within open_by_another "$(node null)"
+	tell spare 'enqueue 8'
+	wait $! || wrong "recv ended with $?"
+	equal "$(wc -c <"$work/entry")" 8
+}
+
+# It shows all without opening the node: as anybody, and while somebody has it open.
+info_opens_nothing() {
+	for command in 'iostreamctl info itout' "su tester -c 'iostreamctl info itout'"; do
+		eval "$command" >"$work/info" || wrong "$command: $(cat "$work/info")"
+		grep -qx 'limits    64.0 MiB a queue, .* a user' "$work/info" || wrong "$(cat "$work/info")"
+		grep -qx 'output    4.0 KiB, entries of up to 4088 bytes, refuses when full' "$work/info" || wrong "$(cat "$work/info")"
+	done
+	# The driver counts the opens: info is none.
+	tell spare 'publish spare 8192 4096'
+	trap 'tell spare unpublish' EXIT
+	before=$(told spare opened)
+	exec 3<>"$(node spare)"
+	after=$(told spare opened)
+	[ "$before" != "$after" ] || wrong 'the log does not count opens'
+	iostreamctl info spare >"$work/info"
+	grep -qx 'output    8.0 KiB, .*' "$work/info" || wrong "$(cat "$work/info")"
+	grep -qx 'input     4.0 KiB, .*' "$work/info" || wrong "$(cat "$work/info")"
+	iostreamctl info spare --json | json || wrong 'no JSON'
+	equal "$(told spare opened)" "$after"
+}
+
+dump_shows_entries() {
+	iostreamctl recv itout --count 2 --format hex >"$work/dump" &
+	within open_by_another "$(node itout)"
+	tell itout 'enqueue 20'
+	tell itout 'lost 3'
+	tell itout 'enqueue 4'
+	wait $! || wrong "recv ended with $?"
+	head='^[0-2][0-9]:[0-5][0-9]:[0-5][0-9]\.[0-9]*Z'
+	grep -q "$head entry 0, 20 bytes\$" "$work/dump" || wrong "$(cat "$work/dump")"
+	grep -q "$head entry 1, 4 bytes, after 3 lost entries\$" "$work/dump" || wrong "$(cat "$work/dump")"
+	equal "$(grep -c '^  00[01]0 ' "$work/dump")" 3
+}
+
+# The console is a terminal.
+no_binary_on_a_terminal() {
+	fails 2 'standard output is a terminal, and the data may be binary' sh -c 'iostreamctl recv itout >/dev/console'
+	fails 2 'is a terminal' iostreamctl cat stout -o /dev/console
+	iostreamctl recv itout --count 0 --format text >/dev/console
+}
+
+doctor_finds() {
+	got=0
+	iostreamctl doctor >"$work/findings" 2>"$work/error" || got=$?
+	grep -qx 'ok     the module iostream is loaded' "$work/findings" || wrong "$(cat "$work/findings")"
+	grep -qx "ok     $(node itout) (itout) can be opened" "$work/findings" || wrong "$(cat "$work/findings")"
+	# What is wrong is counted.
+	count=$(grep -c '^WRONG' "$work/findings") || true
+	case $count in
+	0) equal "$got" 0 ;;
+	1) equal "$got $(cat "$work/error")" '1 iostreamctl: 1 thing is wrong' ;;
+	*) equal "$got $(cat "$work/error")" "1 iostreamctl: $count things are wrong" ;;
+	esac
+	su tester -c 'iostreamctl doctor' >"$work/findings" 2>/dev/null || true
+	grep -q "^WRONG  $(node itout) (itout) can be opened: you have no permission" "$work/findings" || wrong "$(cat "$work/findings")"
+	unload
+	got=0
+	iostreamctl doctor >"$work/findings" 2>/dev/null || got=$?
+	equal "$got $(cat "$work/findings")" "1 WRONG  the module iostream is loaded: load it with \`modprobe iostream\`"
+}
+
+wait_waits() {
+	fails 9 "$(node itout) is closed: it was not open in time" iostreamctl wait itout --state open --timeout 1ms
+	fails 9 'is not there: it was not present in time' iostreamctl wait no-such-node --timeout 1ms
+	fails 2 'is not a stream' iostreamctl wait itout --state running
+	iostreamctl wait itout --state open &
+	waiter=$!
+	exec 3<>"$(node itout)"
+	wait $waiter || wrong "wait ended with $?"
+	exec 3>&-
+	iostreamctl wait itout --state closed
 }
 
 clause U-09/module-not-loaded module_not_loaded
@@ -170,4 +280,11 @@ clause U-09/pipes pipes
 clause U-09/json-parses json_parses
 clause U-09/list-shows-sessions list_shows_sessions
 clause U-09/source-checks source_checks
+clause U-09/options-apply options_apply
+clause U-09/names-come-first names_come_first
+clause F-09/info-opens-nothing info_opens_nothing
+clause U-09/dump-shows-entries dump_shows_entries
+clause U-09/no-binary-on-a-terminal no_binary_on_a_terminal
+clause U-09/doctor-finds doctor_finds
+clause U-09/wait-waits wait_waits
 plan

@@ -38,7 +38,7 @@ mode_refused() {
 	[ ! -e /dev/iostream ] || wrong '/dev/iostream exists'
 	# Nothing is left behind.
 	load_with
-	iostreamctl echo --generate 10K --quiet
+	iostreamctl echo iostream --generate 10K --quiet
 }
 
 not_a_number() {
@@ -52,9 +52,9 @@ not_a_number() {
 max_queue_bytes() {
 	load_with max_queue_bytes=65536
 	fails 8 '/dev/iostream allows 65536 bytes for one queue: lower --queue-bytes' \
-		iostreamctl echo --generate 1M --queue-bytes 68K --quiet
-	iostreamctl echo --generate 1M --queue-bytes 64K --quiet
-	iostreamctl info --json | grep -q '"max_queue_bytes": *65536' || wrong 'info does not say so'
+		iostreamctl echo iostream --generate 1M --queue-bytes 68K --quiet
+	iostreamctl echo iostream --generate 1M --queue-bytes 64K --quiet
+	iostreamctl info --json | grep -q '"max_queue_bytes":65536' || wrong 'info does not say so'
 	# The limit applies to drivers, too: the test driver has a queue of just that size.
 	insmod "$modules/iostream_test.ko"
 	! tell spare 'publish spare 65537 0' || wrong 'a driver gets more'
@@ -62,7 +62,7 @@ max_queue_bytes() {
 	unload
 	load_with max_queue_bytes=4096
 	! insmod "$modules/iostream_test.ko" || wrong 'a driver gets more'
-	iostreamctl echo --generate 10K --queue-bytes 4K --entry-size 1K --quiet
+	iostreamctl echo iostream --generate 10K --queue-bytes 4K --entry-size 1K --quiet
 }
 
 # A worker frees the pages a moment after the session.
@@ -72,14 +72,14 @@ no_pages() { [ "$(cat /sys/class/iostream/iostream/pages)" = 0 ]; }
 max_total_bytes() {
 	load_with max_total_bytes=1048576 mode=0666
 	fails 8 '/dev/iostream has no memory left for queues of this user' \
-		su tester -c 'iostreamctl echo --generate 1M --queue-bytes 512K --quiet'
+		su tester -c 'iostreamctl echo iostream --generate 1M --queue-bytes 512K --quiet'
 	within no_pages
-	su tester -c 'iostreamctl echo --generate 1M --queue-bytes 500K --quiet'
+	su tester -c 'iostreamctl echo iostream --generate 1M --queue-bytes 500K --quiet'
 	within no_pages
 	# Root may exceed it.
-	iostreamctl echo --generate 1M --queue-bytes 2M --quiet
+	iostreamctl echo iostream --generate 1M --queue-bytes 2M --quiet
 	within no_pages
-	iostreamctl info --json | grep -q '"max_total_bytes": *1048576' || wrong 'info does not say so'
+	iostreamctl info --json | grep -q '"max_total_bytes":1048576' || wrong 'info does not say so'
 }
 
 clause B-05/mode-default mode_default

@@ -48,7 +48,7 @@ link_by_name() {
 	settled
 	[ ! -L "$by_name/udevtest" ] || wrong 'the link is still there'
 	publish 600 0
-	iostreamctl info -d "$by_name/udevtest" >"$work/info" || wrong "$(cat "$work/info")"
+	iostreamctl info "$by_name/udevtest" >"$work/info" || wrong "$(cat "$work/info")"
 }
 
 group() {

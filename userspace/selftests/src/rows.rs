@@ -50,6 +50,7 @@ rows! {
         memory_limits,
     }
     files {
+        command,
         poll_agrees,
         poll_starts,
         reading,

@@ -3,6 +3,7 @@
 //! What the clauses share: the kernel's half, hardware, and ways to wait and to measure.
 
 pub mod card;
+pub mod command;
 pub mod counters;
 pub mod driver;
 pub mod echo;
