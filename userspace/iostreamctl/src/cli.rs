@@ -65,14 +65,23 @@ Counters of /dev/iostream belong to its sessions. Only root sees those of other 
     Info(Info),
     /// Send a file or standard input to an input queue.
     #[command(after_help = "\
+Examples:
+  iostreamctl send iostream0 data.bin --entry-size 512
+  journalctl -f | iostreamctl send iostream0 --framing lines
+
 On /dev/iostream a sink checks the entries. It expects records, so the default there is --framing
 record: each entry starts with a number and a checksum.")]
     Send(Send),
     /// Write the entries of an output queue to a file or standard output.
     #[command(after_help = "\
+Examples:
+  iostreamctl recv ticker --format hex --count 3
+  iostreamctl recv ticker --count 3 | od -t d8
+  iostreamctl recv iostream0 --framing lines --output lines.txt
+
 On /dev/iostream a source makes records. --framing record checks each of them, and writes its bytes
-without the head. The command ends after --count entries, after --duration, if nothing arrives for --timeout, or with
-Ctrl-C.")]
+without the head. The command ends after --count entries, after --duration, if nothing arrives for
+--timeout, or with Ctrl-C.")]
     Recv(Recv),
     /// Send a file to the kernel and back, and compare.
     #[command(after_help = "\
@@ -92,12 +101,21 @@ Without --count and --duration it asks for 100000 entries.")]
     Source(Source),
     /// Write the data of an output stream's buffers to standard output or a file.
     #[command(after_help = "\
-The command opens the stream and starts it. It ends after --count buffers, after --duration, when the
-stream is stopped, or with Ctrl-C.")]
+Examples:
+  iostreamctl cat pattern --count 30 --output frames.raw
+  iostreamctl cat pattern --format hex --count 1
+
+The command opens the stream and starts it. It ends after --count buffers, after --duration, when
+the stream is stopped, or with Ctrl-C.")]
     Cat(Cat),
     /// Fill an input stream's buffers from a file or standard input.
     #[command(after_help = "\
-The command opens the stream and starts it. It stops the stream once the driver has taken everything.")]
+Examples:
+  iostreamctl feed sink song.raw
+  arecord | iostreamctl feed sink
+
+The command opens the stream and starts it. It stops the stream once the driver has taken
+everything.")]
     Feed(Feed),
     /// Start or resume a stream that another program has open. A running stream goes on.
     Start(OneNode),
