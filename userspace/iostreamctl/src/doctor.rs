@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::Path;
 
+use iostream::{Error, Session};
 use rustix::fs::{access, Access};
 use serde_json::{json, Value};
 
@@ -37,6 +38,7 @@ impl Finding {
 pub fn run(cli: &Cli) -> Result<()> {
     let system = System::real();
     let mut findings = installed(&system);
+    findings.extend(version());
     for node in system.nodes().unwrap_or_default() {
         findings.push(usable(&node));
     }
@@ -91,6 +93,19 @@ fn installed(system: &System) -> Vec<Finding> {
         }),
     ));
     findings
+}
+
+/// Whether module and command speak the same version of the interface, if that can be asked:
+/// `/dev/iostream` may be open as often as one likes.
+fn version() -> Option<Finding> {
+    let wrong = match Session::open(Session::BUILT_IN) {
+        Ok(_) => None,
+        Err(error @ Error::Version { .. }) => Some(format!("{error}: build both from one source")),
+        // Another finding tells of it.
+        Err(_) => return None,
+    };
+    let what = "the module and this command speak one version of the interface";
+    Some(Finding::new(what, wrong))
 }
 
 /// Whether this user can open a node.

@@ -99,6 +99,7 @@ impl Failure {
                 | Error::TooLarge { .. }
                 | Error::NoQueue(_)
                 | Error::NotAStream
+                | Error::Unsupported(_)
                 | Error::WrongMode { .. } => 2,
                 _ => 1,
             },
@@ -245,6 +246,7 @@ mod tests {
             (on("x", Error::Quota), 8),
             (on("x", Error::TimedOut), 9),
             (on("x", Error::NotSetUp), 1),
+            (on("x", Error::Unsupported("source")), 2),
             (Failure::Usage(String::new()), 2),
             (Failure::Mismatch(String::new()), 7),
             (Failure::TimedOut(1.0), 9),

@@ -165,8 +165,8 @@ states_need_a_client() {
 wrong_streams() {
 	drivers iostream_pattern
 	drivers iostream_sink
-	fails 2 'is a stream, not a queue: use `iostreamctl cat`' iostreamctl recv pattern
-	fails 2 'is a stream, not a queue: use `iostreamctl feed`' iostreamctl send sink /init
+	fails 2 "is a stream, not a queue: use \`iostreamctl cat\`" iostreamctl recv pattern
+	fails 2 "is a stream, not a queue: use \`iostreamctl feed\`" iostreamctl send sink /init
 	fails 2 'is an input stream' iostreamctl cat sink
 	fails 2 'is an output stream' iostreamctl feed pattern /init
 	fails 2 'is not a stream' iostreamctl cat it2way

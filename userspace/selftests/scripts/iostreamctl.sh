@@ -76,7 +76,7 @@ out_of_range() {
 	fails 2 'entries of 8192 bytes do not fit: the queue takes up to 4088' iostreamctl send iostream --queue-bytes 4K --entry-size 8K /init
 	fails 2 'has no input queue' iostreamctl send itout /init
 	fails 2 'has no output queue' iostreamctl recv itin
-	fails 1 "is a driver's device, which makes no entries on request" iostreamctl source itout --count 1
+	fails 2 "is a driver's device, which makes no entries on request" iostreamctl source itout --count 1
 	for arguments in 'echo' 'fly' 'echo iostream /init --batch 0' 'info --watch' 'recv' '--no-such-option'; do
 		got=0
 		# shellcheck disable=SC2086 # Words.
@@ -240,6 +240,7 @@ doctor_finds() {
 	got=0
 	iostreamctl doctor >"$work/findings" 2>"$work/error" || got=$?
 	grep -qx 'ok     the module iostream is loaded' "$work/findings" || wrong "$(cat "$work/findings")"
+	grep -qx 'ok     the module and this command speak one version of the interface' "$work/findings" || wrong "$(cat "$work/findings")"
 	grep -qx "ok     $(node itout) (itout) can be opened" "$work/findings" || wrong "$(cat "$work/findings")"
 	# What is wrong is counted.
 	count=$(grep -c '^WRONG' "$work/findings") || true
@@ -263,7 +264,7 @@ wait_waits() {
 	iostreamctl wait itout --state open &
 	waiter=$!
 	exec 3<>"$(node itout)"
-	wait $waiter || wrong "wait ended with $?"
+	wait "$waiter" || wrong "wait ended with $?"
 	exec 3>&-
 	iostreamctl wait itout --state closed
 }
