@@ -98,7 +98,7 @@ fn installed(system: &System) -> Vec<Finding> {
 /// Whether module and command speak the same version of the interface, if that can be asked:
 /// `/dev/iostream` may be open as often as one likes.
 fn version() -> Option<Finding> {
-    let wrong = match Session::open(Session::BUILT_IN) {
+    let wrong = match Session::open(iostream::BuiltIn::PATH) {
         Ok(_) => None,
         Err(error @ Error::Version { .. }) => Some(format!("{error}: build both from one source")),
         // Another finding tells of it.
