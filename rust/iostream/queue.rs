@@ -65,10 +65,8 @@ pub(crate) struct Queue {
     pub(crate) notify: Notify,
     /// The position that the kernel's end published last. Poll reads it here, not in shared memory.
     kernel_pos: Atomic<u64>,
-    /// 1 at first, raised by each reset.
+    /// 1 at first, raised at the begin and at the end of each reset: even while one is under way.
     generation: Atomic<u64>,
-    /// Raised at the begin and at the end of each reset: odd while one is under way.
-    resets: Atomic<u32>,
     /// The corrupt events that ends before the last reset have counted.
     corrupt_before_reset: Atomic<u64>,
     /// Set once the driver is gone.
@@ -127,7 +125,6 @@ impl Queue {
             notify <- Notify::new(user, watch),
             kernel_pos: Atomic::new(0),
             generation: Atomic::new(1),
-            resets: Atomic::new(0),
             corrupt_before_reset: Atomic::new(0),
             gone: Atomic::new(0),
             call_room: Atomic::new(0),
@@ -248,19 +245,18 @@ impl Queue {
         self.notify.wake_user();
     }
 
-    /// Empties the queue: sets the positions to zero, and raises the generation.
+    /// Empties the queue: sets the positions to zero. The generation is raised before and after.
     ///
     /// # Safety
     ///
     /// The caller has unpublished the queue and waited for a grace period.
     pub(crate) unsafe fn reset(&self) {
-        let resets = self.resets.load(Relaxed);
-        self.resets.store(resets.wrapping_add(1), Relaxed);
+        let shown = self
+            .region
+            .info_word(offset_of!(uapi::iostream_info, generation));
         let generation = self.generation().wrapping_add(1);
         self.generation.store(generation, Relaxed);
-        self.region
-            .info_word(offset_of!(uapi::iostream_info, generation))
-            .store(generation, Relaxed);
+        shown.store(generation, Relaxed);
         // ORDERING: pairs with the acquire loads of the positions, in the process and in
         // `is_ready`: who finds one that was zeroed finds the new generation, and that a reset is
         // under way (litmus: reset, reset-poll).
@@ -277,8 +273,11 @@ impl Queue {
         unsafe {
             *self.end.get() = fresh_end(&self.region, self.direction, self.config);
         }
-        // ORDERING: pairs with the acquire load in `is_ready` (litmus: reset-poll).
-        self.resets.store(resets.wrapping_add(2), Release);
+        // ORDERING: pairs with the acquire loads in `is_ready` and in the crate's renewal of an end:
+        // whoever finds the generation odd finds the positions zeroed (litmus: reset-poll).
+        let generation = generation.wrapping_add(1);
+        self.generation.store(generation, Release);
+        shown.store(generation, Release);
     }
 }
 

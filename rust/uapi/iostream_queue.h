@@ -226,8 +226,9 @@ struct iostream_info {
 	__u32 max_entry_bytes;		/* the longest entry, header not counted */
 	__u32 direction;		/* IOSTREAM_OUTPUT or IOSTREAM_INPUT */
 	/*
-	 * Raised by each IOSTREAM_IOC_RESET, before the positions are zeroed; starts at 1. So a
-	 * position that seems invalid is that of a queue that was reset, if this has changed.
+	 * Starts at 1, and is raised by each IOSTREAM_IOC_RESET before the positions are zeroed and
+	 * again after. So it is even while a reset is under way, and a position that seems invalid is
+	 * that of a queue that was reset, if this has changed.
 	 */
 	__u64 generation;
 	__u64 gone;			/* 1 once the driver is gone: nothing moves any more */

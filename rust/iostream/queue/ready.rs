@@ -91,9 +91,9 @@ impl Queue {
         // ORDERING: pairs with the release store at the end of a reset, and the second load with
         // the write barrier at its begin, because the loads in between are acquire
         // (litmus: reset-poll).
-        let resets = self.resets.load(Acquire);
+        let generation = self.generation.load(Acquire);
         let ready = self.is_ready_by_positions();
-        if resets % 2 != 0 || self.resets.load(Relaxed) != resets {
+        if generation % 2 == 0 || self.generation.load(Relaxed) != generation {
             // The positions may be of two generations. Whoever sleeps is woken after a reset.
             return Ok(false);
         }

@@ -58,8 +58,8 @@ impl<E: End> Handle<E> {
     /// Resumes with the queue as it is now.
     pub(crate) fn renew(&mut self) -> Result<()> {
         self.check_owner()?;
-        // Before the positions: a reset in between makes the handle stale, not wrong.
-        let generation = self.info().generation();
+        // Before the positions: a reset that begins in between makes the handle stale, not wrong.
+        let generation = self.info().settled_generation();
         if let Err(error) = self.end.restart() {
             let since = self.info().generation() != generation;
             return Err(if since { Error::Stale } else { error });

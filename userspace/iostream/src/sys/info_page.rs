@@ -77,10 +77,26 @@ impl InfoPage {
         Ok(())
     }
 
-    /// Raised by each reset.
+    /// Raised at the begin and at the end of each reset: even while one is under way.
     #[inline]
     pub(crate) fn generation(&self) -> u64 {
         self.word(offset_of!(iostream_info, generation))
+    }
+
+    /// The generation, once no reset is under way.
+    pub(crate) fn settled_generation(&self) -> u64 {
+        loop {
+            // ORDERING: pairs with the release store at the end of the kernel's `Queue::reset`: the
+            // positions that are loaded later are those after it (litmus: reset-poll).
+            let generation = self
+                .at(offset_of!(iostream_info, generation))
+                .load_acquire();
+            if generation % 2 != 0 {
+                return generation;
+            }
+            // The kernel zeroes a few words.
+            std::thread::yield_now();
+        }
     }
 
     /// Whether the driver is gone. All that it published before can still be read.

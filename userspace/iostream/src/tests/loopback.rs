@@ -206,14 +206,27 @@ impl Loopback {
         )
     }
 
-    /// What IOSTREAM_IOC_RESET does: generation raised, then positions zeroed.
+    /// What IOSTREAM_IOC_RESET does: generation raised, positions zeroed, generation raised again.
     pub(crate) fn reset(&self) {
+        self.begin_reset();
+        self.end_reset();
+    }
+
+    /// The first half of a reset.
+    pub(crate) fn begin_reset(&self) {
         let memfd = &self.kernel.memfd;
         let at = offset_of!(iostream_info, generation);
         memfd.store(at, memfd.load(at) + 1);
+    }
+
+    /// The second half of a reset.
+    pub(crate) fn end_reset(&self) {
+        let memfd = &self.kernel.memfd;
         for at in (page()..3 * page()).step_by(8) {
             memfd.store(at, 0);
         }
+        let at = offset_of!(iostream_info, generation);
+        memfd.store(at, memfd.load(at) + 1);
     }
 
     /// Goes away, as a driver that is removed does.

@@ -31,9 +31,30 @@ fn handles_from_before_a_reset_fail_until_renewed() {
     consumer.renew().unwrap();
     assert_eq!(consumer.available_bytes(), Ok(0));
     producer.renew().unwrap();
-    assert_eq!((producer.generation(), consumer.generation()), (2, 2));
+    assert_eq!((producer.generation(), consumer.generation()), (3, 3));
     producer.enqueue(b"new").unwrap();
     assert_eq!(drain(&mut consumer), [b"new"]);
+}
+
+/// An end that resumed with the old positions would take the new ones for corruption.
+#[test]
+fn an_end_is_renewed_when_the_reset_is_over() {
+    let (loopback, mut producer, mut consumer) = small();
+    producer.enqueue(b"old").unwrap();
+    loopback.begin_reset();
+    let generation = std::thread::scope(|scope| {
+        let renewing = scope.spawn(|| {
+            consumer.renew().unwrap();
+            consumer.generation()
+        });
+        for _ in 0..1000 {
+            std::thread::yield_now();
+        }
+        loopback.end_reset();
+        renewing.join().unwrap()
+    });
+    assert_eq!(generation, 3);
+    assert_eq!(consumer.peek().unwrap_err(), Error::Empty);
 }
 
 #[test]
