@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use iostream::{Error, WriteStream, Stop as How};
+use iostream::{Error, Stop as How, WriteStream};
 use rustix::event::{PollFd, PollFlags};
 use serde_json::json;
 

@@ -60,6 +60,9 @@ int main(void)
 		return failed("IOSTREAM_IOC_SETUP");
 	if (ioctl(fd, IOSTREAM_IOC_QUEUE, &queue) || queue.data_bytes != 8192)
 		return failed("IOSTREAM_IOC_QUEUE");
+	/* Some entries are empty. */
+	if (ioctl(fd, IOSTREAM_IOC_READ_MODE, IOSTREAM_READ_WHOLE))
+		return failed("IOSTREAM_IOC_READ_MODE");
 	for (unsigned int i = 0; i < 10000; i++) {
 		struct pollfd waiter = { .fd = fd, .events = POLLIN };
 		unsigned char sent[500], got[500];
