@@ -46,8 +46,10 @@ pub trait Driver: Send + Sync + 'static {
     /// from inside this call.
     fn opened(&self) {}
 
-    /// The client has closed its last descriptor and removed its last mapping. Not called if the
-    /// registration was dropped first: no callback runs after that.
+    /// The client has closed its last descriptor and removed its last mapping. What it had published
+    /// before was taken, or the time for that is over
+    /// ([`Config::drain_at_close`](crate::Config::drain_at_close)). Not called if the registration
+    /// was dropped first: no callback runs after that.
     fn closed(&self) {}
 
     /// An input queue has entries again, after the [`Consumer`](crate::Consumer) found it empty. Or
