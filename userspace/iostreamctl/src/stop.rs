@@ -27,6 +27,13 @@ const GRACE: Duration = Duration::from_millis(500);
 /// How long after a signal the command ends even if a call of the system does not return.
 const LAST_RESORT: Duration = Duration::from_millis(900);
 
+/// How long a busy machine may keep the command from running, beyond that time.
+const LAST_OF_ALL: Duration = Duration::from_secs(10);
+
+/// How often in a row, and how far apart, the first thread must be found asleep to count as stuck.
+const LOOKS: u32 = 3;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
+
 /// Something that happens once, and that poll(2) can wait for.
 pub struct Bell {
     ringer: UnixStream,
@@ -122,6 +129,7 @@ impl Stop {
         let mut fds = [PollFd::new(signalled, PollFlags::IN)];
         while poll(&mut fds, None).is_err() {}
         thread::sleep(LAST_RESORT);
+        self.wait_stuck();
         let failure = self.interrupted();
         let stderr = std::io::stderr();
         let mut stderr = [PollFd::new(&stderr, PollFlags::OUT)];
@@ -129,6 +137,23 @@ impl Stop {
             crate::report::complain(&Failure::Stuck(self.signal()), json);
         }
         std::process::exit(failure.exit_code().into());
+    }
+
+    /// Waits until the first thread is stuck in a call. On a machine that has other work it may be
+    /// ready to run and not run, or have noticed the signal late.
+    fn wait_stuck(&self) {
+        let start = Instant::now();
+        let mut asleep = 0;
+        while asleep < LOOKS && start.elapsed() < LAST_OF_ALL {
+            let noticed = self.0.noticed.get();
+            let is_late = noticed.is_some_and(|noticed| noticed.elapsed() < LAST_RESORT);
+            asleep = if is_late || is_running() {
+                0
+            } else {
+                asleep + 1
+            };
+            thread::sleep(BETWEEN_LOOKS);
+        }
     }
 
     /// The number of the signal; 0 if there was none.
@@ -213,6 +238,15 @@ impl Stop {
     pub fn sleep(&self, time: Duration) -> Result<()> {
         self.wait([], Some(time)).map(|_| ())
     }
+}
+
+/// Whether the first thread of this process runs, or is ready to.
+fn is_running() -> bool {
+    let pid = std::process::id();
+    let stat = fs::read_to_string(format!("/proc/self/task/{pid}/stat")).unwrap_or_default();
+    // The name, in parentheses, may contain anything.
+    let state = stat.rsplit_once(')').map(|(_, rest)| rest.trim_start());
+    state.is_some_and(|state| state.starts_with('R'))
 }
 
 /// A bit for each signal that this process ignores: bit 0 is signal 1.
