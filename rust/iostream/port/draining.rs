@@ -17,8 +17,8 @@ impl Port {
     ///
     /// # Errors
     ///
-    /// `EINTR`: a signal came, of any kind if `interruptible`, otherwise a fatal one; `ETIMEDOUT`; `ENODEV` if the driver is gone; `EBADMSG` if the process's position is
-    /// invalid.
+    /// `EINTR`: a signal came, of any kind if `interruptible`, otherwise a fatal one; `ETIMEDOUT`;
+    /// `ENODEV` if the driver is gone; `EBADMSG` if the process's position is invalid.
     pub(crate) fn wait_taken(
         &self,
         queue: &Queue,

@@ -100,7 +100,8 @@ impl Port {
         Ok(queues)
     }
 
-    /// Ends the session: lets the driver take what the client has published, stops its stream, takes its queues back, and tells the driver.
+    /// Ends the session: lets the driver take what the client has published, stops the stream, takes
+    /// the queues back, and tells the driver.
     pub(crate) fn close(&self, queues: Channel) {
         self.drain_at_close(&queues);
         if let Some(pool) = queues.pool() {

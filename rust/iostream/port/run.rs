@@ -161,7 +161,8 @@ impl Port {
         self.stop_within(how, true, timeout_ns)
     }
 
-    /// Does what [`Self::stop`] does. If `interruptible`, any signal ends a drain, otherwise a fatal one.
+    /// Does what [`Self::stop`] does. If `interruptible`, any signal ends a drain, otherwise a fatal
+    /// one.
     ///
     /// # Errors
     ///
