@@ -3,7 +3,8 @@
 //! The commands of a test node.
 //!
 //! ```text
-//! publish NAME OUTPUT-BYTES INPUT-BYTES [overwrite] [drain=MS]          publish-entries NAME COUNT BYTES
+//! publish NAME OUTPUT-BYTES INPUT-BYTES [overwrite] [drain=MS]
+//! publish-entries NAME COUNT BYTES
 //! unpublish            publish-mode NAME MODE GID        forget (leaks the registration)
 //! enqueue BYTES [task|softirq|hardirq] [normal|suppress|force]
 //! enqueue-wait BYTES [TIMEOUT-MS]                        fill BYTES       batch COUNT BYTES

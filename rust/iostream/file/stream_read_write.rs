@@ -37,8 +37,8 @@ const CHUNK: usize = 4096;
 ///
 /// `EAGAIN`: no buffer waits, and the call must not wait; `ENXIO`: the stream is in input mode;
 /// `ENOBUFS`: `iov` is shorter than the data, which are to be read whole; `EPIPE`: frames were lost
-/// before the buffer, which is to be reported; `EBUSY`: the process has mapped its end; `ENODEV`; `EINTR`; `EFAULT`; and the errors of
-/// [`Port::start`](crate::port::Port::start).
+/// before the buffer, which is to be reported; `EBUSY`: the process has mapped its end; `ENODEV`;
+/// `EINTR`; `EFAULT`; and the errors of [`Port::start`](crate::port::Port::start).
 pub(crate) fn read(
     session: &Session,
     pool: &Pool,
