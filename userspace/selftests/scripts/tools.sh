@@ -61,8 +61,14 @@ hexdump_stream() {
 	reads_stream hexdump 65536 "hexdump -v -n 65536 -e '16/1 \"%02x\" \"\\n\"' \"\$node\" | xxd -r -p"
 }
 bash_stream() {
-	# Bash reads byte by byte. Its variables hold no zero bytes.
-	reads_stream 'bash: read -N' 1 'LC_ALL=C read -r -d "" -N 1 byte <"$node"; printf "\\x0"'
+	# Bash reads byte by byte. Its variables hold no zero bytes: the first others are 1, 2 and 3.
+	program='bash: read -N'
+	insmod "$modules/iostream_pattern.ko" rate=0 data_bytes=4096
+	node=$(node pattern)
+	export node
+	bash -c 'export LC_ALL=C; read -r -N 3 bytes <"$node" && printf %s "$bytes"' >"$work/read"
+	printf '\001\002\003' | cmp - "$work/read"
+	did 'output stream' '3 bytes that are not zero'
 }
 python_open() {
 	reads_stream 'Python: open' 65536 'python3 -I -c "
