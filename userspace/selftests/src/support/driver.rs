@@ -99,6 +99,15 @@ impl Driver {
         Self::queues(&format!("{output_bytes} 0 overwrite"))
     }
 
+    /// The spare node, published with an output queue of 4096 bytes, which may overwrite.
+    pub fn output(overwriting: bool) -> Self {
+        if overwriting {
+            Self::overwriting(4096)
+        } else {
+            Self::new(4096, 0)
+        }
+    }
+
     /// The spare stream, not published.
     pub fn unpublished_stream() -> Self {
         let driver = Self::spare("stspare");

@@ -147,11 +147,7 @@ fn stream_says_so() {
 /// An empty entry is passed over, but not what was lost before it.
 fn before_an_empty_entry() {
     for overwriting in [false, true] {
-        let driver = if overwriting {
-            Driver::overwriting(4096)
-        } else {
-            Driver::new(4096, 0)
-        };
+        let driver = Driver::output(overwriting);
         let session = driver.open_nonblocking();
         tell_losses(&session);
         driver.command("lost 1");

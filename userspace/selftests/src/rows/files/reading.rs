@@ -11,8 +11,8 @@ use crate::clause::Clause;
 use crate::support::driver::{entry, Driver};
 
 pub const CLAUSES: &[Clause] = &[
-    Clause::new("F-07/small-buffers", small_buffers),
-    Clause::new("F-07/small-buffers-overwriting", small_buffers_overwriting),
+    Clause::new("F-07/small-buffers", || small_buffers(false)),
+    Clause::new("F-07/small-buffers-overwriting", || small_buffers(true)),
     Clause::new("F-07/small-buffers-of-a-stream", small_buffers_of_a_stream),
     Clause::new("F-07/rest-survives", rest_survives),
     Clause::new("F-07/rest-is-ready", rest_is_ready),
@@ -74,31 +74,17 @@ fn lengths(random: &mut Random) -> Vec<usize> {
     lens
 }
 
-fn small_buffers() {
-    let driver = Driver::new(4096, 0);
-    let session = driver.open_nonblocking();
-    let mut random = Random::seeded();
-    for most in [1, 2, 3, 7, 8, 9, 63, 100, 600, 5000] {
-        let wanted = produce(&driver, &lengths(&mut random));
-        assert_eq!(
-            read_all(&session, &mut random, most),
-            wanted,
-            "at most {most}"
-        );
-    }
-}
+/// What is the most that a program reads at once.
+const MOST: [u64; 10] = [1, 2, 3, 7, 8, 9, 63, 100, 600, 5000];
 
-fn small_buffers_overwriting() {
-    let driver = Driver::overwriting(4096);
+fn small_buffers(overwriting: bool) {
+    let driver = Driver::output(overwriting);
     let session = driver.open_nonblocking();
     let mut random = Random::seeded();
-    for most in [1, 2, 3, 7, 8, 9, 63, 100, 600, 5000] {
+    for most in MOST {
         let wanted = produce(&driver, &lengths(&mut random));
-        assert_eq!(
-            read_all(&session, &mut random, most),
-            wanted,
-            "at most {most}"
-        );
+        let read = read_all(&session, &mut random, most);
+        assert_eq!(read, wanted, "at most {most}");
     }
 }
 
@@ -107,7 +93,7 @@ fn small_buffers_of_a_stream() {
     let session = driver.open_nonblocking();
     session.start().unwrap();
     let mut random = Random::seeded();
-    for most in [1, 2, 3, 7, 8, 9, 63, 100, 600, 5000] {
+    for most in MOST {
         let mut wanted = Vec::new();
         for _ in 0..8 {
             let (seed, len) = (random.below(256), random.below(513) as usize);
@@ -168,11 +154,7 @@ fn rest_survives() {
 /// The rest of an entry is ready even below the watermark.
 fn rest_is_ready() {
     for overwriting in [false, true] {
-        let driver = if overwriting {
-            Driver::overwriting(4096)
-        } else {
-            Driver::new(4096, 0)
-        };
+        let driver = Driver::output(overwriting);
         let session = driver.open();
         session.watermark(64, 0).unwrap();
         produce(&driver, &[50, 50]);
@@ -222,11 +204,7 @@ fn rest_is_ready() {
 
 fn reset_forgets() {
     for overwriting in [false, true] {
-        let driver = if overwriting {
-            Driver::overwriting(4096)
-        } else {
-            Driver::new(4096, 0)
-        };
+        let driver = Driver::output(overwriting);
         let session = driver.open_nonblocking();
         produce(&driver, &[50, 50]);
         assert_eq!(session.read(&mut [0; 20]), Ok(20));
@@ -258,11 +236,7 @@ fn whole() {
         assert_eq!(session.read(&mut [0; 49]), Ok(1));
     };
     for overwriting in [false, true] {
-        let driver = if overwriting {
-            Driver::overwriting(4096)
-        } else {
-            Driver::new(4096, 0)
-        };
+        let driver = Driver::output(overwriting);
         let session = driver.open_nonblocking();
         produce(&driver, &[50, 50, 0]);
         check(&session);
@@ -281,11 +255,7 @@ fn whole() {
 /// A program that is told that it can read gets bytes, and never the end.
 fn empty_entries() {
     for overwriting in [false, true] {
-        let driver = if overwriting {
-            Driver::overwriting(4096)
-        } else {
-            Driver::new(4096, 0)
-        };
+        let driver = Driver::output(overwriting);
         let session = driver.open_nonblocking();
         for lens in [&[0][..], &[0, 0, 0], &[0; 300]] {
             produce(&driver, lens);
