@@ -123,12 +123,13 @@ fn close_gives_up() {
             assert_eq!(driver.count("drain 1"), 0);
         }
     }
+    // Without a time it does not wait, and what the driver has not taken is gone.
     let driver = queue(0);
     let session = driver.open();
     session.write_entry(&[1; 10]);
-    let before = driver.log("data_callbacks");
     drop(session);
-    assert!(driver.log("data_callbacks") >= before);
+    let _session = driver.open();
+    assert_eq!(driver.count("drain 1"), 0);
 }
 
 /// Ctrl-C is to end a program at once. A program that exits by itself has its data delivered.
