@@ -2,8 +2,8 @@
 
 //! `iostreamctl doctor`: what is wrong with an installation, and what would be right.
 
-use std::fs;
-use std::path::Path;
+use std::fs::metadata;
+use std::os::unix::fs::MetadataExt;
 
 use iostream::{Error, Session};
 use rustix::fs::{access, Access};
@@ -13,6 +13,7 @@ use crate::attribute::text;
 use crate::cli::Cli;
 use crate::failure::{Failure, Result};
 use crate::report::{print, Output};
+use crate::surroundings::{sees_sys, what_permits, why_missing, NO_SYS};
 use crate::sysfs::{Node, System};
 
 /// One thing that was looked at.
@@ -39,9 +40,7 @@ pub fn run(cli: &Cli) -> Result<()> {
     let system = System::real();
     let mut findings = installed(&system);
     findings.extend(version());
-    for node in system.nodes().unwrap_or_default() {
-        findings.push(usable(&node));
-    }
+    findings.extend(nodes(&system));
     let wrong = findings
         .iter()
         .filter(|found| found.wrong.is_some())
@@ -70,6 +69,9 @@ pub fn run(cli: &Cli) -> Result<()> {
 
 /// The module, the rules of udev and the group.
 fn installed(system: &System) -> Vec<Finding> {
+    if !sees_sys(system) {
+        return vec![Finding::new("/sys is there", Some(NO_SYS.to_owned()))];
+    }
     let mut findings = vec![Finding::new(
         "the module iostream is loaded",
         (!system.is_loaded()).then(|| "load it with `modprobe iostream`".to_owned()),
@@ -78,20 +80,26 @@ fn installed(system: &System) -> Vec<Finding> {
         return findings;
     }
     let group = text(&system.path("etc/group")).unwrap_or_default();
-    let is_there = group.lines().any(|line| line.starts_with("iostream:"));
+    let named = group.lines().any(|line| line.starts_with("iostream:"));
+    // A container may have no name for the group that its nodes have.
+    let given = metadata(system.path("dev/iostream")).is_ok_and(|file| file.gid() != 0);
     findings.push(Finding::new(
         "the group iostream is there",
-        (!is_there).then(|| {
+        (!named && !given).then(|| {
             "only root can use the nodes: create it with `groupadd --system iostream`".to_owned()
         }),
     ));
-    let linked = system.path("dev/iostreams/by-name").is_dir();
-    findings.push(Finding::new(
-        "udev names the nodes in /dev/iostreams/by-name",
-        (!linked).then(|| {
-            "install 60-iostream.rules in /etc/udev/rules.d, and run `udevadm trigger`".to_owned()
-        }),
-    ));
+    // A service or container with a /dev of its own has no links: the nodes tell that.
+    if system.path("dev/iostream").exists() {
+        let linked = system.path("dev/iostreams/by-name").is_dir();
+        findings.push(Finding::new(
+            "udev names the nodes in /dev/iostreams/by-name",
+            (!linked).then(|| {
+                "install 60-iostream.rules in /etc/udev/rules.d, and run `udevadm trigger`"
+                    .to_owned()
+            }),
+        ));
+    }
     findings
 }
 
@@ -108,42 +116,29 @@ fn version() -> Option<Finding> {
     Some(Finding::new(what, wrong))
 }
 
+/// Whether this user can open each node. A container need not have all of them.
+fn nodes(system: &System) -> Vec<Finding> {
+    let nodes = system.nodes().unwrap_or_default();
+    let (here, hidden): (Vec<_>, Vec<_>) = nodes.iter().partition(|node| node.path.exists());
+    let shown = if here.is_empty() { hidden } else { here };
+    shown
+        .into_iter()
+        .map(|node| usable(node, system))
+        .collect()
+}
+
 /// Whether this user can open a node.
-fn usable(node: &Node) -> Finding {
+fn usable(node: &Node, system: &System) -> Finding {
     let what = format!("{} ({}) can be opened", node.path.display(), node.name);
     let wrong = if node.path.exists() {
         let both = Access::READ_OK | Access::WRITE_OK;
         access(&node.path, both)
             .err()
-            .map(|_| format!("you have no permission: {}", owner(&node.path)))
+            .map(|_| format!("no permission: {}", what_permits(&node.path)))
     } else {
-        Some("the file is missing: is devtmpfs mounted at /dev?".to_owned())
+        Some(format!("it {}", why_missing(&node.path, system)))
     };
     Finding::new(what, wrong)
-}
-
-/// What would give this user permission for a file.
-fn owner(path: &Path) -> String {
-    use std::os::unix::fs::MetadataExt;
-    match fs::metadata(path) {
-        Ok(metadata) if metadata.gid() != 0 && metadata.mode() & 0o060 == 0o060 => format!(
-            "join the group {} and log in again, or run as root",
-            group_name(metadata.gid())
-        ),
-        _ => "only root has: install the rules of udev, which give it to the group iostream"
-            .to_owned(),
-    }
-}
-
-/// The name of a group, or its number.
-fn group_name(gid: u32) -> String {
-    let groups = text(Path::new("/etc/group")).unwrap_or_default();
-    let name = groups.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)?.parse() == Ok(gid)).then(|| name.to_owned())
-    });
-    name.unwrap_or_else(|| gid.to_string())
 }
 
 #[cfg(test)]
@@ -160,16 +155,17 @@ mod tests {
             let wrong = findings.iter().filter(|found| found.wrong.is_some());
             (findings.len(), wrong.count())
         };
-        assert_eq!(
-            wrong(&[("etc/group", "iostream:x:9:\n")], "doctor1"),
-            (1, 1)
-        );
-        let module = ("sys/class/iostream/iostream/name", "iostream\n");
-        assert_eq!(wrong(&[module], "doctor2"), (3, 2));
         let group = ("etc/group", "root:x:0:\niostream:x:9:\n");
-        assert_eq!(wrong(&[module, group], "doctor3"), (3, 1));
-        let link = ("dev/iostreams/by-name/iostream", "");
-        assert_eq!(wrong(&[module, group, link], "doctor4"), (3, 0));
+        assert_eq!(wrong(&[group], "doctor1"), (1, 1));
+        let other = ("sys/class/tty/x", "");
+        assert_eq!(wrong(&[group, other], "doctor2"), (1, 1));
+        let module = ("sys/class/iostream/iostream/name", "iostream\n");
+        let node = ("dev/iostream", "");
+        assert_eq!(wrong(&[module], "doctor3"), (2, 1));
+        assert_eq!(wrong(&[module, node], "doctor4"), (3, 2));
+        assert_eq!(wrong(&[module, node, group], "doctor5"), (3, 1));
+        let link = ("dev/iostreams/by-name/x", "");
+        assert_eq!(wrong(&[module, node, group, link], "doctor6"), (3, 0));
     }
 
     #[test]
@@ -178,6 +174,6 @@ mod tests {
             path: "/nonexistent/node".into(),
             ..Node::default()
         };
-        assert!(usable(&node).wrong.is_some());
+        assert!(usable(&node, &System::real()).wrong.is_some());
     }
 }

@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 
 use iostream::{BuiltIn, Error};
 
+use crate::surroundings::{what_permits, why_missing};
+use crate::sysfs::System;
+
 /// The reason why the command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -159,21 +162,17 @@ impl<T> OnDevice<T> for iostream::Result<T> {
 /// One sentence that says what is wrong and what to do.
 fn explain(device: &Path, error: &Error) -> String {
     let name = device.display();
-    let built_in = device == Path::new(BuiltIn::PATH);
     match error {
-        Error::NotFound { .. } if built_in => {
-            format!("{name} does not exist: load the module with `modprobe iostream`")
+        Error::NotFound { .. } => {
+            format!("{name} {}", why_missing(device, &System::real()))
         }
-        Error::NotFound { .. } => format!(
-            "{name} does not exist: load its driver; `iostreamctl list` shows the devices there are"
-        ),
         Error::NotADevice { is, .. } => format!(
             "{name} is not an iostream device but {is}: `iostreamctl list` shows the devices there \
              are"
         ),
         Error::Permission { .. } => format!(
-            "no permission for {name}: join the group iostream, or run as root; `iostreamctl doctor` \
-             shows what is missing"
+            "no permission for {name}: {}; `iostreamctl doctor` shows what is missing",
+            what_permits(device)
         ),
         Error::Busy(_) => format!(
             "{name} is busy: another program has it open, and `iostreamctl list` shows which"

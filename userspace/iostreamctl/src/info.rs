@@ -8,7 +8,7 @@ use crate::arguments::Info;
 use crate::cli::Cli;
 use crate::counters::Counters;
 use crate::device::{find, resolve};
-use crate::failure::{OnDevice, Result};
+use crate::failure::Result;
 use crate::report::{print, Output, Table};
 use crate::sessions::Session as OpenSession;
 use crate::streams::StreamNode;
@@ -21,7 +21,7 @@ pub fn run(cli: &Cli, arguments: &Info) -> Result<()> {
     let system = System::real();
     let path = resolve(&arguments.node, &system);
     let Some(node) = find(&path, &system) else {
-        return Err(crate::state::missing(path.clone())).on(&path);
+        return Err(crate::state::missing(&path));
     };
     let sessions = system.sessions(Some(&node.name));
     let json = || {

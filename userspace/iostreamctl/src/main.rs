@@ -33,6 +33,7 @@ mod source;
 mod state;
 mod stop;
 mod streams;
+mod surroundings;
 mod sysfs;
 mod units;
 mod watch;

@@ -17,6 +17,7 @@ use crate::device::{find, resolve};
 use crate::failure::{Failure, OnDevice, Result};
 use crate::report::{print, Output};
 use crate::stop::{Patience, Stop};
+use crate::surroundings::{sees_sys, NO_SYS};
 use crate::sysfs::{Node, System};
 
 /// How often `wait` looks: the kernel does not announce these states.
@@ -27,26 +28,30 @@ pub fn set(cli: &Cli, node: &Path, word: &str) -> Result<()> {
     let system = System::real();
     let path = resolve(node, &system);
     let Some(found) = find(&path, &system) else {
-        return Err(missing(path.clone())).on(&path);
+        return Err(missing(&path));
     };
     write(&found, word)?;
     report(cli, &path, word)
 }
 
-/// The error for a path at which there is no node.
-pub fn missing(path: std::path::PathBuf) -> Error {
-    if path.exists() {
-        let is = if path.is_dir() {
-            "a directory"
-        } else if path.is_file() {
-            "a regular file"
-        } else {
-            "another device"
-        };
-        let is = is.to_owned();
-        return Error::NotADevice { path, is };
+/// The failure for a path at which there is no node.
+pub fn missing(path: &Path) -> Failure {
+    if !sees_sys(&System::real()) {
+        return Failure::Unsound(NO_SYS.to_owned());
     }
-    Error::NotFound { path }
+    let is = if path.is_dir() {
+        "a directory"
+    } else if path.is_file() {
+        "a regular file"
+    } else {
+        "another device"
+    };
+    let (is, path) = (is.to_owned(), path.to_owned());
+    let source = match path.exists() {
+        true => Error::NotADevice { path: path.clone(), is },
+        false => Error::NotFound { path: path.clone() },
+    };
+    Failure::Device { device: path, source }
 }
 
 /// Says what the state is now, for scripts: people see that nothing failed.

@@ -13,6 +13,7 @@ use crate::attribute::{number, text};
 use crate::counters::Counters;
 use crate::failure::{Failure, OnDevice, Result};
 use crate::streams::StreamNode;
+use crate::surroundings::{sees_sys, NO_SYS};
 
 /// The root below which sysfs, procfs and devices are: the real one, or a test's.
 #[derive(Clone, Debug)]
@@ -119,6 +120,9 @@ impl System {
 
     /// All nodes, sorted by path. Fails if the module is not loaded.
     pub fn loaded_nodes(&self) -> Result<Vec<Node>> {
+        if !sees_sys(self) {
+            return Err(Failure::Unsound(NO_SYS.to_owned()));
+        }
         if !self.is_loaded() {
             let path = iostream::BuiltIn::PATH.into();
             return Err(Error::NotFound { path }).on(iostream::BuiltIn::PATH.as_ref());

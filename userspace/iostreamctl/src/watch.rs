@@ -12,7 +12,7 @@ use crate::arguments::Watch;
 use crate::cli::Cli;
 use crate::counters::Counters;
 use crate::device::resolve;
-use crate::failure::{OnDevice, Result};
+use crate::failure::Result;
 use crate::moving::ended;
 use crate::report::{print, Output, Table};
 use crate::state::missing;
@@ -31,7 +31,7 @@ pub fn run(cli: &Cli, arguments: &Watch, stop: &Stop) -> Result<()> {
         .collect();
     let mut before = Looked::now(&system, &only)?;
     if let Some(path) = only.iter().find(|path| !before.has(path)) {
-        return Err(missing(path.clone())).on(path);
+        return Err(missing(path));
     }
     let mut count = 0;
     while arguments.count.is_none_or(|most| count < most) {
