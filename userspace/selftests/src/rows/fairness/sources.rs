@@ -2,7 +2,8 @@
 
 //! F-11: sources by the clock leave the processors to others.
 
-use std::fs::{read_dir, read_to_string};
+use std::fs::{create_dir, read_dir, read_to_string, remove_dir, write};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use iostream_raw::{source, Session};
@@ -99,22 +100,50 @@ fn processor_left() {
     }
 }
 
-/// How often the thread that serves all sources has gone to sleep so far. It wakes up by an
-/// interrupt of the clock, once for each time.
-fn sleeps_of_the_thread() -> u64 {
+/// The process id of the thread that serves all sources.
+fn thread() -> u32 {
     let processes = read_dir("/proc").unwrap().filter_map(Result::ok);
-    let status = processes
-        .filter_map(|process| read_to_string(process.path().join("status")).ok())
-        .find(|status| status.starts_with("Name:\tiostream_source\n"));
-    let status = status.expect("the thread of the sources");
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
-    line.unwrap().trim().parse().unwrap()
+    processes
+        .filter(|process| {
+            let comm = read_to_string(process.path().join("comm"));
+            comm.is_ok_and(|comm| comm == "iostream_source\n")
+        })
+        .find_map(|process| process.file_name().to_str()?.parse().ok())
+        .expect("the thread of the sources")
 }
 
-/// However many sources a user has, they cause at most a thousand interrupts a second together. They
-/// are so slow that the thread that serves them has time to sleep between any two entries.
+/// What the kernel's tracer notes of the timers that one thread starts.
+struct TimersOf(PathBuf);
+
+impl TimersOf {
+    fn thread(id: u32) -> Self {
+        let folder = PathBuf::from("/sys/kernel/tracing/instances/selftests");
+        create_dir(&folder).unwrap();
+        write(folder.join("set_event_pid"), id.to_string()).unwrap();
+        write(folder.join("events/timer/hrtimer_start/enable"), "1").unwrap();
+        Self(folder)
+    }
+
+    /// The times in nanoseconds at which the thread wanted to be woken.
+    fn ends_of_sleeps(&self) -> Vec<u64> {
+        let trace = read_to_string(self.0.join("trace")).unwrap();
+        let sleeps = trace
+            .lines()
+            .filter(|line| line.contains("function=hrtimer_wakeup"));
+        let ends = sleeps.filter_map(|line| line.split_once(" softexpires=")?.1.split(' ').next());
+        ends.map(|end| end.parse().unwrap()).collect()
+    }
+}
+
+impl Drop for TimersOf {
+    fn drop(&mut self) {
+        write(self.0.join("events/timer/hrtimer_start/enable"), "0").unwrap();
+        remove_dir(&self.0).unwrap();
+    }
+}
+
+/// However many sources a user has, they cause at most a thousand interrupts of the clock a second
+/// together. They are so many that the next one is always due within less than the thousandth part.
 fn few_interrupts() {
     let mut setup = source(8192, 16, 64, 50);
     setup.flags |= IOSTREAM_SETUP_OVERWRITE;
@@ -126,15 +155,12 @@ fn few_interrupts() {
         entries.sum()
     };
     wait_until("each source produces", || made() >= 100);
-    let (start, sleeps, entries) = (Instant::now(), sleeps_of_the_thread(), made());
-    wait_until("three thousand entries", || made() >= entries + 3000);
-    let slept = sleeps_of_the_thread() - sleeps;
-    let passed = start.elapsed().as_secs_f64();
-    println!(
-        "{slept} sleeps in {passed:.2} s, for {} entries",
-        made() - entries
-    );
-    assert!(slept as f64 <= 1000.0 * passed + 1.0);
+    let timers = TimersOf::thread(thread());
+    wait_until("a hundred sleeps", || timers.ends_of_sleeps().len() > 100);
+    let ends = timers.ends_of_sleeps();
+    let shortest = ends.windows(2).map(|two| two[1] - two[0]).min().unwrap();
+    println!("{} sleeps, the ends {shortest} ns apart at least", ends.len());
+    assert!(shortest >= 1_000_000);
 }
 
 /// A source never makes more entries than it was asked for, though it makes up for delays.
