@@ -38,7 +38,8 @@ impl kernel::Module for Module {
         let (buffers, bytes) = (&module_parameters::buffers, &module_parameters::data_bytes);
         let stream = StreamConfig::input_output(buffers.value(), bytes.value())?
             .description(c"gives buffers back inverted")?;
-        let (ports, stream) = Stream::new(Config::new(c"loopback"), stream)?;
+        let config = Config::new(c"loopback").mode(0o660);
+        let (ports, stream) = Stream::new(config, stream)?;
         let loopback = pin_init!(Loopback { stream <- new_mutex!(stream) });
         Ok(Self {
             _node: Registration::new(ports, loopback)?,

@@ -74,7 +74,8 @@ impl kernel::Module for Module {
                 .control_bytes(FRAME_BYTES as u32)?
                 .format(*b"TEST")
                 .description(c"frames of a test pattern")?;
-            let (ports, stream) = Stream::new(Config::new(c"pattern"), stream)?;
+            let config = Config::new(c"pattern").mode(0o660);
+            let (ports, stream) = Stream::new(config, stream)?;
             clients.push((ports, Pattern::new(stream, rate)?), GFP_KERNEL)?;
         }
         Ok(Self {

@@ -59,7 +59,8 @@ impl kernel::Module for Module {
             .control_bytes(FRAME_BYTES as u32)?
             .format(*b"TEST")
             .description(c"checks frames of a test pattern")?;
-        let (ports, stream) = Stream::new(Config::new(c"sink"), stream)?;
+        let config = Config::new(c"sink").mode(0o660);
+        let (ports, stream) = Stream::new(config, stream)?;
         let counts = Arc::new(Counts::default(), GFP_KERNEL)?;
         let dir = debugfs::Dir::new(c"iostream_sink");
         let file = dir.read_callback_file(c"counts", counts.clone(), &show);

@@ -38,7 +38,8 @@ impl_has_hr_timer! {
 
 impl kernel::Module for Ticker {
     fn init(_module: &'static ThisModule) -> Result<Self> {
-        let config = Config::new(c"ticker").output(QueueConfig::with_capacity(4096)?);
+        let config = Config::new(c"ticker").mode(0o660);
+        let config = config.output(QueueConfig::with_capacity(4096)?);
         let mut ports = Ports::new(config)?;
         let producer = new_spinlock_irq!(ports.producer.take().ok_or(ENODEV)?);
         let node = Registration::new(ports, NoCallbacks)?;

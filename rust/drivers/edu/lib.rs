@@ -107,7 +107,7 @@ impl pci::Driver for EduDriver {
             let stream = StreamConfig::input_output(BUFFERS, DATA_BYTES)?
                 .description(c"what is sent, through the card's memory")?
                 .dma(device.as_ref(), DataDirection::Bidirectional)?;
-            let config = Config::new(c"edu").parent(device.as_ref());
+            let config = Config::new(c"edu").mode(0o660).parent(device.as_ref());
             let (ports, stream) = iostream::Stream::new(config, stream)?;
             if *module_parameters::leak.value_ref() == 2 {
                 stream.control().create_queues()?;

@@ -47,7 +47,8 @@ impl Driver for Squares {
 impl kernel::Module for Example {
     fn init(_module: &'static ThisModule) -> Result<Self> {
         let config = StreamConfig::output(4, 4096)?;
-        let (ports, stream) = Stream::new(Config::new(c"squares"), config)?;
+        let node = Config::new(c"squares").mode(0o660); // The group may use it, too.
+        let (ports, stream) = Stream::new(node, config)?;
         let squares = pin_init!(Squares { source <- new_mutex!((stream, 0)) });
         let node = Registration::new(ports, squares)?;
         Ok(Self { _node: node })
