@@ -8,6 +8,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 
 use crate::dump::Format;
@@ -225,6 +226,53 @@ pub struct SourceQueue {
     /// Let a full queue of /dev/iostream overwrite its oldest entries.
     #[arg(long)]
     pub overwrite: bool,
+}
+
+/// Arguments of `ask`.
+#[derive(Debug, Args)]
+pub struct Ask {
+    #[command(flatten)]
+    pub node: OneNode,
+    /// File with the requests; `-` is standard input.
+    #[arg(default_value = "-")]
+    pub file: PathBuf,
+    /// A request, instead of those of a file; with --framing hex in hexadecimal. Can be given again.
+    #[arg(
+        long,
+        value_name = "TEXT",
+        conflicts_with = "file",
+        allow_hyphen_values = true
+    )]
+    pub data: Vec<String>,
+    /// How requests are cut, and answers are written.
+    #[arg(long, default_value = "lines", value_parser = plain_framings())]
+    pub framing: Framing,
+    /// Bytes of each request, or a range to choose from, with the framing none [default: 4K, or
+    /// what the queue takes].
+    #[arg(long, value_name = "BYTES", value_parser = parse_sizes)]
+    pub entry_size: Option<Sizes>,
+    /// File to write the answers to; `-` is standard output.
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    pub output: PathBuf,
+    /// Show the answers to people instead: each with its number, its length and the time.
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
+    /// Stop after this many answers.
+    #[arg(short, long, value_name = "N", value_parser = parse_count)]
+    pub count: Option<u64>,
+    /// Fail if an answer does not come in this time, such as 500ms or 2s.
+    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    pub timeout: Option<Duration>,
+    #[command(flatten)]
+    pub queue: Queue,
+}
+
+/// The framings that put nothing into entries.
+fn plain_framings() -> impl TypedValueParser<Value = Framing> {
+    let all = Framing::value_variants().iter();
+    let plain = all.filter(|framing| **framing != Framing::Record);
+    PossibleValuesParser::new(plain.filter_map(ValueEnum::to_possible_value))
+        .try_map(|name| Framing::from_str(&name, false))
 }
 
 /// Arguments of `echo`.

@@ -4,7 +4,9 @@
 
 use clap::{Parser, Subcommand};
 
-use crate::arguments::{Cat, Echo, Feed, Info, OneNode, Recv, Send, Source, StopNode, Wait, Watch};
+use crate::arguments::{
+    Ask, Cat, Echo, Feed, Info, OneNode, Recv, Send, Source, StopNode, Wait, Watch,
+};
 
 /// The examples of the help and of the manual page.
 pub const EXAMPLES: &str = "\
@@ -16,6 +18,7 @@ Examples:
   iostreamctl recv iostream0 --count 10 --framing lines | head
   iostreamctl send iostream0 data.bin       a file to a driver's input queue
   journalctl -f | iostreamctl send iostream0 --framing lines
+  iostreamctl ask meter --data 'MEAS?' --timeout 1s   a request, and its answer
   iostreamctl cat pattern --count 30 -o frames.raw    buffers of a stream to a file
   iostreamctl feed sink song.raw            a file to the buffers of a stream
   iostreamctl wait pattern --state running --timeout 5s
@@ -83,6 +86,18 @@ On /dev/iostream a source makes records. --framing record checks each of them, a
 without the head. The command ends after --count entries, after --duration, if nothing arrives for
 --timeout, or with Ctrl-C.")]
     Recv(Recv),
+    /// Send requests to an input queue, and write the answers of the output queue.
+    #[command(after_help = "\
+Examples:
+  iostreamctl ask meter --data 'MEAS?' --timeout 1s
+  iostreamctl ask card --framing hex --data '06 01' --data '06 02'
+  iostreamctl ask card --framing hex <requests.txt >answers.txt
+
+Each line is a request, and each answer is written as a line, unless --framing says otherwise. A
+queue does not say which request an entry answers. So the next request is sent once the last one is
+answered, and what comes without a request is counted and passed over. On /dev/iostream the kernel
+answers each request with its own bytes.")]
+    Ask(Ask),
     /// Send a file to the kernel and back, and compare.
     #[command(after_help = "\
 Examples:

@@ -38,6 +38,17 @@ pub enum Failure {
     /// No data moved in the given time.
     #[error("nothing moved for {0} seconds: raise --timeout, or look with `iostreamctl watch`")]
     TimedOut(f64),
+    /// A request was not answered in the given time.
+    #[error(
+        "no answer to request {request} in {seconds} seconds: raise --timeout, or look with \
+         `iostreamctl watch`"
+    )]
+    NoAnswer {
+        /// The number of the request; the first is 1.
+        request: u64,
+        /// How long it was waited for.
+        seconds: f64,
+    },
     /// A node did not reach a state in the given time.
     #[error("{} is {is}: it was not {wanted} in time", .node.display())]
     NotInState {
@@ -109,7 +120,7 @@ impl Failure {
             Self::File { .. } | Self::NotOpen(_) | Self::Unsound(_) => 1,
             Self::Usage(_) => 2,
             Self::Mismatch(_) => 7,
-            Self::TimedOut(_) | Self::NotInState { .. } => 9,
+            Self::TimedOut(_) | Self::NoAnswer { .. } | Self::NotInState { .. } => 9,
             Self::BrokenPipe => 141,
             Self::Interrupted(signal) | Self::Stuck(signal) | Self::Unwritten { signal, .. } => {
                 128 + signal

@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::event::PollFlags;
@@ -31,6 +31,17 @@ pub fn report_output(path: &Path) -> Output {
 pub struct Input {
     file: File,
     stop: Stop,
+    /// An output that has to have a reader.
+    output: Option<OwnedFd>,
+}
+
+impl Input {
+    /// Lets a wait fail once nobody reads `output` any more.
+    pub fn end_with(&mut self, output: BorrowedFd<'_>) -> Result<()> {
+        let output = output.try_clone_to_owned();
+        self.output = Some(output.map_err(Failure::of_output)?);
+        Ok(())
+    }
 }
 
 /// Opens a file to read. Returns the file, its name for messages and, if known, its size.
@@ -52,13 +63,25 @@ pub fn input(path: &Path, stop: &Stop) -> Result<(Input, String, Option<u64>)> {
     }
     let size = metadata.is_file().then_some(metadata.len());
     let stop = stop.clone();
-    Ok((Input { file, stop }, name, size))
+    let input = Input {
+        file,
+        stop,
+        output: None,
+    };
+    Ok((input, name, size))
 }
 
 impl Read for Input {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let file = [(self.file.as_fd(), PollFlags::IN)];
-        self.stop.wait(file, None).map_err(io::Error::other)?;
+        let file = (self.file.as_fd(), PollFlags::IN);
+        // poll(2) reports the end of the other side without being asked. A descriptor that is there
+        // twice is harmless.
+        let output = self.output.as_ref().map_or(file.0, AsFd::as_fd);
+        let what = [file, (output, PollFlags::empty())];
+        let [_, seen] = self.stop.wait(what, None).map_err(io::Error::other)?;
+        if self.output.is_some() && seen.contains(PollFlags::ERR) {
+            return Err(io::Error::other(Failure::BrokenPipe));
+        }
         self.file.read(buffer)
     }
 }

@@ -7,6 +7,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use clap::ValueEnum;
 
 use crate::failure::{Failure, Result};
+use crate::hex::{self, Wrong};
 use crate::record::{self, HEAD_BYTES};
 use crate::units::Sizes;
 
@@ -19,6 +20,8 @@ pub enum Framing {
     Lines,
     /// Each entry follows its length: 32 bits, little-endian.
     Length,
+    /// A line of hexadecimal digits is an entry, such as 0a ff.
+    Hex,
     /// Like none; each entry starts with a number and a checksum, which are checked and removed.
     Record,
 }
@@ -27,6 +30,22 @@ impl Framing {
     /// Whether entries have sizes that the user chooses.
     pub fn is_sized(self) -> bool {
         matches!(self, Self::None | Self::Record)
+    }
+
+    /// Whether it makes text of entries, if lines of text are what they have.
+    pub fn is_text(self) -> bool {
+        matches!(self, Self::Lines | Self::Hex)
+    }
+
+    /// Fails if the user chooses sizes that have no meaning.
+    pub fn check_sizes(self, sizes: Option<Sizes>) -> Result<()> {
+        if sizes.is_some() && !self.is_sized() {
+            return Err(Failure::Usage(
+                "--entry-size does not apply to the framings lines, length and hex: they decide"
+                    .to_owned(),
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -106,6 +125,7 @@ impl<R: Read> Cutter<R> {
             }
             Framing::Lines => self.read_line(),
             Framing::Length => self.read_counted(),
+            Framing::Hex => self.read_hex(),
         }
     }
 
@@ -166,6 +186,15 @@ impl<R: Read> Cutter<R> {
         Ok(true)
     }
 
+    fn read_hex(&mut self) -> Result<bool> {
+        match hex::read_line(&mut self.reader, self.max_entry_bytes, &mut self.entry) {
+            Ok(found) => Ok(found),
+            Err(Wrong::File(error)) => Err(Failure::of_file(&self.name, error)),
+            Err(Wrong::NotHex) => Err(not_hex(&format!("a line of {}", self.name))),
+            Err(Wrong::TooLong) => Err(self.too_long("a line")),
+        }
+    }
+
     fn read_exact_or_end(
         &mut self,
         read: impl FnOnce(&mut BufReader<R>, &mut [u8]) -> std::io::Result<()>,
@@ -187,6 +216,13 @@ impl<R: Read> Cutter<R> {
             self.name, self.max_entry_bytes
         ))
     }
+}
+
+/// The failure for something that should be hexadecimal.
+pub fn not_hex(what: &str) -> Failure {
+    Failure::Usage(format!(
+        "{what} is not hexadecimal: each byte has two digits, such as 0a ff"
+    ))
 }
 
 /// Joins entries into a stream of bytes.
@@ -219,6 +255,7 @@ impl<W: Write> Joiner<W> {
                 .writer
                 .write_all(entry)
                 .and_then(|()| self.writer.write_all(b"\n")),
+            Framing::Hex => writeln!(self.writer, "{}", hex::line(entry)),
             Framing::Length => {
                 // The length of an entry has 32 bits.
                 let len = u32::try_from(entry.len()).unwrap_or(u32::MAX);
@@ -322,6 +359,14 @@ mod tests {
     }
 
     #[test]
+    fn hexadecimal_lines_are_checked() {
+        for wrong in ["xy\n".to_owned(), "00".repeat(33)] {
+            let result = cut(wrong.as_bytes(), Framing::Hex, FOUR);
+            assert!(matches!(result, Err(Failure::Usage(_))), "{wrong}");
+        }
+    }
+
+    #[test]
     fn lengths_are_checked_before_they_are_believed() {
         let entries = cut(b"\x02\0\0\0ab\0\0\0\0", Framing::Length, FOUR).unwrap();
         assert_eq!(entries, [&b"ab"[..], b""]);
@@ -346,6 +391,9 @@ mod tests {
         assert_eq!(join(&lines, Framing::Lines).unwrap(), b"one\ntwo\n");
         let counted = join(&lines, Framing::Length).unwrap();
         assert_eq!(cut(&counted, Framing::Length, FOUR).unwrap(), lines);
+        let digits = join(&lines, Framing::Hex).unwrap();
+        assert_eq!(digits, b"6f 6e 65\n74 77 6f\n");
+        assert_eq!(cut(&digits, Framing::Hex, FOUR).unwrap(), lines);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod ask;
 mod attribute;
 mod cat;
 mod cli;
@@ -17,6 +18,7 @@ mod failure;
 mod feed;
 mod files;
 mod framing;
+mod hex;
 mod info;
 mod list;
 mod manual;
@@ -69,6 +71,7 @@ fn run(cli: &Cli) -> Result<()> {
         Command::Doctor => doctor::run(cli),
         Command::Send(arguments) => send::run(cli, arguments, &stop),
         Command::Recv(arguments) => recv::run(cli, arguments, &stop),
+        Command::Ask(arguments) => ask::run(cli, arguments, &stop),
         Command::Echo(arguments) => echo::run(cli, arguments, &stop),
         Command::Source(arguments) => source::run(cli, arguments, &stop),
         Command::Cat(arguments) => cat::run(cli, arguments, &stop),

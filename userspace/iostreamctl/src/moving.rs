@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use iostream::{BuiltIn, Direction, Error, Producer, Session, Setup};
+use iostream::{BuiltIn, Direction, Error, Producer, Session, Setup, Wake};
 use rustix::event::PollFlags;
 
 use crate::arguments::{Queue, SourceQueue};
@@ -115,6 +115,20 @@ impl Sender<'_> {
             sent(cutter.entry());
         }
         Ok(more)
+    }
+
+    /// Waits for room, and sends one entry. The driver learns of it even below its watermark: no
+    /// other entry follows before it has answered.
+    pub fn send_one(&mut self, entry: &[u8]) -> Result<()> {
+        let patience = Patience::new(self.timeout);
+        let room = (entry.len() as u64 + OVERHEAD).min(self.producer.capacity_bytes());
+        loop {
+            self.stop.check()?;
+            match self.producer.enqueue_with(entry, Wake::Force) {
+                Err(Error::Full) => self.wait_room(room, &patience)?,
+                result => return result.on(self.device),
+            }
+        }
     }
 
     /// Waits for room, and sends one entry.

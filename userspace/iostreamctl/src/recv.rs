@@ -15,7 +15,7 @@ use crate::device::{open, Opened};
 use crate::dump::Dump;
 use crate::failure::{Failure, OnDevice, Result};
 use crate::files;
-use crate::framing::{Framing, Joiner};
+use crate::framing::Joiner;
 use crate::moving::{ended, first_cause, only_built_in, source_setup, wakeups, Runner};
 use crate::output::Writer;
 use crate::progress::Progress;
@@ -69,7 +69,7 @@ pub fn run(cli: &Cli, arguments: &Recv, stop: &Stop) -> Result<()> {
     } else {
         None
     };
-    let is_text = arguments.format.is_some() || arguments.framing == Framing::Lines;
+    let is_text = arguments.format.is_some() || arguments.framing.is_text();
     let writer = Writer::create(&arguments.output, stop, is_text)?;
     let name = writer.name().to_owned();
     let mut receiving = Receiving {

@@ -48,11 +48,7 @@ pub fn run(cli: &Cli, arguments: &Send, stop: &Stop) -> Result<()> {
         .on(&opened.path)?;
     let max = queue.max_entry_bytes as usize;
     // Before the end is taken, so that a failure here leaves the session unused.
-    if arguments.entry_size.is_some() && !framing.is_sized() {
-        return Err(Failure::Usage(
-            "--entry-size does not apply to the framings lines and length: they decide".to_owned(),
-        ));
-    }
+    framing.check_sizes(arguments.entry_size)?;
     let default = ENTRY_SIZE.min(queue.max_entry_bytes);
     let sizes = arguments.entry_size.unwrap_or(Sizes {
         min: default,

@@ -51,6 +51,7 @@ rows! {
     }
     files {
         command,
+        asking,
         poll_agrees,
         poll_starts,
         reading,
