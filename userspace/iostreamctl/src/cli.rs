@@ -52,7 +52,8 @@ pub struct Cli {
     /// The command.
     #[command(subcommand)]
     pub command: Command,
-    /// Print results as JSON, one object a line. Failures are objects on standard error.
+    /// Print results as JSON, one object a line. Failures and wrong usage are objects on standard
+    /// error.
     #[arg(long, global = true)]
     pub json: bool,
 }

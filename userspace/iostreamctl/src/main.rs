@@ -38,6 +38,7 @@ mod streams;
 mod surroundings;
 mod sysfs;
 mod units;
+mod usage;
 mod watch;
 
 use std::process::ExitCode;
@@ -49,7 +50,10 @@ use failure::{Failure, Result};
 use stop::Stop;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return usage::explain(&error),
+    };
     match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

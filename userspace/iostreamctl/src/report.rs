@@ -23,18 +23,19 @@ pub enum Output {
 
 /// Says on standard error why the command failed: as JSON if that was asked for.
 pub fn complain(failure: &Failure, json: bool) {
-    let mut out = io::stderr();
-    // If this fails as well, the message is lost.
-    let _ = if json {
-        let code = failure.exit_code();
-        writeln!(
-            out,
-            "{}",
-            json!({ "error": failure.to_string(), "exit_code": code })
-        )
+    if json {
+        complain_json(&failure.to_string(), failure.exit_code());
     } else {
-        writeln!(out, "iostreamctl: {failure}")
-    };
+        // If this fails as well, the message is lost.
+        let _ = writeln!(io::stderr(), "iostreamctl: {failure}");
+    }
+}
+
+/// Says on standard error what went wrong, as JSON.
+pub fn complain_json(error: &str, exit_code: u8) {
+    let said = json!({ "error": error, "exit_code": exit_code });
+    // If this fails as well, the message is lost.
+    let _ = writeln!(io::stderr(), "{said}");
 }
 
 /// Prints a report: as JSON if that was asked for, as text otherwise.

@@ -46,6 +46,52 @@ fn failures_are_json_on_request() {
     assert!(said["error"].as_str().unwrap().contains("not an iostream"));
 }
 
+/// Each command: what is wrong before it runs is said as what is wrong later.
+#[test]
+fn wrong_usage_is_json_on_request() {
+    let commands = [
+        "list",
+        "info",
+        "send",
+        "recv",
+        "ask",
+        "echo",
+        "source",
+        "cat",
+        "feed",
+        "start",
+        "stop",
+        "suspend",
+        "wait",
+        "doctor",
+        "watch",
+        "completions",
+        "man",
+    ];
+    let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
+    let listed = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let listed: Vec<&str> = listed
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|command| *command != "help")
+        .collect();
+    assert_eq!(listed.len(), commands.len(), "{listed:?}");
+    for command in listed {
+        assert!(commands.contains(&command), "{command}");
+        for arguments in [[command, "--json", "--no-such"], ["--json", command, "-9"]] {
+            let (code, said) = fails(&arguments);
+            let said: serde_json::Value = serde_json::from_str(&said).unwrap();
+            assert_eq!((code, &said["exit_code"]), (2, &2.into()), "{said}");
+            let error = said["error"].as_str().unwrap();
+            assert!(error.contains(arguments[2]), "{error}");
+            assert!(!error.contains('\n') && !error.contains("Usage"), "{error}");
+        }
+    }
+    // Help that was asked for is no failure.
+    let output = run(&["recv", "--json", "--help"]);
+    assert!(output.status.success() && output.stderr.is_empty());
+}
+
 #[test]
 fn a_file_that_cannot_be_sent_is_no_business_of_the_device() {
     let (code, said) = fails(&["send", "/dev/null", "/nonexistent/file"]);

@@ -147,6 +147,8 @@ json_parses() {
 	# A failure is an object, too.
 	fails 3 '"exit_code":3' iostreamctl recv no-such-node --json
 	json <"$work/error" || wrong "$(cat "$work/error")"
+	fails 2 "invalid value '2' for '--timeout <TIME>': a time with its unit is expected" iostreamctl recv itout --timeout 2 --json
+	json <"$work/error" || wrong "$(cat "$work/error")"
 	iostreamctl watch --count 1 --interval 1ms --json | grep -q '^{.*"time":[0-9][0-9.]*}$' || wrong 'no time'
 }
 
