@@ -145,7 +145,10 @@ Examples:
   iostreamctl wait pattern --timeout 10s      until its driver is loaded
   iostreamctl wait pattern --state running    until a program has started it
 
-The kernel does not announce these states, so the command looks ten times a second.")]
+The command sleeps until something happens to the node. The kernel announces nodes that come and go,
+opens and closes, and what start, stop and suspend do. It does not announce that a program changes
+the state of its own stream: for --state the command looks once a second as well, and so it does
+where /dev is not the kernel's.")]
     Wait(Wait),
     /// Say what is wrong with this installation, and what would be right.
     Doctor,

@@ -8,6 +8,7 @@ mod arguments;
 mod ask;
 mod attribute;
 mod cat;
+mod changes;
 mod cli;
 mod counters;
 mod device;

@@ -162,7 +162,7 @@ mod tests {
         assert_eq!(examples.lines().count(), EXAMPLES.lines().count() - 1);
         let page = String::from_utf8(render(Some("wait")).unwrap()).unwrap();
         assert!(
-            page.contains(".SH NOTES\n.nf\nThe kernel does not announce"),
+            page.contains(".SH NOTES\n.nf\nThe command sleeps until"),
             "{page}"
         );
         let texts = split("Before.\nExamples:\n  one\n  two\n\nAfter.");

@@ -5,13 +5,13 @@
 use std::fs;
 use std::io;
 use std::path::Path;
-use std::time::Duration;
 
 use iostream::Error;
 use rustix::io::Errno;
 use serde_json::json;
 
 use crate::arguments::{Awaited, Wait};
+use crate::changes::{kernel_makes_dev, Changes};
 use crate::cli::Cli;
 use crate::device::{find, resolve};
 use crate::failure::{Failure, OnDevice, Result};
@@ -19,9 +19,6 @@ use crate::report::{print, Output};
 use crate::stop::{Patience, Stop};
 use crate::surroundings::{sees_sys, NO_SYS};
 use crate::sysfs::{Node, System};
-
-/// How often `wait` looks: the kernel does not announce these states.
-const LOOK: Duration = Duration::from_millis(100);
 
 /// Changes the state of a node's stream. `word` is one that the kernel accepts.
 pub fn set(cli: &Cli, node: &Path, word: &str) -> Result<()> {
@@ -63,10 +60,22 @@ fn report(cli: &Cli, path: &Path, state: &str) -> Result<()> {
 /// Waits until a node is in a state.
 pub fn wait(cli: &Cli, arguments: &Wait, stop: &Stop) -> Result<()> {
     let system = System::real();
+    if !system.path("sys/class").is_dir() {
+        return Err(Failure::Unsound(
+            "/sys is not mounted: the states of nodes are read there".to_owned(),
+        ));
+    }
     let patience = Patience::new(arguments.timeout);
+    let mut changes = Changes::new();
+    let announced = is_announced(&arguments.node.node, arguments.state, &system);
     loop {
         let path = resolve(&arguments.node.node, &system);
         let node = find(&path, &system);
+        // Watched before it is looked at, so that nothing is missed in between.
+        let given = changes.watch(&arguments.node.node, None, &system);
+        if changes.watch(&path, node.as_ref(), &system) || given {
+            continue;
+        }
         if let Some(node) = &node {
             if is_in(node, arguments.state)? {
                 let state = format!("{:?}", arguments.state).to_lowercase();
@@ -83,8 +92,15 @@ pub fn wait(cli: &Cli, arguments: &Wait, stop: &Stop) -> Result<()> {
                 })
             }
         };
-        stop.sleep(left.map_or(LOOK, |left| left.min(LOOK)))?;
+        changes.sleep(stop, announced, left)?;
     }
+}
+
+/// Whether the kernel tells of everything that matters: a node that comes and goes in its own /dev.
+fn is_announced(node: &Path, state: Awaited, system: &System) -> bool {
+    let is_name = !node.is_absolute() && node.components().count() == 1;
+    let is_in_dev = is_name || node.starts_with("/dev");
+    state == Awaited::Present && is_in_dev && kernel_makes_dev(system)
 }
 
 fn is_in(node: &Node, state: Awaited) -> Result<bool> {

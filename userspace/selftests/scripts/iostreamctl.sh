@@ -270,6 +270,19 @@ wait_waits() {
 	wait "$waiter" || wrong "wait ended with $?"
 	exec 3>&-
 	iostreamctl wait itout --state closed
+	# A node that the driver publishes later, for somebody who may not open it.
+	su tester -c 'iostreamctl wait spare' &
+	waiter=$!
+	tell spare 'publish spare 4096 0'
+	wait "$waiter" || wrong "wait ended with $?"
+	su tester -c 'iostreamctl wait spare --state open' &
+	waiter=$!
+	exec 3<>"$(node spare)"
+	wait "$waiter" || wrong "wait ended with $?"
+	exec 3>&-
+	tell spare unpublish
+	# As in a container that has no /sys: there is nothing to wait for.
+	fails 1 '/sys is not mounted' unshare -m sh -c 'mount -t tmpfs none /sys && iostreamctl wait itout --timeout 1s'
 }
 
 clause U-09/module-not-loaded module_not_loaded

@@ -25,6 +25,7 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("F-09/send-ends", send_ends),
     Clause::new("F-09/ignored-signals-stay-ignored", ignored),
     Clause::new("F-09/sleeps-when-idle", sleeps),
+    Clause::slow("F-09/wait-sleeps", 120, wait_sleeps),
     Clause::new("F-09/cat-holds-nothing-back", holds_nothing_back),
 ];
 
@@ -252,6 +253,52 @@ fn sleeps() {
     for (running, before) in others.iter().zip(before) {
         assert_eq!(running.sleeps(), before);
     }
+}
+
+/// A wait for a node does not wake up before the node comes. One for a state, which the kernel does
+/// not announce, looks once a second.
+fn wait_sleeps() {
+    let stream = Driver::loaded("stout");
+    let present = [
+        Running::start(&["wait", "selftest"]),
+        Running::start(&["wait", "/dev/iostreams/by-test/link"]),
+    ];
+    let looking = Running::start(&["wait", "stout", "--state", "running"]);
+    present.iter().for_each(Running::wait_idle);
+    wait_until("two threads", || looking.sleeps().len() == 2);
+    let sleeps = || present.each_ref().map(Running::sleeps);
+    let total = || looking.sleeps().values().sum::<u64>();
+    // At first it looks more often.
+    let mut looks = total();
+    let start = Instant::now();
+    let second = |number| {
+        wait_until("a second is over", || {
+            start.elapsed() >= Duration::from_secs(number)
+        });
+    };
+    second(3);
+    let before = sleeps();
+    looks = total() - looks;
+    assert!(looks <= 25, "{looks} looks in three seconds");
+    looks = total();
+    second(13);
+    assert_eq!(sleeps(), before);
+    looks = total() - looks;
+    assert!((5..=15).contains(&looks), "{looks} looks in ten seconds");
+
+    let node = Driver::new(4096, 0);
+    let [by_name, by_path] = present;
+    assert_eq!(by_name.ended().code, 0);
+    // As udev makes a link: in folders that were not there.
+    let folder = std::path::Path::new("/dev/iostreams/by-test");
+    std::fs::create_dir_all(folder).unwrap();
+    std::os::unix::fs::symlink(node.path(), folder.join("link")).unwrap();
+    let code = by_path.ended().code;
+    std::fs::remove_dir_all(folder).unwrap();
+    assert_eq!(code, 0);
+    let session = stream.open();
+    session.start().unwrap();
+    assert_eq!(looking.ended().code, 0);
 }
 
 /// What the driver has sent is written before the next buffer comes.
