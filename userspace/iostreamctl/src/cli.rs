@@ -153,6 +153,13 @@ where /dev is not the kernel's.")]
     /// Say what is wrong with this installation, and what would be right.
     Doctor,
     /// Show rates, occupancy, losses and wake-ups of all nodes repeatedly.
+    #[command(after_help = "\
+Examples:
+  iostreamctl watch pattern --interval 5s
+  iostreamctl watch --json | jq '.nodes[].bytes_per_second'
+
+The kernel counts the bytes of a queue's entries. Of a stream it counts the buffers alone: its bytes
+are not known here, and null in JSON. cat and feed report those of their own streams.")]
     Watch(Watch),
     /// Print completions for a shell.
     #[command(after_help = "\

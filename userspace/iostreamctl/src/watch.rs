@@ -305,7 +305,10 @@ mod tests {
         let end = start + Duration::from_secs(1);
         let queue = |entries| Node {
             path: "/dev/iostream1".into(),
-            queues: vec![("input", counters(&[("entries", entries)]))],
+            queues: vec![(
+                "input",
+                counters(&[("entries", entries), ("bytes", 8 * entries)]),
+            )],
             ..Node::default()
         };
         let before = looked(vec![queue(500)], start);
@@ -313,5 +316,7 @@ mod tests {
         let rows = rows(&before, &now);
         assert_eq!((rows[0].moved, rows[1].moved), (7, 20));
         assert_eq!(rows[1].what, "input queue");
+        // Nobody counts the bytes of a stream.
+        assert_eq!((rows[0].bytes, rows[1].bytes), (None, Some(160)));
     }
 }

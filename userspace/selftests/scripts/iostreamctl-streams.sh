@@ -199,7 +199,28 @@ watch_shows_rates() {
 	iostreamctl watch pattern --interval 100ms --count 1 --json >"$work/json"
 	grep -q '"name":"pattern"' "$work/json" || wrong "$(cat "$work/json")"
 	! grep -q it2way "$work/json" || wrong 'others are shown, too'
+	# The kernel does not count the bytes of a stream, so none are made up.
+	grep -q '"bytes_per_second":null' "$work/json" || wrong "$(cat "$work/json")"
 	kill $!
+}
+
+# Whether watch shows that bytes move through the output queue.
+shows_bytes() {
+	iostreamctl watch it2way --interval 300ms --count 1 --json >"$work/json"
+	rate=$(sed -n 's/.*{"buffers":null,"bytes_per_second":\([0-9]*\),[^}]*"what":"output queue"}.*/\1/p' "$work/json")
+	[ "${rate:-0}" -gt 0 ]
+}
+
+watch_shows_bytes() {
+	exec 3<>"$(node it2way)"
+	while tell it2way 'batch 10 100'; do
+		dd bs=100 count=10 <&3
+	done >/dev/null 2>&1 &
+	within shows_bytes
+	kill $!
+	wait $! || true
+	iostreamctl watch it2way --interval 1ms --count 1 >"$work/table"
+	grep -q '^it2way *output queue *open *0 *0 B ' "$work/table" || wrong "$(cat "$work/table")"
 }
 
 # missing FILE NUMBER: whether cat said that so many frames are missing, and nothing else.
@@ -271,6 +292,7 @@ clause U-09/states-of-an-open-stream states_of_an_open_stream
 clause U-09/states-need-a-client states_need_a_client
 clause U-09/wrong-streams wrong_streams
 clause U-09/watch-shows-rates watch_shows_rates
+clause U-09/watch-shows-bytes watch_shows_bytes
 clause H-04/command losses_are_told
 clause U-09/recv-tells-losses entries_lost_are_told
 clause U-09/completions-and-manual completions_and_manual
