@@ -108,6 +108,9 @@ pub struct Cat {
     /// Show the buffers to people instead: each with its frame's number, its length and the time.
     #[arg(long, value_enum)]
     pub format: Option<Format>,
+    /// File to write the control data to: a line of hexadecimal digits for each buffer.
+    #[arg(long, value_name = "FILE")]
+    pub control: Option<PathBuf>,
     #[command(flatten)]
     pub end: End,
     #[command(flatten)]
@@ -125,6 +128,10 @@ pub struct Feed {
     /// Fill each buffer before it is sent. By default a buffer holds what one read returned.
     #[arg(long)]
     pub full: bool,
+    /// File with the control data: a line of hexadecimal digits for each buffer, as cat writes it.
+    /// An empty line means that the buffer has none.
+    #[arg(long, value_name = "FILE")]
+    pub control: Option<PathBuf>,
     #[command(flatten)]
     pub moving: Moving,
 }

@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use iostream::{Error, ReadStream, Stop as How};
+use iostream::{mode, Buffer, Error, ReadStream, Stop as How};
 use serde_json::json;
 
 use crate::arguments::Cat;
@@ -15,7 +15,8 @@ use crate::cli::Cli;
 use crate::device::resolve;
 use crate::dump::Dump;
 use crate::failure::{Failure, OnDevice, Result};
-use crate::files;
+use crate::files::{self, is_standard};
+use crate::hex;
 use crate::moving::{ended, first_cause};
 use crate::output::Writer;
 use crate::progress::Progress;
@@ -42,8 +43,25 @@ struct Got {
 /// Writes the data of a stream's buffers to a file or to standard output.
 pub fn run(cli: &Cli, arguments: &Cat, stop: &Stop) -> Result<()> {
     let path = resolve(&arguments.node.node, &System::real());
+    let control = arguments.control.as_ref();
+    if control.is_some_and(|control| is_standard(control)) && is_standard(&arguments.output) {
+        return Err(Failure::Usage(
+            "data and control data cannot both go to standard output: name a file for one of them"
+                .to_owned(),
+        ));
+    }
     let mut stream = ReadStream::open(&path).on(&path)?;
-    let mut writer = Writer::create(&arguments.output, stop, arguments.format.is_some())?;
+    if control.is_some() && stream.control_bytes() == 0 {
+        return Err(no_control(&path));
+    }
+    let is_text = arguments.format.is_some();
+    let mut outputs = Outputs {
+        data: Writer::create(&arguments.output, stop, is_text)?,
+        control: control
+            .map(|control| Writer::create(control, stop, true))
+            .transpose()?,
+        dump: arguments.format.map(Dump::new),
+    };
     stream.start().on(&path)?;
     let start = Instant::now();
     let mut got = Got::default();
@@ -56,10 +74,10 @@ pub fn run(cli: &Cli, arguments: &Cat, stop: &Stop) -> Result<()> {
         },
         &mut stream,
         &mut got,
-        &mut writer,
+        &mut outputs,
     );
     // Data received before a failure are written in any case.
-    let finished = writer.finish();
+    let finished = outputs.finish();
     got.unwritten = *finished.as_ref().unwrap_or(&0);
     let calls = stream.system_calls() + stop.calls();
     let result = first_cause([took, finished.map(|_| ())]);
@@ -74,6 +92,62 @@ pub fn run(cli: &Cli, arguments: &Cat, stop: &Stop) -> Result<()> {
     ended(result, arguments.end.is_never(), got.unwritten)
 }
 
+/// The failure for a stream whose buffers have no control data.
+pub fn no_control(path: &Path) -> Failure {
+    Failure::Usage(format!(
+        "--control does not apply to {}: its buffers have no control data",
+        path.display()
+    ))
+}
+
+/// What is written.
+struct Outputs {
+    data: Writer,
+    control: Option<Writer>,
+    /// Writes the buffers for people, if that is wanted.
+    dump: Option<Dump>,
+}
+
+impl Outputs {
+    fn put(&mut self, buffer: &Buffer<mode::Read>) -> Result<()> {
+        match &mut self.dump {
+            Some(dump) => dump.frame(
+                &mut self.data,
+                buffer,
+                buffer.control(),
+                buffer.frame(),
+                buffer.lost(),
+            )?,
+            None => self.data.write_all(buffer).map_err(Failure::of_output)?,
+        }
+        match &mut self.control {
+            Some(control) => {
+                writeln!(control, "{}", hex::line(buffer.control())).map_err(Failure::of_output)
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn has_data(&self) -> bool {
+        self.data.has_data() || self.control.as_ref().is_some_and(Writer::has_data)
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        self.data.flush().map_err(Failure::of_output)?;
+        let control = self.control.as_mut();
+        control.map_or(Ok(()), |control| {
+            control.flush().map_err(Failure::of_output)
+        })
+    }
+
+    /// Writes the rest, as [`Writer::finish`] does.
+    fn finish(&mut self) -> Result<u64> {
+        let unwritten = self.data.finish()?;
+        let control = self.control.as_mut();
+        Ok(unwritten + control.map_or(Ok(0), Writer::finish)?)
+    }
+}
+
 /// Takes buffers until there are enough, and writes their data. Whenever no buffer waits, it
 /// flushes.
 fn take(
@@ -81,12 +155,11 @@ fn take(
     waiting: &Waiting<'_>,
     stream: &mut ReadStream,
     got: &mut Got,
-    writer: &mut Writer,
+    outputs: &mut Outputs,
 ) -> Result<()> {
     let mut progress = Progress::new(None, arguments.moving.quiet);
     let mut patience = Patience::new(arguments.moving.timeout);
     let end = arguments.end.deadline(Instant::now());
-    let mut dump = arguments.format.map(Dump::new);
     loop {
         waiting.stop.check()?;
         let enough = arguments
@@ -106,19 +179,16 @@ fn take(
                 got.missed += buffer.frame().saturating_sub(got.next);
                 got.lost += buffer.lost();
                 got.next = buffer.frame().saturating_add(1);
-                match &mut dump {
-                    Some(dump) => dump.frame(writer, &buffer, buffer.frame(), buffer.lost())?,
-                    None => writer.write_all(&buffer).map_err(Failure::of_output)?,
-                }
+                outputs.put(&buffer)?;
                 patience.renew();
                 continue;
             }
             Err(Error::Empty) => {}
             Err(error) => return Err(error).on(waiting.device),
         }
-        if writer.has_data() {
+        if outputs.has_data() {
             // The reader of our output must not wait for data that are here already.
-            writer.flush().map_err(Failure::of_output)?;
+            outputs.flush()?;
             // That may have taken long.
             patience.renew();
             continue;
@@ -127,7 +197,7 @@ fn take(
             Ok(()) => {}
             Err(Error::TimedOut) => {
                 let left = [left, patience.left()?].into_iter().flatten().min();
-                waiting.sleep(stream.as_fd(), Some(writer.as_fd()), left)?;
+                waiting.sleep(stream.as_fd(), Some(outputs.data.as_fd()), left)?;
             }
             // Stopped through sysfs or by the driver: the stream is at its end.
             Err(Error::NotRunning) => {
@@ -154,7 +224,11 @@ fn report(
         bytes: got.bytes,
         elapsed: start.elapsed(),
     };
-    let output = files::report_output(&arguments.output);
+    let control = arguments.control.as_deref();
+    let output = match files::report_output(&arguments.output) {
+        Output::Free => control.map_or(Output::Free, files::report_output),
+        carries => carries,
+    };
     let json = || {
         transfer.json(json!({
             "buffers": got.buffers, "missed": got.missed,

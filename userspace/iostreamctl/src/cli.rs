@@ -120,6 +120,7 @@ Without --count and --duration it asks for 100000 entries.")]
 Examples:
   iostreamctl cat pattern --count 30 --output frames.raw
   iostreamctl cat pattern --format hex --count 1
+  iostreamctl cat pattern --output frames.raw --control control.hex
 
 The command opens the stream and starts it. It ends after --count buffers, after --duration, when
 the stream is stopped, or with Ctrl-C.")]
@@ -129,9 +130,10 @@ the stream is stopped, or with Ctrl-C.")]
 Examples:
   iostreamctl feed sink song.raw
   arecord | iostreamctl feed sink
+  iostreamctl feed sink frames.raw --full --control control.hex
 
 The command opens the stream and starts it. It stops the stream once the driver has taken
-everything.")]
+everything, and says how often the driver reported that it had no data: the underruns.")]
     Feed(Feed),
     /// Start or resume a stream that another program has open. A running stream goes on.
     Start(OneNode),

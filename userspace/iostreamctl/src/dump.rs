@@ -58,6 +58,7 @@ impl Dump {
         &mut self,
         out: &mut impl Write,
         bytes: &[u8],
+        control: &[u8],
         frame: u64,
         lost: u64,
     ) -> Result<()> {
@@ -65,7 +66,13 @@ impl Dump {
         if lost > 0 {
             head.push_str(&format!(", after {lost} lost frames"));
         }
-        self.write(out, &head, bytes)
+        self.write(out, &head, bytes)?;
+        if control.is_empty() {
+            return Ok(());
+        }
+        let mut text = format!("  control data, {} bytes\n", control.len());
+        show(self.format, control, &mut text);
+        out.write_all(text.as_bytes()).map_err(Failure::of_output)
     }
 
     fn write(&self, out: &mut impl Write, head: &str, bytes: &[u8]) -> Result<()> {
@@ -81,6 +88,12 @@ fn shown(format: Format, now: Duration, head: &str, bytes: &[u8]) -> String {
     let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     let micros = now.subsec_micros();
     let mut text = format!("{hour:02}:{minute:02}:{second:02}.{micros:06}Z {head}\n");
+    show(format, bytes, &mut text);
+    text
+}
+
+/// Appends bytes as lines.
+fn show(format: Format, bytes: &[u8], text: &mut String) {
     match format {
         Format::Text => text.push_str(&format!("  {}\n", bytes.escape_ascii())),
         Format::Hex => {
@@ -100,7 +113,6 @@ fn shown(format: Format, now: Duration, head: &str, bytes: &[u8]) -> String {
             }
         }
     }
-    text
 }
 
 #[cfg(test)]
@@ -127,12 +139,12 @@ mod tests {
         let mut dump = Dump::new(Format::Text);
         dump.entry(&mut out, b"a", 3, 0).unwrap();
         dump.entry(&mut out, b"b", 0, 40).unwrap();
-        dump.frame(&mut out, b"c", 9, 2).unwrap();
+        dump.frame(&mut out, b"c", b"d\0", 9, 2).unwrap();
         let text = String::from_utf8(out).unwrap();
         for part in [
             "entry 0, 1 bytes, after 3 lost entries\n",
             "entry 1, 1 bytes, after 40 overwritten bytes\n",
-            "frame 9, 1 bytes, after 2 lost frames\n",
+            "frame 9, 1 bytes, after 2 lost frames\n  c\n  control data, 2 bytes\n  d\\x00\n",
         ] {
             assert!(text.contains(part), "{text}");
         }

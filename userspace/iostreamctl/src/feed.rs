@@ -2,7 +2,7 @@
 
 //! `iostreamctl feed`.
 
-use std::io::{self, Read};
+use std::io::{self, BufReader, Read};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::mpsc;
@@ -15,10 +15,13 @@ use rustix::event::{PollFd, PollFlags};
 use serde_json::json;
 
 use crate::arguments::Feed;
+use crate::cat::no_control;
 use crate::cli::Cli;
 use crate::device::resolve;
 use crate::failure::{Failure, OnDevice, Result};
-use crate::files;
+use crate::files::{self, is_standard, Input};
+use crate::framing::not_hex;
+use crate::hex::{self, Wrong};
 use crate::moving::first_cause;
 use crate::progress::Progress;
 use crate::report::{print, Output, Transfer};
@@ -30,13 +33,32 @@ use crate::sysfs::System;
 struct Sent {
     buffers: u64,
     bytes: u64,
+    /// How often the driver had no data.
+    underruns: u64,
 }
 
 /// Fills a stream's buffers from a file or standard input, and sends them to the driver.
 pub fn run(cli: &Cli, arguments: &Feed, stop: &Stop) -> Result<()> {
     let path = resolve(&arguments.node.node, &System::real());
+    let control = arguments.control.as_ref();
+    if control.is_some_and(|control| is_standard(control)) && is_standard(&arguments.file) {
+        return Err(Failure::Usage(
+            "data and control data cannot both come from standard input: name a file for one of them"
+                .to_owned(),
+        ));
+    }
     let (mut reader, name, size) = files::input(&arguments.file, stop)?;
+    let control = control.map(|path| files::input(path, stop)).transpose()?;
     let mut stream = WriteStream::open(&path).on(&path)?;
+    if control.is_some() && stream.control_bytes() == 0 {
+        return Err(no_control(&path));
+    }
+    let control = control.map(|(input, name, _)| Control {
+        lines: BufReader::new(input),
+        name,
+        max: stream.control_bytes(),
+        line: Vec::new(),
+    });
     stream.start().on(&path)?;
     let start = Instant::now();
     let mut sent = Sent::default();
@@ -45,14 +67,19 @@ pub fn run(cli: &Cli, arguments: &Feed, stop: &Stop) -> Result<()> {
         arguments,
         path: &path,
         stop,
+        control,
         progress: Progress::new(size, arguments.moving.quiet),
     };
     let mut result = feeding.send_all(&mut reader, &name, &mut sent);
-    if matches!(result, Ok(()) | Err(Failure::Interrupted(_))) {
+    if matches!(
+        result,
+        Ok(()) | Err(Failure::Interrupted(_) | Failure::Mismatch(_))
+    ) {
         // After a signal the driver has a little time to take what was sent.
         result = first_cause([result, feeding.drain()]);
     }
     drop(feeding);
+    sent.underruns = stream.control().counters().lost;
     if result.is_ok() || sent.buffers > 0 {
         let calls = stream.system_calls() + stop.calls();
         report(cli, &path, &sent, start, calls)?;
@@ -66,7 +93,33 @@ struct Feeding<'a> {
     arguments: &'a Feed,
     path: &'a Path,
     stop: &'a Stop,
+    control: Option<Control>,
     progress: Progress,
+}
+
+/// Where the control data come from.
+struct Control {
+    lines: BufReader<Input>,
+    name: String,
+    /// The size of a control area.
+    max: usize,
+    line: Vec<u8>,
+}
+
+impl Control {
+    /// Reads the line of the next buffer. Returns whether there is one.
+    fn next(&mut self) -> Result<bool> {
+        let name = &self.name;
+        let read = hex::read_line(&mut self.lines, self.max, &mut self.line);
+        read.map_err(|wrong| match wrong {
+            Wrong::File(error) => Failure::of_file(name, error),
+            Wrong::NotHex => not_hex(&format!("a line of {name}")),
+            Wrong::TooLong => Failure::Usage(format!(
+                "a line of {name} has more than the {} bytes of control data that a buffer takes",
+                self.max
+            )),
+        })
+    }
 }
 
 impl Feeding<'_> {
@@ -76,13 +129,39 @@ impl Feeding<'_> {
             let filled = fill(reader, &mut buffer, self.arguments.full);
             let len = filled.map_err(|error| Failure::of_file(name, error))?;
             if len == 0 {
-                return Ok(());
+                return self.end_control(sent.buffers);
+            }
+            if let Some(control) = &mut self.control {
+                if !control.next()? {
+                    return Err(Failure::Mismatch(format!(
+                        "{} ends after {} lines: each buffer needs one, even if it is empty",
+                        control.name, sent.buffers
+                    )));
+                }
+                let line = &control.line;
+                // Fits, since no longer line is read.
+                buffer.control_area_mut()[..line.len()].copy_from_slice(line);
+                buffer.set_control_range(0..line.len()).on(self.path)?;
             }
             buffer.send(len).on(self.path)?;
             sent.buffers += 1;
             sent.bytes += len as u64;
             self.progress.add(len);
         }
+    }
+
+    /// Fails if there are control data left for which there were no data.
+    fn end_control(&mut self, buffers: u64) -> Result<()> {
+        let Some(control) = &mut self.control else {
+            return Ok(());
+        };
+        if !control.next()? {
+            return Ok(());
+        }
+        Err(Failure::Mismatch(format!(
+            "{} has more lines than the {buffers} buffers that were sent",
+            control.name
+        )))
     }
 
     /// Waits for an unused buffer.
@@ -164,12 +243,20 @@ fn report(cli: &Cli, path: &Path, sent: &Sent, start: Instant, calls: u64) -> Re
         bytes: sent.bytes,
         elapsed: start.elapsed(),
     };
-    let Sent { buffers, bytes } = sent;
-    let json = || transfer.json(json!({ "buffers": buffers, "system_calls": calls }));
+    let Sent {
+        buffers,
+        bytes,
+        underruns,
+    } = sent;
+    let json = || {
+        transfer.json(json!({
+            "buffers": buffers, "underruns": underruns, "system_calls": calls,
+        }))
+    };
     print(cli, Output::Free, json, |out| {
         writeln!(
             out,
-            "{bytes} bytes in {buffers} buffers, {}",
+            "{bytes} bytes in {buffers} buffers, {}; {underruns} underruns of the driver",
             transfer.rate()
         )
     })

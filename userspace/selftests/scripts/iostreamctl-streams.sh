@@ -223,6 +223,68 @@ watch_shows_bytes() {
 	grep -q '^it2way *output queue *open *0 *0 B ' "$work/table" || wrong "$(cat "$work/table")"
 }
 
+cat_stores_control_data() {
+	drivers iostream_pattern rate=0 data_bytes=4096
+	drivers iostream_sink data_bytes=4096
+	iostreamctl cat pattern --count 20 -o "$work/frames" --control "$work/control" >/dev/null
+	equal "$(wc -l <"$work/control")" 20
+	# Each frame begins with its number, which its control data have as well.
+	od -An -v -t x1 -w8 "$work/frames" | awk 'NR % 512 == 1' | sed 's/^ //' >"$work/numbers"
+	cut -c 1-23 "$work/control" | cmp - "$work/numbers"
+	# The sink finds fault with frames that do not come with their own.
+	iostreamctl feed sink "$work/frames" --full --control "$work/control" >/dev/null
+	equal "$(counted frames) $(counted bad)" '20 0'
+	iostreamctl feed sink "$work/frames" --full >/dev/null
+	equal "$(counted frames) $(counted bad)" '40 20'
+	iostreamctl cat pattern --count 1 --control - -o "$work/frames" >"$work/control"
+	equal "$(wc -lw <"$work/control" | tr -s ' ')" "$(printf ' 1 32')"
+	iostreamctl cat pattern --count 1 --format hex >"$work/dump"
+	grep -A 2 'control data, 32 bytes$' "$work/dump" | grep -c '^  00[01]0 ' >"$work/lines" || true
+	equal "$(cat "$work/lines")" 2
+}
+
+control_data_that_do_not_fit() {
+	drivers iostream_pattern rate=0 data_bytes=4096
+	drivers iostream_sink data_bytes=4096
+	# Messages name the files.
+	cd "$work"
+	head -c 12288 "$(command -v iostreamctl)" >frames
+	feed() { fails "$1" "$2" iostreamctl feed sink frames --full --control control; }
+	printf '00\n\n' >control
+	feed 7 'control ends after 2 lines: each buffer needs one'
+	printf '00\n\n\n01\n' >control
+	feed 7 'control has more lines than the 3 buffers that were sent'
+	# What was sent has arrived in both cases.
+	equal "$(counted bytes)" $((8192 + 12288))
+	printf '%067d\n' 0 >control
+	feed 2 'is not hexadecimal'
+	printf '%066d\n' 0 >control
+	feed 2 'has more than the 32 bytes of control data that a buffer takes'
+	fails 2 'cannot both come from standard input' iostreamctl feed sink --control -
+	fails 2 'cannot both go to standard output' iostreamctl cat pattern --control -
+	tell stspare 'publish plain output 4 64'
+	trap 'tell stspare unpublish' EXIT
+	fails 2 "does not apply to $(node plain): its buffers have no control data" \
+		iostreamctl cat plain --control control
+}
+
+feed_counts_underruns() {
+	tell stspare 'publish dry input 4 64'
+	trap 'tell stspare unpublish' EXIT
+	mkfifo "$work/fifo"
+	for json in '' --json; do
+		# shellcheck disable=SC2086 # Nothing, if it is empty.
+		iostreamctl feed dry $json <"$work/fifo" >"$work/report" &
+		exec 4>"$work/fifo"
+		within is dry running
+		tell stspare 'lost 2'
+		tell stspare 'lost 1'
+		exec 4>&-
+		wait $! || wrong "feed ended with $?"
+		grep -q '3 underruns of the driver\|"underruns":3' "$work/report" || wrong "$(cat "$work/report")"
+	done
+}
+
 # missing FILE NUMBER: whether cat said that so many frames are missing, and nothing else.
 missing() { equal "$(cat "$1")" "iostreamctl: $2 frames are missing"; }
 
@@ -293,6 +355,9 @@ clause U-09/states-need-a-client states_need_a_client
 clause U-09/wrong-streams wrong_streams
 clause U-09/watch-shows-rates watch_shows_rates
 clause U-09/watch-shows-bytes watch_shows_bytes
+clause U-09/cat-stores-control-data cat_stores_control_data
+clause U-09/control-data-that-do-not-fit control_data_that_do_not_fit
+clause U-09/feed-counts-underruns feed_counts_underruns
 clause H-04/command losses_are_told
 clause U-09/recv-tells-losses entries_lost_are_told
 clause U-09/completions-and-manual completions_and_manual
