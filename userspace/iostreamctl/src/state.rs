@@ -60,10 +60,8 @@ fn report(cli: &Cli, path: &Path, state: &str) -> Result<()> {
 /// Waits until a node is in a state.
 pub fn wait(cli: &Cli, arguments: &Wait, stop: &Stop) -> Result<()> {
     let system = System::real();
-    if !system.path("sys/class").is_dir() {
-        return Err(Failure::Unsound(
-            "/sys is not mounted: the states of nodes are read there".to_owned(),
-        ));
+    if !sees_sys(&system) {
+        return Err(Failure::Unsound(NO_SYS.to_owned()));
     }
     let patience = Patience::new(arguments.timeout);
     let mut changes = Changes::new();

@@ -75,7 +75,7 @@ without_sys() {
 			service $hidden iostreamctl cat "$path" --count 1 --quiet --timeout 60s >"$work/out"
 			equal "$(wc -c <"$work/out")" 16384
 		done
-		for command in list 'info /dev/iostream' 'watch --count 1' 'stop /dev/iostream1'; do
+		for command in list 'info /dev/iostream' 'watch --count 1' 'stop /dev/iostream1' 'wait pattern'; do
 			fails 1 '/sys is not mounted here' service $hidden iostreamctl $command
 		done
 		fails 3 '/sys is not mounted here' service $hidden iostreamctl cat pattern
