@@ -2,7 +2,7 @@
 // Sends ten entries into the kernel and reads them as they come back.
 use iostream::Setup;
 
-fn main() -> iostream::Result<()> {
+fn main() -> std::io::Result<()> {
     let session = Setup::echo().open()?;
     let mut producer = session.producer()?;
     let mut consumer = session.consumer()?;

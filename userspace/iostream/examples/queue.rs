@@ -2,7 +2,7 @@
 // Reads the queue of a driver that is given by name, until the driver goes or Enter is pressed.
 use iostream::{Error, Session, Waker};
 
-fn main() -> iostream::Result<()> {
+fn main() -> std::io::Result<()> {
     let name = std::env::args().nth(1).unwrap_or("ticker".to_owned());
     let mut consumer = Session::open(name)?.consumer()?;
 
@@ -28,7 +28,7 @@ fn main() -> iostream::Result<()> {
                 // Dropped here, the entry leaves the queue.
             }
             Err(Error::Cancelled | Error::Gone) => break,
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         }
     }
     println!("{entries} entries, {lost} lost");

@@ -2,7 +2,7 @@
 // Takes a hundred frames of a stream, each where the driver wrote it, and counts them.
 use iostream::ReadStream;
 
-fn main() -> iostream::Result<()> {
+fn main() -> std::io::Result<()> {
     let name = std::env::args().nth(1).unwrap_or("pattern".to_owned());
     let mut stream = ReadStream::open(name)?;
     stream.start()?;

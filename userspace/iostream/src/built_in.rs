@@ -22,7 +22,7 @@ use crate::{EndpointStats, Result, Session, Setup};
 /// ```no_run
 /// use iostream::Setup;
 ///
-/// # fn main() -> iostream::Result<()> {
+/// # fn main() -> std::io::Result<()> {
 /// let built_in = Setup::source(16, 64).open()?;
 /// let mut consumer = built_in.consumer()?;
 /// // The source makes ten entries in this very call.
@@ -35,7 +35,7 @@ use crate::{EndpointStats, Result, Session, Setup};
 /// The sessions of drivers' nodes have no such operations:
 ///
 /// ```compile_fail,E0599
-/// # fn main() -> iostream::Result<()> {
+/// # fn main() -> std::io::Result<()> {
 /// iostream::Session::open("ticker")?.run(10, None).result
 /// # }
 /// ```

@@ -35,7 +35,7 @@ use crate::{Counters, Error, Result, Waker};
 /// # Examples
 ///
 /// ```no_run
-/// # fn main() -> iostream::Result<()> {
+/// # fn main() -> std::io::Result<()> {
 /// # let session = iostream::Setup::source(16, 64).rate(10).open()?;
 /// let mut consumer = session.consumer()?;
 /// loop {
@@ -143,7 +143,7 @@ impl Consumer {
     /// # Examples
     ///
     /// ```no_run
-    /// # fn main() -> iostream::Result<()> {
+    /// # fn main() -> std::io::Result<()> {
     /// let mut consumer = iostream::Session::open("ticker")?.consumer()?;
     /// consumer.wait(None)?;
     /// let [ticks, nanoseconds] = consumer.dequeue_value::<[u64; 2]>()?;
@@ -183,7 +183,7 @@ impl Consumer {
     /// # Examples
     ///
     /// ```no_run
-    /// # fn main() -> iostream::Result<()> {
+    /// # fn main() -> std::io::Result<()> {
     /// # let session = iostream::Setup::source(16, 64).rate(10).open()?;
     /// # let mut consumer = session.consumer()?;
     /// let mut bytes = 0;

@@ -15,7 +15,7 @@ use crate::{Consumer, Error, Result};
 /// Only one entry can be borrowed at a time:
 ///
 /// ```compile_fail,E0499
-/// # fn main() -> iostream::Result<()> {
+/// # fn main() -> std::io::Result<()> {
 /// # let session = iostream::Setup::source(16, 16).open()?;
 /// let mut consumer = session.consumer()?;
 /// let first = consumer.peek()?;
@@ -28,7 +28,7 @@ use crate::{Consumer, Error, Result};
 /// A released entry cannot be used any more:
 ///
 /// ```compile_fail,E0505
-/// # fn main() -> iostream::Result<()> {
+/// # fn main() -> std::io::Result<()> {
 /// # let session = iostream::Setup::source(16, 16).open()?;
 /// let mut consumer = session.consumer()?;
 /// let entry = consumer.peek()?;
@@ -84,7 +84,7 @@ impl<'a> Entry<'a> {
     ///     millivolts: [i16; 4],
     /// }
     ///
-    /// # fn main() -> iostream::Result<()> {
+    /// # fn main() -> std::io::Result<()> {
     /// let mut consumer = iostream::Session::open("ticker")?.consumer()?;
     /// let entry = consumer.peek()?;
     /// println!("{} mV", entry.as_value::<Sample>()?.millivolts[0]);
@@ -188,7 +188,7 @@ impl<'a> Received<'a> {
     ///     millivolts: [i16; 4],
     /// }
     ///
-    /// # fn main() -> iostream::Result<()> {
+    /// # fn main() -> std::io::Result<()> {
     /// let mut consumer = iostream::Session::open("ticker")?.consumer()?;
     /// let entry = consumer.dequeue_wait(None)?;
     /// println!("{} mV", entry.as_value::<Sample>()?.millivolts[0]);
@@ -249,7 +249,7 @@ fn value_of<T: FromBytes + Immutable + KnownLayout>(bytes: &[u8]) -> Result<&T> 
 /// # Examples
 ///
 /// ```no_run
-/// # fn main() -> iostream::Result<()> {
+/// # fn main() -> std::io::Result<()> {
 /// # let session = iostream::Setup::source(16, 64).rate(10).open()?;
 /// # let mut consumer = session.consumer()?;
 /// consumer.wait(None)?;

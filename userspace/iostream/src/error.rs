@@ -2,10 +2,13 @@
 
 //! The errors of this crate.
 
+mod opening;
+
 use std::io;
-use std::path::PathBuf;
 
 use rustix::io::Errno;
+
+pub use opening::OpenError;
 
 use crate::{Direction, StreamMode, StreamState};
 
@@ -13,7 +16,10 @@ use crate::{Direction, StreamMode, StreamState};
 ///
 /// Each variant corresponds to one errno, which [`Error::errno`] returns. An error converts into an
 /// [`io::Error`] and stays its source.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+///
+/// The value is small and has nothing to drop, since each look at a queue may return one: it has at
+/// most 24 bytes. What fails with the path of a file is an [`OpenError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// No entry waits (`ENODATA`).
@@ -76,26 +82,9 @@ pub enum Error {
     /// What was asked for is in use (`EBUSY`).
     #[error("{0}")]
     Busy(&'static str),
-    /// The file is not an iostream device (`ENOTTY`).
-    #[error("{} is not an iostream device: it is {is}", .path.display())]
-    NotADevice {
-        /// The file.
-        path: PathBuf,
-        /// What it is instead, such as `a regular file`.
-        is: String,
-    },
-    /// The device does not exist (`ENOENT`).
-    #[error("{} does not exist: is the module loaded, the driver bound?", .path.display())]
-    NotFound {
-        /// The file that could not be opened.
-        path: PathBuf,
-    },
-    /// The caller lacks permission (`EACCES`).
-    #[error("no permission for {what}")]
-    Permission {
-        /// The file or the call.
-        what: PathBuf,
-    },
+    /// The caller lacks permission for this system call (`EACCES`).
+    #[error("no permission for {0}")]
+    Permission(&'static str),
     /// The session's queues are not set up yet (`EBADFD`).
     #[error("the session has no queues yet: set it up first")]
     NotSetUp,
@@ -160,7 +149,7 @@ pub enum Error {
         /// The byte after the last byte of the range.
         end: usize,
         /// How many bytes there are.
-        max: usize,
+        max: u32,
     },
     /// A type does not fit in the control data or in the control area (`EMSGSIZE`).
     #[error("the type takes {needed} bytes, the control data have {found}")]
@@ -228,9 +217,8 @@ impl Error {
             Self::Cancelled => Errno::CANCELED,
             Self::NoRuntime => Errno::SRCH,
             Self::Busy(_) => Errno::BUSY,
-            Self::NotADevice { .. } | Self::Unsupported(_) => Errno::NOTTY,
-            Self::NotFound { .. } => Errno::NOENT,
-            Self::Permission { .. } => Errno::ACCESS,
+            Self::Unsupported(_) | Self::NotAStream => Errno::NOTTY,
+            Self::Permission(_) => Errno::ACCESS,
             Self::NotSetUp => Errno::BADFD,
             Self::AlreadySetUp => Errno::ALREADY,
             Self::NoQueue(_) => Errno::NXIO,
@@ -239,7 +227,6 @@ impl Error {
             Self::Overflow => Errno::OVERFLOW,
             Self::RateTooHigh => Errno::RANGE,
             Self::OutOfMemory => Errno::NOMEM,
-            Self::NotAStream => Errno::NOTTY,
             Self::WrongMode { .. } => Errno::PROTOTYPE,
             Self::AlreadyInState(_) => Errno::ALREADY,
             Self::NotRunning => Errno::BADFD,
@@ -259,7 +246,7 @@ impl Error {
         match errno {
             Errno::INTR => Self::Interrupted,
             Errno::NOMEM => Self::OutOfMemory,
-            Errno::ACCESS | Errno::PERM => Self::Permission { what: call.into() },
+            Errno::ACCESS | Errno::PERM => Self::Permission(call),
             errno => Self::Os {
                 call,
                 errno: errno.raw_os_error(),
@@ -349,15 +336,13 @@ impl From<Error> for io::Error {
             Error::TimedOut => ErrorKind::TimedOut,
             Error::Interrupted => ErrorKind::Interrupted,
             Error::Busy(_) | Error::AlreadySetUp => ErrorKind::ResourceBusy,
-            Error::NotADevice { .. }
-            | Error::NoQueue(_)
+            Error::NoQueue(_)
             | Error::Unsupported(_)
             | Error::NotAStream
             | Error::WrongMode { .. }
             | Error::NotOffered(_)
             | Error::Version { .. } => ErrorKind::Unsupported,
-            Error::NotFound { .. } => ErrorKind::NotFound,
-            Error::Permission { .. } => ErrorKind::PermissionDenied,
+            Error::Permission(_) => ErrorKind::PermissionDenied,
             Error::Quota => ErrorKind::QuotaExceeded,
             Error::OutOfMemory => ErrorKind::OutOfMemory,
             Error::Forked
@@ -398,10 +383,21 @@ mod tests {
         assert_eq!((errnos.len(), sentences.len()), (7, 7));
     }
 
+    /// Each look at a queue may return an error.
+    #[test]
+    fn an_error_is_small_and_copied() {
+        fn is_copy<T: Copy>() -> bool {
+            !std::mem::needs_drop::<T>()
+        }
+        assert!(is_copy::<Error>());
+        assert!(size_of::<Error>() <= 24, "{}", size_of::<Error>());
+        assert!(size_of::<Result<usize>>() <= 24);
+    }
+
     #[test]
     fn an_io_error_keeps_the_variant_as_its_source() {
         for error in seven() {
-            let io = io::Error::from(error.clone());
+            let io = io::Error::from(error);
             let inner = io.get_ref().and_then(|e| e.downcast_ref::<Error>());
             assert_eq!(inner, Some(&error));
         }

@@ -55,7 +55,7 @@ impl Consumer {
     /// ```no_run
     /// use std::ops::ControlFlow;
     ///
-    /// # fn main() -> iostream::Result<()> {
+    /// # fn main() -> std::io::Result<()> {
     /// # let session = iostream::Setup::source(16, 64).rate(10).open()?;
     /// let mut bytes = 0;
     /// session.consumer()?.for_each(|entry| {

@@ -50,6 +50,7 @@
 //! | [`Control`] | a handle that starts and stops a stream, from any thread |
 //! | [`Waker`] | ends waits, from any thread |
 //! | [`Error`] | what can go wrong: a variant and an errno for each case |
+//! | [`OpenError`] | the same for opening a device, with its path |
 //!
 //! The producer and the consumer of a session are two values: give each its own thread, or use both
 //! in one loop. Their descriptor ([`AsFd`](std::os::fd::AsFd)) works in every event loop. The
@@ -132,7 +133,7 @@ pub use asynchronous::{AsyncConsumer, AsyncProducer, AsyncReceiver};
 pub use built_in::{BuiltIn, Run};
 pub use consumer::Consumer;
 pub use entry::{ConsumerBatch, Entry, Received};
-pub use error::{Error, Result};
+pub use error::{Error, OpenError, Result};
 pub use info::{Counters, DeviceInfo, Direction, Endpoint, EndpointStats, QueueInfo};
 pub use iostream_ring::{occupied_bytes, uapi};
 pub use iter::Entries;

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use crate::{Error, Result, Session};
+use crate::{Error, OpenError, Session};
 
 /// The class of iostream's nodes in sysfs.
 const CLASS: &str = "sys/class/iostream";
@@ -20,7 +20,7 @@ const CLASS: &str = "sys/class/iostream";
 /// # Examples
 ///
 /// ```no_run
-/// # fn main() -> iostream::Result<()> {
+/// # fn main() -> std::io::Result<()> {
 /// for node in iostream::nodes()? {
 ///     println!("{} is {}", node.name(), node.path().display());
 /// }
@@ -55,7 +55,7 @@ impl Node {
     /// # Errors
     ///
     /// Those of [`Session::open`].
-    pub fn open(&self) -> Result<Session> {
+    pub fn open(&self) -> Result<Session, OpenError> {
         Session::open(&self.path)
     }
 
@@ -79,9 +79,9 @@ impl Node {
 ///
 /// # Errors
 ///
-/// [`Error::NotFound`] if there is no such class of devices: the module is not loaded, or /sys is
-/// not mounted.
-pub fn nodes() -> Result<Vec<Node>> {
+/// [`OpenError::NotFound`] if there is no such class of devices: the module is not loaded, or /sys
+/// is not mounted.
+pub fn nodes() -> Result<Vec<Node>, OpenError> {
     nodes_below(Path::new("/"))
 }
 
@@ -97,16 +97,16 @@ pub(crate) fn path_of(node: &Path) -> PathBuf {
     find_node(node).unwrap_or_else(|| node.to_owned())
 }
 
-fn nodes_below(root: &Path) -> Result<Vec<Node>> {
+fn nodes_below(root: &Path) -> Result<Vec<Node>, OpenError> {
     let class = root.join(CLASS);
     let failed = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => Error::NotFound {
+        io::ErrorKind::NotFound => OpenError::NotFound {
             path: class.clone(),
         },
-        _ => Error::Os {
+        _ => OpenError::Other(Error::Os {
             call: "readdir",
             errno: error.raw_os_error().unwrap_or_default(),
-        },
+        }),
     };
     let mut nodes = Vec::new();
     for entry in fs::read_dir(&class).map_err(failed)? {
@@ -191,6 +191,6 @@ mod tests {
     fn without_the_module_there_is_no_node() {
         let root = Path::new("/nonexistent");
         assert_eq!(find_below(root, Path::new("x")), None);
-        assert!(matches!(nodes_below(root), Err(Error::NotFound { .. })));
+        assert!(matches!(nodes_below(root), Err(OpenError::NotFound { .. })));
     }
 }

@@ -9,15 +9,15 @@ use rustix::fs::{fstat, open, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::identity::Identity;
-use crate::{Error, Result};
+use crate::{Error, OpenError};
 
 /// Opens an iostream device for reading and writing.
 ///
 /// The file is first opened without access (`O_PATH`), which asks no driver, and looked at. The
 /// same file is then opened through /proc, so that it cannot be exchanged in between.
-pub(crate) fn open_device(path: &Path) -> Result<OwnedFd> {
+pub(crate) fn open_device(path: &Path) -> Result<OwnedFd, OpenError> {
     let failed = |errno| of_open(path, errno);
-    let not_a_device = |is: String| Error::NotADevice {
+    let not_a_device = |is: String| OpenError::NotADevice {
         path: path.to_owned(),
         is,
     };
@@ -49,15 +49,12 @@ pub(crate) fn open_device(path: &Path) -> Result<OwnedFd> {
     Ok(opened)
 }
 
-fn of_open(path: &Path, errno: Errno) -> Error {
+fn of_open(path: &Path, errno: Errno) -> OpenError {
+    let path = path.to_owned();
     match errno {
-        Errno::NOENT | Errno::NXIO | Errno::NODEV | Errno::NOTDIR => Error::NotFound {
-            path: path.to_owned(),
-        },
-        Errno::ACCESS | Errno::PERM => Error::Permission {
-            what: path.to_owned(),
-        },
-        Errno::BUSY => Error::Busy("another program has the device open"),
-        errno => Error::of_call("open", errno),
+        Errno::NOENT | Errno::NXIO | Errno::NODEV | Errno::NOTDIR => OpenError::NotFound { path },
+        Errno::ACCESS | Errno::PERM => OpenError::Permission { path },
+        Errno::BUSY => Error::Busy("another program has the device open").into(),
+        errno => Error::of_call("open", errno).into(),
     }
 }

@@ -29,7 +29,7 @@ use crate::{Counters, Error, Result, Waker};
 /// # Examples
 ///
 /// ```no_run
-/// # fn main() -> iostream::Result<()> {
+/// # fn main() -> std::io::Result<()> {
 /// let session = iostream::Setup::source(16, 64).rate(1000).overwrite(true).open()?;
 /// let mut reader = session.overwrite_reader()?;
 /// let mut buffer = vec![0; reader.max_entry_bytes()];

@@ -36,7 +36,7 @@ use crate::{Counters, Error, Result, Wake};
 /// # Examples
 ///
 /// ```no_run
-/// # fn main() -> iostream::Result<()> {
+/// # fn main() -> std::io::Result<()> {
 /// # let session = iostream::Setup::sink().open()?;
 /// let mut producer = session.producer()?;
 /// producer.enqueue(b"by copy")?;
@@ -103,7 +103,7 @@ impl Producer {
     ///     millivolts: i32,
     /// }
     ///
-    /// # fn main() -> iostream::Result<()> {
+    /// # fn main() -> std::io::Result<()> {
     /// # let session = iostream::Setup::sink().open()?;
     /// let mut producer = session.producer()?;
     /// producer.enqueue_value(&Order { channel: 1, millivolts: -20 })?;

@@ -16,7 +16,7 @@ use crate::{Producer, Result, Wake};
 /// so there is one at a time, and it cannot outlive the producer:
 ///
 /// ```compile_fail,E0499
-/// # fn main() -> iostream::Result<()> {
+/// # fn main() -> std::io::Result<()> {
 /// # let session = iostream::Setup::sink().open()?;
 /// let mut producer = session.producer()?;
 /// let first = producer.reserve(1)?;
@@ -27,7 +27,7 @@ use crate::{Producer, Result, Wake};
 /// ```
 ///
 /// ```compile_fail,E0597
-/// # fn main() -> iostream::Result<()> {
+/// # fn main() -> std::io::Result<()> {
 /// # let session = iostream::Setup::sink().open()?;
 /// let mut producer = session.producer()?;
 /// let entry = producer.reserve(1)?;
@@ -114,7 +114,7 @@ impl DerefMut for Reservation<'_> {
 /// # Examples
 ///
 /// ```no_run
-/// # fn main() -> iostream::Result<()> {
+/// # fn main() -> std::io::Result<()> {
 /// # let session = iostream::Setup::sink().open()?;
 /// # let mut producer = session.producer()?;
 /// let mut batch = producer.batch();

@@ -16,8 +16,8 @@ use crate::sys::{
     ConsumerEnd, Device, OverwriteEnd, Owner, ProducerEnd, QueueKind, QueueMemory, Role,
 };
 use crate::{
-    Consumer, Counters, DeviceInfo, Direction, Error, OverwriteReader, Producer, QueueInfo, Result,
-    StreamCounters, StreamInfo, StreamMode,
+    Consumer, Counters, DeviceInfo, Direction, Error, OpenError, OverwriteReader, Producer,
+    QueueInfo, Result, StreamCounters, StreamInfo, StreamMode,
 };
 
 /// One open of a device, with its queues.
@@ -30,7 +30,7 @@ use crate::{
 /// ```no_run
 /// use iostream::Session;
 ///
-/// # fn main() -> iostream::Result<()> {
+/// # fn main() -> std::io::Result<()> {
 /// let session = Session::open("ticker")?;
 /// let mut consumer = session.consumer()?;
 /// println!("{} bytes", consumer.dequeue_wait(None)?.len());
@@ -52,11 +52,11 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`] if the device does not exist or has no driver; [`Error::Permission`] if
-    /// the program may not open it; [`Error::Busy`] if another program has it open;
-    /// [`Error::NotADevice`] if it is not an iostream device, or nothing says what it is;
-    /// [`Error::Version`] if it has another version of the protocol; otherwise [`Error::Os`].
-    pub fn open(node: impl AsRef<Path>) -> Result<Self> {
+    /// [`OpenError::NotFound`] if the device does not exist or has no driver;
+    /// [`OpenError::Permission`] if the program may not open it; [`OpenError::NotADevice`] if it is
+    /// not an iostream device, or nothing says what it is; [`Error::Busy`] if another program has it
+    /// open; [`Error::Version`] if it has another version of the protocol; otherwise [`Error::Os`].
+    pub fn open(node: impl AsRef<Path>) -> Result<Self, OpenError> {
         let path = path_of(node.as_ref());
         Self::with_fd(open_device(&path)?, &path)
     }
@@ -65,15 +65,15 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`Error::NotADevice`] if it is not an iostream device; [`Error::Version`] if it has another
-    /// version of the protocol.
-    pub fn from_fd(fd: OwnedFd) -> Result<Self> {
+    /// [`OpenError::NotADevice`] if it is not an iostream device; [`Error::Version`] if it has
+    /// another version of the protocol.
+    pub fn from_fd(fd: OwnedFd) -> Result<Self, OpenError> {
         let path = format!("descriptor {}", fd.as_raw_fd());
         Self::with_fd(fd, Path::new(&path))
     }
 
-    fn with_fd(fd: OwnedFd, path: &Path) -> Result<Self> {
-        let not_a_device = |is: &str| Error::NotADevice {
+    fn with_fd(fd: OwnedFd, path: &Path) -> Result<Self, OpenError> {
+        let not_a_device = |is: &str| OpenError::NotADevice {
             path: path.to_owned(),
             is: is.to_owned(),
         };
@@ -238,9 +238,9 @@ impl AsRawFd for Session {
 }
 
 impl TryFrom<OwnedFd> for Session {
-    type Error = Error;
+    type Error = OpenError;
 
-    fn try_from(fd: OwnedFd) -> Result<Self> {
+    fn try_from(fd: OwnedFd) -> Result<Self, OpenError> {
         Self::from_fd(fd)
     }
 }
@@ -267,7 +267,7 @@ mod tests {
             ("/dev/null", "a character device of "),
         ] {
             match Session::open(path).unwrap_err() {
-                Error::NotADevice {
+                OpenError::NotADevice {
                     path: named,
                     is: is_said,
                 } => {
@@ -282,13 +282,13 @@ mod tests {
     #[test]
     fn a_missing_device_is_not_found() {
         let error = Session::open("/nonexistent/iostream").unwrap_err();
-        assert!(matches!(error, Error::NotFound { .. }));
+        assert!(matches!(error, OpenError::NotFound { .. }));
     }
 
     #[test]
     fn a_descriptor_of_something_else_is_refused() {
         let file = std::fs::File::open("/dev/null").unwrap();
         let error = Session::from_fd(file.into()).unwrap_err();
-        assert!(matches!(error, Error::NotADevice { .. }));
+        assert!(matches!(error, OpenError::NotADevice { .. }));
     }
 }

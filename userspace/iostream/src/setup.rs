@@ -7,7 +7,7 @@ use std::path::Path;
 use iostream_ring::{occupied_bytes, uapi};
 use rustix::io::Errno;
 
-use crate::{BuiltIn, Endpoint, Error, Result, Session};
+use crate::{BuiltIn, Endpoint, Error, OpenError, Result, Session};
 
 /// The capacity of each queue of the predefined set-ups.
 const DEFAULT_BYTES: u64 = 256 * 1024;
@@ -38,7 +38,7 @@ impl Capacity {
 /// ```no_run
 /// use iostream::Setup;
 ///
-/// # fn main() -> iostream::Result<()> {
+/// # fn main() -> std::io::Result<()> {
 /// // A thousand entries of 64 to 1500 bytes a second, in a queue that holds a hundred of them.
 /// let session = Setup::source(64, 1500)
 ///     .rate(1000)
@@ -144,7 +144,7 @@ impl Setup {
     /// # Errors
     ///
     /// Those of [`Session::open`] and [`BuiltIn::set_up`].
-    pub fn open(&self) -> Result<BuiltIn> {
+    pub fn open(&self) -> Result<BuiltIn, OpenError> {
         self.open_at(BuiltIn::PATH)
     }
 
@@ -153,8 +153,8 @@ impl Setup {
     /// # Errors
     ///
     /// Those of [`Session::open`] and [`BuiltIn::set_up`].
-    pub fn open_at(&self, path: impl AsRef<Path>) -> Result<BuiltIn> {
-        BuiltIn::set_up(Session::open(path)?, self)
+    pub fn open_at(&self, path: impl AsRef<Path>) -> Result<BuiltIn, OpenError> {
+        Ok(BuiltIn::set_up(Session::open(path)?, self)?)
     }
 
     /// The argument of `IOSTREAM_IOC_SETUP`. Only an overflow is an error here; the kernel checks

@@ -39,7 +39,7 @@ use crate::outgoing::Outgoing;
 use crate::sys::{
     ConsumerEnd, Device, Pool, ProducerEnd, QueueKind, QueueMemory, Role, StreamPage,
 };
-use crate::{Error, Result, Session, Waker};
+use crate::{Error, OpenError, Result, Session, Waker};
 pub(crate) use descriptor::Descriptors;
 use mode::{Mode, Receives};
 
@@ -76,7 +76,7 @@ pub type DuplexStream = Stream<mode::Duplex>;
 /// ```no_run
 /// use iostream::{WriteStream, Stop};
 ///
-/// # fn main() -> iostream::Result<()> {
+/// # fn main() -> std::io::Result<()> {
 /// let mut stream = WriteStream::open("sink")?;
 /// stream.start()?;
 /// let mut buffer = stream.buffer_wait(None)?;
@@ -90,7 +90,7 @@ pub type DuplexStream = Stream<mode::Duplex>;
 /// The mode is part of the type, so an operation that a mode lacks does not compile:
 ///
 /// ```compile_fail,E0599
-/// # fn main() -> iostream::Result<()> {
+/// # fn main() -> std::io::Result<()> {
 /// # let mut stream = iostream::ReadStream::open("pattern")?;
 /// stream.dequeue()?.send(1)?; // the process only reads
 /// # Ok(())
@@ -109,8 +109,8 @@ impl<M: Mode> Stream<M> {
     ///
     /// [`Error::NotAStream`] if the node has no stream; [`Error::WrongMode`] if the stream has
     /// another mode; or an error of [`Session::open`] or [`Self::from_session`].
-    pub fn open(node: impl AsRef<Path>) -> Result<Self> {
-        Self::from_session(Session::open(node)?)
+    pub fn open(node: impl AsRef<Path>) -> Result<Self, OpenError> {
+        Ok(Self::from_session(Session::open(node)?)?)
     }
 
     /// Maps the stream of a session, which is possible once in a session.

@@ -26,7 +26,7 @@ use crate::{Error, Result};
 /// ```no_run
 /// use iostream::{Error, Session, Waker};
 ///
-/// # fn main() -> iostream::Result<()> {
+/// # fn main() -> std::io::Result<()> {
 /// let mut consumer = Session::open("ticker")?.consumer()?;
 /// let waker = Waker::new()?;
 /// consumer.set_waker(Some(waker.clone()));
@@ -38,7 +38,7 @@ use crate::{Error, Result};
 ///     }
 /// });
 /// waker.wake();
-/// thread.join().unwrap()
+/// Ok(thread.join().unwrap()?)
 /// # }
 /// ```
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@
 use std::fs::metadata;
 use std::os::unix::fs::MetadataExt;
 
-use iostream::{Error, Session};
+use iostream::{Error, OpenError, Session};
 use rustix::fs::{access, Access};
 use serde_json::{json, Value};
 
@@ -108,7 +108,9 @@ fn installed(system: &System) -> Vec<Finding> {
 fn version() -> Option<Finding> {
     let wrong = match Session::open(iostream::BuiltIn::PATH) {
         Ok(_) => None,
-        Err(error @ Error::Version { .. }) => Some(format!("{error}: build both from one source")),
+        Err(OpenError::Other(error @ Error::Version { .. })) => {
+            Some(format!("{error}: build both from one source"))
+        }
         // Another finding tells of it.
         Err(_) => return None,
     };

@@ -5,7 +5,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use iostream::{BuiltIn, Error};
+use iostream::{BuiltIn, Error, OpenError};
 
 use crate::surroundings::{what_permits, why_missing};
 use crate::sysfs::System;
@@ -19,7 +19,7 @@ pub enum Failure {
         /// The path of the device.
         device: PathBuf,
         /// The error.
-        source: Error,
+        source: OpenError,
     },
     /// A file could not be used.
     #[error("{what}: {source}")]
@@ -96,9 +96,11 @@ impl Failure {
     /// The exit code, as `--help` lists it.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Device { source, .. } => match source {
-                Error::NotFound { .. } | Error::NotADevice { .. } => 3,
-                Error::Permission { .. } => 4,
+            Self::Device {
+                source: OpenError::Other(error),
+                ..
+            } => match error {
+                Error::Permission(_) => 4,
                 Error::Busy(_) => 5,
                 Error::Gone => 6,
                 Error::Corrupt | Error::Stale | Error::BadDescriptor { .. } => 7,
@@ -115,6 +117,11 @@ impl Failure {
                 | Error::NotAStream
                 | Error::Unsupported(_)
                 | Error::WrongMode { .. } => 2,
+                _ => 1,
+            },
+            Self::Device { source, .. } => match source {
+                OpenError::NotFound { .. } | OpenError::NotADevice { .. } => 3,
+                OpenError::Permission { .. } => 4,
                 _ => 1,
             },
             Self::File { .. } | Self::NotOpen(_) | Self::Unsound(_) => 1,
@@ -161,30 +168,39 @@ pub trait OnDevice<T> {
     fn on(self, device: &Path) -> Result<T>;
 }
 
-impl<T> OnDevice<T> for iostream::Result<T> {
+impl<T, E: Into<OpenError>> OnDevice<T> for std::result::Result<T, E> {
     fn on(self, device: &Path) -> Result<T> {
         self.map_err(|source| Failure::Device {
             device: device.to_owned(),
-            source,
+            source: source.into(),
         })
     }
 }
 
 /// One sentence that says what is wrong and what to do.
-fn explain(device: &Path, error: &Error) -> String {
+fn explain(device: &Path, error: &OpenError) -> String {
     let name = device.display();
     match error {
-        Error::NotFound { .. } => {
+        OpenError::NotFound { .. } => {
             format!("{name} {}", why_missing(device, &System::real()))
         }
-        Error::NotADevice { is, .. } => format!(
+        OpenError::NotADevice { is, .. } => format!(
             "{name} is not an iostream device but {is}: `iostreamctl list` shows the devices there \
              are"
         ),
-        Error::Permission { .. } => format!(
+        OpenError::Permission { .. } | OpenError::Other(Error::Permission(_)) => format!(
             "no permission for {name}: {}; `iostreamctl doctor` shows what is missing",
             what_permits(device)
         ),
+        OpenError::Other(error) => explain_use(device, error),
+        other => format!("{name}: {other}"),
+    }
+}
+
+/// The sentence for an error of a device that was found.
+fn explain_use(device: &Path, error: &Error) -> String {
+    let name = device.display();
+    match error {
         Error::Busy(_) => format!(
             "{name} is busy: another program has it open, and `iostreamctl list` shows which"
         ),
@@ -229,15 +245,15 @@ fn explain(device: &Path, error: &Error) -> String {
 mod tests {
     use super::*;
 
-    fn on(path: &str, source: Error) -> Failure {
-        let device = PathBuf::from(path);
+    fn on(path: &str, source: impl Into<OpenError>) -> Failure {
+        let (device, source) = (PathBuf::from(path), source.into());
         Failure::Device { device, source }
     }
 
     #[test]
     fn a_missing_module_says_what_to_do() {
         let path = PathBuf::from("/dev/iostream");
-        let failure = on("/dev/iostream", Error::NotFound { path });
+        let failure = on("/dev/iostream", OpenError::NotFound { path });
         assert_eq!(
             failure.to_string(),
             "/dev/iostream does not exist: load the module with `modprobe iostream`"

@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use iostream::Error;
+use iostream::{Error, OpenError};
 use rustix::io::Errno;
 use serde_json::json;
 
@@ -45,8 +45,8 @@ pub fn missing(path: &Path) -> Failure {
     };
     let (is, path) = (is.to_owned(), path.to_owned());
     let source = match path.exists() {
-        true => Error::NotADevice { path: path.clone(), is },
-        false => Error::NotFound { path: path.clone() },
+        true => OpenError::NotADevice { path: path.clone(), is },
+        false => OpenError::NotFound { path: path.clone() },
     };
     Failure::Device { device: path, source }
 }
@@ -148,12 +148,12 @@ fn explain(node: &Node, word: &str, error: io::Error) -> Failure {
     };
     match Errno::from_io_error(&error) {
         Some(Errno::NOTCONN) => Failure::NotOpen(node.path.clone()),
-        Some(Errno::BADFD) if word == "suspended" => device(Error::NotRunning),
-        Some(Errno::NODEV) => device(Error::Gone),
-        Some(Errno::TIMEDOUT) => device(Error::TimedOut),
+        Some(Errno::BADFD) if word == "suspended" => device(Error::NotRunning.into()),
+        Some(Errno::NODEV) => device(Error::Gone.into()),
+        Some(Errno::TIMEDOUT) => device(Error::TimedOut.into()),
         Some(Errno::INTR) => Failure::Interrupted(0),
-        Some(Errno::ACCESS | Errno::PERM) => device(Error::Permission {
-            what: node.path.clone(),
+        Some(Errno::ACCESS | Errno::PERM) => device(OpenError::Permission {
+            path: node.path.clone(),
         }),
         _ => Failure::of_file(&node.path.display().to_string(), error),
     }

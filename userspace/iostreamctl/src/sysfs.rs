@@ -6,7 +6,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use iostream::Error;
+use iostream::OpenError;
 use serde_json::{json, Value};
 
 use crate::attribute::{number, text};
@@ -125,7 +125,7 @@ impl System {
         }
         if !self.is_loaded() {
             let path = iostream::BuiltIn::PATH.into();
-            return Err(Error::NotFound { path }).on(iostream::BuiltIn::PATH.as_ref());
+            return Err(OpenError::NotFound { path }).on(iostream::BuiltIn::PATH.as_ref());
         }
         let nodes = self.nodes();
         nodes.map_err(|error| Failure::of_file("/sys/class/iostream", error))

@@ -19,7 +19,7 @@ use crate::{Consumer, Error, Producer, Received, Result};
 /// # Examples
 ///
 /// ```no_run
-/// # async fn run() -> iostream::Result<()> {
+/// # async fn run() -> std::io::Result<()> {
 /// # let session = iostream::Setup::source(16, 64).rate(10).open()?;
 /// let mut consumer = session.consumer()?.into_async()?;
 /// loop {

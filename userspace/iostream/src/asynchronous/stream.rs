@@ -24,7 +24,7 @@ use crate::{Buffer, Error, Receiver, Result, Sender, Stream};
 /// ```no_run
 /// use iostream::ReadStream;
 ///
-/// # async fn run() -> iostream::Result<()> {
+/// # async fn run() -> std::io::Result<()> {
 /// let (mut frames, sender) = ReadStream::open("pattern")?.into_async()?;
 /// sender.control().start()?;
 /// loop {

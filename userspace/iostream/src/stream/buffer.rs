@@ -38,7 +38,7 @@ use crate::{Error, Result, Wake};
 /// A buffer cannot be used any more once it is sent or dropped:
 ///
 /// ```compile_fail,E0382
-/// # fn main() -> iostream::Result<()> {
+/// # fn main() -> std::io::Result<()> {
 /// # let mut stream = iostream::WriteStream::open("sink")?;
 /// let buffer = stream.buffer()?;
 /// buffer.send(10)?;
@@ -48,7 +48,7 @@ use crate::{Error, Result, Wake};
 /// ```
 ///
 /// ```compile_fail,E0505
-/// # fn main() -> iostream::Result<()> {
+/// # fn main() -> std::io::Result<()> {
 /// # let mut stream = iostream::ReadStream::open("pattern")?;
 /// let buffer = stream.dequeue()?;
 /// let bytes: &[u8] = &buffer;
@@ -214,7 +214,7 @@ impl<M: Mode> Buffer<M> {
     ///     nanoseconds: u64,
     /// }
     ///
-    /// # fn main() -> iostream::Result<()> {
+    /// # fn main() -> std::io::Result<()> {
     /// # let mut stream = iostream::ReadStream::open("pattern")?;
     /// let frame = stream.dequeue_wait(None)?;
     /// println!("{} ns", frame.control_as::<Stamp>()?.nanoseconds);
@@ -373,7 +373,8 @@ fn check(range: Range<usize>, max: usize) -> Result<Range<usize>> {
     Err(Error::OutOfRange {
         start: range.start,
         end: range.end,
-        max,
+        // The kernel describes the sizes of both areas with 32 bits.
+        max: u32::try_from(max).unwrap_or(u32::MAX),
     })
 }
 

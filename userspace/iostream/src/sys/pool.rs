@@ -142,9 +142,7 @@ impl Pool {
         }
         let Layout { stride, offset, .. } = self.layout;
         let too_large = Error::Mismatch("the buffers are more than this process can map");
-        let bytes = stride
-            .checked_mul(added.len())
-            .ok_or_else(|| too_large.clone())?;
+        let bytes = stride.checked_mul(added.len()).ok_or(too_large)?;
         let offset = (stride as u64)
             .checked_mul(u64::from(added.start))
             .and_then(|bytes| offset.checked_add(bytes))

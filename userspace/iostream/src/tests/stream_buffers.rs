@@ -113,9 +113,8 @@ fn the_client_has_all_buffers_of_an_input_stream() {
 #[test]
 fn what_an_input_stream_cannot_send_stays_here() {
     let (mut driver, mut stream) = StreamLoopback::new::<mode::Write>(1, 1);
-    let max = DATA_BYTES;
-    let error = stream.buffer().unwrap().send(max + 1).unwrap_err();
-    let end = max + 1;
+    let (end, max) = (DATA_BYTES + 1, DATA_BYTES as u32);
+    let error = stream.buffer().unwrap().send(end).unwrap_err();
     assert_eq!(error, Error::OutOfRange { start: 0, end, max });
     #[expect(clippy::reversed_empty_ranges, reason = "it is the bad input")]
     let error = stream.buffer().unwrap().send_range(2..1).unwrap_err();
@@ -124,7 +123,7 @@ fn what_an_input_stream_cannot_send_stays_here() {
     let mut buffer = stream.buffer().unwrap();
     let (start, end) = (1, CONTROL_BYTES + 1);
     let range = start..end;
-    let max = CONTROL_BYTES;
+    let max = CONTROL_BYTES as u32;
     let error = buffer.set_control_range(range).unwrap_err();
     assert_eq!(error, Error::OutOfRange { start, end, max });
     let error = buffer

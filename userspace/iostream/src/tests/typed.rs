@@ -45,11 +45,8 @@ fn a_wrong_length_is_told_and_keeps_the_entry() {
     for found in [0, 7, 9, 16] {
         producer.enqueue(&vec![1; found]).unwrap();
         let error = Error::WrongLength { needed: 8, found };
-        assert_eq!(consumer.dequeue_value::<u64>(), Err(error.clone()));
-        assert_eq!(
-            consumer.peek().unwrap().as_value::<u64>(),
-            Err(error.clone())
-        );
+        assert_eq!(consumer.dequeue_value::<u64>(), Err(error));
+        assert_eq!(consumer.peek().unwrap().as_value::<u64>(), Err(error));
         let entry = consumer.dequeue().unwrap();
         assert_eq!(entry.as_value::<u64>(), Err(error));
         assert_eq!(entry.len(), found);

@@ -5,7 +5,7 @@
 use std::ffi::CString;
 use std::path::{Path, PathBuf};
 
-use iostream::{BuiltIn, Error, Session};
+use iostream::{BuiltIn, OpenError, Session};
 use rustix::fs::inotify;
 use rustix::io::Errno;
 
@@ -45,7 +45,7 @@ impl Watch {
 #[track_caller]
 fn refused(path: &Path) -> String {
     match Session::open(path) {
-        Err(Error::NotADevice { path: named, is }) => {
+        Err(OpenError::NotADevice { path: named, is }) => {
             assert_eq!(named, path);
             is
         }
@@ -148,5 +148,5 @@ fn open_without_driver() {
     let path = make_node("left-over", libc::S_IFCHR, device);
     let error = Session::open(&path).unwrap_err();
     std::fs::remove_file(&path).unwrap();
-    assert!(matches!(error, Error::NotFound { .. }), "{error}");
+    assert!(matches!(error, OpenError::NotFound { .. }), "{error}");
 }

@@ -2,7 +2,7 @@
 
 //! queues for a number of bytes, or for a number of entries.
 
-use iostream::{Error, Setup};
+use iostream::{Error, OpenError, Setup};
 use iostream_raw::{echo, sink, source, Output, Session, INPUT, OUTPUT};
 use iostream_ring::uapi::iostream_setup;
 use rustix::io::Errno;
@@ -191,7 +191,10 @@ fn others_may_be_queued() {
 }
 
 fn entries_overflow_refused() {
-    let open = |entries, size| Setup::sink().input_entries(entries, size).open().err();
+    let open = |entries, size| match Setup::sink().input_entries(entries, size).open() {
+        Err(OpenError::Other(error)) => Some(error),
+        opened => panic!("{opened:?}"),
+    };
     assert_eq!(open(u64::MAX, 1), Some(Error::Overflow));
     assert_eq!(open(1 << 32, u32::MAX), Some(Error::Overflow));
     assert!(matches!(

@@ -5,7 +5,7 @@
 use std::ffi::c_void;
 use std::sync::atomic::Ordering::Relaxed;
 
-use iostream::{Error, Setup};
+use iostream::{Error, OpenError, Setup};
 use iostream_raw::{consumer, echo, ioctl, sink, source, Area, Output, Session, INPUT, OUTPUT};
 use iostream_ring::uapi::{self, *};
 use rustix::io::Errno;
@@ -93,7 +93,10 @@ fn crate_variants() {
     let too_small = Err(Error::TooSmall { needed: 10 });
     assert_eq!(consumer.dequeue_into(&mut [0; 9]), too_small);
     let zero = Setup::sink().input_bytes(0).open().err();
-    assert!(matches!(zero, Some(Error::InvalidArgument(_))));
+    assert!(matches!(
+        zero,
+        Some(OpenError::Other(Error::InvalidArgument(_)))
+    ));
     let driver = Driver::new(4096, 4096);
     let session = iostream::Session::open(driver.path()).unwrap();
     let (mut producer, mut consumer) = (session.producer().unwrap(), session.consumer().unwrap());
@@ -113,7 +116,7 @@ fn crate_variants() {
     ];
     for (i, error) in all.iter().enumerate() {
         assert!(all[..i].iter().all(|other| other.errno() != error.errno()));
-        let std = std::io::Error::from(error.clone());
+        let std = std::io::Error::from(*error);
         let inner = std
             .get_ref()
             .and_then(|inner| inner.downcast_ref::<Error>());
