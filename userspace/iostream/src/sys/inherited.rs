@@ -150,10 +150,16 @@ extern "C" fn in_parent() {
 
 /// In the child: fills the holes.
 extern "C" fn in_child() {
-    let Some(mappings) = unlock() else { return };
+    let Some(mut mappings) = unlock() else { return };
     let forking = mappings.forking;
-    for mapping in mappings.list.iter().filter(|m| m.owner.number() == forking) {
+    for mapping in mappings
+        .list
+        .iter_mut()
+        .filter(|m| m.owner.number() == forking)
+    {
         mapping.fill_hole();
+        // Its memory has moved. What this process maps there is not to be freed when it forks.
+        mapping.copy = LentCopy::None;
     }
 }
 

@@ -6,7 +6,10 @@
 
 use std::io::{BufRead, Read, Write};
 use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::ptr::null_mut;
 use std::time::Duration;
+
+use rustix::mm::{mmap_anonymous, MapFlags, ProtFlags};
 
 use super::loopback::Loopback;
 use super::memfd::page;
@@ -267,6 +270,34 @@ fn a_child_opens_its_own() {
         assert_eq!(producer.enqueue(b"x"), Err(Error::Forked));
     }));
     assert_eq!(&*consumer.dequeue().unwrap(), b"parent");
+}
+
+/// Where the parent's copy of a held entry was, the child may have mapped something of its own.
+#[test]
+fn a_child_that_forks_keeps_what_it_has_mapped() {
+    let (_loopback, mut producer, mut consumer) = small();
+    producer.enqueue(b"held").unwrap();
+    let held = consumer.dequeue().unwrap();
+    assert!(child_passes(|| {
+        // As many pages as surely to fill the gap of the copy.
+        let own: Vec<_> = (0..1000_u32)
+            .map(|number| {
+                let (rights, flags) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE);
+                // SAFETY: No address is asked for, so no memory in use is replaced.
+                let start = unsafe { mmap_anonymous(null_mut(), page(), rights, flags) };
+                let start = start.unwrap().cast::<u32>();
+                // SAFETY: Just mapped.
+                unsafe { start.write_volatile(number) };
+                (number, start)
+            })
+            .collect();
+        assert!(child_passes(|| assert_eq!(&*held, b"held")));
+        for (number, start) in own {
+            // SAFETY: This is what the test is about: the page is still mapped.
+            assert_eq!(unsafe { start.read_volatile() }, number);
+        }
+        assert_eq!(&*held, b"held");
+    }));
 }
 
 #[test]
