@@ -10,6 +10,7 @@ use zerocopy::FromBytes;
 
 use crate::entry::{ConsumerBatch, Entry, Received};
 use crate::incoming::Incoming;
+use crate::notify::Deadline;
 use crate::sys::{ConsumerEnd, Device};
 use crate::{Counters, Error, Result, Waker};
 
@@ -229,7 +230,8 @@ impl Consumer {
     ///
     /// Those of [`Self::dequeue_wait`].
     pub fn wait(&mut self, timeout: Option<Duration>) -> Result<()> {
-        self.queue.wait_or(timeout, None, || None)
+        self.queue
+            .wait_or(|| Deadline::after(timeout), None, || None)
     }
 
     /// Resets the queue. Entries that wait are lost.

@@ -64,6 +64,10 @@
 //! in poll(2). If the driver goes away, the wait fails with [`Error::Gone`], once everything that
 //! was queued is consumed.
 //!
+//! A wait whose time is over looks once more before it fails with [`Error::TimedOut`]. So a timeout
+//! of zero does not wait, but says what there is: an entry, a buffer or room, then the reason why
+//! none will come, and [`Error::TimedOut`] only if neither is there.
+//!
 //! A [`Waker`] ends waits from another thread or from a signal handler. A signal alone ends a wait
 //! only if that was asked for, with `set_interruptible`. So a wait needs no timeout to look for
 //! other work.

@@ -5,10 +5,11 @@
 //! All ends wait in the same way. First they look a bounded number of times: a busy other side
 //! answers within that time, and no system call is needed. Then they arm, that is, they publish the
 //! position at which they want to be woken, and look once more. Only then do they sleep in poll(2).
+//!
+//! A wait whose time is over looks once more before it says so. With a timeout of zero it does all
+//! of this without sleeping: poll(2) is still called, since some ends only the kernel knows.
 
 use std::time::{Duration, Instant};
-
-use crate::{Error, Result};
 
 /// Whether a publication wakes the other side of the queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -32,19 +33,15 @@ impl Deadline {
         Self(timeout.and_then(|timeout| Instant::now().checked_add(timeout)))
     }
 
-    /// The time that is left, or `None` if there is no limit.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::TimedOut`] if no time is left.
-    pub(crate) fn left(self) -> Result<Option<Duration>> {
-        let Some(end) = self.0 else {
-            return Ok(None);
-        };
-        match end.checked_duration_since(Instant::now()) {
-            Some(left) if !left.is_zero() => Ok(Some(left)),
-            _ => Err(Error::TimedOut),
-        }
+    /// The time that is left, which may be none at all, or `None` if there is no limit.
+    pub(crate) fn left(self) -> Option<Duration> {
+        self.0
+            .map(|end| end.saturating_duration_since(Instant::now()))
+    }
+
+    /// Whether no time is left.
+    pub(crate) fn is_over(self) -> bool {
+        self.left().is_some_and(|left| left.is_zero())
     }
 }
 
@@ -61,11 +58,14 @@ mod tests {
 
     #[test]
     fn a_deadline_ends_or_does_not() {
-        assert_eq!(Deadline::after(None).left(), Ok(None));
-        assert_eq!(Deadline::after(Some(Duration::MAX)).left(), Ok(None));
+        for never in [None, Some(Duration::MAX)] {
+            let never = Deadline::after(never);
+            assert_eq!((never.left(), never.is_over()), (None, false));
+        }
         let now = Deadline::after(Some(Duration::ZERO));
-        assert_eq!(now.left(), Err(Error::TimedOut));
-        let later = Deadline::after(Some(Duration::from_secs(60))).left();
-        assert!(matches!(later, Ok(Some(left)) if left.as_secs() >= 50));
+        assert_eq!((now.left(), now.is_over()), (Some(Duration::ZERO), true));
+        let later = Deadline::after(Some(Duration::from_secs(60)));
+        assert!(matches!(later.left(), Some(left) if left.as_secs() >= 50));
+        assert!(!later.is_over());
     }
 }

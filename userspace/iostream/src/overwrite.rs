@@ -125,25 +125,28 @@ impl OverwriteReader {
             std::hint::spin_loop();
         }
         let deadline = Deadline::after(timeout);
+        let mut over = false;
         loop {
             if self.arm()? {
                 return Ok(());
             }
-            let mut end = self.handle.info().gone().then_some(Error::Gone);
-            if end.is_none() {
-                let left = deadline.left()?;
-                match self.handle.sleep(None, left)? {
-                    Some(ready) if ready.hang_up => end = Some(Error::Gone),
-                    Some(ready) if ready.error => end = Some(self.handle.judge(Error::Corrupt)),
-                    // If the time is over, the deadline reports it.
-                    _ => {}
-                }
+            if self.handle.info().gone() {
+                return self.ready_or(Error::Gone);
             }
+            if over {
+                return Err(Error::TimedOut);
+            }
+            let ready = self.handle.sleep(None, deadline.left())?;
             if self.is_due()? {
                 return Ok(());
             }
-            if let Some(error) = end {
-                return Err(error);
+            match ready {
+                Some(ready) if ready.hang_up => return self.ready_or(Error::Gone),
+                Some(ready) if ready.error => {
+                    return self.ready_or(self.handle.judge(Error::Corrupt))
+                }
+                // The reason for waking has passed, or the time is over.
+                _ => over = deadline.is_over(),
             }
         }
     }
@@ -238,6 +241,14 @@ impl OverwriteReader {
     /// The queue's generation when this reader was taken or renewed.
     pub fn generation(&self) -> u64 {
         self.handle.generation()
+    }
+
+    /// Succeeds if an entry waits after all.
+    fn ready_or(&mut self, error: Error) -> Result<()> {
+        if self.available_bytes()? != 0 {
+            return Ok(());
+        }
+        Err(error)
     }
 
     /// Whether an entry waits; with a watermark, whether the queue counts as ready.

@@ -6,6 +6,7 @@
 
 mod adapters;
 mod consuming;
+mod deadlines;
 mod forking;
 mod forking_streams;
 mod loopback;

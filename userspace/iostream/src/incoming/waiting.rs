@@ -3,7 +3,6 @@
 //! Waiting for entries: looking for a while, then asking to be woken, and sleeping.
 
 use std::os::fd::BorrowedFd;
-use std::time::Duration;
 
 use iostream_ring::Layout;
 
@@ -14,11 +13,12 @@ use crate::{Error, Result};
 impl<L: Layout> Incoming<L> {
     /// Waits for an entry, or until `other` ends the wait.
     ///
-    /// `other` is asked before each sleep. The sleep also ends when `bell` becomes readable, and
-    /// then `other` is asked again.
+    /// `other` is asked before each sleep, and when the time is over. The sleep also ends when
+    /// `bell` becomes readable, and then `other` is asked again. `deadline` is asked once the wait
+    /// is to sleep: a wait that finds an entry reads no clock.
     pub(crate) fn wait_or(
         &mut self,
-        timeout: Option<Duration>,
+        deadline: impl FnOnce() -> Deadline,
         bell: Option<BorrowedFd<'_>>,
         mut other: impl FnMut() -> Option<Result<()>>,
     ) -> Result<()> {
@@ -40,7 +40,8 @@ impl<L: Layout> Incoming<L> {
         if self.is_due()? {
             return Ok(());
         }
-        let deadline = Deadline::after(timeout);
+        let deadline = deadline();
+        let mut over = false;
         loop {
             if self.arm()? {
                 return Ok(());
@@ -53,8 +54,10 @@ impl<L: Layout> Incoming<L> {
             if self.handle.info().gone() {
                 return self.ready_or(Error::Gone);
             }
-            let left = deadline.left()?;
-            let ready = self.handle.sleep(bell, left)?;
+            if over {
+                return Err(Error::TimedOut);
+            }
+            let ready = self.handle.sleep(bell, deadline.left())?;
             if self.is_due()? {
                 return Ok(());
             }
@@ -63,9 +66,8 @@ impl<L: Layout> Incoming<L> {
                 Some(ready) if ready.error => {
                     return self.ready_or(self.handle.judge(Error::Corrupt))
                 }
-                // The reason for waking has passed, or the time is over, which the deadline
-                // reports.
-                _ => {}
+                // The reason for waking has passed, or the time is over.
+                _ => over = deadline.is_over(),
             }
         }
     }

@@ -101,13 +101,16 @@ impl Producer {
     }
 
     fn sleep_for_room(&mut self, need: u64, rather: u64, deadline: Deadline) -> Result<()> {
-        let mut target = rather;
+        let (mut target, mut over) = (rather, false);
         loop {
             self.check()?;
             if self.queue.handle.look(|end| end.arm_room(target))?
                 || self.queue.handle.look(|end| end.room())? >= need
             {
                 return Ok(());
+            }
+            if over {
+                return Err(Error::TimedOut);
             }
             if self.queue.handle.end.must_wake_full() {
                 self.queue.handle.device.notify_flushed(Direction::Input)?;
@@ -116,7 +119,7 @@ impl Producer {
                     return Ok(());
                 }
             }
-            let mut time = deadline.left()?;
+            let mut time = deadline.left();
             if target > need {
                 time = Some(time.map_or(PATIENCE, |time| time.min(PATIENCE)));
             }
@@ -131,6 +134,7 @@ impl Producer {
                 Some(_) => {}
                 None => target = need,
             }
+            over = deadline.is_over();
         }
     }
 }

@@ -90,11 +90,11 @@ impl<M: Mode> Receiver<M> {
         self.consumer.handle.check_waker()?;
         let deadline = Deadline::after(timeout);
         if self.consumer.handle.watermark().0 != 0 {
-            self.wait(deadline.left()?)?;
+            self.wait_until(deadline)?;
         }
         loop {
             match self.take() {
-                Err(Error::Empty) => self.wait(deadline.left()?)?,
+                Err(Error::Empty) => self.wait_until(deadline)?,
                 taken => return taken,
             }
         }
@@ -159,10 +159,14 @@ impl<M: Mode> Receiver<M> {
     /// [`Error::Interrupted`] as [`Self::set_waker`] and [`Self::set_interruptible`] say; or one of
     /// the [common errors](Self#errors).
     pub fn wait(&mut self, timeout: Option<Duration>) -> Result<()> {
+        self.wait_until(Deadline::after(timeout))
+    }
+
+    fn wait_until(&mut self, deadline: Deadline) -> Result<()> {
         let open = self.open.clone();
         if M::MODE != StreamMode::Write {
             let other = || open.is_stopped().then_some(Err(Error::NotRunning));
-            return self.consumer.wait_or(timeout, None, other);
+            return self.consumer.wait_or(|| deadline, None, other);
         }
         open.check_owner()?;
         self.consumer.handle.check_waker()?;
@@ -178,7 +182,9 @@ impl<M: Mode> Receiver<M> {
             }
             open.is_stopped().then_some(Err(Error::NotRunning))
         };
-        let waited = self.consumer.wait_or(timeout, Some(bell.as_fd()), other);
+        let waited = self
+            .consumer
+            .wait_or(|| deadline, Some(bell.as_fd()), other);
         open.core.unused.disarm();
         waited
     }

@@ -354,7 +354,7 @@ fn no_time_and_little_time_say_what_there_is() {
 /// What happens during the last sleep, and does not end it, is not missed.
 #[test]
 fn the_last_look_comes_after_the_time() {
-    const TIME: Duration = Duration::from_millis(500);
+    const TIME: Duration = Duration::from_secs(2);
     let late = [Ready, Gone, ReadyAndGone, Stopped, Stale, Corrupt];
     let grounds = cases().filter(|(_, state)| late.contains(state));
     let waiting: Vec<_> = grounds

@@ -9,7 +9,7 @@
 
 use std::ffi::c_void;
 use std::mem::offset_of;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
@@ -121,11 +121,14 @@ unsafe impl Calls for Arc<Kernel> {
 
     fn map(
         &self,
-        fd: BorrowedFd<'_>,
+        _fd: BorrowedFd<'_>,
         offset: u64,
         bytes: usize,
         writable: bool,
     ) -> Result<NonNull<c_void>, Errno> {
+        // Not the device's descriptor, which may be one that is there to be polled.
+        let memfd = self.memfd.fd();
+        let fd = memfd.as_fd();
         if offset == 3 * page() as u64 {
             return map_twice(fd, offset, bytes / 2, writable);
         }
@@ -165,6 +168,15 @@ impl Loopback {
         let device = Device::with_calls(kernel.memfd.fd(), Box::new(kernel.clone()));
         Self {
             kernel,
+            device: Arc::new(device),
+        }
+    }
+
+    /// The same queue, of which poll says what it says of `fd`.
+    pub(crate) fn polled(self, fd: OwnedFd) -> Self {
+        let device = Device::with_calls(fd, Box::new(self.kernel.clone()));
+        Self {
+            kernel: self.kernel,
             device: Arc::new(device),
         }
     }
@@ -244,6 +256,17 @@ impl Loopback {
         self.kernel.memfd.store(page(), value);
     }
 
+    /// Stores what an honest consumer never would.
+    pub(crate) fn spoil_consumer_pos(&self, value: u64) {
+        self.kernel.memfd.store(2 * page(), value);
+    }
+
+    /// Shows a watermark, as the kernel does once it is set.
+    pub(crate) fn show_watermark(&self, bytes: u64) {
+        let at = offset_of!(iostream_info, watermark_bytes);
+        self.kernel.memfd.store(at, bytes);
+    }
+
     /// Notifications so far: of the input direction, of the output direction.
     pub(crate) fn notified(&self) -> (u64, u64) {
         (
@@ -266,7 +289,6 @@ pub(crate) struct OverwritingProducer {
 
 impl OverwritingProducer {
     fn new(kernel: Arc<Kernel>) -> Self {
-        use std::os::fd::AsFd;
         let bytes = kernel.data_bytes;
         let offset = 3 * page() as u64;
         let data = map_twice(kernel.memfd.fd().as_fd(), offset, bytes as usize, true).unwrap();

@@ -129,6 +129,16 @@ pub(crate) struct StreamLoopback {
 impl StreamLoopback {
     /// A stream of `buffers` buffers, of at most `max_buffers`, and the client's side of it.
     pub(crate) fn new<M: Mode>(buffers: u32, max_buffers: u32) -> (Self, Stream<M>) {
+        let output = Loopback::of_slots::<Descriptors>(8192);
+        Self::with_output(buffers, max_buffers, output)
+    }
+
+    /// Such a stream with this output queue.
+    pub(crate) fn with_output<M: Mode>(
+        buffers: u32,
+        max_buffers: u32,
+        output: Loopback,
+    ) -> (Self, Stream<M>) {
         let stride = 2 * page();
         let stream = iostream_stream {
             mode: M::MODE.raw(),
@@ -150,10 +160,7 @@ impl StreamLoopback {
             calls: Mutex::default(),
         });
         let device = Device::with_calls(kernel.memfd.fd(), Box::new(kernel.clone()));
-        let (output, input) = (
-            Loopback::of_slots::<Descriptors>(8192),
-            Loopback::of_slots::<Descriptors>(8192),
-        );
+        let input = Loopback::of_slots::<Descriptors>(8192);
         let (send, consumer) = output.pair_of_slots();
         let (producer, receive) = input.pair_of_slots();
         let loopback = Self {
@@ -169,6 +176,11 @@ impl StreamLoopback {
         loopback.set_info(offset_of!(iostream_stream_info, generation), 1);
         let client = Stream::assemble(stream, producer, consumer, Arc::new(device)).unwrap();
         (loopback, client)
+    }
+
+    /// The output queue.
+    pub(crate) fn output(&self) -> &Loopback {
+        &self.output
     }
 
     /// Sends a full buffer.
