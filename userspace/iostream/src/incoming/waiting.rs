@@ -46,13 +46,16 @@ impl<L: Layout> Incoming<L> {
             if self.arm()? {
                 return Ok(());
             }
-            match other() {
-                Some(Err(error)) => return self.ready_or(error),
-                Some(Ok(())) => return Ok(()),
-                None => {}
+            let other = other();
+            if other == Some(Ok(())) {
+                return Ok(());
             }
+            // A driver that goes also stops its stream.
             if self.handle.info().gone() {
                 return self.ready_or(Error::Gone);
+            }
+            if let Some(Err(error)) = other {
+                return self.ready_or(error);
             }
             if over {
                 return Err(Error::TimedOut);

@@ -72,6 +72,8 @@ enum State {
     ReadyAndGone,
     Stopped,
     ReadyAndStopped,
+    /// The driver is gone, which stops its stream.
+    GoneAndStopped,
     /// Someone has reset the queue.
     Stale,
     /// This process finds the other side's position invalid.
@@ -91,13 +93,14 @@ enum State {
 
 use State::*;
 
-const STATES: [State; 16] = [
+const STATES: [State; 17] = [
     Nothing,
     Ready,
     Gone,
     ReadyAndGone,
     Stopped,
     ReadyAndStopped,
+    GoneAndStopped,
     Stale,
     Corrupt,
     PolledError,
@@ -113,7 +116,7 @@ const STATES: [State; 16] = [
 impl State {
     fn applies_to(self, call: Call) -> bool {
         match self {
-            Stopped | ReadyAndStopped => call.is_of_a_stream(),
+            Stopped | ReadyAndStopped | GoneAndStopped => call.is_of_a_stream(),
             BelowWatermark | BelowWatermarkAndGone | AtWatermark => call.heeds_a_watermark(),
             BelowWatermarkAndStopped => call.heeds_a_watermark() && call.is_of_a_stream(),
             _ => true,
@@ -128,7 +131,7 @@ impl State {
             ReadyAndGone if call.is_of_a_producer() => Err(Error::Gone),
             Ready | ReadyAndGone | ReadyAndStopped | AtWatermark => Ok(()),
             BelowWatermarkAndGone | BelowWatermarkAndStopped => Ok(()),
-            Gone | PolledHangUp => Err(Error::Gone),
+            Gone | GoneAndStopped | PolledHangUp => Err(Error::Gone),
             Stopped => Err(Error::NotRunning),
             Stale => Err(Error::Stale),
             Corrupt | PolledError => Err(Error::Corrupt),
@@ -303,6 +306,10 @@ impl Ground {
                 Stopped | ReadyAndStopped | BelowWatermarkAndStopped,
                 Side::Driver(driver) | Side::Holder(driver, _),
             ) => driver.set_state(uapi::IOSTREAM_STATE_STOPPED),
+            (GoneAndStopped, Side::Driver(driver) | Side::Holder(driver, _)) => {
+                driver.set_state(uapi::IOSTREAM_STATE_STOPPED);
+                driver.go();
+            }
             (Stale, _) => self.loopback().reset(),
             (Corrupt, Side::Consumer(loopback, _)) => loopback.spoil_consumer_pos(1),
             (Corrupt, _) => self.loopback().spoil_producer_pos(1),
