@@ -117,6 +117,7 @@ rows! {
         info,
         buffers,
         event_loops,
+        examples,
         receive,
         asynchronous,
         turns,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! `iostreamctl` as a process that the test watches.
+//! `iostreamctl`, or another command, as a process that the test watches.
 
 use std::collections::BTreeMap;
 use std::fs::{read_dir, read_to_string, File};
@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
-use rustix::pipe::{pipe_with, PipeFlags};
+use rustix::pipe::{fcntl_setpipe_size, pipe_with, PipeFlags};
 use rustix::process::{kill_process, Pid, Signal};
 
 use super::waiting::{wait_asleep, wait_until};
@@ -48,8 +48,20 @@ impl Running {
     }
 
     /// Starts a command.
-    pub fn spawn(mut command: Command) -> Self {
+    pub fn spawn(command: Command) -> Self {
+        Self::spawn_into(command, own_pipe())
+    }
+
+    /// Starts a command whose output takes nothing.
+    pub fn spawn_with_full_output(command: Command) -> Self {
         let (output, stdout) = own_pipe();
+        let size = fcntl_setpipe_size(&stdout, 4096).expect("a small pipe");
+        let written = rustix::io::write(&stdout, &vec![0; size]);
+        assert_eq!(written, Ok(size));
+        Self::spawn_into(command, (output, stdout))
+    }
+
+    fn spawn_into(mut command: Command, (output, stdout): (OwnedFd, OwnedFd)) -> Self {
         let ours = stdout.try_clone().expect("a descriptor");
         let child = command.stdout(stdout).stderr(Stdio::piped()).spawn();
         Self {
@@ -67,13 +79,17 @@ impl Running {
 
     /// Waits until its output takes no more and, for that, its main thread sleeps.
     pub fn wait_blocked(&self) {
-        let main = PathBuf::from(format!("/proc/{}", self.child.id()));
         let stdout = self.stdout.as_ref().expect("the output is open");
         wait_until("the pipe is full", || {
             let now = Timespec::default();
             poll(&mut [PollFd::new(stdout, PollFlags::OUT)], Some(&now)) == Ok(0)
         });
-        wait_asleep(&main, libc::SYS_ppoll);
+        self.wait_asleep(libc::SYS_ppoll);
+    }
+
+    /// Waits until its main thread sleeps in this system call.
+    pub fn wait_asleep(&self, call: libc::c_long) {
+        wait_asleep(&PathBuf::from(format!("/proc/{}", self.child.id())), call);
     }
 
     /// Reads as many bytes of its output.
