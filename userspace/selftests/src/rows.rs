@@ -55,6 +55,7 @@ rows! {
         poll_agrees,
         poll_starts,
         reading,
+        rust_std,
         loss,
         arrives,
     }
