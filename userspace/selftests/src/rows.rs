@@ -122,6 +122,7 @@ rows! {
         receive,
         asynchronous,
         turns,
+        no_time,
         notices,
         control,
         soundness,
