@@ -123,10 +123,7 @@ fn nodes(system: &System) -> Vec<Finding> {
     let nodes = system.nodes().unwrap_or_default();
     let (here, hidden): (Vec<_>, Vec<_>) = nodes.iter().partition(|node| node.path.exists());
     let shown = if here.is_empty() { hidden } else { here };
-    shown
-        .into_iter()
-        .map(|node| usable(node, system))
-        .collect()
+    shown.into_iter().map(|node| usable(node, system)).collect()
 }
 
 /// Whether this user can open a node.

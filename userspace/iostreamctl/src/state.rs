@@ -45,10 +45,16 @@ pub fn missing(path: &Path) -> Failure {
     };
     let (is, path) = (is.to_owned(), path.to_owned());
     let source = match path.exists() {
-        true => OpenError::NotADevice { path: path.clone(), is },
+        true => OpenError::NotADevice {
+            path: path.clone(),
+            is,
+        },
         false => OpenError::NotFound { path: path.clone() },
     };
-    Failure::Device { device: path, source }
+    Failure::Device {
+        device: path,
+        source,
+    }
 }
 
 /// Says what the state is now, for scripts: people see that nothing failed.

@@ -67,8 +67,10 @@ fn of_bits(mode: u32, group: u32, root: bool) -> String {
     }
     match (group_may, group) {
         (false, _) => "its driver lets only its owner open it: run as root".to_owned(),
-        (true, 0) => "only root has it: install the rules of udev, which give it to the group iostream"
-            .to_owned(),
+        (true, 0) => {
+            "only root has it: install the rules of udev, which give it to the group iostream"
+                .to_owned()
+        }
         (true, _) => format!(
             "join the group {} and log in again, or run as root",
             group_name(group)

@@ -28,9 +28,10 @@ class Nodes {
             case "available" -> { // NODE BYTES: as much as is there without waiting, piece by piece
                 try (InputStream file = new FileInputStream(node)) {
                     for (int left = Integer.parseInt(arguments[2]); left > 0; ) {
-                        byte[] data = file.readNBytes(Math.min(left, Math.max(1, file.available())));
-                        System.out.write(data);
-                        left -= data.length;
+                        byte[] data = new byte[Math.min(left, Math.max(1, file.available()))];
+                        int bytes = file.read(data);
+                        System.out.write(data, 0, bytes);
+                        left -= bytes;
                     }
                 }
             }

@@ -159,7 +159,10 @@ fn few_interrupts() {
     wait_until("a hundred sleeps", || timers.ends_of_sleeps().len() > 100);
     let ends = timers.ends_of_sleeps();
     let shortest = ends.windows(2).map(|two| two[1] - two[0]).min().unwrap();
-    println!("{} sleeps, the ends {shortest} ns apart at least", ends.len());
+    println!(
+        "{} sleeps, the ends {shortest} ns apart at least",
+        ends.len()
+    );
     assert!(shortest >= 1_000_000);
 }
 
