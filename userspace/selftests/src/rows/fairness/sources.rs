@@ -117,7 +117,7 @@ struct TimersOf(PathBuf);
 
 impl TimersOf {
     fn thread(id: u32) -> Self {
-        let folder = PathBuf::from("/sys/kernel/tracing/instances/selftests");
+        let folder = PathBuf::from("/sys/kernel/tracing/instances/selftests-timers");
         create_dir(&folder).unwrap();
         write(folder.join("set_event_pid"), id.to_string()).unwrap();
         write(folder.join("events/timer/hrtimer_start/enable"), "1").unwrap();
