@@ -445,6 +445,15 @@ impl Pool {
         accepted
     }
 
+    /// The bytes of data that came with a client's descriptor. A client fills no buffer of an output
+    /// stream, and none that it returns unused.
+    pub(crate) fn bytes_from_client(&self, descriptor: &Descriptor) -> u64 {
+        if descriptor.is_unused() || self.mode() == Mode::Output {
+            return 0;
+        }
+        descriptor.data_len.into()
+    }
+
     fn try_accept(&self, descriptor: &Descriptor) -> Result<(), Reject> {
         descriptor.check_flags(uapi::IOSTREAM_DESCRIPTOR_UNUSED)?;
         descriptor.check_zeros()?;

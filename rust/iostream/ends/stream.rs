@@ -372,8 +372,12 @@ fn next(
         }
         let descriptor = Descriptor::from_bytes(consumer.pop_array()?);
         let accepted = pool.accept(&descriptor).is_ok();
-        let bytes = if accepted { descriptor.data_len } else { 0 };
-        queue.publish_consumed(consumer, 1, bytes.into());
+        let bytes = if accepted {
+            pool.bytes_from_client(&descriptor)
+        } else {
+            0
+        };
+        queue.publish_consumed(consumer, 1, bytes);
         if accepted {
             return Ok(descriptor);
         }

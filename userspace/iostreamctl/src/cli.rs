@@ -158,10 +158,7 @@ where /dev is not the kernel's.")]
     #[command(after_help = "\
 Examples:
   iostreamctl watch pattern --interval 5s
-  iostreamctl watch --json | jq '.nodes[].bytes_per_second'
-
-The kernel counts the bytes of a queue's entries. Of a stream it counts the buffers alone: its bytes
-are not known here, and null in JSON. cat and feed report those of their own streams.")]
+  iostreamctl watch --json | jq '.nodes[].bytes_per_second'")]
     Watch(Watch),
     /// Print completions for a shell.
     #[command(after_help = "\

@@ -76,8 +76,8 @@ struct Row {
     state: String,
     /// Buffers or entries a second.
     moved: u64,
-    /// Bytes a second; only of queues.
-    bytes: Option<u64>,
+    /// Bytes of data a second, of a stream in both directions together.
+    bytes: u64,
     /// Where the buffers of an open stream are.
     places: Option<Places>,
     /// The most bytes that were ever in a queue.
@@ -138,7 +138,7 @@ fn stream_row(node: &Node, earlier: Option<&Node>, elapsed: Duration) -> Option<
             "input" => moved("received"),
             _ => moved("sent"),
         },
-        bytes: None,
+        bytes: both("bytes"),
         places: (!stream.buffers_where.is_empty()).then(|| stream.places()),
         most: None,
         lost: stream.counters.get("lost"),
@@ -166,7 +166,7 @@ fn queue_row(
             _ => "open".to_owned(),
         },
         moved: grown("entries"),
-        bytes: Some(grown("bytes")),
+        bytes: grown("bytes"),
         places: None,
         most: Some(counters.get("high_water_bytes")),
         lost: counters.get("lost"),
@@ -247,7 +247,7 @@ fn table(rows: &[Row]) -> Table {
             row.what.clone(),
             row.state.clone(),
             row.moved.to_string(),
-            row.bytes.map_or("-".to_owned(), human_bytes),
+            human_bytes(row.bytes),
             row.occupancy(),
             row.lost.to_string(),
             row.woken.to_string(),
@@ -275,7 +275,10 @@ mod tests {
         Node {
             name: "frames".to_owned(),
             path: "/dev/iostream0".into(),
-            queues: vec![("output", counters(&[("wakeups_sent", wakeups)]))],
+            queues: vec![(
+                "output",
+                counters(&[("wakeups_sent", wakeups), ("bytes", 8 * sent)]),
+            )],
             stream: Some(StreamNode {
                 mode: "output".to_owned(),
                 state: "running".to_owned(),
@@ -316,7 +319,6 @@ mod tests {
         let rows = rows(&before, &now);
         assert_eq!((rows[0].moved, rows[1].moved), (7, 20));
         assert_eq!(rows[1].what, "input queue");
-        // Nobody counts the bytes of a stream.
-        assert_eq!((rows[0].bytes, rows[1].bytes), (None, Some(160)));
+        assert_eq!((rows[0].bytes, rows[1].bytes), (56, 160));
     }
 }

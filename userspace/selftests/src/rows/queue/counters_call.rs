@@ -18,6 +18,7 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("B-01/ioctl-errors", errors),
     Clause::new("B-01/ioctl-bad-buffer", bad_buffer),
     Clause::new("B-01/stream-counters-agree", stream_agrees),
+    Clause::new("B-01/stream-bytes", stream_bytes),
 ];
 
 /// What lies in a buffer that the kernel has not written.
@@ -250,5 +251,57 @@ fn stream_agrees() {
         assert_eq!(driver.attribute(&format!("stream/{name}")), value, "{name}");
         let at = words.iter().position(|word| *word == name).expect(name);
         assert_eq!(words[at + 1], value.to_string(), "{name}");
+    }
+}
+
+/// Bytes count on the side that fills a buffer, in each mode, and only if the buffer arrives.
+fn stream_bytes() {
+    for (plan, driver_fills, process_fills) in [
+        ("output 5 5000", true, false),
+        ("input 5 5000", false, true),
+        ("input-output 5 5000", true, true),
+    ] {
+        let driver = Driver::stream(plan);
+        let mut stream = driver.open_stream();
+        stream.session.start().unwrap();
+        let (mut sent, mut received) = (0, 0);
+        for (i, len) in [77, 0, 1, 5000, 4999].into_iter().enumerate() {
+            let mut buffer = i as u32;
+            if driver_fills {
+                driver.command(&format!("produce 1 {len}"));
+                buffer = stream.wait().buffer;
+                sent += u64::from(len);
+            }
+            let says = |data_len, flags| iostream_descriptor {
+                buffer,
+                data_len,
+                flags,
+                ..Default::default()
+            };
+            // One that is refused, one that comes back to the process at once in input mode, and one
+            // that arrives.
+            stream.send(says(5001, 0));
+            driver.tell("receive").ok();
+            if !driver_fills {
+                stream.send(says(len, IOSTREAM_DESCRIPTOR_UNUSED));
+                driver.tell("receive").ok();
+                assert_eq!(stream.wait().buffer, buffer);
+            }
+            stream.send(says(len, 0));
+            driver.tell("receive").ok();
+            driver.tell("release-all").ok();
+            stream.take_all();
+            if process_fills {
+                received += u64::from(len);
+            }
+            let bytes = |direction| stream.session.counters(direction).bytes;
+            assert_eq!(
+                (bytes(OUTPUT), bytes(INPUT)),
+                (sent, received),
+                "{plan}, {len}"
+            );
+        }
+        assert_eq!(driver.attribute("output/bytes"), sent, "{plan}");
+        assert_eq!(driver.attribute("input/bytes"), received, "{plan}");
     }
 }
