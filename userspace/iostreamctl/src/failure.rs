@@ -68,6 +68,15 @@ pub enum Failure {
         .0.display()
     )]
     NotOpen(PathBuf),
+    /// The state of a stream is not this user's to set.
+    #[error("only root may set the state of {}, by its file in /sys", .0.display())]
+    NotRoot(PathBuf),
+    /// The state of a stream cannot be set from here.
+    #[error(
+        "the state of {} cannot be set here: a service's or container's settings make /sys read-only",
+        .0.display()
+    )]
+    ReadOnly(PathBuf),
     /// The reader of a pipe is gone.
     #[error("the reader of the output is gone")]
     BrokenPipe,
@@ -125,6 +134,7 @@ impl Failure {
                 _ => 1,
             },
             Self::File { .. } | Self::NotOpen(_) | Self::Unsound(_) => 1,
+            Self::NotRoot(_) | Self::ReadOnly(_) => 4,
             Self::Usage(_) => 2,
             Self::Mismatch(_) => 7,
             Self::TimedOut(_) | Self::NoAnswer { .. } | Self::NotInState { .. } => 9,

@@ -158,9 +158,8 @@ fn explain(node: &Node, word: &str, error: io::Error) -> Failure {
         Some(Errno::NODEV) => device(Error::Gone.into()),
         Some(Errno::TIMEDOUT) => device(Error::TimedOut.into()),
         Some(Errno::INTR) => Failure::Interrupted(0),
-        Some(Errno::ACCESS | Errno::PERM) => device(OpenError::Permission {
-            path: node.path.clone(),
-        }),
+        Some(Errno::ACCESS | Errno::PERM) => Failure::NotRoot(node.path.clone()),
+        Some(Errno::ROFS) => Failure::ReadOnly(node.path.clone()),
         _ => Failure::of_file(&node.path.display().to_string(), error),
     }
 }
@@ -214,6 +213,7 @@ mod tests {
         let code = |errno: Errno| explain(&node, "suspended", errno.into()).exit_code();
         assert_eq!(code(Errno::NODEV), 6);
         assert_eq!(code(Errno::ACCESS), 4);
+        assert_eq!(code(Errno::ROFS), 4);
         assert_eq!(code(Errno::TIMEDOUT), 9);
         assert_eq!(code(Errno::NOTCONN), 1);
     }

@@ -19,7 +19,13 @@ module_not_loaded() {
 
 no_permission() {
 	for arguments in 'echo iostream /init' 'source iostream --count 1'; do
-		fails 4 'no permission for /dev/iostream: join the group iostream, or run as root' su tester -c "iostreamctl $arguments"
+		fails 4 'no permission for /dev/iostream: its driver lets only its owner open it' su tester -c "iostreamctl $arguments"
+		chmod 660 /dev/iostream
+		fails 4 'no permission for /dev/iostream: only root has it: install the rules of udev' su tester -c "iostreamctl $arguments"
+		chown 0:7 /dev/iostream
+		fails 4 'no permission for /dev/iostream: join the group 7 ' su tester -c "iostreamctl $arguments"
+		chown 0:0 /dev/iostream
+		chmod 600 /dev/iostream
 	done
 	fails 4 "no permission for $(node itout)" su tester -c 'iostreamctl recv itout'
 	# Everybody may list the devices.
@@ -253,7 +259,7 @@ doctor_finds() {
 	*) equal "$got $(cat "$work/error")" "1 iostreamctl: $count things are wrong" ;;
 	esac
 	su tester -c 'iostreamctl doctor' >"$work/findings" 2>/dev/null || true
-	grep -q "^WRONG  $(node itout) (itout) can be opened: you have no permission" "$work/findings" || wrong "$(cat "$work/findings")"
+	grep -q "^WRONG  $(node itout) (itout) can be opened: no permission: its driver lets" "$work/findings" || wrong "$(cat "$work/findings")"
 	unload
 	got=0
 	iostreamctl doctor >"$work/findings" 2>/dev/null || got=$?

@@ -28,7 +28,10 @@ works() {
 
 # What is to be split into words is written above.
 # shellcheck disable=SC2086
-strict() { works $system; }
+strict() {
+	works $system
+	fails 4 'make /sys read-only' service $system iostreamctl stop pattern
+}
 # shellcheck disable=SC2086
 filtered() { works $calls; }
 # shellcheck disable=SC2086
