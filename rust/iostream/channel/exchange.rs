@@ -117,12 +117,7 @@ pub(crate) fn send(
     }
     pool.frames.sent();
     pool.count_one(StreamCounter::Sent);
-    // A driver fills no buffer of an input stream.
-    let bytes = match pool.mode() {
-        Mode::Input => 0,
-        Mode::Output | Mode::InputOutput => descriptor.data_len.into(),
-    };
-    queue.publish_produced(producer, 1, bytes, Wake::Normal);
+    queue.publish_produced(producer, 1, descriptor.data_len.into(), Wake::Normal);
     Ok(())
 }
 
