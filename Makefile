@@ -20,7 +20,7 @@ help: ## list the targets
 demo: ## send a file into the kernel and back, in a VM (FILE=path)
 	@scripts/demo $(FILE)
 
-test: ## tests on the host, in the VM, of the harness (LONG=1: full counts; ONLY='Q-12/*')
+test: ## tests on the host, in the VMs, of the harness (LONG=1: full counts; ONLY='Q-12/*')
 	@scripts/test
 
 harden: ## bug-hunting kernel, hostile process, soak, mutants (QUICK=1: a small part; ONLY='Q-12/*')

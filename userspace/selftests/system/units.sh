@@ -50,23 +50,8 @@ units() {
 # A service that starts with its node, and ends with it: the example of doc/system.md.
 service() {
 	device=$(unit /dev/iostreams/by-name/pattern)
-	cat >/run/systemd/system/reader.service <<-END
-		[Unit]
-		BindsTo=$device
-		After=$device
-		[Service]
-		ExecStart=iostreamctl cat pattern --quiet --output /var/lib/recorder/frames
-		DynamicUser=yes
-		StateDirectory=recorder
-		Group=iostream
-		DevicePolicy=closed
-		DeviceAllow=char-iostream
-		ProtectSystem=strict
-		SystemCallFilter=@system-service
-		MemoryDenyWriteExecute=yes
-		[Install]
-		WantedBy=$device
-	END
+	cp /usr/lib/iostream/reader.service /run/systemd/system/
+	grep -qxF "BindsTo=$device" /run/systemd/system/reader.service || wrong "the page does not name $device"
 	systemctl daemon-reload
 	systemctl enable --quiet --runtime reader.service 2>"$work/enabled" || wrong "$(cat "$work/enabled")"
 	inactive reader.service || wrong 'it runs without its node'
