@@ -14,6 +14,18 @@ OUT = TOP / "build/harden"
 HUNTING_MODULES = "build/harden/modules"
 # What the modules that the tests load are made of, and what boots them.
 KERNEL_PARTS = ["rust/iostream", "rust/ring", "rust/uapi", "rust/drivers/test", "qemu", "Kbuild"]
+PROGRAMS = [
+    f"userspace/{name}"
+    for name in ("iostream", "iostreamctl", "raw", "selftests", "hostile", "Cargo.toml", "Cargo.lock")
+]
+# The sources that the result of a step of scripts/harden depends on, and of all of them together.
+SOURCES_OF = {
+    "litmus": ["rust/ring"],
+    "hostile": [*KERNEL_PARTS, "userspace/hostile", "userspace/raw"],
+    "soak": [*KERNEL_PARTS, "userspace/hostile", "userspace/raw"],
+}
+SOURCES = ["rust", *PROGRAMS, "qemu", "udev", "Kbuild", "scripts/hardening/coverage",
+           "scripts/hardening/coverage.out-of-reach"]
 # Pages must be zero because the module asks for it, not because this kernel happens to zero all.
 PAGES_AS_THEY_ARE = "init_on_alloc=0"
 
@@ -29,6 +41,11 @@ def key_of(parts, *words):
             if file.is_file():
                 total.update(str(file.relative_to(TOP)).encode() + b"\0" + file.read_bytes())
     return total.hexdigest()
+
+
+def sources_of(step):
+    """The sources that the result of a step (`litmus`, `soak-output-poll`) depends on."""
+    return SOURCES_OF.get(step.partition("-")[0], SOURCES)
 
 
 def kept(file, key):
