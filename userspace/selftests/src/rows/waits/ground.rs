@@ -17,7 +17,8 @@ use crate::support::driver::Driver;
 /// Bytes of each entry; it occupies 32 bytes, of which a queue of a page holds 128.
 pub const ENTRY: usize = 24;
 const OCCUPIED: u64 = 32;
-const PAGE: u64 = 4096;
+/// Bytes of each queue.
+pub const PAGE: u64 = 4096;
 
 /// A queue's end, or a stream, that the process has mapped.
 pub enum Mapped {

@@ -161,10 +161,11 @@ pub const MEANS: &[Means] = &[
 
 impl Means {
     /// Whether the process maps what it waits for. Buffers that join are ready to fill by write(2)
-    /// alone, which needs a session without a mapping.
+    /// alone, which needs a session without a mapping. Before the set-up there is nothing to map.
     pub fn maps(&self, situation: &Situation) -> bool {
         matches!(self.style, Style::Poll | Style::Select | Style::PageEventfd)
             && (situation.end, situation.want) != (End::Join, Want::Room)
+            && situation.end != End::SetUp
     }
 
     /// Whether the outcome is that of a call, with an errno.
@@ -208,6 +209,8 @@ impl Means {
         );
         let kernel_wait = matches!(self.style, Style::DriverWait | Style::ClientWait);
         match end {
+            // Level-triggered epoll reports until then that each call would fail.
+            End::SetUp => self.early && self.name != "epoll-level-early",
             // The driver's wait for room can only be killed.
             End::Signal => blocks || (kernel_wait && want != Want::DriverRoom),
             End::Restart => self.style == Style::Call,

@@ -45,6 +45,8 @@ pub enum Want {
 /// What ends the wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
+    /// Another thread sets the session up, which makes the queues with their room.
+    SetUp,
     /// What is waited for comes, one piece, from a driver or by read(2) and write(2).
     Comes,
     /// The same from a process that has the queue mapped, and notifies if it must.
@@ -103,7 +105,8 @@ const WANTS: [Want; 7] = [
     Want::ClientEntry,
 ];
 
-const ENDS: [End; 18] = [
+const ENDS: [End; 19] = [
+    End::SetUp,
     End::Comes,
     End::ComesMapped,
     End::Watermark,
@@ -196,6 +199,7 @@ impl End {
         let stream = node.is_stream();
         let entry = matches!(want, Want::Entry | Want::DriverEntry) && !stream;
         let can = match self {
+            End::SetUp => node == Node::Echo && want == Want::Room,
             End::Comes => !(node == Node::StreamOutput && want == Want::DriverRoom),
             End::ComesMapped => !stream && matches!(want, Want::DriverEntry | Want::DriverRoom),
             End::Watermark | End::Timer | End::Flush => entry && !node.is_built_in(),

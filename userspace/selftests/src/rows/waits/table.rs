@@ -114,7 +114,9 @@ fn wait(
     if means.early {
         waiter.begin();
     }
-    ground.set_up(matches!(means.style, Style::Library | Style::Future));
+    if situation.end != End::SetUp {
+        ground.set_up(matches!(means.style, Style::Library | Style::Future));
+    }
     if means.maps(&situation) {
         ground.map();
     }
