@@ -8,10 +8,15 @@ LONG ?=
 ONLY ?=
 QUICK ?=
 FILE ?=
+FOLDER ?=
+CMD ?=
 PAIRS ?=
-export LONG ONLY QUICK PAIRS
+PREFIX ?= /usr/local
+DESTDIR ?=
+export LONG ONLY QUICK PAIRS PREFIX DESTDIR
 
-.PHONY: help demo test harden bench check format shell vm modules modules_install userspace doc clean distclean
+.PHONY: help demo test test-install harden bench check format shell driver vm modules modules_install userspace install uninstall deb doc \
+	clean distclean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -22,6 +27,9 @@ demo: ## send a file into the kernel and back, in a VM (FILE=path)
 
 test: ## tests on the host, in the VMs, of the harness (LONG=1: full counts; ONLY='Q-12/*')
 	@scripts/test
+
+test-install: ## install, use, upgrade and purge the Debian packages in a VM (QUICK=1: no upgrade)
+	@scripts/tests/install
 
 harden: ## bug-hunting kernel, hostile process, soak, mutants (QUICK=1: a small part; ONLY='Q-12/*')
 	@scripts/harden
@@ -38,6 +46,9 @@ format: ## format all Rust code as `make check` expects it
 shell: vm ## a prompt in the VM
 	@qemu/run --shell
 
+driver: ## build the driver in FOLDER, load it in the VM, and give a prompt (CMD=command)
+	@scripts/driver "$(FOLDER)" $(if $(CMD),"$(CMD)")
+
 vm: modules userspace ## build everything that goes into the VM
 
 modules: ## build the kernel modules into build/modules (KDIR=tree: for another kernel)
@@ -48,6 +59,15 @@ modules_install: modules ## install them, for the kernel of KDIR (INSTALL_MOD_PA
 
 userspace: ## build iostreamctl and the selftests into build/cargo
 	@scripts/build/userspace
+
+install: ## install the command, headers, udev rules (PREFIX=/usr/local, DESTDIR=folder)
+	@scripts/build/install
+
+uninstall: ## remove what `make install` has installed
+	@scripts/build/install --remove
+
+deb: ## build the Debian packages into build/deb
+	@scripts/build/deb
 
 doc: ## build the documentation into build/doc
 	@scripts/build/doc
