@@ -25,6 +25,7 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("B-03/driver-waits-for-room", driver_waits_for_room),
     Clause::new("B-03/driver-wait-times-out", driver_wait_times_out),
     Clause::new("B-03/driver-wait-is-killable", driver_wait_is_killable),
+    Clause::new("B-03/no-time-does-not-sleep", no_time_does_not_sleep),
 ];
 
 fn enqueue_wait_blocks() {
@@ -179,4 +180,33 @@ fn driver_wait_is_killable() {
     let mut output = Output::new(&session);
     while output.take().is_some() {}
     assert_eq!(driver.tell("enqueue 100"), Ok(()));
+}
+
+/// How often this thread has gone to sleep.
+fn sleeps() -> libc::c_long {
+    let mut usage = std::mem::MaybeUninit::<libc::rusage>::uninit();
+    // SAFETY: The call fills the struct, as it cannot fail with these arguments.
+    let usage = unsafe {
+        libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr());
+        usage.assume_init()
+    };
+    usage.ru_nvcsw
+}
+
+/// A wait whose time is over looks, and does not sleep for even one tick: otherwise a client that
+/// notifies again and again could keep it.
+fn no_time_does_not_sleep() {
+    let driver = Driver::new(4096, 4096);
+    let _session = driver.open();
+    driver.command("fill 248");
+    for command in ["dequeue-wait 24 0", "enqueue-wait 100 0", "wait-room 100 0"] {
+        // Anything may make a thread sleep now and then, but not each time.
+        let slept = |_| {
+            let before = sleeps();
+            driver.fails(command, Errno::TIMEDOUT);
+            sleeps() - before
+        };
+        let fewest = (0..20).map(slept).min();
+        assert_eq!(fewest, Some(0), "{command}");
+    }
 }
