@@ -2,12 +2,16 @@
 
 //! a driver's callbacks are called, disabled, enabled and cancelled.
 
+use std::fs::read_to_string;
+use std::sync::atomic::{AtomicBool, Ordering::*};
+use std::sync::OnceLock;
+
 use iostream_raw::{Input, INPUT};
 use rustix::io::Errno;
 
 use crate::clause::{count, Clause};
 use crate::support::driver::Driver;
-use crate::support::waiting::{woken_by, HOUR_MS};
+use crate::support::waiting::{this_thread, wait_until, woken_by, HOUR_MS};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-21/disabled-none-is-called", disabled_none_is_called),
@@ -48,11 +52,24 @@ fn waits_for_it(command: &str) {
             let callback = driver.hold_callbacks();
             scope.spawn(|| session.notify(INPUT));
             callback.wait_running(1);
+            let (task, returned) = (OnceLock::new(), AtomicBool::new(false));
             let done = || {
+                task.set(this_thread()).expect("the only thread");
                 driver.command(command);
+                returned.store(true, Release);
                 driver.log("in_callback")
             };
-            let running = woken_by(libc::SYS_write, done, || callback.release());
+            // The command may also sleep for something that needs no callback to end.
+            let release = || {
+                let stack = task.get().expect("it sleeps").join("stack");
+                wait_until("waits for the callback", || {
+                    assert!(!returned.load(Acquire), "{command} does not wait");
+                    let stack = read_to_string(&stack).unwrap_or_default();
+                    stack.contains("synchronize_srcu")
+                });
+                callback.release();
+            };
+            let running = woken_by(libc::SYS_write, done, release);
             assert_eq!(running, 0, "when {command} returns");
         });
         if command != "disable" {
