@@ -156,7 +156,7 @@ fn checked_config(request: &uapi::iostream_setup) -> Result<Config<'static>> {
     let flags = request.flags;
     let has = |flag| flags & flag != 0;
     let queue = |wanted: bool, bytes: u64| match (wanted, bytes) {
-        (true, bytes) => QueueConfig::with_capacity(bytes).map(Some),
+        (true, bytes) => QueueConfig::of_capacity(bytes).map(Some),
         (false, 0) => Ok(None),
         (false, _) => Err(EINVAL),
     };

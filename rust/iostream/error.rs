@@ -4,6 +4,16 @@
 
 use kernel::{error, prelude::*};
 
+/// Says in the kernel's log why what a driver asks for is refused, and gives the error. insmod shows
+/// the errno alone, and another one for `EEXIST`.
+macro_rules! refused {
+    ($error:expr, $($text:tt)*) => {{
+        ::kernel::pr_err!($($text)*);
+        $error
+    }};
+}
+pub(crate) use refused;
+
 /// Why an operation on a queue did nothing. Each reason has an errno of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Error {

@@ -10,6 +10,7 @@ use super::{
     producer::Producer,
 };
 use crate::{
+    error::refused,
     pool::spec::StreamSpec,
     port::{callbacks::Callers, Port, PortConfig, PortRef},
     queue::config::{Direction, QueueConfig},
@@ -121,8 +122,12 @@ impl<'a> Ports<'a> {
             .port
             .input
             .is_some_and(|input| input.is_overwriting());
+        let name = config.node.name;
         if overwriting_input {
-            return Err(EINVAL);
+            return Err(refused!(
+                EINVAL,
+                "the node {name:?} is refused: only an output queue can overwrite\n"
+            ));
         }
         let (output, input) = (config.port.output.is_some(), config.port.input.is_some());
         let mut ports = Self::without_ends(config)?;
@@ -140,7 +145,11 @@ impl<'a> Ports<'a> {
     /// the module's `max_queue_bytes`; `ENOMEM`.
     pub(crate) fn with_stream(mut config: Config<'a>, spec: StreamSpec) -> Result<Self> {
         if config.port.output.is_some() || config.port.input.is_some() {
-            return Err(EINVAL);
+            let name = config.node.name;
+            return Err(refused!(
+                EINVAL,
+                "the node {name:?} is refused: it has a stream, which makes its queues, and queues of its own\n"
+            ));
         }
         let queue = spec.queue(spec.max_buffers(spec.buffers))?;
         config.port = PortConfig {
@@ -155,7 +164,8 @@ impl<'a> Ports<'a> {
 
     fn without_ends(config: Config<'a>) -> Result<Self> {
         if config.port.output.is_none() && config.port.input.is_none() {
-            return Err(EINVAL);
+            let name = config.node.name;
+            return Err(refused!(EINVAL, "the node {name:?} is refused: it has no queue\n"));
         }
         Ok(Self {
             producer: None,

@@ -13,6 +13,7 @@ use kernel::{
 
 use super::access::{Access, Output, Shared};
 use crate::{
+    error::refused,
     memory::{dma::binding::DmaBinding, limits},
     pool::{
         clock::Clock,
@@ -74,11 +75,14 @@ impl StreamConfig<Shared> {
 
 impl<A: Access> StreamConfig<A> {
     fn new(mode: Mode, output_only: bool, buffers: u32, data_bytes: u32) -> Result<Self> {
-        if buffers == 0 || data_bytes == 0 {
-            return Err(EINVAL);
-        }
-        if buffers > MAX_BUFFERS || u64::from(data_bytes) > limits::max_buffer_bytes() {
-            return Err(E2BIG);
+        let limit = limits::max_buffer_bytes();
+        let none = buffers == 0 || data_bytes == 0;
+        if none || buffers > MAX_BUFFERS || u64::from(data_bytes) > limit {
+            return Err(refused!(
+                if none { EINVAL } else { E2BIG },
+                "a stream of {buffers} buffers of {data_bytes} bytes is refused: from 1 to {MAX_BUFFERS} buffers \
+                 of 1 to max_buffer_bytes ({limit}) are possible\n"
+            ));
         }
         let spec = StreamSpec {
             mode,
@@ -93,7 +97,7 @@ impl<A: Access> StreamConfig<A> {
             dma: None,
             classes: None,
         };
-        spec.queue(buffers)?;
+        checked_queue(&spec, buffers)?;
         Ok(Self {
             spec,
             _access: PhantomData,
@@ -107,8 +111,12 @@ impl<A: Access> StreamConfig<A> {
     ///
     /// `E2BIG` if it is larger than the module's `max_buffer_bytes`.
     pub fn control_bytes(mut self, bytes: u32) -> Result<Self> {
-        if u64::from(bytes) > limits::max_buffer_bytes() {
-            return Err(E2BIG);
+        let limit = limits::max_buffer_bytes();
+        if u64::from(bytes) > limit {
+            return Err(refused!(
+                E2BIG,
+                "a control area of {bytes} bytes is refused: up to max_buffer_bytes ({limit}) are possible\n"
+            ));
         }
         self.spec.control_bytes = bytes;
         Ok(self)
@@ -123,14 +131,16 @@ impl<A: Access> StreamConfig<A> {
     /// `EINVAL` if this is less than there are buffers; `E2BIG` if it is more than 16384, or if the
     /// queues are larger than the module's `max_queue_bytes`.
     pub fn queue_length(mut self, buffers: u32) -> Result<Self> {
-        if buffers != 0 && buffers < self.spec.buffers {
-            return Err(EINVAL);
-        }
-        if buffers > MAX_BUFFERS {
-            return Err(E2BIG);
+        let few = buffers != 0 && buffers < self.spec.buffers;
+        if few || buffers > MAX_BUFFERS {
+            let there = self.spec.buffers;
+            return Err(refused!(
+                if few { EINVAL } else { E2BIG },
+                "queues for {buffers} buffers are refused: from the {there} that there are to {MAX_BUFFERS} are possible\n"
+            ));
         }
         self.spec.queue_length = buffers;
-        self.spec.queue(self.spec.max_buffers(self.spec.buffers))?;
+        checked_queue(&self.spec, self.spec.max_buffers(self.spec.buffers))?;
         Ok(self)
     }
 
@@ -173,9 +183,30 @@ impl<A: Access> StreamConfig<A> {
     pub fn description(mut self, words: &CStr) -> Result<Self> {
         let words = words.to_bytes();
         if words.len() >= DESCRIPTION_BYTES {
-            return Err(EINVAL);
+            return Err(refused!(
+                EINVAL,
+                "a description of {} bytes is refused: up to {} are possible\n",
+                words.len(),
+                DESCRIPTION_BYTES - 1
+            ));
         }
         self.spec.description[..words.len()].copy_from_slice(words);
         Ok(self)
+    }
+}
+
+/// Checks that the queues of a stream of `buffers` buffers can be made.
+///
+/// # Errors
+///
+/// `E2BIG` if they are larger than the module's `max_queue_bytes`.
+fn checked_queue(spec: &StreamSpec, buffers: u32) -> Result {
+    match spec.queue(buffers) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(refused!(
+            error,
+            "queues for {buffers} buffers are refused: they would be larger than max_queue_bytes ({})\n",
+            limits::max_queue_bytes()
+        )),
     }
 }

@@ -13,9 +13,10 @@ use super::{operations, sysfs};
 use crate::{
     bindings::{chars, raw_device},
     ends::config::NodeConfig,
+    error::refused,
     memory::account,
     node::{
-        names::{self, checked_name, Minor, MAX_NODES},
+        names::{self, checked_name, Minor, MAX_NODES, NAME_BYTES},
         Node, NodeRef,
     },
     port::PortRef,
@@ -106,7 +107,23 @@ impl NodeHandle {
     /// `EINVAL`: the name is empty, too long or contains a `/`; `EEXIST`: the name is taken;
     /// `ENOSPC`: there are [`MAX_NODES`] already; `ENOMEM`.
     pub(crate) fn publish(config: &NodeConfig<'_>, ports: KVec<PortRef>) -> Result<Self> {
-        Self::new(config, ports)
+        Self::new(config, ports).map_err(|error| {
+            let name = config.name;
+            match error {
+                EINVAL => refused!(
+                    error,
+                    "the node {name:?} is refused: a name has 1 to {} bytes, and no /\n",
+                    NAME_BYTES - 1
+                ),
+                EEXIST => refused!(error, "the node {name:?} is refused: the name is taken\n"),
+                ENOSPC => refused!(
+                    error,
+                    "the node {name:?} is refused: there are {} nodes already\n",
+                    MAX_NODES - 1
+                ),
+                _ => error,
+            }
+        })
     }
 
     /// Publishes the built-in node, `/dev/iostream`.

@@ -5,6 +5,7 @@
 use kernel::{page::PAGE_SIZE, prelude::*};
 
 use crate::{
+    error::refused,
     memory::limits,
     ring::{uapi, Geometry, GeometryError, DESCRIPTOR_BYTES},
 };
@@ -60,6 +61,17 @@ impl QueueConfig {
     /// exceeds the module's `max_queue_bytes`.
     pub fn with_capacity(bytes: u64) -> Result<Self> {
         let limit = limits::max_queue_bytes();
+        Self::of_capacity(bytes).map_err(|error| {
+            refused!(
+                error,
+                "a queue of {bytes} bytes is refused: from 1 to max_queue_bytes ({limit}) are possible\n"
+            )
+        })
+    }
+
+    /// The same for a process, whose mistakes the kernel's log does not tell.
+    pub(crate) fn of_capacity(bytes: u64) -> Result<Self> {
+        let limit = limits::max_queue_bytes();
         Self::from_geometry(Geometry::with_capacity(bytes, PAGE_SIZE as u64, limit))
     }
 
@@ -72,7 +84,14 @@ impl QueueConfig {
     /// exceeds the module's `max_queue_bytes`.
     pub fn with_entries(entries: u64, entry_bytes: u32) -> Result<Self> {
         let (page, limit) = (PAGE_SIZE as u64, limits::max_queue_bytes());
-        Self::from_geometry(Geometry::with_entries(entries, entry_bytes, page, limit))
+        let queue = Self::from_geometry(Geometry::with_entries(entries, entry_bytes, page, limit));
+        queue.map_err(|error| {
+            refused!(
+                error,
+                "a queue for {entries} entries of {entry_bytes} bytes is refused: there must be one at least, \
+                 and with 8 bytes of overhead each they may take max_queue_bytes ({limit})\n"
+            )
+        })
     }
 
     fn from_geometry(geometry: Result<Geometry, GeometryError>) -> Result<Self> {
@@ -105,7 +124,7 @@ impl QueueConfig {
         let bytes = u64::from(descriptors) * DESCRIPTOR_BYTES as u64;
         Ok(Self {
             entries: Entries::Descriptors,
-            ..Self::with_capacity(bytes)?
+            ..Self::of_capacity(bytes)?
         })
     }
 

@@ -53,11 +53,12 @@ pub fn what_permits(path: &Path) -> String {
     let Ok(metadata) = fs::metadata(path) else {
         return "this process does not see the file's permissions".to_owned();
     };
-    of_bits(metadata.mode(), metadata.gid(), geteuid().is_root())
+    let built_in = path.file_name() == Some("iostream".as_ref());
+    of_bits(metadata.mode(), metadata.gid(), geteuid().is_root(), built_in)
 }
 
 /// What would give permission, by the mode and the group of a node.
-fn of_bits(mode: u32, group: u32, root: bool) -> String {
+fn of_bits(mode: u32, group: u32, root: bool, built_in: bool) -> String {
     let group_may = mode & 0o060 == 0o060;
     if root {
         // Of another namespace, or without the capability to override permissions.
@@ -66,6 +67,9 @@ fn of_bits(mode: u32, group: u32, root: bool) -> String {
             .to_owned();
     }
     match (group_may, group) {
+        (false, _) if built_in => "only root may open it unless the module is loaded with mode=0660 \
+                                   (/etc/modprobe.d: options iostream mode=0660): run as root"
+            .to_owned(),
         (false, _) => "its driver lets only its owner open it: run as root".to_owned(),
         (true, 0) => {
             "only root has it: install the rules of udev, which give it to the group iostream"
@@ -110,13 +114,14 @@ mod tests {
 
     #[test]
     fn each_reason_for_no_permission_is_told() {
-        for (mode, group, root, word) in [
-            (0o600, 9, false, "its driver lets only its owner"),
-            (0o660, 0, false, "rules of udev"),
-            (0o660, 9, false, "join the group"),
-            (0o660, 9, true, "not root of the machine"),
+        for (mode, group, root, built_in, word) in [
+            (0o600, 9, false, false, "its driver lets only its owner"),
+            (0o600, 9, false, true, "options iostream mode=0660"),
+            (0o660, 0, false, false, "rules of udev"),
+            (0o660, 9, false, false, "join the group"),
+            (0o660, 9, true, false, "not root of the machine"),
         ] {
-            let said = of_bits(mode, group, root);
+            let said = of_bits(mode, group, root, built_in);
             assert!(said.contains(word), "{said}");
         }
     }

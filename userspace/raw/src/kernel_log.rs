@@ -12,6 +12,9 @@ use rustix::io::Errno;
 /// One substring a line. The rest of the format is said in the file itself.
 const COMPLAINTS: &str = include_str!("../../../qemu/kernel-complaints");
 
+/// Stands for messages that were overwritten.
+const LOST: &str = "messages were lost before they were read";
+
 /// Whether a line of the log is a complaint. Patterns behind `~` also occur where a test provokes a
 /// failure, so that they are left to the judge of the whole log.
 fn is_complaint(line: &str) -> bool {
@@ -52,6 +55,17 @@ impl KernelLog {
     ///
     /// If the log cannot be read.
     pub fn complaints(&self) -> Vec<String> {
+        let mut messages = self.messages();
+        messages.retain(|line| line == LOST || is_complaint(line));
+        messages
+    }
+
+    /// The messages since the last call.
+    ///
+    /// # Panics
+    ///
+    /// If the log cannot be read.
+    pub fn messages(&self) -> Vec<String> {
         let mut found = Vec::new();
         let mut record = [0; 8192];
         loop {
@@ -62,15 +76,12 @@ impl KernelLog {
                     // "level,sequence,time,flags;message", and after a line break what devices say
                     // of themselves.
                     let message = text.split_once(';').map_or("", |(_, message)| message);
-                    let line = message.lines().next().unwrap_or("");
-                    if is_complaint(line) {
-                        found.push(line.to_owned());
-                    }
+                    found.push(message.lines().next().unwrap_or("").to_owned());
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return found,
                 // Messages were overwritten before they were read; those after them follow.
                 Err(error) if error.raw_os_error() == Some(Errno::PIPE.raw_os_error()) => {
-                    found.push("messages were lost before they were read".into());
+                    found.push(LOST.to_owned());
                 }
                 Err(error) => panic!("/dev/kmsg: {error}"),
             }

@@ -74,6 +74,7 @@ rows! {
         removal,
         waiting,
         kernel_threads,
+        refusals,
     }
     stream {
         declare,
