@@ -11,7 +11,8 @@
 //! fill SEED LEN        fill-control SEED LEN, in the last held buffer, from the start of the area
 //! timestamp NS, of the last held buffer
 //! send                 drop                 the first held buffer
-//! wait TIMEOUT [killable]                   watch                counts calls of the callback
+//! wait TIMEOUT [killable]
+//! watch [MS]                                counts calls of the callback, each of which takes MS
 //! notice TOKEN         sync TOKEN
 //! ```
 //!
@@ -27,6 +28,7 @@ use kernel::{
         atomic::{Atomic, Relaxed},
         new_mutex, Arc, Mutex,
     },
+    time::{delay::fsleep, Delta},
 };
 
 use crate::{commands::Words, leak::leak};
@@ -155,8 +157,15 @@ pub(crate) fn run(test: &TestClient, text: &str) -> Result {
         }
         "watch" => {
             let calls = test.calls.clone();
+            let ms = match words.optional() {
+                Some(ms) => ms.parse().map_err(|_| EINVAL)?,
+                None => 0,
+            };
             client.set_callback(move || {
                 calls.fetch_add(1, Relaxed);
+                if ms != 0 {
+                    fsleep(Delta::from_millis(ms));
+                }
             })?;
         }
         "notice" => client.notice(words.narrow()?)?,

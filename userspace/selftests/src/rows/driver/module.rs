@@ -232,7 +232,7 @@ fn leaked_stream() {
 }
 
 /// A module that leaks its client of another module's stream is not called any more either, and the
-/// session ends.
+/// session ends. The module's memory stays as long as a call of its callback runs.
 fn leaked_client() {
     let sessions = || {
         let node = node_called("pattern").expect("a node");
@@ -245,10 +245,11 @@ fn leaked_client() {
     let pattern = Module::load("iostream_pattern", &[]);
     let client = Driver::client();
     client.command("open pattern");
-    client.command("watch");
+    client.command("watch 500");
     client.wait_for("calls", |calls| calls != 0);
     client.command("forget");
     assert_eq!(sessions(), 1);
+    // The first call of the callback still runs: nobody else holds the module.
     remove();
     assert_eq!(sessions(), 0);
     // Its client would be called now.
