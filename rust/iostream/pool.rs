@@ -86,8 +86,8 @@ pub(crate) struct Pool {
     #[pin]
     free: Free,
     /// Held while the kernel's end of the output queue is used, which the driver's `Stream` shares
-    /// with whoever drops a buffer in input mode. Any context. Innermost, but for the locks of
-    /// `free`, of the watermark and of those who are woken.
+    /// with whoever drops a buffer in input mode; not if the stream stays in output mode. Any
+    /// context. Innermost, but for the locks of `free`, of the watermark and of those who are woken.
     #[pin]
     pub(crate) sending: SpinLockIrq<()>,
     /// The mode, and the flags of `mode.rs`.

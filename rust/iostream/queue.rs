@@ -49,8 +49,8 @@ use watch::Watch;
 /// - `end` has one user at a time. This is the port's [`Producer`](crate::Producer),
 ///   [`Consumer`](crate::Consumer) or [`Stream`](crate::Stream), inside an RCU read-side section in
 ///   which it found the queue published; or the code that has unpublished the queue and waited for
-///   a grace period. A stream's output queue is also used, in such a section, by whoever drops a
-///   buffer; there each user holds `Pool::sending`.
+///   a grace period. The output queue of a stream that can be in input mode is also used, in such a
+///   section, by whoever drops a buffer; there each user holds `Pool::sending`.
 /// - Only the kernel writes the words of the info page.
 #[pin_data]
 pub(crate) struct Queue {

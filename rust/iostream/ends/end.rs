@@ -63,15 +63,16 @@ impl OutputEnd {
         f: impl FnOnce(ArcBorrow<'_, Lane>, &mut ring::Producer<Mapped, L>) -> Result<R, Error>,
     ) -> Result<R, Error> {
         self.0.with_counted_lane(Direction::Output, |lane| {
-            // Whoever drops a buffer of a stream may send it; see `Port::return_free`.
+            // Whoever drops a buffer of a stream may send it; see `Port::return_free`. Not if the
+            // stream is in output mode and stays so.
             let same = lane;
             let _one = match same.pool() {
-                Ok(pool) if L::OF_STREAM => Some(pool.sending.lock()),
+                Ok(pool) if L::OF_STREAM && !pool.spec().output_only => Some(pool.sending.lock()),
                 _ => None,
             };
             // SAFETY: `self` is the port's only producer and is borrowed exclusively, and nobody
-            // else is in `return_free`. This is inside the section in which the lane was found
-            // published.
+            // else is in `return_free` with an end. This is inside the section in which the lane was
+            // found published.
             match unsafe { (*lane).producer() } {
                 Some(producer) => f(lane, producer),
                 None => Err(Error::Invalid),

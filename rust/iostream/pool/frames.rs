@@ -10,7 +10,8 @@ use crate::{
 
 /// Numbers the frames that the driver sends, and those that it reports lost.
 ///
-/// Whoever changes it holds `Pool::sending`, or has the ends quiesced: one thread at a time does.
+/// Whoever changes it holds `Pool::sending`, or is the only sender of a stream that stays in output
+/// mode, or has the ends quiesced: one thread at a time does.
 pub(crate) struct Frames {
     /// The number of the next frame.
     next: Atomic<u64>,

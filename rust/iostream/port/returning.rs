@@ -40,8 +40,8 @@ impl Port {
                     return Ok(());
                 };
                 // SAFETY: This is inside the section in which the lane was found published, and
-                // whoever uses the end of a stream's output queue in such a section holds
-                // `sending`.
+                // whoever uses the end of the output queue of a stream that can be in input mode
+                // holds `sending` in such a section.
                 let producer: Option<&mut DescriptorProducer> = unsafe { lane.producer() };
                 let sent = producer.ok_or(Error::Invalid).and_then(|producer| {
                     let descriptor = Descriptor {
