@@ -62,6 +62,7 @@ pub const GOALS: &[Goal] = &[
     at_least("G-5", "4096 bytes", 1.2),
     at_least("G-6", "pipe", 10.0),
     at_least("G-6", "Unix datagrams", 10.0),
+    at_least("G-6", "kfifo device", 10.0),
     at_least("G-6", "read(2) of a device", 10.0),
     at_least("G-7", "read(2)", 10.0),
     at_least("G-7", "io_uring", 10.0),

@@ -110,7 +110,7 @@ fn other_means(harness: &Harness) -> Result<()> {
         return Ok(());
     }
     type Run = fn(usize, u64) -> Result<std::time::Duration>;
-    let peers: [(_, _, Run); 3] = [
+    let peers: [(_, _, Run); 4] = [
         (
             "pipe",
             "1 MiB; write(2) each, read(2) of 64 KiB",
@@ -120,6 +120,11 @@ fn other_means(harness: &Harness) -> Result<()> {
             "Unix datagrams",
             "send(2) and recv(2) each, 1 MiB",
             messages::datagrams,
+        ),
+        (
+            "kfifo device",
+            "1 MiB; read(2) of 64 KiB",
+            messages::kfifo,
         ),
         (
             "read(2) of a device",

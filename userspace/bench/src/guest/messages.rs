@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! Messages through system calls: pipes, Unix datagrams, read(2) of a device.
+//! Messages through system calls: pipes, Unix datagrams, read(2) of devices.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
@@ -114,6 +114,37 @@ pub fn datagrams(message_bytes: usize, count: u64) -> Result<Duration> {
             Ok(())
         },
     )
+}
+
+/// A character device with a kfifo (rust/drivers/bench/kfifo.c): its driver makes each message on its
+/// own; a read(2) takes up to 64 KiB of them.
+pub fn kfifo(message_bytes: usize, count: u64) -> Result<Duration> {
+    const DEVICE: &str = "/dev/iostream-bench-kfifo";
+    let mut driver = File::options().write(true).open(DEVICE)?;
+    let mut device = File::open(DEVICE)?;
+    let mut buffer = vec![0; 1 << 16];
+    let mut arrived = Arrived::default();
+    pin_to(RECEIVER_CPU)?;
+    let time = std::thread::scope(|scope| -> Result<Duration> {
+        let begun = Instant::now();
+        let producer = scope.spawn(move || -> Result<()> {
+            pin_to(SENDER_CPU)?;
+            Ok(driver.write_all(format!("{count} {message_bytes}").as_bytes())?)
+        });
+        let mut kept = 0;
+        while arrived.messages < count {
+            kept += device.read(&mut buffer[kept..])?;
+            let whole = kept - kept % message_bytes;
+            arrived.add(&buffer[..whole], message_bytes);
+            buffer.copy_within(whole..kept, 0);
+            kept -= whole;
+        }
+        let time = begun.elapsed();
+        producer.join().map_err(|_| "the driver panicked")??;
+        Ok(time)
+    })?;
+    arrived.check(count)?;
+    Ok(time)
 }
 
 /// read(2) of /dev/zero: the cost of a device that does nothing except copy.
