@@ -36,8 +36,10 @@ fn wait_with(ground: &Arc<Ground>, how: EventFlags) -> Wait {
         let mut found: Vec<epoll::Event> = Vec::with_capacity(4);
         let count = epoll::wait(&set, spare_capacity(&mut found), Some(timeout));
         of_count(count, || {
-            // One-shot: it is armed anew for the next round.
-            epoll::modify(&set, &session, data, flags).expect("epoll_ctl");
+            if how == EventFlags::ONESHOT {
+                // It is armed anew for the next round. Others would be told of the same again.
+                epoll::modify(&set, &session, data, flags).expect("epoll_ctl");
+            }
             let flags = { found[0].flags };
             PollFlags::from_bits_retain(flags.bits() as u16)
         })
