@@ -8,7 +8,7 @@ import shutil
 from hardening.shared import OUT, TOP, call
 
 # What a copy is made of.
-PARTS = ["rust", "userspace", "scripts", "qemu", "udev", "Kbuild", "Makefile", "README.md", "rustfmt.toml"]
+PARTS = ["rust", "userspace", "scripts", "qemu", "udev", "install", "Kbuild", "Makefile", "README.md", "rustfmt.toml"]
 PROGRAMS = ["iostreamctl", "selftests", "hostile"]
 
 

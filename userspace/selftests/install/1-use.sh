@@ -31,10 +31,13 @@ locked() {
 }
 
 doctor() {
+	# As doc/system.md says.
+	echo options iostream mode=0660 >/etc/modprobe.d/iostream.conf
 	modprobe iostream_ticker
 	udevadm settle
 	iostreamctl doctor
 	member 'iostreamctl doctor'
+	rm /etc/modprobe.d/iostream.conf
 }
 
 group() {
@@ -87,7 +90,7 @@ tree() {
 # Each thing that may be missing is named, with what to install.
 missing() {
 	mkdir "$work/bin"
-	printf '#!/bin/sh\necho rustc 1.96.1 (of the backports)\n' >"$work/bin/rustc"
+	printf '#!/bin/sh\necho "rustc 1.96.1"\n' >"$work/bin/rustc"
 	chmod +x "$work/bin/rustc"
 	fails 1 'only the same compiler gives the same symbols' env RUSTC="$work/bin/rustc" iostream-kernel-tree
 	fails 1 'install rustc' env RUSTC=/nowhere iostream-kernel-tree
