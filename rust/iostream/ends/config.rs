@@ -165,7 +165,10 @@ impl<'a> Ports<'a> {
     fn without_ends(config: Config<'a>) -> Result<Self> {
         if config.port.output.is_none() && config.port.input.is_none() {
             let name = config.node.name;
-            return Err(refused!(EINVAL, "the node {name:?} is refused: it has no queue\n"));
+            return Err(refused!(
+                EINVAL,
+                "the node {name:?} is refused: it has no queue\n"
+            ));
         }
         Ok(Self {
             producer: None,

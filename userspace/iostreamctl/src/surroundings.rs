@@ -54,7 +54,12 @@ pub fn what_permits(path: &Path) -> String {
         return "this process does not see the file's permissions".to_owned();
     };
     let built_in = path.file_name() == Some("iostream".as_ref());
-    of_bits(metadata.mode(), metadata.gid(), geteuid().is_root(), built_in)
+    of_bits(
+        metadata.mode(),
+        metadata.gid(),
+        geteuid().is_root(),
+        built_in,
+    )
 }
 
 /// What would give permission, by the mode and the group of a node.
@@ -67,9 +72,11 @@ fn of_bits(mode: u32, group: u32, root: bool, built_in: bool) -> String {
             .to_owned();
     }
     match (group_may, group) {
-        (false, _) if built_in => "only root may open it unless the module is loaded with mode=0660 \
+        (false, _) if built_in => {
+            "only root may open it unless the module is loaded with mode=0660 \
                                    (/etc/modprobe.d: options iostream mode=0660): run as root"
-            .to_owned(),
+                .to_owned()
+        }
         (false, _) => "its driver lets only its owner open it: run as root".to_owned(),
         (true, 0) => {
             "only root has it: install the rules of udev, which give it to the group iostream"

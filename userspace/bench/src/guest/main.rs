@@ -121,11 +121,7 @@ fn other_means(harness: &Harness) -> Result<()> {
             "send(2) and recv(2) each, 1 MiB",
             messages::datagrams,
         ),
-        (
-            "kfifo device",
-            "1 MiB; read(2) of 64 KiB",
-            messages::kfifo,
-        ),
+        ("kfifo device", "1 MiB; read(2) of 64 KiB", messages::kfifo),
         (
             "read(2) of a device",
             "/dev/zero, read(2) each",
