@@ -11,6 +11,9 @@
 
 version() { dpkg-query -W -f '${Version}' iostream-dkms; }
 
+# more_than NUMBER FILE: the file has a higher number by now.
+more_than() { [ "$(cat "$2")" -gt "$1" ]; }
+
 upgrade() {
 	modprobe iostream_pattern
 	udevadm settle
@@ -24,8 +27,7 @@ upgrade() {
 	# The reader goes on with the modules that it began with.
 	node=$(node pattern)
 	sent=$(cat "/sys/class/iostream/${node##*/}/stream/sent")
-	sleep 1
-	[ "$(cat "/sys/class/iostream/${node##*/}/stream/sent")" -gt "$sent" ] || wrong 'the stream stands still'
+	within more_than "$sent" "/sys/class/iostream/${node##*/}/stream/sent"
 	kill -INT "$reader"
 	wait "$reader" || true
 	unload
