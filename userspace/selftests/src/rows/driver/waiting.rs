@@ -25,7 +25,7 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("B-03/driver-waits-for-room", driver_waits_for_room),
     Clause::new("B-03/driver-wait-times-out", driver_wait_times_out),
     Clause::new("B-03/driver-wait-is-killable", driver_wait_is_killable),
-    Clause::new("B-03/no-time-does-not-sleep", no_time_does_not_sleep),
+    Clause::new("B-03/no-time-only-looks", no_time_does_not_sleep),
 ];
 
 fn enqueue_wait_blocks() {
