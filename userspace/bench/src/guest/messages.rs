@@ -45,6 +45,23 @@ fn run(
     count: u64,
     message_bytes: usize,
     mut send: impl FnMut(&[u8]) -> Result<()> + Send,
+    receive: impl FnMut(&mut Arrived) -> Result<()>,
+) -> Result<Duration> {
+    let send_all = move || {
+        let mut message = vec![0; message_bytes];
+        for number in 0..count {
+            message[..8].copy_from_slice(&number.to_ne_bytes());
+            send(&message)?;
+        }
+        Ok(())
+    };
+    beside(count, send_all, receive)
+}
+
+/// Runs `send_all` on one processor, and `receive` on the other until all messages have arrived.
+fn beside(
+    count: u64,
+    send_all: impl FnOnce() -> Result<()> + Send,
     mut receive: impl FnMut(&mut Arrived) -> Result<()>,
 ) -> Result<Duration> {
     pin_to(RECEIVER_CPU)?;
@@ -53,12 +70,7 @@ fn run(
         let begun = Instant::now();
         let sender = scope.spawn(move || -> Result<()> {
             pin_to(SENDER_CPU)?;
-            let mut message = vec![0; message_bytes];
-            for number in 0..count {
-                message[..8].copy_from_slice(&number.to_ne_bytes());
-                send(&message)?;
-            }
-            Ok(())
+            send_all()
         });
         while arrived.messages < count {
             receive(&mut arrived)?;
@@ -75,22 +87,27 @@ fn run(
 pub fn pipes(message_bytes: usize, count: u64) -> Result<Duration> {
     let (reader, writer) = pipe()?;
     fcntl_setpipe_size(&writer, 1 << 20)?;
-    let (mut reader, mut writer) = (File::from(reader), File::from(writer));
-    let mut buffer = vec![0; 1 << 16];
-    let mut kept = 0;
+    let mut writer = File::from(writer);
     run(
         count,
         message_bytes,
         move |message| Ok(writer.write_all(message)?),
-        move |arrived| {
-            kept += reader.read(&mut buffer[kept..])?;
-            let whole = kept - kept % message_bytes;
-            arrived.add(&buffer[..whole], message_bytes);
-            buffer.copy_within(whole..kept, 0);
-            kept -= whole;
-            Ok(())
-        },
+        by_reading(File::from(reader), message_bytes),
     )
+}
+
+/// Receives by read(2): each takes all messages that are there, up to 64 KiB.
+fn by_reading(mut file: File, message_bytes: usize) -> impl FnMut(&mut Arrived) -> Result<()> {
+    let mut buffer = vec![0; 1 << 16];
+    let mut kept = 0;
+    move |arrived| {
+        kept += file.read(&mut buffer[kept..])?;
+        let whole = kept - kept % message_bytes;
+        arrived.add(&buffer[..whole], message_bytes);
+        buffer.copy_within(whole..kept, 0);
+        kept -= whole;
+        Ok(())
+    }
 }
 
 /// A pair of Unix datagram sockets: one send(2) and one recv(2) for each message.
@@ -121,30 +138,9 @@ pub fn datagrams(message_bytes: usize, count: u64) -> Result<Duration> {
 pub fn kfifo(message_bytes: usize, count: u64) -> Result<Duration> {
     const DEVICE: &str = "/dev/iostream-bench-kfifo";
     let mut driver = File::options().write(true).open(DEVICE)?;
-    let mut device = File::open(DEVICE)?;
-    let mut buffer = vec![0; 1 << 16];
-    let mut arrived = Arrived::default();
-    pin_to(RECEIVER_CPU)?;
-    let time = std::thread::scope(|scope| -> Result<Duration> {
-        let begun = Instant::now();
-        let producer = scope.spawn(move || -> Result<()> {
-            pin_to(SENDER_CPU)?;
-            Ok(driver.write_all(format!("{count} {message_bytes}").as_bytes())?)
-        });
-        let mut kept = 0;
-        while arrived.messages < count {
-            kept += device.read(&mut buffer[kept..])?;
-            let whole = kept - kept % message_bytes;
-            arrived.add(&buffer[..whole], message_bytes);
-            buffer.copy_within(whole..kept, 0);
-            kept -= whole;
-        }
-        let time = begun.elapsed();
-        producer.join().map_err(|_| "the driver panicked")??;
-        Ok(time)
-    })?;
-    arrived.check(count)?;
-    Ok(time)
+    let device = File::open(DEVICE)?;
+    let send_all = move || Ok(driver.write_all(format!("{count} {message_bytes}").as_bytes())?);
+    beside(count, send_all, by_reading(device, message_bytes))
 }
 
 /// read(2) of /dev/zero: the cost of a device that does nothing except copy.
