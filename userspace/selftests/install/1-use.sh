@@ -83,6 +83,7 @@ header() {
 tree() {
 	equal "$(iostream-kernel-tree --check)" "/var/lib/iostream/kernel/$release"
 	stranger "iostream-kernel-tree $release" >/dev/null
+	fails 1 'only root can make it' stranger "iostream-kernel-tree --keep /var/lib/nowhere $release"
 	fails 1 "install linux-headers-7.0.0" iostream-kernel-tree 7.0.0
 	fails 2 'unknown option --fly' iostream-kernel-tree --fly
 }
