@@ -21,14 +21,14 @@ upgrade() {
 	iostreamctl cat pattern --quiet --output /dev/null --count 1000000000 &
 	reader=$!
 	within grep -qx running /sys/class/iostream/iostream*/state
-	old=$(cat /sys/module/iostream/srcversion 2>/dev/null || modinfo -F srcversion iostream)
 	DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends --no-download install /opt/next/*.deb
 	equal "$(version)" "$before+next"
 	# The reader goes on with the modules that it began with.
 	node=$(node pattern)
 	sent=$(cat "/sys/class/iostream/${node##*/}/stream/sent")
 	within more_than "$sent" "/sys/class/iostream/${node##*/}/stream/sent"
-	kill -INT "$reader"
+	# A shell's background process may ignore SIGINT.
+	kill "$reader"
 	wait "$reader" || true
 	unload
 	modprobe iostream_pattern
@@ -39,7 +39,6 @@ upgrade() {
 	dkms status iostream >"$work/status"
 	equal "$(wc -l <"$work/status")" 1
 	grep -q '+next' "$work/status"
-	[ -n "$old" ]
 }
 
 clause I-01/upgrade-with-an-open-stream upgrade
