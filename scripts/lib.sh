@@ -38,19 +38,24 @@ enter_root() {
 
 # step KIND TEXT COMMAND...: run a long command with its output in a log, and print one line with
 # the time it took. KIND is `download` or `build`; the two are added up separately, because the time
-# of a download depends on the network.
+# of a download depends on the network. A step that may fail is run by `outcome_of`.
 step() {
-	local kind=$1 text=$2 start=$EPOCHREALTIME log seconds status=0
+	local kind=$1 text=$2 start=$EPOCHREALTIME log seconds status=0 condition=$-
 	shift 2
 	mkdir -p "$CACHE/log"
 	log=$(mktemp "$CACHE/log/step.XXXXXX")
 	if [[ -t 2 ]]; then printf 'iostream: %s: %s ...' "$kind" "$text" >&2; fi
-	# Not as the condition of an `if`: there bash ignores `set -e` in everything that is called. For
-	# the same reason a step that is itself a condition needs a function whose own status tells.
+	# Bash ignores `set -e` in everything that a condition calls (`if`, `while`, `&&`, `||`, `!`), so
+	# that a function would go on after a command that failed.
 	set +e
+	(set -e; false; true)
+	status=$?
+	if ((status == 0)) && [[ $(type -t "$1") == function ]]; then
+		die "$text: this step is part of a condition, which hides the failures in $1; use outcome_of"
+	fi
 	(set -e; "$@") >"$log" 2>&1 </dev/null
 	status=$?
-	set -e
+	if [[ $condition == *e* ]]; then set -e; fi
 	seconds=$(awk -v a="$start" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.1f", b - a }')
 	if [[ -t 2 ]]; then printf '\r\033[K' >&2; fi
 	if ((status > 128)); then
@@ -64,6 +69,14 @@ step() {
 	fi
 	rm -f "$log"
 	return "$status"
+}
+
+# outcome_of step...: run a step that may fail, and set OUTCOME to its status.
+outcome_of() {
+	set +e
+	"$@"
+	OUTCOME=$?
+	set -e
 }
 
 # times_since EPOCH: the time that the steps took since then, downloads separately.
