@@ -41,6 +41,25 @@ use buffer::ClientBuffer;
 /// that were sent before can still be received.
 ///
 /// If a module leaks a client that has a callback, callback and session end with the module.
+///
+/// # Examples
+///
+/// ```rust,ignore,from=rust/drivers/iostream_monitor.rs
+/// let client = Client::open(c"pattern")?;
+/// // ...
+/// for _ in 0..BATCH {
+///     match client.receive() {
+///         // The buffer is dropped here, and goes back with the next call.
+///         Ok(buffer) => self.count(&buffer),
+///         Err(Error::Gone) => return self.gone.store(1, Relaxed),
+///         Err(_) => return,
+///     }
+/// }
+/// client.call_again();
+/// // ...
+/// client.set_callback(move || monitor.look())?;
+/// let started = client.start();
+/// ```
 pub struct Client {
     session: Arc<Session>,
     /// How many buffers the client has sent.

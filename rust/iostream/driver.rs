@@ -19,8 +19,21 @@
 //! # What callbacks may do
 //!
 //! Callbacks run in process context and may sleep. They may run at the same time in several
-//! threads. A callback must not drop the registration, nor disable or cancel callbacks: these
-//! calls wait until no callback runs.
+//! threads:
+//!
+//! | | |
+//! |---|---|
+//! | `start`, `suspend`, `stop` of one session | never overlap each other |
+//! | `data_available`, `room_available` of a stream | only between a successful `start` and the next `suspend` or `stop`; they can overlap each other |
+//! | `data_available`, `room_available` of a queue | at any time between `opened` and `closed`, in several threads at once |
+//! | `open`, `opened`, `closed` | with those of other sessions, if the node serves several |
+//! | anything | after the registration was dropped: nothing |
+//!
+//! A callback must not drop the registration, nor disable or cancel callbacks: these calls wait
+//! until no callback runs. It often runs in the thread of a client, which must not be kept for long: it
+//! returns after some entries or buffers, and asks to be called again
+//! ([`Consumer::call_again`](crate::Consumer::call_again),
+//! [`Stream::call_again`](crate::Stream::call_again)).
 
 use kernel::{cred::Credential, prelude::*};
 
@@ -33,6 +46,30 @@ pub struct Opener<'a> {
 }
 
 /// The callbacks of a driver. All of them have a default.
+///
+/// # Examples
+///
+/// A timer that runs while the stream runs. Dropping its handle waits for a tick that is running, so
+/// that the driver touches no buffer when `stop` returns:
+///
+/// ```rust,ignore,from=rust/drivers/iostream_pattern.rs
+/// fn start(&self) -> Result {
+///     if !self.source.interval.is_zero() {
+///         let timer = self.source.clone().start(self.source.interval);
+///         *self.timer.lock() = Some(timer);
+///     }
+///     Ok(())
+/// }
+///
+/// fn suspend(&self) -> Result {
+///     self.stop_timer();
+///     Ok(())
+/// }
+///
+/// fn stop(&self, _how: Stop) {
+///     self.stop_timer();
+/// }
+/// ```
 pub trait Driver: Send + Sync + 'static {
     /// A client wants to open the node. An error refuses the client: its open(2) returns the error.
     ///

@@ -23,6 +23,18 @@ use published::Published;
 /// A driver should drop it. If it leaks it, the node ends with the driver's module, or with the
 /// binding of the device that a stream was declared for ([`dma`](crate::StreamConfig::dma)). When
 /// the module is unloaded, the driver is not called any more: not even `stop`.
+///
+/// # Examples
+///
+/// Fields of a struct drop in the order of their declaration, so the order of a driver's fields says
+/// what ends first.
+///
+/// ```rust,ignore,from=rust/drivers/iostream_ticker.rs
+/// struct Ticker {
+///     _timer: ArcHrTimerHandle<Tick>, // Dropped first, so that it produces nothing later.
+///     _node: Registration<NoCallbacks>,
+/// }
+/// ```
 pub struct Registration<D: Driver> {
     /// One for each client that the node can have at a time. Dropped before the node, because
     /// removing the node waits for calls on its sysfs files, and only this drop ends calls that

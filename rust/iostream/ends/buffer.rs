@@ -29,6 +29,20 @@ const CHUNK: usize = 512;
 ///
 /// It may outlive the session and the registration: then its memory stays, and sending it fails.
 ///
+/// # Examples
+///
+/// Data, and a control area that describes them:
+///
+/// ```rust,ignore,from=rust/drivers/iostream_pattern.rs
+/// let now = buffer.clock().now_ns();
+/// buffer.set_timestamp(now);
+/// let frame = Frame::fill(sequence, now, buffer.data_mut());
+/// buffer.control_mut()[..FRAME_BYTES].copy_from_slice(&frame.to_bytes());
+/// // Both ranges are in bounds, because both areas have the size of a frame.
+/// let _ = buffer.set_data_range(0, buffer.data_bytes());
+/// let _ = buffer.set_control_range(0, FRAME_BYTES);
+/// ```
+///
 /// # Invariants
 ///
 /// The buffer `descriptor.buffer` of `pool` has joined. While `held`, its owner word says that the

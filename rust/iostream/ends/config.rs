@@ -28,6 +28,23 @@ pub(crate) struct NodeConfig<'a> {
 }
 
 /// The description of a node and its queues.
+///
+/// # Examples
+///
+/// ```rust,ignore,from=rust/drivers/iostream_instrument.rs
+/// let config = Config::new(c"instrument")
+///     .mode(0o660)
+///     .input(QueueConfig::with_capacity(QUEUE_BYTES)?)
+///     .output(QueueConfig::with_capacity(QUEUE_BYTES)?);
+/// let mut ports = Ports::new(config)?;
+/// let ends = Ends {
+///     commands: ports.consumer.take().ok_or(ENODEV)?,
+///     answers: ports.producer.take().ok_or(ENODEV)?,
+/// // ...
+/// Ok(Self {
+///     _node: Registration::new(ports, instrument)?,
+/// })
+/// ```
 pub struct Config<'a> {
     pub(crate) port: PortConfig,
     pub(crate) node: NodeConfig<'a>,

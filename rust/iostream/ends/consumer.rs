@@ -24,7 +24,7 @@ type FramedConsumer = ring::Consumer<Mapped>;
 /// [`data_available`](crate::Driver::data_available) is called at the next entry, or when the
 /// [watermark](Self::set_watermark) is reached. A driver that stops before it finds the queue
 /// empty, for example because it has no room of its own, is not called, and has to continue by
-/// itself.
+/// itself, or to ask for a call ([`call_again`](Self::call_again)).
 ///
 /// # Contexts
 ///
@@ -37,6 +37,22 @@ type FramedConsumer = ring::Consumer<Mapped>;
 /// All methods return [`Error::NotOpen`] while no client has the node open, [`Error::Stale`] for
 /// the moment in which the client resets the queue, and [`Error::Gone`] after the registration was
 /// dropped.
+///
+/// # Examples
+///
+/// ```rust,ignore,from=rust/drivers/iostream_instrument.rs
+/// fn data_available(&self) {
+///     let mut ends = self.ends.lock();
+///     for _ in 0..BATCH {
+///         // No command: this is called at the next one. No room: `room_available` is called.
+///         if ends.answer_next().is_err() {
+///             return;
+///         }
+///     }
+///     // This is a client's thread, which may not be kept by all that the client sends meanwhile.
+///     ends.commands.call_again();
+/// }
+/// ```
 pub struct Consumer {
     end: InputEnd,
     /// The queue of the [`Peeked`] that lives, if one does. The reference is here and not in the
@@ -153,6 +169,15 @@ impl Consumer {
                 .arm_next()
                 .map_err(|error| queue.report(error, consumer.corrupt_events()))
         })
+    }
+
+    /// Schedules a call of the driver's [`data_available`](crate::Driver::data_available) in a
+    /// worker, whether or not there is something in the queue.
+    ///
+    /// A callback uses this when it returns before it has found the queue empty. It should do so now
+    /// and then: otherwise a client that keeps up would keep it busy without end.
+    pub fn call_again(&self) {
+        Port::call_again(self.end.port().to_arc());
     }
 
     /// How many bytes wait, overhead included.

@@ -33,6 +33,19 @@ use crate::{
 /// All methods return [`Error::NotOpen`] while no client has the node open, [`Error::Stale`] for
 /// the moment in which the client resets the queue, and [`Error::Gone`] after the registration was
 /// dropped.
+///
+/// # Examples
+///
+/// From the interrupt of a timer, under a lock that disables interrupts:
+///
+/// ```rust,ignore,from=rust/drivers/iostream_ticker.rs
+/// fn run(this: ArcBorrow<'_, Self>, mut t: HrTimerCallbackContext<'_, Self>) -> HrTimerRestart {
+///     let now = Instant::<Monotonic>::now().as_nanos().to_ne_bytes();
+///     let _ = this.producer.lock().enqueue(&now); // Fails while no client is there.
+///     t.forward_now(Delta::from_millis(100));
+///     HrTimerRestart::Restart
+/// }
+/// ```
 pub struct Producer {
     end: OutputEnd,
     /// The queue of the [`Reservation`] that lives, if one does. The reference is here and not in

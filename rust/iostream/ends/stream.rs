@@ -64,6 +64,34 @@ use crate::{
 /// All methods return [`Error::NotOpen`] while no client has the node open, [`Error::Stale`] for
 /// the moment in which a stop discards what is queued, and [`Error::Gone`] after the registration
 /// was dropped.
+///
+/// # Examples
+///
+/// A driver that fills buffers:
+///
+/// ```rust,ignore,from=rust/drivers/template/iostream_example.rs
+/// let mut buffer = stream.take()?; // Fails while no buffer is free.
+/// for square in buffer.data_mut().chunks_exact_mut(8) {
+///     square.copy_from_slice(&next.wrapping_mul(*next).to_ne_bytes());
+///     *next += 1;
+/// }
+/// buffer.set_data_range(0, buffer.data_bytes())?;
+/// stream.send(buffer)
+/// ```
+///
+/// One that gets buffers, and returns them:
+///
+/// ```rust,ignore,from=rust/drivers/iostream_loopback.rs
+/// let Ok(mut buffer) = stream.receive() else {
+///     // Fails if the client broke the rules; then it gets no more buffers.
+///     let _ = give_out(&mut stream);
+///     return;
+/// };
+/// buffer.transform(|piece| piece.iter_mut().for_each(|byte| *byte = !*byte));
+/// if stream.send(buffer).is_err() {
+///     return;
+/// }
+/// ```
 pub struct Stream<A: Access> {
     output: OutputEnd,
     input: InputEnd,

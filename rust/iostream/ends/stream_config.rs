@@ -25,6 +25,17 @@ use crate::{
 ///
 /// `A` says whether the driver has slices of the buffers. In an [`Output`] stream it has, since no
 /// process can ever write them. In a [`Shared`] stream it copies.
+///
+/// # Examples
+///
+/// ```rust,ignore,from=rust/drivers/iostream_sink.rs
+/// let stream = StreamConfig::input(buffers.value(), bytes.value())?
+///     .control_bytes(FRAME_BYTES as u32)?
+///     .format(*b"TEST")
+///     .description(c"checks frames of a test pattern")?;
+/// let config = Config::new(c"sink").mode(0o660);
+/// let (ports, stream) = Stream::new(config, stream)?;
+/// ```
 pub struct StreamConfig<A: Access> {
     pub(crate) spec: StreamSpec,
     _access: PhantomData<A>,

@@ -86,8 +86,8 @@ impl Port {
         let _ = work::calling().enqueue::<Arc<Port>, AGAIN_WORK>(port);
     }
 
-    /// Tells the driver of a stream to look at its queue, because the stream has just started or
-    /// the driver asked to be called again.
+    /// Tells the driver to look at its queue of incoming entries or buffers, because its stream has
+    /// just started or it asked to be called again.
     pub(crate) fn notify_started(&self) {
         self.callbacks.set_pending(Direction::Input);
         self.dispatch(Direction::Input);

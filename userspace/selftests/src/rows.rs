@@ -75,6 +75,7 @@ rows! {
         waiting,
         kernel_threads,
         refusals,
+        instrument,
     }
     stream {
         declare,
