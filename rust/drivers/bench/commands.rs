@@ -5,9 +5,14 @@
 //! ```text
 //! publish NAME OUTPUT-BYTES INPUT-BYTES    unpublish
 //! produce COUNT BYTES BATCH SPINS          make entries, and publish every BATCH of them
+//! enqueue COUNT BYTES SPINS                the same as drivers do it, each in a call of its own
 //! consume COUNT BATCH SPINS                take entries, and publish every BATCH of them
 //! publish-stream NAME BUFFERS BYTES        publish a stream with buffers of BYTES, whole pages
-//! stream COUNT SPINS                       send buffers
+//! stream COUNT SPINS FILL                  send buffers; FILL is `words` or `pages`
+//! publish-many NAME NODES OUTPUT-BYTES     publish nodes NAME-0, NAME-1 and so on
+//! scatter COUNT NODES SPINS                make entries in the first NODES of them, at random
+//! pace COUNT PERIOD-NS WAKER               make entries at a rate; WAKER is `framework` or `eventfd`
+//! interrupts COUNT PERIOD-NS               make an entry in each interrupt of a timer
 //! stamp                                    make one entry that holds the time
 //! eventfd DESCRIPTOR                       take an eventfd
 //! signal                                   signal it, and note the time
@@ -15,9 +20,10 @@
 //!
 //! A capacity of 0 means no such queue. SPINS is the number of looks at a full or empty queue, or
 //! for a free buffer, before the command sleeps. The first word of an entry is its number, counted
-//! from 0 in each command; each further word is one more than the word before it.
+//! from 0 in each command; each further word is one more than the word before it. A buffer is filled
+//! like an entry (`words`), or only the first word of each page is its number (`pages`).
 
-use iostream::{Consumer, Error, Producer};
+use iostream::{Consumer, Error};
 use kernel::{
     prelude::*,
     str::CString,
@@ -26,13 +32,11 @@ use kernel::{
 
 use crate::{
     eventfd::EventFd,
+    interrupts,
     node::{BenchNode, Done},
+    pace::{self, Waker},
+    produce::{fill, fill_pages, Plan},
 };
-
-/// The longest entry.
-const MAX_ENTRY_BYTES: usize = 65536;
-/// Entries that are made or taken between two checks for a signal.
-const CHUNK: u64 = 4096;
 
 /// The words of a command.
 struct Words<'a>(core::str::SplitAsciiWhitespace<'a>);
@@ -63,34 +67,20 @@ pub(crate) fn run(node: &BenchNode, text: &str) -> Result {
         "produce" => {
             let (count, bytes) = (words.number()?, words.number()?);
             let (batch, spins) = (words.number()?, words.number()?);
-            let bytes = usize::try_from(bytes).map_err(|_| EINVAL)?;
-            if bytes == 0 || bytes % 8 != 0 || bytes > MAX_ENTRY_BYTES || batch == 0 {
-                return Err(EINVAL);
-            }
-            let holds = *node.output_bytes.lock() / (bytes as u64 + 8);
-            let plan = Plan {
-                count,
-                bytes,
-                batch,
-                spins,
-                // Entries made in one turn are still in a cache when they are read.
-                turn: (holds / 16).min(CHUNK).max(batch),
-            };
+            let plan = Plan::new(node, count, bytes, batch, spins)?;
             let mut producer = node.producer.lock();
             let producer = Option::as_mut(&mut producer).ok_or(ENXIO)?;
             let begun = now();
-            // The compiler knows the usual lengths here, as it does in the peer's programs.
-            let produce = match (bytes, batch) {
-                (8, 1) => produce::<8, true>,
-                (64, 1) => produce::<64, true>,
-                (_, 1) => produce::<0, true>,
-                (8, _) => produce::<8, false>,
-                (64, _) => produce::<64, false>,
-                (1024, _) => produce::<1024, false>,
-                (4096, _) => produce::<4096, false>,
-                _ => produce::<0, false>,
-            };
-            let mut done = produce(producer, &plan)?;
+            let mut done = plan.produce(producer)?;
+            done.time_ns = now().wrapping_sub(begun);
+            *node.output.lock() = done;
+            Ok(())
+        }
+        "enqueue" => {
+            let (count, bytes, spins) = (words.number()?, words.number()?, words.number()?);
+            let plan = Plan::new(node, count, bytes, 1, spins)?;
+            let begun = now();
+            let mut done = plan.enqueue(node)?;
             done.time_ns = now().wrapping_sub(begun);
             *node.output.lock() = done;
             Ok(())
@@ -115,9 +105,43 @@ pub(crate) fn run(node: &BenchNode, text: &str) -> Result {
         }
         "stream" => {
             let (count, spins) = (words.number()?, words.number()?);
+            let fill = match words.word()? {
+                "words" => fill,
+                "pages" => fill_pages,
+                _ => return Err(EINVAL),
+            };
             let begun = now();
-            let mut done = node.stream.send(count, spins)?;
+            let mut done = node.stream.send(count, spins, fill)?;
             done.time_ns = now().wrapping_sub(begun);
+            *node.output.lock() = done;
+            Ok(())
+        }
+        "publish-many" => {
+            let name = words.word()?;
+            node.many.publish(name, words.number()?, words.number()?)
+        }
+        "scatter" => {
+            let (count, nodes, spins) = (words.number()?, words.number()?, words.number()?);
+            let begun = now();
+            let mut done = node.many.scatter(count, nodes, spins)?;
+            done.time_ns = now().wrapping_sub(begun);
+            *node.output.lock() = done;
+            Ok(())
+        }
+        "pace" => {
+            let (count, period_ns) = (words.number()?, words.number()?);
+            let waker = match words.word()? {
+                "framework" => Waker::Framework,
+                "eventfd" => Waker::Eventfd,
+                _ => return Err(EINVAL),
+            };
+            let done = pace::run(node, count, period_ns, waker)?;
+            *node.output.lock() = done;
+            Ok(())
+        }
+        "interrupts" => {
+            let (count, period_ns) = (words.number()?, words.number()?);
+            let done = interrupts::run(node, count, period_ns)?;
             *node.output.lock() = done;
             Ok(())
         }
@@ -152,84 +176,6 @@ pub(crate) fn run(node: &BenchNode, text: &str) -> Result {
 /// Nanoseconds since boot.
 fn now() -> u64 {
     Monotonic::ktime_get() as u64
-}
-
-/// The arguments of `produce`.
-struct Plan {
-    count: u64,
-    bytes: usize,
-    /// Entries for each publication.
-    batch: u64,
-    spins: u64,
-    /// Entries for each check of the room.
-    turn: u64,
-}
-
-impl Plan {
-    /// The number of entries that fit at once, at most `left`, in whole batches if possible. Sleeps
-    /// while none fits.
-    fn wait_room(&self, producer: &mut Producer, left: u64) -> Result<u64, Error> {
-        let most = self.turn.min(left);
-        // A quarter is enough to go on. Waiting for all of it would empty the queue.
-        let part = most.div_ceil(4);
-        loop {
-            for _ in 0..=self.spins {
-                for want in [most, part] {
-                    if producer.can_enqueue(self.bytes, want)? {
-                        return Ok(match want.checked_rem(self.batch) {
-                            Some(over) if over < want => want - over,
-                            _ => want,
-                        });
-                    }
-                }
-                core::hint::spin_loop();
-            }
-            producer.wait_room(self.bytes, None, true)?;
-            if !producer.can_enqueue(self.bytes, part)? {
-                return Ok(1);
-            }
-        }
-    }
-}
-
-/// Makes entries and publishes them as planned; with `EACH`, one by one. `KNOWN` is their length,
-/// or 0 if the compiler does not know it.
-fn produce<const KNOWN: usize, const EACH: bool>(
-    producer: &mut Producer,
-    plan: &Plan,
-) -> Result<Done, Error> {
-    let bytes = if KNOWN == 0 { plan.bytes } else { KNOWN };
-    let each_time = if EACH { 1 } else { plan.batch };
-    let mut done = Done::default();
-    while done.entries < plan.count {
-        let mut left = plan.wait_room(producer, plan.count - done.entries)?;
-        let (mut number, mut sum) = (done.entries, done.sum);
-        producer.batch(|batch| {
-            while left > 0 {
-                let now = each_time.min(left);
-                for _ in 0..now {
-                    batch.enqueue_in_place(bytes, |entry| fill(entry, number))?;
-                    sum = sum.wrapping_add(number);
-                    number = number.wrapping_add(1);
-                }
-                batch.publish();
-                left -= now;
-            }
-            Ok::<_, Error>(())
-        })??;
-        (done.entries, done.sum) = (number, sum);
-    }
-    Ok(done)
-}
-
-/// Fills an entry in place.
-#[inline(always)]
-fn fill(entry: &mut [u8], number: u64) {
-    let mut value = number;
-    for word in entry.chunks_exact_mut(8) {
-        word.copy_from_slice(&value.to_ne_bytes());
-        value = value.wrapping_add(1);
-    }
 }
 
 /// Takes entries and adds up their first words.

@@ -109,7 +109,78 @@ static struct miscdevice device = {
 	.name = "iostream-bench-kfifo",
 	.fops = &operations,
 };
-module_misc_device(device);
+
+/*
+ * The other direction: a write(2) puts its bytes into a kfifo, and fails if they do not fit. A read(2)
+ * takes them out, so that no thread of a driver has to run.
+ */
+static DEFINE_KFIFO(input, u8, FIFO_BYTES);
+static DECLARE_WAIT_QUEUE_HEAD(takers);
+static DEFINE_MUTEX(input_writing);
+static DEFINE_MUTEX(input_reading);
+
+static ssize_t input_write(struct file *file, const char __user *buffer, size_t count, loff_t *pos)
+{
+	unsigned int copied;
+	int error;
+
+	if (mutex_lock_interruptible(&input_writing))
+		return -ERESTARTSYS;
+	error = -EAGAIN;
+	if (kfifo_avail(&input) >= count)
+		error = kfifo_from_user(&input, buffer, count, &copied);
+	mutex_unlock(&input_writing);
+	if (error)
+		return error;
+	if (wq_has_sleeper(&takers))
+		wake_up_interruptible(&takers);
+	return copied;
+}
+
+static ssize_t input_read(struct file *file, char __user *buffer, size_t count, loff_t *pos)
+{
+	unsigned int copied;
+	int error;
+
+	if (mutex_lock_interruptible(&input_reading))
+		return -ERESTARTSYS;
+	error = kfifo_to_user(&input, buffer, count, &copied);
+	mutex_unlock(&input_reading);
+	return error ?: copied;
+}
+
+static const struct file_operations input_operations = {
+	.owner = THIS_MODULE,
+	.read = input_read,
+	.write = input_write,
+};
+
+static struct miscdevice input_device = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "iostream-bench-kfifo-input",
+	.fops = &input_operations,
+};
+
+static int __init both_init(void)
+{
+	int error = misc_register(&device);
+
+	if (error)
+		return error;
+	error = misc_register(&input_device);
+	if (error)
+		misc_deregister(&device);
+	return error;
+}
+
+static void __exit both_exit(void)
+{
+	misc_deregister(&input_device);
+	misc_deregister(&device);
+}
+
+module_init(both_init);
+module_exit(both_exit);
 
 MODULE_DESCRIPTION("A device with a kfifo, to compare iostream with");
 MODULE_AUTHOR("the iostream authors");

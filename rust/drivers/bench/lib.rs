@@ -9,7 +9,11 @@
 
 mod commands;
 mod eventfd;
+mod interrupts;
+mod many;
 mod node;
+mod pace;
+mod produce;
 mod stream;
 
 use kernel::{debugfs, fmt, prelude::*, sync::Arc, uaccess::UserSliceReader};

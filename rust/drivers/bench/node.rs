@@ -11,7 +11,7 @@ use kernel::{
     sync::{new_mutex, Mutex},
 };
 
-use crate::{eventfd::EventFd, stream::StreamNode};
+use crate::{eventfd::EventFd, many::ManyNodes, stream::StreamNode};
 
 /// What the last command of a direction did.
 #[derive(Clone, Copy, Default)]
@@ -53,6 +53,9 @@ pub(crate) struct BenchNode {
     /// The stream, which is a node of its own.
     #[pin]
     pub(crate) stream: StreamNode,
+    /// Further nodes.
+    #[pin]
+    pub(crate) many: ManyNodes,
     #[pin]
     pub(crate) output: Mutex<Done>,
     #[pin]
@@ -68,6 +71,7 @@ impl BenchNode {
             eventfd <- new_mutex!(None),
             registration <- new_mutex!(None),
             stream <- StreamNode::new(),
+            many <- ManyNodes::new(),
             output <- new_mutex!(Done::default()),
             input <- new_mutex!(Done::default()),
         })
@@ -93,9 +97,10 @@ impl BenchNode {
         Ok(())
     }
 
-    /// Removes the node and the node of the stream.
+    /// Removes all nodes.
     pub(crate) fn unpublish(&self) {
         self.stream.unpublish();
+        self.many.unpublish();
         let registration = take(&mut *self.registration.lock());
         drop(registration);
         *self.producer.lock() = None;

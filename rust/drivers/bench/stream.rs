@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A stream that sends buffers as fast as possible. The first word of each page is the number of
-//! the buffer.
+//! A stream that sends buffers as fast as possible.
 
 use core::mem::take;
 
@@ -113,8 +112,9 @@ impl StreamNode {
         *self.stream.lock() = None;
     }
 
-    /// Sends `count` buffers. Looks `spins` times for a free buffer before it sleeps.
-    pub(crate) fn send(&self, count: u64, spins: u64) -> Result<Done> {
+    /// Sends `count` buffers, each filled by `fill` from its number. Looks `spins` times for a free
+    /// buffer before it sleeps.
+    pub(crate) fn send(&self, count: u64, spins: u64, fill: fn(&mut [u8], u64)) -> Result<Done> {
         let mut stream = self.stream.lock();
         let stream = Option::as_mut(&mut stream).ok_or(ENXIO)?;
         let mut done = Done::default();
@@ -126,12 +126,8 @@ impl StreamNode {
             }
             let mut buffer = self.take(stream)?;
             free = free.saturating_sub(1);
-            for page in buffer.data_mut().chunks_exact_mut(PAGE_SIZE) {
-                if let Some(word) = page.first_chunk_mut() {
-                    *word = done.entries.to_ne_bytes();
-                }
-                done.sum = done.sum.wrapping_add(done.entries);
-            }
+            fill(buffer.data_mut(), done.entries);
+            done.sum = done.sum.wrapping_add(done.entries);
             buffer.set_data_range(0, buffer.data_bytes())?;
             stream.send(buffer)?;
             done.entries += 1;

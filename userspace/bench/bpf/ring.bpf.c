@@ -22,6 +22,19 @@ struct {
 	__uint(max_entries, 4096);
 } user_ring SEC(".maps");
 
+/* Many rings, made and put in before a run. */
+struct inner {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 4096);
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, 64);
+	__type(key, __u32);
+	__array(values, struct inner);
+} rings SEC(".maps");
+
 /* The process whose system calls are counted, and their number. */
 struct count {
 	__u64 tgid;
@@ -35,7 +48,7 @@ struct {
 	__type(value, struct count);
 } counts SEC(".maps");
 
-/* Set before the load: a constant for the verifier, which bpf_ringbuf_reserve needs. */
+/* Set before the load: a constant for the verifier, which bpf_ringbuf_reserve needs, not for clang. */
 const volatile __u32 entry_bytes = 8;
 
 /* The most iterations of one bpf_loop. */
@@ -51,6 +64,8 @@ struct work {
 	__u64 left;		/* entries that the batch still lacks; begins as batch */
 	__u64 sum;		/* the sum of the entries' numbers */
 	__u64 stuck;		/* how often the ring was full */
+	__u64 active;		/* the number of rings that get entries */
+	__u64 random;		/* the number that the last choice of a ring came from */
 };
 
 static __u64 flags_of(struct work *work)
@@ -68,34 +83,175 @@ static void made(struct work *work)
 		work->left = work->batch;
 }
 
-static int make(__u32 i, struct work *work)
+/* Makes an entry. Inlined, so that a length that is constant is known to the compiler, too. */
+static __always_inline int make(struct work *work, __u32 bytes)
 {
 	__u64 *entry, value = work->number;
-	/* Read once: a field would be loaded for each word. */
-	__u32 at, words = entry_bytes / 8;
+	__u32 at;
 
 	if (value >= work->target)
 		return 1;
-	entry = bpf_ringbuf_reserve(&ring, entry_bytes, 0);
+	entry = bpf_ringbuf_reserve(&ring, bytes, 0);
 	if (!entry) {
 		work->stuck++;
 		return 1;
 	}
-	for (at = 0; at < words; at++)
+	/* The stores of a driver's loop are unrolled eight times as well. */
+#pragma clang loop unroll_count(8)
+	for (at = 0; at < bytes / 8; at++)
 		entry[at] = value++;
 	bpf_ringbuf_submit(entry, flags_of(work));
 	made(work);
 	return 0;
 }
 
+/* A program for entries of one length. */
+#define PRODUCE(name, bytes)						\
+static int make_##name(__u32 i, struct work *work)			\
+{									\
+	return make(work, bytes);					\
+}									\
+									\
+SEC("syscall")								\
+int produce_##name(struct work *context)				\
+{									\
+	struct work work = *context;					\
+									\
+	bpf_loop(MAX_LOOPS, make_##name, &work, 0);			\
+	*context = work;						\
+	return 0;							\
+}
+
+PRODUCE(8, 8)
+PRODUCE(64, 64)
+PRODUCE(1024, 1024)
+PRODUCE(4096, 4096)
+/* Of any length that is set before the load. */
+PRODUCE(any, entry_bytes)
+
+/* Makes an entry in one of the rings, chosen by Knuth's generator, as iostream_bench.ko does it. */
+static int scatter_one(__u32 i, struct work *work)
+{
+	__u64 value = work->number, random;
+	void *chosen;
+	__u32 at;
+
+	if (value >= work->target)
+		return 1;
+	random = work->random * 6364136223846793005ULL + 1442695040888963407ULL;
+	at = (random >> 33) % work->active;
+	chosen = bpf_map_lookup_elem(&rings, &at);
+	if (!chosen || bpf_ringbuf_output(chosen, &value, sizeof(value), work->flags_last)) {
+		work->stuck++;
+		return 1;
+	}
+	work->random = random;
+	made(work);
+	return 0;
+}
+
 SEC("syscall")
-int produce(struct work *context)
+int scatter(struct work *context)
 {
 	struct work work = *context;
 
-	bpf_loop(MAX_LOOPS, make, &work, 0);
+	bpf_loop(MAX_LOOPS, scatter_one, &work, 0);
 	*context = work;
 	return 0;
+}
+
+/* Makes an entry when it is due. `active` is the period, and `random` the time of the first entry. */
+static int pace_one(__u32 i, struct work *work)
+{
+	__u64 now = bpf_ktime_get_ns(), due = work->random + work->number * work->active, *entry;
+
+	if (work->number >= work->target)
+		return 1;
+	if (now < due)
+		return 0;
+	entry = bpf_ringbuf_reserve(&ring, 8, 0);
+	if (!entry) {
+		work->stuck++;
+		return 1;
+	}
+	*entry = due;
+	bpf_ringbuf_submit(entry, 0);
+	work->number++;
+	return 0;
+}
+
+SEC("syscall")
+int pace(struct work *context)
+{
+	struct work work = *context;
+
+	bpf_loop(MAX_LOOPS, pace_one, &work, 0);
+	*context = work;
+	return 0;
+}
+
+/* What the programs in a timer's interrupt did. `Ticks` in ticks.rs is the same. */
+struct ticks {
+	__u64 made;		/* the number of entries so far */
+	__u64 target;		/* the number at which they stop */
+	__u64 flags;		/* flags of each entry */
+	__u64 spent_ns;		/* the time of the calls, without that of reading the clock */
+	__u64 failed;		/* calls that failed */
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct ticks);
+} ticks SEC(".maps");
+
+/* The buffers of perf_buffer, one for each processor. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
+	__type(key, __u32);
+	__type(value, __u32);
+} perf SEC(".maps");
+
+static __always_inline int tick(void *context, int by_perf)
+{
+	__u64 before, begun, spent, number;
+	struct ticks *now;
+	__u32 zero = 0;
+	long error;
+
+	now = bpf_map_lookup_elem(&ticks, &zero);
+	if (!now || now->made >= now->target)
+		return 0;
+	number = now->made;
+	/* Two looks at the clock: the time between them is the clock's own. */
+	before = bpf_ktime_get_ns();
+	begun = bpf_ktime_get_ns();
+	if (by_perf)
+		error = bpf_perf_event_output(context, &perf, BPF_F_CURRENT_CPU, &number, sizeof(number));
+	else
+		error = bpf_ringbuf_output(&ring, &number, sizeof(number), now->flags);
+	spent = bpf_ktime_get_ns() - begun;
+	if (error) {
+		now->failed++;
+		return 0;
+	}
+	before = begun - before;
+	now->spent_ns += spent > before ? spent - before : 0;
+	now->made++;
+	return 0;
+}
+
+SEC("perf_event")
+int tick_ring(void *context)
+{
+	return tick(context, 0);
+}
+
+SEC("perf_event")
+int tick_perf(void *context)
+{
+	return tick(context, 1);
 }
 
 SEC("syscall")

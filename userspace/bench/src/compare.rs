@@ -4,7 +4,7 @@
 
 use std::io::Write;
 
-use crate::{line_ns, Comparison, Point, Ratio, Record, Result, Side};
+use crate::{line_ns, Comparison, Pair, Point, Ratio, Record, Result, Side};
 
 /// One measurement: a rate, a time, a count.
 pub type Measure<'a> = Box<dyn FnMut() -> Result<f64> + 'a>;
@@ -119,6 +119,9 @@ impl Harness {
 
     /// Measures ours and each peer in turn, and prints one comparison for each peer.
     ///
+    /// A pair between whose measurements the machine changed its state counts as thrown away, and
+    /// another one is measured for it.
+    ///
     /// # Errors
     ///
     /// The error of the measurement that failed.
@@ -136,40 +139,69 @@ impl Harness {
         for peer in &mut peers {
             peer.warm_up(higher)?;
         }
-        let mut our_values = Vec::new();
-        let mut peer_values = vec![Vec::new(); peers.len()];
-        let mut lines = Vec::new();
-        for pair in 0..self.pairs {
-            self.say(&format!("{id} pair {} of {}", pair + 1, self.pairs));
-            lines.push(line_ns()?);
-            our_values.push(ours.measure()?);
-            for (peer, values) in peers.iter_mut().zip(&mut peer_values) {
-                values.push(peer.measure()?);
+        let mut pairs = vec![Vec::<Pair>::new(); peers.len()];
+        let kept = |pairs: &[Pair]| pairs.iter().filter(|pair| pair.in_one_state()).count();
+        for round in 0..self.pairs * ROUNDS {
+            let least = pairs.iter().map(|pairs| kept(pairs)).min();
+            if least.unwrap_or(self.pairs) >= self.pairs {
+                break;
+            }
+            self.say(&format!("{id} round {}", round + 1));
+            let begun = line_ns()?;
+            let our_value = ours.measure()?;
+            let mut before = line_ns()?;
+            let ours_in = [begun, before];
+            for (peer, pairs) in peers.iter_mut().zip(&mut pairs) {
+                if kept(pairs) >= self.pairs {
+                    continue;
+                }
+                let peer_value = peer.measure()?;
+                let after = line_ns()?;
+                pairs.push(Pair {
+                    ours: our_value,
+                    peer: peer_value,
+                    line_ns: [ours_in[0], ours_in[1], before, after],
+                });
+                before = after;
             }
         }
-        for (peer, values) in peers.iter().zip(&peer_values) {
-            let sides = (ours.side(&our_values), peer.side(values));
-            comparison(id, peer.variant, name, unit, sides, &lines).print();
+        for (peer, pairs) in peers.iter().zip(pairs) {
+            let (mut kept, mut thrown_away): (Vec<_>, Vec<_>) =
+                pairs.into_iter().partition(Pair::in_one_state);
+            let steady = !kept.is_empty();
+            if !steady {
+                std::mem::swap(&mut kept, &mut thrown_away);
+            }
+            let side = |of: fn(&Pair) -> f64| kept.iter().map(of).collect::<Vec<_>>();
+            let lines: Vec<f64> = kept.iter().map(|pair| median(&pair.line_ns)).collect();
+            let compared = Comparison {
+                thrown_away,
+                steady,
+                ..compared(
+                    (id, peer.variant, name, unit),
+                    ours.side(&side(|pair| pair.ours)),
+                    peer.side(&side(|pair| pair.peer)),
+                    &lines,
+                )
+            };
+            Record::Comparison(compared).print();
         }
         Ok(())
     }
 
-    /// Measures one point of a curve a few times and prints it.
+    /// Measures one point of a curve a few times and prints it. As in a comparison, a warm-up
+    /// chooses the fastest setting of the contender, whose name is that of the curve.
     ///
     /// # Errors
     ///
     /// The error of the measurement.
-    pub fn point(
-        &self,
-        figure: &str,
-        curve: &str,
-        x: f64,
-        mut measure: impl FnMut() -> Result<f64>,
-    ) -> Result<()> {
+    pub fn point(&self, figure: &str, x: f64, mut contender: Contender<'_>) -> Result<()> {
+        let curve = contender.name;
         self.say(&format!("{figure}: {curve} at {x}"));
+        contender.warm_up(true)?;
         let mut values = Vec::new();
         for _ in 0..self.pairs.min(3) {
-            values.push(measure()?);
+            values.push(contender.measure()?);
         }
         let (low, high) = bounds(&values);
         Record::Point(Point {
@@ -185,15 +217,17 @@ impl Harness {
     }
 }
 
-/// Compares values that were measured in pairs.
-pub fn comparison(
-    id: &str,
-    variant: &str,
-    name: &str,
-    unit: &str,
-    (ours, peer): (Side, Side),
+/// Rounds for each pair that is wanted: the machine may change its state in the others.
+const ROUNDS: usize = 3;
+
+/// Compares values that were measured in pairs: those of the benchmark with this id, variant, name
+/// and unit. `line_ns` has the state of the machine in each pair.
+pub fn compared(
+    (id, variant, name, unit): (&str, &str, &str, &str),
+    ours: Side,
+    peer: Side,
     line_ns: &[f64],
-) -> Record {
+) -> Comparison {
     let ratios: Vec<f64> = ours
         .values
         .iter()
@@ -202,7 +236,7 @@ pub fn comparison(
         .map(|(a, b)| if a == b { 1.0 } else { a / b })
         .collect();
     let (min, max) = bounds(&ratios);
-    Record::Comparison(Comparison {
+    Comparison {
         id: id.into(),
         variant: variant.into(),
         name: name.into(),
@@ -216,7 +250,9 @@ pub fn comparison(
         peer,
         unit: unit.into(),
         line_ns: line_ns.to_vec(),
-    })
+        thrown_away: Vec::new(),
+        steady: true,
+    }
 }
 
 /// The median.

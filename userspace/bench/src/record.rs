@@ -67,8 +67,44 @@ pub struct Comparison {
     pub ratio: Ratio,
     /// The number of pairs that were measured, after a warm-up of each side.
     pub pairs: usize,
-    /// Nanoseconds that a cache line took from one processor to the other before each pair.
+    /// The state of the machine in each pair: the nanoseconds that a cache line took from one
+    /// processor to the other, as the median of the looks at it.
     pub line_ns: Vec<f64>,
+    /// The pairs that count for nothing, because the machine changed its state in them.
+    #[serde(default)]
+    pub thrown_away: Vec<Pair>,
+    /// False if the machine changed its state in every pair, so that all of them count.
+    #[serde(default = "yes")]
+    pub steady: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// One measurement of ours and one of the peer.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct Pair {
+    /// Ours.
+    pub ours: f64,
+    /// The peer's.
+    pub peer: f64,
+    /// Nanoseconds that a cache line took from one processor to the other: before and after ours,
+    /// before and after the peer.
+    pub line_ns: [f64; 4],
+}
+
+impl Pair {
+    /// The factor between two looks beyond which the machine has changed its state: its processors
+    /// lie farther apart now, or somebody else uses them.
+    const CHANGED: f64 = 1.5;
+
+    /// Whether the machine was in one state.
+    pub fn in_one_state(&self) -> bool {
+        let least = self.line_ns.iter().copied().fold(f64::INFINITY, f64::min);
+        let most = self.line_ns.iter().copied().fold(0.0, f64::max);
+        most <= least * Self::CHANGED
+    }
 }
 
 /// A point of a curve.

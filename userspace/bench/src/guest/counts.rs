@@ -8,12 +8,16 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
+use iostream_bench::bpf::{
+    self,
+    output::{by_libbpf, Reader, Waiting},
+    Bpf, Work,
+};
+use iostream_bench::flow::{sum_of, Arrived, Flow, SPIN};
 use iostream_bench::{pin_to, Result};
 use libbpf_rs::RingBufferBuilder;
 
-use crate::bpf::{self, Bpf, Work};
 use crate::node;
-use crate::output::{Flow, SPIN};
 
 const PRODUCER_CPU: usize = 0;
 const CONSUMER_CPU: usize = 1;
@@ -51,18 +55,19 @@ pub fn calls_of_ours(flow: Flow, count: u64) -> Result<f64> {
     Ok(calls as f64)
 }
 
-/// The same count for libbpf's `ring_buffer__poll` and the runs of the program.
-pub fn calls_of_peer(flow: Flow, count: u64) -> Result<f64> {
+/// The same count for a reader of the peer and the runs of the program.
+pub fn calls_of_peer(flow: Flow, reader: Reader, count: u64) -> Result<f64> {
     let mut bpf = Bpf::load(flow.ring_bytes, 8)?;
-    let (ring, program) = (bpf.map("ring")?, bpf.program("produce")?);
-    let arrived = Cell::new((0u64, 0u64));
+    let (ring, program) = (bpf.map("ring")?, bpf.produce(8)?);
+    let arrived = Cell::new(Arrived::default());
     let mut builder = RingBufferBuilder::new();
     builder.add(&ring, |entry| {
-        let (entries, sum) = arrived.get();
-        arrived.set((entries + 1, sum.wrapping_add(number_of(entry))));
+        let mut now = arrived.get();
+        now.add_word(entry);
+        arrived.set(now);
         0
     })?;
-    let reader = builder.build()?;
+    let ring = builder.build()?;
     pin_to(CONSUMER_CPU)?;
     let (link, counts) = bpf.count_calls()?;
     let calls = std::thread::scope(|scope| -> Result<u64> {
@@ -74,14 +79,12 @@ pub fn calls_of_peer(flow: Flow, count: u64) -> Result<f64> {
             }
             Ok(())
         });
-        while arrived.get().0 < count {
-            reader.poll(Duration::from_millis(20))?;
-        }
+        by_libbpf(&ring, &arrived, Waiting::new(reader, flow), count)?;
         producer.join().map_err(|_| "the producer panicked")??;
         bpf::calls(&counts)
     })?;
     drop(link);
-    check(arrived.get().1, count)?;
+    arrived.get().check(count, 8)?;
     Ok(calls as f64)
 }
 
@@ -109,7 +112,7 @@ pub fn calls_of_draining(flow: Flow) -> Result<f64> {
 pub fn peers_calls_of_draining(flow: Flow) -> Result<f64> {
     let count = flow.ring_bytes / 16 - 1;
     let mut bpf = Bpf::load(flow.ring_bytes, 8)?;
-    let (ring, program) = (bpf.map("ring")?, bpf.program("produce")?);
+    let (ring, program) = (bpf.map("ring")?, bpf.produce(8)?);
     let sum = Cell::new(0u64);
     let mut builder = RingBufferBuilder::new();
     builder.add(&ring, |entry| {
@@ -191,7 +194,7 @@ fn number_of(entry: &[u8]) -> u64 {
 }
 
 fn check(sum: u64, count: u64) -> Result<()> {
-    if sum == node::sum_of(count) {
+    if sum == sum_of(count) {
         return Ok(());
     }
     Err("the entries did not arrive as sent".into())

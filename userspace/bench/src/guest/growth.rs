@@ -2,11 +2,14 @@
 
 //! How cost grows, and the curves of the pictures.
 
-use iostream_bench::{Harness, Result, Sized};
+use std::time::Duration;
 
-use crate::bpf;
+use iostream_bench::bpf::{self, output::Reader};
+use iostream_bench::flow::Flow;
+use iostream_bench::{Contender, Harness, Result, Sized};
+
 use crate::messages;
-use crate::output::{self, Flow, Reader};
+use crate::output;
 
 /// The sizes of an entry in bytes; each is at least twice the one before.
 const SIZES: [u64; 8] = [8, 64, 256, 1024, 4096, 16384, 32768, 65536];
@@ -37,32 +40,47 @@ pub fn run(harness: &Harness) -> Result<()> {
     queues(harness)
 }
 
+/// A contender of one setting.
+fn alone<'a>(
+    name: &'static str,
+    first: u64,
+    mut run: impl FnMut(u64) -> Result<Duration> + 'a,
+) -> Contender<'a> {
+    let mut sized = Sized::quick(first);
+    Contender::peer("", name).at("", move || sized.rate(&mut run))
+}
+
+/// The peer with the given flags at the end of a batch, and each of its readers.
+fn bpf<'a>(name: &'static str, flow: Flow, wake: u64, first: u64) -> Contender<'a> {
+    let mut contender = Contender::peer("", name);
+    for reader in Reader::ALL {
+        let mut sized = Sized::quick(first);
+        contender = contender.at(reader.name(), move || {
+            sized.rate(|count| bpf::output::run(flow, wake, reader, count))
+        });
+    }
+    contender
+}
+
 fn sizes(harness: &Harness) -> Result<()> {
     for entry_bytes in SIZES {
         let flow = Flow {
             entry_bytes,
-            ring_bytes: Flow::BASE.ring_bytes,
             ..Flow::BASE
         };
         let x = entry_bytes as f64;
-        let start = || Sized::quick(40_000_000 / (entry_bytes + 400));
-        let mut sized = start();
-        harness.point("size", "iostream", x, || {
-            sized.rate(|count| output::ours(flow, count))
-        })?;
-        let mut sized = start();
-        harness.point("size", "BPF ring buffer", x, || {
-            sized.rate(|count| output::peer(flow, bpf::FORCE_WAKEUP, Reader::Consume, count))
-        })?;
+        let first = 40_000_000 / (entry_bytes + 400);
         let bytes = entry_bytes as usize;
-        let mut sized = start();
-        harness.point("size", "pipe", x, || {
-            sized.rate(|count| messages::pipes(bytes, count))
-        })?;
-        let mut sized = start();
-        harness.point("size", "Unix datagrams", x, || {
-            sized.rate(|count| messages::datagrams(bytes, count))
-        })?;
+        for contender in [
+            alone("iostream", first, |count| output::ours(flow, count)),
+            bpf("BPF ring buffer", flow, bpf::FORCE_WAKEUP, first),
+            alone("pipe", first, |count| messages::pipes(bytes, count)),
+            alone("Unix datagrams", first, |count| {
+                messages::datagrams(bytes, count)
+            }),
+        ] {
+            harness.point("size", x, contender)?;
+        }
     }
     Ok(())
 }
@@ -74,14 +92,15 @@ fn batches(harness: &Harness) -> Result<()> {
             ..Flow::BASE
         };
         let x = batch as f64;
-        let mut sized = Sized::quick(200_000);
-        harness.point("batch", "iostream", x, || {
-            sized.rate(|count| output::ours(flow, count))
-        })?;
-        let mut sized = Sized::quick(50_000);
-        harness.point("batch", "BPF, forced wake-ups", x, || {
-            sized.rate(|count| output::peer(flow, bpf::FORCE_WAKEUP, Reader::Poll, count))
-        })?;
+        let first = 50_000;
+        for contender in [
+            alone("iostream", first, |count| output::ours(flow, count)),
+            // Ours wakes who sleeps, no one else: as the flags 0 do.
+            bpf("BPF, flags 0", flow, bpf::ADAPTIVE, first),
+            bpf("BPF, forced wake-ups", flow, bpf::FORCE_WAKEUP, first),
+        ] {
+            harness.point("batch", x, contender)?;
+        }
     }
     Ok(())
 }
@@ -94,24 +113,23 @@ fn rings(harness: &Harness) -> Result<()> {
             ..Flow::BASE
         };
         let x = ring_bytes as f64;
-        let mut sized = Sized::quick(200_000);
-        harness.point("bytes of a ring", "iostream", x, || {
-            sized.rate(|count| output::ours(flow, count))
-        })?;
-        let mut sized = Sized::quick(50_000);
-        harness.point("bytes of a ring", "BPF ring buffer", x, || {
-            sized.rate(|count| output::peer(flow, bpf::FORCE_WAKEUP, Reader::Consume, count))
-        })?;
+        let first = 50_000;
+        for contender in [
+            alone("iostream", first, |count| output::ours(flow, count)),
+            bpf("BPF ring buffer", flow, bpf::FORCE_WAKEUP, first),
+        ] {
+            harness.point("bytes of a ring", x, contender)?;
+        }
     }
     Ok(())
 }
 
 fn queues(harness: &Harness) -> Result<()> {
     for queues in QUEUES {
-        let mut sized = Sized::quick(100_000);
-        harness.point("queues", "iostream", queues as f64, || {
-            sized.rate(|count| output::ours_round_robin(queues, count))
-        })?;
+        let contender = alone("iostream", 100_000, |count| {
+            output::ours_round_robin(queues, count)
+        });
+        harness.point("queues", queues as f64, contender)?;
     }
     Ok(())
 }

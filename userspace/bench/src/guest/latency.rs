@@ -11,13 +11,13 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use iostream_bench::bpf::{Bpf, Work};
 use iostream_bench::{pin_to, Result};
 use libbpf_rs::RingBufferBuilder;
 use rustix::buffer::spare_capacity;
 use rustix::event::{epoll, eventfd, EventfdFlags};
 use rustix::time::{clock_gettime, ClockId};
 
-use crate::bpf::{Bpf, Work};
 use crate::node;
 
 const PUBLISHER_CPU: usize = 0;

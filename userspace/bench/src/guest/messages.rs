@@ -4,13 +4,13 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 
+use iostream_bench::flow::sum_of;
 use iostream_bench::{pin_to, Result};
 use rustix::pipe::{fcntl_setpipe_size, pipe};
-
-use crate::node;
 
 const SENDER_CPU: usize = 0;
 const RECEIVER_CPU: usize = 1;
@@ -33,7 +33,7 @@ impl Arrived {
     }
 
     fn check(&self, count: u64) -> Result<()> {
-        if self.messages == count && self.sum == node::sum_of(count) {
+        if self.messages == count && self.sum == sum_of(count) {
             return Ok(());
         }
         Err(format!("{} of {count} messages arrived", self.messages).into())
@@ -112,25 +112,84 @@ fn by_reading(mut file: File, message_bytes: usize) -> impl FnMut(&mut Arrived) 
 
 /// A pair of Unix datagram sockets: one send(2) and one recv(2) for each message.
 pub fn datagrams(message_bytes: usize, count: u64) -> Result<Duration> {
-    let (sender, receiver) = UnixDatagram::pair()?;
-    rustix::net::sockopt::set_socket_send_buffer_size(&sender, 1 << 20)?;
+    let (sender, receiver) = datagram_pair()?;
     let mut buffer = vec![0; message_bytes];
     run(
         count,
         message_bytes,
-        move |message| loop {
-            match sender.send(message) {
-                Ok(_) => return Ok(()),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
-            }
-        },
+        move |message| send(&sender, message),
         move |arrived| {
             let bytes = receiver.recv(&mut buffer)?;
             arrived.add(&buffer[..bytes], message_bytes);
             Ok(())
         },
     )
+}
+
+/// The same, but a recvmmsg(2) takes all messages that are there, up to 512.
+pub fn many_datagrams(message_bytes: usize, count: u64) -> Result<Duration> {
+    /// Messages of a call.
+    const MOST: usize = 512;
+    let (sender, receiver) = datagram_pair()?;
+    let mut buffers = vec![0; message_bytes * MOST];
+    let mut vectors: Vec<libc::iovec> = buffers
+        .chunks_exact_mut(message_bytes)
+        .map(|buffer| libc::iovec {
+            iov_base: buffer.as_mut_ptr().cast(),
+            iov_len: buffer.len(),
+        })
+        .collect();
+    // SAFETY: Zeros are a header without anything.
+    let mut headers: Vec<libc::mmsghdr> = vec![unsafe { std::mem::zeroed() }; MOST];
+    for (header, vector) in headers.iter_mut().zip(&mut vectors) {
+        header.msg_hdr.msg_iov = vector;
+        header.msg_hdr.msg_iovlen = 1;
+    }
+    run(
+        count,
+        message_bytes,
+        move |message| send(&sender, message),
+        |arrived| {
+            // SAFETY: Each header has a vector of one buffer, and all of them live as long as the
+            // call. It waits for one message, and takes those that are there.
+            let taken = unsafe {
+                libc::recvmmsg(
+                    receiver.as_raw_fd(),
+                    headers.as_mut_ptr(),
+                    MOST as u32,
+                    libc::MSG_WAITFORONE as _,
+                    std::ptr::null_mut(),
+                )
+            };
+            let taken = usize::try_from(taken).map_err(|_| std::io::Error::last_os_error())?;
+            for (header, vector) in headers[..taken].iter().zip(&vectors) {
+                // SAFETY: The kernel wrote this many bytes into the buffer, which nobody else uses.
+                let message = unsafe {
+                    std::slice::from_raw_parts(vector.iov_base.cast(), header.msg_len as usize)
+                };
+                arrived.add(message, message_bytes);
+            }
+            Ok(())
+        },
+    )
+}
+
+/// A pair with room for 1 MiB, and for more messages than the ten that are usual.
+fn datagram_pair() -> Result<(UnixDatagram, UnixDatagram)> {
+    std::fs::write("/proc/sys/net/unix/max_dgram_qlen", "512")?;
+    let (sender, receiver) = UnixDatagram::pair()?;
+    rustix::net::sockopt::set_socket_send_buffer_size(&sender, 1 << 20)?;
+    Ok((sender, receiver))
+}
+
+fn send(sender: &UnixDatagram, message: &[u8]) -> Result<()> {
+    loop {
+        match sender.send(message) {
+            Ok(_) => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// A character device with a kfifo (rust/drivers/bench/kfifo.c): its driver makes each message on its

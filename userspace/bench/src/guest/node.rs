@@ -62,8 +62,21 @@ pub fn done() -> Result<(Done, Done)> {
 
 /// Publishes the node with queues of these sizes, 0 for none, and opens it.
 pub fn open(output_bytes: u64, input_bytes: u64) -> Result<Session> {
+    Ok(Session::open(publish(output_bytes, input_bytes)?)?)
+}
+
+/// Publishes the node with queues of these sizes, 0 for none; returns its path.
+pub fn publish(output_bytes: u64, input_bytes: u64) -> Result<PathBuf> {
     tell(&format!("publish bench {output_bytes} {input_bytes}"))?;
-    Ok(Session::open(device_of(&find("bench")?)?)?)
+    device_of(&find("bench")?)
+}
+
+/// Publishes nodes with an output queue of this size each; returns their paths.
+pub fn publish_many(nodes: usize, output_bytes: u64) -> Result<Vec<PathBuf>> {
+    tell(&format!("publish-many many {nodes} {output_bytes}"))?;
+    (0..nodes)
+        .map(|i| device_of(&find(&format!("many-{i}"))?))
+        .collect()
 }
 
 const STREAM: &str = "bench-stream";
@@ -93,9 +106,4 @@ fn find(name: &str) -> Result<PathBuf> {
 fn device_of(folder: &Path) -> Result<PathBuf> {
     let file = folder.file_name().ok_or("a node without a name")?;
     Ok(Path::new("/dev").join(file))
-}
-
-/// The sum of the numbers of the first `count` entries.
-pub fn sum_of(count: u64) -> u64 {
-    (u128::from(count) * u128::from(count.saturating_sub(1)) / 2) as u64
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! G-7: buffers of 64 KiB, of which the reader reads one word of each page.
+//! G-7: buffers of 64 KiB, of which the reader reads every byte, or one word of each page.
 //!
-//! Ours: the driver writes the buffer's number into each page and sends the buffer; no byte of it
-//! is copied. A peer that copies does as little as possible besides: its source is ready, so that
-//! nothing fills it, takes turns with the reader, or wakes it.
+//! Ours: the driver fills the buffer, or writes its number into each page, and sends it; no byte is
+//! copied. A peer that copies does as little as possible besides: its source is ready, so that it
+//! takes no turns with the reader, and wakes nobody.
 //!
 //! - `/dev/zero` is a device that only fills the reader's memory.
 //! - The contents of a file in memory are copied page by page.
@@ -19,11 +19,11 @@ use std::sync::Barrier;
 use std::time::{Duration, Instant};
 
 use iostream::{ReadStream, Session};
+use iostream_bench::flow::{sum_of, PATIENCE, SPIN};
 use iostream_bench::{pin_to, Result};
 use rustix::fs::{memfd_create, MemfdFlags};
 
 use crate::node;
-use crate::output::{PATIENCE, SPIN};
 
 /// The bytes of a buffer, and the number of buffers: ours, of the file, in flight in io_uring.
 pub const BUFFER_BYTES: usize = 64 << 10;
@@ -35,51 +35,116 @@ pub const CONSUMER_CPU: usize = 1;
 /// How often the driver looks for a free buffer before it sleeps.
 const DRIVER_SPIN: u64 = 20_000;
 
+/// Words of a buffer.
+const WORDS: u64 = (BUFFER_BYTES / WORD_BYTES) as u64;
+const WORD_BYTES: usize = 8;
+
+/// What is written and read of a buffer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Touch {
+    /// Every byte.
+    Words,
+    /// The first word of each page.
+    Pages,
+}
+
+impl Touch {
+    /// The driver's word for it.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Words => "words",
+            Self::Pages => "pages",
+        }
+    }
+
+    /// Words of a buffer that are read.
+    fn words(self) -> u64 {
+        match self {
+            Self::Words => WORDS,
+            Self::Pages => PAGES,
+        }
+    }
+}
+
 /// What arrived.
-#[derive(Default)]
 pub struct Arrived {
+    touch: Touch,
     pub buffers: u64,
-    pages: u64,
     sum: u64,
 }
 
 impl Arrived {
-    /// Reads the first word of each page.
+    pub fn new(touch: Touch) -> Self {
+        Self {
+            touch,
+            buffers: 0,
+            sum: 0,
+        }
+    }
+
+    /// Reads a buffer.
     #[inline(always)]
     pub fn add(&mut self, buffer: &[u8]) {
-        for page in buffer.chunks_exact(PAGE_BYTES) {
-            if let Some(word) = page.first_chunk() {
-                self.sum = self.sum.wrapping_add(u64::from_ne_bytes(*word));
-            }
-            self.pages += 1;
-        }
+        let stride = match self.touch {
+            Touch::Words => 1,
+            Touch::Pages => PAGE_BYTES / WORD_BYTES,
+        };
+        // SAFETY: All bit patterns are valid integers.
+        let (before, words, after) = unsafe { buffer.align_to::<u64>() };
+        assert!(before.is_empty() && after.is_empty(), "words are aligned");
+        // One load for each word, for every contender: an emulated processor is slow with vectors.
+        self.sum = words.iter().step_by(stride).fold(self.sum, |sum, word| {
+            // SAFETY: The reference is valid for reads.
+            sum.wrapping_add(unsafe { std::ptr::from_ref(word).read_volatile() })
+        });
         self.buffers += 1;
     }
 
-    /// Whether the words of all pages of `count` buffers arrived; `sum` is that of one page of
-    /// each.
-    pub fn check(&self, count: u64, sum: u64) -> Result<()> {
-        let expected = (count, count * PAGES, sum.wrapping_mul(PAGES));
-        if (self.buffers, self.pages, self.sum) == expected {
+    /// Whether `count` buffers arrived whose numbers add up to `numbers`.
+    pub fn check(&self, count: u64, numbers: u64) -> Result<()> {
+        let sum = numbers.wrapping_mul(self.touch.words());
+        // Word `i` of a buffer that is filled is its number plus `i`.
+        let places = match self.touch {
+            Touch::Words => (WORDS * (WORDS - 1) / 2).wrapping_mul(count),
+            Touch::Pages => 0,
+        };
+        self.compare(count, sum.wrapping_add(places))
+    }
+
+    /// Whether `count` buffers of zeros arrived.
+    fn check_zeros(&self, count: u64) -> Result<()> {
+        self.compare(count, 0)
+    }
+
+    fn compare(&self, count: u64, sum: u64) -> Result<()> {
+        if (self.buffers, self.sum) == (count, sum) {
             return Ok(());
         }
-        Err(format!(
-            "{} of {count} buffers arrived, or not as sent",
-            self.buffers
-        )
-        .into())
+        let came = self.buffers;
+        Err(format!("{came} of {count} buffers arrived, or not as sent").into())
     }
 }
 
+/// Memory for buffers that are read by copy, in whole words.
+pub fn memory() -> Vec<u64> {
+    vec![1; BUFFER_BYTES / WORD_BYTES]
+}
+
+/// The bytes of such memory.
+pub fn bytes_of(words: &mut [u64]) -> &mut [u8] {
+    // SAFETY: The bytes are those of the words, and all bit patterns are valid for both.
+    unsafe { std::slice::from_raw_parts_mut(words.as_mut_ptr().cast(), size_of_val(words)) }
+}
+
 /// Ours: the time in which `count` buffers came from the driver.
-pub fn ours(count: u64) -> Result<Duration> {
+pub fn ours(touch: Touch, count: u64) -> Result<Duration> {
     let path = node::publish_stream(BUFFERS, BUFFER_BYTES)?;
     let mut stream = ReadStream::from_session(Session::open(path)?)?;
     stream.set_spin(SPIN);
     stream.start()?;
-    let mut arrived = Arrived::default();
+    let mut arrived = Arrived::new(touch);
     // The closure drops the stream, which ends a driver that waits for buffers.
-    let time = beside_driver(count, move || {
+    let time = beside_driver(touch, count, move || {
         while arrived.buffers < count {
             let buffer = stream.dequeue_wait(Some(PATIENCE))?;
             arrived.add(&buffer);
@@ -90,37 +155,42 @@ pub fn ours(count: u64) -> Result<Duration> {
 }
 
 /// The same stream by read(2), which copies each buffer.
-pub fn by_copy(count: u64) -> Result<Duration> {
+pub fn by_copy(touch: Touch, count: u64) -> Result<Duration> {
     let path = node::publish_stream(BUFFERS, BUFFER_BYTES)?;
     let mut file = File::open(path)?;
     node::start_stream()?;
-    let mut bytes = vec![1; BUFFER_BYTES];
-    let mut arrived = Arrived::default();
-    beside_driver(count, move || {
+    let mut memory = memory();
+    let mut arrived = Arrived::new(touch);
+    beside_driver(touch, count, move || {
+        let bytes = bytes_of(&mut memory);
         while arrived.buffers < count {
-            file.read_exact(&mut bytes)?;
-            arrived.add(&bytes);
+            file.read_exact(bytes)?;
+            arrived.add(bytes);
         }
         Ok(arrived)
     })
 }
 
 /// The time in which `receive` gets `count` buffers while the driver sends them.
-fn beside_driver(count: u64, receive: impl FnOnce() -> Result<Arrived>) -> Result<Duration> {
+fn beside_driver(
+    touch: Touch,
+    count: u64,
+    receive: impl FnOnce() -> Result<Arrived>,
+) -> Result<Duration> {
     let both = Barrier::new(2);
     pin_to(CONSUMER_CPU)?;
     std::thread::scope(|scope| -> Result<Duration> {
         let producer = scope.spawn(|| -> Result<()> {
             pin_to(PRODUCER_CPU)?;
             both.wait();
-            node::tell(&format!("stream {count} {DRIVER_SPIN}"))
+            node::tell(&format!("stream {count} {DRIVER_SPIN} {}", touch.name()))
         });
         both.wait();
         let begun = Instant::now();
         let arrived = receive()?;
         let time = begun.elapsed();
         producer.join().map_err(|_| "the producer panicked")??;
-        arrived.check(count, node::sum_of(count))?;
+        arrived.check(count, sum_of(count))?;
         Ok(time)
     })
 }
@@ -144,17 +214,20 @@ impl Source {
         }
     }
 
-    pub fn open(self) -> Result<File> {
+    pub fn open(self, touch: Touch) -> Result<File> {
         match self {
             Self::Zero => Ok(File::open("/dev/zero")?),
             Self::Memory => {
                 let file = File::from(memfd_create("buffers", MemfdFlags::CLOEXEC)?);
-                let mut bytes = vec![0; BUFFER_BYTES];
+                let mut memory = memory();
                 for number in 0..BUFFERS as u64 {
-                    for page in bytes.chunks_exact_mut(PAGE_BYTES) {
-                        page[..8].copy_from_slice(&number.to_ne_bytes());
+                    for (i, word) in (0..).zip(&mut memory) {
+                        *word = match touch {
+                            Touch::Words => number + i,
+                            Touch::Pages => number,
+                        };
                     }
-                    file.write_all_at(&bytes, self.offset(number))?;
+                    file.write_all_at(bytes_of(&mut memory), self.offset(number))?;
                 }
                 Ok(file)
             }
@@ -169,30 +242,32 @@ impl Source {
         }
     }
 
-    /// The sum of the words of one page of each of `count` buffers.
-    pub fn sum(self, count: u64) -> u64 {
+    /// Whether the contents of `count` buffers arrived.
+    pub fn check(self, arrived: &Arrived, count: u64) -> Result<()> {
         match self {
-            Self::Zero => 0,
+            Self::Zero => arrived.check_zeros(count),
             Self::Memory => {
                 let (rounds, rest) = (count / BUFFERS as u64, count % BUFFERS as u64);
-                rounds * node::sum_of(BUFFERS as u64) + node::sum_of(rest)
+                let numbers = rounds * sum_of(BUFFERS as u64) + sum_of(rest);
+                arrived.check(count, numbers)
             }
         }
     }
 }
 
 /// pread(2): the time in which `count` buffers were copied into the same memory.
-pub fn read(source: Source, count: u64) -> Result<Duration> {
+pub fn read(source: Source, touch: Touch, count: u64) -> Result<Duration> {
     pin_to(CONSUMER_CPU)?;
-    let file = source.open()?;
-    let mut bytes = vec![1; BUFFER_BYTES];
-    let mut arrived = Arrived::default();
+    let file = source.open(touch)?;
+    let mut memory = memory();
+    let bytes = bytes_of(&mut memory);
+    let mut arrived = Arrived::new(touch);
     let begun = Instant::now();
     for number in 0..count {
-        file.read_exact_at(&mut bytes, source.offset(number))?;
-        arrived.add(&bytes);
+        file.read_exact_at(bytes, source.offset(number))?;
+        arrived.add(bytes);
     }
     let time = begun.elapsed();
-    arrived.check(count, source.sum(count))?;
+    source.check(&arrived, count)?;
     Ok(time)
 }

@@ -7,10 +7,12 @@ use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use io_uring::{opcode, squeue, types::Fixed, IoUring};
+use iostream_bench::flow::SPIN;
 use iostream_bench::{pin_to, Result};
 
-use crate::output::SPIN;
-use crate::streams::{Arrived, Source, BUFFERS, BUFFER_BYTES, CONSUMER_CPU};
+use crate::streams::{
+    bytes_of, memory, Arrived, Source, Touch, BUFFERS, BUFFER_BYTES, CONSUMER_CPU,
+};
 
 /// The way in which requests reach the kernel.
 #[derive(Clone, Copy)]
@@ -50,7 +52,7 @@ impl Submission {
 struct Reads {
     // Dropped before the buffers, which the kernel writes.
     ring: IoUring,
-    buffers: Vec<Vec<u8>>,
+    buffers: Vec<Vec<u64>>,
     /// For each buffer: the number of the contents that are read into it, and the bytes read so
     /// far.
     state: Vec<(u64, usize)>,
@@ -59,15 +61,15 @@ struct Reads {
 }
 
 impl Reads {
-    fn new(source: Source, submission: Submission) -> Result<Self> {
+    fn new(source: Source, touch: Touch, submission: Submission) -> Result<Self> {
         let ring = submission.ring()?;
-        let file = source.open()?;
-        let mut buffers = vec![vec![1; BUFFER_BYTES]; BUFFERS];
+        let file = source.open(touch)?;
+        let mut buffers = vec![memory(); BUFFERS];
         let vectors: Vec<libc::iovec> = buffers
             .iter_mut()
             .map(|buffer| libc::iovec {
                 iov_base: buffer.as_mut_ptr().cast(),
-                iov_len: buffer.len(),
+                iov_len: size_of_val(&buffer[..]),
             })
             .collect();
         // SAFETY: The memory does not move, and the ring is dropped before it.
@@ -85,7 +87,7 @@ impl Reads {
     /// The request for the rest of a buffer that no request in flight uses.
     fn request(&mut self, buffer: u16) -> squeue::Entry {
         let (number, done) = self.state[usize::from(buffer)];
-        let rest = &mut self.buffers[usize::from(buffer)][done..];
+        let rest = &mut bytes_of(&mut self.buffers[usize::from(buffer)])[done..];
         opcode::ReadFixed::new(Fixed(0), rest.as_mut_ptr(), rest.len() as u32, buffer)
             .offset(self.source.offset(number) + done as u64)
             .build()
@@ -135,10 +137,10 @@ impl Reads {
 }
 
 /// The time in which `count` buffers were read.
-pub fn read(source: Source, submission: Submission, count: u64) -> Result<Duration> {
+pub fn read(source: Source, touch: Touch, submission: Submission, count: u64) -> Result<Duration> {
     pin_to(CONSUMER_CPU)?;
-    let mut reads = Reads::new(source, submission)?;
-    let mut arrived = Arrived::default();
+    let mut reads = Reads::new(source, touch, submission)?;
+    let mut arrived = Arrived::new(touch);
     let mut complete = Vec::with_capacity(BUFFERS);
     let mut asked = 0;
     let begun = Instant::now();
@@ -155,7 +157,7 @@ pub fn read(source: Source, submission: Submission, count: u64) -> Result<Durati
             if !reads.complete(buffer, entry.result())? {
                 continue;
             }
-            arrived.add(&reads.buffers[usize::from(buffer)]);
+            arrived.add(bytes_of(&mut reads.buffers[usize::from(buffer)]));
             if asked < count {
                 reads.read(asked, buffer)?;
                 asked += 1;
@@ -163,6 +165,6 @@ pub fn read(source: Source, submission: Submission, count: u64) -> Result<Durati
         }
     }
     let time = begun.elapsed();
-    arrived.check(count, source.sum(count))?;
+    source.check(&arrived, count)?;
     Ok(time)
 }

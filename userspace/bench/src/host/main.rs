@@ -12,13 +12,16 @@ mod engine;
 mod instructions;
 mod memory;
 mod processes;
+mod protocol;
 mod threads;
 
 use std::cell::RefCell;
 use std::time::Duration;
 
 use engine::Engine;
-use iostream_bench::{Contender, Harness, Result};
+use iostream_bench::bpf::{self, output::Reader};
+use iostream_bench::flow::{Flow, Making};
+use iostream_bench::{Contender, Harness, Result, Sized};
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args().skip(1);
@@ -34,7 +37,8 @@ fn main() -> Result<()> {
     threads(&harness, &engine)?;
     processes(&harness, &engine)?;
     copying(&harness, &engine)?;
-    counted(&harness)
+    counted(&harness)?;
+    protocol(&harness)
 }
 
 /// The rate of iterations a second.
@@ -127,4 +131,46 @@ fn counted(harness: &Harness) -> Result<()> {
         .at("push, pop", || instructions::count("bench_count_rtrb"));
     let name = "instructions for an item in and out again";
     harness.compare("N-4", name, "instructions", ours, vec![peer])
+}
+
+fn protocol(harness: &Harness) -> Result<()> {
+    if !harness.wants("N-5") {
+        return Ok(());
+    }
+    for (batch, wake, flags, variant, name) in [
+        (
+            500,
+            bpf::FORCE_WAKEUP,
+            "BPF_RB_FORCE_WAKEUP",
+            "500 a publication",
+            "8-byte records, the whole protocol, 500 a publication",
+        ),
+        (
+            1,
+            bpf::ADAPTIVE,
+            "flags 0",
+            "each published",
+            "8-byte records, the whole protocol, each published",
+        ),
+    ] {
+        let flow = Flow {
+            batch,
+            making: Making::Batches,
+            ..Flow::BASE
+        };
+        let mut sized = Sized::new(200_000);
+        let ours = Contender::ours(format!("a publication every {batch}, eventfd"), move || {
+            sized.rate(|count| protocol::ours(flow, count))
+        });
+        let mut peer = Contender::peer(variant, "BPF ring buffer of this kernel");
+        for reader in Reader::ALL {
+            let mut sized = Sized::new(200_000);
+            let settings = format!("{flags} every {batch}; {}", reader.name());
+            peer = peer.at(settings, move || {
+                sized.rate(|count| bpf::output::run(flow, wake, reader, count))
+            });
+        }
+        harness.compare("N-5", name, "records/s", ours, vec![peer])?;
+    }
+    Ok(())
 }

@@ -28,10 +28,16 @@ pub struct Benchmark {
     pub ratio: Ratio,
     pub pairs: usize,
     pub line_ns: Vec<f64>,
+    #[serde(default = "yes")]
+    pub steady: bool,
     pub goal: Option<String>,
     pub met: Option<bool>,
     /// All comparisons of the benchmark.
     pub comparisons: Vec<Line>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// One comparison and its goal.
@@ -156,6 +162,7 @@ impl Benchmark {
             ratio: comparison.ratio,
             pairs: comparison.pairs,
             line_ns: comparison.line_ns,
+            steady: comparison.steady,
             goal: hardest.goal,
             met: hardest.met,
             comparisons,

@@ -14,14 +14,14 @@ pub fn text(results: &Results) -> String {
     let mut out = String::new();
     let _ = writeln!(
         out,
-        "{:5} {:21} {:>10} {:>10} {:12} {:>8} {:>15} {:>8} {:>8}  peer",
+        "{:5} {:27} {:>10} {:>10} {:12} {:>8} {:>15} {:>8} {:>8}  peer",
         "id", "", "ours", "peer", "", "ratio", "min-max", "a line", "goal"
     );
     for line in all(results) {
         let c = &line.comparison;
         let _ = writeln!(
             out,
-            "{:5} {:21} {:>10} {:>10} {:12} {:>8} {:>15} {:>8} {:>8}  {} {}",
+            "{:5} {:27} {:>10} {:>10} {:12} {:>8} {:>15} {:>8} {:>8}  {} {}",
             c.id,
             c.variant,
             number(c.ours.median),
@@ -88,6 +88,8 @@ fn hardest(benchmark: &Benchmark) -> Line {
             ratio: b.ratio,
             pairs: b.pairs,
             line_ns: b.line_ns,
+            thrown_away: Vec::new(),
+            steady: b.steady,
         },
         goal: b.goal,
         met: b.met,
@@ -98,6 +100,7 @@ fn hardest(benchmark: &Benchmark) -> Line {
 fn row(out: &mut String, line: &Line, name: &str, ns: &str) {
     let c = &line.comparison;
     let met = match line.met {
+        _ if !c.steady => ", **the machine changed in every pair**",
         Some(true) => ", met",
         Some(false) => ", **not met**",
         None => "",
@@ -160,12 +163,18 @@ fn missing(results: &Results) -> Vec<&'static str> {
 }
 
 fn peer(line: &Line) -> String {
-    let peer = &line.comparison.peer;
-    format!("{}: {}", peer.name, peer.settings)
+    let (peer, thrown_away) = (&line.comparison.peer, line.comparison.thrown_away.len());
+    let thrown_away = match thrown_away {
+        0 => String::new(),
+        1 => " (1 pair thrown away)".into(),
+        n => format!(" ({n} pairs thrown away)"),
+    };
+    format!("{}: {}{thrown_away}", peer.name, peer.settings)
 }
 
 fn verdict(line: &Line) -> &'static str {
     match line.met {
+        _ if !line.comparison.steady => "unsteady",
         Some(true) => "met",
         Some(false) => "not met",
         None => "",

@@ -2,11 +2,15 @@
 
 //! The peer: BPF ring buffers, loaded and read with libbpf.
 
+pub mod mapped;
+pub mod output;
+
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-use iostream_bench::Result;
+use crate::Result;
 use libbpf_rs::{libbpf_sys, Link, MapCore, MapFlags, MapHandle, Object, ObjectBuilder};
 
+/// The programs in the VM; elsewhere the variable `IOSTREAM_BENCH_BPF` says where they are.
 const OBJECT: &str = "/usr/lib/iostream/ring.bpf.o";
 
 /// `BPF_RB_NO_WAKEUP` and `BPF_RB_FORCE_WAKEUP` of linux/bpf.h, and neither.
@@ -26,6 +30,8 @@ pub struct Work {
     pub left: u64,
     pub sum: u64,
     pub stuck: u64,
+    pub active: u64,
+    pub random: u64,
 }
 
 impl Work {
@@ -37,6 +43,7 @@ impl Work {
             flags_within: NO_WAKEUP,
             flags_last: wake,
             left: batch,
+            random: 1,
             ..Self::default()
         }
     }
@@ -55,7 +62,8 @@ impl Bpf {
     /// size.
     pub fn load(ring_bytes: u64, entry_bytes: u64) -> Result<Self> {
         let entry_bytes = u32::try_from(entry_bytes)?;
-        let mut open = ObjectBuilder::default().open_file(OBJECT)?;
+        let object = std::env::var("IOSTREAM_BENCH_BPF").unwrap_or_else(|_| OBJECT.into());
+        let mut open = ObjectBuilder::default().open_file(object)?;
         for mut map in open.maps_mut() {
             if map.name() == "ring" || map.name() == "user_ring" {
                 map.set_max_entries(u32::try_from(ring_bytes)?)?;
@@ -83,6 +91,25 @@ impl Bpf {
         let program = self.object.progs().find(|program| program.name() == name);
         let program = program.ok_or_else(|| format!("there is no program called {name}"))?;
         Ok(Program(program.as_fd().try_clone_to_owned()?))
+    }
+
+    /// The program that makes entries of this length, which the load was told, too. The usual
+    /// lengths are known to the compiler.
+    pub fn produce(&self, entry_bytes: u64) -> Result<Program> {
+        match entry_bytes {
+            8 | 64 | 1024 | 4096 => self.program(&format!("produce_{entry_bytes}")),
+            _ => self.program("produce_any"),
+        }
+    }
+
+    /// Lets a perf event run a program while the result lives.
+    pub fn attach_to(&mut self, name: &str, event: i32) -> Result<Link> {
+        let program = self
+            .object
+            .progs_mut()
+            .find(|program| program.name() == name);
+        let program = program.ok_or_else(|| format!("there is no program called {name}"))?;
+        Ok(program.attach_perf_event(event)?)
     }
 
     /// Counts the system calls of this process while the result lives.
