@@ -35,12 +35,14 @@ pub struct Work {
 }
 
 impl Work {
-    /// Work on `target` entries, with a wake-up after each `batch`.
+    /// Work on `target` entries, with a wake-up after each `batch`. With the flags 0 each entry wakes a
+    /// reader that has caught up: the last one of a batch would not, because the reader has not read
+    /// the ones before it.
     pub fn new(target: u64, batch: u64, wake: u64) -> Self {
         Self {
             target,
             batch,
-            flags_within: NO_WAKEUP,
+            flags_within: if wake == ADAPTIVE { ADAPTIVE } else { NO_WAKEUP },
             flags_last: wake,
             left: batch,
             random: 1,

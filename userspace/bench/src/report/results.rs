@@ -83,8 +83,14 @@ impl Results {
             }
         }
         environment.insert("crates".into(), crates());
-        let mut ids: Vec<&str> = GOALS.iter().map(|goal| goal.id).collect();
-        ids.dedup();
+        // Those without a goal come last.
+        let without = lines.iter().map(|line| line.comparison.id.as_str());
+        let mut ids: Vec<&str> = Vec::new();
+        for id in GOALS.iter().map(|goal| goal.id).chain(without) {
+            if !ids.contains(&id) {
+                ids.push(id);
+            }
+        }
         let benchmarks = ids
             .into_iter()
             .filter_map(|id| Benchmark::new(lines.iter().filter(|l| l.comparison.id == id)))
