@@ -9,7 +9,9 @@ HOME=${HOME:-$(getent passwd "$(id -u)" | cut -d: -f6)}
 CACHE=${IOSTREAM_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/iostream}
 IN_ROOT=${IOSTREAM_IN_ROOT:-}
 JOBS=$(nproc)
-export TOP CACHE IN_ROOT JOBS
+# The stock kernel that is tested, a link that env/kernel-tree makes. KERNEL names one of Debian's.
+STOCK=$CACHE/kernels/current-${KERNEL:-cloud-amd64}
+export TOP CACHE IN_ROOT JOBS STOCK
 
 # An interruption ends the script even if the command that was running turned the signal into an
 # ordinary exit: the next command must not start.
@@ -75,6 +77,7 @@ step() {
 outcome_of() {
 	set +e
 	"$@"
+	# shellcheck disable=SC2034 # The callers read it.
 	OUTCOME=$?
 	set -e
 }

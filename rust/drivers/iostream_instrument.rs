@@ -105,7 +105,7 @@ fn answer_to(command: &[u8], answered: u64) -> Result<CString> {
 }
 
 fn text_of(text: fmt::Arguments<'_>) -> Result<CString> {
-    Ok(CString::try_from_fmt(text)?)
+    CString::try_from_fmt(text)
 }
 
 impl Driver for Instrument {

@@ -10,8 +10,9 @@
 
 use std::os::fd::BorrowedFd;
 use std::ptr::null_mut;
-use std::sync::atomic::{fence, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{fence, Ordering};
 
+use iostream_ring::sync::Word;
 use libbpf_rs::libbpf_sys;
 use rustix::mm::{mmap, munmap, MapFlags, ProtFlags};
 
@@ -19,8 +20,8 @@ use crate::Result;
 
 const PAGE_BYTES: usize = 4096;
 const HEADER_BYTES: u64 = 8;
-const BUSY: u32 = libbpf_sys::BPF_RINGBUF_BUSY_BIT as u32;
-const DISCARDED: u32 = libbpf_sys::BPF_RINGBUF_DISCARD_BIT as u32;
+const BUSY: u32 = libbpf_sys::BPF_RINGBUF_BUSY_BIT;
+const DISCARDED: u32 = libbpf_sys::BPF_RINGBUF_DISCARD_BIT;
 
 /// A part of a map, while it is mapped.
 struct Mapping {
@@ -52,9 +53,9 @@ impl Mapping {
     }
 
     /// The position at the start of a page.
-    fn position(&self) -> &AtomicU64 {
-        // SAFETY: The word is mapped as long as `self`, aligned, and only accessed by atomics.
-        unsafe { AtomicU64::from_ptr(self.start.cast()) }
+    fn position(&self) -> &Word {
+        // SAFETY: The word is mapped as long as `self`, aligned, and only accessed as a `Word`.
+        unsafe { &*self.start.cast::<Word>() }
     }
 
     /// The data, which begin behind the page of the producer's position.
@@ -98,15 +99,15 @@ impl MappedRing {
     #[inline(always)]
     pub fn read(&mut self, most: u64, mut take: impl FnMut(&[u8])) -> u64 {
         // Only this reader stores it.
-        let begun = self.consumer.position().load(Ordering::Relaxed);
-        let made = self.producer.position().load(Ordering::Acquire);
+        let begun = self.consumer.position().load_relaxed();
+        let made = self.producer.position().load_acquire();
         let (mut at, mut taken) = (begun, 0);
         while at < made && taken < most {
             let place = (at & self.mask) as usize;
             // SAFETY: The position lies in the data, and each header is an aligned word.
-            let header = unsafe { AtomicU32::from_ptr(self.producer.data().add(place).cast()) };
-            // Pairs with the release of bpf_ringbuf_submit.
-            let header = header.load(Ordering::Acquire);
+            let header = unsafe { &*self.producer.data().add(place).cast::<Word>() };
+            // Pairs with the release of bpf_ringbuf_submit. The first half has length and flags.
+            let header = header.load_acquire() as u32;
             if header & BUSY != 0 {
                 break;
             }
@@ -125,7 +126,7 @@ impl MappedRing {
             at += whole(len);
         }
         if at != begun {
-            self.consumer.position().store(at, Ordering::Release);
+            self.consumer.position().store_release(at);
             // The kernel wakes a reader that has read everything before the entry: the room must be
             // seen before the next look at the producer's position, or both rely on the other.
             fence(Ordering::SeqCst);
@@ -159,7 +160,7 @@ impl MappedUserRing {
     /// returns the number.
     #[inline(always)]
     pub fn write(&mut self, most: u64, len: u32, mut fill: impl FnMut(&mut [u8])) -> u64 {
-        let room = self.bytes - (self.at - self.consumer.position().load(Ordering::Acquire));
+        let room = self.bytes - (self.at - self.consumer.position().load_acquire());
         let made = most.min(room / whole(len));
         for _ in 0..made {
             let place = (self.at & (self.bytes - 1)) as usize;
@@ -176,7 +177,7 @@ impl MappedUserRing {
             self.at += whole(len);
         }
         if made != 0 {
-            self.producer.position().store(self.at, Ordering::Release);
+            self.producer.position().store_release(self.at);
         }
         made
     }

@@ -42,7 +42,11 @@ impl Work {
         Self {
             target,
             batch,
-            flags_within: if wake == ADAPTIVE { ADAPTIVE } else { NO_WAKEUP },
+            flags_within: if wake == ADAPTIVE {
+                ADAPTIVE
+            } else {
+                NO_WAKEUP
+            },
             flags_last: wake,
             left: batch,
             random: 1,

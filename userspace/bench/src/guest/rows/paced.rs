@@ -58,7 +58,9 @@ pub fn run(harness: &Harness) -> Result<()> {
     }
     let ring: Rc<dyn Way> = Rc::new(Ring::new()?);
     // Ours and the eventfd have the same node, so they are made anew for each turn.
-    let make: [(&str, Box<dyn Fn() -> Result<Rc<dyn Way>>>); 3] = [
+    /// What makes a way ready.
+    type Make = Box<dyn Fn() -> Result<Rc<dyn Way>>>;
+    let make: [(&str, Make); 3] = [
         ("iostream", Box::new(|| Ok(Rc::new(Ours::new()?)))),
         ("BPF ring buffer", Box::new(move || Ok(ring.clone()))),
         (
