@@ -4,6 +4,7 @@
 # whatever is missing.
 
 KDIR ?=
+KERNEL ?=
 LONG ?=
 ONLY ?=
 QUICK ?=
@@ -13,7 +14,7 @@ CMD ?=
 PAIRS ?=
 PREFIX ?= /usr/local
 DESTDIR ?=
-export LONG ONLY QUICK PAIRS PREFIX DESTDIR
+export KERNEL LONG ONLY QUICK PAIRS PREFIX DESTDIR
 
 .PHONY: help demo test test-install harden bench check format shell driver vm modules modules_install userspace install uninstall deb doc \
 	clean distclean
@@ -25,7 +26,7 @@ help: ## list the targets
 demo: ## send a file into the kernel and back, in a VM (FILE=path)
 	@scripts/demo $(FILE)
 
-test: ## tests on the host, in the VMs, of the harness (LONG=1: full counts; ONLY='Q-12/*')
+test: ## tests on the host, in the VMs, of the harness (LONG=1: full counts; ONLY='Q-12/*'; KERNEL=amd64)
 	@scripts/test
 
 test-install: ## install, use, upgrade and purge the Debian packages in a VM (QUICK=1: no upgrade)
