@@ -25,7 +25,7 @@
 //! |---|---|
 //! | `start`, `suspend`, `stop` of one session | never overlap each other |
 //! | `data_available`, `room_available` of a stream | only between a successful `start` and the next `suspend` or `stop`; they can overlap each other |
-//! | `data_available`, `room_available` of a queue | at any time between `opened` and `closed`, in several threads at once |
+//! | `data_available`, `room_available` of a queue | at any time between `opened` and `closed`, in several threads at once; a call that was asked for by `call_again` also later |
 //! | `open`, `opened`, `closed` | with those of other sessions, if the node serves several |
 //! | anything | after the registration was dropped: nothing |
 //!

@@ -172,7 +172,8 @@ impl Consumer {
     }
 
     /// Schedules a call of the driver's [`data_available`](crate::Driver::data_available) in a
-    /// worker, whether or not there is something in the queue.
+    /// worker, whether or not there is something in the queue. The client may have closed by then, and
+    /// the ends say [`Error::NotOpen`].
     ///
     /// A callback uses this when it returns before it has found the queue empty. It should do so now
     /// and then: otherwise a client that keeps up would keep it busy without end.
