@@ -105,6 +105,18 @@ static __always_inline int make(struct work *work, __u32 bytes)
 	return 0;
 }
 
+/* A program that calls a function until it returns 1. */
+#define LOOP(name, function)						\
+SEC("syscall")								\
+int name(struct work *context)						\
+{									\
+	struct work work = *context;					\
+									\
+	bpf_loop(MAX_LOOPS, function, &work, 0);			\
+	*context = work;						\
+	return 0;							\
+}
+
 /* A program for entries of one length. */
 #define PRODUCE(name, bytes)						\
 static int make_##name(__u32 i, struct work *work)			\
@@ -112,15 +124,7 @@ static int make_##name(__u32 i, struct work *work)			\
 	return make(work, bytes);					\
 }									\
 									\
-SEC("syscall")								\
-int produce_##name(struct work *context)				\
-{									\
-	struct work work = *context;					\
-									\
-	bpf_loop(MAX_LOOPS, make_##name, &work, 0);			\
-	*context = work;						\
-	return 0;							\
-}
+LOOP(produce_##name, make_##name)
 
 PRODUCE(8, 8)
 PRODUCE(64, 64)
@@ -150,15 +154,7 @@ static int scatter_one(__u32 i, struct work *work)
 	return 0;
 }
 
-SEC("syscall")
-int scatter(struct work *context)
-{
-	struct work work = *context;
-
-	bpf_loop(MAX_LOOPS, scatter_one, &work, 0);
-	*context = work;
-	return 0;
-}
+LOOP(scatter, scatter_one)
 
 /* Makes an entry when it is due. `active` is the period, and `random` the time of the first entry. */
 static int pace_one(__u32 i, struct work *work)
@@ -180,15 +176,7 @@ static int pace_one(__u32 i, struct work *work)
 	return 0;
 }
 
-SEC("syscall")
-int pace(struct work *context)
-{
-	struct work work = *context;
-
-	bpf_loop(MAX_LOOPS, pace_one, &work, 0);
-	*context = work;
-	return 0;
-}
+LOOP(pace, pace_one)
 
 /* What the programs in a timer's interrupt did. `Ticks` in ticks.rs is the same. */
 struct ticks {

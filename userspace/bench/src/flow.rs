@@ -125,6 +125,14 @@ pub const CONSUMER_BATCH: u64 = 500;
 /// Longer than anything takes: an entry that has not come by then will not come.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The first word of an entry: its number, or the time at which it was made.
+#[inline(always)]
+pub fn number_of(entry: &[u8]) -> u64 {
+    entry
+        .first_chunk::<8>()
+        .map_or(0, |first| u64::from_ne_bytes(*first))
+}
+
 /// The sum of the numbers of the first `count` entries.
 pub fn sum_of(count: u64) -> u64 {
     (u128::from(count) * u128::from(count.saturating_sub(1)) / 2) as u64

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::time::Instant;
 
-use iostream_bench::flow::sum_of;
+use iostream_bench::flow::{number_of, sum_of};
 use iostream_bench::{pin_to, Result};
 use rustix::pipe::{fcntl_setpipe_size, pipe};
 
@@ -48,12 +48,6 @@ fn by_writing(file: &mut File) -> Result<f64> {
         }
     }
     Ok(begun.elapsed().as_secs_f64() * 1e9 / ENTRIES as f64)
-}
-
-fn number_of(entry: &[u8]) -> u64 {
-    entry
-        .first_chunk::<8>()
-        .map_or(0, |first| u64::from_ne_bytes(*first))
 }
 
 fn check(sum: u64) -> Result<()> {

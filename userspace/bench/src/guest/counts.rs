@@ -13,7 +13,7 @@ use iostream_bench::bpf::{
     output::{by_libbpf, Reader, Waiting},
     Bpf, Work,
 };
-use iostream_bench::flow::{sum_of, Arrived, Flow, SPIN};
+use iostream_bench::flow::{number_of, sum_of, Arrived, Flow, SPIN};
 use iostream_bench::{pin_to, Result};
 use libbpf_rs::RingBufferBuilder;
 
@@ -185,12 +185,6 @@ fn shared_pages() -> Result<HashSet<u64>> {
         }
     }
     Ok(frames)
-}
-
-fn number_of(entry: &[u8]) -> u64 {
-    entry
-        .first_chunk::<8>()
-        .map_or(0, |first| u64::from_ne_bytes(*first))
 }
 
 fn check(sum: u64, count: u64) -> Result<()> {

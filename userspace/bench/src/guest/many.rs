@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use iostream::Consumer;
 use iostream_bench::bpf::{self, Bpf, Work};
-use iostream_bench::flow::{sum_of, PATIENCE};
+use iostream_bench::flow::{Arrived, PATIENCE, WORD_BYTES};
 use iostream_bench::{pin_to, Result};
 use libbpf_rs::{libbpf_sys, MapCore, MapFlags, MapHandle, MapType, RingBufferBuilder};
 use rustix::event::{epoll, Timespec};
@@ -29,38 +29,6 @@ const RING_BYTES: u64 = 16384;
 /// How often the driver looks for room in a full queue before it sleeps.
 const DRIVER_SPIN: u64 = 2000;
 const SLEEP: Duration = Duration::from_millis(20);
-
-/// The first word of an entry or message.
-fn number_of(entry: &[u8]) -> u64 {
-    entry
-        .first_chunk::<8>()
-        .map_or(0, |first| u64::from_ne_bytes(*first))
-}
-
-/// What arrived.
-#[derive(Clone, Copy, Default)]
-struct Arrived {
-    entries: u64,
-    sum: u64,
-}
-
-impl Arrived {
-    fn add(&mut self, entry: &[u8]) {
-        self.sum = self.sum.wrapping_add(number_of(entry));
-        self.entries += 1;
-    }
-
-    fn check(self, count: u64) -> Result<()> {
-        if self.entries == count && self.sum == sum_of(count) {
-            return Ok(());
-        }
-        Err(format!(
-            "{} of {count} entries arrived, or not as sent",
-            self.entries
-        )
-        .into())
-    }
-}
 
 /// Runs `send` on one processor, and `receive` on the other until all entries have arrived.
 fn beside(
@@ -88,7 +56,7 @@ fn beside(
         }
         let time = begun.elapsed();
         sender.join().map_err(|_| "the sender panicked")??;
-        arrived.check(count)?;
+        arrived.check(count, WORD_BYTES)?;
         Ok(time)
     })
 }
@@ -142,7 +110,7 @@ pub fn ours(open: usize, active: usize, count: u64) -> Result<Duration> {
         || {
             ready.wait(|at| {
                 consumers[at].drain(u64::MAX, |entry| {
-                    arrived.add(entry);
+                    arrived.add_word(entry);
                     true
                 })?;
                 Ok(())
@@ -168,7 +136,7 @@ pub fn bpf(queues: usize, count: u64) -> Result<Duration> {
     for map in &maps {
         builder.add(map, |entry| {
             let mut now = arrived.get();
-            now.add(entry);
+            now.add_word(entry);
             arrived.set(now);
             0
         })?;
@@ -243,7 +211,7 @@ pub fn pipes(queues: usize, count: u64) -> Result<Duration> {
                 let bytes = readers[at].read(&mut buffer)?;
                 buffer[..bytes]
                     .chunks_exact(8)
-                    .for_each(|entry| arrived.add(entry));
+                    .for_each(|entry| arrived.add_word(entry));
                 Ok(())
             })?;
             Ok(arrived)

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use iostream::{Consumer, Session};
 use iostream_bench::bpf::{Bpf, Program, Work};
-use iostream_bench::flow::{CONSUMER_BATCH, PATIENCE, SPIN};
+use iostream_bench::flow::{number_of, CONSUMER_BATCH, PATIENCE, SPIN};
 use iostream_bench::{median, pin_to, Result};
 use libbpf_rs::{RingBuffer, RingBufferBuilder};
 use rustix::event::{eventfd, poll, EventfdFlags, PollFd, PollFlags, Timespec};
@@ -46,12 +46,6 @@ pub trait Way {
     fn sleep(&self) -> Result<()>;
 }
 
-fn stamp_of(entry: &[u8]) -> u64 {
-    entry
-        .first_chunk::<8>()
-        .map_or(0, |stamp| u64::from_ne_bytes(*stamp))
-}
-
 fn sleep_on(fd: BorrowedFd<'_>) -> Result<()> {
     poll(&mut [PollFd::new(&fd, PollFlags::IN)], Some(&SLEEP))?;
     Ok(())
@@ -72,7 +66,7 @@ impl Ours {
 
     fn drain(&self, take: &mut dyn FnMut(u64)) -> Result<()> {
         self.consumer.borrow_mut().drain(CONSUMER_BATCH, |entry| {
-            take(stamp_of(entry));
+            take(number_of(entry));
             true
         })?;
         Ok(())
@@ -142,7 +136,7 @@ impl Ring {
         let found = stamps.clone();
         let mut builder = RingBufferBuilder::new();
         builder.add(map, move |entry| {
-            found.borrow_mut().push(stamp_of(entry));
+            found.borrow_mut().push(number_of(entry));
             0
         })?;
         Ok(Self {
