@@ -43,6 +43,13 @@ pub fn wait_asleep(task: &Path, call: libc::c_long) {
     wait_until("sleeps in the call", || is_asleep(task, call));
 }
 
+/// The system call of epoll_wait(3). Architectures after x86 have the newer one alone.
+#[cfg(target_arch = "x86_64")]
+pub const EPOLL_WAIT: libc::c_long = libc::SYS_epoll_wait;
+/// The system call of epoll_wait(3).
+#[cfg(not(target_arch = "x86_64"))]
+pub const EPOLL_WAIT: libc::c_long = libc::SYS_epoll_pwait;
+
 fn is_asleep(task: &Path, call: libc::c_long) -> bool {
     let doing = std::fs::read_to_string(task.join("syscall")).unwrap_or_default();
     doing.split(' ').next() == Some(&call.to_string())

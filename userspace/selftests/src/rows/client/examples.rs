@@ -12,7 +12,7 @@ use crate::clause::Clause;
 use crate::support::command::{open_pipe, Ended, Running};
 use crate::support::driver::{entry, Driver};
 use crate::support::module::Module;
-use crate::support::waiting::wait_until;
+use crate::support::waiting::{wait_until, EPOLL_WAIT};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("U-05/examples-first", first),
@@ -166,7 +166,7 @@ fn tokio() {
         for _ in 0..20 {
             wait_until("taken", || driver.tell("produce 1 100").is_ok());
         }
-        running.wait_asleep(libc::SYS_epoll_wait);
+        running.wait_asleep(EPOLL_WAIT);
         running
     };
     let count = |said: String| {

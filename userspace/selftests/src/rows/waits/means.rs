@@ -51,9 +51,18 @@ pub struct Means {
     pub begin: fn(&Arc<Ground>) -> Wait,
 }
 
-const POLL: &[libc::c_long] = &[libc::SYS_poll, libc::SYS_ppoll];
-const SELECT: &[libc::c_long] = &[libc::SYS_select, libc::SYS_pselect6];
+const POLL: &[libc::c_long] = &[
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_poll,
+    libc::SYS_ppoll,
+];
+const SELECT: &[libc::c_long] = &[
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_select,
+    libc::SYS_pselect6,
+];
 const EPOLL: &[libc::c_long] = &[
+    #[cfg(target_arch = "x86_64")]
     libc::SYS_epoll_wait,
     libc::SYS_epoll_pwait,
     libc::SYS_epoll_pwait2,
