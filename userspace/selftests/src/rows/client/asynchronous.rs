@@ -11,7 +11,7 @@ use iostream_raw::{check_record, make_record};
 
 use crate::clause::{count, Clause};
 use crate::support::driver::{entry, Driver};
-use crate::support::waiting::{wait_until, woken_by};
+use crate::support::waiting::{wait_until, woken_by, EPOLL_WAIT};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("U-05/async-dequeue", async_dequeue),
@@ -51,7 +51,7 @@ fn async_dequeue() {
             frames
         })
     };
-    let frames = woken_by(libc::SYS_epoll_wait, open, || {
+    let frames = woken_by(EPOLL_WAIT, open, || {
         for _ in 0..100 {
             // Waits until the only buffer is back.
             wait_until("a free buffer", || driver.tell("produce 1 8").is_ok());
@@ -122,7 +122,7 @@ fn async_gone() {
             receiver.dequeue().await.map(drop)
         })
     };
-    let woken = woken_by(libc::SYS_epoll_wait, wait, || driver.unpublish());
+    let woken = woken_by(EPOLL_WAIT, wait, || driver.unpublish());
     assert_eq!(woken, Err(Error::Gone));
 }
 
@@ -219,6 +219,8 @@ fn async_waits() {
                 let mut consumer = session.consumer().unwrap();
                 consumer.set_watermark(96, Duration::ZERO).unwrap();
                 let mut consumer = consumer.into_async().unwrap();
+                // What is there already is less than the watermark.
+                driver.command("enqueue 24");
                 await_entry(name, &mut consumer).await.unwrap();
                 let waited = consumer.get_mut().counters().entries;
                 while consumer.get_mut().is_ready().unwrap() {
@@ -242,8 +244,8 @@ fn async_waits() {
                 waited
             })
         };
-        let waited = woken_by(libc::SYS_epoll_wait, wait, || {
-            (0..3).for_each(|_| driver.command("enqueue 24"));
+        let waited = woken_by(EPOLL_WAIT, wait, || {
+            (0..2).for_each(|_| driver.command("enqueue 24"));
         });
         assert_eq!(waited, 3, "{name}");
     }
@@ -257,6 +259,7 @@ fn async_stream_waits() {
             let (mut receiver, sender) = stream.into_async().unwrap();
             receiver.get_mut().set_watermark(3, Duration::ZERO).unwrap();
             sender.control().start().unwrap();
+            driver.command("produce 1 8");
             let first = receiver.dequeue().await.unwrap().frame();
             let sent = driver.attribute("stream/sent");
             (0..2).for_each(|_| drop(receiver.get_mut().dequeue().unwrap()));
@@ -267,8 +270,8 @@ fn async_stream_waits() {
             (first, sent, stopped)
         })
     };
-    let found = woken_by(libc::SYS_epoll_wait, wait, || {
-        (0..3).for_each(|_| driver.command("produce 1 8"));
+    let found = woken_by(EPOLL_WAIT, wait, || {
+        (0..2).for_each(|_| driver.command("produce 1 8"));
     });
     assert_eq!(found, (0, 3, Some(Error::NotRunning)));
 }

@@ -15,7 +15,7 @@ use iostream::{
 use tokio::runtime::Runtime;
 
 use crate::support::driver::Driver;
-use crate::support::waiting::wait_until;
+use crate::support::waiting::{wait_until, woken_by, EPOLL_WAIT};
 
 /// What was opened before a fork.
 pub trait Inherited {
@@ -203,12 +203,14 @@ impl Inherited for AsyncQueue {
 
     fn goes_on(&mut self) {
         let (producer, consumer) = (&mut self.producer, &mut self.consumer);
-        self.runtime.block_on(async {
-            // The echo runs in a worker, so the consumer has to be woken.
-            producer.enqueue(b"one").await.unwrap();
-            let waiting = tokio::time::timeout(Duration::from_secs(10), consumer.dequeue());
-            assert_eq!(&*waiting.await.expect("woken").unwrap(), b"one");
-        });
+        let dequeue = || {
+            self.runtime.block_on(async {
+                let waiting = tokio::time::timeout(Duration::from_secs(10), consumer.dequeue());
+                waiting.await.expect("woken").unwrap().to_vec()
+            })
+        };
+        let enqueue = || producer.get_mut().enqueue(b"one").unwrap();
+        assert_eq!(woken_by(EPOLL_WAIT, dequeue, enqueue), b"one");
     }
 }
 
@@ -385,12 +387,12 @@ impl Inherited for AsyncStream {
 
     fn goes_on(&mut self) {
         let receiver = &mut self.receiver;
-        let producing = std::thread::spawn(produce);
-        let len = self.runtime.block_on(async {
-            let waiting = tokio::time::timeout(Duration::from_secs(10), receiver.dequeue());
-            waiting.await.expect("woken").unwrap().len()
-        });
-        assert_eq!(len, 8);
-        producing.join().unwrap();
+        let dequeue = || {
+            self.runtime.block_on(async {
+                let waiting = tokio::time::timeout(Duration::from_secs(10), receiver.dequeue());
+                waiting.await.expect("woken").unwrap().len()
+            })
+        };
+        assert_eq!(woken_by(EPOLL_WAIT, dequeue, produce), 8);
     }
 }
