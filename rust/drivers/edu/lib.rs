@@ -98,7 +98,13 @@ impl pci::Driver for EduDriver {
             let bar = device.iomap_region_sized::<BAR_BYTES>(0, c"iostream_edu")?;
             let card = Card::new(ARef::from(&**device), bar)?;
             // SAFETY: Nothing is mapped or allocated for the card at the same time.
-            unsafe { device.dma_set_mask_and_coherent(Card::narrow())? };
+            let narrow = unsafe { device.dma_set_mask_and_coherent(Card::narrow()) };
+            narrow.inspect_err(|_| {
+                dev_err!(
+                    device,
+                    "no memory lies below 256 MiB, which is as far as each card reaches, and there is no IOMMU\n"
+                );
+            })?;
             let reach = card.reach(device.as_ref())?;
             // SAFETY: Nothing is mapped or allocated for the card at the same time.
             unsafe { device.dma_set_mask_and_coherent(reach)? };
