@@ -10,10 +10,9 @@
 
 use core::ops::Deref;
 
-use kernel::sync::atomic::{
-    self as k,
-    ordering::{AcquireOrRelaxed, Ordering, OrderingType, ReleaseOrRelaxed},
-};
+use kernel::sync::atomic as k;
+#[cfg(target_arch = "x86_64")]
+use kernel::sync::atomic::ordering::{AcquireOrRelaxed, Ordering, OrderingType, ReleaseOrRelaxed};
 #[cfg(not(target_arch = "x86_64"))]
 use kernel::sync::barrier;
 
