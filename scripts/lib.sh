@@ -12,6 +12,13 @@ JOBS=$(nproc)
 # The stock kernel that is tested, a link that env/kernel-tree makes. KERNEL names one of Debian's.
 STOCK=$CACHE/kernels/current-${KERNEL:-cloud-amd64}
 export TOP CACHE IN_ROOT JOBS STOCK
+# What its architecture decides: Debian's name for it; where what runs in the VM is built; Rust's name
+# for its programs; the prefix of its C compiler and binutils.
+# shellcheck disable=SC2034 # Other scripts use them.
+case ${KERNEL:-} in
+*arm64*) DEBIAN_ARCH=arm64 OUT=build/arm64 TARGET=aarch64-unknown-linux-gnu CROSS=aarch64-linux-gnu- ;;
+*) DEBIAN_ARCH=amd64 OUT=build TARGET=x86_64-unknown-linux-gnu CROSS=x86_64-linux-gnu- ;;
+esac
 
 # An interruption ends the script even if the command that was running turned the signal into an
 # ordinary exit: the next command must not start.

@@ -4,6 +4,8 @@
 # What makes a folder with a Debian 13 in it. Sourced after lib.sh, outside of the root folder.
 
 SUITE=trixie
+# Of which architectures packages can be installed, separated by commas: the machine's own first.
+ARCHITECTURES=amd64
 
 # listed FILE...: the packages of lists in scripts/env, without their comments.
 listed() { (cd "$TOP/scripts/env" && grep -hv '^#' -- "$@"); }
@@ -35,7 +37,7 @@ make_debian() {
 	mkdir -p "$CACHE/debs"
 	host_apt_options >"$CACHE/apt-host.conf"
 	step build "Debian $SUITE base system, fetched and unpacked" \
-		mmdebstrap --mode="$mode" --variant=apt --aptopt="$CACHE/apt-host.conf" \
+		mmdebstrap --mode="$mode" --variant=apt --architectures="$ARCHITECTURES" --aptopt="$CACHE/apt-host.conf" \
 		--aptopt='APT::Install-Recommends "false"' --include=ca-certificates \
 		"$SUITE" "$folder" "deb $url $SUITE main" "deb $url $SUITE-updates main" "deb $url $SUITE-backports main"
 	get=(env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o Dir::Cache::archives=/cache/debs
