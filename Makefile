@@ -26,7 +26,7 @@ help: ## list the targets
 demo: ## send a file into the kernel and back, in a VM (FILE=path)
 	@scripts/demo $(FILE)
 
-test: ## tests on the host, in the VMs, of the harness (LONG=1: full counts; ONLY='Q-12/*'; KERNEL=amd64)
+test: ## tests on the host, in the VMs, of the harness (LONG=1: full counts; ONLY='Q-12/*'; KERNEL=amd64; ARCH=arm64)
 	@scripts/test
 
 test-install: ## install, use, upgrade and purge the Debian packages in a VM (QUICK=1: no upgrade)
