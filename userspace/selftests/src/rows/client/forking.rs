@@ -12,6 +12,7 @@ use std::ops::Range;
 use std::os::fd::AsFd;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::process::Command;
+use std::time::Instant;
 
 use iostream::{DuplexStream, Error, Setup};
 use rustix::event::{poll, PollFd, PollFlags};
@@ -20,7 +21,7 @@ use rustix::pipe::pipe;
 use crate::clause::Clause;
 use crate::support::driver::{entry, Driver};
 use crate::support::process::in_own_child;
-use inherited::{Inherited, Kind, KINDS};
+use inherited::{time_out, Inherited, Kind, KINDS};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("F-08/ends-fail-after-fork", ends_fail_after_fork),
@@ -174,9 +175,14 @@ fn nothing_unmapped_in_daemon() {
 
 /// A child that uses and drops all, or drops it alone, changes nothing for its parent.
 fn parent_undisturbed() {
+    let goes_on = |opened: &mut Box<dyn Inherited>| {
+        let start = Instant::now();
+        opened.goes_on();
+        assert!(start.elapsed() < time_out(), "it was not woken");
+    };
     each_kind(|kind| {
         let mut opened = Some((kind.open)());
-        opened.as_mut().unwrap().goes_on();
+        goes_on(opened.as_mut().unwrap());
         for uses in [false, true] {
             in_own_child(|| {
                 let mut inherited = opened.take().unwrap();
@@ -185,7 +191,7 @@ fn parent_undisturbed() {
                 }
                 drop(inherited);
             });
-            opened.as_mut().unwrap().goes_on();
+            goes_on(opened.as_mut().unwrap());
         }
     });
 }

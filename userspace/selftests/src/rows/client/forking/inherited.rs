@@ -14,6 +14,7 @@ use iostream::{
 };
 use tokio::runtime::Runtime;
 
+use crate::clause::limit;
 use crate::support::driver::Driver;
 use crate::support::waiting::{wait_until, woken_by, EPOLL_WAIT};
 
@@ -82,7 +83,12 @@ impl Kind {
 }
 
 const NOW: Option<Duration> = Some(Duration::ZERO);
-const SOON: Option<Duration> = Some(Duration::from_secs(10));
+
+/// After this long a wait of [`Inherited::goes_on`] gives up. It looks once more then, so whoever
+/// asks whether it was woken looks at the time.
+pub fn time_out() -> Duration {
+    limit(10)
+}
 
 /// Both ends of an echo.
 struct Queue {
@@ -130,7 +136,7 @@ impl Inherited for Queue {
     fn goes_on(&mut self) {
         for bytes in [&b"one"[..], b"another"] {
             self.producer.enqueue(bytes).unwrap();
-            assert_eq!(&*self.consumer.dequeue_wait(SOON).unwrap(), bytes);
+            assert_eq!(&*self.consumer.dequeue_wait(Some(time_out())).unwrap(), bytes);
         }
     }
 }
@@ -205,7 +211,7 @@ impl Inherited for AsyncQueue {
         let (producer, consumer) = (&mut self.producer, &mut self.consumer);
         let dequeue = || {
             self.runtime.block_on(async {
-                let waiting = tokio::time::timeout(Duration::from_secs(10), consumer.dequeue());
+                let waiting = tokio::time::timeout(time_out(), consumer.dequeue());
                 waiting.await.expect("woken").unwrap().to_vec()
             })
         };
@@ -247,7 +253,7 @@ impl Inherited for ReadStream {
 
     fn goes_on(&mut self) {
         produce();
-        assert_eq!(self.dequeue_wait(SOON).unwrap().len(), 8);
+        assert_eq!(self.dequeue_wait(Some(time_out())).unwrap().len(), 8);
     }
 }
 
@@ -259,7 +265,7 @@ impl Inherited for WriteStream {
     }
 
     fn goes_on(&mut self) {
-        self.buffer_wait(SOON).unwrap().send(8).unwrap();
+        self.buffer_wait(Some(time_out())).unwrap().send(8).unwrap();
     }
 }
 
@@ -272,7 +278,7 @@ impl Inherited for DuplexStream {
 
     fn goes_on(&mut self) {
         produce();
-        self.dequeue_wait(SOON).unwrap().send(8).unwrap();
+        self.dequeue_wait(Some(time_out())).unwrap().send(8).unwrap();
     }
 }
 
@@ -302,7 +308,7 @@ impl Inherited for Halves {
 
     fn goes_on(&mut self) {
         produce();
-        let buffer = self.receiver.dequeue_wait(SOON).unwrap();
+        let buffer = self.receiver.dequeue_wait(Some(time_out())).unwrap();
         self.sender.send(buffer, 8).unwrap();
     }
 }
@@ -389,7 +395,7 @@ impl Inherited for AsyncStream {
         let receiver = &mut self.receiver;
         let dequeue = || {
             self.runtime.block_on(async {
-                let waiting = tokio::time::timeout(Duration::from_secs(10), receiver.dequeue());
+                let waiting = tokio::time::timeout(time_out(), receiver.dequeue());
                 waiting.await.expect("woken").unwrap().len()
             })
         };
