@@ -136,7 +136,10 @@ impl Inherited for Queue {
     fn goes_on(&mut self) {
         for bytes in [&b"one"[..], b"another"] {
             self.producer.enqueue(bytes).unwrap();
-            assert_eq!(&*self.consumer.dequeue_wait(Some(time_out())).unwrap(), bytes);
+            assert_eq!(
+                &*self.consumer.dequeue_wait(Some(time_out())).unwrap(),
+                bytes
+            );
         }
     }
 }
@@ -278,7 +281,10 @@ impl Inherited for DuplexStream {
 
     fn goes_on(&mut self) {
         produce();
-        self.dequeue_wait(Some(time_out())).unwrap().send(8).unwrap();
+        self.dequeue_wait(Some(time_out()))
+            .unwrap()
+            .send(8)
+            .unwrap();
     }
 }
 
