@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::thread;
 use std::time::Duration;
 
+use rustix::event::{poll, PollFd, PollFlags};
 use rustix::pipe::{fcntl_setpipe_size, pipe_with, PipeFlags};
 
 use super::loopback::{Loopback, OverwritingProducer};
@@ -159,6 +160,8 @@ struct Ground {
     /// The other end of the pipe that is polled in the queue's place. When it is closed, poll
     /// reports that the driver is gone, or that the queue is corrupt.
     pipe: Option<OwnedFd>,
+    /// The end that is polled.
+    polled: OwnedFd,
 }
 
 const LEN: usize = 504;
@@ -175,6 +178,7 @@ impl Ground {
             rustix::io::read(&reader, &mut vec![0; size]).unwrap();
             (reader, writer)
         };
+        let same = polled.try_clone().unwrap();
         let waker = Waker::new().unwrap();
         let some = Some(waker.clone());
         let page = rustix::param::page_size() as u64;
@@ -258,7 +262,16 @@ impl Ground {
             side,
             waker,
             pipe,
+            polled: same,
         }
+    }
+
+    /// Closes the other end of the pipe. A child that another test forks meanwhile has it, too, until
+    /// it ends.
+    fn close_pipe(&mut self) {
+        self.pipe = None;
+        let mut fds = [PollFd::new(&self.polled, PollFlags::empty())];
+        assert_eq!(poll(&mut fds, None), Ok(1));
     }
 
     fn loopback(&self) -> &Loopback {
@@ -297,6 +310,9 @@ impl Ground {
             }
             _ => {}
         }
+        if matches!(state, PolledError | PolledHangUp) {
+            self.close_pipe();
+        }
         match (state, &self.side) {
             (Gone | ReadyAndGone | BelowWatermarkAndGone, side) => match side {
                 Side::Driver(driver) | Side::Holder(driver, _) => driver.go(),
@@ -313,7 +329,6 @@ impl Ground {
             (Stale, _) => self.loopback().reset(),
             (Corrupt, Side::Consumer(loopback, _)) => loopback.spoil_consumer_pos(1),
             (Corrupt, _) => self.loopback().spoil_producer_pos(1),
-            (PolledError | PolledHangUp, _) => self.pipe = None,
             (Woken, _) => self.waker.wake(),
             (WokenElsewhere, _) => {
                 rustix::io::write(&self.waker, &1_u64.to_ne_bytes()).unwrap();
