@@ -237,14 +237,19 @@ fn queue_config(node: &Node, direction: Direction) -> Result<QueueConfig> {
         .ok_or(ENXIO)
 }
 
+// The functions are the same for both directions, once each in the module.
+
+#[inline(never)]
 fn data_bytes(node: &Node, out: Out, direction: Direction) -> Result<isize> {
     out.line(queue_config(node, direction)?.capacity_bytes())
 }
 
+#[inline(never)]
 fn max_entry_bytes(node: &Node, out: Out, direction: Direction) -> Result<isize> {
     out.line(queue::max_entry_bytes(queue_config(node, direction)?))
 }
 
+#[inline(never)]
 fn overwrite(node: &Node, out: Out, direction: Direction) -> Result<isize> {
     out.line(u8::from(queue_config(node, direction)?.is_overwriting()))
 }

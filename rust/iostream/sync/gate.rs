@@ -26,12 +26,11 @@ const TAKEN: u32 = 1;
 ///
 /// # Invariants
 ///
-/// `value` is used by the one [`Pass`] that exists while `state` is `TAKEN`.
+/// `value` is used by the one [`Pass`] that exists while the latch is taken.
 #[pin_data]
 pub(crate) struct Gate<T> {
-    state: Atomic<u32>,
     #[pin]
-    wait: WaitQueue,
+    latch: Latch,
     value: UnsafeCell<T>,
 }
 
@@ -44,20 +43,16 @@ impl<T> Gate<T> {
     /// An open gate.
     pub(crate) fn new(value: T) -> impl PinInit<Self> {
         pin_init!(Self {
-            state: Atomic::new(OPEN),
-            wait <- WaitQueue::new(kernel::static_lock_class!()),
+            latch <- Latch::new(),
             value: UnsafeCell::new(value),
         })
     }
 
     /// Enters if nobody is inside.
     pub(crate) fn try_enter(&self) -> Option<Pass<'_, T>> {
-        // INVARIANT: Whoever changes the state has the only pass. It is made only then: the drop of
+        // INVARIANT: Whoever takes the latch has the only pass. It is made only then: the drop of
         // another one would open the gate.
-        // ORDERING: pairs with the release of the gate in the drop of the last pass
-        // (litmus: claim).
-        let entered = self.state.cmpxchg(OPEN, TAKEN, Full).is_ok();
-        entered.then(|| Pass(self))
+        self.latch.try_take().then(|| Pass(self))
     }
 
     /// Enters; waits if somebody is inside, unless `nonblocking`. Process context.
@@ -66,20 +61,51 @@ impl<T> Gate<T> {
     ///
     /// `EAGAIN`: the call must not wait; `ERESTARTSYS`: a signal came.
     pub(crate) fn enter(&self, nonblocking: bool) -> Result<Pass<'_, T>> {
-        if let Some(pass) = self.try_enter() {
-            return Ok(pass);
+        self.latch.take(nonblocking)?;
+        // INVARIANT: As in `try_enter`.
+        Ok(Pass(self))
+    }
+}
+
+/// What a gate is without its value, once for the gates of all types.
+#[pin_data]
+struct Latch {
+    state: Atomic<u32>,
+    #[pin]
+    wait: WaitQueue,
+}
+
+impl Latch {
+    fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            state: Atomic::new(OPEN),
+            wait <- WaitQueue::new(kernel::static_lock_class!()),
+        })
+    }
+
+    fn try_take(&self) -> bool {
+        // ORDERING: pairs with the release of the gate in the drop of the last pass
+        // (litmus: claim).
+        self.state.cmpxchg(OPEN, TAKEN, Full).is_ok()
+    }
+
+    fn take(&self, nonblocking: bool) -> Result {
+        if self.try_take() {
+            return Ok(());
         }
         if nonblocking {
             return Err(EAGAIN);
         }
-        let mut pass = None;
-        let waited = self.wait.wait(true, None, || {
-            pass = self.try_enter();
-            pass.is_some()
-        });
         // Nothing was done: the call may be restarted after the handler.
-        waited.map_err(|_| ERESTARTSYS)?;
-        pass.ok_or(EAGAIN)
+        let waited = self.wait.wait(true, None, || self.try_take());
+        waited.map_err(|_| ERESTARTSYS)
+    }
+
+    fn release(&self) {
+        // ORDERING: a full exchange, and then the lock of the wait queue: a call that went to sleep
+        // before finds the gate open (litmus: sleep).
+        self.state.xchg(OPEN, Full);
+        self.wait.wake_all();
     }
 }
 
@@ -104,9 +130,6 @@ impl<T> DerefMut for Pass<'_, T> {
 
 impl<T> Drop for Pass<'_, T> {
     fn drop(&mut self) {
-        // ORDERING: a full exchange, and then the lock of the wait queue: a call that went to sleep
-        // before finds the gate open (litmus: sleep).
-        self.0.state.xchg(OPEN, Full);
-        self.0.wait.wake_all();
+        self.0.latch.release();
     }
 }
