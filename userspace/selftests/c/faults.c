@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <poll.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -277,28 +278,88 @@ static int do_driver(int unused)
 	return result;
 }
 
+/* The node of the ticker, while its module is loaded by load_ticker(). */
+static char ticker[64];
+
+/* Loads the ticker, and looks for its node. */
+static void load_ticker(void)
+{
+	int file = open(TICKER, O_RDONLY);
+	glob_t names;
+
+	if (syscall(SYS_finit_module, file, "", 0))
+		fail("finit_module");
+	close(file);
+	if (glob("/sys/class/iostream/*/name", 0, NULL, &names))
+		fail("no node");
+	for (size_t i = 0; i < names.gl_pathc; i++) {
+		char name[32] = "";
+
+		file = open(names.gl_pathv[i], O_RDONLY);
+		if (file < 0 || read(file, name, sizeof(name) - 1) <= 0)
+			fail("name");
+		close(file);
+		if (!strcmp(name, "ticker\n"))
+			sscanf(names.gl_pathv[i], "/sys/class/iostream/%32[^/]",
+			       ticker + sprintf(ticker, "/dev/"));
+	}
+	globfree(&names);
+}
+
+static void unload_ticker(void)
+{
+	if (syscall(SYS_delete_module, "iostream_ticker", O_NONBLOCK))
+		fail("delete_module");
+}
+
+/* A client of a driver comes and goes. */
+static int do_client(int unused)
+{
+	int fd = open(ticker, O_RDWR | O_NONBLOCK);
+
+	(void)unused;
+	if (fd < 0) {
+		int error = errno;
+
+		/* For the next one the node is as free as if nobody had tried. */
+		arm(0);
+		fd = open(ticker, O_RDWR | O_NONBLOCK);
+		if (fd < 0) {
+			printf("# after a failure: %s\n", strerror(errno));
+			broken = 1;
+			return -1;
+		}
+		close(fd);
+		errno = error;
+		return -1;
+	}
+	return close(fd);
+}
+
 static const struct {
 	const char *name;
 	int (*call)(int fd);
 	const struct iostream_setup *setup;
+	void (*before)(void), (*after)(void);
 } calls[] = {
-	{ "open", do_open, NULL },
-	{ "setup", do_setup, NULL },
-	{ "setup-timer", do_setup_timer, NULL },
-	{ "version", do_version, NULL },
-	{ "stats", do_stats, &echo },
-	{ "map", do_map, &echo },
-	{ "write", do_write, &echo },
-	{ "write-read", do_write_read, &echo },
-	{ "read-overwriting", do_read_overwriting, &by_timer },
-	{ "eventfd", do_eventfd, &echo },
-	{ "poll", do_poll, &echo },
-	{ "notify", do_notify, &echo },
-	{ "run", do_run, &source },
-	{ "reset", do_reset, &echo },
-	{ "fdinfo", do_fdinfo, &echo },
-	{ "close", do_close, &echo },
-	{ "driver", do_driver, NULL },
+	{ .name = "open", .call = do_open },
+	{ .name = "setup", .call = do_setup },
+	{ .name = "setup-timer", .call = do_setup_timer },
+	{ .name = "version", .call = do_version },
+	{ .name = "stats", .call = do_stats, .setup = &echo },
+	{ .name = "map", .call = do_map, .setup = &echo },
+	{ .name = "write", .call = do_write, .setup = &echo },
+	{ .name = "write-read", .call = do_write_read, .setup = &echo },
+	{ .name = "read-overwriting", .call = do_read_overwriting, .setup = &by_timer },
+	{ .name = "eventfd", .call = do_eventfd, .setup = &echo },
+	{ .name = "poll", .call = do_poll, .setup = &echo },
+	{ .name = "notify", .call = do_notify, .setup = &echo },
+	{ .name = "run", .call = do_run, .setup = &source },
+	{ .name = "reset", .call = do_reset, .setup = &echo },
+	{ .name = "fdinfo", .call = do_fdinfo, .setup = &echo },
+	{ .name = "close", .call = do_close, .setup = &echo },
+	{ .name = "driver", .call = do_driver },
+	{ .name = "client", .call = do_client, .before = load_ticker, .after = unload_ticker },
 };
 
 int main(void)
@@ -317,6 +378,8 @@ int main(void)
 			       calls[i].name);
 			continue;
 		}
+		if (calls[i].before)
+			calls[i].before();
 		for (n = 1; n < MOST && !last; n++) {
 			int fd = session(calls[i].setup);
 			int result;
@@ -338,6 +401,8 @@ int main(void)
 		}
 		printf("# %u things failed, and %u calls with them\n", injected, failed);
 		wrong |= !last || broken;
+		if (calls[i].after)
+			calls[i].after();
 		if (!pages_return()) {
 			printf("# %ld pages are still taken\n", pages());
 			wrong = 1;

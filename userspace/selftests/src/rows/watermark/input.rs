@@ -292,8 +292,14 @@ fn close_with_timer_running() {
 }
 
 /// A driver's thread is about to start the timer for the first time when the session ends and the
-/// driver is removed: the timer must not outlive the port that contains it.
+/// driver is removed, or it is removed after that: the timer must not outlive the port that contains
+/// it.
 fn close_at_first_timer_start() {
+    close_at_first_timer_start_and_remove(false);
+    close_at_first_timer_start_and_remove(true);
+}
+
+fn close_at_first_timer_start_and_remove(meanwhile: bool) {
     let sink = Sink::new(4096, IOSTREAM_LATENCY_MAX_NS);
     let session = sink.driver.open();
     let mut input = Input::new(&session);
@@ -302,12 +308,20 @@ fn close_at_first_timer_start() {
     input.publish();
     let point = RacePoint::set("input-timer-start");
     std::thread::scope(|scope| {
-        scope.spawn(|| {
-            sink.driver
-                .fails(&format!("dequeue-wait 64 {HOUR_MS}"), Errno::NOTCONN)
-        });
+        let wait = format!("dequeue-wait 64 {HOUR_MS}");
+        let error = if meanwhile {
+            Errno::NODEV
+        } else {
+            Errno::NOTCONN
+        };
+        let driver = &sink.driver;
+        scope.spawn(move || driver.fails(&wait, error));
         point.wait_held();
         drop((input, session));
+        if meanwhile {
+            // Nothing but the drop of the port comes after the start of the timer.
+            sink.driver.unpublish();
+        }
         drop(point);
     });
     sink.driver.unpublish();
