@@ -104,19 +104,20 @@ impl Registered for Callback {
 }
 
 impl Client {
-    /// Opens the stream of a node, by the node's name.
+    /// Opens the stream of a node, by the node's name. If the node has as many clients as it can
+    /// have, this waits half a second for one of them to leave.
     ///
     /// # Errors
     ///
     /// `ENOENT` if there is no node with this name; `ENOTTY` if it has no stream; `EBUSY` if it
-    /// has as many clients as it can have; `ENODEV` if its driver is going; the driver's own;
+    /// keeps as many clients as it can have; `ENODEV` if its driver is going; the driver's own;
     /// `ENOMEM`; `EINTR`.
     pub fn open(name: &CStr) -> Result<Self> {
         let node = names::find(name)?;
         let stream = node.ports().first().and_then(|port| port.records());
         stream.ok_or(ENOTTY)?;
         Ok(Self {
-            session: Session::open(&node, &current_credential(), Account::of_drivers())?,
+            session: Session::open(&node, &current_credential(), Account::of_drivers(), false)?,
             listed: None,
             sent: 0,
         })

@@ -14,11 +14,17 @@ use core::ptr;
 use kernel::{
     bindings as c, container_of,
     prelude::*,
-    sync::atomic::{Atomic, Relaxed},
+    sync::{
+        atomic::{Atomic, Relaxed},
+        Arc,
+    },
     types::Opaque,
 };
 
-use crate::port::PortRef;
+use crate::{
+    port::PortRef,
+    sync::wait::{Deadline, WaitQueue},
+};
 use names::{Name, NAME_BYTES};
 
 /// One node.
@@ -38,6 +44,8 @@ pub(crate) struct Node {
     ports: KVec<PortRef>,
     /// How many sessions the node has.
     sessions: Atomic<u32>,
+    /// Where openers wait that have found all ports open.
+    openers: Arc<WaitQueue>,
 }
 
 // SAFETY: The C functions that use device and cdev lock them. The other fields are immutable or
@@ -62,6 +70,7 @@ impl Node {
             name,
             ports,
             sessions: Atomic::new(0),
+            openers: WaitQueue::new_shared()?,
         };
         Ok(KBox::new(node, GFP_KERNEL)?)
     }
@@ -110,6 +119,31 @@ impl Node {
     /// The number of sessions that have the node open.
     pub(crate) fn sessions(&self) -> &Atomic<u32> {
         &self.sessions
+    }
+
+    /// Waits until a port may be free, or the driver is gone. An opener that finds all ports open
+    /// calls this, and tries again.
+    ///
+    /// # Errors
+    ///
+    /// `EBUSY`: nothing has changed when the time was over; `ERESTARTSYS`: a signal came.
+    fn wait_for_port(&self, deadline: Deadline) -> Result {
+        // Others may take each port that becomes free: this ends none the less.
+        if deadline.left_ns() == Some(0) {
+            return Err(EBUSY);
+        }
+        let may_be_opened = || self.ports.iter().any(|port| port.may_be_opened());
+        match self.openers.wait(true, deadline.left_ns(), may_be_opened) {
+            Err(error) if error == ETIMEDOUT => Err(EBUSY),
+            // Nothing was done: the call may be restarted after the handler.
+            waited => waited.map_err(|_| ERESTARTSYS),
+        }
+    }
+
+    /// Lets openers that wait look at the ports once more: one of them is free again, or the driver
+    /// is gone.
+    pub(crate) fn wake_openers(&self) {
+        self.openers.wake_all();
     }
 
     /// The node of a device.
@@ -190,7 +224,8 @@ impl Drop for NodeRef {
     }
 }
 
-/// A reference to a node that also counts a session of it, until this is dropped.
+/// A reference to a node that also counts a session of it, until this is dropped: then the session's
+/// port is free.
 pub(crate) struct SessionCount(NodeRef);
 
 impl SessionCount {
@@ -209,5 +244,6 @@ impl SessionCount {
 impl Drop for SessionCount {
     fn drop(&mut self) {
         self.0.sessions.fetch_sub(1, Relaxed);
+        self.0.wake_openers();
     }
 }

@@ -73,10 +73,8 @@ pub(crate) struct PortConfig {
     pub(crate) drain_at_close_ns: u64,
 }
 
-/// Whether a port is open, gone, or free for the next session.
+/// Whether a port is gone, and what the open session has.
 struct Occupancy {
-    /// A session has the port open, or is about to.
-    open: bool,
     /// The registration is gone.
     gone: bool,
     /// The open session's queues, for process context outside of the session: sysfs, the driver's
@@ -119,6 +117,8 @@ pub(crate) struct Port {
     published: [Atomic<*mut Lane>; 2],
     #[pin]
     state: Mutex<Occupancy>,
+    /// Set while a session has the port open, or is about to. Changed under `state`.
+    open: Atomic<u32>,
     /// Set once the registration is gone, for readers without the lock.
     gone: Atomic<u32>,
     /// Set while a queue is taken back for a moment, to be reset or discarded.
@@ -199,10 +199,10 @@ impl Port {
                 again_work <- new_work!("iostream_again"),
                 published: [const { Atomic::new(ptr::null_mut()) }; 2],
                 state <- new_mutex!(Occupancy {
-                    open: false,
                     gone: false,
                     queues: Channel::default(),
                 }, "iostream_port"),
+                open: Atomic::new(0),
                 gone: Atomic::new(0),
                 resetting: Atomic::new(0),
                 callbacks,
@@ -417,7 +417,7 @@ impl Port {
     pub(crate) fn while_open_or_not<R>(&self, f: impl FnOnce(bool, Option<&Channel>) -> R) -> R {
         let state = self.state.lock();
         let open = state.queues.iter().next().is_some();
-        f(state.open, open.then_some(&state.queues))
+        f(self.is_open(), open.then_some(&state.queues))
     }
 
     /// What a stream keeps beyond sessions; `None` if the port has queues of entries.

@@ -48,6 +48,10 @@
  * much as does, and the next call continues there. Empty entries are passed over. write(2) appends
  * all of its data as one entry; EMSGSIZE: the data are longer than the longest entry.
  *
+ * OPEN. A node has one client at a time, unless its driver allows more. An open(2) that finds no
+ * place waits half a second for one: the kernel may keep the file of a process that has ended for a
+ * moment longer. EBUSY: none became free, or none is and the open is O_NONBLOCK. EINTR.
+ *
  * CLOSE. What was published in an input queue, or written by write(2) to a stream, before the last
  * close reaches the driver, watermark or not: the close tells the driver, and waits until it has
  * taken everything, for at most a time that the driver has set, a second by default. It does not

@@ -121,7 +121,10 @@ unsafe extern "C" fn open(inode: *mut c::inode, file: *mut c::file) -> c_int {
         let credential = unsafe { kernel::cred::Credential::from_ptr((*file).f_cred) };
         // SAFETY: Both pointers are valid in open.
         to_result(unsafe { c::stream_open(inode, file) })?;
-        let session = Session::open(node, credential, Account::of_user(credential)?)?;
+        // SAFETY: As above.
+        let nonblocking = unsafe { open_mode(file) }.nonblocking;
+        let account = Account::of_user(credential)?;
+        let session = Session::open(node, credential, account, nonblocking)?;
         // SAFETY: `private_data` and `f_mode` are for the open operation to set.
         unsafe {
             (*file).private_data = session.into_foreign();

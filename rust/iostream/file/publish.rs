@@ -168,6 +168,8 @@ impl NodeHandle {
 impl Drop for NodeHandle {
     fn drop(&mut self) {
         self.minor.clear_node();
+        // The driver is gone: nobody waits for its ports.
+        self.node.wake_openers();
         race_point!("node-hidden");
         // SAFETY: `new` added the device, and only this removes it.
         unsafe { c::cdev_device_del(self.node.cdev(), self.node.device()) };

@@ -21,9 +21,16 @@ use crate::{
     sync::{
         atomic::{Atomic, Relaxed},
         gate::Gate,
-        wait::WaitQueue,
+        wait::{Deadline, WaitQueue},
     },
 };
+
+/// How long an opener waits for a port of a node whose ports are all open, in nanoseconds.
+///
+/// A client may be gone before its file is: what io_uring had under way for a process that was killed
+/// keeps the file for milliseconds after wait(2) has told of the process's end, and a slow driver may
+/// need a moment to stop. A service that is restarted then is not to fail.
+const PORT_WAIT_NS: u64 = 500_000_000;
 
 /// How a file is open: the flags of open(2) and fcntl(2).
 #[derive(Clone, Copy)]
@@ -55,7 +62,6 @@ impl Drop for Attached {
 /// One open of a node, until its last descriptor and mapping are gone.
 #[pin_data]
 pub(crate) struct Session {
-    count: SessionCount,
     attached: SetOnce<Attached>,
     /// What the session counts against: the user who opened it.
     account: Account,
@@ -72,33 +78,36 @@ pub(crate) struct Session {
     /// Held by a write(2) of a queue of entries.
     #[pin]
     pub(crate) writing: Gate<()>,
+    /// Dropped last: its drop tells those that wait for a port that this one's is free.
+    count: SessionCount,
 }
 
 impl Session {
-    /// Opens a node. The session counts in `account`.
+    /// Opens a node. The session counts in `account`. If all ports are open, this waits for one for
+    /// a moment, unless it is `nonblocking`.
     ///
     /// # Errors
     ///
-    /// `ENODEV` if the driver is gone; `EBUSY` if all ports of the node are open; the driver's own;
-    /// `EDQUOT`; `ENOMEM`; `EINTR`.
+    /// `ENODEV` if the driver is gone; `EBUSY` if all ports of the node are open, and stay so; the
+    /// driver's own; `EDQUOT`; `ENOMEM`; `EINTR`.
     pub(crate) fn open(
         node: &Node,
         credential: &Credential,
         account: Account,
+        nonblocking: bool,
     ) -> Result<Arc<Self>> {
-        let count = SessionCount::new(node);
         let attached = SetOnce::new();
         let user = if node.is_built_in() {
             WaitQueue::new_shared()?
         } else {
-            let driver = Self::attach(node, credential, &account)?;
+            let driver = Self::attach(node, credential, &account, nonblocking)?;
             let user = driver.queues.user().ok_or(ENXIO)?.clone();
             attached.populate(driver);
             user
         };
+        let count = SessionCount::new(node);
         Arc::pin_init(
             pin_init!(Self {
-                count,
                 attached,
                 account,
                 user,
@@ -106,26 +115,48 @@ impl Session {
                 set_up <- new_mutex!((), "iostream_set_up"),
                 reading <- Gate::new(Part::default()),
                 writing <- Gate::new(()),
+                count,
             }),
             GFP_KERNEL_ACCOUNT,
         )
     }
 
-    /// Opens the first port of the node that no session has open.
-    fn attach(node: &Node, credential: &Credential, account: &Account) -> Result<Attached> {
-        for port in node.ports() {
-            match port.open(Some(&Opener { credential }), None, account) {
-                Err(error) if error == EBUSY => continue,
-                opened => {
-                    return Ok(Attached {
-                        queues: opened?,
-                        endpoint: None,
-                        port: port.clone(),
-                    })
-                }
+    /// Opens the first port of the node that no session has open, or that becomes free in time.
+    fn attach(
+        node: &Node,
+        credential: &Credential,
+        account: &Account,
+        nonblocking: bool,
+    ) -> Result<Attached> {
+        let deadline = Deadline::after(Some(PORT_WAIT_NS));
+        loop {
+            let opened = Self::try_attach(node, credential, account)
+                // The port is free again, and others may have found it open meanwhile.
+                .inspect_err(|_| node.wake_openers())?;
+            match opened {
+                Some(attached) => return Ok(attached),
+                None if nonblocking => return Err(EBUSY),
+                None => node.wait_for_port(deadline)?,
             }
         }
-        Err(EBUSY)
+    }
+
+    /// Opens the first port of the node that no session has open, if there is one.
+    fn try_attach(
+        node: &Node,
+        credential: &Credential,
+        account: &Account,
+    ) -> Result<Option<Attached>> {
+        for port in node.ports() {
+            if let Some(queues) = port.open(Some(&Opener { credential }), None, account)? {
+                return Ok(Some(Attached {
+                    queues,
+                    endpoint: None,
+                    port: port.clone(),
+                }));
+            }
+        }
+        Ok(None)
     }
 
     /// Sets up a session of `/dev/iostream`, once: creates its queues and its endpoint.

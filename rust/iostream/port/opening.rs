@@ -6,31 +6,35 @@ use core::ptr;
 
 use kernel::{prelude::*, sync::Arc};
 
-use super::{publish, Port};
+use super::{publish, Occupancy, Port};
 use crate::{
     channel::Channel,
     driver::Opener,
     memory::account::Account,
     queue::config::Direction,
-    sync::{atomic::Release, race::race_point, wait::WaitQueue},
+    sync::{
+        atomic::{Relaxed, Release},
+        race::race_point,
+        wait::WaitQueue,
+    },
 };
 
 impl Port {
     /// Opens the port for one session: asks the driver whether it accepts `opener`, if there is one,
     /// creates the queues, publishes them, and tells the driver. The queues count in `account`. The
-    /// process waits at `user`; `None` if nobody can wait yet.
+    /// process waits at `user`; `None` if nobody can wait yet. The result is `None` if another
+    /// session has the port open.
     ///
     /// # Errors
     ///
-    /// `ENODEV` if the registration is gone; `EBUSY` if another session has the port open; the
-    /// driver's own; `EDQUOT`; `ENOMEM`; `EINTR`; for a stream with a device those of mapping the
-    /// buffers.
+    /// `ENODEV` if the registration is gone; the driver's own; `EDQUOT`; `ENOMEM`; `EINTR`; for a
+    /// stream with a device those of mapping the buffers.
     pub(crate) fn open(
         &self,
         opener: Option<&Opener<'_>>,
         user: Option<&Arc<WaitQueue>>,
         account: &Account,
-    ) -> Result<Channel> {
+    ) -> Result<Option<Channel>> {
         // One opener at a time: an opener that is refused does not keep the node busy for others.
         let _one = self.opening.enter(false)?;
         {
@@ -38,8 +42,8 @@ impl Port {
             if state.gone {
                 return Err(ENODEV);
             }
-            if state.open {
-                return Err(EBUSY);
+            if self.is_open() {
+                return Ok(None);
             }
         }
         if let Some(opener) = opener {
@@ -50,15 +54,15 @@ impl Port {
         }
         race_point!("open-agreed");
         {
-            let mut state = self.state.lock();
+            let state = self.state.lock();
             if state.gone {
                 return Err(ENODEV);
             }
-            state.open = true;
+            self.set_open(&state, true);
         }
         let opened = self.open_claimed(user, account);
         if opened.is_err() {
-            self.state.lock().open = false;
+            self.set_open(&self.state.lock(), false);
             if opener.is_some() {
                 // It was told of a client that does not come.
                 let _ = self.callbacks.call(|driver| driver.closed());
@@ -68,7 +72,22 @@ impl Port {
             self.kicks.kick();
             let _ = self.callbacks.call(|driver| driver.opened());
         }
-        opened
+        opened.map(Some)
+    }
+
+    /// Whether a session has the port open, or is about to. Without the lock this may change at any
+    /// time.
+    pub(super) fn is_open(&self) -> bool {
+        self.open.load(Relaxed) != 0
+    }
+
+    /// Whether it is worth trying to open the port: it is free, or the driver is gone.
+    pub(crate) fn may_be_opened(&self) -> bool {
+        !self.is_open() || self.is_gone()
+    }
+
+    fn set_open(&self, _state: &Occupancy, open: bool) {
+        self.open.store(u32::from(open), Relaxed);
     }
 
     fn open_claimed(&self, user: Option<&Arc<WaitQueue>>, account: &Account) -> Result<Channel> {
@@ -137,6 +156,6 @@ impl Port {
         }
         queues.retire();
         race_point!("close-end");
-        self.state.lock().open = false;
+        self.set_open(&self.state.lock(), false);
     }
 }

@@ -55,7 +55,8 @@ impl Session {
     /// [`OpenError::NotFound`] if the device does not exist or has no driver;
     /// [`OpenError::Permission`] if the program may not open it; [`OpenError::NotADevice`] if it is
     /// not an iostream device, or nothing says what it is; [`Error::Busy`] if another program has it
-    /// open; [`Error::Version`] if it has another version of the protocol; otherwise [`Error::Os`].
+    /// open, and keeps it for half a second; [`Error::Version`] if it has another version of the
+    /// protocol; otherwise [`Error::Os`].
     pub fn open(node: impl AsRef<Path>) -> Result<Self, OpenError> {
         let path = path_of(node.as_ref());
         Self::with_fd(open_device(&path)?, &path)

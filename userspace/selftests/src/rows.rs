@@ -58,6 +58,7 @@ rows! {
         rust_std,
         loss,
         arrives,
+        reopen,
     }
     watermark {
         output,

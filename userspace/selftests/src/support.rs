@@ -19,6 +19,7 @@ pub mod race;
 pub mod signals;
 pub mod stalled_page;
 pub mod system_calls;
+pub mod uring;
 pub mod user;
 pub mod waiting;
 pub mod watermark;

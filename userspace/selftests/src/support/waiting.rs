@@ -43,12 +43,19 @@ pub fn wait_asleep(task: &Path, call: libc::c_long) {
     wait_until("sleeps in the call", || is_asleep(task, call));
 }
 
-/// The system call of epoll_wait(3). Architectures after x86 have the newer one alone.
+/// The system call of epoll_wait(3). Architectures after x86 have the newer ones alone.
 #[cfg(target_arch = "x86_64")]
 pub const EPOLL_WAIT: libc::c_long = libc::SYS_epoll_wait;
 /// The system call of epoll_wait(3).
 #[cfg(not(target_arch = "x86_64"))]
 pub const EPOLL_WAIT: libc::c_long = libc::SYS_epoll_pwait;
+
+/// The system call by which a node is opened.
+#[cfg(target_arch = "x86_64")]
+pub const OPEN: libc::c_long = libc::SYS_open;
+/// The system call by which a node is opened.
+#[cfg(not(target_arch = "x86_64"))]
+pub const OPEN: libc::c_long = libc::SYS_openat;
 
 fn is_asleep(task: &Path, call: libc::c_long) -> bool {
     let doing = std::fs::read_to_string(task.join("syscall")).unwrap_or_default();
@@ -69,6 +76,17 @@ pub fn woken_by<R: Send>(
     wait: impl FnOnce() -> R + Send,
     wake: impl FnOnce(),
 ) -> R {
+    asleep_when(call, wait, wake).expect("it does not wait")
+}
+
+/// Does what [`woken_by`] does. Returns `None`, and runs nothing, if `wait` returns without having
+/// been seen asleep.
+#[track_caller]
+pub fn asleep_when<R: Send>(
+    call: libc::c_long,
+    wait: impl FnOnce() -> R + Send,
+    wake: impl FnOnce(),
+) -> Option<R> {
     std::thread::scope(|scope| {
         let (send, receive) = std::sync::mpsc::channel();
         let waiter = scope.spawn(move || {
@@ -79,8 +97,11 @@ pub fn woken_by<R: Send>(
         wait_until("sleeps in the call", || {
             waiter.is_finished() || is_asleep(&task, call)
         });
-        assert!(!waiter.is_finished(), "it does not wait");
-        wake();
-        waiter.join().expect("the thread that waits")
+        let asleep = !waiter.is_finished();
+        if asleep {
+            wake();
+        }
+        let result = waiter.join().expect("the thread that waits");
+        asleep.then_some(result)
     })
 }
