@@ -366,7 +366,7 @@ impl Client {
             watch: watch.clone(),
             words: words_of(&raw const *callback),
             // INVARIANT: This is the client's own reference.
-            session: &raw const *self.session,
+            session: Arc::as_ptr(&self.session),
         };
         let listed = Listed::new(Arc::new(ends_with_module, GFP_KERNEL)?)?;
         watch.set(Some(callback));

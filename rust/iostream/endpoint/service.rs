@@ -111,12 +111,19 @@ impl Service {
 
     /// Moves everything that can be moved.
     fn serve(&self) {
-        let mut role = self.role.lock();
-        if matches!(*role, Role::Source(..)) {
-            // A source without a timer only produces in `run`.
-            return;
-        }
-        while let Ok(Step::Moved(_)) = self.step(&mut role, CHUNK, CHUNK, WhenFull::Entry) {
+        loop {
+            // The lock is held for one step, and no longer: who else waits for it cannot be killed.
+            let step = {
+                let mut role = self.role.lock();
+                if matches!(*role, Role::Source(..)) {
+                    // A source without a timer only produces in `run`.
+                    return;
+                }
+                self.step(&mut role, CHUNK, CHUNK, WhenFull::Entry)
+            };
+            if !matches!(step, Ok(Step::Moved(_))) {
+                return;
+            }
             // SAFETY: Callbacks and ioctls run in process context, which is all that this needs.
             if unsafe { bindings::iostream_fatal_signal_pending() } {
                 return;

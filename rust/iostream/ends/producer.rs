@@ -108,7 +108,9 @@ impl Producer {
     ///
     /// # Errors
     ///
-    /// Only those of all methods; then `f` did not run.
+    /// Only those of all methods; then `f` did not run. Without a client nothing is counted as lost,
+    /// since nobody knows how many entries there would have been: a driver that does calls
+    /// [`report_lost`](Self::report_lost).
     #[inline]
     pub fn batch<R>(&mut self, f: impl FnOnce(&mut Batch<'_>) -> R) -> Result<R, Error> {
         self.batch_arming(WhenFull::Entry, f)
