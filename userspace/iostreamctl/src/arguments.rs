@@ -18,7 +18,7 @@ use crate::units::{parse_bytes, parse_count, parse_duration, parse_sizes, Sizes}
 /// A node.
 #[derive(Debug, Args)]
 pub struct OneNode {
-    /// The node: its name, such as pattern or iostream0, or a path.
+    /// The node: its name, such as pattern or iostream1, or a path.
     #[arg(value_name = "NODE")]
     pub node: PathBuf,
 }
@@ -153,7 +153,7 @@ pub struct Watch {
 /// Arguments of `info`.
 #[derive(Debug, Args)]
 pub struct Info {
-    /// The node: its name, such as pattern or iostream0, or a path.
+    /// The node: its name, such as pattern or iostream1, or a path.
     #[arg(value_name = "NODE", default_value = "/dev/iostream")]
     pub node: PathBuf,
 }

@@ -17,7 +17,7 @@ use crate::device::{open, Opened};
 use crate::dump::Dump;
 use crate::failure::{Failure, OnDevice, Result};
 use crate::files::{self, Input};
-use crate::framing::{not_hex, Cutter, Framing, Joiner};
+use crate::framing::{not_hex, Cutter, Framing, Joiner, Room};
 use crate::hex;
 use crate::moving::{ended, first_cause, wakeups, Sender};
 use crate::output::Writer;
@@ -81,15 +81,16 @@ pub fn run(cli: &Cli, arguments: &Ask, stop: &Stop) -> Result<()> {
     )?;
     let path = &opened.path;
     let queue = opened.session.queue_info(Direction::Input).on(path)?;
+    let room = opened.room(queue.max_entry_bytes);
     let receiver = Receiver::new(&opened.session, arguments.queue.spin).on(path)?;
     let is_text = arguments.format.is_some() || arguments.framing.is_text();
     let writer = Writer::create(&arguments.output, stop, is_text)?;
     let requests = match given {
         Some(given) => {
-            check_lengths(&given, queue.max_entry_bytes)?;
+            check_lengths(&given, room)?;
             Requests::Given(given.into_iter(), Vec::new())
         }
-        None => cut(arguments, stop, &writer, queue.max_entry_bytes)?,
+        None => cut(arguments, stop, &writer, room)?,
     };
     let mut producer = opened.session.producer().on(path)?;
     if let Some(spin) = arguments.queue.spin {
@@ -119,8 +120,8 @@ pub fn run(cli: &Cli, arguments: &Ask, stop: &Stop) -> Result<()> {
     let result = asking.ask_all(requests, &mut asked);
     // Answers that came before a failure are written in any case.
     let finished = asking.joiner.writer().finish();
-    asked.unwritten = *finished.as_ref().unwrap_or(&0);
-    let result = first_cause([result, finished.map(|_| ())]);
+    asked.unwritten = asking.joiner.writer().unwritten();
+    let result = first_cause([result, finished]);
     drop(asking);
     if result.is_ok() || asked.requests > 0 {
         report(cli, arguments, &opened, &asked, start, stop)?;
@@ -152,27 +153,29 @@ fn given(arguments: &Ask) -> Result<Option<Vec<Vec<u8>>>> {
 }
 
 /// Fails if a request does not fit, before the first one is sent.
-fn check_lengths(requests: &[Vec<u8>], max: u32) -> Result<()> {
-    match requests.iter().find(|request| request.len() > max as usize) {
+fn check_lengths(requests: &[Vec<u8>], room: Room) -> Result<()> {
+    let max = room.max_entry_bytes;
+    match requests.iter().find(|request| request.len() > max) {
         Some(request) => Err(Failure::Usage(format!(
-            "a request of {} bytes does not fit: the queue takes up to {max}",
-            request.len()
+            "a request of {} bytes does not fit: the queue takes up to {max}{}",
+            request.len(),
+            room.advice(false)
         ))),
         None => Ok(()),
     }
 }
 
 /// The requests of a file or of standard input.
-fn cut(arguments: &Ask, stop: &Stop, writer: &Writer, max: u32) -> Result<Requests> {
+fn cut(arguments: &Ask, stop: &Stop, writer: &Writer, room: Room) -> Result<Requests> {
     let (mut input, name, _) = files::input(&arguments.file, stop)?;
     // The command may wait long for a request, but not if nobody wants the answer.
     input.end_with(writer.as_fd())?;
-    let default = REQUEST_SIZE.min(max);
+    let default = REQUEST_SIZE.min(room.max_entry_bytes as u32);
     let sizes = arguments.entry_size.unwrap_or(Sizes {
         min: default,
         max: default,
     });
-    let cutter = Cutter::new(input, &name, arguments.framing, sizes, max as usize)?;
+    let cutter = Cutter::new(input, &name, arguments.framing, sizes, room)?;
     Ok(Requests::Cut(Box::new(cutter)))
 }
 

@@ -78,9 +78,9 @@ pub fn run(cli: &Cli, arguments: &Cat, stop: &Stop) -> Result<()> {
     );
     // Data received before a failure are written in any case.
     let finished = outputs.finish();
-    got.unwritten = *finished.as_ref().unwrap_or(&0);
+    got.unwritten = outputs.unwritten();
     let calls = stream.system_calls() + stop.calls();
-    let result = first_cause([took, finished.map(|_| ())]);
+    let result = first_cause([took, finished]);
     match stream.stop(How::Discard) {
         // Someone else has stopped the stream, or the driver is gone.
         Ok(_) | Err(Error::AlreadyInState(_) | Error::Gone) => {}
@@ -140,11 +140,16 @@ impl Outputs {
         })
     }
 
-    /// Writes the rest, as [`Writer::finish`] does.
-    fn finish(&mut self) -> Result<u64> {
-        let unwritten = self.data.finish()?;
+    /// Writes the rest of both, as [`Writer::finish`] does.
+    fn finish(&mut self) -> Result<()> {
+        let data = self.data.finish();
         let control = self.control.as_mut();
-        Ok(unwritten + control.map_or(Ok(0), Writer::finish)?)
+        data.and(control.map_or(Ok(()), Writer::finish))
+    }
+
+    /// How many bytes the outputs have not taken.
+    fn unwritten(&self) -> u64 {
+        self.data.unwritten() + self.control.as_ref().map_or(0, Writer::unwritten)
     }
 }
 

@@ -15,9 +15,9 @@ Examples:
   iostreamctl info pattern                  one device, without opening it
   iostreamctl doctor                        what is wrong with this installation
   iostreamctl recv ticker --format hex      what a driver sends, for people
-  iostreamctl recv iostream0 --count 10 --framing lines | head
-  iostreamctl send iostream0 data.bin       a file to a driver's input queue
-  journalctl -f | iostreamctl send iostream0 --framing lines
+  iostreamctl recv iostream1 --count 10 --framing lines | head
+  iostreamctl send iostream1 data.bin       a file to a driver's input queue
+  journalctl -f | iostreamctl send iostream1 --framing lines
   iostreamctl ask meter --data 'MEAS?' --timeout 1s   a request, and its answer
   iostreamctl cat pattern --count 30 -o frames.raw    buffers of a stream to a file
   iostreamctl feed sink song.raw            a file to the buffers of a stream
@@ -70,8 +70,8 @@ Counters of /dev/iostream belong to its sessions. Only root sees those of other 
     /// Send a file or standard input to an input queue.
     #[command(after_help = "\
 Examples:
-  iostreamctl send iostream0 data.bin --entry-size 512
-  journalctl -f | iostreamctl send iostream0 --framing lines
+  iostreamctl send iostream1 data.bin --entry-size 512
+  journalctl -f | iostreamctl send iostream1 --framing lines
 
 On /dev/iostream a sink checks the entries. It expects records, so the default there is --framing
 record: each entry starts with a number and a checksum.")]
@@ -81,7 +81,7 @@ record: each entry starts with a number and a checksum.")]
 Examples:
   iostreamctl recv ticker --format hex --count 3
   iostreamctl recv ticker --count 3 | od -t d8
-  iostreamctl recv iostream0 --framing lines --output lines.txt
+  iostreamctl recv iostream1 --framing lines --output lines.txt
 
 On /dev/iostream a source makes records. --framing record checks each of them, and writes its bytes
 without the head. The command ends after --count entries, after --duration, if nothing arrives for

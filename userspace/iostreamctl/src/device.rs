@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 
 use iostream::{BuiltIn, Error, Session, Setup};
 
-use crate::failure::{Failure, OnDevice, Result};
+use crate::failure::{Failure, OnDevice, Result, IN_BOTH_DIRECTIONS};
+use crate::framing::Room;
 use crate::sysfs::{Node, System};
 
 /// An open session.
@@ -19,6 +20,16 @@ pub struct Opened {
     pub built_in: Option<BuiltIn>,
 }
 
+impl Opened {
+    /// The room for entries in its input queue, whose longest has `max_entry_bytes`.
+    pub fn room(&self, max_entry_bytes: u32) -> Room {
+        Room {
+            max_entry_bytes: max_entry_bytes as usize,
+            built_in: self.built_in.is_some(),
+        }
+    }
+}
+
 /// Opens a node with queues, and sets it up if it is `/dev/iostream`. `only_built_in` are the
 /// options that apply to that node alone, and whether they are given.
 pub fn open(node: &Path, setup: &Setup, only_built_in: &[(&str, bool)]) -> Result<Opened> {
@@ -29,7 +40,7 @@ pub fn open(node: &Path, setup: &Setup, only_built_in: &[(&str, bool)]) -> Resul
         return Err(Failure::Usage(match stream.mode.as_str() {
             "output" => format!("{name} is a stream, not a queue: use `iostreamctl cat`"),
             "input" => format!("{name} is a stream, not a queue: use `iostreamctl feed`"),
-            _ => format!("{name} is a stream, not a queue"),
+            _ => format!("{name} is {IN_BOTH_DIRECTIONS}"),
         }));
     }
     let session = Session::open(&path).on(&path)?;

@@ -18,7 +18,7 @@ use crate::device::{open, Opened};
 use crate::failure::{Failure, OnDevice, Result};
 use crate::files::{self, Made};
 use crate::framing::{Cutter, Framing};
-use crate::moving::{first_cause, wakeups, Runner, Sender, Sent};
+use crate::moving::{ended, first_cause, wakeups, Runner, Sender, Sent};
 use crate::output::Writer;
 use crate::progress::Progress;
 use crate::receiver::Waiting;
@@ -91,7 +91,7 @@ fn echo(
         name,
         Framing::None,
         arguments.entry_size,
-        max as usize,
+        opened.room(max),
     )?;
     let output = match &arguments.output {
         Some(path) => Some(Writer::create(path, stop, false)?),
@@ -206,12 +206,8 @@ impl Receiving<'_> {
         let mut crc = crc32fast::Hasher::new();
         let mut result = self.receive_until(total, &mut received, &mut crc);
         if let Some(output) = &mut self.output {
-            result = match (result, output.finish()) {
-                (Err(Failure::Interrupted(signal)), Ok(bytes)) if bytes > 0 => {
-                    Err(Failure::Unwritten { signal, bytes })
-                }
-                (result, finished) => first_cause([result, finished.map(|_| ())]),
-            };
+            let finished = output.finish();
+            result = ended(first_cause([result, finished]), false, output.unwritten());
         }
         received.crc = crc.finalize();
         (received, result)

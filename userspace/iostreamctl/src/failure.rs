@@ -5,7 +5,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use iostream::{BuiltIn, Error, OpenError};
+use iostream::{BuiltIn, Error, OpenError, StreamMode};
 
 use crate::surroundings::{what_permits, why_missing};
 use crate::sysfs::System;
@@ -28,6 +28,16 @@ pub enum Failure {
         what: String,
         /// The error of the system.
         source: io::Error,
+    },
+    /// The output took a part of the data and then failed.
+    #[error("{what}: {source}: the last {bytes} bytes that were taken are not written")]
+    NotWritten {
+        /// The name of the output.
+        what: String,
+        /// The error of the system.
+        source: io::Error,
+        /// How many bytes were taken from the device, and are lost.
+        bytes: u64,
     },
     /// The request makes no sense for this device or this file.
     #[error("{0}")]
@@ -133,7 +143,7 @@ impl Failure {
                 OpenError::Permission { .. } => 4,
                 _ => 1,
             },
-            Self::File { .. } | Self::NotOpen(_) | Self::Unsound(_) => 1,
+            Self::File { .. } | Self::NotWritten { .. } | Self::NotOpen(_) | Self::Unsound(_) => 1,
             Self::NotRoot(_) | Self::ReadOnly(_) => 4,
             Self::Usage(_) => 2,
             Self::Mismatch(_) => 7,
@@ -187,6 +197,11 @@ impl<T, E: Into<OpenError>> OnDevice<T> for std::result::Result<T, E> {
     }
 }
 
+/// What is said of a stream that no command moves.
+pub const IN_BOTH_DIRECTIONS: &str =
+    "an input-output stream, whose client fills the buffers that it has emptied: `cat` and `feed` \
+     cannot do both; socat can, or a program with the library's DuplexStream";
+
 /// One sentence that says what is wrong and what to do.
 fn explain(device: &Path, error: &OpenError) -> String {
     let name = device.display();
@@ -212,7 +227,7 @@ fn explain_use(device: &Path, error: &Error) -> String {
     let name = device.display();
     match error {
         Error::Busy(_) => format!(
-            "{name} is busy: another program has it open, and `iostreamctl list` shows which"
+            "{name} is busy: another program has it open; `iostreamctl list`, run as root, shows which"
         ),
         Error::Gone => format!(
             "{name} is gone: its driver was removed or its hardware unplugged; load it again"
@@ -221,8 +236,12 @@ fn explain_use(device: &Path, error: &Error) -> String {
             format!("{name} has no {direction} queue: `iostreamctl info {name}` shows what it has")
         }
         Error::TooLarge { max } => format!(
-            "an entry is too large for {name}, which takes up to {max} bytes: lower --entry-size or \
-             raise --queue-bytes"
+            "an entry is too large for {name}, which takes up to {max} bytes{}",
+            if device == Path::new(BuiltIn::PATH) {
+                ": lower --entry-size or raise --queue-bytes"
+            } else {
+                ": lower --entry-size"
+            }
         ),
         Error::LimitExceeded { limit, .. } => format!(
             "{name} allows {limit} bytes for one queue: lower --queue-bytes, or load the module \
@@ -238,8 +257,15 @@ fn explain_use(device: &Path, error: &Error) -> String {
             BuiltIn::PATH
         ),
         Error::NotAStream => {
-            format!("{name} is not a stream: use `iostreamctl recv` and `send`")
+            format!(
+                "{name} has queues of entries and is not a stream: `iostreamctl recv` and `send` move \
+                 entries, and only a stream is started, stopped and suspended"
+            )
         }
+        Error::WrongMode {
+            is: StreamMode::Duplex,
+            ..
+        } => format!("{name} is {IN_BOTH_DIRECTIONS}"),
         Error::WrongMode { is, .. } => format!(
             "{name} is an {is} stream: `iostreamctl cat` reads output streams, and `iostreamctl feed` \
              fills input streams"

@@ -49,39 +49,56 @@ impl Framing {
     }
 }
 
+/// The longest entry that a queue takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Room {
+    /// Its bytes.
+    pub max_entry_bytes: usize,
+    /// Whether the user chooses the size of the queue: it is one of `/dev/iostream`.
+    pub built_in: bool,
+}
+
+impl Room {
+    /// What makes an entry fit that is too long, after the sentence that says so. `sized`: the user
+    /// chooses the size of the entries, too.
+    pub fn advice(self, sized: bool) -> &'static str {
+        match (sized, self.built_in) {
+            (true, true) => ": lower --entry-size or raise --queue-bytes",
+            (true, false) => ": lower --entry-size",
+            (false, true) => ": raise --queue-bytes",
+            (false, false) => ", as its driver has decided",
+        }
+    }
+}
+
 /// Cuts a reader into entries.
 pub struct Cutter<R> {
     reader: BufReader<R>,
     name: String,
     framing: Framing,
     sizes: Sizes,
-    max_entry_bytes: usize,
+    room: Room,
     entry: Vec<u8>,
     sequence: u64,
     dice: Dice,
 }
 
 impl<R: Read> Cutter<R> {
-    /// Cuts `reader` into entries of at most `max_entry_bytes` bytes: as the framing says or, if it
-    /// says nothing, of `sizes` bytes.
-    pub fn new(
-        reader: R,
-        name: &str,
-        framing: Framing,
-        sizes: Sizes,
-        max_entry_bytes: usize,
-    ) -> Result<Self> {
+    /// Cuts `reader` into entries for which there is `room`: as the framing says or, if it says
+    /// nothing, of `sizes` bytes.
+    pub fn new(reader: R, name: &str, framing: Framing, sizes: Sizes, room: Room) -> Result<Self> {
         let head = if framing == Framing::Record {
             HEAD_BYTES
         } else {
             0
         };
         if framing.is_sized() {
-            if sizes.max as usize > max_entry_bytes {
+            if sizes.max as usize > room.max_entry_bytes {
                 return Err(Failure::Usage(format!(
-                    "entries of {} bytes do not fit: the queue takes up to {max_entry_bytes}; lower \
-                     --entry-size or raise --queue-bytes",
-                    sizes.max
+                    "entries of {} bytes do not fit: the queue takes up to {}{}",
+                    sizes.max,
+                    room.max_entry_bytes,
+                    room.advice(true)
                 )));
             }
             if (sizes.min as usize) <= head {
@@ -96,7 +113,7 @@ impl<R: Read> Cutter<R> {
             name: name.to_owned(),
             framing,
             sizes,
-            max_entry_bytes,
+            room,
             entry: Vec::new(),
             sequence: 0,
             dice: Dice::new(),
@@ -152,14 +169,14 @@ impl<R: Read> Cutter<R> {
     fn read_line(&mut self) -> Result<bool> {
         self.entry.clear();
         // The extra byte is the newline, or shows that the line is too long.
-        let mut part = (&mut self.reader).take(self.max_entry_bytes as u64 + 1);
+        let mut part = (&mut self.reader).take(self.room.max_entry_bytes as u64 + 1);
         let got = part
             .read_until(b'\n', &mut self.entry)
             .map_err(|error| Failure::of_file(&self.name, error))?;
         if self.entry.last() == Some(&b'\n') {
             self.entry.pop();
         }
-        if self.entry.len() > self.max_entry_bytes {
+        if self.entry.len() > self.room.max_entry_bytes {
             return Err(self.too_long("a line"));
         }
         Ok(got > 0)
@@ -178,7 +195,7 @@ impl<R: Read> Cutter<R> {
         let mut len = [0; 4];
         self.read_exact_or_end(|reader, _| reader.read_exact(&mut len))?;
         let len = u32::from_le_bytes(len) as usize;
-        if len > self.max_entry_bytes {
+        if len > self.room.max_entry_bytes {
             return Err(self.too_long("an entry"));
         }
         self.entry.resize(len, 0);
@@ -187,7 +204,7 @@ impl<R: Read> Cutter<R> {
     }
 
     fn read_hex(&mut self) -> Result<bool> {
-        match hex::read_line(&mut self.reader, self.max_entry_bytes, &mut self.entry) {
+        match hex::read_line(&mut self.reader, self.room.max_entry_bytes, &mut self.entry) {
             Ok(found) => Ok(found),
             Err(Wrong::File(error)) => Err(Failure::of_file(&self.name, error)),
             Err(Wrong::NotHex) => Err(not_hex(&format!("a line of {}", self.name))),
@@ -212,8 +229,10 @@ impl<R: Read> Cutter<R> {
 
     fn too_long(&self, what: &str) -> Failure {
         Failure::Usage(format!(
-            "{what} of {} is longer than the {} bytes that the queue takes: raise --queue-bytes",
-            self.name, self.max_entry_bytes
+            "{what} of {} is longer than the {} bytes that the queue takes{}",
+            self.name,
+            self.room.max_entry_bytes,
+            self.room.advice(false)
         ))
     }
 }
@@ -323,7 +342,11 @@ mod tests {
     const FOUR: Sizes = Sizes { min: 4, max: 4 };
 
     fn cut(bytes: &[u8], framing: Framing, sizes: Sizes) -> Result<Vec<Vec<u8>>> {
-        let mut cutter = Cutter::new(bytes, "test", framing, sizes, 32)?;
+        let room = Room {
+            max_entry_bytes: 32,
+            built_in: true,
+        };
+        let mut cutter = Cutter::new(bytes, "test", framing, sizes, room)?;
         let mut entries = Vec::new();
         while cutter.advance()? {
             entries.push(cutter.entry().to_vec());

@@ -18,7 +18,7 @@ const FILES: [(&str, &str); 4] = [
         "the built-in device, which needs no driver",
     ),
     (
-        "/dev/iostream0, /dev/iostream1, ...",
+        "/dev/iostream1, /dev/iostream2, ...",
         "the nodes of drivers",
     ),
     (

@@ -293,6 +293,11 @@ pub fn ended(result: Result<()>, endless: bool, unwritten: u64) -> Result<()> {
             signal,
             bytes: unwritten,
         }),
+        Err(Failure::File { what, source }) if unwritten > 0 => Err(Failure::NotWritten {
+            what,
+            source,
+            bytes: unwritten,
+        }),
         Err(Failure::Interrupted(2 | 15)) if endless => Ok(()),
         result => result,
     }

@@ -96,16 +96,21 @@ impl Writer {
         !self.rest().is_empty()
     }
 
-    /// Writes what is in the buffer, in the time that a signal leaves. Returns how many bytes the
-    /// output did not take.
-    pub fn finish(&mut self) -> Result<u64> {
+    /// How many bytes the output has not taken.
+    pub fn unwritten(&self) -> u64 {
+        self.rest().len() as u64
+    }
+
+    /// Writes what is in the buffer, in the time that a signal leaves: [`Self::unwritten`] then says
+    /// how much the output did not take.
+    pub fn finish(&mut self) -> Result<()> {
         while !self.rest().is_empty() {
             let grace = self.stop.grace();
             if !self.write_some(grace)? && grace == Some(Duration::ZERO) {
                 break;
             }
         }
-        Ok(self.rest().len() as u64)
+        Ok(())
     }
 
     /// What is not written yet.

@@ -90,9 +90,9 @@ pub fn run(cli: &Cli, arguments: &Recv, stop: &Stop) -> Result<()> {
     got.missed = receiving.joiner.missed;
     // Data received before a failure are written in any case.
     let finished = receiving.joiner.writer().finish();
-    got.unwritten = *finished.as_ref().unwrap_or(&0);
+    got.unwritten = receiving.joiner.writer().unwritten();
     let ran = runner.as_ref().map_or(Ok(()), Runner::result);
-    let result = first_cause([received, finished.map(|_| ()), ran]);
+    let result = first_cause([received, finished, ran]);
     drop(receiving);
     // A line of zeros would only distract from the failure.
     if result.is_ok() || got.entries > 0 {

@@ -46,7 +46,7 @@ pub fn run(cli: &Cli, arguments: &Send, stop: &Stop) -> Result<()> {
         .session
         .queue_info(Direction::Input)
         .on(&opened.path)?;
-    let max = queue.max_entry_bytes as usize;
+    let room = opened.room(queue.max_entry_bytes);
     // Before the end is taken, so that a failure here leaves the session unused.
     framing.check_sizes(arguments.entry_size)?;
     let default = ENTRY_SIZE.min(queue.max_entry_bytes);
@@ -54,7 +54,7 @@ pub fn run(cli: &Cli, arguments: &Send, stop: &Stop) -> Result<()> {
         min: default,
         max: default,
     });
-    let mut cutter = Cutter::new(input, &name, framing, sizes, max)?;
+    let mut cutter = Cutter::new(input, &name, framing, sizes, room)?;
     let mut producer = opened.session.producer().on(&opened.path)?;
     if let Some(spin) = arguments.queue.spin {
         producer.set_spin(spin);

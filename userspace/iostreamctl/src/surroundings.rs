@@ -64,25 +64,34 @@ pub fn what_permits(path: &Path) -> String {
 
 /// What would give permission, by the mode and the group of a node.
 fn of_bits(mode: u32, group: u32, root: bool, built_in: bool) -> String {
-    let group_may = mode & 0o060 == 0o060;
     if root {
         // Of another namespace, or without the capability to override permissions.
         return "root of this service or container is not root of the machine: give it the group of \
                 the node"
             .to_owned();
     }
-    match (group_may, group) {
-        (false, _) if built_in => {
+    match (mode & 0o060, group) {
+        (0..0o060, _) if built_in => {
             "only root may open it unless the module is loaded with mode=0660 \
                                    (/etc/modprobe.d: options iostream mode=0660): run as root"
                 .to_owned()
         }
-        (false, _) => "its driver lets only its owner open it: run as root".to_owned(),
-        (true, 0) => {
+        (0, _) => "its driver lets only its owner open it: run as root".to_owned(),
+        (0o040, _) => format!(
+            "its driver lets the group {} read it and not write to it, and iostreamctl needs both: \
+             run as root, or read it with cat(1)",
+            group_name(group)
+        ),
+        (0o020, _) => format!(
+            "its driver lets the group {} write to it and not read it, and iostreamctl needs both: \
+             run as root, or write to it with tee(1)",
+            group_name(group)
+        ),
+        (_, 0) => {
             "only root has it: install the rules of udev, which give it to the group iostream"
                 .to_owned()
         }
-        (true, _) => format!(
+        (_, _) => format!(
             "join the group {} and log in again, or run as root",
             group_name(group)
         ),
@@ -124,6 +133,10 @@ mod tests {
         for (mode, group, root, built_in, word) in [
             (0o600, 9, false, false, "its driver lets only its owner"),
             (0o600, 9, false, true, "options iostream mode=0660"),
+            (0o640, 9, false, false, "read it and not write to it"),
+            (0o440, 9, false, false, "cat(1)"),
+            (0o620, 9, false, false, "write to it and not read it"),
+            (0o640, 9, false, true, "options iostream mode=0660"),
             (0o660, 0, false, false, "rules of udev"),
             (0o660, 9, false, false, "join the group"),
             (0o660, 9, true, false, "not root of the machine"),

@@ -170,6 +170,12 @@ wrong_streams() {
 	fails 2 'is an input stream' iostreamctl cat sink
 	fails 2 'is an output stream' iostreamctl feed pattern /init
 	fails 2 'is not a stream' iostreamctl cat it2way
+	# A stream in both directions is none of what the commands move.
+	drivers iostream_loopback
+	for command in 'cat loopback' 'recv loopback' 'send loopback' 'feed loopback /init'; do
+		# shellcheck disable=SC2086 # Words.
+		fails 2 'is an input-output stream' iostreamctl $command
+	done
 	fails 3 'does not exist' iostreamctl cat no-such-node
 	fails 1 '/nonexistent' iostreamctl feed sink /nonexistent
 	exec 3<>"$(node pattern)"

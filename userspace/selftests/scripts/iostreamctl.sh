@@ -27,7 +27,13 @@ no_permission() {
 		chown 0:0 /dev/iostream
 		chmod 600 /dev/iostream
 	done
-	fails 4 "no permission for $(node itout)" su tester -c 'iostreamctl recv itout'
+	node=$(node itout)
+	fails 4 "no permission for $node: its driver lets only its owner" su tester -c 'iostreamctl recv itout'
+	chmod 640 "$node"
+	fails 4 'read it and not write to it' su tester -c 'iostreamctl recv itout'
+	chmod 620 "$node"
+	fails 4 'write to it and not read it' su tester -c 'iostreamctl recv itout'
+	chmod 600 "$node"
 	# Everybody may list the devices.
 	su tester -c 'iostreamctl list' >/dev/null
 }
@@ -79,7 +85,16 @@ wrong_capacity() {
 
 out_of_range() {
 	fails 8 'cannot make so many entries a second: lower --rate' iostreamctl source iostream --rate 2000000 --count 1
-	fails 2 'entries of 8192 bytes do not fit: the queue takes up to 4088' iostreamctl send iostream --queue-bytes 4K --entry-size 8K /init
+	fails 2 'entries of 8192 bytes do not fit: the queue takes up to 4088: lower --entry-size or raise --queue-bytes' iostreamctl send iostream --queue-bytes 4K --entry-size 8K /init
+	fails 2 'is longer than the 4088 bytes that the queue takes: raise --queue-bytes' \
+		sh -c 'head -c 9000 /dev/zero | iostreamctl send iostream --queue-bytes 4K --framing lines'
+	# The size of a driver's queue is the driver's business.
+	tell spare 'publish selftest 0 4096'
+	fails 2 'entries of 8192 bytes do not fit: the queue takes up to 4088: lower --entry-size' \
+		iostreamctl send selftest --entry-size 8K /init
+	fails 2 'is longer than the 4088 bytes that the queue takes, as its driver has decided' \
+		sh -c 'head -c 9000 /dev/zero | iostreamctl send selftest --framing lines'
+	tell spare unpublish
 	fails 2 'has no input queue' iostreamctl send itout /init
 	fails 2 'has no output queue' iostreamctl recv itin
 	fails 2 "is a driver's device, which makes no entries on request" iostreamctl source itout --count 1

@@ -13,7 +13,7 @@ use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use rustix::pipe::{fcntl_setpipe_size, pipe_with, PipeFlags};
 use rustix::process::{kill_process, Pid, Signal};
 
-use super::waiting::{wait_asleep, wait_until};
+use super::waiting::{sleeps, wait_asleep, wait_until};
 
 /// How a command ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -126,14 +126,8 @@ impl Running {
 
     /// How often each thread has gone to sleep.
     pub fn sleeps(&self) -> BTreeMap<PathBuf, u64> {
-        let count = |task: &PathBuf| -> u64 {
-            let status = read_to_string(task.join("status")).expect("the thread is there");
-            let mut lines = status.lines();
-            let line = lines.find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
-            line.expect("a count").trim().parse().expect("a number")
-        };
         let tasks = self.tasks().into_iter();
-        tasks.map(|task| (task.clone(), count(&task))).collect()
+        tasks.map(|task| (task.clone(), sleeps(&task))).collect()
     }
 
     /// Sends it a signal.

@@ -62,6 +62,14 @@ fn is_asleep(task: &Path, call: libc::c_long) -> bool {
     doing.split(' ').next() == Some(&call.to_string())
 }
 
+/// How often a thread has gone to sleep.
+pub fn sleeps(task: &Path) -> u64 {
+    let status = std::fs::read_to_string(task.join("status")).expect("the thread is there");
+    let mut lines = status.lines();
+    let line = lines.find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    line.expect("a count").trim().parse().expect("a number")
+}
+
 /// This thread, for [`wait_asleep`].
 pub fn this_thread() -> PathBuf {
     let tid = rustix::thread::gettid().as_raw_nonzero();

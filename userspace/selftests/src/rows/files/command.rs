@@ -27,6 +27,7 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("F-09/sleeps-when-idle", sleeps),
     Clause::slow("F-09/wait-sleeps", 120, wait_sleeps),
     Clause::new("F-09/cat-holds-nothing-back", holds_nothing_back),
+    Clause::new("F-09/tells-of-a-full-disk", full_disk),
 ];
 
 /// The signals that ask a command to end, and the exit code if something is lost.
@@ -225,6 +226,7 @@ fn sleeps() {
     let queue = Driver::new(4096, 4096);
     let stream = Driver::loaded("stout");
     let input = Driver::loaded("stin");
+    let both = Driver::loaded("it2way");
     let (nothing, _writer) = open_pipe();
     let nothing = || nothing.try_clone().unwrap();
     let all = [
@@ -233,24 +235,28 @@ fn sleeps() {
         Running::start_from(&["feed", "stin"], nothing()),
         Running::start_from(&["send", "selftest"], nothing()),
         Running::start_from(&["echo", "iostream", "-"], nothing()),
+        Running::start_from(&["ask", "it2way"], nothing()),
         Running::start(&["watch", "--interval", "1h"]),
     ];
     wait_until("all are open", || {
         queue.attribute("sessions") == 1
             && stream.shown("state") == "running"
             && input.shown("state") == "running"
+            && both.attribute("sessions") == 1
     });
     let (watch, others) = all.split_last().unwrap();
     for running in others {
         running.wait_idle();
     }
+    // Its sleep has a limit.
     wait_until("two threads", || watch.sleeps().len() == 2);
+    watch.wait_asleep(libc::SYS_ppoll);
     let before: Vec<_> = all.iter().map(Running::sleeps).collect();
     let start = Instant::now();
     wait_until("ten seconds are over", || {
         start.elapsed() >= Duration::from_secs(10)
     });
-    for (running, before) in others.iter().zip(before) {
+    for (running, before) in all.iter().zip(before) {
         assert_eq!(running.sleeps(), before);
     }
 }
@@ -301,7 +307,8 @@ fn wait_sleeps() {
     assert_eq!(looking.ended().code, 0);
 }
 
-/// What the driver has sent is written before the next buffer comes.
+/// What the driver has sent is written before the next buffer comes, and while buffers keep coming: a
+/// source that never pauses is not to wait until much has been gathered.
 fn holds_nothing_back() {
     let driver = Driver::stream("output 4 64");
     let mut cat = Running::start(&["cat", "selftest"]);
@@ -311,6 +318,42 @@ fn holds_nothing_back() {
         wait_until("written", || cat.waiting_bytes() == 64);
         cat.read(64);
     }
+    let mut sent = 0;
+    while cat.waiting_bytes() == 0 {
+        // There are four buffers: more are sent only if the command takes them.
+        sent += u64::from(driver.tell("produce 1 64").is_ok());
+        assert!(sent < 1000, "nothing is written while buffers come");
+        std::thread::sleep(Duration::from_millis(5));
+    }
     cat.signal(Signal::TERM);
     assert_eq!(cat.ended().code, 0);
+}
+
+/// A disk that is full is told of, with how much of what was taken is not on it.
+fn full_disk() {
+    let driver = Driver::stream("output 4 65536");
+    let folder = "/tmp/full";
+    std::fs::create_dir(folder).unwrap();
+    let run = |command: &str, arguments: &[&str]| {
+        let status = Command::new(command).args(arguments).status().unwrap();
+        assert!(status.success(), "{command}");
+    };
+    run("mount", &["-t", "tmpfs", "-o", "size=100k", "none", folder]);
+    let file = format!("{folder}/data");
+    let cat = Running::start(&["cat", "selftest", "--json", "--output", &file]);
+    wait_until("running", || driver.shown("state") == "running");
+    driver.command("produce 4 65536");
+    let ended = cat.ended();
+    let written = std::fs::metadata(&file).unwrap().len();
+    run("umount", &[folder]);
+    std::fs::remove_dir(folder).unwrap();
+    assert_eq!(ended.code, 1);
+    let report = String::from_utf8(ended.data).unwrap();
+    let unwritten = reported(&report, "unwritten_bytes");
+    assert_eq!(reported(&report, "bytes"), written + unwritten);
+    let said = format!(
+        "{file}: No space left on device (os error 28): the last {unwritten} bytes that were taken \
+         are not written"
+    );
+    assert!(ended.said.contains(&said), "{}", ended.said);
 }
