@@ -189,6 +189,36 @@ while len(read) < 21:
 os.write(1, read)"'
 }
 
+# reads_long PROGRAM COMMAND: the command reads descriptor 0, and prints 15000 bytes: of entries that
+# are longer than what programs read at a time.
+reads_long() {
+	program=$1
+	tell spare 'publish selftest 65536 0'
+	exec 3<"$(node selftest)"
+	tell spare 'sequence 0'
+	for len in 5000 0 10000; do
+		tell spare "enqueue $len"
+	done
+	python 'import sys
+for sequence, len in (0, 5000), (2, 10000):
+    sys.stdout.buffer.write(bytes((sequence + i) % 256 for i in range(len)))' >"$work/wanted"
+	bash -c "$2" >"$work/read" 2>"$work/error" <&3 || wrong "status $?: $(cat "$work/error")"
+	exec 3<&-
+	tell spare unpublish
+	cmp "$work/wanted" "$work/read" || wrong "$(wc -c <"$work/read") bytes; $(cat "$work/error")"
+	did 'output queue of long entries' '15000 bytes'
+}
+
+head_long() { reads_long head 'head -c 15000'; }
+od_long() { reads_long od 'od -A n -v -t x1 -N 15000 | xxd -r -p'; }
+xxd_long() { reads_long xxd 'xxd -l 15000 | xxd -r'; }
+dd_long() { reads_long 'dd bs=1000 iflag=fullblock' 'dd bs=1000 count=15 iflag=fullblock'; }
+python_long() {
+	reads_long 'Python: open' 'python3 -I -c "
+import sys
+sys.stdout.buffer.write(sys.stdin.buffer.read(15000))"'
+}
+
 # A queue has no end. When its driver goes, the programs say so after the last entry.
 gone() {
 	program='cat'
@@ -366,6 +396,11 @@ clause F-07/reads-a-queue-while-read while_read
 clause F-07/reads-a-queue-od od_queue
 clause F-07/reads-a-queue-python-lines python_lines
 clause F-07/reads-a-queue-small-reads python_small
+clause F-07/reads-long-entries-head head_long
+clause F-07/reads-long-entries-od od_long
+clause F-07/reads-long-entries-xxd xxd_long
+clause F-07/reads-long-entries-dd dd_long
+clause F-07/reads-long-entries-python python_long
 clause F-07/sees-the-driver-go-cat gone
 clause F-07/writes-a-queue-cat cat_to_queue
 clause F-07/writes-a-queue-cp cp_to_queue

@@ -59,6 +59,8 @@ rows! {
         loss,
         arrives,
         reopen,
+        uring,
+        splicing,
     }
     watermark {
         output,

@@ -3,10 +3,11 @@
 //! Streams as readers and writers of `std::io`.
 
 use std::io::{self, BufRead, Read, Write};
+use std::time::Duration;
 
 use super::buffer::Buffer;
 use super::mode::{self, Receives};
-use super::Stream;
+use super::{Stop, Stream};
 use crate::io::read_buffered;
 use crate::Error;
 
@@ -27,7 +28,9 @@ pub struct Reader<M: Receives> {
 /// It sends a buffer when it is full or flushed, and waits for buffers without a timeout.
 ///
 /// When it is dropped, it sends the last bytes but ignores an error: call
-/// [`flush`](std::io::Write::flush) first to see it.
+/// [`flush`](std::io::Write::flush) first to see it. Dropping it ends the session, and what the
+/// driver has not taken by then is lost, whether it was sent or not: a program that is to lose nothing
+/// calls [`drain`](Self::drain) last.
 #[derive(Debug)]
 pub struct Writer {
     // Declared first, and so dropped and sent before the stream is closed.
@@ -119,6 +122,35 @@ impl Writer {
         self.stream.receiver.open.check_owner()?;
         self.partial.send()?;
         Ok(self.stream)
+    }
+
+    /// Sends the bytes written so far, waits until the driver has taken everything, and stops the
+    /// stream. `timeout` is how long it waits, or `None` to wait without limit.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TimedOut`] and [`Error::Interrupted`], after which the stream keeps running and this
+    /// may be called again; [`Error::AlreadyInState`] if the stream is stopped; [`Error::NotRunning`]
+    /// if it is suspended; [`Error::Gone`] if the driver is gone.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use std::io::Write;
+    /// use std::time::Duration;
+    ///
+    /// let stream = iostream::WriteStream::open("sink")?;
+    /// stream.start()?;
+    /// let mut writer = stream.into_writer();
+    /// writer.write_all(b"the last words")?;
+    /// writer.drain(Some(Duration::from_secs(5)))?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn drain(&mut self, timeout: Option<Duration>) -> crate::Result<()> {
+        self.stream.receiver.open.check_owner()?;
+        self.partial.send()?;
+        self.stream.stop(Stop::Drain { timeout })?;
+        Ok(())
     }
 
     /// The stream, to start, stop or inspect it.

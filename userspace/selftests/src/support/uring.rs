@@ -12,7 +12,9 @@ use rustix::io::Errno;
 use rustix::mm::MapFlags;
 
 const ENTRIES: u32 = 8;
+const SETUP_SQPOLL: u32 = 1 << 1;
 const ENTER_GETEVENTS: u32 = 1;
+const ENTER_SQ_WAKEUP: u32 = 2;
 const ENTER_EXT_ARG: u32 = 8;
 const OFFSET_CQ: u64 = 0x0800_0000;
 const OFFSET_SQES: u64 = 0x1000_0000;
@@ -28,6 +30,18 @@ pub struct Request {
     pub len: u32,
     /// `poll32_events`, and the flags of a read or write.
     pub op_flags: u32,
+    /// Comes back with the completion.
+    pub user_data: u64,
+}
+
+/// What a request came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Completion {
+    pub user_data: u64,
+    /// What the system call would return, or a negative errno.
+    pub result: i32,
+    /// Whether more completions of the request will follow.
+    pub more: bool,
 }
 
 impl Request {
@@ -67,6 +81,14 @@ impl Request {
         }
     }
 
+    /// A request that completes at once.
+    pub fn nop(user_data: u64) -> Self {
+        Self {
+            user_data,
+            ..Self::default()
+        }
+    }
+
     /// The request as a thread of io_uring's does it, which may wait inside the call.
     pub fn by_a_worker(self) -> Self {
         Self {
@@ -78,6 +100,7 @@ impl Request {
 
 /// `struct io_uring_params`, as words of 32 bits.
 type Params = [u32; 30];
+const SETUP_FLAGS: usize = 2;
 const SQ_TAIL: usize = 11;
 const SQ_MASK: usize = 12;
 const SQ_ARRAY: usize = 16;
@@ -123,7 +146,17 @@ fn word(map: &Map, offset: usize) -> &AtomicU32 {
 impl Uring {
     /// A ring for a few requests.
     pub fn new() -> Self {
+        Self::with_flags(0)
+    }
+
+    /// A ring from which a thread of the kernel takes the requests.
+    pub fn with_a_thread() -> Self {
+        Self::with_flags(SETUP_SQPOLL)
+    }
+
+    fn with_flags(flags: u32) -> Self {
         let mut params: Params = [0; 30];
+        params[SETUP_FLAGS] = flags;
         // SAFETY: The array has the size of the struct.
         let fd = unsafe { libc::syscall(libc::SYS_io_uring_setup, ENTRIES, params.as_mut_ptr()) };
         let fd = checked(fd).expect("io_uring_setup") as i32;
@@ -161,6 +194,7 @@ impl Uring {
         sqe[16..24].copy_from_slice(&request.addr.to_ne_bytes());
         sqe[24..28].copy_from_slice(&request.len.to_ne_bytes());
         sqe[28..32].copy_from_slice(&request.op_flags.to_ne_bytes());
+        sqe[32..40].copy_from_slice(&request.user_data.to_ne_bytes());
         self.sqes.write(at as usize * SQE_BYTES, &sqe);
         word(&self.sq, self.params[SQ_ARRAY] as usize + at as usize * 4).store(at, Relaxed);
         tail.fetch_add(1, Release);
@@ -189,7 +223,7 @@ impl Uring {
                 self.fd.as_raw_fd(),
                 submit,
                 wait,
-                ENTER_GETEVENTS | ENTER_EXT_ARG,
+                ENTER_GETEVENTS | ENTER_SQ_WAKEUP | ENTER_EXT_ARG,
                 std::ptr::from_ref(&arg),
                 size_of::<WaitArg>(),
             )
@@ -197,8 +231,8 @@ impl Uring {
         checked(result)
     }
 
-    /// The result of the next completion, and whether more will follow.
-    pub fn completion(&self) -> Option<(i32, bool)> {
+    /// The next completion, if there is one.
+    pub fn completion(&self) -> Option<Completion> {
         let head = word(&self.cq, self.params[CQ_HEAD] as usize);
         let at = head.load(Relaxed);
         if at == word(&self.cq, self.params[CQ_TAIL] as usize).load(Acquire) {
@@ -208,7 +242,12 @@ impl Uring {
         let cqe = self.params[CQ_CQES] as usize + index as usize * CQE_BYTES;
         let result = word(&self.cq, cqe + 8).load(Relaxed) as i32;
         let more = word(&self.cq, cqe + 12).load(Relaxed) & 2 != 0;
+        let user_data = self.cq.read(cqe, 8);
         head.store(at + 1, Release);
-        Some((result, more))
+        Some(Completion {
+            user_data: u64::from_ne_bytes(user_data.try_into().expect("eight bytes")),
+            result,
+            more,
+        })
     }
 }

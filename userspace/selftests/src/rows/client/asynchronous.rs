@@ -4,14 +4,15 @@
 
 use std::future::{poll_fn, Future};
 use std::pin::Pin;
-use std::time::Duration;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use iostream::{AsyncConsumer, Error, ReadStream, Session, Setup, Stop, WriteStream};
 use iostream_raw::{check_record, make_record};
 
 use crate::clause::{count, Clause};
 use crate::support::driver::{entry, Driver};
-use crate::support::waiting::{wait_until, woken_by, EPOLL_WAIT};
+use crate::support::waiting::{sleeps, this_thread, wait_until, woken_by, EPOLL_WAIT};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("U-05/async-dequeue", async_dequeue),
@@ -22,6 +23,7 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("U-05/async-cancelled", async_cancelled),
     Clause::slow("U-05/async-queues", 120, async_queues),
     Clause::new("U-05/async-no-thread", async_no_thread),
+    Clause::new("U-05/async-sleeps", async_sleeps),
     Clause::new("B-02/async-waits", async_waits),
     Clause::new("B-02/async-stream-waits", async_stream_waits),
 ];
@@ -124,6 +126,39 @@ fn async_gone() {
     };
     let woken = woken_by(EPOLL_WAIT, wait, || driver.unpublish());
     assert_eq!(woken, Err(Error::Gone));
+}
+
+/// A program whose tasks all wait does not wake up in ten seconds.
+fn async_sleeps() {
+    let driver = Driver::stream("output 1 64");
+    let task = OnceLock::new();
+    let wait = || {
+        task.get_or_init(this_thread);
+        block_on(async {
+            let queue = Session::open("itout").unwrap().consumer().unwrap();
+            let mut queue = queue.into_async().unwrap();
+            let mut entry = std::pin::pin!(async { queue.dequeue().await.map(drop) });
+            let (mut receiver, sender) =
+                ReadStream::open("selftest").unwrap().into_async().unwrap();
+            sender.control().start().unwrap();
+            let mut buffer = std::pin::pin!(async { receiver.dequeue().await.map(drop) });
+            poll_fn(|context| {
+                assert!(entry.as_mut().poll(context).is_pending());
+                buffer.as_mut().poll(context)
+            })
+            .await
+        })
+    };
+    let woken = woken_by(EPOLL_WAIT, wait, || {
+        let task = task.get().unwrap();
+        let (before, start) = (sleeps(task), Instant::now());
+        wait_until("ten seconds are over", || {
+            start.elapsed() >= Duration::from_secs(10)
+        });
+        assert_eq!(sleeps(task), before);
+        driver.command("produce 1 8");
+    });
+    assert_eq!(woken, Ok(()));
 }
 
 fn async_cancelled() {

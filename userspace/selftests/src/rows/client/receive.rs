@@ -10,6 +10,7 @@ use iostream_raw::check_record;
 
 use crate::clause::Clause;
 use crate::support::driver::{entry, Driver};
+use crate::support::waiting::woken_by;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("U-05/next", next),
@@ -21,6 +22,7 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("U-05/callback-loop", callback_loop),
     Clause::new("U-05/read", read),
     Clause::new("U-05/write", write),
+    Clause::new("U-05/writer-drains", writer_drains),
     Clause::new("U-05/split", split),
     Clause::new("U-05/queue-iterator", queue_iterator),
     Clause::new("U-05/queue-callback-loop", queue_callback_loop),
@@ -135,6 +137,25 @@ fn write() {
     let mut stream = writer.into_inner().unwrap();
     stream.stop(Stop::Drain { timeout: None }).unwrap();
     assert_eq!(driver.log("moved"), moved + 100);
+}
+
+/// What was written reaches the driver before the writer goes, although the driver is slow.
+fn writer_drains() {
+    let driver = Driver::stream("input 2 100");
+    let stream = WriteStream::open("selftest").unwrap();
+    stream.start().unwrap();
+    let mut writer = stream.into_writer();
+    writer.write_all(&[1; 150]).unwrap();
+    let taken = || {
+        for bytes in [100, 50] {
+            driver.command("receive");
+            assert_eq!(driver.log("sum"), bytes);
+        }
+        driver.command("release-all");
+    };
+    woken_by(libc::SYS_ioctl, || writer.drain(None), taken).unwrap();
+    assert_eq!(driver.shown("state"), "stopped");
+    drop(writer);
 }
 
 /// One thread receives, another one sends.

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use super::ground::Ground;
 use super::means::Wait;
 use super::outcome::Outcome;
-use crate::support::uring::{Request, Uring};
+use crate::support::uring::{Completion, Request, Uring};
 
 fn submit(ring: &Uring, ground: &Ground, multishot: bool) {
     let poll = Request::poll(ground.events(), multishot);
@@ -22,11 +22,11 @@ fn submit(ring: &Uring, ground: &Ground, multishot: bool) {
 fn wait(ring: &Uring, timeout: Duration) -> (Outcome, bool) {
     loop {
         match ring.completion() {
-            Some((result, more)) if result >= 0 => {
+            Some(Completion { result, more, .. }) if result >= 0 => {
                 let events = PollFlags::from_bits_retain(result as u16);
                 return (Outcome::Events(events), more);
             }
-            Some((result, more)) => {
+            Some(Completion { result, more, .. }) => {
                 let errno = Errno::from_raw_os_error(-result);
                 return (Outcome::Failed(errno), more);
             }
@@ -69,7 +69,7 @@ fn wait_for_each(ground: Arc<Ground>, ring: Uring, mut armed: bool) -> impl FnMu
         // The kernel keeps what found no place in the ring, and brings it with the next call.
         loop {
             let _ = ring.enter(0, 0, None);
-            let Some((_, more)) = ring.completion() else {
+            let Some(Completion { more, .. }) = ring.completion() else {
                 break;
             };
             armed = more;
