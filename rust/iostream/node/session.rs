@@ -89,7 +89,8 @@ impl Session {
     /// # Errors
     ///
     /// `ENODEV` if the driver is gone; `EBUSY` if all ports of the node are open, and stay so; the
-    /// driver's own; `EDQUOT`; `ENOMEM`; `EINTR`.
+    /// driver's own; `EDQUOT`; `ENOMEM`; `EINTR`; `EAGAIN` while the driver is asked about another
+    /// opener.
     pub(crate) fn open(
         node: &Node,
         credential: &Credential,
@@ -130,7 +131,7 @@ impl Session {
     ) -> Result<Attached> {
         let deadline = Deadline::after(Some(PORT_WAIT_NS));
         loop {
-            let opened = Self::try_attach(node, credential, account)
+            let opened = Self::try_attach(node, credential, account, nonblocking)
                 // The port is free again, and others may have found it open meanwhile.
                 .inspect_err(|_| node.wake_openers())?;
             match opened {
@@ -146,9 +147,11 @@ impl Session {
         node: &Node,
         credential: &Credential,
         account: &Account,
+        nonblocking: bool,
     ) -> Result<Option<Attached>> {
+        let opener = Opener { credential };
         for port in node.ports() {
-            if let Some(queues) = port.open(Some(&Opener { credential }), None, account)? {
+            if let Some(queues) = port.open(Some(&opener), None, account, nonblocking)? {
                 return Ok(Some(Attached {
                     queues,
                     endpoint: None,

@@ -23,20 +23,22 @@ impl Port {
     /// Opens the port for one session: asks the driver whether it accepts `opener`, if there is one,
     /// creates the queues, publishes them, and tells the driver. The queues count in `account`. The
     /// process waits at `user`; `None` if nobody can wait yet. The result is `None` if another
-    /// session has the port open.
+    /// session has the port open. While the driver is asked about another opener this waits, unless
+    /// it is `nonblocking`.
     ///
     /// # Errors
     ///
-    /// `ENODEV` if the registration is gone; the driver's own; `EDQUOT`; `ENOMEM`; `EINTR`; for a
-    /// stream with a device those of mapping the buffers.
+    /// `ENODEV` if the registration is gone; the driver's own; `EDQUOT`; `ENOMEM`; `EINTR`; `EAGAIN`:
+    /// it would have to wait; for a stream with a device those of mapping the buffers.
     pub(crate) fn open(
         &self,
         opener: Option<&Opener<'_>>,
         user: Option<&Arc<WaitQueue>>,
         account: &Account,
+        nonblocking: bool,
     ) -> Result<Option<Channel>> {
         // One opener at a time: an opener that is refused does not keep the node busy for others.
-        let _one = self.opening.enter(false)?;
+        let _one = self.opening.enter(nonblocking)?;
         {
             let state = self.state.lock();
             if state.gone {

@@ -58,7 +58,7 @@ pub fn open(path: &str) -> Session {
     for _ in 0..100_000 {
         match try_open(path) {
             Ok(session) => return session,
-            Err(Errno::BUSY) => std::thread::yield_now(),
+            Err(Errno::BUSY | Errno::AGAIN) => std::thread::yield_now(),
             Err(error) => panic!("{path}: {error}"),
         }
     }

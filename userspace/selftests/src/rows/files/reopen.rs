@@ -14,6 +14,7 @@ use rustix::pipe::pipe;
 
 use crate::clause::Clause;
 use crate::support::driver::Driver;
+use crate::support::race::RacePoint;
 use crate::support::signals::ended_by_signal;
 use crate::support::uring::{Request, Uring};
 use crate::support::waiting::{asleep_when, OPEN};
@@ -23,6 +24,7 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("S-08/open-ends-with-the-driver", ends_with_the_driver),
     Clause::new("S-08/signal-ends-an-open", signal_ends_an_open),
     Clause::new("F-03/open-does-not-wait", nonblocking),
+    Clause::new("F-03/open-behind-another", nonblocking_behind_another),
     Clause::new("S-09/reopened-after-requests", reopened_after_requests),
 ];
 
@@ -88,6 +90,21 @@ fn nonblocking() {
     let driver = Driver::new(4096, 0);
     let _session = driver.open();
     at_some_time_before_it_gives_up(|| open_nonblocking(&driver).err() == Some(Errno::BUSY));
+}
+
+/// The driver takes its time to decide about an opener. Another one that must not wait learns that it
+/// may try again.
+fn nonblocking_behind_another() {
+    let driver = Driver::new(4096, 0);
+    let path = driver.path();
+    let point = RacePoint::set("open-agreed");
+    std::thread::scope(|scope| {
+        let asked = scope.spawn(|| Session::open(path, OFlags::RDWR));
+        point.wait_held();
+        assert_eq!(open_nonblocking(&driver).err(), Some(Errno::AGAIN));
+        drop(point);
+        assert!(asked.join().unwrap().is_ok());
+    });
 }
 
 /// How a client ends.
