@@ -4,6 +4,7 @@
 
 pub mod card;
 pub mod command;
+pub mod conventions;
 pub mod counters;
 pub mod driver;
 pub mod echo;

@@ -10,6 +10,7 @@ use std::thread;
 use rustix::io::Errno;
 
 use crate::clause::Clause;
+use crate::support::conventions::did;
 use crate::support::driver::{entry, Driver};
 use crate::support::waiting::wait_until;
 
@@ -75,6 +76,7 @@ fn reads_a_queue() {
     let error = (&source).read_to_end(&mut bytes).unwrap_err();
     assert_eq!(error.raw_os_error(), Some(Errno::NODEV.raw_os_error()));
     assert_eq!(bytes, entry(3, 7));
+    did("Rust: BufReader, io::copy", "output queue", "all entries");
 }
 
 fn writes_a_queue() {
@@ -97,6 +99,11 @@ fn writes_a_queue() {
     assert_eq!((driver.count("drain 10"), driver.log("len")), (1, 70));
     drop(buffered);
     file.sync_all().unwrap();
+    did(
+        "Rust: Write, io::copy, BufWriter",
+        "input queue",
+        "an entry a write",
+    );
 }
 
 /// Sends a buffer of so many bytes, from this one on.
@@ -146,6 +153,11 @@ fn reads_a_stream() {
         assert_eq!(bytes, all[..600]);
         assert_eq!(rest, all[600..]);
     });
+    did(
+        "Rust: BufReader, io::copy, read_to_end",
+        "output stream that is stopped",
+        "all",
+    );
 }
 
 fn writes_a_stream() {
@@ -176,4 +188,9 @@ fn writes_a_stream() {
             2 * data.iter().map(|byte| u64::from(*byte)).sum::<u64>()
         );
     });
+    did(
+        "Rust: write_all, io::copy, sync_all",
+        "input stream",
+        "100000 bytes",
+    );
 }

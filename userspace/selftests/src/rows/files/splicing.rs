@@ -11,6 +11,7 @@ use rustix::io::{Errno, Result};
 use rustix::pipe::{pipe, splice, SpliceFlags};
 
 use crate::clause::Clause;
+use crate::support::conventions::did;
 use crate::support::driver::{entry, Driver};
 
 pub const CLAUSES: &[Clause] = &[
@@ -49,6 +50,11 @@ fn from_a_queue() {
         reader.read_exact(&mut bytes).unwrap();
         assert_eq!(bytes, [entry(0, 1000), entry(2, 300)].concat());
     }
+    did(
+        "splice(2)",
+        "output queue",
+        "an entry a call, or a part of one",
+    );
 }
 
 fn from_a_stream() {
@@ -68,6 +74,11 @@ fn from_a_stream() {
     // The stream was stopped: this is the end of the file.
     session.stop().unwrap();
     assert_eq!(spliced(&session, &writer, 1), Ok(0));
+    did(
+        "splice(2)",
+        "output stream that is stopped",
+        "all, and 0 at the end",
+    );
 }
 
 /// What one call moves is one entry, however it came into the pipe.
@@ -86,6 +97,7 @@ fn into_a_queue() {
         driver.command("dequeue 16384");
         assert_eq!(driver.log("len"), len);
     }
+    did("splice(2)", "input queue", "an entry a call");
 }
 
 fn into_a_stream() {
@@ -103,6 +115,7 @@ fn into_a_stream() {
         taken += driver.log("sum");
     }
     assert_eq!(taken, 2500);
+    did("splice(2)", "input stream", "all");
 }
 
 fn through_the_built_in() {
@@ -142,4 +155,9 @@ fn no_sendfile() {
     assert_eq!((copied, error.raw_os_error()), (-1, Some(libc::EINVAL)));
     assert_eq!(session.read(&mut [0; 100]), Ok(100), "nothing was taken");
     std::fs::remove_file(path).unwrap();
+    did(
+        "sendfile(2), copy_file_range(2)",
+        "from any node",
+        "EINVAL, and nothing is taken",
+    );
 }
