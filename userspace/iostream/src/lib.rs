@@ -105,6 +105,11 @@
 
 #![deny(missing_docs, unsafe_code)]
 
+#[cfg(not(all(target_os = "linux", target_pointer_width = "64")))]
+compile_error!(
+    "iostream needs Linux and a processor of 64 bits; a 32-bit program uses read(2) and write(2)"
+);
+
 #[cfg(feature = "tokio")]
 mod asynchronous;
 mod built_in;

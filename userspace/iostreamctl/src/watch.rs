@@ -12,7 +12,7 @@ use crate::arguments::Watch;
 use crate::cli::Cli;
 use crate::counters::Counters;
 use crate::device::resolve;
-use crate::failure::Result;
+use crate::failure::{Failure, Result};
 use crate::moving::ended;
 use crate::report::{print, Output, Table};
 use crate::state::missing;
@@ -32,6 +32,14 @@ pub fn run(cli: &Cli, arguments: &Watch, stop: &Stop) -> Result<()> {
     let mut before = Looked::now(&system, &only)?;
     if let Some(path) = only.iter().find(|path| !before.has(path)) {
         return Err(missing(path));
+    }
+    let is_empty = |node: &&Node| node.stream.is_none() && node.queues.is_empty();
+    if let (false, Some(node)) = (only.is_empty(), before.nodes.iter().find(is_empty)) {
+        return Err(Failure::Usage(format!(
+            "{} has the queues of each session apart, and only their own program sees them move: name \
+             a driver's node",
+            node.path.display()
+        )));
     }
     let mut count = 0;
     while arguments.count.is_none_or(|most| count < most) {

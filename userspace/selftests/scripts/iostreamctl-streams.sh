@@ -206,6 +206,9 @@ watch_shows_rates() {
 	iostreamctl watch pattern --interval 100ms --count 1 --json >"$work/json"
 	grep -q '"name":"pattern"' "$work/json" || wrong "$(cat "$work/json")"
 	! grep -q it2way "$work/json" || wrong 'others are shown, too'
+	grep -Eq '"buffers":\{"client":[0-9]+,"driver":[0-9]+,"free":[0-9]+\}' "$work/json" ||
+		wrong "no numbers: $(cat "$work/json")"
+	fails 2 'has the queues of each session apart' iostreamctl watch iostream
 	kill $!
 }
 

@@ -323,7 +323,10 @@ fn holds_nothing_back() {
         // There are four buffers: more are sent only if the command takes them.
         sent += u64::from(driver.tell("produce 1 64").is_ok());
         assert!(sent < 1000, "nothing is written while buffers come");
-        std::thread::sleep(Duration::from_millis(5));
+        let moment = Instant::now();
+        wait_until("a moment is over", || {
+            moment.elapsed() >= Duration::from_millis(5)
+        });
     }
     cat.signal(Signal::TERM);
     assert_eq!(cat.ended().code, 0);

@@ -3,13 +3,14 @@
 //! S-07: start, suspend, stop.
 
 use iostream_raw::stream::info;
-use iostream_raw::Session;
+use iostream_raw::{Session, INPUT, OUTPUT};
 use iostream_ring::uapi::*;
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 
 use crate::clause::Clause;
 use crate::support::driver::{entry, Driver};
+use crate::support::waiting::woken_by;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("S-07/start-calls-the-driver", start_calls_the_driver),
@@ -40,6 +41,7 @@ pub const CLAUSES: &[Clause] = &[
         "S-07/no-buffer-callback-during-a-change",
         no_buffer_callback_during_a_change,
     ),
+    Clause::new("S-07/change-waits-for-a-callback", change_waits),
 ];
 
 const STOPPED: u32 = IOSTREAM_STATE_STOPPED;
@@ -75,6 +77,37 @@ fn no_buffer_callback_during_a_change() {
     let before = during(&|| session.stop().map(drop));
     session.notify(iostream_raw::INPUT).unwrap();
     assert_eq!(told(), before, "stopped");
+}
+
+/// A suspend or a stop reaches the driver once its buffer callback has returned, in each mode.
+fn change_waits() {
+    type Change = fn(&Session) -> rustix::io::Result<()>;
+    let changes: [Change; 2] = [Session::suspend, |session| session.stop().map(drop)];
+    for (mode, direction) in [
+        ("output", OUTPUT),
+        ("input", INPUT),
+        ("input-output", OUTPUT),
+        ("input-output", INPUT),
+    ] {
+        for change in changes {
+            let driver = Driver::stream(&format!("{mode} 2 64"));
+            let session = driver.open();
+            session.start().unwrap();
+            order(&driver);
+            std::thread::scope(|scope| {
+                let held = driver.hold_callbacks();
+                let notifier = scope.spawn(|| session.notify(direction));
+                driver.wait_for("in_callback", |callbacks| callbacks == 1);
+                let during = || {
+                    assert!(!driver.text("order").contains(['p', 'x']), "{mode}");
+                    drop(held);
+                };
+                let changed = woken_by(libc::SYS_ioctl, || change(&session), during);
+                assert_eq!((changed, notifier.join().unwrap()), (Ok(()), Ok(())));
+            });
+            assert!(driver.text("order").contains(['p', 'x']), "{mode}");
+        }
+    }
 }
 
 /// The driver's calls since the last question.
