@@ -7,7 +7,7 @@ mod counters;
 
 use kernel::{bindings as c, page::PAGE_SIZE, prelude::*, sync::atomic::Relaxed};
 
-use super::{mmap, read_write};
+use super::{mmap, read_write, wait::restarted_without_handler};
 use crate::{
     memory::{limits, region::Area},
     node::session::Session,
@@ -84,6 +84,11 @@ pub(crate) fn ioctl(session: &Session, command: u32, arg: usize) -> Result {
         uapi::IOSTREAM_IOC_RUN => {
             let mut request = read(arg, inputs!(iostream_run: entries, timeout_ns, batch))?;
             let ran = session.endpoint()?.run(&mut request);
+            // What has moved would not be counted if the call were made once more.
+            let ran = match request.done {
+                0 => ran.map_err(restarted_without_handler),
+                _ => ran,
+            };
             // Copied out after an error, too, because it says how far the run got.
             write(arg, request)?;
             ran
@@ -131,7 +136,7 @@ fn stream_ioctl(session: &Session, command: u32, arg: usize) -> Result {
         uapi::IOSTREAM_IOC_STOP => {
             let port = stream_port(session)?;
             let mut request = read(arg, inputs!(iostream_stop: flags, timeout_ns))?;
-            stop(port, &mut request)?;
+            stop(port, &mut request).map_err(restarted_without_handler)?;
             write(arg, request)
         }
         uapi::IOSTREAM_IOC_MODE => stream_port(session)?.set_mode(Mode::from_arg(word(arg)?)?),

@@ -4,6 +4,7 @@
 
 use kernel::prelude::*;
 
+use super::wait::restarted_without_handler;
 use crate::{node::session::Session, queue::config::Direction};
 
 /// Waits until the driver has taken everything that was published in the input queue, or sent to
@@ -15,7 +16,10 @@ use crate::{node::session::Session, queue::config::Direction};
 /// position is invalid; `EBADFD` if the session is not set up.
 pub(super) fn sync(session: &Session) -> Result {
     match session.queue(Direction::Input) {
-        Ok(input) => session.port()?.wait_taken(input, true, None),
+        Ok(input) => session
+            .port()?
+            .wait_taken(input, true, None)
+            .map_err(restarted_without_handler),
         Err(error) if error == ENXIO => Ok(()),
         Err(error) => Err(error),
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Waiting inside read(2) and write(2).
+//! Waiting inside the calls of a process.
 
 use kernel::prelude::*;
 
@@ -44,4 +44,14 @@ pub(crate) fn wait_until(
         return Err(ENODEV);
     }
     Ok(())
+}
+
+/// The error of a call that nothing but the end of its sleep has ended. A freezer (of a control group,
+/// or before the machine sleeps), a tracer and SIGSTOP end a sleep, too, and leave no handler to run:
+/// then the call is made once more, as poll(2) is. A handler makes it fail with `EINTR`.
+pub(super) fn restarted_without_handler(error: Error) -> Error {
+    if error == EINTR && kernel::current!().signal_pending() {
+        return ERESTARTNOHAND;
+    }
+    error
 }

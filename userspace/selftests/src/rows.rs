@@ -61,6 +61,7 @@ rows! {
         reopen,
         uring,
         splicing,
+        freezing,
     }
     watermark {
         output,
