@@ -14,17 +14,11 @@ use core::ptr;
 use kernel::{
     bindings as c, container_of,
     prelude::*,
-    sync::{
-        atomic::{Atomic, Relaxed},
-        Arc,
-    },
+    sync::atomic::{Atomic, Relaxed},
     types::Opaque,
 };
 
-use crate::{
-    port::PortRef,
-    sync::wait::{Deadline, WaitQueue},
-};
+use crate::{port::PortRef, sync::wait::Deadline};
 use names::{Name, NAME_BYTES};
 
 /// One node.
@@ -44,8 +38,6 @@ pub(crate) struct Node {
     ports: KVec<PortRef>,
     /// How many sessions the node has.
     sessions: Atomic<u32>,
-    /// Where openers wait that have found all ports open.
-    openers: Arc<WaitQueue>,
 }
 
 // SAFETY: The C functions that use device and cdev lock them. The other fields are immutable or
@@ -70,7 +62,6 @@ impl Node {
             name,
             ports,
             sessions: Atomic::new(0),
-            openers: WaitQueue::new_shared()?,
         };
         Ok(KBox::new(node, GFP_KERNEL)?)
     }
@@ -133,17 +124,18 @@ impl Node {
             return Err(EBUSY);
         }
         let may_be_opened = || self.ports.iter().any(|port| port.may_be_opened());
-        match self.openers.wait(true, deadline.left_ns(), may_be_opened) {
-            Err(error) if error == ETIMEDOUT => Err(EBUSY),
-            // Nothing was done: the call may be restarted after the handler.
-            waited => waited.map_err(|_| ERESTARTSYS),
-        }
+        let first = self.ports.first().ok_or(EBUSY)?;
+        let waited = first.openers.wait(true, deadline.left_ns(), may_be_opened);
+        // After a signal the call may be restarted: nothing was done.
+        waited.map_err(|error| if error == EINTR { ERESTARTSYS } else { EBUSY })
     }
 
     /// Lets openers that wait look at the ports once more: one of them is free again, or the driver
     /// is gone.
     pub(crate) fn wake_openers(&self) {
-        self.openers.wake_all();
+        if let Some(first) = self.ports.first() {
+            first.openers.wake_all();
+        }
     }
 
     /// The node of a device.

@@ -42,6 +42,7 @@ use crate::{
         gate::Gate,
         kicks::Kicks,
         race::race_point,
+        wait::WaitQueue,
     },
 };
 use records::Records;
@@ -106,6 +107,9 @@ pub(crate) struct Port {
     /// One opener at a time is asked about.
     #[pin]
     opening: Gate<()>,
+    /// Where openers wait that find all ports of the node open; of the first port alone.
+    #[pin]
+    pub(crate) openers: WaitQueue,
     /// Notices of a stream's client that no callback has taken yet.
     #[pin]
     pub(crate) notices: Notices,
@@ -194,6 +198,7 @@ impl Port {
                 fenced: Atomic::new(1),
                 revoking <- new_mutex!((), "iostream_revoking"),
                 opening <- Gate::new(()),
+                openers <- WaitQueue::new(kernel::static_lock_class!()),
                 notices <- Notices::new(),
                 notice_work <- new_work!("iostream_notices"),
                 again_work <- new_work!("iostream_again"),

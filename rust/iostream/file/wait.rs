@@ -49,6 +49,8 @@ pub(crate) fn wait_until(
 /// The error of a call that nothing but the end of its sleep has ended. A freezer (of a control group,
 /// or before the machine sleeps), a tracer and SIGSTOP end a sleep, too, and leave no handler to run:
 /// then the call is made once more, as poll(2) is. A handler makes it fail with `EINTR`.
+#[cold]
+#[inline(never)]
 pub(super) fn restarted_without_handler(error: Error) -> Error {
     if error == EINTR && kernel::current!().signal_pending() {
         return ERESTARTNOHAND;

@@ -87,15 +87,43 @@ impl WaitQueue {
             is_ready || should_stop()
         };
         let function = trampoline(&woken);
+        let arg = ptr::from_mut(&mut woken).cast();
+        // SAFETY: `function` is `call` for the type of `woken`, which outlives the sleep and is used
+        // by nothing else.
+        unsafe { self.sleep(interruptible, timeout_ns, function, arg) }?;
+        if is_ready {
+            Ok(())
+        } else {
+            Err(EINTR)
+        }
+    }
+
+    /// Sleeps until `function` returns true for `arg`: what [`Self::wait`] does for closures of any
+    /// type.
+    ///
+    /// # Errors
+    ///
+    /// `EINTR`; `ETIMEDOUT`.
+    ///
+    /// # Safety
+    ///
+    /// `function` may be called with `arg` until this returns.
+    #[inline(never)]
+    unsafe fn sleep(
+        &self,
+        interruptible: bool,
+        timeout_ns: Option<u64>,
+        function: Option<unsafe extern "C" fn(*mut c_void) -> bool>,
+        arg: *mut c_void,
+    ) -> Result {
         let timeout = match timeout_ns {
             // SAFETY: The function has no preconditions.
             Some(ns) => unsafe { bindings::iostream_nsecs_to_jiffies(ns) },
             // MAX_SCHEDULE_TIMEOUT.
             None => c_long::MAX,
         };
-        let arg = ptr::from_mut(&mut woken).cast();
-        // SAFETY: `head` is initialised by the type's invariant. `function` is `call` for the type
-        // of `woken`, which outlives the sleep and is used by nothing else.
+        // SAFETY: `head` is initialised by the type's invariant. `function` may be called with `arg`
+        // by this function's contract.
         let left = unsafe {
             if interruptible {
                 bindings::iostream_wait_interruptible(self.as_ptr(), function, arg, timeout)
@@ -106,8 +134,7 @@ impl WaitQueue {
         match left {
             0 => Err(ETIMEDOUT),
             left if left < 0 => Err(EINTR),
-            _ if is_ready => Ok(()),
-            _ => Err(EINTR),
+            _ => Ok(()),
         }
     }
 
