@@ -94,7 +94,15 @@ out_of_range() {
 		iostreamctl send selftest --entry-size 8K /init
 	fails 2 'is longer than the 4088 bytes that the queue takes, as its driver has decided' \
 		sh -c 'head -c 9000 /dev/zero | iostreamctl send selftest --framing lines'
+	fails 2 '/tmp is a directory: name a file' iostreamctl send selftest /tmp
+	fails 7 'standard input ends in the middle of an entry: is it framed by lengths?' \
+		sh -c 'printf "\005\000\000\000ab" | iostreamctl send selftest --framing length'
 	tell spare unpublish
+	fails 2 'a record of 8 bytes carries nothing: --entry-size must be above' \
+		iostreamctl send iostream --framing record --entry-size 8 /init
+	within tell itout 'enqueue 100' 2>/dev/null &
+	fails 7 'an entry is not a record' iostreamctl recv itout --framing record --count 1
+	wait $!
 	fails 2 'has no input queue' iostreamctl send itout /init
 	fails 2 'has no output queue' iostreamctl recv itin
 	fails 2 "is a driver's device, which makes no entries on request" iostreamctl source itout --count 1

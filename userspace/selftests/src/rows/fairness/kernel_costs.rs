@@ -100,9 +100,10 @@ fn uncharged() -> i64 {
 /// What sessions cost beyond what their opener is charged is small: the kernel's own record of its
 /// mapping of each queue's pages, which it does not charge to anyone.
 fn all_charged() {
-    // What else happens to be allocated meanwhile shows in some rounds, but hardly in all.
-    const ROUNDS: i64 = 3;
+    // What else happens to be allocated meanwhile shows in some rounds, but hardly in all. On a busy
+    // machine it takes more of them until one shows the sessions alone. All sessions stay open.
     let sessions = count(1250) as i64;
+    let most_rounds = (MAX_FILES as usize / (kinds().len() * sessions as usize)).min(8);
     // The record, and what else happens to be allocated meanwhile. What a queue itself needs is
     // more than a kilobyte.
     const RECORD_BYTES: i64 = 110;
@@ -114,14 +115,19 @@ fn all_charged() {
             all.extend((0..sessions).map(|_| open(setup).unwrap()));
             (uncharged() - before) / sessions
         };
-        let rounds: Vec<i64> = (0..ROUNDS).map(|_| round()).collect();
-        println!("{kind}: {rounds:?} bytes each");
-        let least = *rounds.iter().min().unwrap();
-        let each = rounds.iter().sum::<i64>() / ROUNDS;
         let queues = setup.map_or(0, |setup| i64::from((setup.flags & 3).count_ones()));
-        assert!(least < 24 + RECORD_BYTES * queues, "{kind}");
-        // The memory of each processor grows in large steps.
-        assert!(each < 24 + 2 * RECORD_BYTES * queues, "{kind}");
+        let mut rounds = Vec::new();
+        let is_small = |rounds: &[i64]| {
+            let least = *rounds.iter().min().expect("a round");
+            // The memory of each processor grows in large steps, which only the mean shows.
+            let each = rounds.iter().sum::<i64>() / rounds.len() as i64;
+            least < 24 + RECORD_BYTES * queues && each < 24 + 2 * RECORD_BYTES * queues
+        };
+        while rounds.len() < 3 || (rounds.len() < most_rounds && !is_small(&rounds)) {
+            rounds.push(round());
+        }
+        println!("{kind}: {rounds:?} bytes each");
+        assert!(is_small(&rounds), "{kind}");
     }
 }
 
