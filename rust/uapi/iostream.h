@@ -57,7 +57,7 @@
  * taken everything, for at most a time that the driver has set, a second by default. It does not
  * wait if a signal ended the process. The buffers that a client which maps the stream has sent are
  * discarded: it drains the stream first, by IOSTREAM_IOC_STOP. fsync(2) waits until the driver has
- * taken everything that was published; fatal or not, a signal ends that wait.
+ * taken everything that was published; a signal that is fatal or has a handler ends that wait.
  *
  * Nothing but descriptors moves buffers, with these exceptions. Open hands them out as said above.
  * Stop leaves the client what it has. Unless it drains, it takes what is queued as input back from
