@@ -50,7 +50,8 @@
  *
  * OPEN. A node has one client at a time, unless its driver allows more. An open(2) that finds no
  * place waits half a second for one: the kernel may keep the file of a process that has ended for a
- * moment longer. EBUSY: none became free, or none is and the open is O_NONBLOCK. EINTR.
+ * moment longer. EBUSY: none became free, or none is and the open is O_NONBLOCK. EAGAIN: the driver
+ * is being asked about another opener, and the open is O_NONBLOCK. EINTR.
  *
  * CLOSE. What was published in an input queue, or written by write(2) to a stream, before the last
  * close reaches the driver, watermark or not: the close tells the driver, and waits until it has
