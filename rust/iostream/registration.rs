@@ -125,6 +125,24 @@ impl<D: Driver> Registration<D> {
         }
     }
 
+    /// Ends the waits of the driver's threads ([`Consumer::wait`](crate::Consumer::wait),
+    /// [`Producer::wait_room`](crate::Producer::wait_room),
+    /// [`Producer::enqueue_wait`](crate::Producer::enqueue_wait)) with
+    /// [`Error::Interrupted`](crate::Error::Interrupted): those under way, and until
+    /// [`allow_waits`](Self::allow_waits) all others that would sleep. Any context.
+    pub fn cancel_waits(&self) {
+        for served in &self.served {
+            served.port().kicks.cancel();
+        }
+    }
+
+    /// Allows waits again after [`cancel_waits`](Self::cancel_waits).
+    pub fn allow_waits(&self) {
+        for served in &self.served {
+            served.port().kicks.allow();
+        }
+    }
+
     /// Disables callbacks permanently: when this returns none runs, and none starts again.
     pub fn cancel_callbacks(&self) {
         for served in &self.served {

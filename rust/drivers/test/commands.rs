@@ -14,7 +14,8 @@
 //! dequeue CAPACITY     dequeue-wait CAPACITY TIMEOUT-MS [killable]         drain MAX
 //! peek                 release [hold]                    available
 //! watermark BYTES LATENCY-NS
-//! disable              enable                            cancel
+//! disable              enable                            cancel           cancel-waits
+//! allow-waits
 //! slow MS              hold-callbacks                    release-callbacks
 //! refuse ERRNO
 //! ```
@@ -132,6 +133,8 @@ pub(crate) fn run(node: &TestNode, text: &str) -> Result {
         "disable" => node.disable_callbacks(),
         "enable" => node.enable_callbacks(),
         "cancel" => node.cancel_callbacks(),
+        "cancel-waits" => node.cancel_waits(),
+        "allow-waits" => node.allow_waits(),
         "slow" => {
             let ms = u32::try_from(words.number()?).map_err(|_| EINVAL)?;
             node.seen.slow_ms.store(ms, Relaxed);

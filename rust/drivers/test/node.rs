@@ -220,6 +220,14 @@ impl TestNode {
         self.with_registration(Registration::cancel_callbacks)
     }
 
+    pub(crate) fn cancel_waits(&self) -> Result {
+        self.with_registration(Registration::cancel_waits)
+    }
+
+    pub(crate) fn allow_waits(&self) -> Result {
+        self.with_registration(Registration::allow_waits)
+    }
+
     /// Keeps the result of a command for readers of the file. Returns the result of its write(2).
     pub(crate) fn note(&self, done: Result<Log, Error>) -> Result {
         let mut log = Log::default();

@@ -4,7 +4,7 @@
 
 use kernel::{
     prelude::*,
-    sync::atomic::{Acquire, Atomic, Full},
+    sync::atomic::{Acquire, Atomic, Full, Relaxed},
 };
 
 use super::{
@@ -20,6 +20,8 @@ pub(crate) struct Kicks {
     wait: WaitQueue,
     /// Raised by each kick.
     count: Atomic<u32>,
+    /// Set while nobody is to sleep here.
+    cancelled: Atomic<u32>,
 }
 
 impl Kicks {
@@ -28,6 +30,7 @@ impl Kicks {
         pin_init!(Self {
             wait <- WaitQueue::new(kernel::static_lock_class!()),
             count: Atomic::new(0),
+            cancelled: Atomic::new(0),
         })
     }
 
@@ -39,6 +42,18 @@ impl Kicks {
         self.wait.wake_all();
     }
 
+    /// Ends all sleeps, those that begin later as well, until they are allowed again. Any context.
+    pub(crate) fn cancel(&self) {
+        // No ordering: the kick has a full barrier.
+        self.cancelled.store(1, Relaxed);
+        self.kick();
+    }
+
+    /// Allows sleeps after [`Self::cancel`].
+    pub(crate) fn allow(&self) {
+        self.cancelled.store(0, Relaxed);
+    }
+
     /// The number of kicks so far. Read it, look at the rings, then [`wait`](Self::wait) for it to
     /// change.
     pub(crate) fn count(&self) -> u32 {
@@ -47,19 +62,26 @@ impl Kicks {
     }
 
     /// Sleeps until the number of kicks differs from `seen`, the deadline passes, a signal comes (any
-    /// if `interruptible`, else a fatal one), or the calling kernel thread is told to stop.
+    /// if `interruptible`, else a fatal one), or the calling kernel thread is told to stop. Does not
+    /// sleep while sleeps are cancelled.
     ///
     /// # Errors
     ///
     /// [`Error::Interrupted`]: a signal came, of any kind if `interruptible`, otherwise a fatal
-    /// one, or the calling kernel thread is told to stop; [`Error::TimedOut`].
+    /// one, or the calling kernel thread is told to stop, or sleeps are cancelled;
+    /// [`Error::TimedOut`].
     pub(crate) fn wait(
         &self,
         seen: u32,
         deadline: Deadline,
         interruptible: bool,
     ) -> Result<(), Error> {
+        // A cancel is found here or kicks the sleep: the caller has looked at the rings since the
+        // kick that it has seen.
         let kicked = || self.count() != seen;
+        if self.cancelled.load(Relaxed) != 0 {
+            return Err(Error::Interrupted);
+        }
         let left_ns = deadline.left_ns();
         if left_ns == Some(0) {
             // The caller has looked since. A sleep takes a jiffy at least, in which someone may kick

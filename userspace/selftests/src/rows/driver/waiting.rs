@@ -26,6 +26,7 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("B-03/driver-wait-times-out", driver_wait_times_out),
     Clause::new("B-03/driver-wait-is-killable", driver_wait_is_killable),
     Clause::new("B-03/no-time-only-looks", no_time_does_not_sleep),
+    Clause::new("F-04/driver-cancels-its-waits", cancelled),
 ];
 
 fn enqueue_wait_blocks() {
@@ -209,4 +210,38 @@ fn no_time_does_not_sleep() {
         let fewest = (0..20).map(slept).min();
         assert_eq!(fewest, Some(0), "{command}");
     }
+}
+
+/// The driver ends a wait of its own, and those that would begin until it allows them again. What is
+/// there is taken all the same.
+fn cancelled() {
+    let driver = Driver::new(4096, 4096);
+    let session = driver.open();
+    driver.command("fill 248");
+    let waits = [
+        ("dequeue-wait 24", ""),
+        ("dequeue-wait 24", " killable"),
+        ("enqueue-wait 100", ""),
+        ("wait-room 100", ""),
+        ("wait-room 100", " killable"),
+    ];
+    for (wait, killable) in waits {
+        let for_ever = format!("{wait} never{killable}");
+        println!("# {for_ever}");
+        let done = woken_by(
+            libc::SYS_write,
+            || driver.tell(&for_ever),
+            || driver.command("cancel-waits"),
+        );
+        assert_eq!(done, Err(Errno::INTR));
+        driver.fails(&for_ever, Errno::INTR);
+        driver.command("allow-waits");
+        driver.fails(&format!("{wait} 1{killable}"), Errno::TIMEDOUT);
+    }
+    driver.command("cancel-waits");
+    session.write_entry(b"here");
+    driver.command("dequeue-wait 24 never");
+    assert_eq!(driver.log("len"), 4);
+    assert_eq!(session.read_entry().len(), 248);
+    driver.command("enqueue-wait 100 never");
 }
