@@ -23,7 +23,10 @@ use crate::{
     pool::{clock::Clock, spec::Mode, state::Stop, Pool, PoolRef},
     port::Port,
     queue::{config::Direction, watch::Watch},
-    sync::registered::{words_of, Listed, Registered},
+    sync::{
+        gate::Patience,
+        registered::{words_of, Listed, Registered},
+    },
 };
 
 use buffer::ClientBuffer;
@@ -117,7 +120,12 @@ impl Client {
         let stream = node.ports().first().and_then(|port| port.records());
         stream.ok_or(ENOTTY)?;
         Ok(Self {
-            session: Session::open(&node, &current_credential(), Account::of_drivers(), false)?,
+            session: Session::open(
+                &node,
+                &current_credential(),
+                Account::of_drivers(),
+                Patience::UntilKilled,
+            )?,
             listed: None,
             sent: 0,
         })
@@ -172,7 +180,7 @@ impl Client {
     /// `EBUSY` if it is too late; `EOPNOTSUPP` if the stream has only one mode; the driver's own;
     /// `ENODEV`.
     pub fn set_mode(&mut self, mode: Mode) -> Result {
-        self.live_port()?.set_mode(mode)
+        self.live_port()?.set_mode(mode, Patience::UntilKilled)
     }
 
     /// How many buffers the session has. Buffers that the driver has added meanwhile join it first.
@@ -193,7 +201,7 @@ impl Client {
     ///
     /// `EALREADY` if the stream runs; the driver's own; `ENODEV`.
     pub fn start(&mut self) -> Result {
-        self.live_port()?.start()
+        self.live_port()?.start(Patience::UntilKilled)
     }
 
     /// Suspends the stream. What is queued stays queued.
@@ -203,7 +211,7 @@ impl Client {
     /// `EBADFD` if the stream is stopped; `EALREADY` if it is suspended; the driver's own;
     /// `ENODEV`.
     pub fn suspend(&mut self) -> Result {
-        self.live_port()?.suspend()
+        self.live_port()?.suspend(Patience::UntilKilled)
     }
 
     /// Stops the stream. Returns how many descriptors were discarded: those that the driver had
@@ -216,7 +224,9 @@ impl Client {
     /// suspended, `EINTR` (a signal came, or the calling kernel thread is told to stop) and
     /// `ETIMEDOUT`.
     pub fn stop(&mut self, how: Stop, timeout_ns: Option<u64>) -> Result<(u64, u64)> {
-        let discarded = self.live_port()?.stop(how, timeout_ns)?;
+        let discarded = self
+            .live_port()?
+            .stop(how, timeout_ns, Patience::UntilKilled)?;
         Ok((discarded.output, discarded.input))
     }
 

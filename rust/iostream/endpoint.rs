@@ -25,7 +25,7 @@ use crate::{
     port::{served::Served, PortRef},
     queue::config::{Direction, QueueConfig},
     ring::uapi,
-    sync::wait::WaitQueue,
+    sync::{gate::Patience, wait::WaitQueue},
 };
 
 use record::Generator;
@@ -99,7 +99,9 @@ impl Endpoint {
         // SAFETY: The endpoint belongs to a session, or is dropped before the session has it. Only
         // calls of the session call its driver, and they have returned when the session is dropped.
         let service = unsafe { Served::for_session(port.clone(), driver)? };
-        let queues = port.open(None, Some(user), account, false)?.ok_or(EBUSY)?;
+        let queues = port
+            .open(None, Some(user), account, Patience::UntilSignal)?
+            .ok_or(EBUSY)?;
         let mut endpoint = Self {
             stats,
             service,

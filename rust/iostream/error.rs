@@ -37,13 +37,14 @@ pub enum Error {
     Corrupt,
     /// The node was removed (`ENODEV`).
     Gone,
-    /// Nobody has the node open (`ENOTCONN`).
+    /// Nobody has the node open, or the client is just resetting the queue (`ENOTCONN`).
     NotOpen,
     /// The stream is stopped (`ESHUTDOWN`).
     Stopped,
-    /// The queue was reset, or the session ended, after the reservation was made (`ESTALE`).
+    /// The queue was reset, or the session ended, after the reservation was made, the entry was
+    /// looked at or the buffer was taken (`ESTALE`).
     Stale,
-    /// A signal ended the wait (`EINTR`).
+    /// A signal ended the wait, or the driver, or the end of the kernel thread that waits (`EINTR`).
     Interrupted,
     /// The wait reached its time-out (`ETIMEDOUT`).
     TimedOut,

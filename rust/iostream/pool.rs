@@ -28,7 +28,7 @@ pub(crate) mod state;
 
 use kernel::{
     prelude::*,
-    sync::{new_mutex, new_spinlock_irq, Arc, Mutex, SetOnce, SpinLockIrq},
+    sync::{new_spinlock_irq, Arc, SetOnce, SpinLockIrq},
     workqueue::{impl_has_work, new_work, Work, WorkItem},
 };
 
@@ -38,6 +38,7 @@ use crate::{
     sync::{
         atomic::{Acquire, Atomic, Full, Relaxed, Release},
         deferred::{Deferred, Last},
+        gate::{new_gate, Gate, Patience},
         race::race_point,
     },
 };
@@ -107,7 +108,7 @@ pub(crate) struct Pool {
     pub(crate) frames: Frames,
     /// Held while buffers are added, or their owners set anew for another mode.
     #[pin]
-    joining: Mutex<()>,
+    joining: Gate<()>,
     /// The client's buffers that are in no queue, if the kernel plays the client's part.
     #[pin]
     pub(crate) spare: Spare,
@@ -167,7 +168,7 @@ impl Pool {
                 open: Atomic::new(0),
                 closing: Atomic::new(0),
                 frames: Frames::new(),
-                joining <- new_mutex!((), "iostream_join"),
+                joining <- new_gate!((), c"iostream_join"),
                 spare <- spare,
                 account: account.clone(),
                 work <- new_work!("iostream_pool"),
@@ -181,9 +182,9 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// `EDQUOT`; `ENOMEM`; `EINTR`. Buffers that have joined by then stay.
+    /// `EDQUOT`; `ENOMEM`; `EINTR`; `ERESTARTSYS`. Buffers that have joined by then stay.
     pub(crate) fn join(&self, records: &[BufferRecord]) -> Result {
-        let _one = self.joining.lock();
+        let _one = self.joining.enter(Patience::UntilSignal)?;
         let known = self.count() as usize;
         for (id, record) in records.iter().enumerate().skip(known) {
             let Some(slot) = self.slots.get(id) else {

@@ -39,7 +39,7 @@ use crate::{
         atomic::{Acquire, Atomic, Relaxed, Release},
         classes::{LockClasses, LockOf},
         deferred::{Deferred, Last},
-        gate::Gate,
+        gate::{new_gate, Gate},
         kicks::Kicks,
         race::race_point,
         wait::WaitQueue,
@@ -95,7 +95,7 @@ pub(crate) struct Port {
     records: Option<Pin<KBox<Records>>>,
     /// Held while a stream's state or mode changes.
     #[pin]
-    changing: Mutex<()>,
+    changing: Gate<()>,
     /// The thread that holds it, or 0.
     changer: Atomic<usize>,
     /// Of a stream: no buffer callback runs, since it does not run, or is being started, suspended
@@ -193,11 +193,11 @@ impl Port {
             pin_init!(Self {
                 config,
                 records,
-                changing <- Mutex::new((), c"iostream_changing", changing),
+                changing <- Gate::new((), c"iostream_changing", changing),
                 changer: Atomic::new(0),
                 fenced: Atomic::new(1),
                 revoking <- new_mutex!((), "iostream_revoking"),
-                opening <- Gate::new(()),
+                opening <- new_gate!((), c"iostream_opening"),
                 openers <- WaitQueue::new(kernel::static_lock_class!()),
                 notices <- Notices::new(),
                 notice_work <- new_work!("iostream_notices"),
@@ -251,8 +251,9 @@ impl Port {
     ///
     /// # Errors
     ///
-    /// [`Error::Gone`] after the registration was dropped; [`Error::NotOpen`] without a session;
-    /// [`Error::Stale`] while the queue is being reset; the error of `f`.
+    /// [`Error::Gone`] after the registration was dropped; [`Error::NotOpen`] without a session, and
+    /// while the queue is being reset; [`Error::Stopped`] while a stop discards what a stream has
+    /// queued; the error of `f`.
     #[inline(always)]
     pub(crate) fn with_lane<R>(
         &self,
@@ -292,10 +293,21 @@ impl Port {
         if self.is_gone() {
             return Error::Gone;
         }
-        if self.resetting.load(Relaxed) != 0 {
-            return Error::Stale;
+        // A reset is to a driver what a close and an open are. A stream's queues are taken back by a
+        // stop alone.
+        if self.records.is_some() && self.resetting.load(Relaxed) != 0 {
+            return Error::Stopped;
         }
         Error::NotOpen
+    }
+
+    /// Whether a thread that waits, and found no queue after it had counted `kicks`, has to look
+    /// again: a queue is being reset, or something has happened since.
+    #[cold]
+    pub(crate) fn may_be_back(&self, kicks: u32) -> bool {
+        // ORDERING: pairs with the release store at the end of a reset: who finds no reset any more
+        // finds its kick (litmus: gone-port).
+        self.resetting.load(Acquire) != 0 || self.kicks.count() != kicks
     }
 
     /// Counts entries or frames that were refused, or reported lost, while no client had the port
@@ -413,6 +425,7 @@ impl Port {
     }
 
     /// The open session's lane of a direction, if there is one. Process context.
+    #[inline(never)]
     pub(crate) fn open_lane(&self, direction: Direction) -> Option<Arc<Lane>> {
         self.state.lock().queues.get(direction).cloned()
     }

@@ -11,5 +11,6 @@ pub(crate) mod race;
 pub(crate) mod registered;
 pub(crate) mod thread;
 pub(crate) mod timer;
+pub(crate) mod validator;
 pub(crate) mod wait;
 pub(crate) mod work;

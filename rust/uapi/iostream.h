@@ -372,7 +372,8 @@ struct iostream_version {
  * The ioctls. Each says its own errors. All fail with ENOTTY for a number that is not here, EFAULT
  * for a bad pointer, EINVAL for an unknown flag or direction, ENODEV once the driver is gone,
  * EBADFD on /dev/iostream before IOSTREAM_IOC_SETUP, and ENXIO for a direction in which the session
- * has no queue.
+ * has no queue. While another call sets the session up, changes the stream or adds buffers to it, one
+ * that would do the same waits: EINTR, if a signal came whose handler does not restart calls.
  *
  * What a call does not read must be zero, so that it can get a meaning later. These are the fields
  * marked "out", the reserved fields, fields that have no meaning with the values of the others, the

@@ -34,6 +34,7 @@ impl<'a> ClientEnds<'a> {
     ///
     /// While the result lives, nothing else uses the client's ends of both queues. If the session
     /// has a file, the caller has claimed the ends for this call.
+    #[inline(never)]
     pub(crate) unsafe fn resume(
         output: &'a Queue,
         input: &'a Queue,

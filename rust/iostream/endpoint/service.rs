@@ -200,7 +200,7 @@ impl Service {
             let stepped = self.step(&mut self.role.lock(), left, batch, arm);
             let step = match stepped {
                 // The session is open, since this is one of its calls: a queue is being reset.
-                Err(Error::NotOpen | Error::Stale) => {
+                Err(Error::NotOpen) => {
                     self.port.kicks.wait(kicks, deadline, true)?;
                     continue;
                 }

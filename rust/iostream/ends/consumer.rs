@@ -34,9 +34,11 @@ type FramedConsumer = ring::Consumer<Mapped>;
 ///
 /// # Errors
 ///
-/// All methods return [`Error::NotOpen`] while no client has the node open, [`Error::Stale`] for
-/// the moment in which the client resets the queue, and [`Error::Gone`] after the registration was
-/// dropped.
+/// All methods return [`Error::NotOpen`] while no client has the node open, and [`Error::Gone`]
+/// after the registration was dropped. A reset of the queue by the client is to its driver as if the
+/// client had closed the node and opened it: what is under way for a moment finds the node not open,
+/// and what was taken from the queue before, as a reservation, is stale. Waits outlive a reset. The
+/// driver's `closed` and `opened` are not called, since the client stays the same.
 ///
 /// # Examples
 ///
@@ -241,7 +243,8 @@ impl Consumer {
             match found {
                 Ok(_) => return Ok(()),
                 // A reset ends with a kick.
-                Err(Error::Empty | Error::Stale) => {}
+                Err(Error::Empty) => {}
+                Err(Error::NotOpen) if self.end.port().may_be_back(kicks) => {}
                 Err(error) => return Err(error),
             }
             let port = self.end.port();

@@ -37,7 +37,7 @@ impl Control {
     ///
     /// `EINVAL` if there is no buffer with this id.
     pub fn buffer(&self, id: u32) -> Result<BufferRecord> {
-        let state = self.records()?.state.lock();
+        let state = self.records()?.state.enter_surely();
         state.buffers.get(id as usize).cloned().ok_or(EINVAL)
     }
 
@@ -59,7 +59,7 @@ impl Control {
             new.push(BufferRecord::new()?, GFP_KERNEL)?;
         }
         self.0.while_open_or_not(|open, queues| {
-            let mut state = records.state.lock();
+            let mut state = records.state.enter_surely();
             let sum = state.buffers.len() as u64 + u64::from(count);
             let pool = queues.and_then(Channel::pool);
             if sum > u64::from(MAX_BUFFERS) {
@@ -77,6 +77,7 @@ impl Control {
             for record in new {
                 state.buffers.push(record, GFP_KERNEL)?;
             }
+            records.recount(&state);
             state.generation += 1;
             // Prepared queues have room for fewer buffers.
             if let Some(prepared) = state.prepared.take() {
@@ -140,8 +141,9 @@ impl Control {
             if open {
                 return Err(EBUSY);
             }
-            let mut state = records.state.lock();
+            let mut state = records.state.enter_surely();
             f(&mut state.buffers)?;
+            records.recount(&state);
             if let Some(prepared) = state.prepared.take() {
                 prepared.retire();
             }
@@ -161,7 +163,7 @@ impl Control {
             if open {
                 return Err(EBUSY);
             }
-            let mut state = records.state.lock();
+            let mut state = records.state.enter_surely();
             if state.prepared.is_none() {
                 state.prepared = Some(records.make(&state, &Account::of_drivers())?);
             }
@@ -180,7 +182,7 @@ impl Control {
             if open {
                 return Err(EBUSY);
             }
-            if let Some(prepared) = records.state.lock().prepared.take() {
+            if let Some(prepared) = records.state.enter_surely().prepared.take() {
                 prepared.retire();
             }
             Ok(())
@@ -193,6 +195,6 @@ impl Control {
             return false;
         };
         self.0
-            .while_open_or_not(|open, _| open || records.state.lock().prepared.is_some())
+            .while_open_or_not(|open, _| open || records.state.enter_surely().prepared.is_some())
     }
 }

@@ -42,7 +42,7 @@ impl OutputEnd {
     ///
     /// # Errors
     ///
-    /// [`Error::NotOpen`]; [`Error::Gone`]; [`Error::Stale`]; [`Error::Invalid`] if the ring has
+    /// [`Error::NotOpen`]; [`Error::Gone`]; [`Error::Stopped`]; [`Error::Invalid`] if the ring has
     /// another layout; the error of `f`.
     #[inline(always)]
     pub(crate) fn with<L: EndLayout, R>(
@@ -105,7 +105,7 @@ impl InputEnd {
     ///
     /// # Errors
     ///
-    /// [`Error::NotOpen`]; [`Error::Gone`]; [`Error::Stale`]; [`Error::Invalid`] if the ring has
+    /// [`Error::NotOpen`]; [`Error::Gone`]; [`Error::Stopped`]; [`Error::Invalid`] if the ring has
     /// another layout; the error of `f`.
     #[inline(always)]
     pub(crate) fn with<L: EndLayout, R>(

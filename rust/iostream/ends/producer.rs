@@ -30,9 +30,11 @@ use crate::{
 ///
 /// # Errors
 ///
-/// All methods return [`Error::NotOpen`] while no client has the node open, [`Error::Stale`] for
-/// the moment in which the client resets the queue, and [`Error::Gone`] after the registration was
-/// dropped.
+/// All methods return [`Error::NotOpen`] while no client has the node open, and [`Error::Gone`]
+/// after the registration was dropped. A reset of the queue by the client is to its driver as if the
+/// client had closed the node and opened it: what is under way for a moment finds the node not open,
+/// and what was taken from the queue before, as a reservation, is stale. Waits outlive a reset. The
+/// driver's `closed` and `opened` are not called, since the client stays the same.
 ///
 /// # Examples
 ///
@@ -166,7 +168,7 @@ impl Producer {
     ///
     /// [`Error::Interrupted`] by a fatal signal, or if the calling kernel thread is told to stop;
     /// [`Error::TimedOut`] after `timeout_ns` nanoseconds of sleep; those of [`Self::enqueue`]
-    /// except [`Error::Full`] and [`Error::Stale`].
+    /// except [`Error::Full`].
     pub fn enqueue_wait(&mut self, bytes: &[u8], timeout_ns: Option<u64>) -> Result<(), Error> {
         might_sleep();
         let deadline = Deadline::after(timeout_ns);
@@ -175,7 +177,9 @@ impl Producer {
             match self.enqueue(bytes) {
                 Err(Error::Full) => self.wait_room_until(bytes.len(), deadline, false)?,
                 // A reset ends with a kick.
-                Err(Error::Stale) => self.end.port().kicks.wait(kicks, deadline, false)?,
+                Err(Error::NotOpen) if self.end.port().may_be_back(kicks) => {
+                    self.end.port().kicks.wait(kicks, deadline, false)?;
+                }
                 done => return done,
             }
         }
@@ -209,7 +213,8 @@ impl Producer {
             let kicks = self.end.port().kicks.count();
             match self.arm_room(len) {
                 Ok(true) => return Ok(()),
-                Ok(false) | Err(Error::Stale) => {}
+                Ok(false) => {}
+                Err(Error::NotOpen) if self.end.port().may_be_back(kicks) => {}
                 Err(error) => return Err(error),
             }
             self.end.port().kicks.wait(kicks, deadline, interruptible)?;

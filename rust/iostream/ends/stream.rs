@@ -61,7 +61,7 @@ use crate::{
 ///
 /// # Errors
 ///
-/// All methods return [`Error::NotOpen`] while no client has the node open, [`Error::Stale`] for
+/// All methods return [`Error::NotOpen`] while no client has the node open, [`Error::Stopped`] for
 /// the moment in which a stop discards what is queued, and [`Error::Gone`] after the registration
 /// was dropped.
 ///

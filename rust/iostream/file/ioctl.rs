@@ -15,6 +15,7 @@ use crate::{
     port::{Port, PortRef},
     queue::config::Direction,
     ring::uapi,
+    sync::gate::Patience,
 };
 
 use argument::{inputs, none, read, word, write};
@@ -131,7 +132,7 @@ fn stream_ioctl(session: &Session, command: u32, arg: usize) -> Result {
         uapi::IOSTREAM_IOC_SUSPEND => {
             let port = stream_port(session)?;
             none(arg)?;
-            port.suspend()
+            port.suspend(Patience::UntilSignal)
         }
         uapi::IOSTREAM_IOC_STOP => {
             let port = stream_port(session)?;
@@ -139,7 +140,9 @@ fn stream_ioctl(session: &Session, command: u32, arg: usize) -> Result {
             stop(port, &mut request).map_err(restarted_without_handler)?;
             write(arg, request)
         }
-        uapi::IOSTREAM_IOC_MODE => stream_port(session)?.set_mode(Mode::from_arg(word(arg)?)?),
+        uapi::IOSTREAM_IOC_MODE => {
+            stream_port(session)?.set_mode(Mode::from_arg(word(arg)?)?, Patience::UntilSignal)
+        }
         uapi::IOSTREAM_IOC_INPUT => Port::notice(stream_port(session)?.to_arc(), word(arg)?),
         uapi::IOSTREAM_IOC_INPUT_SYNC => stream_port(session)?.notice_sync(word(arg)?),
         _ => Err(ENOTTY),
@@ -223,7 +226,7 @@ fn describe_stream(pool: &Pool) -> uapi::iostream_stream {
 /// done so.
 fn start(session: &Session, port: &Port) -> Result {
     let by_poll = session.live_pool()?.take_started_by_poll();
-    match port.start() {
+    match port.start(Patience::UntilSignal) {
         Err(error) if by_poll && error == EALREADY => Ok(()),
         done => done,
     }
@@ -237,7 +240,7 @@ fn stop(port: &Port, request: &mut uapi::iostream_stop) -> Result {
     }
     let how = if drains { Stop::Drain } else { Stop::Discard };
     let timeout = (request.timeout_ns != 0).then_some(request.timeout_ns);
-    let discarded = port.stop(how, timeout)?;
+    let discarded = port.stop(how, timeout, Patience::UntilSignal)?;
     request.discarded_output = discarded.output;
     request.discarded_input = discarded.input;
     Ok(())

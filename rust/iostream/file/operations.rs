@@ -122,9 +122,9 @@ unsafe extern "C" fn open(inode: *mut c::inode, file: *mut c::file) -> c_int {
         // SAFETY: Both pointers are valid in open.
         to_result(unsafe { c::stream_open(inode, file) })?;
         // SAFETY: As above.
-        let nonblocking = unsafe { open_mode(file) }.nonblocking;
+        let patience = unsafe { open_mode(file) }.patience();
         let account = Account::of_user(credential)?;
-        let session = Session::open(node, credential, account, nonblocking)?;
+        let session = Session::open(node, credential, account, patience)?;
         // SAFETY: `private_data` and `f_mode` are for the open operation to set.
         unsafe {
             (*file).private_data = session.into_foreign();

@@ -8,7 +8,7 @@
 //! node or the mode does not have is never ready, although the call fails at once (ENXIO): an event
 //! loop that waits for both would never sleep.
 
-use kernel::bindings as c;
+use kernel::{bindings as c, error::code::EAGAIN};
 
 use super::stream_read_write::start_once;
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     pool::{spec::Mode, Pool},
     queue::{config::Direction, Queue},
     ring::uapi,
-    sync::wait::WaitQueue,
+    sync::{gate::Patience, wait::WaitQueue},
 };
 
 const READABLE: c::__poll_t = c::POLLIN | c::POLLRDNORM;
@@ -179,9 +179,11 @@ fn of_stream(session: &Session, pool: &Pool, request: Request) -> (Call, Call) {
         Mode::Input => false,
     };
     if starts && !output.is_gone() {
-        match start_once(session, pool) {
+        match start_once(session, pool, Patience::Never) {
             Ok(true) => pool.set_started_by_poll(),
             Ok(false) => {}
+            // Another call changes the stream. Its end wakes whoever polls.
+            Err(error) if error == EAGAIN => {}
             // What the call would return.
             Err(_) => return (Fails, Fails),
         }

@@ -55,7 +55,7 @@ pub(crate) fn read(
         }
         look_first = false;
         let (read, wake) = {
-            let mut part = session.reading.enter(open_mode.nonblocking)?;
+            let mut part = session.reading.enter(open_mode.patience())?;
             let _claim = queue.region().claim_for_call()?;
             race_point!("read-claimed");
             // SAFETY: The claim and the gate are held.
@@ -131,7 +131,7 @@ pub(crate) fn write(
             return Err(ENODEV);
         }
         {
-            let _one = session.writing.enter(open_mode.nonblocking)?;
+            let _one = session.writing.enter(open_mode.patience())?;
             let _claim = queue.region().claim_for_call()?;
             race_point!("write-claimed");
             match put(queue, &bytes) {

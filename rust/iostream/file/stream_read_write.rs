@@ -24,6 +24,7 @@ use crate::{
     pool::{descriptor::Descriptor, spec::Mode, Pool},
     queue::{config::Direction, Queue},
     ring::uapi,
+    sync::gate::Patience,
 };
 
 /// The size of the pieces in which data are copied through private memory, in bytes.
@@ -52,7 +53,7 @@ pub(crate) fn read(
     if iov.is_empty() {
         return Ok(0);
     }
-    start_once(session, pool)?;
+    start_once(session, pool, open_mode.patience())?;
     // With a watermark, a call that may wait first waits until the queue is ready. Other calls take
     // what is there.
     let mut look_first = !open_mode.nonblocking && output.watermark().0 != 0;
@@ -106,7 +107,7 @@ pub(crate) fn write(
     if iov.is_empty() {
         return Ok(0);
     }
-    start_once(session, pool)?;
+    start_once(session, pool, open_mode.patience())?;
     let mut sent = 0;
     while !iov.is_empty() {
         match write_buffer(session, pool, output, iov, open_mode, sent == 0) {
@@ -147,16 +148,17 @@ fn write_buffer(
         let mut behind = None;
         let put = with_ends(session, pool, open_mode, |ends, _| {
             match find(ends, pool)? {
-                Found::Buffer(id) => put(ends, pool, id, iov, len),
+                Found::Buffer(id) => put(ends, pool, id, iov, len).map(Some),
                 Found::Nothing(pos) => {
                     behind = pos;
-                    Err(EAGAIN)
+                    Ok(None)
                 }
             }
-        });
+        })?;
         match put {
-            Err(error) if error == EAGAIN && waits => {}
-            done => return done,
+            Some(len) => return Ok(len),
+            None if waits => {}
+            None => return Err(EAGAIN),
         }
         wait_until(output, open_mode, || {
             pool.has_stopped() || pool.has_buffer(output, behind)
@@ -189,11 +191,16 @@ pub(super) fn readable_bytes(session: &Session, pool: &Pool) -> Result<usize> {
 }
 
 /// Starts the stream, unless it was already started in this session. Returns whether this call did.
-pub(super) fn start_once(session: &Session, pool: &Pool) -> Result<bool> {
+///
+/// # Errors
+///
+/// Those of [`Port::start`](crate::port::Port::start); `EAGAIN` also if the call must not wait, and
+/// the stream is just being changed by another one.
+pub(super) fn start_once(session: &Session, pool: &Pool, patience: Patience) -> Result<bool> {
     if pool.was_started() {
         return Ok(false);
     }
-    match session.port()?.start() {
+    match session.port()?.start(patience) {
         Ok(()) => Ok(true),
         Err(error) if error == EALREADY => Ok(false),
         Err(error) => Err(error),
@@ -211,7 +218,7 @@ fn with_ends<R>(
     let output = session.queue(Direction::Output)?;
     let input = session.queue(Direction::Input)?;
     let (done, notify) = {
-        let mut part = session.reading.enter(open_mode.nonblocking)?;
+        let mut part = session.reading.enter(open_mode.patience())?;
         let _claims = (
             output.region().claim_for_call()?,
             input.region().claim_for_call()?,

@@ -4,7 +4,7 @@
 
 use kernel::prelude::*;
 
-use crate::{node::session::OpenMode, queue::Queue};
+use crate::{bindings, node::session::OpenMode, queue::Queue};
 
 /// Waits until `is_ready` returns true or the driver is gone. `is_ready` depends on what the
 /// kernel's end of `queue` publishes.
@@ -19,6 +19,11 @@ pub(crate) fn wait_until(
     is_ready: impl Fn() -> bool,
 ) -> Result {
     queue.notify.arm();
+    // Callers look again after this. SIGKILL ends that even if each look finds nothing.
+    // SAFETY: The function has no preconditions.
+    if unsafe { bindings::iostream_fatal_signal_pending() } {
+        return Err(ERESTARTSYS);
+    }
     let ready = || queue.is_gone() || is_ready();
     if open_mode.nonblocking {
         return if queue.is_gone() {

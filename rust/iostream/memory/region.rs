@@ -247,6 +247,7 @@ impl Region {
     }
 
     /// Claims the process's end, unless one of these bits is set.
+    #[inline(never)]
     fn claim(&self, unless: u32) -> Result<Claim<'_>> {
         let mut now = self.claims.load(Relaxed);
         loop {

@@ -5,7 +5,7 @@
 use kernel::{
     cred::Credential,
     prelude::*,
-    sync::{new_mutex, Arc, Mutex, SetOnce},
+    sync::{Arc, SetOnce},
 };
 
 use super::{part::Part, Node, SessionCount};
@@ -20,7 +20,7 @@ use crate::{
     ring::uapi,
     sync::{
         atomic::{Atomic, Relaxed},
-        gate::Gate,
+        gate::{new_gate, Gate, Patience},
         wait::{Deadline, WaitQueue},
     },
 };
@@ -39,6 +39,17 @@ pub(crate) struct OpenMode {
     pub(crate) read_write: bool,
     /// Calls must not wait.
     pub(crate) nonblocking: bool,
+}
+
+impl OpenMode {
+    /// How a call waits for another one.
+    pub(crate) fn patience(self) -> Patience {
+        if self.nonblocking {
+            Patience::Never
+        } else {
+            Patience::UntilSignal
+        }
+    }
 }
 
 /// What a session is attached to, once it is set up.
@@ -71,7 +82,7 @@ pub(crate) struct Session {
     pub(crate) read_flags: Atomic<u32>,
     /// Held while the session is set up.
     #[pin]
-    set_up: Mutex<()>,
+    set_up: Gate<()>,
     /// Held by a read(2), and by a write(2) of a stream.
     #[pin]
     pub(crate) reading: Gate<Part>,
@@ -84,7 +95,7 @@ pub(crate) struct Session {
 
 impl Session {
     /// Opens a node. The session counts in `account`. If all ports are open, this waits for one for
-    /// a moment, unless it is `nonblocking`.
+    /// a moment, if `patience` says so.
     ///
     /// # Errors
     ///
@@ -95,13 +106,13 @@ impl Session {
         node: &Node,
         credential: &Credential,
         account: Account,
-        nonblocking: bool,
+        patience: Patience,
     ) -> Result<Arc<Self>> {
         let attached = SetOnce::new();
         let user = if node.is_built_in() {
             WaitQueue::new_shared()?
         } else {
-            let driver = Self::attach(node, credential, &account, nonblocking)?;
+            let driver = Self::attach(node, credential, &account, patience)?;
             let user = driver.queues.user().ok_or(ENXIO)?.clone();
             attached.populate(driver);
             user
@@ -113,9 +124,9 @@ impl Session {
                 account,
                 user,
                 read_flags: Atomic::new(0),
-                set_up <- new_mutex!((), "iostream_set_up"),
-                reading <- Gate::new(Part::default()),
-                writing <- Gate::new(()),
+                set_up <- new_gate!((), c"iostream_set_up"),
+                reading <- new_gate!(Part::default(), c"iostream_reading"),
+                writing <- new_gate!((), c"iostream_writing"),
                 count,
             }),
             GFP_KERNEL_ACCOUNT,
@@ -127,16 +138,16 @@ impl Session {
         node: &Node,
         credential: &Credential,
         account: &Account,
-        nonblocking: bool,
+        patience: Patience,
     ) -> Result<Attached> {
         let deadline = Deadline::after(Some(PORT_WAIT_NS));
         loop {
-            let opened = Self::try_attach(node, credential, account, nonblocking)
+            let opened = Self::try_attach(node, credential, account, patience)
                 // The port is free again, and others may have found it open meanwhile.
                 .inspect_err(|_| node.wake_openers())?;
             match opened {
                 Some(attached) => return Ok(attached),
-                None if nonblocking => return Err(EBUSY),
+                None if patience == Patience::Never => return Err(EBUSY),
                 None => node.wait_for_port(deadline)?,
             }
         }
@@ -147,11 +158,11 @@ impl Session {
         node: &Node,
         credential: &Credential,
         account: &Account,
-        nonblocking: bool,
+        patience: Patience,
     ) -> Result<Option<Attached>> {
         let opener = Opener { credential };
         for port in node.ports() {
-            if let Some(queues) = port.open(Some(&opener), None, account, nonblocking)? {
+            if let Some(queues) = port.open(Some(&opener), None, account, patience)? {
                 return Ok(Some(Attached {
                     queues,
                     endpoint: None,
@@ -172,7 +183,7 @@ impl Session {
         if !self.node().is_built_in() {
             return Err(ENOTTY);
         }
-        let _once = self.set_up.lock();
+        let _once = self.set_up.enter(Patience::UntilSignal)?;
         if self.attached.as_ref().is_some() {
             return Err(EALREADY);
         }
@@ -220,6 +231,7 @@ impl Session {
     /// # Errors
     ///
     /// `EBADFD` if the session is not set up; `ENXIO` if it has no queue in this direction.
+    #[inline(never)]
     pub(crate) fn queue(&self, direction: Direction) -> Result<&Arc<Lane>> {
         self.attached()?.queues.get(direction).ok_or(ENXIO)
     }
@@ -229,6 +241,7 @@ impl Session {
     /// # Errors
     ///
     /// `ENODEV` if the driver is gone; those of [`Self::queue`].
+    #[inline(never)]
     pub(crate) fn live_queue(&self, direction: Direction) -> Result<&Arc<Lane>> {
         let queue = self.queue(direction)?;
         if queue.is_gone() {
@@ -274,6 +287,7 @@ impl Session {
     /// # Errors
     ///
     /// `EBADFD` if the session is not set up.
+    #[inline(never)]
     pub(crate) fn port(&self) -> Result<&PortRef> {
         Ok(&self.attached()?.port)
     }
@@ -283,6 +297,7 @@ impl Session {
     /// # Errors
     ///
     /// `ENOTTY` if the session is not of a stream.
+    #[inline(never)]
     pub(crate) fn pool(&self) -> Result<&Pool> {
         self.attached()
             .map_err(|_| ENOTTY)?

@@ -5,7 +5,10 @@
 use kernel::prelude::*;
 
 use super::{spec::Mode, Pool, HELD};
-use crate::sync::atomic::{Full, Relaxed};
+use crate::sync::{
+    atomic::{Full, Relaxed},
+    gate::Patience,
+};
 
 /// Set in the mode word once something was mapped or taken: the mode is fixed.
 const MODE_FIXED: u32 = 1 << 31;
@@ -63,9 +66,10 @@ impl Pool {
     ///
     /// # Errors
     ///
-    /// `EBUSY` if the mode is fixed, or if the driver holds a buffer.
-    pub(crate) fn set_mode(&self, mode: Mode) -> Result {
-        let _one = self.joining.lock();
+    /// `EBUSY` if the mode is fixed, or if the driver holds a buffer; `ERESTARTSYS`: a signal came
+    /// while buffers are added.
+    pub(crate) fn set_mode(&self, mode: Mode, patience: Patience) -> Result {
+        let _one = self.joining.enter(patience)?;
         let slots = || self.slots.iter().take(self.count() as usize);
         if slots().any(|slot| slot.owner.load(Relaxed) == HELD) {
             return Err(EBUSY);

@@ -10,6 +10,7 @@ use crate::{
     channel::Channel,
     pool::{spec::Mode, state::Stop, Pool},
     queue::{config::Direction, Queue},
+    sync::gate::Patience,
 };
 
 impl Port {
@@ -62,7 +63,7 @@ impl Port {
             }
             Some(pool) if waits && is_written(pool) => {
                 // Its errors mean that there is nothing to wait for, or that the time is over.
-                let _ = self.stop_within(Stop::Drain, false, Some(limit_ns));
+                let _ = self.stop(Stop::Drain, Some(limit_ns), Patience::UntilKilled);
             }
             Some(_) => {}
         }

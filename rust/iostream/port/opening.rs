@@ -14,6 +14,7 @@ use crate::{
     queue::config::Direction,
     sync::{
         atomic::{Relaxed, Release},
+        gate::Patience,
         race::race_point,
         wait::WaitQueue,
     },
@@ -23,8 +24,8 @@ impl Port {
     /// Opens the port for one session: asks the driver whether it accepts `opener`, if there is one,
     /// creates the queues, publishes them, and tells the driver. The queues count in `account`. The
     /// process waits at `user`; `None` if nobody can wait yet. The result is `None` if another
-    /// session has the port open. While the driver is asked about another opener this waits, unless
-    /// it is `nonblocking`.
+    /// session has the port open. While the driver is asked about another opener this waits, if
+    /// `patience` says so.
     ///
     /// # Errors
     ///
@@ -35,10 +36,10 @@ impl Port {
         opener: Option<&Opener<'_>>,
         user: Option<&Arc<WaitQueue>>,
         account: &Account,
-        nonblocking: bool,
+        patience: Patience,
     ) -> Result<Option<Channel>> {
         // One opener at a time: an opener that is refused does not keep the node busy for others.
-        let _one = self.opening.enter(nonblocking)?;
+        let _one = self.opening.enter(patience)?;
         {
             let state = self.state.lock();
             if state.gone {

@@ -5,13 +5,14 @@
 
 use kernel::{
     prelude::*,
-    sync::{new_mutex, Mutex},
+    sync::atomic::{Atomic, Relaxed},
 };
 
 use crate::{
     channel::Channel,
     memory::account::Account,
     pool::{record::BufferRecord, spec::StreamSpec, Pool},
+    sync::gate::{new_gate, Gate, Patience},
 };
 
 /// What a stream keeps beyond one session.
@@ -19,7 +20,9 @@ use crate::{
 pub(crate) struct Records {
     spec: StreamSpec,
     #[pin]
-    pub(crate) state: Mutex<RecordsState>,
+    pub(crate) state: Gate<RecordsState>,
+    /// How many buffers there are, for readers outside of the gate.
+    count: Atomic<u32>,
 }
 
 /// The records of the buffers, and the prepared queues.
@@ -43,12 +46,13 @@ impl Records {
             buffers.push(BufferRecord::new()?, GFP_KERNEL)?;
         }
         Ok(pin_init!(Self {
+            count: Atomic::new(spec.buffers),
             spec,
-            state <- new_mutex!(RecordsState {
+            state <- new_gate!(RecordsState {
                 buffers,
                 generation: 1,
                 prepared: None,
-            }, "iostream_records"),
+            }, c"iostream_records"),
         }))
     }
 
@@ -59,7 +63,12 @@ impl Records {
 
     /// How many buffers there are.
     pub(crate) fn count(&self) -> u32 {
-        self.state.lock().buffers.len() as u32
+        self.count.load(Relaxed)
+    }
+
+    /// Has [`Self::count`] tell how many buffers `state` has.
+    pub(crate) fn recount(&self, state: &RecordsState) {
+        self.count.store(state.buffers.len() as u32, Relaxed);
     }
 
     /// The queues and buffers of a new session: the prepared ones, or else new ones, which count in
@@ -70,7 +79,7 @@ impl Records {
     /// `EDQUOT`; `ENOMEM`; `EINTR`; `E2BIG` if a queue is larger than the module's
     /// `max_queue_bytes`.
     pub(crate) fn new_session(&self, account: &Account) -> Result<Channel> {
-        let mut state = self.state.lock();
+        let mut state = self.state.enter(Patience::UntilSignal)?;
         let Some(prepared) = state.prepared.take() else {
             return self.make(&state, account);
         };
@@ -107,12 +116,11 @@ impl Records {
     ///
     /// `EDQUOT`; `ENOMEM`; `EINTR`.
     pub(crate) fn join_session(&self, pool: &Pool) -> Result {
-        Self::join(&self.state.lock(), Some(pool))
+        Self::join(&*self.state.enter(Patience::UntilSignal)?, Some(pool))
     }
 
     /// Whether there are buffers that can join the session, but have not joined yet.
     pub(crate) fn is_ahead_of(&self, pool: &Pool) -> bool {
-        let wanted = self.state.lock().buffers.len() as u32;
-        wanted.min(pool.max_buffers()) > pool.count()
+        self.count().min(pool.max_buffers()) > pool.count()
     }
 }

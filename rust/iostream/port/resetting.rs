@@ -64,7 +64,7 @@ impl Port {
         if state.gone {
             return Err(ENODEV);
         }
-        // No ordering: this only selects the error that the ends get meanwhile.
+        // No ordering: who finds a queue taken back below finds this as well.
         self.resetting.store(1, Relaxed);
         for direction in directions {
             // ORDERING: the grace period pairs with the section in `with_lane` (litmus: retire).
@@ -79,9 +79,9 @@ impl Port {
                 state.queues.get(*direction),
             );
         }
-        self.resetting.store(0, Relaxed);
-        drop(state);
         self.kicks.kick();
+        // ORDERING: pairs with the acquire load in `may_be_back` (litmus: gone-port).
+        self.resetting.store(0, Release);
         Ok(result)
     }
 }

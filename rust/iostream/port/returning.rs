@@ -22,7 +22,7 @@ impl Port {
     ///
     /// # Errors
     ///
-    /// [`Error::NotOpen`]; [`Error::Gone`]; [`Error::Stale`]; [`Error::Corrupt`] if the client's
+    /// [`Error::NotOpen`]; [`Error::Gone`]; [`Error::Stopped`]; [`Error::Corrupt`] if the client's
     /// position is invalid. Buffers that were not sent stay free.
     pub(crate) fn return_free(&self) -> Result<(), Error> {
         // ORDERING: pairs with the full barrier of a start between its store of the state and its

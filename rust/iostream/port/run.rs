@@ -17,7 +17,7 @@ use core::ptr;
 
 use kernel::{
     prelude::*,
-    sync::{atomic::Relaxed, lock::mutex::MutexGuard, Arc},
+    sync::{atomic::Relaxed, Arc},
     task::Task,
 };
 
@@ -32,6 +32,7 @@ use crate::{
     queue::config::Direction,
     sync::{
         atomic::{smp_mb, Full},
+        gate::{Pass, Patience},
         race::race_point,
     },
 };
@@ -39,34 +40,49 @@ use crate::{
 /// The right to change the state and the mode of a stream, until dropped.
 struct Change<'a> {
     port: &'a Port,
-    _guard: MutexGuard<'a, ()>,
+    pass: Option<Pass<'a, ()>>,
 }
 
 impl Drop for Change<'_> {
     fn drop(&mut self) {
         self.port.changer.store(0, Relaxed);
+        drop(self.pass.take());
+        // A poll that would have started the stream found it being changed.
+        if let Some(lane) = self.port.open_lane(Direction::Output) {
+            lane.notify.user.wake_all();
+        }
     }
 }
 
 impl Port {
-    /// Waits until nobody else changes the state or the mode.
+    /// Waits until nobody else changes the state or the mode, if `patience` says so.
     ///
     /// # Errors
     ///
     /// `EDEADLK` if this very thread changes it: the driver's callback has come back to its own
-    /// stream, through other streams of which it is a client.
-    fn change(&self) -> Result<Change<'_>> {
+    /// stream, through other streams of which it is a client. `EAGAIN`; `ERESTARTSYS`: a signal came
+    /// while another call changed it.
+    fn change(&self, patience: Patience) -> Result<Change<'_>> {
+        self.check_not_changing()?;
+        Ok(self.begin_change(self.changing.enter(patience)?))
+    }
+
+    fn check_not_changing(&self) -> Result {
         let me = ptr::from_ref::<Task>(kernel::current!()).addr();
         // No ordering: only this thread stores its own address.
         if self.changer.load(Relaxed) == me {
             return Err(EDEADLK);
         }
-        let guard = self.changing.lock();
+        Ok(())
+    }
+
+    fn begin_change<'a>(&'a self, pass: Pass<'a, ()>) -> Change<'a> {
+        let me = ptr::from_ref::<Task>(kernel::current!()).addr();
         self.changer.store(me, Relaxed);
-        Ok(Change {
+        Change {
             port: self,
-            _guard: guard,
-        })
+            pass: Some(pass),
+        }
     }
 
     /// Starts the stream, or resumes it after a suspend.
@@ -74,10 +90,11 @@ impl Port {
     /// # Errors
     ///
     /// `EALREADY` if the stream runs; `ENOTCONN` without a session; `ENODEV` if the driver is gone;
-    /// `EDEADLK` in a callback of a change of the same stream; the driver's own.
-    pub(crate) fn start(&self) -> Result {
+    /// `EDEADLK` in a callback of a change of the same stream; `EAGAIN` and `ERESTARTSYS` while
+    /// another call changes the stream; the driver's own.
+    pub(crate) fn start(&self, patience: Patience) -> Result {
         {
-            let _one = self.change()?;
+            let _one = self.change(patience)?;
             let pool = self.changing_pool()?;
             let before = pool.state();
             if before == State::Running {
@@ -123,9 +140,10 @@ impl Port {
     /// # Errors
     ///
     /// `EBADFD` if the stream is stopped; `EALREADY` if it is suspended; `ENOTCONN` without a
-    /// session; `ENODEV` if the driver is gone; the driver's own.
-    pub(crate) fn suspend(&self) -> Result {
-        let _one = self.change()?;
+    /// session; `ENODEV` if the driver is gone; `ERESTARTSYS` while another call changes the stream;
+    /// the driver's own.
+    pub(crate) fn suspend(&self, patience: Patience) -> Result {
+        let _one = self.change(patience)?;
         let pool = self.changing_pool()?;
         match pool.state() {
             State::Stopped => return Err(EBADFD),
@@ -150,35 +168,26 @@ impl Port {
         Ok(())
     }
 
-    /// Stops the stream.
+    /// Stops the stream. A drain waits for at most `timeout_ns` nanoseconds, and for what `patience`
+    /// says.
     ///
     /// # Errors
     ///
     /// `EALREADY` if the stream is stopped; `ENOTCONN` without a session; `ENODEV` if the driver is
-    /// gone. To drain also `EBADFD` if the stream is suspended, `EINTR` and `ETIMEDOUT`; then the
-    /// stream still runs.
-    pub(crate) fn stop(&self, how: Stop, timeout_ns: Option<u64>) -> Result<Discarded> {
-        self.stop_within(how, true, timeout_ns)
-    }
-
-    /// Does what [`Self::stop`] does. If `interruptible`, any signal ends a drain, otherwise a fatal
-    /// one.
-    ///
-    /// # Errors
-    ///
-    /// Those of [`Self::stop`].
-    pub(super) fn stop_within(
+    /// gone; `ERESTARTSYS` while another call changes the stream. To drain also `EBADFD` if the
+    /// stream is suspended, `EINTR` and `ETIMEDOUT`; then the stream still runs.
+    pub(crate) fn stop(
         &self,
         how: Stop,
-        interruptible: bool,
         timeout_ns: Option<u64>,
+        patience: Patience,
     ) -> Result<Discarded> {
         let drained = match how {
-            Stop::Drain => Some(self.drain(interruptible, timeout_ns)?),
+            Stop::Drain => Some(self.drain(patience == Patience::UntilSignal, timeout_ns)?),
             Stop::Discard => None,
         };
         race_point!("drained");
-        let _one = self.change()?;
+        let _one = self.change(patience)?;
         let pool = self.changing_pool()?;
         if drained.is_some_and(|drained| !Arc::ptr_eq(&drained, &pool)) {
             // The session that was to be stopped has ended; this is the next.
@@ -201,11 +210,12 @@ impl Port {
 
     /// Stops the stream because its session ends or its driver goes. It is not started again.
     pub(crate) fn stop_for_good(&self, pool: &Pool) {
-        let Ok(_one) = self.change() else {
+        if self.check_not_changing().is_err() {
             // The driver's own callback for a change of this stream ends the session, through other
             // streams. What it changes now is the last change.
             return pool.set_closing();
-        };
+        }
+        let _one = self.begin_change(self.changing.enter_surely());
         pool.set_closing();
         self.fence();
         if pool.state() != State::Stopped {
@@ -240,10 +250,10 @@ impl Port {
     /// # Errors
     ///
     /// `EBUSY` once the stream was started or something was mapped; `EOPNOTSUPP` if the driver has
-    /// slices of the buffers; `ENOTCONN` without a session; `ENODEV` if the driver is gone; the
-    /// driver's own.
-    pub(crate) fn set_mode(&self, mode: Mode) -> Result {
-        let _one = self.change()?;
+    /// slices of the buffers; `ENOTCONN` without a session; `ENODEV` if the driver is gone;
+    /// `ERESTARTSYS` while another call changes the stream; the driver's own.
+    pub(crate) fn set_mode(&self, mode: Mode, patience: Patience) -> Result {
+        let _one = self.change(patience)?;
         let pool = self.changing_pool()?;
         if pool.mode() == mode {
             return Ok(());
@@ -259,7 +269,7 @@ impl Port {
             .call(|driver| driver.mode_change(mode))
             .unwrap_or(Err(ENODEV))?;
         race_point!("mode-agreed");
-        let changed = pool.set_mode(mode);
+        let changed = pool.set_mode(mode, patience);
         if changed.is_err() {
             // Something was mapped meanwhile: the driver learns that the mode stays.
             let _ = self.callbacks.call(|driver| driver.mode_change(before));

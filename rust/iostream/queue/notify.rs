@@ -54,6 +54,7 @@ impl Notify {
 
     /// Arms for the process, so that the next publication wakes it, and issues a full barrier. The
     /// caller then looks at the positions.
+    #[inline(never)]
     pub(crate) fn arm(&self) {
         self.armed.store(1, Relaxed);
         race_point!("armed");

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A mutex for the calls of a process, which may keep it for as long as they like: it is waited for
-//! until a signal comes, or not at all.
+//! A mutex for the calls of a process: it is waited for until a signal comes, or not at all.
 //!
-//! A call that copies to or from a process may fault, and the page that it waits for may never arrive
-//! (userfaultfd, FUSE). Another call that waits for it must still end by SIGKILL, and one that must
-//! not wait must not.
+//! Who is inside may stay for as long as others like: a call that copies to or from a process may
+//! fault, and the page that it waits for may never arrive (userfaultfd, FUSE); a driver may take its
+//! time to start. Another call that waits for it must still end by SIGKILL, and one that must not
+//! wait must not.
 
 use core::{
     cell::UnsafeCell,
@@ -14,15 +14,29 @@ use core::{
 
 use kernel::{
     prelude::*,
-    sync::atomic::{Atomic, Full},
+    sync::{
+        atomic::{Atomic, Full},
+        LockClassKey,
+    },
 };
 
-use super::wait::WaitQueue;
+use super::{validator::Validator, wait::WaitQueue};
 
 const OPEN: u32 = 0;
 const TAKEN: u32 = 1;
 
-/// A value that one call at a time may use.
+/// How a call waits while another is inside.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// Not at all.
+    Never,
+    /// Until any signal comes: the call of a process, which may be made again.
+    UntilSignal,
+    /// Until a fatal signal comes: a call of a module, in whatever process.
+    UntilKilled,
+}
+
+/// A value that one call at a time may use. The kernel's lock validator takes it for a mutex.
 ///
 /// # Invariants
 ///
@@ -39,31 +53,51 @@ unsafe impl<T: Send> Sync for Gate<T> {}
 // SAFETY: The value goes with the gate.
 unsafe impl<T: Send> Send for Gate<T> {}
 
+/// Creates an open [`Gate`] with a lock class of its own.
+macro_rules! new_gate {
+    ($value:expr, $name:expr) => {
+        $crate::sync::gate::Gate::new($value, $name, ::kernel::static_lock_class!())
+    };
+}
+pub(crate) use new_gate;
+
 impl<T> Gate<T> {
     /// An open gate.
-    pub(crate) fn new(value: T) -> impl PinInit<Self> {
+    pub(crate) fn new(
+        value: T,
+        name: &'static CStr,
+        class: Pin<&'static LockClassKey>,
+    ) -> impl PinInit<Self> {
         pin_init!(Self {
-            latch <- Latch::new(),
+            latch <- Latch::new(name, class),
             value: UnsafeCell::new(value),
         })
     }
 
     /// Enters if nobody is inside.
     pub(crate) fn try_enter(&self) -> Option<Pass<'_, T>> {
-        // INVARIANT: Whoever takes the latch has the only pass. It is made only then: the drop of
-        // another one would open the gate.
-        self.latch.try_take().then(|| Pass(self))
+        self.enter(Patience::Never).ok()
     }
 
-    /// Enters; waits if somebody is inside, unless `nonblocking`. Process context.
+    /// Enters; waits if somebody is inside, if `patience` says so. Process context.
     ///
     /// # Errors
     ///
-    /// `EAGAIN`: the call must not wait; `ERESTARTSYS`: a signal came.
-    pub(crate) fn enter(&self, nonblocking: bool) -> Result<Pass<'_, T>> {
-        self.latch.take(nonblocking)?;
-        // INVARIANT: As in `try_enter`.
+    /// `EAGAIN`: the call must not wait; `ERESTARTSYS`: a signal came, or the calling kernel thread
+    /// is told to stop.
+    pub(crate) fn enter(&self, patience: Patience) -> Result<Pass<'_, T>> {
+        self.latch.take(patience)?;
+        // INVARIANT: Whoever takes the latch has the only pass. It is made only then: the drop of
+        // another one would open the gate.
         Ok(Pass(self))
+    }
+
+    /// Enters, however long that takes. For a driver's calls and for the end of a session, which
+    /// cannot be put off. Process context.
+    pub(crate) fn enter_surely(&self) -> Pass<'_, T> {
+        self.latch.take_surely();
+        // INVARIANT: As in `enter`.
+        Pass(self)
     }
 }
 
@@ -73,13 +107,16 @@ struct Latch {
     state: Atomic<u32>,
     #[pin]
     wait: WaitQueue,
+    #[pin]
+    validator: Validator,
 }
 
 impl Latch {
-    fn new() -> impl PinInit<Self> {
+    fn new(name: &'static CStr, class: Pin<&'static LockClassKey>) -> impl PinInit<Self> {
         pin_init!(Self {
             state: Atomic::new(OPEN),
             wait <- WaitQueue::new(kernel::static_lock_class!()),
+            validator <- Validator::new(name, class),
         })
     }
 
@@ -89,19 +126,37 @@ impl Latch {
         self.state.cmpxchg(OPEN, TAKEN, Full).is_ok()
     }
 
-    fn take(&self, nonblocking: bool) -> Result {
+    #[inline(never)]
+    fn take(&self, patience: Patience) -> Result {
+        if patience == Patience::Never {
+            if !self.try_take() {
+                return Err(EAGAIN);
+            }
+            self.validator.taken_at_once();
+            return Ok(());
+        }
+        self.validator.takes();
         if self.try_take() {
             return Ok(());
         }
-        if nonblocking {
-            return Err(EAGAIN);
-        }
+        let interruptible = patience == Patience::UntilSignal;
         // Nothing was done: the call may be restarted after the handler.
-        let waited = self.wait.wait(true, None, || self.try_take());
-        waited.map_err(|_| ERESTARTSYS)
+        self.wait
+            .wait(interruptible, None, || self.try_take())
+            .map_err(|_| {
+                self.validator.releases();
+                ERESTARTSYS
+            })
     }
 
+    fn take_surely(&self) {
+        self.validator.takes();
+        self.wait.wait_idle(u64::MAX, || self.try_take());
+    }
+
+    #[inline(never)]
     fn release(&self) {
+        self.validator.releases();
         // ORDERING: a full exchange, and then the lock of the wait queue: a call that went to sleep
         // before finds the gate open (litmus: sleep).
         self.state.xchg(OPEN, Full);

@@ -91,6 +91,7 @@ rows! {
         drained,
         stop,
         stopping,
+        behind_a_change,
         clients,
         session_end,
         prepared_queues,

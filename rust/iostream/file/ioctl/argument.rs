@@ -41,14 +41,23 @@ pub(super) const fn place<T, F>(offset: usize, _field: fn(&T) -> &F) -> Range<us
 ///
 /// `EFAULT`; `EINVAL` if a byte outside of `inputs` is not zero.
 pub(super) fn read<T>(arg: usize, inputs: &[Range<usize>]) -> Result<T> {
-    let slice = UserSlice::new(UserPtr::from_addr(arg), size_of::<T>());
-    let argument = slice.reader().read::<Argument<T>>()?;
+    // SAFETY: `Argument` is only used with structs whose fields are integers.
+    let mut argument: Argument<T> = unsafe { core::mem::zeroed() };
+    read_bytes(arg, argument.as_bytes_mut(), inputs)?;
+    Ok(argument.0)
+}
+
+/// What [`read`] does, once for the structs of all ioctls.
+#[inline(never)]
+fn read_bytes(arg: usize, bytes: &mut [u8], inputs: &[Range<usize>]) -> Result {
+    let slice = UserSlice::new(UserPtr::from_addr(arg), bytes.len());
+    slice.reader().read_slice(bytes)?;
     let is_input = |at| inputs.iter().any(|field| field.contains(&at));
-    let mut bytes = argument.as_bytes().iter().enumerate();
+    let mut bytes = bytes.iter().enumerate();
     if bytes.any(|(at, byte)| *byte != 0 && !is_input(at)) {
         return Err(EINVAL);
     }
-    Ok(argument.0)
+    Ok(())
 }
 
 /// Copies a result out.
@@ -57,8 +66,14 @@ pub(super) fn read<T>(arg: usize, inputs: &[Range<usize>]) -> Result<T> {
 ///
 /// `EFAULT`.
 pub(super) fn write<T>(arg: usize, value: T) -> Result {
-    let slice = UserSlice::new(UserPtr::from_addr(arg), size_of::<T>());
-    slice.writer().write(&Argument(value))
+    write_bytes(arg, Argument(value).as_bytes())
+}
+
+/// What [`write`] does, once for the structs of all ioctls.
+#[inline(never)]
+fn write_bytes(arg: usize, bytes: &[u8]) -> Result {
+    let slice = UserSlice::new(UserPtr::from_addr(arg), bytes.len());
+    slice.writer().write_slice(bytes)
 }
 
 /// An argument that is a 32-bit number itself, not a pointer.

@@ -23,6 +23,7 @@ use crate::{
     node::Node,
     pool::{spec::StreamSpec, state::Stop, Pool, StreamCounter},
     port::Port,
+    sync::gate::Patience,
 };
 
 /// The longest time for which the writer of "drained" waits.
@@ -83,10 +84,16 @@ fn state(node: &Node, out: Out) -> Result<isize> {
 /// open.
 fn set_state(node: &Node, word: &str) -> Result {
     let change: fn(&Port) -> Result = match word {
-        "running" => Port::start,
-        "suspended" => Port::suspend,
-        "stopped" => |port| port.stop(Stop::Discard, None).map(drop),
-        "drained" => |port| port.stop(Stop::Drain, Some(DRAIN_TIMEOUT_NS)).map(drop),
+        "running" => |port| port.start(Patience::UntilSignal),
+        "suspended" => |port| port.suspend(Patience::UntilSignal),
+        "stopped" => |port| {
+            port.stop(Stop::Discard, None, Patience::UntilSignal)
+                .map(drop)
+        },
+        "drained" => |port| {
+            let stopped = port.stop(Stop::Drain, Some(DRAIN_TIMEOUT_NS), Patience::UntilSignal);
+            stopped.map(drop)
+        },
         _ => return Err(EINVAL),
     };
     let (mut done, mut failed) = (Err(ENOTCONN), Ok(()));

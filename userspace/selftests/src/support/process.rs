@@ -5,9 +5,13 @@
 use std::fs::File;
 use std::io::{Read, Write};
 use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::path::PathBuf;
 
 use iostream_raw::{Area, Session, INPUT};
+use rustix::io::{Errno, Result};
 use rustix::pipe::pipe;
+
+use crate::support::waiting::wait_asleep;
 
 /// Runs `check` in a child of this process. Fails if that panics.
 pub fn in_own_child(check: impl FnOnce()) {
@@ -22,6 +26,28 @@ pub fn in_own_child(check: impl FnOnce()) {
     // SAFETY: `status` is writable.
     assert_eq!(unsafe { libc::waitpid(child, &mut status, 0) }, child);
     assert_eq!(status, 0, "the child fails");
+}
+
+/// Makes a call in a child, and kills it once it sleeps in the system call of this number.
+#[track_caller]
+pub fn kill_asleep(number: libc::c_long, call: impl FnOnce() -> Result<()>) {
+    // SAFETY: The child makes the call and ends.
+    let child = unsafe { libc::fork() };
+    assert!(child >= 0);
+    if child == 0 {
+        let status = call().map_or_else(Errno::raw_os_error, |()| 0);
+        // SAFETY: It ends the process.
+        unsafe { libc::_exit(status) }
+    }
+    wait_asleep(&PathBuf::from(format!("/proc/{child}")), number);
+    let mut status = 0;
+    // SAFETY: The child is this process's own and was not waited for.
+    unsafe {
+        assert_eq!(libc::kill(child, libc::SIGKILL), 0);
+        // The time-out of the clause ends it if the child cannot be killed.
+        assert_eq!(libc::waitpid(child, &mut status, 0), child);
+    }
+    assert!(libc::WIFSIGNALED(status));
 }
 
 /// What ends a mapping of another process.

@@ -74,6 +74,12 @@ impl StalledPage {
         // SAFETY: The page is mapped and longer than `len`, and nothing else uses it.
         unsafe { libc::read(fd.as_raw_fd(), self.page, len.min(PAGE)) }
     }
+
+    /// write(2) of `len` bytes of the page.
+    pub fn write_from(&self, fd: impl AsRawFd, len: usize) -> isize {
+        // SAFETY: As in `read_into`.
+        unsafe { libc::write(fd.as_raw_fd(), self.page, len.min(PAGE)) }
+    }
 }
 
 impl Drop for StalledPage {

@@ -5,7 +5,6 @@
 
 use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd};
-use std::path::PathBuf;
 
 use iostream_raw::Session;
 use rustix::fs::{fcntl_getfl, fcntl_setfl, OFlags};
@@ -13,8 +12,8 @@ use rustix::io::{preadv2, pwritev2, Errno, ReadWriteFlags, Result};
 
 use crate::clause::Clause;
 use crate::support::driver::Driver;
+use crate::support::process::kill_asleep;
 use crate::support::stalled_page::StalledPage;
-use crate::support::waiting::wait_asleep;
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("F-03/nowait", nowait),
@@ -60,66 +59,72 @@ fn nowait() {
     assert_eq!(write_nowait(&session, 500), Ok(500));
 }
 
-/// Runs `f` while another thread is inside a read(2) of the same descriptor, which stalls: of a queue
-/// of entries, and of a stream.
-fn while_a_reader_stalls(f: impl Fn(&Session)) {
-    {
-        let queue = Driver::new(4096, 0);
-        let session = queue.open();
-        queue.command("enqueue 64");
-        stall(&session, &f);
-    }
-    let stream = Driver::stream("output 2 64");
-    let session = stream.open();
-    session.start().unwrap();
-    stream.command("take");
-    stream.command("range 0 0 64");
-    stream.command("send 0");
-    stall(&session, &f);
+/// What another thread is inside of: a call that stalls.
+#[derive(Clone, Copy)]
+enum Stalled {
+    Read,
+    Write,
 }
 
-fn stall(session: &Session, f: impl Fn(&Session)) {
+/// Runs `f` while another thread is inside a read(2) or write(2) of the same descriptor, which stalls:
+/// of a queue of entries, and of a stream. A write(2) to a queue of entries fetches its bytes before it
+/// keeps others away.
+fn while_a_call_stalls(f: impl Fn(&Session, Stalled)) {
+    let readable = Driver::new(4096, 0);
+    let session = readable.open();
+    readable.command("enqueue 64");
+    stall(&session, Stalled::Read, &f);
+    drop(session);
+    let output = Driver::stream("output 2 64");
+    let session = output.open();
+    session.start().unwrap();
+    output.command("take");
+    output.command("range 0 0 64");
+    output.command("send 0");
+    stall(&session, Stalled::Read, &f);
+    drop(session);
+    let input = Driver::stream("input 2 64");
+    let session = input.open();
+    session.start().unwrap();
+    stall(&session, Stalled::Write, &f);
+}
+
+fn stall(session: &Session, which: Stalled, f: impl Fn(&Session, Stalled)) {
     let page = StalledPage::new();
+    let fd = session.as_fd().as_raw_fd();
     std::thread::scope(|scope| {
-        let reader = scope.spawn(|| page.read_into(session.as_fd().as_raw_fd(), 64));
+        let caller = scope.spawn(|| match which {
+            Stalled::Read => page.read_into(fd, 64),
+            Stalled::Write => page.write_from(fd, 64),
+        });
         page.wait_touched();
-        f(session);
+        f(session, which);
         page.arrive();
-        assert_eq!(reader.join().unwrap(), 64);
+        assert_eq!(caller.join().unwrap(), 64);
     });
 }
 
 fn nonblocking_behind_a_stalled_page() {
-    while_a_reader_stalls(|session| {
-        assert_eq!(read_nowait(session), Err(Errno::AGAIN));
+    while_a_call_stalls(|session, which| {
+        let call = || match which {
+            Stalled::Read => session.read(&mut [0; 64]),
+            Stalled::Write => session.write(&[0; 64]),
+        };
+        let nowait = match which {
+            Stalled::Read => read_nowait(session),
+            Stalled::Write => write_nowait(session, 64),
+        };
+        assert_eq!(nowait, Err(Errno::AGAIN));
         let flags = fcntl_getfl(session).unwrap();
         fcntl_setfl(session, flags | OFlags::NONBLOCK).unwrap();
-        assert_eq!(session.read(&mut [0; 64]), Err(Errno::AGAIN));
+        assert_eq!(call(), Err(Errno::AGAIN));
         fcntl_setfl(session, flags).unwrap();
     });
 }
 
 fn killed_behind_a_stalled_page() {
-    while_a_reader_stalls(|session| {
-        let fd = session.as_fd().as_raw_fd();
-        // SAFETY: The child only makes system calls.
-        let child = unsafe { libc::fork() };
-        if child == 0 {
-            let mut bytes = [0u8; 64];
-            // SAFETY: The buffer is this long. The child ends here.
-            unsafe {
-                libc::read(fd, bytes.as_mut_ptr().cast(), bytes.len());
-                libc::_exit(0);
-            }
-        }
-        wait_asleep(&PathBuf::from(format!("/proc/{child}")), libc::SYS_read);
-        let mut status = 0;
-        // SAFETY: The child is this process's own and was not waited for.
-        unsafe {
-            assert_eq!(libc::kill(child, libc::SIGKILL), 0);
-            // The time-out of the clause ends it if the child cannot be killed.
-            assert_eq!(libc::waitpid(child, &mut status, 0), child);
-        }
-        assert!(libc::WIFSIGNALED(status));
+    while_a_call_stalls(|session, which| match which {
+        Stalled::Read => kill_asleep(libc::SYS_read, || session.read(&mut [0; 64]).map(drop)),
+        Stalled::Write => kill_asleep(libc::SYS_write, || session.write(&[0; 64]).map(drop)),
     });
 }

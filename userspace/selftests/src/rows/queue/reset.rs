@@ -27,6 +27,7 @@ pub const CLAUSES: &[Clause] = &[
         refused_while_another_maps,
     ),
     Clause::new("Q-19/poll-during-a-reset", poll_during_reset),
+    Clause::new("Q-19/no-call-is-refused-as-stale", none_is_stale),
 ];
 
 const SIZE: u64 = 4096;
@@ -191,5 +192,50 @@ fn poll_during_reset() {
             assert_eq!(reset.join().unwrap(), Ok(()));
         });
         assert_eq!(session.poll(all, 0), PollFlags::OUT);
+    }
+}
+
+/// The commands that make each call of a driver's ends, with the errnos that it may get while the
+/// client is there and resets.
+const DRIVERS_CALLS: &[(&str, u32, &[Errno])] = &[
+    ("enqueue 24", OUTPUT, &[Errno::NOSPC]),
+    ("enqueue 24 task force", OUTPUT, &[Errno::NOSPC]),
+    ("batch 3 24", OUTPUT, &[Errno::NOSPC]),
+    ("reserve 24 discard", OUTPUT, &[Errno::NOSPC]),
+    ("can 24 1", OUTPUT, &[]),
+    ("lost 1", OUTPUT, &[]),
+    ("flush", OUTPUT, &[]),
+    ("dequeue 64", INPUT, &[Errno::NODATA]),
+    ("drain 8", INPUT, &[Errno::NODATA]),
+    ("peek", INPUT, &[Errno::NODATA]),
+    ("available", INPUT, &[]),
+];
+
+/// To a driver a reset is like a close and an open: a call that comes meanwhile finds the node not
+/// open.
+fn none_is_stale() {
+    let driver = Driver::new(4096, 4096);
+    let session = driver.open();
+    let done = AtomicBool::new(false);
+    for &(call, direction, may_fail) in DRIVERS_CALLS {
+        println!("# {call}");
+        done.store(false, Relaxed);
+        std::thread::scope(|scope| {
+            let resets = scope.spawn(|| {
+                while !done.load(Relaxed) {
+                    session.reset(direction).unwrap();
+                }
+            });
+            wait_until("the call meets a reset", || match driver.tell(call) {
+                Err(Errno::NOTCONN) => true,
+                Err(error) if !may_fail.contains(&error) => {
+                    done.store(true, Relaxed);
+                    panic!("{call}: {error}");
+                }
+                _ => false,
+            });
+            done.store(true, Relaxed);
+            resets.join().expect("the thread that resets");
+        });
     }
 }
