@@ -33,6 +33,7 @@ use kernel::{
 };
 
 use crate::{
+    bindings,
     memory::{account::Account, dma::SyncFor},
     ring::uapi,
     sync::{
@@ -461,7 +462,11 @@ impl Pool {
         if descriptor.buffer >= self.count() {
             return Err(Reject::Id);
         }
-        let (slot, memory, record) = self.joined_slot(descriptor.buffer).ok_or(Reject::Id)?;
+        // A processor that runs ahead of the comparison above must not reach beyond the slots with a
+        // process's number.
+        // SAFETY: The function has no preconditions.
+        let id = unsafe { bindings::iostream_index_nospec(descriptor.buffer, self.count()) };
+        let (slot, memory, record) = self.joined_slot(id).ok_or(Reject::Id)?;
         descriptor.check_ranges(self.spec.data_bytes, self.spec.control_bytes)?;
         // ORDERING: pairs with the store that gave the buffer to the client: what the previous holder
         // did with its memory comes before what the driver does (litmus: claim).

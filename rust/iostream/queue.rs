@@ -71,7 +71,7 @@ pub(crate) struct Queue {
     corrupt_before_reset: Atomic<u64>,
     /// Set once the driver is gone.
     gone: Atomic<u32>,
-    /// The room that a write(2) waits for, overhead included; 0 if none waits.
+    /// The room that the last write(2) found missing, overhead included; 0 if it found enough.
     pub(crate) call_room: Atomic<u64>,
     /// Set while a read(2) has copied a part of the next entry, or taken it out.
     pub(crate) call_began: Atomic<u32>,

@@ -12,6 +12,7 @@
 #include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/module.h>
+#include <linux/nospec.h>
 #include <linux/rcupdate.h>
 #include <linux/scatterlist.h>
 #include <linux/sched/signal.h>
@@ -94,6 +95,11 @@ bool iostream_eventfd_signal_allowed(void)
 bool iostream_should_stop(void)
 {
 	return (current->flags & PF_KTHREAD) && kthread_should_stop();
+}
+
+u32 iostream_index_nospec(u32 index, u32 size)
+{
+	return array_index_nospec(index, size);
 }
 
 void iostream_cpu_relax(void)

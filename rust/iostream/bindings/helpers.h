@@ -62,6 +62,8 @@ bool iostream_eventfd_signal_allowed(void);
 bool iostream_exits_by_signal(void);
 /* Whether the calling kernel thread is told to stop. */
 bool iostream_should_stop(void);
+/* An index below size, and never more, even where the processor guesses; see array_index_nospec(). */
+u32 iostream_index_nospec(u32 index, u32 size);
 void iostream_cpu_relax(void);
 void iostream_cond_resched(void);
 /* Whether interrupts are disabled on this processor. */

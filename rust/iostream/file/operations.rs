@@ -46,6 +46,7 @@ static OPERATIONS: Operations = Operations(c::file_operations {
     poll: Some(poll_file),
     mmap: Some(mmap_file),
     unlocked_ioctl: Some(ioctl_file),
+    // No argument differs for 32-bit processes, and no architecture of ours needs compat_ptr().
     compat_ioctl: Some(ioctl_file),
     fsync: Some(fsync),
     splice_read: Some(c::copy_splice_read),

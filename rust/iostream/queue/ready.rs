@@ -216,13 +216,13 @@ impl Queue {
         ahead != 0 && ahead <= self.geometry().data_bytes()
     }
 
-    /// The room that an input queue needs to be writable: what a waiting write(2) asks for, or else
-    /// the process in its own page.
+    /// The room that an input queue needs to be writable: what the last write(2) found missing, or
+    /// what a process that has mapped its end asks for in its page.
     fn wanted_room(&self) -> u64 {
         let offset = offset_of!(uapi::iostream_producer, room_bytes);
         let asked = match self.call_room.load(Relaxed) {
-            0 => self.region.producer_word(offset).load(Relaxed),
-            room => room,
+            room if room != 0 && !self.region.is_mapped() => room,
+            _ => self.region.producer_word(offset).load(Relaxed),
         };
         asked.clamp(ring::occupied_bytes(0), self.geometry().data_bytes())
     }

@@ -4,8 +4,9 @@
 
 use std::os::fd::AsRawFd;
 
-use iostream_raw::{wait_for, Output, INPUT, OUTPUT};
+use iostream_raw::{wait_for, Input, Output, INPUT, OUTPUT};
 use rustix::event::{eventfd, EventfdFlags, PollFlags};
+use rustix::fs::{fcntl_getfl, fcntl_setfl, OFlags};
 use rustix::io::Errno;
 
 use crate::clause::Clause;
@@ -16,6 +17,7 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-13/user-by-poll", user_by_poll),
     Clause::new("Q-13/user-by-eventfd", user_by_eventfd),
     Clause::new("Q-13/driver-by-callback", driver_by_callback),
+    Clause::new("Q-13/mapped-end-asks-for-itself", mapped_end_asks),
 ];
 
 fn user_by_poll() {
@@ -72,4 +74,18 @@ fn driver_by_callback() {
     let before = driver.log("room_callbacks");
     session.read_entry();
     assert_eq!(driver.log("room_callbacks"), before + 1);
+}
+
+/// The room that a write(2) has found missing is no matter to a process that then maps its end.
+fn mapped_end_asks() {
+    let driver = Driver::new(0, 4096);
+    let session = driver.open();
+    session.write_entry(&[1; 3000]);
+    let flags = fcntl_getfl(&session).unwrap();
+    fcntl_setfl(&session, flags | OFlags::NONBLOCK).unwrap();
+    assert_eq!(session.write(&[1; 2000]), Err(Errno::AGAIN));
+    assert_eq!(session.poll(PollFlags::OUT, 0), PollFlags::empty());
+    let mut input = Input::new(&session);
+    assert_eq!(session.poll(PollFlags::OUT, 0), PollFlags::OUT);
+    assert!(input.push(&session, &[1; 100]));
 }
