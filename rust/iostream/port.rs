@@ -22,7 +22,7 @@ use core::ptr;
 
 use kernel::{
     prelude::*,
-    sync::{new_mutex, rcu, Arc, ArcBorrow, Mutex},
+    sync::{new_mutex, Arc, ArcBorrow, Mutex},
     workqueue::{impl_has_work, new_work, Work, WorkItem},
 };
 
@@ -42,6 +42,7 @@ use crate::{
         gate::{new_gate, Gate},
         kicks::Kicks,
         race::race_point,
+        rcu::ReadSection,
         wait::WaitQueue,
     },
 };
@@ -275,7 +276,7 @@ impl Port {
         direction: Direction,
         f: impl FnOnce(ArcBorrow<'_, Lane>) -> Result<R, Error>,
     ) -> Result<R, Error> {
-        let _rcu = rcu::read_lock();
+        let _rcu = ReadSection::enter();
         // ORDERING: pairs with the release store in `publish`: a reader that finds the lane finds
         // it complete (litmus: publish-pointer, retire).
         let lane = self.published[direction as usize].load(Acquire);

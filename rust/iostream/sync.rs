@@ -8,6 +8,7 @@ pub(crate) mod deferred;
 pub(crate) mod gate;
 pub(crate) mod kicks;
 pub(crate) mod race;
+pub(crate) mod rcu;
 pub(crate) mod registered;
 pub(crate) mod thread;
 pub(crate) mod timer;

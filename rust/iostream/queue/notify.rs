@@ -24,6 +24,7 @@ use crate::{
     sync::{
         atomic::{smp_mb, Acquire, Atomic, Full, Relaxed},
         race::race_point,
+        rcu::ReadSection,
         wait::WaitQueue,
     },
 };
@@ -81,7 +82,7 @@ impl Notify {
     pub(crate) fn wake_user(&self) {
         self.user.wake_all();
         {
-            let _rcu = rcu::read_lock();
+            let _rcu = ReadSection::enter();
             self.signal_eventfd();
         }
         if let Some(watch) = &self.watch {
