@@ -329,7 +329,8 @@ impl Client {
         Ok(())
     }
 
-    /// Sleeps until there is a buffer to receive.
+    /// Sleeps until there is a buffer to receive. Buffers that the driver adds do not end the sleep:
+    /// the callback tells of them.
     ///
     /// # Errors
     ///
@@ -360,6 +361,7 @@ impl Client {
     ///
     /// - once soon after this,
     /// - when a buffer has come after the client found none to receive,
+    /// - when the driver has added buffers, which join the session in [`Self::buffers`],
     /// - when the stream was stopped, and when the driver is gone.
     ///
     /// The callback may use the client. It must not drop the client or set another callback,

@@ -401,7 +401,8 @@ enum {
 	IOSTREAM_IOC_QUEUE	= _IOWR('j', 0x42, struct iostream_queue),
 	/*
 	 * Set, replace or remove the eventfd of a direction. It is signalled at once if the
-	 * direction is ready. EBADF, EINVAL: fd is not an eventfd.
+	 * direction is ready, and that of output also when buffers were added to a stream. EBADF,
+	 * EINVAL: fd is not an eventfd.
 	 */
 	IOSTREAM_IOC_EVENTFD	= _IOW('j', 0x43, struct iostream_eventfd),
 	/*

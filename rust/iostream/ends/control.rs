@@ -9,7 +9,7 @@ use crate::{
     memory::account::Account,
     pool::{record::BufferRecord, spec::MAX_BUFFERS},
     port::{records::Records, PortRef},
-    queue::{config::Direction, watch::Watch},
+    queue::config::Direction,
 };
 
 /// Manages the buffers and queues of a stream. Process context, but not in callbacks.
@@ -87,10 +87,8 @@ impl Control {
                 pool.info().set_generation(state.generation);
             }
             if let Some(queue) = queues.and_then(|queues| queues.get(Direction::Output)) {
-                queue.notify.user.wake_all();
-                if let Some(watch) = queue.notify.watch() {
-                    Watch::call(watch);
-                }
+                // Whoever waits on an eventfd alone learns of them, too.
+                queue.notify.wake_user();
             }
             Ok(())
         })
