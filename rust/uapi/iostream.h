@@ -29,10 +29,9 @@
  *
  * poll(2) reports POLLPRI if buffers were added. A process that has mapped what it writes of a
  * queue gets POLLIN if a descriptor waits and, as at the end of a file, if the stream has run in
- * this session and is stopped; POLLOUT, except in output mode, if a buffer to fill has come. Any
- * other process gets POLLIN exactly if read(2) would return without waiting, and POLLOUT if
- * write(2) would, and its first poll for reading, in input-output mode also for writing, starts the
- * stream.
+ * this session and is stopped; POLLOUT, except in output mode, for the same reasons. Any other
+ * process gets POLLIN exactly if read(2) would return without waiting, and POLLOUT if write(2)
+ * would, and its first poll for reading, in input-output mode also for writing, starts the stream.
  *
  * read(2) and write(2) need no mapping. read(2) copies data of one buffer, as much as fits, and
  * returns the buffer at its end; the next call continues where this one ended, and no call goes on

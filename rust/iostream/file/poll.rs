@@ -206,10 +206,9 @@ fn of_stream(session: &Session, pool: &Pool, request: Request) -> (Call, Call) {
 }
 
 /// What a process can do that has mapped its ends: take a buffer, and if it may send data, fill one
-/// that came.
+/// that came. It is told of the end by both.
 fn of_mapped_stream(pool: &Pool, output: &Queue) -> (Call, Call) {
-    let comes = of_queue(output);
-    let reads = match comes {
+    let reads = match of_queue(output) {
         Waits => Call::returns_if(pool.is_ended()),
         other => other,
     };
@@ -218,7 +217,8 @@ fn of_mapped_stream(pool: &Pool, output: &Queue) -> (Call, Call) {
     } else if pool.mode() == Mode::Output {
         Waits
     } else {
-        comes
+        // The end ends this wait, too.
+        reads
     };
     (reads, writes)
 }
