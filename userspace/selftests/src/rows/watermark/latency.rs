@@ -3,24 +3,35 @@
 //! B-02: no entry waits for longer than the latency, even right after the latency was changed, and
 //! even while more entries come.
 //!
-//! The limit is the short latency and a margin of seconds. An entry that waits for the old latency
-//! waits for an hour.
+//! A few latencies are in time. A busy machine may take longer once, and then it is tried again: an
+//! entry that waits for many latencies does so each time. One that waits for the old latency waits
+//! for an hour.
 
 use std::time::{Duration, Instant};
 
-use iostream_raw::{Input, Output, Session, INPUT};
+use iostream_raw::stream::DESCRIPTOR_BYTES;
+use iostream_raw::{Input, Output, Session, Stream, INPUT};
 use iostream_ring::uapi::IOSTREAM_LATENCY_MAX_NS;
 use rustix::event::PollFlags;
 
 use crate::clause::{limit, Clause};
 use crate::support::driver::Driver;
 use crate::support::race::RacePoint;
-use crate::support::waiting::wait_until;
+use crate::support::waiting::{deadline, wait_until};
 use crate::support::watermark::{polled, wakeups, watched, MS};
 
 pub const CLAUSES: &[Clause] = &[
-    Clause::new("B-02/told-within-latency", told_within_latency),
-    Clause::new("B-02/input-told-within-latency", input_told_within_latency),
+    Clause::slow("B-02/told-within-latency", SECONDS, told_within_latency),
+    Clause::slow(
+        "B-02/input-told-within-latency",
+        SECONDS,
+        input_told_within_latency,
+    ),
+    Clause::slow(
+        "B-02/stream-told-within-latency",
+        SECONDS,
+        stream_told_within_latency,
+    ),
     Clause::new("B-02/changed-at-timer-start", changed_at_timer_start),
     Clause::new(
         "B-02/input-changed-at-timer-start",
@@ -32,8 +43,26 @@ pub const CLAUSES: &[Clause] = &[
 const BYTES: u64 = 4096;
 /// The latency that has to be kept.
 const SHORT: u64 = 200 * MS;
+/// What is told after this time is in time.
+const FEW: Duration = Duration::from_nanos(5 * SHORT);
+/// Seconds for all tries.
+const SECONDS: u64 = 180;
 
-/// The moment from which on the latency counts, and how long it took.
+/// Tries until it is told in time.
+#[track_caller]
+fn in_time(case: Case, mut told_after: impl FnMut() -> Duration) {
+    let start = Instant::now();
+    loop {
+        let waited = told_after();
+        if waited < FEW {
+            return;
+        }
+        println!("# {case:?}: told after {waited:?}");
+        assert!(start.elapsed() < deadline(), "{case:?}: each time too late");
+    }
+}
+
+/// The moment from which on the latency counts.
 struct Watch(Instant);
 
 impl Watch {
@@ -41,12 +70,17 @@ impl Watch {
         Self(Instant::now())
     }
 
-    /// Whether the entry may still wait.
+    /// How long it took.
+    ///
+    /// # Panics
+    ///
+    /// If it would go on for ever.
     #[track_caller]
-    fn check(&self, what: &str) {
+    fn time(&self) -> Duration {
         let waited = self.0.elapsed();
         let most = Duration::from_nanos(SHORT) + limit(20);
-        assert!(waited < most, "{what}: an entry waits for {waited:?}");
+        assert!(waited < most, "an entry waits for {waited:?}");
+        waited
     }
 }
 
@@ -74,63 +108,108 @@ fn cases() -> impl Iterator<Item = Case> {
 
 fn told_within_latency() {
     for case in cases() {
-        let what = format!("{case:?}");
-        let (driver, session) = watched(BYTES, case.before);
-        let mut output = Output::new(&session);
-        let mut watch = Watch::start();
-        let woken = polled(&session, || {
-            if case.waits {
-                driver.command("enqueue 24");
-            }
-            session.watermark(BYTES, SHORT).unwrap();
-            watch = Watch::start();
-            if !case.waits {
-                driver.command("enqueue 24");
-            }
-            while case.trickle && wakeups(&session) == 0 {
-                watch.check(&what);
-                driver.command("enqueue 24");
-                // One is always left, so that the queue is never empty, nor at its watermark.
-                while output.available() > 32 {
-                    output.take();
-                }
-            }
+        in_time(case, || {
+            let (driver, session) = watched(BYTES, case.before);
+            let mut output = Output::new(&session);
+            told_after(
+                case,
+                &session,
+                || driver.command("enqueue 24"),
+                || {
+                    while output.available() > 32 {
+                        output.take();
+                    }
+                },
+            )
         });
-        assert_eq!(woken, PollFlags::IN, "{what}");
-        watch.check(&what);
     }
+}
+
+fn stream_told_within_latency() {
+    for case in cases() {
+        in_time(case, || {
+            let driver = Driver::stream("output 64 64 queue=64");
+            let session = driver.open();
+            session.start().unwrap();
+            session.watermark(BYTES, case.before).unwrap();
+            let same = rustix::io::fcntl_dupfd_cloexec(&session, 0).unwrap();
+            let mut stream = Stream::new(Session::from_fd(same));
+            told_after(
+                case,
+                &session,
+                || driver.command("produce 1 8"),
+                || {
+                    while stream.output.available() > DESCRIPTOR_BYTES {
+                        let descriptor = stream.take().unwrap();
+                        stream.give_back(descriptor.buffer);
+                    }
+                },
+            )
+        });
+    }
+}
+
+/// How long the first entry waits.
+fn told_after(
+    case: Case,
+    session: &Session,
+    send: impl Fn(),
+    mut keep_one: impl FnMut(),
+) -> Duration {
+    let mut watch = Watch::start();
+    let woken = polled(session, || {
+        if case.waits {
+            send();
+        }
+        session.watermark(BYTES, SHORT).unwrap();
+        watch = Watch::start();
+        if !case.waits {
+            send();
+        }
+        while case.trickle && wakeups(session) == 0 {
+            watch.time();
+            send();
+            // One is always left, so that the queue is never empty, nor at its watermark.
+            keep_one();
+        }
+    });
+    assert_eq!(woken, PollFlags::IN);
+    watch.time()
 }
 
 fn input_told_within_latency() {
     for case in cases() {
-        let what = format!("{case:?}");
-        let driver = Driver::new(0, BYTES);
-        let set = |latency| driver.command(&format!("watermark {BYTES} {latency}"));
-        set(case.before);
-        let calls = driver.log("data_callbacks");
-        let is_called = || driver.log("data_callbacks") != calls;
-        let session = driver.open();
-        let mut input = Input::new(&session);
-        let mut send = || assert!(input.push(&session, &[1; 24]));
-        if case.waits {
-            send();
-        }
-        set(SHORT);
-        let watch = Watch::start();
-        if !case.waits {
-            send();
-        }
-        while case.trickle && !is_called() {
-            watch.check(&what);
-            send();
-            // As a process that does not look at the armed position.
-            session.notify(INPUT).unwrap();
-            // One is always left, as above.
-            driver.command("dequeue 24");
-        }
-        wait_until("the driver is called", is_called);
-        watch.check(&what);
+        in_time(case, || input_told_after(case));
     }
+}
+
+fn input_told_after(case: Case) -> Duration {
+    let driver = Driver::new(0, BYTES);
+    let set = |latency| driver.command(&format!("watermark {BYTES} {latency}"));
+    set(case.before);
+    let calls = driver.log("data_callbacks");
+    let is_called = || driver.log("data_callbacks") != calls;
+    let session = driver.open();
+    let mut input = Input::new(&session);
+    let mut send = || assert!(input.push(&session, &[1; 24]));
+    if case.waits {
+        send();
+    }
+    set(SHORT);
+    let watch = Watch::start();
+    if !case.waits {
+        send();
+    }
+    while case.trickle && !is_called() {
+        watch.time();
+        send();
+        // As a process that does not look at the armed position.
+        session.notify(INPUT).unwrap();
+        // One is always left, as above.
+        driver.command("dequeue 24");
+    }
+    wait_until("the driver is called", is_called);
+    watch.time()
 }
 
 /// The latency is changed while a producer is about to start the timer. The entry that comes next
