@@ -61,7 +61,6 @@ rows! {
         reopen,
         uring,
         splicing,
-        freezing,
     }
     watermark {
         output,

@@ -9,6 +9,7 @@ pub mod counters;
 pub mod driver;
 pub mod echo;
 pub mod filter;
+pub mod interrupter;
 pub mod ioctls;
 pub mod kprobes;
 pub mod kthread;

@@ -11,6 +11,7 @@
 mod aio;
 mod calls;
 mod driver_side;
+mod early;
 mod ends;
 mod epolls;
 mod eventfds;
@@ -36,6 +37,8 @@ pub const CLAUSES: &[Clause] = &[
     Clause::slow("F-02/before-set-up", SECONDS, || run(Slice::Early)),
     Clause::slow("F-02/on-two-queues", SECONDS, || run(Slice::TwoQueues)),
     Clause::slow("F-02/multishot", SECONDS, || run(Slice::Multishot)),
+    Clause::slow("F-04/frozen-waits-go-on", SECONDS, || run(Slice::Frozen)),
+    Clause::slow("F-04/stopped-waits-go-on", SECONDS, || run(Slice::Stopped)),
     Clause::slow("Q-12/deadline", SECONDS, || run(Slice::Deadline)),
     Clause::slow("Q-13/table-of-waits", SECONDS, || run(Slice::Kernel)),
     Clause::slow("Q-19/reset-wakes-all", SECONDS, || run(Slice::Reset)),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::ground::{Ground, ENTRY};
 use super::means::Wait;
 use super::outcome::Outcome;
-use super::situation::Want;
+use super::situation::{Node, Want};
 use crate::support::driver::Driver;
 
 /// The driver sleeps in `Consumer::wait` or `Producer::enqueue_wait`.
@@ -24,7 +24,8 @@ pub fn wait(ground: &Arc<Ground>) -> Wait {
 /// The driver's callback runs. The driver has found the queue empty, or full, in the set-up.
 pub fn callback(ground: &Arc<Ground>) -> Wait {
     let key = match ground.situation.want {
-        Want::DriverRoom => "room_callbacks",
+        // What joins a stream in both directions is to the driver like what comes.
+        Want::DriverRoom if ground.situation.node != Node::StreamDuplex => "room_callbacks",
         _ => "data_callbacks",
     };
     let ground = ground.clone();

@@ -6,7 +6,7 @@ use std::fs::write;
 use std::time::{Duration, Instant};
 
 use iostream_raw::{echo, INPUT, OUTPUT};
-use iostream_ring::uapi::IOSTREAM_NOTIFY_FLUSH;
+use iostream_ring::uapi::{IOSTREAM_IOC_READ_MODE, IOSTREAM_NOTIFY_FLUSH};
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 
@@ -15,6 +15,7 @@ use super::means::{Means, Style};
 use super::outcome::{Expected, Outcome};
 use super::situation::{End, Node, Situation, Want};
 use super::waiter::Waiter;
+use crate::support::interrupter::interrupter;
 
 /// A wait has outlived its deadline once there were so many kicks, and so much time has passed: a
 /// machine that stands still for seconds lets time pass but does not kick.
@@ -56,17 +57,15 @@ fn comes(ground: &Ground) {
     let stream = ground.situation.node.is_stream();
     match ground.situation.want {
         Want::Entry | Want::ClientEntry => ground.produce(),
-        Want::Room => {
-            ground.consume();
-            if stream {
-                // A released buffer goes back when the driver looks for the next one.
-                let _ = ground.driver().tell("receive");
-            }
+        Want::Room | Want::ClientRoom => ground.make_room(),
+        Want::Added | Want::ClientAdded => ground.driver().command("add 1"),
+        Want::Drained if stream => ground.driver().command("consume 2"),
+        Want::Drained => ground.driver().command("drain 2"),
+        Want::Answer => ground.driver().command("release-callbacks"),
+        Want::DriverEntry | Want::RunEntry => ground.session().write_entry(&[5; ENTRY]),
+        Want::DriverRoom | Want::RunRoom => {
+            (0..QUARTER).for_each(|_| drop(ground.session().read_entry()));
         }
-        Want::Added => ground.driver().command("add 1"),
-        Want::Drained => ground.driver().command("consume 2"),
-        Want::DriverEntry => ground.session().write_entry(&[5; ENTRY]),
-        Want::DriverRoom => (0..QUARTER).for_each(|_| drop(ground.session().read_entry())),
     }
 }
 
@@ -102,7 +101,13 @@ pub fn cause(ground: &Ground, waiter: &Waiter) {
         End::OtherReset => ground.session().reset(OUTPUT).expect("reset"),
         End::Stop => drop(ground.session().stop().expect("stop")),
         End::SysfsStop => write(ground.driver().sysfs().join("state"), "stopped").expect("sysfs"),
-        End::Drain => drop(ground.session().drain(0).expect("drain")),
+        End::Drain => {
+            if ground.situation.node == Node::StreamDuplex {
+                // Takes the buffer that the page-armed eventfd has used up.
+                let _ = ground.driver().tell("receive");
+            }
+            let _ = ground.session().drain(0).expect("drain");
+        }
         End::Join => {
             ground.driver().command("add 2");
             // Added buffers wake all, and most sleep again: only the joining may end the wait.
@@ -118,12 +123,23 @@ pub fn cause(ground: &Ground, waiter: &Waiter) {
             comes(ground);
         }
         End::Deadline => keep_busy(ground, waiter),
+        End::Frozen | End::Stopped => {
+            match end {
+                End::Frozen => interrupter().freeze(),
+                _ => interrupter().stop(),
+            }
+            // A call that Linux ends then is made once more when its outcome is looked at.
+            if !waiter.means().is_called_again() {
+                waiter.wait_asleep();
+            }
+            comes(ground);
+        }
     }
 }
 
 fn reset(ground: &Ground) {
     let direction = match ground.situation.want {
-        Want::Entry | Want::DriverRoom => OUTPUT,
+        Want::Entry | Want::DriverRoom | Want::RunRoom => OUTPUT,
         _ => INPUT,
     };
     // A call that has just looked at the queue makes it busy.
@@ -134,7 +150,7 @@ fn reset(ground: &Ground) {
     }
     match ground.situation.want {
         Want::Entry => ground.produce(),
-        Want::DriverEntry => ground.session().write_entry(&[7; ENTRY]),
+        Want::DriverEntry | Want::RunEntry => ground.session().write_entry(&[7; ENTRY]),
         // The reset itself makes room.
         _ => {}
     }
@@ -153,23 +169,43 @@ fn keep_busy(ground: &Ground, waiter: &Waiter) {
             return;
         }
         kicks += 1;
-        let session = ground.session();
-        for direction in [INPUT, OUTPUT] {
-            session.notify(direction).expect("notify");
-        }
-        if ground.situation.node == Node::Duplex {
-            if matches!(ground.situation.want, Want::Entry | Want::DriverRoom) {
-                let _ = session.write(&[8; ENTRY]);
-                let _ = ground.driver().tell(&format!("dequeue {ENTRY}"));
-            } else if ground.situation.want == Want::Room {
-                let _ = ground.driver().tell(&format!("enqueue {ENTRY}"));
-                let _ = session.read(&mut [0; ENTRY]);
-            }
-        }
+        kick(ground, waiter.means());
         // No pause: a wait that always begins another jiffy must not get one without a kick.
         std::thread::yield_now();
     }
     panic!("the deadline is over, and the wait goes on as long as others are busy");
+}
+
+/// Lets whatever waits look once more, and find nothing.
+fn kick(ground: &Ground, means: &Means) {
+    let Situation { node, want, .. } = ground.situation;
+    let eventfd = matches!(means.style, Style::Eventfd | Style::PageEventfd);
+    if node.is_stream() && !eventfd {
+        // Wakes the client, for nothing.
+        let _ = ground.driver().tell("notify");
+    }
+    let Some(session) = ground.open_session() else {
+        return;
+    };
+    // Wakes all that sleep in calls of the session.
+    session
+        .pass_number(IOSTREAM_IOC_READ_MODE, 0)
+        .expect("IOSTREAM_IOC_READ_MODE");
+    for direction in [INPUT, OUTPUT] {
+        match session.notify(direction) {
+            Ok(()) | Err(Errno::NXIO) => {}
+            Err(error) => panic!("IOSTREAM_IOC_NOTIFY: {error}"),
+        }
+    }
+    if node == Node::Duplex {
+        if matches!(want, Want::Entry | Want::DriverRoom) {
+            let _ = session.write(&[8; ENTRY]);
+            let _ = ground.driver().tell(&format!("dequeue {ENTRY}"));
+        } else if want == Want::Room {
+            let _ = ground.driver().tell(&format!("enqueue {ENTRY}"));
+            let _ = session.read(&mut [0; ENTRY]);
+        }
+    }
 }
 
 /// What the means of a cell must report.
@@ -180,17 +216,24 @@ pub fn expected(means: &Means, situation: Situation) -> Expected {
         Want::Added => PollFlags::PRI,
         _ => PollFlags::IN,
     };
-    let handle = matches!(means.style, Style::Library | Style::Future);
+    let handle = means.is_handle();
     let done = (events, Outcome::Done);
     let failed = |errno| (events, Outcome::Failed(errno));
+    let stops = matches!(end, End::Stop | End::SysfsStop | End::Drain);
     let (events, other) = match end {
+        // A close has no result.
+        _ if means.name == "close" => done,
         // A handle of the crate belongs to one generation of the queue.
         End::Reset if handle => failed(Errno::STALE),
         // The end of a stream is read as an end of file.
-        End::Stop | End::SysfsStop | End::Drain if means.name == "read" => done,
-        // The stop returns the buffers that were sent, and a handle takes them from the queue.
-        End::Stop | End::SysfsStop if handle && want == Want::Room => done,
-        End::Stop | End::SysfsStop | End::Drain if means.is_call() => failed(Errno::SHUTDOWN),
+        _ if stops && means.is_read() => done,
+        // The stop returns the buffers that were sent: a handle takes them from the queue, and
+        // nothing is left that the driver has not taken.
+        _ if stops && handle && want == Want::Room => done,
+        _ if stops && want == Want::ClientRoom => done,
+        _ if stops && means.name == "fsync" => done,
+        _ if stops && means.name == "drain" => failed(Errno::ALREADY),
+        _ if stops && means.is_call() => failed(Errno::SHUTDOWN),
         End::Close => failed(Errno::NOTCONN),
         End::Removal if means.style == Style::Select => done,
         End::Removal if means.is_call() => (PollFlags::HUP, Outcome::Failed(Errno::NODEV)),

@@ -54,12 +54,7 @@ pub fn page(ground: &Arc<Ground>) -> Wait {
     // The kernel has armed when the eventfd was set: a first piece uses that up.
     match ground.situation.want {
         Want::Entry => ground.produce(),
-        _ => {
-            ground.consume();
-            if ground.situation.node.is_stream() {
-                let _ = ground.driver().tell("receive");
-            }
-        }
+        _ => ground.make_room(),
     }
     ground.settle();
     Box::new(move || {

@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use iostream_raw::{echo, source, Input, Output, Session, Stream, DEVICE, INPUT, OUTPUT};
+use iostream_raw::{echo, sink, source, Input, Output, Session, Stream, DEVICE, INPUT, OUTPUT};
 use rustix::event::PollFlags;
 use rustix::fs::{fcntl_setfl, OFlags};
 use rustix::io::Errno;
@@ -13,12 +13,16 @@ use rustix::io::Errno;
 use super::situation::{End, Node, Situation, Want};
 use crate::clause::limit;
 use crate::support::driver::Driver;
+use crate::support::waiting::HOUR_MS;
 
 /// Bytes of each entry; it occupies 32 bytes, of which a queue of a page holds 128.
 pub const ENTRY: usize = 24;
 const OCCUPIED: u64 = 32;
 /// Bytes of each queue.
 pub const PAGE: u64 = 4096;
+
+/// The time-out of a wait that nothing else ends.
+const DEADLINE: Duration = Duration::from_millis(300);
 
 /// A queue's end, or a stream, that the process has mapped.
 pub enum Mapped {
@@ -51,15 +55,26 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Ground {
     /// Opens the node. `/dev/iostream` has no queues yet.
     pub fn open(situation: Situation) -> Self {
-        let driver = match situation.node {
-            Node::Output => Some(Driver::new(PAGE, 0)),
-            Node::Input => Some(Driver::new(0, PAGE)),
-            Node::Duplex => Some(Driver::new(PAGE, PAGE)),
-            Node::Source | Node::Echo => None,
-            Node::StreamOutput => Some(Driver::stream("output 2 64 queue=16")),
-            Node::StreamInput => Some(Driver::stream("input 2 64 queue=16")),
+        // A close waits until it is done, or for a time that the test sees.
+        let drain_ms = match (situation.want, situation.end) {
+            (Want::Drained, End::Deadline) => DEADLINE.as_millis() as u64,
+            (Want::Drained, _) => HOUR_MS,
+            _ => 0,
         };
-        let client = (situation.want == Want::ClientEntry).then(Driver::client);
+        let queues =
+            |output: u64, input: u64| Driver::queues(&format!("{output} {input} drain={drain_ms}"));
+        let stream = |mode: &str| Driver::stream(&format!("{mode} 2 64 queue=16 drain={drain_ms}"));
+        let driver = match situation.node {
+            Node::Output => Some(queues(PAGE, 0)),
+            Node::Overwriting => Some(Driver::overwriting(PAGE)),
+            Node::Input => Some(queues(0, PAGE)),
+            Node::Duplex => Some(queues(PAGE, PAGE)),
+            Node::Source | Node::Echo | Node::Sink => None,
+            Node::StreamOutput => Some(stream("output")),
+            Node::StreamInput => Some(stream("input")),
+            Node::StreamDuplex => Some(stream("input-output")),
+        };
+        let client = situation.want.is_of_client().then(Driver::client);
         let flags = OFlags::RDWR | OFlags::NONBLOCK;
         let session = match (&driver, &client) {
             (_, Some(_)) => None,
@@ -86,11 +101,12 @@ impl Ground {
                 .setup(source(PAGE, 24, 24, 0))
                 .expect("set-up"),
             Node::Echo => self.session().setup(echo(PAGE)).expect("set-up"),
-            Node::StreamOutput | Node::StreamInput => return self.set_up_stream(handle),
+            Node::Sink => self.session().setup(sink(PAGE)).expect("set-up"),
+            node if node.is_stream() => return self.set_up_stream(handle),
             _ => {}
         }
         match self.situation.want {
-            Want::Entry | Want::DriverRoom => {
+            Want::Entry | Want::DriverRoom | Want::RunRoom => {
                 self.produce();
                 self.session().read_entry();
             }
@@ -100,7 +116,11 @@ impl Ground {
             }
         }
         match self.situation.want {
-            Want::Room => while self.session().write(&[2; ENTRY]).is_ok() {},
+            Want::RunRoom if self.situation.node == Node::Source => {
+                while self.session().run_for(1, 1).1.is_ok() {}
+            }
+            Want::Room | Want::RunRoom => while self.session().write(&[2; ENTRY]).is_ok() {},
+            Want::Drained => (0..2).for_each(|_| self.session().write_entry(&[2; ENTRY])),
             Want::DriverRoom => {
                 self.driver().command(&format!("fill {ENTRY}"));
                 self.driver()
@@ -114,17 +134,35 @@ impl Ground {
     }
 
     fn set_up_stream(&self, handle: bool) {
+        let duplex = self.situation.node == Node::StreamDuplex;
         if let Some(client) = &self.client {
             client.command("open selftest");
             client.command("start");
+            if self.situation.want == Want::ClientRoom {
+                while client.tell("take").is_ok() {
+                    client.command("send");
+                }
+            }
             return;
         }
         self.session().start().expect("start");
         match self.situation.want {
-            Want::Room if handle => {}
-            Want::Room | Want::Drained => while self.session().write(&[2; 8]).is_ok() {},
+            Want::Room if handle || duplex => {}
+            Want::Room => while self.session().write(&[2; 8]).is_ok() {},
+            Want::Drained => {
+                if duplex {
+                    (0..2).for_each(|_| self.send_empty());
+                }
+                while self.session().write(&[2; 8]).is_ok() {}
+            }
             Want::DriverRoom => while self.driver().tell("take").is_ok() {},
-            Want::DriverEntry => self.driver().fails("receive", Errno::NODATA),
+            Want::DriverEntry => {
+                if duplex {
+                    self.send_empty();
+                }
+                self.driver().fails("receive", Errno::NODATA);
+            }
+            Want::Answer => self.driver().command("hold-callbacks"),
             _ => {}
         }
     }
@@ -138,7 +176,10 @@ impl Ground {
             stream.input.pos = position(stream.input.producer_pos());
             stream.output.pos = position(stream.output.consumer_pos());
             Mapped::Stream(Box::new(stream))
-        } else if matches!(self.situation.want, Want::Entry | Want::DriverRoom) {
+        } else if matches!(
+            self.situation.want,
+            Want::Entry | Want::DriverRoom | Want::RunRoom
+        ) {
             let mut output = Output::new(&session);
             output.pos = position(output.consumer_pos());
             Mapped::Output(output)
@@ -223,7 +264,7 @@ impl Ground {
     /// The time-out that a wait gives itself.
     pub fn timeout(&self) -> Duration {
         match self.situation.end {
-            End::Deadline => Duration::from_millis(300),
+            End::Deadline => DEADLINE,
             _ => bound(),
         }
     }
@@ -242,7 +283,12 @@ impl Ground {
     }
 
     pub fn session(&self) -> Arc<Session> {
-        lock(&self.session).clone().expect("the session is open")
+        self.open_session().expect("the session is open")
+    }
+
+    /// The session, unless a client inside the kernel has it, or it is closed.
+    pub fn open_session(&self) -> Option<Arc<Session>> {
+        lock(&self.session).clone()
     }
 
     /// A session of the crate that shares the descriptor.
@@ -259,7 +305,9 @@ impl Ground {
     /// Closes the session.
     pub fn close(&self) {
         *lock(&self.mapped) = None;
-        *lock(&self.session) = None;
+        // The close may wait, and then without the lock.
+        let session = lock(&self.session).take();
+        drop(session);
     }
 
     /// Puts an entry, or a buffer, into the output queue.
@@ -268,20 +316,50 @@ impl Ground {
             Node::Source => self.session().run(1).1.expect("run"),
             Node::Echo => self.session().write_entry(&[4; ENTRY]),
             Node::StreamOutput => self.driver().command("produce 1 8"),
+            Node::StreamDuplex => {
+                // A buffer that was returned is free once the driver has looked.
+                let _ = self.driver().tell("consume 1");
+                self.driver().command("produce 1 8");
+            }
             _ => self.driver().command(&format!("enqueue {ENTRY}")),
         }
     }
 
     /// Takes an entry, or a buffer, out of the input queue.
-    pub fn consume(&self) {
+    fn consume(&self) {
         match self.situation.node {
             // The echo moves an entry to the output queue whenever there is room.
             Node::Echo => drop(self.session().read_entry()),
-            Node::StreamInput => {
-                self.driver().command("consume 1");
-            }
+            // The sink has taken it.
+            Node::Sink => {}
+            Node::StreamInput => self.driver().command("consume 1"),
             _ => self.driver().command(&format!("dequeue {ENTRY}")),
         }
+    }
+
+    /// Makes room for an entry, or brings a buffer to fill.
+    pub fn make_room(&self) {
+        match self.situation.node {
+            Node::StreamInput => {
+                self.consume();
+                // A released buffer goes back when the driver looks for the next one.
+                let _ = self.driver().tell("receive");
+            }
+            Node::StreamDuplex => {
+                let _ = self.driver().tell("consume 1");
+                self.send_empty();
+            }
+            _ => self.consume(),
+        }
+    }
+
+    /// The driver sends a buffer without data, for the client to fill.
+    fn send_empty(&self) {
+        let driver = self.driver();
+        driver.command("take");
+        let id = driver.log("id");
+        driver.command(&format!("range {id} 0 0"));
+        driver.command(&format!("send {id}"));
     }
 
     /// Ends whatever still waits, as far as the cell can.

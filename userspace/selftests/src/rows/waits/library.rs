@@ -4,18 +4,30 @@
 
 use std::sync::Arc;
 
-use iostream::{ReadStream, Result, WriteStream};
+use iostream::{DuplexStream, ReadStream, Result, WriteStream};
 use tokio::time::timeout;
 
 use super::ground::{Ground, ENTRY};
 use super::means::Wait;
 use super::outcome::Outcome;
-use super::situation::Want;
+use super::situation::{Node, Situation, Want};
 
 pub fn wait(ground: &Arc<Ground>) -> Wait {
     let (session, time) = (ground.library(), Some(ground.timeout()));
-    let entry = ground.situation.want == Want::Entry;
-    match (ground.situation.node.is_stream(), entry) {
+    let Situation { node, want, .. } = ground.situation;
+    let entry = want == Want::Entry;
+    match node {
+        Node::StreamDuplex => {
+            let mut stream = DuplexStream::from_session(session).expect("a stream");
+            return Box::new(move || Outcome::of_library(stream.wait(time)));
+        }
+        Node::Overwriting => {
+            let mut reader = session.overwrite_reader().expect("the reader");
+            return Box::new(move || Outcome::of_library(reader.wait(time)));
+        }
+        _ => {}
+    }
+    match (node.is_stream(), entry) {
         (true, true) => {
             let mut stream = ReadStream::from_session(session).expect("a stream");
             Box::new(move || Outcome::of_library(stream.wait(time)))
@@ -54,8 +66,17 @@ pub fn future(ground: &Arc<Ground>) -> Wait {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     let runtime = builder.enable_io().enable_time().build().expect("tokio");
     let context = runtime.enter();
-    let entry = ground.situation.want == Want::Entry;
-    match (ground.situation.node.is_stream(), entry) {
+    let Situation { node, want, .. } = ground.situation;
+    let entry = want == Want::Entry;
+    if node == Node::StreamDuplex {
+        let stream = DuplexStream::from_session(session).expect("a stream");
+        let (mut receiver, _) = stream.into_async().expect("a reactor");
+        drop(context);
+        return Box::new(move || {
+            timed(runtime.block_on(async { timeout(time, receiver.dequeue()).await }))
+        });
+    }
+    match (node.is_stream(), entry) {
         (true, true) => {
             let stream = ReadStream::from_session(session).expect("a stream");
             let (mut receiver, _) = stream.into_async().expect("a reactor");

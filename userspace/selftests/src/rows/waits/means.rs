@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::ground::Ground;
 use super::outcome::Outcome;
 use super::situation::{End, Node, Situation, Want};
-use super::{aio, calls, driver_side, epolls, eventfds, library, polls, uring};
+use super::{aio, calls, driver_side, early, epolls, eventfds, library, polls, uring};
 
 /// Waits once. It is made and called in the thread that waits.
 pub type Wait = Box<dyn FnMut() -> Outcome>;
@@ -23,8 +23,14 @@ pub enum Style {
     Eventfd,
     /// An eventfd, armed in the process's own page.
     PageEventfd,
-    /// A system call that moves something, or the drain.
+    /// read(2) or write(2), or io_uring's request for one.
     Call,
+    /// A call that waits until the driver has taken everything.
+    Drain,
+    /// A call in which a callback of the driver runs.
+    Answer,
+    /// `IOSTREAM_IOC_RUN`.
+    Run,
     /// A wait of the crate.
     Library,
     /// A future of the crate.
@@ -68,6 +74,10 @@ const EPOLL: &[libc::c_long] = &[
     libc::SYS_epoll_pwait2,
 ];
 
+const URING: &[libc::c_long] = &[libc::SYS_io_uring_enter];
+const AIO: &[libc::c_long] = &[libc::SYS_io_getevents];
+const IOCTL: &[libc::c_long] = &[libc::SYS_ioctl];
+
 const fn new(
     name: &'static str,
     style: Style,
@@ -83,6 +93,18 @@ const fn new(
     }
 }
 
+const fn early(
+    name: &'static str,
+    style: Style,
+    calls: &'static [libc::c_long],
+    begin: fn(&Arc<Ground>) -> Wait,
+) -> Means {
+    Means {
+        early: true,
+        ..new(name, style, calls, begin)
+    }
+}
+
 /// All of them.
 pub const MEANS: &[Means] = &[
     new("poll", Style::Poll, POLL, polls::poll),
@@ -90,41 +112,22 @@ pub const MEANS: &[Means] = &[
     new("epoll-level", Style::Poll, EPOLL, epolls::level),
     new("epoll-edge", Style::Poll, EPOLL, epolls::edge),
     new("epoll-one-shot", Style::Poll, EPOLL, epolls::one_shot),
-    Means {
-        early: true,
-        ..new("epoll-level-early", Style::Poll, EPOLL, epolls::level)
-    },
-    Means {
-        early: true,
-        ..new("epoll-edge-early", Style::Poll, EPOLL, epolls::edge)
-    },
-    new(
-        "io-uring-single",
+    new("io-uring-single", Style::Poll, URING, uring::single),
+    new("io-uring-multishot", Style::Poll, URING, uring::multishot),
+    new("aio-poll", Style::Poll, AIO, aio::poll),
+    early("poll-early", Style::Poll, POLL, early::poll),
+    early("select-early", Style::Select, SELECT, early::select),
+    early("epoll-level-early", Style::Poll, EPOLL, epolls::level),
+    early("epoll-edge-early", Style::Poll, EPOLL, epolls::edge),
+    early("epoll-one-shot-early", Style::Poll, EPOLL, early::one_shot),
+    early("io-uring-single-early", Style::Poll, URING, early::single),
+    early(
+        "io-uring-multishot-early",
         Style::Poll,
-        &[libc::SYS_io_uring_enter],
-        uring::single,
+        URING,
+        uring::multishot_early,
     ),
-    new(
-        "io-uring-multishot",
-        Style::Poll,
-        &[libc::SYS_io_uring_enter],
-        uring::multishot,
-    ),
-    Means {
-        early: true,
-        ..new(
-            "io-uring-multishot-early",
-            Style::Poll,
-            &[libc::SYS_io_uring_enter],
-            uring::multishot_early,
-        )
-    },
-    new(
-        "aio-poll",
-        Style::Poll,
-        &[libc::SYS_io_getevents],
-        aio::poll,
-    ),
+    early("aio-poll-early", Style::Poll, AIO, early::aio),
     new(
         "eventfd-kernel-arms",
         Style::Eventfd,
@@ -139,7 +142,14 @@ pub const MEANS: &[Means] = &[
     ),
     new("read", Style::Call, &[libc::SYS_read], calls::read),
     new("write", Style::Call, &[libc::SYS_write], calls::write),
-    new("drain", Style::Call, &[libc::SYS_ioctl], calls::drain),
+    new("io-uring-read", Style::Call, URING, uring::read),
+    new("io-uring-write", Style::Call, URING, uring::write),
+    new("drain", Style::Drain, IOCTL, calls::drain),
+    new("fsync", Style::Drain, &[libc::SYS_fsync], calls::fsync),
+    new("close", Style::Drain, &[libc::SYS_close], calls::close),
+    new("notice", Style::Answer, IOCTL, calls::notice),
+    new("stop", Style::Answer, IOCTL, calls::stop),
+    new("run", Style::Run, IOCTL, calls::run),
     new("crate", Style::Library, POLL, library::wait),
     new("tokio", Style::Future, EPOLL, library::future),
     new(
@@ -179,10 +189,32 @@ impl Means {
 
     /// Whether the outcome is that of a call, with an errno.
     pub fn is_call(&self) -> bool {
+        use Style::{Answer, Call, ClientWait, Drain, DriverWait, Future, Library, Run};
         matches!(
             self.style,
-            Style::Call | Style::Library | Style::Future | Style::DriverWait | Style::ClientWait
+            Call | Drain | Answer | Run | Library | Future | DriverWait | ClientWait
         )
+    }
+
+    /// Whether it is read(2), in whatever way.
+    pub fn is_read(&self) -> bool {
+        matches!(self.name, "read" | "io-uring-read")
+    }
+
+    /// Whether a handle of the crate waits.
+    pub fn is_handle(&self) -> bool {
+        matches!(self.style, Style::Library | Style::Future)
+    }
+
+    /// Whether it is a callback, for which no thread sleeps.
+    fn is_callback(&self) -> bool {
+        matches!(self.style, Style::DriverCallback | Style::ClientCallback)
+    }
+
+    /// Whether its system call fails with `EINTR` after SIGSTOP and SIGCONT, as signal(7) says, so
+    /// that its caller calls again.
+    pub fn is_called_again(&self) -> bool {
+        [EPOLL, URING, AIO].contains(&self.calls)
     }
 
     /// Whether the cell of this means and a situation makes sense.
@@ -191,51 +223,65 @@ impl Means {
         if self.early && !node.is_built_in() {
             return false;
         }
+        let moves = matches!(want, Want::Entry | Want::Room);
         let for_want = match self.style {
-            Style::Poll | Style::Select => {
-                matches!(want, Want::Entry | Want::Room | Want::Added)
-            }
-            Style::Call if self.name == "read" => want == Want::Entry,
-            Style::Call if self.name == "write" => want == Want::Room,
-            Style::Call => want == Want::Drained,
-            Style::Eventfd | Style::PageEventfd | Style::Library | Style::Future => {
-                matches!(want, Want::Entry | Want::Room)
+            Style::Poll | Style::Select | Style::Eventfd => moves || want == Want::Added,
+            Style::Call if self.is_read() => want == Want::Entry,
+            Style::Call => want == Want::Room,
+            Style::Drain => want == Want::Drained && (node.is_stream() || self.name != "drain"),
+            Style::Answer => want == Want::Answer,
+            Style::Run => want.is_of_run(),
+            Style::PageEventfd => moves,
+            // Whoever reads by copy has no future.
+            Style::Future if node == Node::Overwriting => false,
+            // A handle that reads and fills buffers takes both alike.
+            Style::Library | Style::Future => {
+                moves && (node, want) != (Node::StreamDuplex, Want::Room)
             }
             Style::DriverWait => {
                 !node.is_stream() && matches!(want, Want::DriverEntry | Want::DriverRoom)
             }
             Style::DriverCallback => matches!(want, Want::DriverEntry | Want::DriverRoom),
-            Style::ClientWait | Style::ClientCallback => want == Want::ClientEntry,
+            // It waits for a buffer to receive, and learns of added ones by its callback.
+            Style::ClientWait => matches!(want, Want::ClientEntry | Want::ClientRoom),
+            Style::ClientCallback => want.is_of_client(),
         };
-        for_want && self.can_see(end, node, want)
+        for_want && self.can_see(end, want)
     }
 
     /// Whether the end is one that this means reports.
-    fn can_see(&self, end: End, node: Node, want: Want) -> bool {
-        let blocks = matches!(
-            self.style,
-            Style::Poll | Style::Select | Style::Eventfd | Style::PageEventfd | Style::Call
-        );
+    fn can_see(&self, end: End, want: Want) -> bool {
         let kernel_wait = matches!(self.style, Style::DriverWait | Style::ClientWait);
+        // Only a fatal signal ends a close, and what it waits for is the driver's alone.
+        let close = self.name == "close";
         match end {
-            // Level-triggered epoll reports until then that each call would fail.
-            End::SetUp => self.early && self.name != "epoll-level-early",
+            // The others report until then, or once, that each call would fail.
+            End::SetUp => matches!(self.name, "epoll-edge-early" | "io-uring-multishot-early"),
             // The driver's wait for room can only be killed.
-            End::Signal => blocks || (kernel_wait && want != Want::DriverRoom),
-            End::Restart => self.style == Style::Call,
-            // A callback has no time-out, and read(2) and write(2) have none either.
+            End::Signal if kernel_wait => want != Want::DriverRoom,
+            End::Signal => !(close || self.is_handle() || self.is_callback()),
+            End::Restart => matches!(self.name, "read" | "write"),
+            // A callback has no time-out, and these calls have none either.
             End::Deadline => {
-                let callback = matches!(self.style, Style::DriverCallback | Style::ClientCallback);
-                let endless = callback || matches!(self.name, "read" | "write");
-                !endless && (!node.is_stream() || want == Want::Drained)
+                let endless = self.style == Style::Call || self.name == "fsync";
+                !(endless || self.is_callback() || self.early)
             }
+            // What becomes of a driver's own call is up to the driver.
+            End::Frozen | End::Stopped => {
+                !(close || kernel_wait || self.is_callback() || self.early)
+            }
+            // The session is closed already.
+            End::Reset | End::Stop => !close,
             // The set of exceptions shows no hang-up, for any file.
             End::Removal if self.style == Style::Select => want != Want::Added,
             // The driver's callbacks end with the session, and with the driver.
             End::Close => self.style == Style::DriverWait,
             End::Removal => self.style != Style::DriverCallback,
-            // A future takes an entry that is there already, whatever the watermark is.
-            End::Watermark | End::Flush | End::NoWatermark => self.style != Style::Future,
+            // These take an entry that is there already, whatever the watermark is, as each call does
+            // that must not wait.
+            End::Watermark | End::Flush | End::NoWatermark => {
+                self.style != Style::Future && self.name != "io-uring-read"
+            }
             // Whoever maps the queues learns of added buffers by joining, and not by an entry.
             End::Join => {
                 want != Want::Room

@@ -9,6 +9,8 @@ use super::means::{Means, Style};
 pub enum Node {
     /// A driver's node with an output queue.
     Output,
+    /// A driver's node with an output queue that overwrites.
+    Overwriting,
     /// A driver's node with an input queue.
     Input,
     /// A driver's node with both.
@@ -17,10 +19,14 @@ pub enum Node {
     Source,
     /// `/dev/iostream` with an echo.
     Echo,
+    /// `/dev/iostream` with a sink.
+    Sink,
     /// A running stream in output mode.
     StreamOutput,
     /// A running stream in input mode.
     StreamInput,
+    /// A running stream in input-output mode.
+    StreamDuplex,
 }
 
 /// What is waited for.
@@ -32,14 +38,24 @@ pub enum Want {
     Room,
     /// The process waits for buffers that the driver adds.
     Added,
-    /// The process waits until the driver has taken all that was sent.
+    /// The process waits until the driver has taken all that was published.
     Drained,
+    /// The process waits for what a callback of the driver returns.
+    Answer,
+    /// The process waits, in a run of the endpoint, for an entry that it can move.
+    RunEntry,
+    /// The process waits, in a run of the endpoint, for room for what it makes.
+    RunRoom,
     /// The driver waits for an entry; in a stream, for a buffer to read.
     DriverEntry,
     /// The driver waits for room; in a stream, for a free buffer.
     DriverRoom,
     /// A client inside the kernel waits for a buffer to read.
     ClientEntry,
+    /// A client inside the kernel waits for a buffer to fill.
+    ClientRoom,
+    /// A client inside the kernel waits for buffers that the driver adds.
+    ClientAdded,
 }
 
 /// What ends the wait.
@@ -83,29 +99,41 @@ pub enum End {
     Restart,
     /// The wait's own time-out, although the other direction is busy.
     Deadline,
+    /// The control group is frozen and thawed; then what is waited for comes.
+    Frozen,
+    /// The process is stopped and continued by signals; then what is waited for comes.
+    Stopped,
 }
 
-const NODES: [Node; 7] = [
+const NODES: [Node; 10] = [
     Node::Output,
+    Node::Overwriting,
     Node::Input,
     Node::Duplex,
     Node::Source,
     Node::Echo,
+    Node::Sink,
     Node::StreamOutput,
     Node::StreamInput,
+    Node::StreamDuplex,
 ];
 
-const WANTS: [Want; 7] = [
+const WANTS: [Want; 12] = [
     Want::Entry,
     Want::Room,
     Want::Added,
     Want::Drained,
+    Want::Answer,
+    Want::RunEntry,
+    Want::RunRoom,
     Want::DriverEntry,
     Want::DriverRoom,
     Want::ClientEntry,
+    Want::ClientRoom,
+    Want::ClientAdded,
 ];
 
-const ENDS: [End; 19] = [
+const ENDS: [End; 21] = [
     End::SetUp,
     End::Comes,
     End::ComesMapped,
@@ -125,6 +153,8 @@ const ENDS: [End; 19] = [
     End::Signal,
     End::Restart,
     End::Deadline,
+    End::Frozen,
+    End::Stopped,
 ];
 
 /// One line of the table.
@@ -149,6 +179,8 @@ pub enum Slice {
     Stop,
     Stream,
     Removal,
+    Frozen,
+    Stopped,
 }
 
 /// All situations that can be.
@@ -165,23 +197,32 @@ pub fn all() -> Vec<Situation> {
 
 impl Node {
     pub fn is_stream(self) -> bool {
-        matches!(self, Node::StreamOutput | Node::StreamInput)
+        matches!(
+            self,
+            Node::StreamOutput | Node::StreamInput | Node::StreamDuplex
+        )
     }
 
     /// Whether it is `/dev/iostream`, where a session begins with a set-up.
     pub fn is_built_in(self) -> bool {
-        matches!(self, Node::Source | Node::Echo)
+        matches!(self, Node::Source | Node::Echo | Node::Sink)
     }
 
     fn offers(self, want: Want) -> bool {
+        use Node::{Duplex, Echo, Input, Sink, Source, StreamDuplex, StreamInput, StreamOutput};
         match want {
-            Want::Entry => !matches!(self, Node::Input | Node::StreamInput),
-            Want::Room => !matches!(self, Node::Output | Node::Source | Node::StreamOutput),
-            Want::Added => self.is_stream(),
-            Want::Drained => self == Node::StreamInput,
-            Want::DriverEntry => matches!(self, Node::Input | Node::Duplex | Node::StreamInput),
-            Want::DriverRoom => matches!(self, Node::Output | Node::Duplex | Node::StreamOutput),
-            Want::ClientEntry => self == Node::StreamOutput,
+            Want::Entry => !matches!(self, Input | Sink | StreamInput),
+            Want::Room => matches!(self, Input | Duplex | Echo | StreamInput | StreamDuplex),
+            Want::Added | Want::Answer | Want::ClientAdded => self.is_stream(),
+            Want::Drained => matches!(self, Input | Duplex | StreamInput | StreamDuplex),
+            Want::RunEntry => matches!(self, Echo | Sink),
+            Want::RunRoom => matches!(self, Echo | Source),
+            Want::DriverEntry => matches!(self, Input | Duplex | StreamInput | StreamDuplex),
+            Want::DriverRoom => {
+                matches!(self, Node::Output | Duplex | StreamOutput | StreamDuplex)
+            }
+            Want::ClientEntry => matches!(self, StreamOutput | StreamDuplex),
+            Want::ClientRoom => self == StreamInput,
         }
     }
 }
@@ -189,7 +230,20 @@ impl Node {
 impl Want {
     /// Whether a process waits. Otherwise something in the kernel does.
     pub fn is_of_process(self) -> bool {
-        matches!(self, Want::Entry | Want::Room | Want::Added | Want::Drained)
+        !matches!(self, Want::DriverEntry | Want::DriverRoom) && !self.is_of_client()
+    }
+
+    /// Whether a client inside the kernel waits, which has the only session.
+    pub fn is_of_client(self) -> bool {
+        matches!(
+            self,
+            Want::ClientEntry | Want::ClientRoom | Want::ClientAdded
+        )
+    }
+
+    /// Whether the endpoint of `/dev/iostream` waits, in a run of the process.
+    pub fn is_of_run(self) -> bool {
+        matches!(self, Want::RunEntry | Want::RunRoom)
     }
 }
 
@@ -198,28 +252,51 @@ impl End {
     fn can_end(self, node: Node, want: Want) -> bool {
         let stream = node.is_stream();
         let entry = matches!(want, Want::Entry | Want::DriverEntry) && !stream;
+        let moves = matches!(want, Want::Entry | Want::Room);
+        if want == Want::Answer {
+            return self == End::Comes;
+        }
         let can = match self {
             End::SetUp => node == Node::Echo && want == Want::Room,
-            End::Comes => !(node == Node::StreamOutput && want == Want::DriverRoom),
-            End::ComesMapped => !stream && matches!(want, Want::DriverEntry | Want::DriverRoom),
+            // What a client returns is to the driver no room, but an entry.
+            End::Comes => !(stream && want == Want::DriverRoom),
+            End::ComesMapped => {
+                let kernel = matches!(want, Want::DriverEntry | Want::DriverRoom);
+                !stream && (kernel || want.is_of_run())
+            }
             End::Watermark | End::Timer | End::Flush => entry && !node.is_built_in(),
+            // A queue that overwrites is never full.
+            End::Full if node == Node::Overwriting => false,
             End::Full | End::NoWatermark => want == Want::Entry && !stream && !node.is_built_in(),
             End::Reset => !stream,
             End::OtherReset => node == Node::Echo && want == Want::Room,
-            End::Stop => matches!(want, Want::Entry | Want::Room),
-            End::SysfsStop => matches!(want, Want::Entry | Want::Room | Want::ClientEntry),
-            End::Drain => matches!(want, Want::Entry),
+            End::Stop => moves || want == Want::Drained,
+            End::SysfsStop => {
+                moves
+                    || matches!(
+                        want,
+                        Want::Drained | Want::ClientEntry | Want::ClientRoom | Want::ClientAdded
+                    )
+            }
+            End::Drain => want == Want::Entry,
             End::Join => matches!(
                 (node, want),
-                (Node::StreamInput, Want::Room) | (Node::StreamOutput, Want::DriverRoom)
+                (Node::StreamInput, Want::Room)
+                    | (Node::StreamOutput | Node::StreamDuplex, Want::DriverRoom)
             ),
             End::Close => !stream && !want.is_of_process(),
             End::Removal => !node.is_built_in(),
             End::Signal => true,
-            End::Restart => matches!(want, Want::Entry | Want::Room),
-            End::Deadline => matches!(node, Node::Duplex | Node::StreamInput),
+            End::Restart => moves,
+            End::Deadline => true,
+            End::Frozen | End::Stopped => !(stream && want == Want::DriverRoom),
         };
         can && (stream || !matches!(self, End::Stop | End::SysfsStop | End::Drain))
+    }
+
+    /// Whether the wait is interrupted, and goes on.
+    pub fn interrupts(self) -> bool {
+        matches!(self, End::Frozen | End::Stopped)
     }
 
     /// Whether the end can happen again and again.
@@ -245,8 +322,10 @@ impl Situation {
             End::Reset | End::OtherReset => Slice::Reset,
             End::Stop | End::SysfsStop | End::Drain => Slice::Stop,
             End::Removal => Slice::Removal,
+            End::Frozen => Slice::Frozen,
+            End::Stopped => Slice::Stopped,
             End::Join => Slice::Join,
-            _ if self.want == Want::Added => Slice::Join,
+            _ if matches!(self.want, Want::Added | Want::ClientAdded) => Slice::Join,
             _ if stream => Slice::Stream,
             _ if !self.want.is_of_process() => Slice::Kernel,
             _ if means.early => Slice::Early,

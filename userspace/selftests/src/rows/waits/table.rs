@@ -5,12 +5,15 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use rustix::io::Errno;
+
 use super::ends;
 use super::ground::{bound, Ground};
-use super::means::{Means, Style, MEANS};
+use super::means::{Means, MEANS};
 use super::outcome::Outcome;
 use super::situation::{all, End, Situation, Slice};
 use super::waiter::Waiter;
+use crate::support::interrupter::interrupter;
 
 /// How often the end comes, if it can come again and the means stays registered.
 const ROUNDS: usize = 3;
@@ -34,6 +37,10 @@ fn cells(slice: Slice) -> Vec<(&'static Means, Situation)> {
 ///
 /// If a cell failed, or if not all of them ran.
 pub fn run(slice: Slice) {
+    if matches!(slice, Slice::Frozen | Slice::Stopped) {
+        // Before there is a second thread.
+        interrupter();
+    }
     let cells = cells(slice);
     let (mut ran, mut failed) = (0, 0);
     for (means, situation) in &cells {
@@ -115,7 +122,7 @@ fn wait(
         waiter.begin();
     }
     if situation.end != End::SetUp {
-        ground.set_up(matches!(means.style, Style::Library | Style::Future));
+        ground.set_up(means.is_handle());
     }
     if means.maps(&situation) {
         ground.map();
@@ -135,7 +142,14 @@ fn wait(
         waiter.go();
         waiter.wait_asleep();
         ends::cause(ground, waiter);
-        let outcome = waiter.outcome();
+        let mut outcome = waiter.outcome();
+        if situation.end.interrupts()
+            && means.is_called_again()
+            && outcome == Ok(Outcome::Failed(Errno::INTR))
+        {
+            waiter.go();
+            outcome = waiter.outcome();
+        }
         // Most calls look once more when their time-out is over, which is no wake-up. A deadline has
         // been held against the kicks that it had to end in spite of.
         let late = situation.end != End::Deadline && start.elapsed() >= bound();

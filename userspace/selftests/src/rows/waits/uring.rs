@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0
 
-//! io_uring's poll, single and multishot.
+//! io_uring's poll, single and multishot, and its requests to read and write.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 
-use super::ground::Ground;
+use super::ground::{Ground, ENTRY};
 use super::means::Wait;
 use super::outcome::Outcome;
 use crate::support::uring::{Completion, Request, Uring};
@@ -64,21 +64,54 @@ pub fn multishot_early(ground: &Arc<Ground>) -> Wait {
 }
 
 fn wait_for_each(ground: Arc<Ground>, ring: Uring, mut armed: bool) -> impl FnMut() -> Outcome {
+    let mut interrupted = false;
     move || {
-        // One end may complete twice; what the round before left, or the set-up, is not waited for.
-        // The kernel keeps what found no place in the ring, and brings it with the next call.
-        loop {
-            let _ = ring.enter(0, 0, None);
-            let Some(Completion { more, .. }) = ring.completion() else {
-                break;
-            };
-            armed = more;
+        if !interrupted {
+            armed = discard(&ring, armed);
         }
         if !armed {
             submit(&ring, &ground, true);
         }
         let (outcome, more) = wait(&ring, ground.timeout());
+        interrupted = outcome == Outcome::Failed(Errno::INTR);
         armed = more;
         outcome
     }
+}
+
+/// Takes the completions that are not waited for: one end may complete twice, and so may what the
+/// round before left, or the set-up. Returns whether the poll goes on, as it did if there are none.
+fn discard(ring: &Uring, mut armed: bool) -> bool {
+    loop {
+        // The kernel keeps what found no place in the ring, and brings it with the next call.
+        let _ = ring.enter(0, 0, None);
+        let Some(Completion { more, .. }) = ring.completion() else {
+            return armed;
+        };
+        armed = more;
+    }
+}
+
+pub fn read(ground: &Arc<Ground>) -> Wait {
+    move_by(ground, Request::read(vec![0; 128].leak()))
+}
+
+pub fn write(ground: &Arc<Ground>) -> Wait {
+    move_by(ground, Request::write(&[9; ENTRY]))
+}
+
+/// Submits a request that must wait, on a file whose calls block.
+fn move_by(ground: &Arc<Ground>, request: Request) -> Wait {
+    ground.let_block();
+    let (ground, ring) = (ground.clone(), Uring::new());
+    let mut submitted = false;
+    Box::new(move || {
+        if !std::mem::replace(&mut submitted, true) {
+            ring.submit(ground.session().raw_fd(), request);
+        }
+        match wait(&ring, ground.timeout()).0 {
+            Outcome::Events(_) => Outcome::Done,
+            other => other,
+        }
+    })
 }

@@ -80,6 +80,11 @@ impl Waiter {
         }
     }
 
+    /// How the thread waits.
+    pub fn means(&self) -> &'static Means {
+        self.means
+    }
+
     /// Lets the thread register.
     pub fn begin(&self) {
         self.go();
