@@ -23,6 +23,11 @@ VARIANTS = [
         for direction in ("output", "input")
         for means in ("poll", "epoll-level", "epoll-edge", "eventfd")
     ),
+    *(
+        f"output-{readable}-{means}"
+        for readable in ("watermark", "latency")
+        for means in ("poll", "epoll-edge", "eventfd")
+    ),
     "kernel-for-entries",
     "kernel-for-room",
 ]

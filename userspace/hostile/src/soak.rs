@@ -16,7 +16,7 @@ use iostream_raw::Map;
 use libc::SIGKILL;
 
 use crate::sys;
-use process_sleeps::Means;
+use process_sleeps::{Means, Readable};
 
 /// After this long without progress a wake-up counts as lost.
 const STUCK: Duration = Duration::from_secs(20);
@@ -27,22 +27,46 @@ struct Variant {
     run: fn(&Progress, u64),
 }
 
-const VARIANTS: [Variant; 10] = [
+const VARIANTS: [Variant; 16] = [
     Variant {
         name: "output-poll",
-        run: |p, n| process_sleeps::for_entries(p, n, Means::Poll),
+        run: |p, n| process_sleeps::for_entries(p, n, Means::Poll, Readable::AtOnce),
     },
     Variant {
         name: "output-epoll-level",
-        run: |p, n| process_sleeps::for_entries(p, n, Means::EpollLevel),
+        run: |p, n| process_sleeps::for_entries(p, n, Means::EpollLevel, Readable::AtOnce),
     },
     Variant {
         name: "output-epoll-edge",
-        run: |p, n| process_sleeps::for_entries(p, n, Means::EpollEdge),
+        run: |p, n| process_sleeps::for_entries(p, n, Means::EpollEdge, Readable::AtOnce),
     },
     Variant {
         name: "output-eventfd",
-        run: |p, n| process_sleeps::for_entries(p, n, Means::Eventfd),
+        run: |p, n| process_sleeps::for_entries(p, n, Means::Eventfd, Readable::AtOnce),
+    },
+    Variant {
+        name: "output-watermark-poll",
+        run: |p, n| process_sleeps::for_entries(p, n, Means::Poll, Readable::AtWatermark),
+    },
+    Variant {
+        name: "output-watermark-epoll-edge",
+        run: |p, n| process_sleeps::for_entries(p, n, Means::EpollEdge, Readable::AtWatermark),
+    },
+    Variant {
+        name: "output-watermark-eventfd",
+        run: |p, n| process_sleeps::for_entries(p, n, Means::Eventfd, Readable::AtWatermark),
+    },
+    Variant {
+        name: "output-latency-poll",
+        run: |p, n| process_sleeps::for_entries(p, n, Means::Poll, Readable::AfterLatency),
+    },
+    Variant {
+        name: "output-latency-epoll-edge",
+        run: |p, n| process_sleeps::for_entries(p, n, Means::EpollEdge, Readable::AfterLatency),
+    },
+    Variant {
+        name: "output-latency-eventfd",
+        run: |p, n| process_sleeps::for_entries(p, n, Means::Eventfd, Readable::AfterLatency),
     },
     Variant {
         name: "input-poll",

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering::*;
 use std::sync::atomic::{fence, AtomicBool, AtomicU64};
 
 use iostream_raw::{occupied, producer, sink, source, Random, Ring, Session, INPUT, OUTPUT, PAGE};
+use iostream_ring::uapi::IOSTREAM_LATENCY_MIN_NS;
 use libc::{EPOLLET, EPOLLIN, EPOLLOUT, EPOLL_CTL_ADD, POLLIN, POLLOUT};
 
 use super::pace::{pin, spin_until, waker_pause, Aim, Meeting};
@@ -23,6 +24,44 @@ pub enum Means {
     EpollLevel,
     EpollEdge,
     Eventfd,
+}
+
+/// When an output queue is readable.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Readable {
+    /// At the first entry.
+    AtOnce,
+    /// At the second entry, which reaches the watermark.
+    AtWatermark,
+    /// When the latency is over: nothing reaches the watermark.
+    AfterLatency,
+}
+
+impl Readable {
+    /// How many entries the waker makes at once.
+    fn entries(self) -> u64 {
+        match self {
+            Self::AtWatermark => 2,
+            _ => 1,
+        }
+    }
+
+    /// The watermark in bytes; 0: none.
+    fn watermark(self) -> u64 {
+        match self {
+            Self::AtOnce => 0,
+            Self::AtWatermark => 2 * occupied(LEN),
+            Self::AfterLatency => PAGE / 2,
+        }
+    }
+
+    /// The latency in nanoseconds; 0: none.
+    fn latency_ns(self) -> u64 {
+        match self {
+            Self::AfterLatency => IOSTREAM_LATENCY_MIN_NS.into(),
+            _ => 0,
+        }
+    }
 }
 
 /// The process's end, which sleeps.
@@ -87,11 +126,18 @@ impl Sleeper {
 }
 
 /// The process consumes, and sleeps when the queue is empty.
-pub fn for_entries(progress: &Progress, wakeups: u64, means: Means) {
+pub fn for_entries(progress: &Progress, wakeups: u64, means: Means, readable: Readable) {
     let session = Session::nonblocking(source(PAGE, LEN as u32, LEN as u32, 0));
     let ring = Ring::new(&session, OUTPUT).expect("the queue");
+    let watermark = readable.watermark();
+    if watermark != 0 {
+        let set = session.watermark(watermark, readable.latency_ns());
+        set.expect("IOSTREAM_IOC_WATERMARK");
+    }
     let sleeper = Sleeper::new(&session, OUTPUT, means);
-    // `done` counts the entries that the waker has finished.
+    // The threads meet once for these.
+    let (entries, bytes) = (readable.entries(), readable.entries() * occupied(LEN));
+    // `done` counts the meetings that the waker has finished.
     let (stop, done) = (AtomicBool::new(false), AtomicU64::new(0));
     std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -103,32 +149,40 @@ pub fn for_entries(progress: &Progress, wakeups: u64, means: Means) {
                     || ring.consumer_pos().load(Acquire) == ring.producer_pos().load(Relaxed);
                 spin_until(|| empty() || stop.load(Relaxed));
                 waker_pause(&mut random, done.load(Relaxed));
-                session.run_for(1, 0).1.expect("IOSTREAM_IOC_RUN");
-                done.store(ring.producer_pos().load(Relaxed) / occupied(LEN), Release);
+                session.run_for(entries, 0).1.expect("IOSTREAM_IOC_RUN");
+                done.store(ring.producer_pos().load(Relaxed) / bytes, Release);
             }
         });
         let _stop = StopWhenDropped(&stop);
         pin(0);
         let mut aim = Aim::new(5);
-        let (mut pos, mut sequence) = (0_u64, 0);
+        let (mut pos, mut sequence, mut meeting) = (0_u64, 0, 0);
         while progress.wakeups() < wakeups {
-            let arrived = || ring.producer_pos().load(Acquire) != pos;
-            if Meeting::of(sequence) == Meeting::Spun {
+            let arrived = || ring.producer_pos().load(Acquire) - pos >= bytes;
+            if Meeting::of(meeting) == Meeting::Spun {
                 spin_until(arrived);
             } else {
-                aim.pause(sequence);
+                aim.pause(meeting);
                 sleeper.sleep(|| {
-                    ring.consumer_wake().store(pos + 8, Relaxed);
+                    ring.consumer_wake().store(pos + watermark.max(8), Relaxed);
                     fence(SeqCst);
-                    arrived()
+                    match readable {
+                        Readable::AfterLatency => ring.info.word(READY_POS).load(Relaxed) > pos,
+                        _ => arrived(),
+                    }
                 });
+                // Whoever waits on an eventfd may be woken early.
+                spin_until(arrived);
             }
             // An edge is reported once, so all entries are taken.
             while ring.producer_pos().load(Acquire) != pos {
                 ring.expect_record(pos, sequence, LEN);
-                aim.learn(sequence, &done, ring.info.word(WAKEUPS_SENT));
                 sequence += 1;
                 pos += occupied(LEN);
+                if pos % bytes == 0 {
+                    aim.learn(meeting, &done, ring.info.word(WAKEUPS_SENT));
+                    meeting += 1;
+                }
                 ring.consumer_pos().store(pos, Release);
                 progress.entry();
             }
@@ -195,6 +249,8 @@ pub fn for_room(progress: &Progress, wakeups: u64, means: Means) {
     });
 }
 
+/// Where the info page says up to which position entries are ready, whatever the watermark.
+const READY_POS: usize = std::mem::offset_of!(iostream_ring::uapi::iostream_info, ready_pos);
 /// Where the info page counts the wake-ups that were sent.
 const WAKEUPS_SENT: usize = std::mem::offset_of!(iostream_ring::uapi::iostream_info, counters)
     + std::mem::offset_of!(iostream_ring::uapi::iostream_queue_counters, wakeups_sent);
