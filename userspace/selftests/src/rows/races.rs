@@ -3,18 +3,30 @@
 //! RACES: a thread is held at each race point of the module while each operation of a process, of
 //! the driver and of the system runs.
 //!
-//! Each point, each kind of node on which it is reached, and each operation make a cell. In a cell
-//! one thread makes a tour of everything that a program and its driver can do. The point holds the
-//! first thread that reaches it. Then the operation runs: to its end, or until it waits for the
-//! held thread. Then the thread goes on. Afterwards both must end, all errors must be documented
-//! ones, no session may be left, and the node must work and wake. KASAN, lockdep and kmemleak look
-//! on: the points exist only on the bug-hunting kernel. The long run has all cells, the short one a
-//! twelfth of them.
+//! Each point, each kind of node on which it is reached, each operation and each order make a cell.
+//! In a cell one thread makes a tour of everything that a program and its driver can do, and another
+//! one runs the operation. There are three orders. *Inside*: the point holds the tour, and the
+//! operation begins and ends meanwhile, unless it waits for the tour. *Across*: the operation begins
+//! while the tour is held, and cannot end before the tour, let go, has come to its own end, because
+//! a point of the operation's own holds it. *First*: the point holds the operation, where it passes
+//! the point, and the tour runs to its end meanwhile. So of two threads each is once the one that
+//! finds what the other one has left half done.
+//!
+//! Afterwards both must end. Each error must be one that this sort of call may answer in this state
+//! (`sorts.rs`). Counters must add up (`ledger.rs`). No session may be left, and the node must work
+//! and wake. KASAN, lockdep and kmemleak look on: the points exist only on the bug-hunting kernel.
+//! The long run has all cells, the short one a part of them.
 
+mod acts;
+mod calls;
+mod cell;
 mod ground;
+mod ledger;
 mod operations;
+mod sorts;
 mod table;
 mod tours;
+mod works;
 
 use crate::clause::Clause;
 

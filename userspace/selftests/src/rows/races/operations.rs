@@ -2,23 +2,24 @@
 
 //! The operations that run while a thread is held.
 
-use std::fs::{read_to_string, write};
-use std::path::{Path, PathBuf};
-
 use iostream_raw::{INPUT, OUTPUT};
 use iostream_ring::uapi::IOSTREAM_MODE_INPUT_OUTPUT;
-use rustix::event::PollFlags;
-use rustix::io::{Errno, Result};
+use rustix::io::Result;
 
-use super::ground::{Ground, Kind, ENTRY};
-use super::tours::{map_queues, map_stream, poll, reset, set_eventfd};
+use super::acts::*;
+use super::calls::Sort;
+use super::ground::{Ground, Kind};
+use super::sorts::*;
 
 /// Something that a process, the driver or the system does.
 pub struct Operation {
     pub name: &'static str,
-    pub run: fn(&Ground) -> Result<()>,
+    pub sort: &'static Sort,
+    pub run: fn(&Ground) -> Result<u64>,
     /// Whether a node of this kind has it.
     applies: fn(Kind) -> bool,
+    /// The point at which the operation itself is held while the tour goes on.
+    pub own: Option<&'static str>,
 }
 
 impl Operation {
@@ -28,150 +29,168 @@ impl Operation {
             .iter()
             .filter(move |operation| (operation.applies)(kind))
     }
-}
 
-const fn on_all(name: &'static str, run: fn(&Ground) -> Result<()>) -> Operation {
-    Operation {
-        name,
-        run,
-        applies: |_| true,
+    /// Held in the middle at this point.
+    const fn at(mut self, point: &'static str) -> Self {
+        self.own = Some(point);
+        self
     }
 }
 
-const fn on_queues(name: &'static str, run: fn(&Ground) -> Result<()>) -> Operation {
+/// What has to wait while a point holds a thread, because the thread is inside a section that the
+/// operation waits for, or holds a lock that it takes.
+const MUST_WAIT: &[(&str, &str)] = &[
+    ("driver-found", "disable"),
+    ("driver-found", "unpublish"),
+    ("eventfd-found", "eventfd of the output"),
+    ("input-timer-fires", "watermark of the driver"),
+    ("lane-found", "reset the output"),
+    ("lane-found", "stop"),
+    ("mode-agreed", "start"),
+    ("set-up-made", "set up"),
+    ("start-answered", "suspend"),
+    ("stop-answered", "start"),
+    ("suspend-fenced", "stop"),
+];
+
+/// Whether an operation that begins while this point holds a thread must not succeed before the
+/// thread goes on.
+pub fn must_wait(point: &str, operation: &Operation) -> bool {
+    MUST_WAIT.contains(&(point, operation.name))
+}
+
+/// Cells that the short run tries, too.
+const ALWAYS: &[(&str, &str)] = &[
+    ("endpoint-ran", "write"),
+    ("ends-quiesced", "report a loss"),
+];
+
+/// Whether the short run tries this operation while the point holds the tour.
+pub fn always(point: &str, operation: &Operation) -> bool {
+    must_wait(point, operation) || ALWAYS.contains(&(point, operation.name))
+}
+
+type Run = fn(&Ground) -> Result<u64>;
+
+const fn on(
+    applies: fn(Kind) -> bool,
+    name: &'static str,
+    sort: &'static Sort,
+    run: Run,
+) -> Operation {
     Operation {
         name,
+        sort,
         run,
-        applies: |kind| !kind.is_stream(),
+        applies,
+        own: None,
     }
 }
 
-const fn on_streams(name: &'static str, run: fn(&Ground) -> Result<()>) -> Operation {
-    Operation {
-        name,
-        run,
-        applies: Kind::is_stream,
-    }
+const fn on_all(name: &'static str, sort: &'static Sort, run: Run) -> Operation {
+    on(|_| true, name, sort, run)
+}
+
+/// Of nodes that the test driver has published.
+const fn of_driver(name: &'static str, sort: &'static Sort, run: Run) -> Operation {
+    on(Kind::has_driver, name, sort, run)
+}
+
+/// Of queues that the test driver has published.
+const fn of_entries(name: &'static str, sort: &'static Sort, run: Run) -> Operation {
+    on(Kind::has_entries, name, sort, run)
+}
+
+/// Of queues, whoever serves them.
+const fn on_queues(name: &'static str, sort: &'static Sort, run: Run) -> Operation {
+    on(|kind| !kind.is_stream(), name, sort, run)
+}
+
+const fn on_streams(name: &'static str, sort: &'static Sort, run: Run) -> Operation {
+    on(Kind::is_stream, name, sort, run)
+}
+
+const fn on_echo(name: &'static str, sort: &'static Sort, run: Run) -> Operation {
+    on(|kind| matches!(kind, Kind::Echo), name, sort, run)
+}
+
+const fn on_mapped(name: &'static str, sort: &'static Sort, run: Run) -> Operation {
+    on(|kind| matches!(kind, Kind::Mapped), name, sort, run)
+}
+
+const fn on_module(name: &'static str, sort: &'static Sort, run: Run) -> Operation {
+    on(|kind| matches!(kind, Kind::Module), name, sort, run)
 }
 
 const OPERATIONS: &[Operation] = &[
     // A process.
-    on_all("open", |g| g.open_another().map(drop)),
-    on_all("close", Ground::close),
-    on_all("poll", |g| poll(g, PollFlags::IN | PollFlags::OUT)),
-    on_all("read", |g| g.session()?.read(&mut [0; 64]).map(drop)),
-    on_all("write", |g| g.session()?.write(&[6; ENTRY]).map(drop)),
-    on_all("eventfd of the output", |g| set_eventfd(g, OUTPUT)),
-    on_all("eventfd of the input", |g| set_eventfd(g, INPUT)),
-    on_all("notify", |g| g.session()?.notify(INPUT)),
-    on_all("notify of room", |g| g.session()?.notify(OUTPUT)),
-    on_queues("watermark", |g| g.session()?.watermark(512, 1_000_000)),
-    on_queues("reset the output", |g| reset(g, OUTPUT)),
-    on_queues("reset the input", |g| reset(g, INPUT)),
-    on_queues("map", map_queues),
-    on_streams("map", map_stream),
-    on_streams("mode", |g| {
-        g.session()?.set_mode(IOSTREAM_MODE_INPUT_OUTPUT)
-    }),
-    on_streams("start", |g| g.session()?.start()),
-    on_streams("suspend", |g| g.session()?.suspend()),
-    on_streams("stop", |g| g.session()?.stop().map(drop)),
-    on_streams("drain", |g| g.session()?.drain(1_000_000).map(drop)),
-    on_streams("join", |g| g.session()?.try_stream().map(drop)),
-    on_streams("notice", |g| g.session()?.notice(7)),
-    on_streams("synchronous notice", |g| g.session()?.notice_sync(7)),
-    on_all("a child that exits", fork),
+    on_all("open another", &OPEN_OTHER, open_another).at("open-agreed"),
+    on_all("close", &CLOSE, Ground::close).at("close-unpublished"),
+    on_all("poll", &POLL, poll).at("armed"),
+    on_all("read", &READ, read).at("read-claimed"),
+    on_all("write", &WRITE, write).at("write-claimed"),
+    on_all("eventfd of the output", &EVENTFD, |g| {
+        set_eventfd(g, OUTPUT)
+    })
+    .at("eventfd-replaced"),
+    on_all("eventfd of the input", &EVENTFD, |g| set_eventfd(g, INPUT)),
+    on_all("notify", &NOTIFY, |g| notify(g, INPUT)).at("driver-found"),
+    on_all("notify of room", &NOTIFY, |g| notify(g, OUTPUT)),
+    on_queues("watermark", &WATERMARK, |g| watermark(g, 512, 1_000_000)).at("watermark-set"),
+    on_queues("reset the output", &RESET, |g| reset(g, OUTPUT)).at("ends-quiesced"),
+    on_queues("reset the input", &RESET, |g| reset(g, INPUT)).at("reset-halfway"),
+    on_queues("map", &MAP, map_queues).at("map-claimed"),
+    on_streams("map", &MAP, map_stream),
+    on_mapped("take by the mapping", &READ, Ground::take_mapped),
+    on_mapped("put by the mapping", &WRITE, Ground::put_mapped),
+    on_echo("set up", &SET_UP, Ground::set_up),
+    on_echo("run", &RUN, run_endpoint),
+    on_streams("mode", &MODE, |g| mode(g, IOSTREAM_MODE_INPUT_OUTPUT)).at("mode-agreed"),
+    on_streams("start", &START, start).at("start-answered"),
+    on_streams("suspend", &SUSPEND, suspend).at("suspend-fenced"),
+    on_streams("stop", &STOP, stop).at("stop-answered"),
+    on_streams("drain", &STOP, |g| drain(g, 1_000_000)).at("drained"),
+    on_streams("join", &JOIN, join).at("buffer-joins"),
+    on_streams("notice", &NOTICE, |g| g.session()?.notice(7).map(|()| 0)),
+    on_streams("synchronous notice", &NOTICE, |g| {
+        g.session()?.notice_sync(7).map(|()| 0)
+    })
+    .at("driver-found"),
+    on_all("a child that exits", &CHILD, child_exits),
+    on_all("a child is killed", &CHILD, child_is_killed),
+    on_all("kill", &KILL, kill).at("close-unpublished"),
     // The driver.
-    on_all("disable", |g| g.driver.tell("disable")),
-    on_all("enable", |g| g.driver.tell("enable")),
-    on_all("unpublish", |g| g.driver.tell("unpublish")),
-    on_queues("enqueue", |g| g.driver.tell("enqueue 24")),
-    on_queues("enqueue in an interrupt", |g| {
-        g.driver.tell("enqueue 24 hardirq")
+    of_driver("disable", &CALLBACKS, |g| g.tell("disable")),
+    of_driver("enable", &CALLBACKS, |g| g.tell("enable")),
+    of_driver("unpublish", &UNPUBLISH, Ground::unpublish).at("revoke-unpublished"),
+    of_entries("enqueue", &PRODUCE, |g| g.tell("enqueue 24")).at("look-for-sleeper"),
+    of_entries("enqueue in an interrupt", &PRODUCE, |g| {
+        g.tell("enqueue 24 hardirq")
     }),
-    on_queues("fill", |g| g.driver.tell("fill 100")),
-    on_queues("dequeue", |g| g.driver.tell("dequeue 24")),
-    on_queues("drain", |g| g.driver.tell("drain 10")),
-    on_queues("watermark of the driver", |g| {
-        g.driver.tell("watermark 512 1000000")
-    }),
-    on_streams("produce", |g| g.driver.tell("produce 1 24")),
-    on_streams("consume", |g| g.driver.tell("consume 1")),
-    on_streams("add", |g| g.driver.tell("add 1")),
-    on_streams("create queues", |g| g.driver.tell("create-queues")),
-    on_streams("destroy queues", |g| g.driver.tell("destroy-queues")),
+    of_entries("fill", &PRODUCE, |g| g.tell("fill 24")),
+    of_entries("dequeue", &CONSUME, |g| g.tell("dequeue 24")),
+    of_entries("watermark of the driver", &CALLBACKS, |g| {
+        g.tell("watermark 512 1000000")
+    })
+    .at("input-watermark-set"),
+    of_driver("report a loss", &LOSE, |g| g.tell("lost 3")),
+    on_streams("produce", &PRODUCE, |g| g.tell("produce 1 24")).at("buffer-given"),
+    on_streams("consume", &CONSUME, |g| g.tell("consume 1")),
+    on_streams("add", &MANAGE, |g| g.tell("add 1")),
+    on_streams("create queues", &MANAGE, |g| g.tell("create-queues")),
+    on_streams("destroy queues", &MANAGE, |g| g.tell("destroy-queues")),
     // The system.
-    on_all("look at sysfs", look_at_sysfs),
-    on_all("look at fdinfo", look_at_fdinfo),
-    on_streams("stop by sysfs", |g| set_state(g, "stopped")),
-    on_streams("start by sysfs", |g| set_state(g, "running")),
+    on_queues("the latency is over", &WATERMARK, latency_over).at("output-timer-start"),
+    of_entries("the driver's latency is over", &WRITE, input_latency_over).at("input-timer-start"),
+    on(
+        |kind| kind != Kind::Echo,
+        "look at sysfs",
+        &LOOK,
+        look_at_sysfs,
+    ),
+    on_all("look at fdinfo", &LOOK, look_at_fdinfo),
+    on_streams("stop by sysfs", &STOP_BY_SYSFS, |g| set_state(g, "stopped")),
+    on_streams("start by sysfs", &SET_STATE, |g| set_state(g, "running")),
+    on_module("unload", &UNPUBLISH, Ground::unpublish).at("revoke-unpublished"),
+    on_module("load", &PUBLISH, Ground::publish),
 ];
-
-/// The errors with which a call may answer what somebody else has done meanwhile.
-pub fn is_expected(error: Errno) -> bool {
-    matches!(
-        error,
-        // The other thread has not come so far, or was here before.
-        Errno::BADF | Errno::NOENT | Errno::NXIO | Errno::NODEV | Errno::NOTCONN | Errno::BUSY
-            // The state is another one.
-            | Errno::ALREADY | Errno::BADFD | Errno::SHUTDOWN | Errno::STALE | Errno::INVAL
-            | Errno::OPNOTSUPP | Errno::EXIST
-            // Nothing there, or no room.
-            | Errno::AGAIN | Errno::NODATA | Errno::NOSPC | Errno::NOBUFS | Errno::TIMEDOUT
-            // The held thread is in the way for longer than the call waits.
-            | Errno::INTR
-    )
-}
-
-/// A child inherits the descriptors, and exits.
-fn fork(_: &Ground) -> Result<()> {
-    // SAFETY: The child calls nothing but _exit.
-    let child = unsafe { libc::fork() };
-    assert!(child >= 0, "fork");
-    if child == 0 {
-        // SAFETY: Ends the child without running anything of the parent's.
-        unsafe { libc::_exit(0) };
-    }
-    let mut status = 0;
-    // SAFETY: `status` is valid, and the child is ours.
-    let waited = unsafe { libc::waitpid(child, &mut status, 0) };
-    assert_eq!((waited, status), (child, 0), "the child");
-    Ok(())
-}
-
-/// The node's folder in sysfs, if it is published.
-fn sysfs() -> Result<PathBuf> {
-    let path = iostream_raw::node_called("selftest").ok_or(Errno::NOENT)?;
-    let name = path.file_name().expect("a node's name");
-    Ok(Path::new("/sys/class/iostream").join(name))
-}
-
-/// Reads every attribute of the node.
-fn look_at_sysfs(_: &Ground) -> Result<()> {
-    let mut folders = vec![sysfs()?];
-    while let Some(folder) = folders.pop() {
-        let Ok(entries) = std::fs::read_dir(&folder) else {
-            continue;
-        };
-        for entry in entries.flatten() {
-            match entry.file_type() {
-                Ok(kind) if kind.is_dir() => folders.push(entry.path()),
-                Ok(kind) if kind.is_file() => drop(read_to_string(entry.path())),
-                _ => {}
-            }
-        }
-    }
-    Ok(())
-}
-
-fn look_at_fdinfo(ground: &Ground) -> Result<()> {
-    let session = ground.session()?;
-    let path = format!("/proc/self/fdinfo/{}", session.raw_fd());
-    let _ = read_to_string(path);
-    Ok(())
-}
-
-fn set_state(_: &Ground, state: &str) -> Result<()> {
-    let done = write(sysfs()?.join("state"), state);
-    done.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
-}

@@ -2,166 +2,272 @@
 
 //! A tour: everything that a program and its driver can do with a node, one after the other.
 
-use iostream_raw::{Area, INPUT, OUTPUT};
+use iostream_raw::{sink, source, Control, INPUT, OUTPUT};
 use iostream_ring::uapi::*;
-use rustix::event::{EventfdFlags, PollFlags};
-use rustix::fd::AsRawFd;
+use rustix::event::PollFlags;
 use rustix::io::{Errno, Result};
-use rustix::mm::{MapFlags, ProtFlags};
 
-use super::ground::{Ground, Kind, ENTRY};
-
-/// What a step of a tour came to.
-pub type Step = (&'static str, Result<()>);
+use super::acts::*;
+use super::calls::Sort;
+use super::ground::{Ground, Kind, QUEUE_BYTES};
+use super::ledger;
+use super::sorts::*;
 
 /// Nanoseconds of a latency that is not over while a cell runs.
 const HOUR_NS: u64 = 3_600_000_000_000;
 
-/// Makes the tour, and returns what each step came to.
-pub fn tour(ground: &Ground) -> Vec<Step> {
-    let mut steps = Steps {
-        ground,
-        done: Vec::new(),
-    };
-    steps.step("open", |ground| ground.open());
+/// Makes the tour. It goes on with a session that is open. It rests before the session closes and
+/// after that, where it checks the counters if nothing else is under way.
+pub fn tour(ground: &Ground) {
+    if ground.session().is_err() {
+        ground.call("open", &OPEN, Ground::open);
+    }
     match ground.kind {
-        Kind::Queues => queues(&mut steps),
-        Kind::Output | Kind::Input => stream(&mut steps),
+        Kind::Queues => queues(ground),
+        Kind::Mapped => mapped(ground),
+        Kind::Echo => echo(ground),
+        Kind::Module => module(ground),
+        _ => stream(ground),
     }
-    steps.step("close", |ground| ground.close());
-    steps.step("open again", |ground| ground.open());
+    if ground.rest() {
+        ledger::check_session(ground);
+    }
+    match ground.kind {
+        Kind::Queues | Kind::Mapped => empty(ground),
+        Kind::Echo => other_endpoints(ground),
+        _ => {}
+    }
+    ground.call("close", &CLOSE, Ground::close);
+    if ground.kind == Kind::Echo {
+        return;
+    }
+    if ground.rest() {
+        ledger::check_unopened(ground);
+    }
     if ground.kind.is_stream() {
-        steps.step("start again", |ground| ground.session()?.start());
+        module_as_client(ground);
     }
-    steps.step("unpublish", |ground| ground.driver.tell("unpublish"));
-    steps.step("close again", |ground| ground.close());
-    steps.step("publish", |ground| ground.publish());
-    steps.done
-}
-
-struct Steps<'a> {
-    ground: &'a Ground,
-    done: Vec<Step>,
-}
-
-impl Steps<'_> {
-    fn step(&mut self, name: &'static str, act: impl FnOnce(&Ground) -> Result<()>) {
-        self.done.push((name, act(self.ground)));
+    ground.call("open again", &OPEN, Ground::open);
+    if ground.kind.is_stream() {
+        ground.call("start again", &START, start);
     }
+    ground.call("unpublish", &UNPUBLISH, Ground::unpublish);
+    ground.call("close again", &CLOSE, Ground::close);
+    ground.call("publish", &PUBLISH, Ground::publish);
+}
 
-    /// A step of the driver.
-    fn driver(&mut self, command: &'static str) {
-        self.step(command, |ground| ground.driver.tell(command));
+/// A module opens the stream, and uses it.
+fn module_as_client(ground: &Ground) {
+    let tell = |sort, command| {
+        ground.call(command, sort, |_| {
+            Control::open("client").tell(command).map(|()| 0)
+        });
+    };
+    tell(&OPEN_OTHER, "open selftest");
+    tell(&CLIENT, "watch");
+    tell(&CLIENT_START, "start");
+    if ground.kind != Kind::Input {
+        command(ground, &PRODUCE, "produce 1 24");
     }
-}
-
-/// A call that may find nothing, or no room.
-fn or_again(result: Result<usize>) -> Result<()> {
-    match result {
-        Err(Errno::AGAIN) => Ok(()),
-        other => other.map(drop),
-    }
-}
-
-fn queues(steps: &mut Steps<'_>) {
-    steps.step("watermark", |g| g.session()?.watermark(2048, HOUR_NS));
-    steps.driver("watermark 1024 3600000000000");
-    steps.driver("enqueue 24");
-    steps.step("poll", |g| poll(g, PollFlags::IN));
-    steps.step("eventfd", |g| set_eventfd(g, OUTPUT));
-    steps.step("no watermark", |g| g.session()?.watermark(0, 0));
-    steps.driver("enqueue 24");
-    steps.step("read", |g| or_again(g.session()?.read(&mut [0; 64])));
-    steps.step("write", |g| or_again(g.session()?.write(&[4; ENTRY])));
-    steps.step("notify", |g| g.session()?.notify(INPUT));
-    steps.driver("watermark 0 0");
-    steps.step("notify of room", |g| g.session()?.notify(OUTPUT));
-    steps.driver("fill 100");
-    steps.step("reset the output", |g| reset(g, OUTPUT));
-    steps.step("reset the input", |g| reset(g, INPUT));
-    steps.step("map", map_queues);
-}
-
-fn stream(steps: &mut Steps<'_>) {
-    if steps.ground.kind == Kind::Output {
-        for mode in [IOSTREAM_MODE_INPUT_OUTPUT, IOSTREAM_MODE_OUTPUT] {
-            steps.step("mode", |g| g.session()?.set_mode(mode));
-        }
-    } else {
-        steps.step("mode", |g| g.session()?.set_mode(IOSTREAM_MODE_INPUT));
-    }
-    steps.step("eventfd", |g| set_eventfd(g, OUTPUT));
-    steps.step("start", |g| g.session()?.start());
-    steps.driver("add 1");
-    steps.step("join", |g| g.session()?.try_stream().map(drop));
-    if steps.ground.kind == Kind::Output {
-        steps.driver("produce 1 24");
-        steps.step("poll", |g| poll(g, PollFlags::IN));
-        steps.step("read", |g| or_again(g.session()?.read(&mut [0; 64])));
-    } else {
-        steps.step("poll", |g| poll(g, PollFlags::OUT));
-        steps.step("write", |g| or_again(g.session()?.write(&[4; ENTRY])));
-        steps.driver("consume 1");
-    }
-    steps.step("suspend", |g| g.session()?.suspend());
-    steps.step("go on", |g| g.session()?.start());
-    steps.step("drain", |g| g.session()?.drain(1_000_000_000).map(drop));
-    steps.step("map a stopped one", map_stream);
-}
-
-pub fn poll(ground: &Ground, events: PollFlags) -> Result<()> {
-    ground.session()?.poll(events, 0);
-    Ok(())
-}
-
-/// Sets an eventfd, and replaces it by another.
-pub fn set_eventfd(ground: &Ground, direction: u32) -> Result<()> {
     for _ in 0..2 {
-        let eventfd = rustix::event::eventfd(0, EventfdFlags::CLOEXEC)?;
-        ground.session()?.eventfd(direction, eventfd.as_raw_fd())?;
+        ground.call("receive", &CLIENT, |_| {
+            match Control::open("client").tell("receive") {
+                Err(Errno::NODATA) => Ok(0),
+                other => other.map(|()| 0),
+            }
+        });
     }
-    Ok(())
+    tell(&CLIENT_CLOSE, "close");
 }
 
-/// Resets a queue, unless it is in use.
-pub fn reset(ground: &Ground, direction: u32) -> Result<()> {
-    match ground.session()?.reset(direction) {
-        Err(Errno::BUSY) => Ok(()),
+/// Brings a node to where most operations find something to do.
+pub fn prepare(ground: &Ground) {
+    ground.call("open", &OPEN, Ground::open);
+    match ground.kind {
+        Kind::Queues | Kind::Mapped => {
+            let watermark = |g: &Ground| watermark(g, 2048, HOUR_NS);
+            ground.call("watermark", &WATERMARK, watermark);
+            command(ground, &CALLBACKS, "watermark 1024 3600000000000");
+            command(ground, &PRODUCE, "enqueue 24");
+            if ground.kind == Kind::Mapped {
+                ground.call("map the ends", &MAP, Ground::map_ends);
+            } else {
+                ground.call("write", &WRITE, write);
+            }
+            ground.call("eventfds", &EVENTFD, |g| both(g, set_eventfd));
+        }
+        Kind::Echo => {
+            ground.call("set up", &SET_UP, Ground::set_up);
+            ground.call("write", &WRITE, write);
+        }
+        Kind::Module => {}
+        kind => {
+            ground.call("start", &START, start);
+            command(ground, &MANAGE, "add 1");
+            if kind == Kind::Input {
+                ground.call("write", &WRITE, write);
+            } else {
+                command(ground, &PRODUCE, "produce 1 24");
+            }
+        }
+    }
+}
+
+/// A command of the driver.
+fn command(ground: &Ground, sort: &'static Sort, command: &'static str) {
+    ground.call(command, sort, |ground| ground.tell(command));
+}
+
+fn queues(ground: &Ground) {
+    ground.call("watermark", &WATERMARK, |g| watermark(g, 2048, HOUR_NS));
+    command(ground, &CALLBACKS, "watermark 1024 3600000000000");
+    command(ground, &PRODUCE, "enqueue 24");
+    ground.call("poll", &POLL, poll);
+    ground.call("eventfd", &EVENTFD, |g| set_eventfd(g, OUTPUT));
+    ground.call("the latency is over", &WATERMARK, latency_over);
+    ground.call("no watermark", &WATERMARK, |g| watermark(g, 0, 0));
+    command(ground, &PRODUCE, "enqueue 24");
+    ground.call("read", &READ, |g| or_again(read(g)));
+    ground.call("write", &WRITE, |g| or_again(write(g)));
+    ground.call("notify", &NOTIFY, |g| notify(g, INPUT));
+    ground.call("the driver's latency is over", &WRITE, input_latency_over);
+    command(ground, &CALLBACKS, "watermark 0 0");
+    command(ground, &LOSE, "lost 3");
+    for switch in ["disable", "enable"] {
+        command(ground, &CALLBACKS, switch);
+    }
+    ground.call("notify of room", &NOTIFY, |g| notify(g, OUTPUT));
+    ground.call("write", &WRITE, |g| or_again(write(g)));
+    ground.call("dequeue", &CONSUME, |g| match g.tell("dequeue 24") {
+        Err(Errno::NODATA) => Ok(0),
         other => other,
+    });
+}
+
+/// Empties the queues by a reset, and maps them.
+fn empty(ground: &Ground) {
+    command(ground, &PRODUCE, "enqueue 24");
+    command(ground, &PRODUCE, "enqueue 24");
+    ground.call("reset the output", &RESET, |g| reset(g, OUTPUT));
+    ground.call("reset the input", &RESET, |g| reset(g, INPUT));
+    // The words of a client can be mapped once in a session.
+    if ground.kind == Kind::Queues {
+        // What waits when the session ends.
+        ground.call("write", &WRITE, |g| or_again(write(g)));
+        ground.call("map", &MAP, map_queues);
     }
 }
 
-/// Maps an area of each queue, and unmaps it.
-pub fn map_queues(ground: &Ground) -> Result<()> {
+fn mapped(ground: &Ground) {
+    ground.call("map the ends", &MAP, Ground::map_ends);
+    command(ground, &CALLBACKS, "watermark 1024 3600000000000");
+    ground.call("put", &WRITE, Ground::put_mapped);
+    ground.call("watermark", &WATERMARK, |g| watermark(g, 2048, HOUR_NS));
+    command(ground, &PRODUCE, "enqueue 24");
+    ground.call("poll", &POLL, poll);
+    ground.call("eventfds", &EVENTFD, |g| both(g, set_eventfd));
+    ground.call("no watermark", &WATERMARK, |g| watermark(g, 0, 0));
+    command(ground, &PRODUCE, "enqueue 24");
+    ground.call("take", &READ, Ground::take_mapped);
+    command(ground, &CALLBACKS, "watermark 0 0");
+    ground.call("put", &WRITE, Ground::put_mapped);
+    ground.call("notify", &NOTIFY, |g| notify(g, INPUT));
+    ground.call("notify of room", &NOTIFY, |g| notify(g, OUTPUT));
+    ground.call("dequeue", &CONSUME, |g| match g.tell("dequeue 24") {
+        Err(Errno::NODATA) => Ok(0),
+        other => other,
+    });
+}
+
+fn stream(ground: &Ground) {
+    let modes: &[u32] = match ground.kind {
+        Kind::Output => &[IOSTREAM_MODE_INPUT_OUTPUT, IOSTREAM_MODE_OUTPUT],
+        Kind::Input => &[IOSTREAM_MODE_INPUT],
+        _ => &[IOSTREAM_MODE_OUTPUT, IOSTREAM_MODE_INPUT_OUTPUT],
+    };
+    for &wanted in modes {
+        ground.call("mode", &MODE, |g| mode(g, wanted));
+    }
+    ground.call("eventfd", &EVENTFD, |g| set_eventfd(g, OUTPUT));
+    ground.call("start", &START, start);
+    command(ground, &MANAGE, "add 1");
+    ground.call("join", &JOIN, join);
+    if ground.kind != Kind::Input {
+        command(ground, &PRODUCE, "produce 1 24");
+    }
+    ground.call("poll", &POLL, poll);
+    if ground.kind != Kind::Input {
+        ground.call("read", &READ, |g| or_again(read(g)));
+    }
+    if ground.kind != Kind::Output {
+        ground.call("write", &WRITE, |g| or_again(write(g)));
+        command(ground, &CONSUME, "consume 1");
+    }
+    command(ground, &LOSE, "lost 3");
+    ground.call("suspend", &SUSPEND, suspend);
+    ground.call("go on", &START, start);
+    ground.call("notice", &NOTICE, |g| g.session()?.notice(7).map(|()| 0));
+    ground.call("drain", &STOP, |g| drain(g, 1_000_000_000));
+    ground.call("map a stopped one", &MAP, map_stream);
+}
+
+fn echo(ground: &Ground) {
+    ground.call("set up", &SET_UP, Ground::set_up);
+    ground.call("watermark", &WATERMARK, |g| watermark(g, 512, HOUR_NS));
+    ground.call("poll", &POLL, poll);
+    ground.call("write", &WRITE, |g| or_again(write(g)));
+    ground.call("eventfds", &EVENTFD, |g| both(g, set_eventfd));
+    ground.call("no watermark", &WATERMARK, |g| watermark(g, 0, 0));
+    ground.call("notify", &NOTIFY, |g| notify(g, INPUT));
+    ground.call("write", &WRITE, |g| or_again(write(g)));
+    ground.call("notify of room", &NOTIFY, |g| notify(g, OUTPUT));
+    // Nothing is notified from here on: what comes during the run is moved at its end.
+    ground.call("run", &RUN, |g| match run_endpoint(g) {
+        Err(Errno::TIMEDOUT) => Ok(0),
+        other => other,
+    });
+    ground.call("read", &READ, |g| or_again(read(g)));
+}
+
+/// A source by the clock, and a sink.
+fn other_endpoints(ground: &Ground) {
+    ground.call("reset the output", &RESET, |g| reset(g, OUTPUT));
+    ground.call("reset the input", &RESET, |g| reset(g, INPUT));
+    ground.call("map", &MAP, map_queues);
+    for (name, setup) in [
+        ("set up a source", source(QUEUE_BYTES, 16, 16, 1000)),
+        ("set up a sink", sink(QUEUE_BYTES)),
+    ] {
+        ground.call("close", &CLOSE, Ground::close);
+        ground.call("open again", &OPEN, Ground::open);
+        ground.call(name, &SET_UP, |g| g.session()?.setup(setup).map(|()| 0));
+        ground.call("use", &ANY_END, use_end);
+    }
+}
+
+/// Reads what a source sends, or writes to a sink.
+fn use_end(ground: &Ground) -> Result<u64> {
     let session = ground.session()?;
-    for direction in Ground::DIRECTIONS {
-        let queue = session.try_queue(direction)?;
-        let words = [Area::Consumer, Area::Producer][usize::from(direction == INPUT)];
-        map(&session, words.offset(&queue), words.bytes(&queue))?;
+    match session.write(&[0; 16]) {
+        Err(Errno::NXIO) => {
+            session.poll(PollFlags::IN, MOMENT_MS);
+            let _ = session.read(&mut [0; 64]);
+            Ok(0)
+        }
+        other => other.map(|_| 0),
     }
-    Ok(())
 }
 
-/// Maps the buffers, and unmaps them.
-pub fn map_stream(ground: &Ground) -> Result<()> {
-    let session = ground.session()?;
-    let stream = session.try_stream()?;
-    let _ = session.try_map_buffers(0..stream.buffers, iostream_raw::Prot::empty())?;
-    Ok(())
-}
-
-/// Maps memory of the session writable, and unmaps it.
-fn map(session: &iostream_raw::Session, offset: u64, bytes: usize) -> Result<()> {
-    // SAFETY: A new mapping, which nothing uses before it is gone.
-    unsafe {
-        let at = rustix::mm::mmap(
-            std::ptr::null_mut(),
-            bytes,
-            ProtFlags::READ | ProtFlags::WRITE,
-            MapFlags::SHARED,
-            session,
-            offset,
-        )?;
-        rustix::mm::munmap(at, bytes)
-    }
+fn module(ground: &Ground) {
+    ground.call("watermark", &WATERMARK, |g| watermark(g, 64, HOUR_NS));
+    ground.call("eventfd", &EVENTFD, |g| set_eventfd(g, OUTPUT));
+    ground.call("poll", &POLL, |g| {
+        g.session()?.poll(PollFlags::IN, MOMENT_MS);
+        Ok(0)
+    });
+    ground.call("no watermark", &WATERMARK, |g| watermark(g, 0, 0));
+    ground.call("read", &READ, |g| or_again(read(g)));
+    ground.call("notify of room", &NOTIFY, |g| notify(g, OUTPUT));
+    ground.call("reset the output", &RESET, |g| reset(g, OUTPUT));
+    ground.call("map", &MAP, map_queues);
 }
