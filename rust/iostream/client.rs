@@ -15,6 +15,7 @@ use kernel::{
     task::might_sleep,
 };
 
+use crate::sync::race::race_point;
 use crate::{
     channel::{client_ends::ClientEnds, lane::Lane},
     error::Error,
@@ -285,6 +286,7 @@ impl Client {
                 Err(Error::Empty) if !armed => {
                     output.notify.arm();
                     armed = true;
+                    race_point!("client-armed");
                 }
                 Err(error) => return Err(error),
             }
@@ -382,6 +384,7 @@ impl Client {
         };
         let listed = Listed::new(Arc::new(ends_with_module, GFP_KERNEL)?)?;
         watch.set(Some(callback));
+        race_point!("client-watches");
         Watch::call(watch);
         self.listed = Some(listed);
         Ok(())
@@ -421,6 +424,7 @@ impl Drop for Client {
         if let Ok(watch) = self.watch() {
             // Waits for a callback that runs.
             watch.set(None);
+            race_point!("client-drops");
         }
     }
 }

@@ -16,6 +16,7 @@ use super::{
     record::{Checker, Found, Generator},
     Stats,
 };
+use crate::sync::race::race_point;
 use crate::{
     bindings,
     driver::Driver,
@@ -104,6 +105,7 @@ impl Service {
         // ORDERING: pairs with the full barrier in `run`: one of the two sees the other, and does
         // what is due (litmus: service).
         smp_mb(Full);
+        race_point!("endpoint-called");
         if self.running.load(Relaxed) == 0 && self.due.xchg(0, Full) != 0 {
             self.serve();
         }
@@ -152,6 +154,7 @@ impl Service {
             return Err(EBUSY);
         }
         let ran = self.run_alone(request);
+        race_point!("endpoint-ran");
         self.running.store(0, Relaxed);
         // ORDERING: pairs with the full barrier in `called` (litmus: service).
         smp_mb(Full);

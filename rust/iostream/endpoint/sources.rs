@@ -20,6 +20,7 @@ use kernel::{
 };
 
 use super::timer::{now_ns, Ticking, MAX_TICKS, NANOS_PER_SECOND};
+use crate::sync::race::race_point;
 use crate::{
     bindings,
     sync::{
@@ -90,6 +91,7 @@ impl Sources {
             waiting.insert(node);
             first_due(&waiting) == Some(due_ns)
         };
+        race_point!("source-added");
         if is_first {
             self.wait.wake_all();
         }
@@ -98,6 +100,7 @@ impl Sources {
 
     /// Ends a source: it produces nothing from here on, except for what it produces at this moment.
     pub(super) fn remove(&self, source: &Source) {
+        race_point!("source-ends");
         let node = {
             let mut waiting = self.waiting.lock();
             source.ended.store(1, Relaxed);
@@ -122,9 +125,11 @@ impl Sources {
             let source = source.clone();
             (source, first.remove_current().1)
         };
+        race_point!("source-due");
         let due_ns = source.ticking.lock().tick();
         let node = node.into_reservation();
         let node = node.into_node((due_ns, source.number), source.clone());
+        race_point!("source-served");
         let mut waiting = self.waiting.lock();
         if source.ended.load(Relaxed) != 0 {
             // Freed without the lock.

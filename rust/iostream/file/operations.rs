@@ -19,6 +19,7 @@ use kernel::{
 };
 
 use super::{ioctl, mmap, poll, read_write, sync};
+use crate::sync::race::race_point;
 use crate::{
     bindings,
     memory::account::Account,
@@ -125,6 +126,7 @@ unsafe extern "C" fn open(inode: *mut c::inode, file: *mut c::file) -> c_int {
         // SAFETY: As above.
         let patience = unsafe { open_mode(file) }.patience();
         let account = Account::of_user(credential)?;
+        race_point!("node-found");
         let session = Session::open(node, credential, account, patience)?;
         // SAFETY: `private_data` and `f_mode` are for the open operation to set.
         unsafe {

@@ -11,6 +11,7 @@
 use kernel::{bindings as c, error::code::EAGAIN};
 
 use super::stream_read_write::start_once;
+use crate::sync::race::race_point;
 use crate::{
     node::session::Session,
     pool::{spec::Mode, Pool},
@@ -74,6 +75,7 @@ pub(super) fn poll(
     register: impl FnOnce(&WaitQueue),
 ) -> c::__poll_t {
     register(session.user());
+    race_point!("poll-registered");
     let Ok(queues) = session.queues() else {
         // Before the set-up both calls fail.
         return request.allowed(READABLE | WRITABLE) | c::POLLERR;

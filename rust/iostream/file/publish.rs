@@ -160,6 +160,7 @@ impl NodeHandle {
         })?;
         // SAFETY: Both were initialised above. After a failure only the reference is left to drop.
         to_result(unsafe { c::cdev_device_add(node.cdev(), dev) })?;
+        race_point!("node-added");
         minor.set_node(&node);
         Ok(Self { node, minor })
     }

@@ -9,6 +9,7 @@ use kernel::{
 };
 
 use super::{part::Part, Node, SessionCount};
+use crate::sync::race::race_point;
 use crate::{
     channel::{lane::Lane, Channel},
     driver::Opener,
@@ -66,6 +67,7 @@ impl Drop for Attached {
     fn drop(&mut self) {
         // The endpoint first, so that its source stops before the queues are closed.
         drop(self.endpoint.take());
+        race_point!("endpoint-ended");
         self.port.close(core::mem::take(&mut self.queues));
     }
 }
@@ -188,6 +190,7 @@ impl Session {
             return Err(EALREADY);
         }
         let (endpoint, port, queues) = Endpoint::new(request, &self.user, &self.account)?;
+        race_point!("set-up-made");
         self.attached.populate(Attached {
             queues,
             endpoint: Some(endpoint),
@@ -264,6 +267,7 @@ impl Session {
         // A process that has mapped its end may hold slices of entries. After a reset the kernel
         // would write to them. In the caller's own process that is the caller's business.
         let claim = lane.region().claim_for_reset()?;
+        race_point!("reset-claimed");
         // Does not wait for the gate: a call inside may wait for a page of the process for as long as
         // the process likes.
         let port = self.port()?;

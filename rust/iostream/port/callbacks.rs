@@ -99,6 +99,7 @@ impl Callbacks {
     pub(crate) fn revoke(&self) {
         // ORDERING: the grace period pairs with the section in `call` (litmus: callbacks-revoke).
         self.slot.store(ptr::null_mut(), Release);
+        race_point!("driver-cleared");
         self.synchronize();
     }
 
@@ -157,6 +158,7 @@ impl Callbacks {
         // ORDERING: before the grace period, which pairs with the look inside the section of a
         // callback (litmus: callbacks-disable).
         let _ = self.state.cmpxchg(ENABLED, DISABLED, Full);
+        race_point!("callbacks-disabled");
         self.synchronize();
     }
 
@@ -164,6 +166,7 @@ impl Callbacks {
     pub(crate) fn enable(&self) {
         // No ordering by the exchange itself.
         let _ = self.state.cmpxchg(DISABLED, ENABLED, Full);
+        race_point!("callbacks-enabled");
         // ORDERING: pairs with the full barrier in `set_pending` (litmus: callbacks-enable).
         smp_mb(Full);
     }

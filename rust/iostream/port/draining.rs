@@ -5,6 +5,7 @@
 use kernel::prelude::*;
 
 use super::Port;
+use crate::sync::race::race_point;
 use crate::{
     bindings,
     channel::Channel,
@@ -31,6 +32,7 @@ impl Port {
         }
         // It may be less than the watermark.
         self.notify_flushed(queue);
+        race_point!("drain-notified");
         let is_over = || queue.is_gone() || !matches!(queue.input_bytes(), Ok(1..));
         // A wake-up consumes the arming, so each look arms first.
         queue.notify.user.wait(interruptible, timeout_ns, || {

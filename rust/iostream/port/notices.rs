@@ -5,6 +5,7 @@
 use kernel::{prelude::*, sync::Arc, workqueue::WorkItem};
 
 use super::{Port, AGAIN_WORK, NOTICE_WORK};
+use crate::sync::race::race_point;
 use crate::{
     pool::{spec::Mode, state::State, Pool},
     queue::config::Direction,
@@ -68,6 +69,7 @@ impl Port {
         };
         let before = pool.count();
         let joined = records.join_session(pool);
+        race_point!("buffers-joined");
         if pool.count() != before {
             // In input mode they are with the client, which may wait for a buffer to fill.
             for direction in [Direction::Output, Direction::Input] {
@@ -100,6 +102,7 @@ impl Port {
     /// `EAGAIN` if too many tokens wait already.
     pub(crate) fn notice(port: Arc<Port>, token: u32) -> Result {
         port.notices.push(token)?;
+        race_point!("notice-pushed");
         // If the work is queued already, it has not begun, and will find the token.
         let _ = work::calling().enqueue::<Arc<Port>, NOTICE_WORK>(port);
         Ok(())
@@ -119,6 +122,7 @@ impl Port {
     /// Calls the driver's input callback for each notice that waits.
     pub(crate) fn run_notices(&self) {
         let _ = self.callbacks.call(|driver| {
+            race_point!("notices-begin");
             // Checked before each notice, so that disabling callbacks waits for one of them at
             // most.
             while self.callbacks.are_enabled() {

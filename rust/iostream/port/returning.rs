@@ -5,6 +5,7 @@
 use kernel::prelude::*;
 
 use super::Port;
+use crate::sync::race::race_point;
 use crate::{
     channel::exchange::{send, DescriptorProducer},
     error::Error,
@@ -29,6 +30,7 @@ impl Port {
         // call of this: either the start finds the buffer free, or this finds that the stream runs
         // (litmus: callbacks-enable).
         smp_mb(Full);
+        race_point!("return-begins");
         self.with_lane(Direction::Output, |lane| {
             let pool = lane.pool()?;
             if pool.mode() != Mode::Input || pool.state() == State::Stopped {

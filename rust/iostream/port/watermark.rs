@@ -80,6 +80,7 @@ unsafe extern "C" fn latency_over(raw: *mut c::hrtimer) -> c::hrtimer_restart {
         ArcBorrow::from_raw(container_of!(Opaque::cast_from(raw), Port, input.timer.raw))
     };
     port.input.timer.fired();
+    race_point!("input-timer-fires");
     // If a reset or the end of the session has taken the queue back, there is nothing to tell.
     let waits = port.with_lane(Direction::Input, |queue| {
         let (user, kernel) = queue.input_positions();
@@ -99,6 +100,7 @@ impl WorkItem<WATERMARK_WORK> for Port {
     type Pointer = Arc<Port>;
 
     fn run(port: Arc<Port>) {
+        race_point!("input-work");
         port.deliver(Direction::Input);
     }
 }

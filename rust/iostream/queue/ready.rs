@@ -284,6 +284,7 @@ impl Queue {
     /// context.
     pub(crate) fn make_ready(&self) {
         self.mark_ready();
+        race_point!("marked-ready");
         let _ = self.notify.take_armed();
         // ORDERING: after the store of `ready_pos`; `wake_all` takes the lock that a sleeper takes
         // before it looks at that position (litmus: sleep).
@@ -373,6 +374,7 @@ impl Queue {
 
     /// Makes what has waited for the latency ready. Called by the timer, in interrupt context.
     fn latency_over(&self) {
+        race_point!("output-timer-fires");
         if self.watermark.is_set() && self.is_untold() {
             self.make_ready();
         }

@@ -8,6 +8,7 @@ use kernel::{
     sync::{new_mutex, Arc, Mutex},
 };
 
+use crate::sync::race::race_point;
 use crate::{
     ends::config::NodeConfig,
     file::publish::NodeHandle,
@@ -93,6 +94,7 @@ impl Published {
             }
         }
         *published.shared.node.lock() = Some(NodeHandle::publish(node, known)?);
+        race_point!("node-published");
         Ok(published)
     }
 }

@@ -160,6 +160,7 @@ impl Latch {
         // ORDERING: a full exchange, and then the lock of the wait queue: a call that went to sleep
         // before finds the gate open (litmus: sleep).
         self.state.xchg(OPEN, Full);
+        super::race::race_point!("gate-opened");
         self.wait.wake_all();
     }
 }

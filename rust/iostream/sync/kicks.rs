@@ -39,6 +39,7 @@ impl Kicks {
         // ORDERING: what there is to find comes before the number; pairs with the acquire load in
         // `count` (litmus: kick).
         self.count.fetch_add(1, Full);
+        super::race::race_point!("kicked");
         self.wait.wake_all();
     }
 
