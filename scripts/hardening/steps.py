@@ -45,6 +45,8 @@ PROBED = 1 << 39
 # A machine that has not ended by then hangs. All selftests on the bug-hunting kernel take an hour.
 SECONDS = 3600
 SELFTEST_SECONDS = 3 * SECONDS
+# Thousands of cells, each with a node of its own.
+RACES_SECONDS = 8 * SECONDS
 # They keep their results by themselves: this only ends a run that hangs.
 MUTANT_SECONDS = 6 * SECONDS
 # A quick run tries every 52nd mutant.
@@ -115,12 +117,13 @@ def campaign(name, kernel, command, script="campaign", modules=None):
     return text, splats, wrong
 
 
-def selftests(name, kernel, patience, only, log, modules=None, through=(), long=""):
+def selftests(name, kernel, patience, only, log, modules=None, through=(), long="",
+              seconds=SELFTEST_SECONDS):
     """Runs the selftests in a machine. Returns the same three as `campaign`."""
     status, text = run(
-        ["scripts/tests/vm", "--name", name, "--timeout", str(SELFTEST_SECONDS),
+        ["scripts/tests/vm", "--name", name, "--timeout", str(seconds),
          "--patience", str(patience), *through, *machine(kernel, modules)],
-        STEPS / log, SELFTEST_SECONDS + 120, ONLY=only, LONG=long,
+        STEPS / log, seconds + 120, ONLY=only, LONG=long,
     )
     wrong = re.findall(r"^FAILED (.*)$", text, re.M) or ([] if status == 0 else [text[-1500:]])
     return text, int("FAILED kernel-log/clean" in text), wrong
@@ -166,7 +169,8 @@ def step_ground(which):
 
 def step_races():
     """A thread is held at each point, while each operation runs."""
-    text, splats, wrong = selftests("races", "hunting", 10, "RACES/*", "races.out", long="1")
+    text, splats, wrong = selftests("races", "hunting", 10, "RACES/*", "races.out", long="1",
+                                    seconds=RACES_SECONDS)
     said = text_of(TOP / "build/test/races.ktap")
     cells = sum(int(n) for n in re.findall(r"^# (\d+) cells$", said, re.M))
     points = len(re.findall(r"^ok \d+ RACES/", said, re.M)) - 1

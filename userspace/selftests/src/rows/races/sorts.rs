@@ -23,11 +23,8 @@ const GONE: Why = Since(&[Unpublish], &[Publish]);
 const THERE: Why = Since(&[Begin, Publish], &[Unpublish]);
 /// No session was opened since the driver came back.
 const LEFT: Why = Since(&[Unpublish], &[Open]);
-/// The stream may not run.
-const STOPPED: Why = Since(
-    &[Begin, Close, Stop, Suspend, Unpublish],
-    &[Start, Read, Write],
-);
+/// The stream may not run. Only the first read(2) or write(2) starts it.
+const STOPPED: Why = Since(&[Begin, Close, Stop, Suspend, Unpublish], &[Start]);
 /// Somebody may have started the stream: read(2), write(2) and poll(2) do it, too.
 const STARTED: Why = Since(&[Start, Read, Write, Other], &[]);
 /// Somebody may have suspended the stream.
