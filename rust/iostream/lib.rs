@@ -105,7 +105,7 @@ pub mod stream {
 /// The points in the code at which tests hold threads.
 #[cfg(iostream_races)]
 pub mod race {
-    pub use crate::sync::race::{is_held, is_set, release, set, POINTS};
+    pub use crate::sync::race::{has_held, is_held, is_set, release, set, POINTS};
 }
 
 use kernel::prelude::*;

@@ -8,7 +8,8 @@
 //! release POINT    lets it go on, and holds none from now on
 //! ```
 //!
-//! Read it for a line `POINT=1` (a thread is held) or `POINT=0` for each point.
+//! Read it for a line `POINT=1` (a thread is held), `POINT=2` (one was held, and has gone on by
+//! itself) or `POINT=0` for each point.
 
 use iostream::race;
 use kernel::{fmt, prelude::*};
@@ -28,8 +29,12 @@ pub(crate) fn run(text: &str) -> Result {
 /// Says at which points a thread is held.
 pub(crate) fn show(_: &(), out: &mut fmt::Formatter<'_>) -> fmt::Result {
     for point in race::POINTS {
-        let held = race::is_held(point) == Ok(true);
-        writeln!(out, "{point}={}", u32::from(held))?;
+        let held = match (race::is_held(point), race::has_held(point)) {
+            (Ok(true), _) => 1,
+            (_, Ok(true)) => 2,
+            _ => 0,
+        };
+        writeln!(out, "{point}={held}")?;
     }
     Ok(())
 }

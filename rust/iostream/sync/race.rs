@@ -9,9 +9,9 @@
 mod points;
 
 #[cfg(iostream_races)]
-pub(crate) use points::{index, pass};
+pub use points::{has_held, is_held, is_set, release, set, POINTS};
 #[cfg(iostream_races)]
-pub use points::{is_held, is_set, release, set, POINTS};
+pub(crate) use points::{index, pass};
 
 /// Marks a place in the code as the race point of this name.
 macro_rules! race_point {

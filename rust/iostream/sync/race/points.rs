@@ -92,6 +92,8 @@ const OPEN: u32 = 0;
 const SET: u32 = 1;
 /// The point holds a thread.
 const HOLDS: u32 = 2;
+/// The point held a thread, which has gone on by itself. Threads pass.
+const LEFT: u32 = 3;
 
 static STATES: [Atomic<u32>; COUNT] = [const { Atomic::new(OPEN) }; COUNT];
 
@@ -143,7 +145,8 @@ pub(crate) fn pass(point: usize) {
         // SAFETY: The function has no preconditions.
         unsafe { bindings::iostream_cpu_relax() };
     }
-    state.xchg(OPEN, Relaxed);
+    // Unless a test has released it meanwhile, or set it again.
+    let _ = state.cmpxchg(HOLDS, LEFT, Relaxed);
 }
 
 fn state(name: &str) -> Result<&'static Atomic<u32>> {
@@ -173,7 +176,7 @@ pub fn release(name: &str) -> Result {
 
 /// Whether a point is set, or holds a thread.
 pub fn is_set(name: &str) -> bool {
-    state(name).is_ok_and(|state| state.load(Relaxed) != OPEN)
+    state(name).is_ok_and(|state| matches!(state.load(Relaxed), SET | HOLDS))
 }
 
 /// Whether a point holds a thread.
@@ -183,4 +186,14 @@ pub fn is_set(name: &str) -> bool {
 /// `ENOENT`: there is no such point.
 pub fn is_held(name: &str) -> Result<bool> {
     Ok(state(name)?.load(Relaxed) == HOLDS)
+}
+
+/// Whether a point has held a thread since it was set: a thread that an interrupt holds goes on by
+/// itself after a moment.
+///
+/// # Errors
+///
+/// `ENOENT`: there is no such point.
+pub fn has_held(name: &str) -> Result<bool> {
+    Ok(matches!(state(name)?.load(Relaxed), HOLDS | LEFT))
 }

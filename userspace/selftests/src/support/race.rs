@@ -37,7 +37,17 @@ impl RacePoint {
 
     /// Whether a thread is held.
     pub fn is_held(&self) -> bool {
-        let held = format!("{}=1", self.0);
+        self.shows("=1")
+    }
+
+    /// Whether a thread is held, or was held since the point was set: one that an interrupt holds
+    /// goes on by itself after a moment.
+    pub fn has_held(&self) -> bool {
+        self.shows("=1") || self.shows("=2")
+    }
+
+    fn shows(&self, what: &str) -> bool {
+        let held = format!("{}{what}", self.0);
         let text = read_to_string(CONTROL).expect(CONTROL);
         text.lines().any(|line| line == held)
     }

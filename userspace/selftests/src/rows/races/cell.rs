@@ -131,7 +131,7 @@ impl Cell {
         self.other = Some(std::thread::spawn(run));
     }
 
-    /// Starts the tour, and waits until the point holds it. Returns whether it was seen to do so: an
+    /// Starts the tour, and waits until the point holds it. Returns whether it does, or did: an
     /// interrupt is held for a moment alone, and perhaps on the processor of the one who looks.
     fn hold_tour(&mut self, point: &'static str) -> (RacePoint, bool) {
         let set = RacePoint::set(point);
@@ -178,7 +178,7 @@ impl Cell {
     /// may come after its end.
     fn wait_held(&self, set: &RacePoint, ended: impl Fn(&Self) -> bool) -> bool {
         let mut since = None;
-        while !set.is_held() {
+        while !set.has_held() {
             self.lead(true);
             if ended(self) {
                 let since = since.get_or_insert_with(Instant::now);
