@@ -48,6 +48,16 @@ def sources_of(step):
     return SOURCES_OF.get(step.partition("-")[0], SOURCES)
 
 
+def commit_of_sources():
+    """The commit of the checkout, or nothing where its sources differ from it."""
+    git = ["git", "-C", str(TOP)]
+    try:
+        changed = subprocess.check_output([*git, "status", "--porcelain", "--", *SOURCES], text=True)
+        return "" if changed else subprocess.check_output([*git, "rev-parse", "--short", "HEAD"], text=True).strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
 def kept(file, key):
     """The result that was kept under this key, or None."""
     if file.exists():
@@ -107,6 +117,8 @@ def run_in_root(script, main):
         print(sys.modules["__main__"].__doc__.rstrip())
         sys.exit(0)
     if not os.environ.get("IOSTREAM_IN_ROOT"):
+        # The root folder has no git.
+        os.environ["IOSTREAM_COMMIT"] = commit_of_sources()
         os.execv(TOP / "scripts/env/in-root", ["in-root", f"scripts/{script}", *sys.argv[1:]])
     try:
         sys.exit(main())
