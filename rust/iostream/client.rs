@@ -179,7 +179,7 @@ impl Client {
     /// # Errors
     ///
     /// `EBUSY` if it is too late; `EOPNOTSUPP` if the stream has only one mode; the driver's own;
-    /// `ENODEV`.
+    /// `ENODEV`; `EINTR`, as for [`Self::start`].
     pub fn set_mode(&mut self, mode: Mode) -> Result {
         self.live_port()?.set_mode(mode, Patience::UntilKilled)
     }
@@ -200,7 +200,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// `EALREADY` if the stream runs; the driver's own; `ENODEV`.
+    /// `EALREADY` if the stream runs; the driver's own; `ENODEV`; `EINTR` if a fatal signal came, or
+    /// the calling kernel thread is told to stop, while another call changes the stream.
     pub fn start(&mut self) -> Result {
         self.live_port()?.start(Patience::UntilKilled)
     }
@@ -210,7 +211,7 @@ impl Client {
     /// # Errors
     ///
     /// `EBADFD` if the stream is stopped; `EALREADY` if it is suspended; the driver's own;
-    /// `ENODEV`.
+    /// `ENODEV`; `EINTR`, as for [`Self::start`].
     pub fn suspend(&mut self) -> Result {
         self.live_port()?.suspend(Patience::UntilKilled)
     }

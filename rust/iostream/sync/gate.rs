@@ -83,8 +83,8 @@ impl<T> Gate<T> {
     ///
     /// # Errors
     ///
-    /// `EAGAIN`: the call must not wait; `ERESTARTSYS`: a signal came, or the calling kernel thread
-    /// is told to stop.
+    /// `EAGAIN`: the call must not wait. `ERESTARTSYS`, or `EINTR` if only a fatal signal counts: one
+    /// came, or the calling kernel thread is told to stop.
     pub(crate) fn enter(&self, patience: Patience) -> Result<Pass<'_, T>> {
         self.latch.take(patience)?;
         // INVARIANT: Whoever takes the latch has the only pass. It is made only then: the drop of
@@ -140,12 +140,17 @@ impl Latch {
             return Ok(());
         }
         let interruptible = patience == Patience::UntilSignal;
-        // Nothing was done: the call may be restarted after the handler.
         self.wait
             .wait(interruptible, None, || self.try_take())
-            .map_err(|_| {
+            .map_err(|error| {
                 self.validator.releases();
-                ERESTARTSYS
+                // Nothing was done: a process's call may be restarted after the handler. Modules are
+                // not to see that errno.
+                if interruptible {
+                    ERESTARTSYS
+                } else {
+                    error
+                }
             })
     }
 
