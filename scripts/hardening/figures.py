@@ -2,6 +2,7 @@
 """The figures of what scripts/harden found, as a Markdown text for SECURITY.md."""
 
 from hardening.mutant_test import NOTHING_SAID
+from hardening.steps import RACES_PARTS
 
 
 def of_class(results, name):
@@ -61,9 +62,10 @@ def tests(steps):
     for result in named(steps, "selftests"):
         lines.append(f"- All tests of the VM on the bug-hunting kernel, each failing allocation among them: "
                      f"{count(result['cases'])} passed ({result['commit']}).")
-    for result in named(steps, "races"):
-        lines.append(f"- Held races: {result['class']}, {count(result['cases'])} pairs of a point and an operation "
-                     f"({result['commit']}).")
+    races = named(steps, "races-")
+    if races:
+        lines.append(f"- Held races: {races[0]['class']}, {count(sum(result['cases'] for result in races))} pairs of a "
+                     f"point and an operation, in {len(races)} of {RACES_PARTS} parts ({commits(races)}).")
     for result in named(steps, "ground-"):
         lines.append(f"- The tests of streams, `{result['name'].removeprefix('ground-')}`: {count(result['cases'])} passed "
                      f"({result['commit']}).")

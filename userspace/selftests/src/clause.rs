@@ -74,6 +74,25 @@ pub fn long() -> bool {
     std::env::var_os("LONG").is_some_and(|value| !value.is_empty())
 }
 
+/// Which part of a long run this one is, and of how many parts: `LONG` is `2/8`, or the run is the
+/// only part. `None` for a short run.
+///
+/// # Panics
+///
+/// If `LONG` has a `/`, and is no such part.
+pub fn share() -> Option<(usize, usize)> {
+    let value = std::env::var("LONG")
+        .ok()
+        .filter(|value| !value.is_empty())?;
+    let Some((part, of)) = value.split_once('/') else {
+        return Some((1, 1));
+    };
+    let number = |text: &str| text.parse().ok().filter(|number| *number > 0);
+    let (part, of) = number(part).zip(number(of)).expect("LONG is PART/PARTS");
+    assert!(part <= of, "LONG is PART/PARTS");
+    Some((part, of))
+}
+
 /// A limit for what hangs, stretched by `PATIENCE`: a kernel that checks itself is slow.
 ///
 /// Each limit of the selftests comes from here. It is far beyond what a busy machine needs.

@@ -18,6 +18,8 @@ pub enum Act {
     Publish,
     Unpublish,
     SetUp,
+    /// Sets a session of `/dev/iostream` up that has one queue alone.
+    SetUpOneWay,
     Run,
     Read,
     Write,

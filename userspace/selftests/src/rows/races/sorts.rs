@@ -36,7 +36,11 @@ const UNMAPPED: Why = Since(&[Begin, Close, Reset], &[]);
 /// The client has mapped its end in this session.
 const MAPPED: Why = Since(&[Map], &[Open]);
 /// A session of `/dev/iostream` is not set up.
-const BARE: Why = Since(&[Begin, Close, SetUp], &[SetUp]);
+const BARE: Why = Since(&[Begin, Close, SetUp, SetUpOneWay], &[SetUp, SetUpOneWay]);
+/// A session of `/dev/iostream` may have one queue alone.
+const ONE_WAY: Why = Since(&[SetUpOneWay], &[]);
+/// The stream's mode may have been another.
+const CHANGED: Why = Since(&[Mode], &[]);
 
 /// What every call of a session may answer.
 macro_rules! session {
@@ -47,6 +51,7 @@ macro_rules! session {
                 (Errno::BADF, &[CLOSED]),
                 (Errno::NOTTY, &[CLOSES]),
                 (Errno::NODEV, &[GONE, LEFT, CLOSES]),
+                (Errno::NXIO, &[ONE_WAY]),
                 (Errno::BADFD, &[BARE, STOPPED]),
                 $((Errno::$errno, &[$($why),+]),)*
             ],
@@ -101,9 +106,11 @@ pub static UNPUBLISH: Sort = Sort {
     act: Unpublish,
     may: &[(Errno::NOENT, &[GONE, During(&[Publish])])],
 };
-pub static SET_UP: Sort = session!(SetUp, ALREADY: Since(&[SetUp], &[Close]));
+pub static SET_UP: Sort = session!(SetUp, ALREADY: Since(&[SetUp, SetUpOneWay], &[Close]));
+pub static SET_UP_ONE_WAY: Sort = session!(SetUpOneWay, ALREADY: Since(&[SetUp], &[Close]));
 pub static RUN: Sort = session!(Run,
-    BUSY: During(&[Run]),
+    // A timer runs a source.
+    BUSY: During(&[Run]) ONE_WAY,
     TIMEDOUT: Any);
 pub static POLL: Sort = session!(Other);
 pub static READ: Sort = session!(Read,
@@ -117,7 +124,7 @@ pub static WRITE: Sort = session!(Write,
     AGAIN: Any,
     BUSY: IN_USE MAPPED,
     SHUTDOWN: STOPPED,
-    NXIO: On(&[Output, Module]));
+    NXIO: On(&[Output, Module]) CHANGED);
 pub static EVENTFD: Sort = session!(Other, NXIO: On(&[Module]));
 pub static NOTIFY: Sort = session!(Other, NXIO: On(&[Module]));
 pub static WATERMARK: Sort = session!(Other);
@@ -185,7 +192,7 @@ pub static LOSE: Sort = driver!(Lose,
 pub static CONSUME: Sort = driver!(Consume,
     NOTCONN: CLOSED CLOSES RESETS,
     NODATA: Any,
-    INVAL: On(&[Output]),
+    INVAL: On(&[Output]) CHANGED,
     SHUTDOWN: STOPPED STOPS);
 pub static MANAGE: Sort = driver!(Other,
     EXIST: Any,

@@ -5,7 +5,7 @@
 use super::cell::{self, Order, ORDERS};
 use super::ground::KINDS;
 use super::operations::{always, Operation};
-use crate::clause::long;
+use crate::clause::share;
 
 /// The short run tries one cell of so many at each point.
 const SOME: usize = 37;
@@ -21,12 +21,16 @@ const SOME_KINDS: usize = 2;
 pub fn hold(point: &'static str) {
     crate::support::race::skip_without_points();
     let mut reached = [0; ORDERS.len()];
-    let (step, mut number) = if long() { (1, 0) } else { (SOME, point.len()) };
+    let share = share();
+    let (step, mut number) = match share {
+        Some((part, of)) => (of, part),
+        None => (SOME, point.len()),
+    };
     let mut kinds = 0;
     for first in 0..KINDS.len() {
         // Another kind comes first at each point.
         let kind = KINDS[(first + point.len()) % KINDS.len()];
-        if (kinds == SOME_KINDS && !long()) || !cell::is_reached(point, kind) {
+        if (kinds == SOME_KINDS && share.is_none()) || !cell::is_reached(point, kind) {
             continue;
         }
         kinds += 1;

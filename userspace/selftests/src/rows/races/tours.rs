@@ -240,7 +240,9 @@ fn other_endpoints(ground: &Ground) {
     ] {
         ground.call("close", &CLOSE, Ground::close);
         ground.call("open again", &OPEN, Ground::open);
-        ground.call(name, &SET_UP, |g| g.session()?.setup(setup).map(|()| 0));
+        ground.call(name, &SET_UP_ONE_WAY, |g| {
+            g.session()?.setup(setup).map(|()| 0)
+        });
         ground.call("use", &ANY_END, use_end);
     }
 }
