@@ -73,7 +73,8 @@ pub(crate) struct Queue {
     gone: Atomic<u32>,
     /// The room that the last write(2) found missing, overhead included; 0 if it found enough.
     pub(crate) call_room: Atomic<u64>,
-    /// Set while a read(2) has copied a part of the next entry, or taken it out.
+    /// Set while a read(2) has copied a part of the next entry, or something has taken it out, or
+    /// empty ones before which something was lost that is to be reported.
     pub(crate) call_began: Atomic<u32>,
 }
 

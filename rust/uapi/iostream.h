@@ -274,7 +274,10 @@ struct iostream_watermark {
 enum {
 	/* A buffer that is too short is an error, ENOBUFS, and an empty entry is a result of 0. */
 	IOSTREAM_READ_WHOLE	= 1 << 0,
-	/* If anything was lost before an entry or a buffer, read(2) fails once with EPIPE first. */
+	/*
+	 * If anything was lost before an entry or a buffer, read(2) fails once with EPIPE first,
+	 * also before an empty one. Until then write(2) does not take an empty buffer of a stream.
+	 */
 	IOSTREAM_READ_LOSS	= 1 << 1,
 	IOSTREAM_READ_FLAGS	= IOSTREAM_READ_WHOLE | IOSTREAM_READ_LOSS,
 };

@@ -7,7 +7,8 @@
 //! publish-entries NAME COUNT BYTES
 //! unpublish            publish-mode NAME MODE GID        forget (leaks the registration)
 //! enqueue BYTES [task|softirq|hardirq] [normal|suppress|force]
-//! enqueue-wait BYTES [TIMEOUT-MS]                        fill BYTES       batch COUNT BYTES
+//! enqueue-wait BYTES [TIMEOUT-MS]                        fill BYTES
+//! batch COUNT BYTES [patient]
 //! wait-room BYTES TIMEOUT-MS [killable]
 //! reserve BYTES commit|commit-short|discard|leak|hold    go               lost COUNT       flush
 //! can BYTES COUNT                                        sequence NUMBER
@@ -20,14 +21,20 @@
 //! refuse ERRNO
 //! ```
 //!
-//! A capacity of 0 means no such queue. A time-out `never` means none. With `hold` a command waits
+//! A capacity of 0 means no such queue. A patient batch that finds the queue full tries again for ten
+//! seconds. A time-out `never` means none. With `hold` a command waits
 //! for `go` between its two halves. Between `hold-callbacks` and `release-callbacks` each callback
 //! that begins does not end.
 //!
 //! In entry number n, each byte is the low byte of n plus the index of the byte.
 
-use iostream::{Config, Error, Producer, QueueConfig, Wake};
-use kernel::{prelude::*, str::CString, sync::atomic::Relaxed};
+use iostream::{Batch, Config, Error, Producer, QueueConfig, Wake};
+use kernel::{
+    prelude::*,
+    str::CString,
+    sync::atomic::Relaxed,
+    time::{Delta, Instant, Monotonic},
+};
 
 use crate::{
     node::{Log, TestNode},
@@ -36,6 +43,9 @@ use crate::{
 
 /// Nanoseconds in a millisecond.
 const MS: u64 = 1_000_000;
+
+/// For how long a patient batch waits for room.
+const PATIENCE: Delta = Delta::from_secs(10);
 
 /// The words of a command.
 #[derive(Clone)]
@@ -238,10 +248,14 @@ fn produce(node: &TestNode, command: &str, words: &mut Words<'_>) -> Result<Resu
         "batch" => {
             let (count, len) = (words.number()?, words.size()?);
             let entry = next_entry(node, len)?;
+            let patience = match words.optional() {
+                Some("patient") => PATIENCE,
+                _ => Delta::ZERO,
+            };
             producer
                 .batch(|batch| {
                     (0..count)
-                        .take_while(|_| batch.enqueue(&entry).is_ok())
+                        .take_while(|_| fits(batch, &entry, patience))
                         .count() as u64
                 })
                 .map(counted)
@@ -257,6 +271,18 @@ fn produce(node: &TestNode, command: &str, words: &mut Words<'_>) -> Result<Resu
         }
         _ => return Err(EINVAL),
     })
+}
+
+/// Whether there is room for an entry, perhaps after others have made some within `patience`. A
+/// batch must not sleep.
+fn fits(batch: &mut Batch<'_>, entry: &[u8], patience: Delta) -> bool {
+    let start = Instant::<Monotonic>::now();
+    loop {
+        match batch.enqueue(entry) {
+            Err(Error::Full) if start.elapsed() < patience => core::hint::spin_loop(),
+            done => return done.is_ok(),
+        }
+    }
 }
 
 /// Enqueues until the queue is full; the log has the number of entries.

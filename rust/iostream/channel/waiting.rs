@@ -12,31 +12,31 @@ use crate::{
 /// What waits in an output queue.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Waiting {
-    /// A buffer with data.
-    pub(crate) data: bool,
+    /// A buffer with data, or before which something was lost that read(2) tells of.
+    pub(crate) to_read: bool,
     /// A buffer that write(2) can fill: an empty one before all others.
     pub(crate) to_fill: bool,
 }
 
 impl Pool {
-    /// What waits in the output queue of the stream.
+    /// What waits in the output queue of the stream. If `tells`, read(2) tells of what was lost.
     ///
     /// # Errors
     ///
     /// [`ring::Error::Corrupt`]: the process's position is invalid.
-    pub(crate) fn waiting(&self, output: &Queue) -> Result<Waiting, ring::Error> {
+    pub(crate) fn waiting(&self, output: &Queue, tells: bool) -> Result<Waiting, ring::Error> {
         // If the process takes so fast that it is never the same twice, there is something to do.
         for _ in 0..4 {
             let Some((user, kernel)) = output.both_positions() else {
                 continue;
             };
-            let waiting = self.waiting_between(output, user, kernel)?;
+            let waiting = self.waiting_between(output, user, kernel, tells)?;
             if output.user_pos() == user {
                 return Ok(waiting);
             }
         }
         Ok(Waiting {
-            data: true,
+            to_read: true,
             to_fill: true,
         })
     }
@@ -46,6 +46,7 @@ impl Pool {
         output: &Queue,
         user: u64,
         kernel: u64,
+        tells: bool,
     ) -> Result<Waiting, ring::Error> {
         let size = output.geometry().data_bytes();
         if kernel.wrapping_sub(user) > size || user % DESCRIPTOR_BYTES as u64 != 0 {
@@ -59,12 +60,12 @@ impl Pool {
             // One that a stop discarded goes back unread.
             let discarded = ring::is_before(pos, self.info().discarded_pos());
             if !discarded {
-                let empty = descriptor.data_len == 0 || self.mode() == Mode::Input;
-                waiting.to_fill |= first && empty;
-                if !empty {
-                    waiting.data = true;
+                let to_read = descriptor.data_len != 0 || (tells && descriptor.lost != 0);
+                if to_read && self.mode() != Mode::Input {
+                    waiting.to_read = true;
                     break;
                 }
+                waiting.to_fill |= first;
                 first = false;
             }
             pos = pos.wrapping_add(DESCRIPTOR_BYTES as u64);

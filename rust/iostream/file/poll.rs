@@ -190,12 +190,12 @@ fn of_stream(session: &Session, pool: &Pool, request: Request) -> (Call, Call) {
             Err(_) => return (Fails, Fails),
         }
     }
-    let Ok(waiting) = pool.waiting(output) else {
+    let Ok(waiting) = pool.waiting(output, session.reads(uapi::IOSTREAM_READ_LOSS)) else {
         return (Fails, Fails);
     };
     let reads = match mode {
         Mode::Input => Waits,
-        _ if waiting.data && (output.has_begun() || output.is_ready().unwrap_or(true)) => Moves,
+        _ if waiting.to_read && (output.has_begun() || output.is_ready().unwrap_or(true)) => Moves,
         _ if output.is_gone() => Fails,
         _ => Call::returns_if(pool.is_ended()),
     };

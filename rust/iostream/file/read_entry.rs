@@ -83,13 +83,15 @@ impl<'a> Reader<'a> {
     ///
     /// `EBADMSG`; `ENOMEM`.
     pub(super) fn left(&mut self) -> Result<usize> {
-        // A look reports no loss.
-        self.flags &= !uapi::IOSTREAM_READ_LOSS;
         let left = if self.queue.config().is_overwriting() {
-            self.take_out().map(|()| self.part.taken_len())
+            let taken = self.take_out();
+            if self.owes_loss() {
+                self.queue.call_began.store(1, Relaxed);
+            }
+            taken.map(|()| self.part.taken_len())
         } else {
             let mut consumer = self.consumer()?;
-            self.peek(&mut consumer)
+            self.look(&mut consumer)
                 .map(|entry| entry.len() - self.part.done_at(consumer.released_pos()))
         };
         match left {
@@ -125,7 +127,12 @@ impl<'a> Reader<'a> {
     fn read_taken(&mut self, iov: &mut IovIterDest<'_>) -> Result<usize> {
         let taken = self.take_out();
         // Even if only an empty entry came, which is passed over.
-        if core::mem::take(&mut self.part.untold) && self.is_set(uapi::IOSTREAM_READ_LOSS) {
+        let owed = self.owes_loss();
+        self.part.untold = false;
+        if taken.is_err() {
+            self.queue.call_began.store(0, Relaxed);
+        }
+        if owed {
             return Err(EPIPE);
         }
         taken?;
@@ -178,11 +185,9 @@ impl<'a> Reader<'a> {
     /// `ENODATA`; `EPIPE`: something was lost before it, which is reported now; `EBADMSG`.
     fn peek(&mut self, consumer: &mut ring::Consumer<Mapped>) -> Result<ring::Entry> {
         loop {
-            let entry = consumer.peek().map_err(Error::from)?;
-            let passes = entry.len() == 0 && !self.is_set(uapi::IOSTREAM_READ_WHOLE);
-            let tells = entry.lost_before() != 0
-                && self.is_set(uapi::IOSTREAM_READ_LOSS)
-                && self.part.must_tell(consumer.released_pos());
+            let entry = self.look(consumer)?;
+            let passes = self.passes(&entry);
+            let tells = self.tells(&entry) && self.part.must_tell(consumer.released_pos());
             if passes {
                 self.release(consumer);
             }
@@ -193,6 +198,38 @@ impl<'a> Reader<'a> {
                 return Ok(entry);
             }
         }
+    }
+
+    /// Finds the entry that is to be read next, or before which something was lost that is to be
+    /// reported. It stays in the queue.
+    ///
+    /// # Errors
+    ///
+    /// `ENODATA`; `EBADMSG`.
+    fn look(&mut self, consumer: &mut ring::Consumer<Mapped>) -> Result<ring::Entry> {
+        loop {
+            let entry = consumer.peek().map_err(Error::from)?;
+            if !self.passes(&entry) || self.tells(&entry) {
+                return Ok(entry);
+            }
+            self.release(consumer);
+        }
+    }
+
+    /// Whether the entry is passed over.
+    fn passes(&self, entry: &ring::Entry) -> bool {
+        entry.len() == 0 && !self.is_set(uapi::IOSTREAM_READ_WHOLE)
+    }
+
+    /// Whether something was lost before the entry, and read(2) tells of it.
+    fn tells(&self, entry: &ring::Entry) -> bool {
+        entry.lost_before() != 0 && self.is_set(uapi::IOSTREAM_READ_LOSS)
+    }
+
+    /// Whether something was lost before what was taken out of an overwriting queue, and read(2)
+    /// tells of it.
+    fn owes_loss(&self) -> bool {
+        self.part.untold && self.is_set(uapi::IOSTREAM_READ_LOSS)
     }
 
     fn release(&mut self, consumer: &mut ring::Consumer<Mapped>) {

@@ -138,6 +138,7 @@ fn write_buffer(
     waits: bool,
 ) -> Result<usize> {
     let len = iov.len().min(pool.spec().data_bytes as usize) as u32;
+    let tells = session.reads(uapi::IOSTREAM_READ_LOSS);
     loop {
         if output.is_gone() {
             return Err(ENODEV);
@@ -147,7 +148,7 @@ fn write_buffer(
         }
         let mut behind = None;
         let put = with_ends(session, pool, open_mode, |ends, _| {
-            match find(ends, pool)? {
+            match find(ends, pool, tells)? {
                 Found::Buffer(id) => put(ends, pool, id, iov, len).map(Some),
                 Found::Nothing(pos) => {
                     behind = pos;
@@ -180,8 +181,9 @@ pub(super) fn readable_bytes(session: &Session, pool: &Pool) -> Result<usize> {
         read_write: true,
         nonblocking: true,
     };
+    let tells = session.reads(uapi::IOSTREAM_READ_LOSS);
     let left = with_ends(session, pool, must_not_wait, |ends, part| {
-        let (descriptor, pos) = next(ends, pool, part, false)?;
+        let (descriptor, pos) = look(ends, pool, tells)?;
         Ok(descriptor.data_len as usize - part.done_at(pos))
     });
     match left {
@@ -265,7 +267,7 @@ fn take(
 }
 
 /// Finds the next buffer that has data, and the position of its descriptor. If `tells`, fails once
-/// for each buffer before which frames were lost.
+/// for each buffer before which frames were lost, also for an empty one.
 ///
 /// # Errors
 ///
@@ -277,11 +279,30 @@ fn next(
     tells: bool,
 ) -> Result<(Descriptor, u64)> {
     loop {
-        let (descriptor, pos) = ends.peek()?;
-        if tells && descriptor.lost != 0 && part.must_tell(pos) {
+        let (descriptor, pos) = look(ends, pool, tells)?;
+        let told = tells && descriptor.lost != 0 && part.must_tell(pos);
+        if descriptor.data_len == 0 {
+            put_away(ends, pool, descriptor.buffer)?;
+        }
+        if told {
             return Err(EPIPE);
         }
         if descriptor.data_len != 0 {
+            return Ok((descriptor, pos));
+        }
+    }
+}
+
+/// Finds the next buffer that has data or, if `tells`, before which frames were lost. It stays in
+/// the queue.
+///
+/// # Errors
+///
+/// `ENODATA`; `EBADMSG`.
+fn look(ends: &mut ClientEnds<'_>, pool: &Pool, tells: bool) -> Result<(Descriptor, u64)> {
+    loop {
+        let (descriptor, pos) = ends.peek()?;
+        if descriptor.data_len != 0 || (tells && descriptor.lost != 0) {
             return Ok((descriptor, pos));
         }
         // An empty buffer is not the end of the file.
@@ -308,14 +329,16 @@ enum Found {
     Nothing(Option<u64>),
 }
 
-/// Looks for a buffer that write(2) can fill.
-fn find(ends: &mut ClientEnds<'_>, pool: &Pool) -> Result<Found> {
+/// Looks for a buffer that write(2) can fill. If `tells`, read(2) first tells of what was lost
+/// before it.
+fn find(ends: &mut ClientEnds<'_>, pool: &Pool, tells: bool) -> Result<Found> {
     if let Some(id) = pool.spare.take(pool) {
         return Ok(Found::Buffer(id));
     }
     match ends.peek() {
         Ok((descriptor, pos)) => {
-            if pool.mode() == Mode::InputOutput && descriptor.data_len != 0 {
+            let to_read = descriptor.data_len != 0 || (tells && descriptor.lost != 0);
+            if pool.mode() == Mode::InputOutput && to_read {
                 return Ok(Found::Nothing(Some(pos)));
             }
             ends.release();

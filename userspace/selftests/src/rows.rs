@@ -57,6 +57,7 @@ rows! {
         reading,
         rust_std,
         loss,
+        told_once,
         arrives,
         reopen,
         uring,

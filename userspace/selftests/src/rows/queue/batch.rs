@@ -12,7 +12,7 @@ use rustix::io::Errno;
 
 use crate::clause::Clause;
 use crate::support::driver::Driver;
-use crate::support::waiting::woken_by;
+use crate::support::waiting::{wait_until, woken_by};
 
 pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-14/batch-is-one-publication", batch_is_one_publication),
@@ -279,4 +279,16 @@ fn full_batch_is_shown() {
     while output.take().is_some() {}
     driver.command("batch 3 248");
     assert_eq!(output.available(), 3 * 256);
+    while output.take().is_some() {}
+    // While the batch goes on: only what is shown is taken, and makes room for more.
+    std::thread::scope(|scope| {
+        let batch = scope.spawn(|| driver.command("batch 100 248 patient"));
+        let mut taken = 0;
+        wait_until("the batch's end", || {
+            let ended = batch.is_finished();
+            taken += std::iter::from_fn(|| output.take()).count();
+            ended
+        });
+        assert_eq!(taken, 100);
+    });
 }

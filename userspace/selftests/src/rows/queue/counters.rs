@@ -139,12 +139,14 @@ fn high_water() {
     }
     let session = Session::new(sink(4096));
     let mut input = Input::new(&session);
-    for i in 0..10 {
-        assert!(input.put(&make_record(i, 24)));
+    for (entries, most) in [(1, 32), (10, 320), (3, 320)] {
+        for i in 0..entries {
+            assert!(input.put(&make_record(i, 24)));
+        }
+        input.publish();
+        session.notify(INPUT).unwrap();
+        assert_eq!(session.counters(INPUT).high_water_bytes, most);
     }
-    input.publish();
-    session.notify(INPUT).unwrap();
-    assert_eq!(session.counters(INPUT).high_water_bytes, 320);
 }
 
 fn wake_ups() {

@@ -2,8 +2,10 @@
 
 //! S-12: buffers on their way to the client.
 
+use std::collections::VecDeque;
+
 use iostream_raw::stream::numbers;
-use iostream_raw::{Descriptor, OUTPUT};
+use iostream_raw::{Descriptor, Random, OUTPUT};
 use rustix::io::Errno;
 
 use crate::clause::{count, Clause};
@@ -174,14 +176,26 @@ fn taken_only_when_free() {
     driver.fails("take", Errno::NOSPC);
 }
 
+/// Each buffer that the driver drops is free once, and they are taken in the order in which they
+/// were dropped.
 fn dropped_is_free() {
-    let driver = Driver::stream("output 2 64");
+    let driver = Driver::stream("output 5 64");
     let _session = driver.open();
-    for _ in 0..5 {
-        driver.command("take");
-        driver.command("take");
-        driver.fails("take", Errno::NOSPC);
-        driver.command("release-all");
+    let mut random = Random::seeded();
+    let mut free: VecDeque<u64> = (0..5).collect();
+    let mut held = Vec::new();
+    for _ in 0..200 {
+        if random.chance(2) && !held.is_empty() {
+            let id = held.swap_remove(random.below(held.len() as u64) as usize);
+            driver.command(&format!("release {id}"));
+            free.push_back(id);
+        } else if let Some(id) = free.pop_front() {
+            driver.command("take");
+            assert_eq!(driver.log("id"), id, "{free:?} were free, too");
+            held.push(id);
+        } else {
+            driver.fails("take", Errno::NOSPC);
+        }
     }
 }
 
