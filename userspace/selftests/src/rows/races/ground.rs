@@ -98,6 +98,8 @@ pub struct Ground {
     calls: Mutex<Vec<Call>>,
     /// Counts the beginnings and ends of calls.
     clock: AtomicU64,
+    /// How many calls have begun and not ended.
+    under_way: AtomicU64,
     rest: AtomicU32,
 }
 
@@ -136,6 +138,7 @@ impl Ground {
             ends: Mutex::new(None),
             calls: Mutex::new(Vec::new()),
             clock: AtomicU64::new(0),
+            under_way: AtomicU64::new(0),
             rest: AtomicU32::new(GOES),
         };
         ground.call("begin", &BEGIN, |ground| match kind {
@@ -153,6 +156,7 @@ impl Ground {
         sort: &'static Sort,
         run: impl FnOnce(&Self) -> Result<u64>,
     ) {
+        self.under_way.fetch_add(1, SeqCst);
         let begin = self.clock.fetch_add(1, SeqCst);
         let result = run(self);
         let end = self.clock.fetch_add(1, SeqCst);
@@ -163,6 +167,7 @@ impl Ground {
             end,
             result,
         });
+        self.under_way.fetch_sub(1, SeqCst);
     }
 
     /// The calls that have ended.
@@ -173,6 +178,11 @@ impl Ground {
     /// Changes with each call that begins or ends.
     pub fn moment(&self) -> u64 {
         self.clock.load(SeqCst)
+    }
+
+    /// The moment, if no call is under way.
+    pub fn quiet_moment(&self) -> Option<u64> {
+        (self.under_way.load(SeqCst) == 0).then(|| self.moment())
     }
 
     /// The tour rests until [`Self::let_pass`]. Returns whether no other call is under way.

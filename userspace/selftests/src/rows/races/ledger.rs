@@ -41,6 +41,9 @@ impl Moved<'_> {
 ///
 /// If something does not add up.
 pub fn check_session(ground: &Ground) {
+    let Some(moment) = ground.quiet_moment() else {
+        return;
+    };
     let calls = ground.calls();
     let moved = Moved(&calls);
     // A session that has ended took its counters with it, and none are told once the driver is gone.
@@ -56,6 +59,10 @@ pub fn check_session(ground: &Ground) {
         Kind::Module => Vec::new(),
         _ => stream(ground, &session, &moved),
     };
+    // A call that began meanwhile is in the counters, and not yet among the calls.
+    if ground.quiet_moment() != Some(moment) {
+        return;
+    }
     assert!(wrong.is_empty(), "{wrong:?}, after {}", story(&calls));
 }
 
@@ -65,6 +72,9 @@ pub fn check_session(ground: &Ground) {
 ///
 /// If it does not add up.
 pub fn check_unopened(ground: &Ground) {
+    let Some(moment) = ground.quiet_moment() else {
+        return;
+    };
     let calls = ground.calls();
     let moved = Moved(&calls);
     if !ground.kind.has_entries() || moved.any(&[Act::Unpublish]) || moved.unknown() {
@@ -73,6 +83,9 @@ pub fn check_unopened(ground: &Ground) {
     let refused = moved.failed(Act::Produce, Errno::NOTCONN);
     let lost = LOST * moved.failed(Act::Lose, Errno::NOTCONN);
     let counted = ground.driver().attribute("unopened");
+    if ground.quiet_moment() != Some(moment) {
+        return;
+    }
     assert_eq!(counted, refused + lost, "unopened, after {}", story(&calls));
 }
 
@@ -139,7 +152,10 @@ fn queues(ground: &Ground, session: &Session, moved: &Moved<'_>) -> Vec<String> 
     // A reset empties a queue without counting.
     if !moved.any(&[Act::Reset]) {
         let read = moved.by(Act::Read) + left;
-        sums.equal("sent and taken", output.entries, read);
+        // What waits in a queue whose words were mapped cannot be read.
+        if ground.kind == Kind::Mapped || !moved.any(&[Act::Map]) {
+            sums.equal("sent and taken", output.entries, read);
+        }
         sums.equal("written and taken", moved.by(Act::Write), received);
     }
     sums.0
@@ -164,7 +180,9 @@ fn echo(session: &Session, moved: &Moved<'_>) -> Vec<String> {
     if !moved.any(&[Act::Reset]) {
         let read = moved.by(Act::Read) + left;
         sums.equal("written and moved", moved.by(Act::Write), endpoint.entries);
-        sums.equal("moved and read", endpoint.entries, read);
+        if !moved.any(&[Act::Map]) {
+            sums.equal("moved and read", endpoint.entries, read);
+        }
     }
     sums.0
 }
