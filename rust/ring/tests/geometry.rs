@@ -112,3 +112,27 @@ fn descriptions_that_cannot_be_are_refused() {
         );
     }
 }
+
+#[test]
+fn slots_that_cannot_be_are_refused() {
+    let from = Geometry::from_slots;
+    for (data, slot) in [
+        (0, 0),
+        (0, 64),
+        (4096, 0),
+        (4096, 48),
+        (4096, 4104),
+        (4096, u32::MAX),
+        // Whole slots, but no whole words.
+        (12, 4),
+        (4, 4),
+        (Geometry::LARGEST_BYTES + 8, 8),
+        (Geometry::LARGEST_BYTES * 2, 64),
+        (u64::MAX - 7, 8),
+    ] {
+        assert_eq!(from(data, slot), None, "{data}, {slot}");
+    }
+    for (data, slot) in [(8, 8), (8, 4), (64, 64), (192, 48), (1 << 31, 64)] {
+        assert_eq!(from(data, slot).unwrap().data_bytes(), data);
+    }
+}

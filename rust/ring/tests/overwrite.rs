@@ -133,8 +133,10 @@ fn second_reader_goes_on_where_the_first_stopped() {
     drop(reader);
     // SAFETY: The first reader is gone.
     let mut reader = unsafe { OverwriteReader::new(mem, geometry(64)) };
+    assert_eq!(reader.pos(), 16);
     assert_eq!(reader.read(&mut buffer).unwrap().len, 1);
     assert_eq!(buffer[0], b'b');
+    assert_eq!(reader.pos(), 32);
 }
 
 /// Compares random histories with a queue that drops its front.

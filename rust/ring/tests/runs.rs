@@ -6,8 +6,8 @@
 
 mod common;
 
-use common::{geometry, pair_at, Mem, Which};
-use iostream_ring::{Consumer, Error, Memory, Producer};
+use common::{geometry, pair, pair_at, Mem, Which};
+use iostream_ring::{Consumer, Drained, Error, Memory, Producer};
 
 const SIZE: u64 = 64;
 
@@ -228,4 +228,30 @@ fn what_a_run_took_is_published_afterwards() {
     consumer.publish();
     assert_eq!(consumer.published_pos(), 40);
     assert_eq!(mem.get(Which::ConsumerPos), 40);
+}
+
+/// What was peeked at before is forgotten once a run has taken it, and only then.
+#[test]
+fn run_takes_what_was_peeked_at() {
+    let (_, mut producer, mut consumer) = pair(64);
+    producer.push(b"first").unwrap();
+    producer.push(b"second").unwrap();
+    producer.publish();
+    assert_eq!(consumer.peek().unwrap().len(), 5);
+    assert_eq!(consumer.drain(1, |_, _| false).entries, 0);
+    assert_eq!(consumer.peek().unwrap().len(), 5);
+    assert_eq!(consumer.drain(1, |_, _| true).entries, 1);
+    assert_eq!(consumer.peek().unwrap().len(), 6);
+}
+
+/// A run of no entries does not even look at the producer's position.
+#[test]
+fn run_of_none_loads_nothing() {
+    let (mem, _producer, mut consumer) = pair(64);
+    mem.set(Which::ProducerPos, 4);
+    assert_eq!(consumer.drain(0, |_, _| true), Drained::default());
+    assert_eq!(consumer.corrupt_events(), 0);
+    let drained = consumer.drain(1, |_, _| true);
+    assert_eq!((drained.entries, consumer.corrupt_events()), (0, 1));
+    assert!(drained.error.is_some());
 }

@@ -141,6 +141,30 @@ fn arm_room_at_its_boundaries() {
     assert_eq!(producer.arm_room(57), Ok(false));
 }
 
+/// Each way of arming says whether the producer waits for room that the consumer has not published.
+#[test]
+fn who_arms_learns_that_the_producer_waits() {
+    for pos in [0, 8, u64::MAX - 7, u64::MAX - 63] {
+        let (mem, mut producer, mut consumer) = pair_at(common::geometry(64), pos);
+        mem.set(Which::ProducerWake, pos);
+        assert_eq!(consumer.arm_next(), Ok(false));
+        assert_eq!(consumer.arm_watermark(24), Ok(false));
+        producer.push(b"12345678").unwrap();
+        producer.publish();
+        assert_eq!(consumer.arm_next(), Ok(true), "an entry has come");
+        assert_eq!(consumer.arm_next(), Ok(false), "it is known");
+        assert_eq!(consumer.arm_watermark(16), Ok(true));
+        assert_eq!(consumer.arm_watermark(17), Ok(false));
+        // It waits for 8 to 64 bytes more than were published: for no less and for no more.
+        for (ahead, waits) in [(0, false), (8, true), (64, true), (65, false), (72, false)] {
+            mem.set(Which::ProducerWake, pos.wrapping_add(ahead));
+            assert_eq!(consumer.arm_next(), Ok(waits), "{ahead} bytes");
+            assert_eq!(consumer.arm_watermark(17), Ok(waits), "{ahead} bytes");
+            assert_eq!(consumer.arm_watermark(16), Ok(true), "{ahead} bytes");
+        }
+    }
+}
+
 /// A consumer that waits for more than the ring holds is woken by a full ring, each time that it is found full.
 #[test]
 fn full_ring_wakes_whoever_waits_for_more() {

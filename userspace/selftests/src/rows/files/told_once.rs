@@ -3,8 +3,9 @@
 //! F-06: a loss is told once, before what comes after it, whatever lies between and whoever looks
 //! meanwhile; and F-01: poll foretells it.
 //!
-//! A driver sends each sequence of up to three items. A program then polls and reads, in each
-//! reading mode, until nothing is left, and between its reads looks or writes.
+//! A driver sends each sequence of up to three items, of up to two in input-output mode. A program
+//! then polls and reads, in each reading mode, until nothing is left, and between its reads looks or
+//! writes.
 
 use iostream_raw::Session;
 use iostream_ring::uapi::*;
@@ -57,17 +58,16 @@ enum Node {
     InputOutput,
 }
 
-/// Each sequence of up to three items.
-fn sequences() -> impl Iterator<Item = Vec<Item>> {
+/// Each sequence of up to `most` items.
+fn sequences(most: u32) -> impl Iterator<Item = Vec<Item>> {
     let item = |number: usize| Item {
         lost: number & 1 != 0,
         empty: number & 2 != 0,
     };
-    (1..=3_u32).flat_map(move |len| {
+    (1..=most).flat_map(move |len| {
         (0..4_usize.pow(len)).map(move |number| {
-            (0..len)
-                .map(|at| item((number >> (2 * at)) & 3))
-                .collect::<Vec<_>>()
+            let numbers = (0..len).map(|at| (number >> (2 * at)) & 3);
+            numbers.map(item).collect()
         })
     })
 }
@@ -91,22 +91,51 @@ impl Node {
             Self::Queue => Driver::new(4096, 0),
             Self::Overwriting => Driver::overwriting(4096),
             Self::Output => Driver::stream("output 3 64"),
-            Self::InputOutput => Driver::stream("input-output 3 64"),
+            Self::InputOutput => Driver::stream("input-output 3 64 drain=1"),
         }
     }
 
     fn check(self) {
         let driver = self.publish();
-        for flags in 0..4 {
+        // Empty buffers of a stream are passed over in every mode.
+        let modes: &[u32] = match self.is_stream() {
+            true => &[0, IOSTREAM_READ_LOSS],
+            false => &[
+                0,
+                IOSTREAM_READ_WHOLE,
+                IOSTREAM_READ_LOSS,
+                IOSTREAM_READ_FLAGS,
+            ],
+        };
+        for &flags in modes {
             for meanwhile in [Meanwhile::Nothing, Meanwhile::Looks, Meanwhile::Writes] {
                 if meanwhile == Meanwhile::Writes && self != Self::InputOutput {
                     continue;
                 }
-                for sequence in sequences() {
-                    self.read_all(&driver, flags, meanwhile, &sequence);
+                let mut session = self.open(&driver, flags);
+                let most = if self == Self::InputOutput { 2 } else { 3 };
+                for sequence in sequences(most) {
+                    if self == Self::InputOutput {
+                        // Empty buffers stay with the client, for write(2).
+                        drop(session);
+                        session = self.open(&driver, flags);
+                    }
+                    self.send(&driver, &sequence);
+                    self.read_all(&session, flags, meanwhile, &sequence);
                 }
             }
         }
+    }
+
+    fn open(self, driver: &Driver, flags: u32) -> Session {
+        let session = driver.open_nonblocking();
+        session
+            .pass_number(IOSTREAM_IOC_READ_MODE, flags as usize)
+            .unwrap();
+        if self.is_stream() {
+            session.start().unwrap();
+        }
+        session
     }
 
     fn send(self, driver: &Driver, sequence: &[Item]) {
@@ -135,7 +164,6 @@ impl Node {
             if flags & IOSTREAM_READ_LOSS != 0 && item.lost && !told {
                 reads.push(Read::Loss);
             }
-            // Empty buffers of a stream are passed over in every mode.
             if !item.empty || (flags & IOSTREAM_READ_WHOLE != 0 && !self.is_stream()) {
                 reads.push(Read::Bytes(bytes_of(number, *item)));
             }
@@ -143,22 +171,14 @@ impl Node {
         reads
     }
 
-    fn read_all(self, driver: &Driver, flags: u32, meanwhile: Meanwhile, sequence: &[Item]) {
-        let session = driver.open_nonblocking();
-        session
-            .pass_number(IOSTREAM_IOC_READ_MODE, flags as usize)
-            .unwrap();
-        if self.is_stream() {
-            session.start().unwrap();
-        }
-        self.send(driver, sequence);
+    fn read_all(self, session: &Session, flags: u32, meanwhile: Meanwhile, sequence: &[Item]) {
         let case = format!("{self:?}, mode {flags}, {meanwhile:?}, {sequence:?}");
         let mut reads = Vec::new();
         loop {
             match meanwhile {
                 Meanwhile::Nothing => {}
-                Meanwhile::Looks => _ = ioctl_fionread(&session).unwrap(),
-                Meanwhile::Writes => write(&session),
+                Meanwhile::Looks => _ = ioctl_fionread(session).unwrap(),
+                Meanwhile::Writes => write(session),
             }
             let ready = !session.poll(PollFlags::IN, 0).is_empty();
             let read = session.read(&mut [0; 64]);
