@@ -7,7 +7,7 @@
 
 mod common;
 
-use common::{geometry, pair_of, Mem, Pair, Which};
+use common::{geometry, pair_of, Mem, Pair, Random, Which};
 use iostream_ring::{Consumer, Error, Memory, Producer, Slots};
 
 const SIZE: u64 = 64;
@@ -225,4 +225,61 @@ fn slices_believe_no_position() {
     assert_eq!(producer.push_slice(&[1; 16]), Err(Error::Corrupt));
     mem.set(Which::ConsumerPos, 80);
     assert_eq!(producer.push_slice(&[1; 16]), Err(Error::Corrupt));
+}
+
+/// Slices and single entries take turns in a ring of several windows, against a counter of each side.
+#[test]
+fn slices_and_single_ones_take_turns() {
+    const ROOM: u64 = 256;
+    let mut random = Random::seeded("slices and single ones");
+    for start in [0, 16 * (random.below(ROOM)), 0_u64.wrapping_sub(16 * 100)] {
+        let (_, mut producer, mut consumer): Pair<Sixteen> = pair_of(geometry(16 * ROOM), start);
+        let (mut sent, mut received) = (0_u64, 0_u64);
+        for _ in 0..20_000 {
+            let some = match random.below(4) {
+                0 => random.below(ROOM),
+                _ => 1 + random.below(4),
+            };
+            let (room, waiting) = (ROOM - (sent - received), sent - received);
+            match random.below(4) {
+                0 => match producer.push(&item(sent)) {
+                    Ok(()) => sent += 1,
+                    Err(error) => assert_eq!((error, room), (Error::Full, 0)),
+                },
+                1 => {
+                    let bytes: Vec<u8> = (sent..sent + some).flat_map(item).collect();
+                    match producer.push_slice(&bytes) {
+                        Ok(put) => {
+                            assert_eq!(put as u64, some.min(room));
+                            sent += put as u64;
+                        }
+                        Err(error) => assert_eq!((error, room), (Error::Full, 0)),
+                    }
+                }
+                2 => match consumer.pop_array() {
+                    Ok(bytes) => {
+                        assert_eq!(bytes, item(received));
+                        received += 1;
+                    }
+                    Err(error) => assert_eq!((error, waiting), (Error::Empty, 0)),
+                },
+                _ => {
+                    let mut buffer = vec![0; 16 * some as usize];
+                    match consumer.pop_slice(&mut buffer) {
+                        Ok(taken) => {
+                            assert_eq!(taken as u64, some.min(waiting));
+                            for (bytes, number) in buffer.chunks(16).take(taken).zip(received..) {
+                                assert_eq!(bytes, item(number));
+                            }
+                            received += taken as u64;
+                        }
+                        Err(error) => assert_eq!((error, waiting), (Error::Empty, 0)),
+                    }
+                }
+            }
+            producer.publish();
+            consumer.publish();
+        }
+        assert!(received > 10_000, "{received}");
+    }
 }
