@@ -393,9 +393,10 @@ fn the_last_look_comes_after_the_time() {
             (state, ground, waiting)
         })
         .collect();
-    check(
-        waiting
-            .into_iter()
-            .map(|(state, ground, waiting)| (ground.call, state, waiting.join().unwrap())),
-    );
+    check(waiting.into_iter().map(|(state, ground, waiting)| {
+        let (call, outcome) = (ground.call, waiting.join().unwrap());
+        // A busy machine may let it look between the two.
+        let between = state == ReadyAndGone && outcome == Ready.outcome(call);
+        (call, if between { Ready } else { state }, outcome)
+    }));
 }
