@@ -88,8 +88,6 @@ fn words(answer: Result<usize, Errno>) -> String {
         Ok(len) => format!("{len} bytes"),
         Err(Errno::AGAIN) => "waits".into(),
         Err(Errno::NODEV) => "ENODEV".into(),
-        Err(Errno::PIPE) => "EPIPE".into(),
-        Err(Errno::NOBUFS) => "ENOBUFS".into(),
         Err(Errno::SHUTDOWN) => "ESHUTDOWN".into(),
         Err(Errno::BADFD) => "EBADFD".into(),
         Err(error) => panic!("{error}"),
@@ -112,11 +110,6 @@ fn events(said: PollFlags) -> String {
 /// Runs the cells of one situation, compares, and prints a line of the table, for
 /// `scripts/conventions`.
 fn compare(name: &str, calls: &[Call], ground: impl Fn() -> Ground) {
-    println!("table: {name} | {}", agree(name, calls, ground));
-}
-
-/// Runs the cells of one situation, and compares. Returns what poll and the calls said.
-fn agree(name: &str, calls: &[Call], ground: impl Fn() -> Ground) -> String {
     let mut line = String::new();
     let mut answers = [Call::Read, Call::Write].map(|call| (call, "-".to_owned()));
     for (call, answer) in &mut answers {
@@ -146,7 +139,10 @@ fn agree(name: &str, calls: &[Call], ground: impl Fn() -> Ground) -> String {
         let error = said.contains(PollFlags::ERR);
         assert!(!(moved && error), "{name}: an error, and {answer}");
     }
-    format!("{line} | {} | {}", answers[0].1, answers[1].1)
+    println!(
+        "table: {name} | {line} | {} | {}",
+        answers[0].1, answers[1].1
+    );
 }
 
 fn let_block(session: &Session) {
@@ -183,35 +179,32 @@ fn queues() {
             for end in ["there", "reset", "gone"] {
                 let name = format!("{node}, {content}, {end}");
                 compare(&name, calls, || {
-                    let mut ground = Ground::new(if node == "overwriting output" {
+                    let driver = if node == "overwriting output" {
                         Driver::overwriting(output)
                     } else {
                         Driver::new(output, input)
-                    });
+                    };
+                    let mut ground = Ground::new(driver);
                     fill_queues(&mut ground, content, output != 0, input != 0);
-                    end_queues(&mut ground, end, output != 0, input != 0);
+                    match end {
+                        "gone" => {
+                            ground.driver().unpublish();
+                            ground.below_watermark = false;
+                        }
+                        "reset" => {
+                            for (there, direction) in [(output, OUTPUT), (input, INPUT)] {
+                                if there != 0 {
+                                    ground.session.reset(direction).unwrap();
+                                }
+                            }
+                            ground.below_watermark = false;
+                        }
+                        _ => {}
+                    }
                     ground
                 });
             }
         }
-    }
-}
-
-fn end_queues(ground: &mut Ground, end: &str, output: bool, input: bool) {
-    match end {
-        "gone" => {
-            ground.driver().unpublish();
-            ground.below_watermark = false;
-        }
-        "reset" => {
-            for (there, direction) in [(output, OUTPUT), (input, INPUT)] {
-                if there {
-                    ground.session.reset(direction).unwrap();
-                }
-            }
-            ground.below_watermark = false;
-        }
-        _ => {}
     }
 }
 
