@@ -60,8 +60,7 @@ impl Pool {
             // One that a stop discarded goes back unread.
             let discarded = ring::is_before(pos, self.info().discarded_pos());
             if !discarded {
-                let to_read = descriptor.data_len != 0 || (tells && descriptor.lost != 0);
-                if to_read && self.mode() != Mode::Input {
+                if descriptor.is_to_read(tells) && self.mode() != Mode::Input {
                     waiting.to_read = true;
                     break;
                 }

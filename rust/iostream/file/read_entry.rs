@@ -77,7 +77,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// How many bytes are left of the next entry; 0 if there is none.
+    /// How many bytes are left of the next entry; 0 if there is none, or if first the loss before an
+    /// empty one is to be reported.
     ///
     /// # Errors
     ///

@@ -167,7 +167,8 @@ fn write_buffer(
     }
 }
 
-/// How many bytes of the next buffer a read(2) would return; 0 if it would wait, or at the end.
+/// How many bytes of the next buffer a read(2) would return; 0 if it would wait, at the end, or if it
+/// would first tell of the loss before an empty one.
 ///
 /// # Errors
 ///
@@ -302,7 +303,7 @@ fn next(
 fn look(ends: &mut ClientEnds<'_>, pool: &Pool, tells: bool) -> Result<(Descriptor, u64)> {
     loop {
         let (descriptor, pos) = ends.peek()?;
-        if descriptor.data_len != 0 || (tells && descriptor.lost != 0) {
+        if descriptor.is_to_read(tells) {
             return Ok((descriptor, pos));
         }
         // An empty buffer is not the end of the file.
@@ -337,8 +338,7 @@ fn find(ends: &mut ClientEnds<'_>, pool: &Pool, tells: bool) -> Result<Found> {
     }
     match ends.peek() {
         Ok((descriptor, pos)) => {
-            let to_read = descriptor.data_len != 0 || (tells && descriptor.lost != 0);
-            if pool.mode() == Mode::InputOutput && to_read {
+            if pool.mode() == Mode::InputOutput && descriptor.is_to_read(tells) {
                 return Ok(Found::Nothing(Some(pos)));
             }
             ends.release();

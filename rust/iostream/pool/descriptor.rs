@@ -21,6 +21,12 @@ pub(crate) enum Reject {
 }
 
 impl Descriptor {
+    /// Whether read(2) stops at this buffer of the driver's: it has data or, if read(2) `tells` of
+    /// losses, something was lost before it.
+    pub(crate) fn is_to_read(&self, tells: bool) -> bool {
+        self.data_len != 0 || (tells && self.lost != 0)
+    }
+
     /// Checks that no flags other than `allowed` are set.
     ///
     /// # Errors
