@@ -17,7 +17,8 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-20/instrument-without-room", without_room),
 ];
 
-/// The clock of an emulated machine goes back by a little where its ticks come late.
+/// Far more than the clock of an emulated machine is off, which was seen to stand still between two
+/// looks, and far less than another unit would make.
 const TOLERANCE: Duration = Duration::from_secs(5);
 
 /// The node, open, with both ends.

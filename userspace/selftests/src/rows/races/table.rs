@@ -37,8 +37,8 @@ pub fn hold(point: &'static str) {
         for (order, cells) in ORDERS.into_iter().zip(&mut reached) {
             for operation in Operation::all(kind) {
                 number += 1;
-                let tried =
-                    number % step == 0 || (order == Order::Inside && always(point, operation));
+                let always = share.is_none() && order == Order::Inside && always(point, operation);
+                let tried = number % step == 0 || always;
                 if tried && applies(point, order, operation) {
                     // Shown if the cell fails.
                     println!("# {point} x {} on {kind:?}, {order:?}", operation.name);
