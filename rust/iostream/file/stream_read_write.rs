@@ -138,8 +138,8 @@ fn write_buffer(
     waits: bool,
 ) -> Result<usize> {
     let len = iov.len().min(pool.spec().data_bytes as usize) as u32;
-    let tells = session.reads(uapi::IOSTREAM_READ_LOSS);
     loop {
+        let tells = session.reads(uapi::IOSTREAM_READ_LOSS);
         if output.is_gone() {
             return Err(ENODEV);
         }
@@ -162,7 +162,9 @@ fn write_buffer(
             None => return Err(EAGAIN),
         }
         wait_until(output, open_mode, || {
-            pool.has_stopped() || pool.has_buffer(output, behind)
+            // An empty buffer whose loss need not be told any more may be filled.
+            let told = session.reads(uapi::IOSTREAM_READ_LOSS) != tells;
+            told || pool.has_stopped() || pool.has_buffer(output, behind)
         })?;
     }
 }

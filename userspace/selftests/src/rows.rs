@@ -58,6 +58,7 @@ rows! {
         rust_std,
         loss,
         told_once,
+        mode_changes,
         arrives,
         reopen,
         uring,
