@@ -39,7 +39,7 @@ use kernel::{
 use super::pages::SharedPages;
 use crate::{
     bindings::{self, raw_device},
-    sync::registered::Registered,
+    sync::{race::race_point, registered::Registered},
 };
 
 /// A part of a buffer's data that is contiguous for its device.
@@ -153,6 +153,7 @@ impl DmaDevice {
             at_unbind.is_unbound = true;
             at_unbind.registered.take()
         };
+        race_point!("dma-unbound");
         if let Some(registered) = registered {
             registered.end_with_device();
         }
@@ -168,9 +169,11 @@ impl DmaDevice {
             return;
         }
         self.live.store(0, Relaxed);
+        race_point!("dma-closing");
         // ORDERING: the grace period pairs with the read-side section in `Mapping::sync`
-        // (litmus: retire).
+        // (litmus: unmap).
         rcu::synchronize_rcu();
+        race_point!("dma-closed");
         // The lock is still held: a buffer that is dropped meanwhile waits for it, and so keeps its
         // pages until they are unmapped.
         if let Some(mut gone) = mappings.take() {
@@ -214,6 +217,7 @@ impl Mapping {
     ///
     /// `ENODEV`: the driver is gone; `EIO`: the device cannot address the memory; `ENOMEM`.
     pub(crate) fn new(device: &Arc<DmaDevice>, pages: &SharedPages, bytes: usize) -> Result<Self> {
+        race_point!("dma-maps");
         let mut guard = device.mappings.lock();
         let mappings = (*guard).as_mut().ok_or(ENODEV)?;
         let key = match mappings.free.pop() {
@@ -230,6 +234,7 @@ impl Mapping {
             Ok((table, segments)) => {
                 let raw = table.get();
                 mappings.tables[key] = Some(table);
+                race_point!("dma-mapped");
                 Ok(Self {
                     device: device.clone(),
                     key,
@@ -294,10 +299,11 @@ impl Mapping {
     pub(crate) fn sync(&self, next: SyncFor) {
         let _rcu = rcu::read_lock();
         // ORDERING: pairs with the grace period in `DmaDevice::close`, which waits for the end of
-        // this section (litmus: retire).
+        // this section (litmus: unmap).
         if self.device.live.load(Relaxed) == 0 {
             return;
         }
+        race_point!("dma-syncs");
         let (device, table) = (self.device.raw, self.table.as_ptr());
         let direction = self.device.direction.into();
         // SAFETY: `live` was set, and this RCU read-side section delays the grace period in
@@ -313,6 +319,7 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
+        race_point!("dma-unmaps");
         let mut guard = self.device.mappings.lock();
         // Without mappings the device was closed, and `close` has unmapped the table.
         let Some(mappings) = (*guard).as_mut() else {

@@ -85,8 +85,8 @@ impl Watch {
     /// Schedules a call of the callback in a worker, if there is a callback. Any context.
     #[inline(always)]
     pub(crate) fn call(watch: &Arc<Self>) {
-        // ORDERING: the client sets the callback before it arms with a full barrier, and the caller
-        // took that arming after a full barrier of its own (litmus: wake-poll).
+        // ORDERING: the client sets the callback before the full barrier with which it arms, and the
+        // caller has published before one of its own (litmus: watch).
         if watch.set.load(Relaxed) != 0 {
             // Queueing fails if the item is still queued. Its run has then not begun, and is
             // enough.

@@ -108,6 +108,7 @@ rows! {
         removal,
         card,
         card_removal,
+        card_races,
         kernel_client,
         filters,
         drivers,

@@ -109,7 +109,8 @@ points! {
 fn each_point_has_a_clause() {
     let mut there = crate::support::race::points();
     there.sort();
-    // It does not hold, but makes the card fail.
-    there.retain(|point| point != "edu-wedged");
+    // The first does not hold, but makes the card fail; the others are held in
+    // `rows/stream/card_races.rs`.
+    there.retain(|point| point != "edu-wedged" && !point.starts_with("dma-"));
     assert_eq!(there, POINTS, "points of the module, clauses");
 }

@@ -49,10 +49,6 @@ pub fn unload() {
     run("rmmod", &[MODULE]);
 }
 
-fn is_loaded() -> bool {
-    Path::new("/sys/module").join(MODULE).exists()
-}
-
 /// The card. Its driver stays loaded until this is dropped.
 pub struct Card(());
 
@@ -61,7 +57,7 @@ impl Drop for Card {
         if device().is_none() {
             pci("rescan", "1");
         }
-        if is_loaded() {
+        if Self::is_loaded() {
             unload();
         }
     }
@@ -73,7 +69,7 @@ impl Card {
         if device().is_none() {
             skip("this machine has no edu card");
         }
-        if is_loaded() {
+        if Self::is_loaded() {
             // A failed clause left it loaded.
             unload();
         }
@@ -88,6 +84,11 @@ impl Card {
         self.wait_node();
     }
 
+    /// Whether the driver is loaded.
+    pub fn is_loaded() -> bool {
+        Path::new("/sys/module").join(MODULE).exists()
+    }
+
     /// Loads the driver, even if it refuses the card.
     pub fn insert_module(&self) {
         run("insmod", &[PATH]);
@@ -95,7 +96,7 @@ impl Card {
 
     /// Loads the driver anew with a parameter, even if it refuses the card.
     pub fn insert_with(&self, parameter: &str) {
-        if is_loaded() {
+        if Self::is_loaded() {
             unload();
         }
         run("insmod", &[PATH, parameter]);
