@@ -48,7 +48,7 @@ use buffer::ClientBuffer;
 ///
 /// # Examples
 ///
-/// ```rust,ignore,from=rust/drivers/iostream_monitor.rs
+/// ```rust,ignore,from:rust/drivers/iostream_monitor.rs
 /// let client = Client::open(c"pattern")?;
 /// // ...
 /// for _ in 0..BATCH {

@@ -52,7 +52,7 @@ pub struct Opener<'a> {
 /// A timer that runs while the stream runs. Dropping its handle waits for a tick that is running, so
 /// that the driver touches no buffer when `stop` returns:
 ///
-/// ```rust,ignore,from=rust/drivers/iostream_pattern.rs
+/// ```rust,ignore,from:rust/drivers/iostream_pattern.rs
 /// fn start(&self) -> Result {
 ///     if !self.source.interval.is_zero() {
 ///         let timer = self.source.clone().start(self.source.interval);

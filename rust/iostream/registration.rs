@@ -29,7 +29,7 @@ use published::Published;
 /// Fields of a struct drop in the order of their declaration, so the order of a driver's fields says
 /// what ends first.
 ///
-/// ```rust,ignore,from=rust/drivers/iostream_ticker.rs
+/// ```rust,ignore,from:rust/drivers/iostream_ticker.rs
 /// struct Ticker {
 ///     _timer: ArcHrTimerHandle<Tick>, // Dropped first, so that it produces nothing later.
 ///     _node: Registration<NoCallbacks>,

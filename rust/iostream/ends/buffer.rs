@@ -33,7 +33,7 @@ const CHUNK: usize = 512;
 ///
 /// Data, and a control area that describes them:
 ///
-/// ```rust,ignore,from=rust/drivers/iostream_pattern.rs
+/// ```rust,ignore,from:rust/drivers/iostream_pattern.rs
 /// let now = buffer.clock().now_ns();
 /// buffer.set_timestamp(now);
 /// let frame = Frame::fill(sequence, now, buffer.data_mut());

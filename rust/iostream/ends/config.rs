@@ -31,7 +31,7 @@ pub(crate) struct NodeConfig<'a> {
 ///
 /// # Examples
 ///
-/// ```rust,ignore,from=rust/drivers/iostream_instrument.rs
+/// ```rust,ignore,from:rust/drivers/iostream_instrument.rs
 /// let config = Config::new(c"instrument")
 ///     .mode(0o660)
 ///     .input(QueueConfig::with_capacity(QUEUE_BYTES)?)
@@ -40,6 +40,8 @@ pub(crate) struct NodeConfig<'a> {
 /// let ends = Ends {
 ///     commands: ports.consumer.take().ok_or(ENODEV)?,
 ///     answers: ports.producer.take().ok_or(ENODEV)?,
+///     answered: 0,
+/// };
 /// // ...
 /// Ok(Self {
 ///     _node: Registration::new(ports, instrument)?,

@@ -42,7 +42,7 @@ type FramedConsumer = ring::Consumer<Mapped>;
 ///
 /// # Examples
 ///
-/// ```rust,ignore,from=rust/drivers/iostream_instrument.rs
+/// ```rust,ignore,from:rust/drivers/iostream_instrument.rs
 /// fn data_available(&self) {
 ///     let mut ends = self.ends.lock();
 ///     for _ in 0..BATCH {

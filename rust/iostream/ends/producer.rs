@@ -40,7 +40,7 @@ use crate::{
 ///
 /// From the interrupt of a timer, under a lock that disables interrupts:
 ///
-/// ```rust,ignore,from=rust/drivers/iostream_ticker.rs
+/// ```rust,ignore,from:rust/drivers/iostream_ticker.rs
 /// fn run(this: ArcBorrow<'_, Self>, mut t: HrTimerCallbackContext<'_, Self>) -> HrTimerRestart {
 ///     let now = Instant::<Monotonic>::now().as_nanos().to_ne_bytes();
 ///     let _ = this.producer.lock().enqueue(&now); // Fails while no client is there.

@@ -69,7 +69,7 @@ use crate::{
 ///
 /// A driver that fills buffers:
 ///
-/// ```rust,ignore,from=rust/drivers/template/iostream_example.rs
+/// ```rust,ignore,from:rust/drivers/template/iostream_example.rs
 /// let mut buffer = stream.take()?; // Fails while no buffer is free.
 /// for square in buffer.data_mut().chunks_exact_mut(8) {
 ///     square.copy_from_slice(&next.wrapping_mul(*next).to_ne_bytes());
@@ -81,7 +81,7 @@ use crate::{
 ///
 /// One that gets buffers, and returns them:
 ///
-/// ```rust,ignore,from=rust/drivers/iostream_loopback.rs
+/// ```rust,ignore,from:rust/drivers/iostream_loopback.rs
 /// let Ok(mut buffer) = stream.receive() else {
 ///     // Fails if the client broke the rules; then it gets no more buffers.
 ///     let _ = give_out(&mut stream);

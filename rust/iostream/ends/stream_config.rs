@@ -28,7 +28,7 @@ use crate::{
 ///
 /// # Examples
 ///
-/// ```rust,ignore,from=rust/drivers/iostream_sink.rs
+/// ```rust,ignore,from:rust/drivers/iostream_sink.rs
 /// let stream = StreamConfig::input(buffers.value(), bytes.value())?
 ///     .control_bytes(FRAME_BYTES as u32)?
 ///     .format(*b"TEST")
