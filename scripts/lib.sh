@@ -136,7 +136,8 @@ add_packages() {
 	# shellcheck disable=SC2016
 	[[ $(dpkg-query -W -f '${db:Status-Status}\n' "${packages[@]}" 2>&1 | sort -u) == installed ]] && return
 	[[ $(id -u) == 0 ]] || die "these packages are missing: ${packages[*]}"
-	get=(env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o APT::Sandbox::User=root --no-install-recommends)
+	# apt does not wait for another apt that uses the same folder of packages.
+	get=(flock "$CACHE/debs.lock" env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o APT::Sandbox::User=root --no-install-recommends)
 	# On a machine that is its own root folder apt keeps its packages at the usual place.
 	[[ $IN_ROOT == host ]] || get+=(-o Dir::Cache::archives=/cache/debs -o APT::Keep-Downloaded-Packages=true)
 	step download 'package lists' apt-get -q -o APT::Update::Error-Mode=any update ||
