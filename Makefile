@@ -16,12 +16,12 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 export KERNEL LONG ONLY QUICK PAIRS PREFIX DESTDIR
 
-.PHONY: help demo test test-install harden bench check format shell driver vm modules modules_install userspace install uninstall deb doc \
+.PHONY: help demo test test-install test-newest harden bench check format shell driver vm modules modules_install userspace install uninstall deb doc \
 	clean distclean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z_]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z_-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' Makefile
 
 demo: ## send a file into the kernel and back, in a VM (FILE=path)
 	@scripts/demo $(FILE)
@@ -31,6 +31,9 @@ test: ## tests on the host, in the VMs, of the harness (LONG=1: full counts; ONL
 
 test-install: ## install, use, upgrade and purge the Debian packages in a VM (QUICK=1: no upgrade)
 	@scripts/tests/install
+
+test-newest: ## build with the newest compilers for Debian's newest kernel, and test there (ONLY='Q-12/*')
+	@scripts/tests/newest
 
 harden: ## bug-hunting kernel, hostile process, soak, mutants (QUICK=1: a small part; ONLY='Q-12/*')
 	@scripts/harden

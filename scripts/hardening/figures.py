@@ -69,6 +69,9 @@ def tests(steps):
     for result in named(steps, "ground-"):
         lines.append(f"- The tests of streams, `{result['name'].removeprefix('ground-')}`: {count(result['cases'])} passed "
                      f"({result['commit']}).")
+    for result in named(steps, "kernel-"):
+        lines.append(f"- All tests of the small VM on the kernel `{result['kernel']}`: {count(result['cases'])} passed "
+                     f"({result['commit']}).")
     for result in named(steps, "coverage"):
         lines.append(f"- `unsafe` blocks that ran: {result['cases']} of {result['of']}; the others are in "
                      f"`scripts/hardening/coverage.out-of-reach` ({result['commit']}).")

@@ -40,6 +40,11 @@ GROUNDS = {
               "--append", "intel_iommu=on iommu.passthrough=0 iommu.strict=1"],
 }
 STREAM_ROWS = "S-*|U-*|H-*"
+# Other kernels than that of `make test`, and the script that tests on each.
+KERNELS = {
+    "amd64": "scripts/test", "cloud-arm64": "scripts/test", "arm64-16k": "scripts/test",
+    "newest": "scripts/tests/newest",
+}
 # The edu card's driver asks for such an address on purpose, to learn how far the card reaches.
 PROBED = 1 << 39
 # A machine that has not ended by then hangs. All selftests on the bug-hunting kernel take an hour.
@@ -167,6 +172,21 @@ def step_ground(which):
              "cases": int(passed[1]) if passed else 0, "splats": splats, "wrong": wrong + faults}]
 
 
+def step_kernel(which):
+    """All tests of the small VM on another kernel."""
+    name = f"kernel-{which}"
+    flavour = {} if which == "newest" else {"KERNEL": which}
+    # Each has a root folder of its own, which is entered from within this one.
+    status, text = run([KERNELS[which]], STEPS / f"{name}.out", SELFTEST_SECONDS, IOSTREAM_IN_ROOT="", **flavour)
+    wrong = re.findall(r"^FAILED (.*)$", text, re.M) or ([] if status == 0 else [text[-1500:]])
+    passed = re.findall(r"^(\d+) passed", text, re.M)
+    # What the other steps load was built for another kernel meanwhile.
+    if error := build():
+        wrong.append(error)
+    return [{"name": name, "class": "selftests", "kernel": which, "cases": int(passed[-1]) if passed else 0,
+             "splats": int("FAILED kernel-log/clean" in text), "wrong": wrong}]
+
+
 def step_races(part):
     """A thread is held at each point, while a part of all operations run."""
     name = f"races-{part}"
@@ -284,6 +304,7 @@ def all_steps():
         return ["litmus", "selftests", "hostile-" + CLASSES, "coverage", "soak-all", "mutants"]
     races = [f"races-{part}" for part in range(1, RACES_PARTS + 1)]
     grounds = [f"ground-{which}" for which in GROUNDS]
+    kernels = [f"kernel-{which}" for which in KERNELS]
     hostile = [f"hostile-{letter}" for letter in CLASSES]
     soak = [f"soak-{variant}" for variant in VARIANTS]
-    return ["litmus", "selftests", *races, *grounds, *hostile, "coverage", *soak, "mutants"]
+    return ["litmus", "selftests", *races, *grounds, *kernels, *hostile, "coverage", *soak, "mutants"]

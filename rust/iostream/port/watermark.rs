@@ -31,7 +31,11 @@ use crate::{
         Queue,
     },
     ring::uapi,
-    sync::{race::race_point, timer::Timer, work},
+    sync::{
+        race::race_point,
+        timer::{Timer, NO_RESTART},
+        work,
+    },
 };
 
 /// The shortest entry moves a position by this many bytes.
@@ -93,7 +97,7 @@ unsafe extern "C" fn latency_over(raw: *mut c::hrtimer) -> c::hrtimer_restart {
     if waits == Ok(true) {
         Port::deliver_later(port);
     }
-    c::hrtimer_restart::HRTIMER_NORESTART
+    NO_RESTART
 }
 
 impl WorkItem<WATERMARK_WORK> for Port {

@@ -28,7 +28,7 @@ use crate::{
     sync::{
         atomic::{smp_mb, Acquire, Atomic, Full, Relaxed, Release},
         race::race_point,
-        timer::Timer,
+        timer::{Timer, NO_RESTART},
     },
 };
 
@@ -77,7 +77,7 @@ unsafe extern "C" fn latency_over(raw: *mut c::hrtimer) -> c::hrtimer_restart {
     let queue = unsafe { &*container_of!(Opaque::cast_from(raw), Queue, watermark.timer.raw) };
     queue.watermark.timer.fired();
     queue.latency_over();
-    c::hrtimer_restart::HRTIMER_NORESTART
+    NO_RESTART
 }
 
 impl Queue {

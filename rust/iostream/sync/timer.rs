@@ -20,6 +20,12 @@ use kernel::{
 /// The function that the kernel calls when a timer fires, with the timer's [`Timer::raw`].
 pub(crate) type Callback = unsafe extern "C" fn(*mut c::hrtimer) -> c::hrtimer_restart;
 
+/// What a callback returns: the timer does not start again by itself. The kernels from 7.3-rc7 to 7.3.4
+/// differ in whether bindgen makes a number or a type of its own of C's `enum hrtimer_restart`.
+pub(crate) const NO_RESTART: c::hrtimer_restart =
+    // SAFETY: Either is a `u32` in memory, of which every value is valid; 0 is HRTIMER_NORESTART.
+    unsafe { core::mem::transmute(0_u32) };
+
 /// A timer that calls its callback once after each start.
 ///
 /// # Invariants
