@@ -69,6 +69,8 @@ def build():
     hunting = tree("hunting") + "/build"
     return build_each(
         ["scripts/build/modules", "", "modules"],
+        ["scripts/build/stale-driver"],
+        ["scripts/build/template-driver"],
         ["scripts/build/modules", "--into", HUNTING_MODULES, hunting, "modules"],
         ["scripts/build/stale-driver", "--into", "build/harden/vm", hunting],
         ["scripts/build/template-driver", "--into", "build/harden/vm", hunting],
