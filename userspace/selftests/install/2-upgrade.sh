@@ -21,7 +21,7 @@ upgrade() {
 	iostreamctl cat pattern --quiet --output /dev/null --count 1000000000 &
 	reader=$!
 	within grep -qx running /sys/class/iostream/iostream*/state
-	DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends --no-download install /opt/next/*.deb
+	DEBIAN_FRONTEND=noninteractive apt-get -q -y --no-install-recommends install /opt/next/*.deb
 	equal "$(version)" "$before+next"
 	# The reader goes on with the modules that it began with.
 	node=$(node pattern)
