@@ -2,12 +2,14 @@
 
 //! QEMU's edu card and its driver, iostream_edu.ko.
 
-use std::fs::{read_dir, read_to_string};
+use std::fs::{read_dir, read_to_string, OpenOptions};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use iostream_raw::{node_called, Descriptor, Random, Session, Stream};
 use rustix::fs::OFlags;
+use rustix::io::{Errno, Result};
 
 use crate::clause::skip;
 use crate::support::waiting::wait_until;
@@ -30,10 +32,28 @@ pub fn device() -> Option<PathBuf> {
         .find(|device| is(device, "vendor", "0x1234") && is(device, "device", "0x11e8"))
 }
 
+/// The card's name on the PCI bus, if the machine has one.
+pub fn name() -> Option<String> {
+    Some(device()?.file_name()?.to_str()?.to_owned())
+}
+
 /// Writes to a file of the PCI bus in sysfs.
+#[track_caller]
 pub fn pci(file: &str, text: &str) {
-    let path = Path::new(PCI).join(file);
-    std::fs::write(&path, text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    try_pci(file, text).unwrap_or_else(|error| panic!("{file}: {error}"));
+}
+
+/// Writes to a file of the PCI bus in sysfs, which may be gone.
+///
+/// # Errors
+///
+/// Those of open(2) and write(2).
+pub fn try_pci(file: &str, text: &str) -> Result<()> {
+    let open = OpenOptions::new()
+        .write(true)
+        .open(Path::new(PCI).join(file));
+    let done = open.and_then(|mut file| file.write_all(text.as_bytes()));
+    done.map_err(|error| Errno::from_io_error(&error).expect("the system's error"))
 }
 
 fn run(program: &str, arguments: &[&str]) {

@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use crate::clause::{long, skip, Clause};
 use crate::support::card::{
-    device, pci, physical, send_random, start_empty, unload, Card, Transfer, PAGE,
+    device, name, pci, physical, send_random, start_empty, try_pci, unload, Card, Transfer, PAGE,
 };
 use crate::support::kprobes::FunctionCalls;
 use crate::support::memory::{note_leak, wait_for_no_pages};
@@ -161,8 +161,7 @@ fn unmapped_at_unbind() {
     let back = stream.wait();
     assert_eq!((calls.of(MAP), calls.of(UNMAP)), (16, 0));
     let page = physical(stream.address(back.buffer, 0));
-    let device = device().unwrap();
-    let name = device.file_name().unwrap().to_str().unwrap().to_owned();
+    let name = name().expect("the card");
     pci("drivers/iostream_edu/unbind", &name);
     assert_eq!((calls.of(MAP), calls.of(UNMAP)), (16, 16));
     assert!(stream.data(&back) == bytes, "the memory has changed");
@@ -195,12 +194,6 @@ fn unmapped_at_session_end() {
     }
 }
 
-/// The name of the card for the PCI bus.
-fn name() -> String {
-    let device = device().expect("the card");
-    device.file_name().unwrap().to_str().unwrap().to_owned()
-}
-
 /// A driver that leaks its registration is stopped when its device is unbound, and its mappings and
 /// its node end then.
 fn unmapped_though_leaked() {
@@ -212,14 +205,14 @@ fn unmapped_though_leaked() {
     let empty = start_empty(&mut stream);
     let bytes = send_random(&mut stream, &mut Random::seeded(), empty[0], 0, 65536);
     wait_until("the card is at work", || card.counter("interrupts") >= 1);
-    pci("drivers/iostream_edu/unbind", &name());
+    pci("drivers/iostream_edu/unbind", &name().expect("the card"));
     assert_eq!((calls.of(MAP), calls.of(UNMAP)), (16, 16));
     assert_eq!(card.node(), None);
     assert_eq!(stream.session.start(), Err(Errno::NODEV));
     let at = empty[0] as usize * stream.stride;
     assert!(stream.buffers.read(at, bytes.len()) == bytes);
     // It can be bound, and leaked, again, while the client still has the old session.
-    pci("drivers/iostream_edu/bind", &name());
+    pci("drivers/iostream_edu/bind", &name().expect("the card"));
     card.wait_node();
     round_trip(&card);
     drop(stream);
@@ -238,7 +231,7 @@ fn unmapped_after_failed_probe() {
     wait_for_no_pages();
     let calls = FunctionCalls::count(&[MAP, UNMAP]);
     card.insert_with("leak=2");
-    let bound = std::fs::write("/sys/bus/pci/drivers/iostream_edu/bind", name());
+    let bound = try_pci("drivers/iostream_edu/bind", &name().expect("the card"));
     assert!(bound.is_err());
     assert!(calls.of(MAP) >= 16, "the driver had no buffers");
     assert_eq!(calls.of(MAP), calls.of(UNMAP));
@@ -307,18 +300,14 @@ fn out_of_reach() {
         .command(r#""device_add", "arguments": {"driver": "edu", "id": "edu0", "bus": "slot0"}"#);
     wait_until("the card is found", || device().is_some());
     card.insert_module();
-    let name = device().unwrap().file_name().unwrap().to_owned();
-    let bound = std::fs::write(
-        "/sys/bus/pci/drivers/iostream_edu/bind",
-        name.as_encoded_bytes(),
-    );
+    let bound = try_pci("drivers/iostream_edu/bind", &name().expect("the card"));
     let node = card.node();
     // Before the check, so that the next clause has the usual card.
     unload();
     monitor.unplug("edu0");
     monitor.command(PLUG);
     wait_until("the card is found", || device().is_some());
-    assert_eq!(bound.unwrap_err().raw_os_error(), Some(libc::EIO));
+    assert_eq!(bound, Err(Errno::IO));
     assert_eq!(node, None);
     card.load();
     round_trip(&card);

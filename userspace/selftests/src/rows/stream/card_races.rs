@@ -5,9 +5,6 @@
 //! does everything else. What stays mapped, or is used afterwards, the bug-hunting kernel finds: the
 //! lists of an unmapped table are freed, those of a forgotten one leak.
 
-use std::fs::OpenOptions;
-use std::io::Write;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread::{spawn, JoinHandle};
 use std::time::{Duration, Instant};
@@ -18,7 +15,7 @@ use rustix::io::{Errno, Result};
 
 use super::card::round_trip;
 use crate::clause::{long, Clause};
-use crate::support::card::{device, pci, unload, Card};
+use crate::support::card::{device, name, pci, try_pci, unload, Card};
 use crate::support::memory::wait_for_no_pages;
 use crate::support::race::{points, RacePoint};
 use crate::support::waiting::wait_until;
@@ -50,8 +47,7 @@ const POINTS: [(&str, &[Step]); 7] = [
     ("dma-closing", &[Unbind, Remove, Unload]),
     ("dma-mapped", &[Open]),
     ("dma-maps", &[Open]),
-    ("dma-syncs", &[Start, Send]),
-    // An unload ends the registration, and its buffers, before the device is unbound.
+    ("dma-syncs", &[Send, Start]),
     ("dma-unbound", &[Unbind, Remove, Unload]),
     ("dma-unmaps", &[Close]),
 ];
@@ -92,11 +88,13 @@ impl Step {
                 Ok(())
             }
             Unbind => {
-                let device = device().ok_or(Errno::NODEV)?;
-                let name = device.file_name().unwrap().as_encoded_bytes();
-                put("/sys/bus/pci/drivers/iostream_edu/unbind", name)
+                let name = name().ok_or(Errno::NODEV)?;
+                try_pci("drivers/iostream_edu/unbind", &name)
             }
-            Remove => put(device().ok_or(Errno::NODEV)?.join("remove"), b"1"),
+            Remove => {
+                let name = name().ok_or(Errno::NODEV)?;
+                try_pci(&format!("devices/{name}/remove"), "1")
+            }
             Unload => {
                 unload();
                 Ok(())
@@ -108,13 +106,6 @@ impl Step {
         let slot = slot.clone();
         spawn(move || self.run(&slot))
     }
-}
-
-/// Writes to a file of sysfs, which may be gone.
-fn put(file: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
-    let open = OpenOptions::new().write(true).open(file);
-    let done = open.and_then(|mut file| file.write_all(bytes));
-    done.map_err(|error| Errno::from_io_error(&error).expect("the system's error"))
 }
 
 /// Errors of a step that meets another one.
@@ -193,10 +184,8 @@ fn restore(card: &Card) {
         card.insert_module();
     }
     if card.node().is_none() {
-        let device = device().expect("the card");
         // The rescan may have bound it.
-        let name = device.file_name().unwrap().as_encoded_bytes();
-        let _ = put("/sys/bus/pci/drivers/iostream_edu/bind", name);
+        let _ = try_pci("drivers/iostream_edu/bind", &name().expect("the card"));
     }
     card.wait_node();
 }

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use super::card::{round_trip, PLUG};
 use crate::clause::{count, limit, skip, Clause};
-use crate::support::card::{device, pci, send_random, start_empty, unload, Card, PAGE};
+use crate::support::card::{device, name, pci, send_random, start_empty, unload, Card, PAGE};
 use crate::support::monitor::Monitor;
 use crate::support::race::{skip_without_points, RacePoint};
 use crate::support::waiting::{wait_until, woken_by};
@@ -77,10 +77,9 @@ fn removed_by_sysfs() {
 
 fn unbound() {
     let card = Card::new();
-    let device = device().unwrap();
-    let name = device.file_name().unwrap().to_str().unwrap();
-    gone_while_streaming(&card, || pci("drivers/iostream_edu/unbind", name));
-    pci("drivers/iostream_edu/bind", name);
+    let name = name().expect("the card");
+    gone_while_streaming(&card, || pci("drivers/iostream_edu/unbind", &name));
+    pci("drivers/iostream_edu/bind", &name);
     card.wait_node();
     round_trip(&card);
 }
