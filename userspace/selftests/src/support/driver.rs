@@ -225,6 +225,15 @@ impl Driver {
         HeldCallbacks(self)
     }
 
+    /// Takes a buffer of the stream, and sends it with so many bytes of data.
+    #[track_caller]
+    pub fn send_buffer(&self, len: usize) {
+        self.command("take");
+        let id = self.log("id");
+        self.command(&format!("range {id} 0 {len}"));
+        self.command(&format!("send {id}"));
+    }
+
     /// The device node.
     pub fn path(&self) -> PathBuf {
         node_called(self.name).expect("a node in /sys/class/iostream")

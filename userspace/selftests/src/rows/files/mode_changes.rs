@@ -41,10 +41,7 @@ fn enqueue_empty(driver: &Driver) {
 /// A buffer without data, after a loss.
 fn send_empty(driver: &Driver) {
     driver.command("lost 3");
-    driver.command("take");
-    let id = driver.log("id");
-    driver.command(&format!("range {id} 0 0"));
-    driver.command(&format!("send {id}"));
+    driver.send_buffer(0);
 }
 
 /// Each change after which there is something to read, or to fill, where nothing was before.

@@ -322,12 +322,7 @@ fn stream(mode: &str, state: &str, content: &str) -> Ground {
         return ground;
     }
     session.start().unwrap();
-    let send = |len| {
-        driver.command("take");
-        let id = driver.log("id");
-        driver.command(&format!("range {id} 0 {len}"));
-        driver.command(&format!("send {id}"));
-    };
+    let send = |len| driver.send_buffer(len);
     match content {
         "data" | "half read" | "read" => send(8),
         "empty" => send(0),

@@ -145,10 +145,7 @@ impl Node {
             }
             let len = bytes_of(number, *item);
             if self.is_stream() {
-                driver.command("take");
-                let id = driver.log("id");
-                driver.command(&format!("range {id} 0 {len}"));
-                driver.command(&format!("send {id}"));
+                driver.send_buffer(len);
             } else {
                 driver.command(&format!("enqueue {len}"));
             }

@@ -37,10 +37,7 @@ fn nothing(_: &Driver, _: &Session) {}
 
 /// The driver sends a buffer without data, for the client to fill.
 fn send_empty(driver: &Driver) {
-    driver.command("take");
-    let id = driver.log("id");
-    driver.command(&format!("range {id} 0 0"));
-    driver.command(&format!("send {id}"));
+    driver.send_buffer(0);
 }
 
 const CASES: &[Case] = &[

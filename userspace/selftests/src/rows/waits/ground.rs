@@ -355,11 +355,7 @@ impl Ground {
 
     /// The driver sends a buffer without data, for the client to fill.
     fn send_empty(&self) {
-        let driver = self.driver();
-        driver.command("take");
-        let id = driver.log("id");
-        driver.command(&format!("range {id} 0 0"));
-        driver.command(&format!("send {id}"));
+        self.driver().send_buffer(0);
     }
 
     /// Ends whatever still waits, as far as the cell can.
