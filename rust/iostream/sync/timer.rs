@@ -72,6 +72,7 @@ impl Timer {
         if self.pending.load(Relaxed) != 0 || self.pending.xchg(1, Full) != 0 {
             return;
         }
+        super::race::race_point!("timer-claimed");
         let ns = i64::try_from(ns).unwrap_or(i64::MAX);
         // SAFETY: `raw` is initialised by the type's invariant. The drop of `self` stops the timer
         // before its memory is freed.

@@ -79,6 +79,7 @@ pub const POINTS: &[&str] = &[
     "start-answered",
     "stop-answered",
     "suspend-fenced",
+    "timer-claimed",
     "watermark-set",
     "write-claimed",
 ];

@@ -101,6 +101,7 @@ points! {
     "start-answered"
     "stop-answered"
     "suspend-fenced"
+    "timer-claimed"
     "watermark-set"
     "write-claimed"
 }
