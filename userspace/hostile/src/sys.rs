@@ -5,7 +5,7 @@
 use std::ffi::CString;
 use std::os::fd::{FromRawFd, OwnedFd};
 
-use iostream_raw::{Map, Prot, Session, PAGE};
+use iostream_raw::{page_len, Map, Prot, Session};
 use rustix::io::Errno;
 pub use rustix::io::Result;
 use rustix::mm::MapFlags;
@@ -65,7 +65,7 @@ pub fn duplicate(session: &Session) -> Session {
 /// A page that children share, zeroed.
 pub fn shared_page() -> Map {
     let prot = Prot::READ | Prot::WRITE;
-    Map::anonymous(PAGE as usize, prot, MapFlags::SHARED).expect("memory")
+    Map::anonymous(page_len(), prot, MapFlags::SHARED).expect("memory")
 }
 
 /// Private memory, zeroed.

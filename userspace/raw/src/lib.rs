@@ -43,5 +43,12 @@ pub const DEVICE: &str = "/dev/iostream";
 pub const OUTPUT: u32 = iostream_ring::uapi::IOSTREAM_OUTPUT;
 /// From the process to the kernel.
 pub const INPUT: u32 = iostream_ring::uapi::IOSTREAM_INPUT;
-/// Bytes of a page.
-pub const PAGE: u64 = 4096;
+/// Bytes of a page of this machine. Queues and buffers take whole pages.
+pub fn page() -> u64 {
+    page_len() as u64
+}
+
+/// [`page`], as the length of something in memory.
+pub fn page_len() -> usize {
+    rustix::param::page_size()
+}

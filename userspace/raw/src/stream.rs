@@ -11,7 +11,7 @@ use rustix::event::PollFlags;
 use rustix::io::Result;
 use rustix::mm::MapFlags;
 
-use crate::{Input, Map, Output, Prot, Session, INPUT, OUTPUT, PAGE};
+use crate::{page_len, Input, Map, Output, Prot, Session, INPUT, OUTPUT};
 
 /// An entry of a stream's queues.
 pub type Descriptor = iostream_descriptor;
@@ -198,13 +198,7 @@ impl Session {
     /// Those of mmap(2).
     pub fn try_map_stream_info(&self, prot: Prot) -> Result<Map> {
         let stream = self.stream();
-        Map::try_new(
-            self,
-            stream.info_offset,
-            PAGE as usize,
-            prot,
-            MapFlags::SHARED,
-        )
+        Map::try_new(self, stream.info_offset, page_len(), prot, MapFlags::SHARED)
     }
 
     /// Maps the stream's info page for reading.
@@ -268,7 +262,7 @@ impl Stream {
             info: Map::try_new(
                 &session,
                 stream.info_offset,
-                PAGE as usize,
+                page_len(),
                 Prot::READ,
                 MapFlags::SHARED,
             )?,

@@ -85,15 +85,17 @@ wrong_capacity() {
 
 out_of_range() {
 	fails 8 'cannot make so many entries a second: lower --rate' iostreamctl source iostream --rate 2000000 --count 1
-	fails 2 'entries of 8192 bytes do not fit: the queue takes up to 4088: lower --entry-size or raise --queue-bytes' iostreamctl send iostream --queue-bytes 4K --entry-size 8K /init
-	fails 2 'is longer than the 4088 bytes that the queue takes: raise --queue-bytes' \
-		sh -c 'head -c 9000 /dev/zero | iostreamctl send iostream --queue-bytes 4K --framing lines'
+	longest=$((page - 8))
+	fails 2 "entries of $((2 * page)) bytes do not fit: the queue takes up to $longest: lower --entry-size or raise --queue-bytes" \
+		iostreamctl send iostream --queue-bytes "$page" --entry-size $((2 * page)) /init
+	fails 2 "is longer than the $longest bytes that the queue takes: raise --queue-bytes" \
+		sh -c "head -c $((2 * page)) /dev/zero | iostreamctl send iostream --queue-bytes $page --framing lines"
 	# The size of a driver's queue is the driver's business.
-	tell spare 'publish selftest 0 4096'
-	fails 2 'entries of 8192 bytes do not fit: the queue takes up to 4088: lower --entry-size' \
-		iostreamctl send selftest --entry-size 8K /init
-	fails 2 'is longer than the 4088 bytes that the queue takes, as its driver has decided' \
-		sh -c 'head -c 9000 /dev/zero | iostreamctl send selftest --framing lines'
+	tell spare "publish selftest 0 $page"
+	fails 2 "entries of $((2 * page)) bytes do not fit: the queue takes up to $longest: lower --entry-size" \
+		iostreamctl send selftest --entry-size $((2 * page)) /init
+	fails 2 "is longer than the $longest bytes that the queue takes, as its driver has decided" \
+		sh -c "head -c $((2 * page)) /dev/zero | iostreamctl send selftest --framing lines"
 	fails 2 '/tmp is a directory: name a file' iostreamctl send selftest /tmp
 	fails 7 'standard input ends in the middle of an entry: is it framed by lengths?' \
 		sh -c 'printf "\005\000\000\000ab" | iostreamctl send selftest --framing length'
@@ -228,19 +230,20 @@ names_come_first() {
 
 # It shows all without opening the node: as anybody, and while somebody has it open.
 info_opens_nothing() {
+	kib=$((page / 1024))
 	for command in 'iostreamctl info itout' "su tester -c 'iostreamctl info itout'"; do
 		eval "$command" >"$work/info" || wrong "$command: $(cat "$work/info")"
 		grep -qx 'limits    64.0 MiB a queue, .* a user' "$work/info" || wrong "$(cat "$work/info")"
-		grep -qx 'output    4.0 KiB, entries of up to 4088 bytes, refuses when full' "$work/info" || wrong "$(cat "$work/info")"
+		grep -qx "output    $kib.0 KiB, entries of up to $((page - 8)) bytes, refuses when full" "$work/info" || wrong "$(cat "$work/info")"
 	done
 	# The driver counts the opens: info is none, whether somebody has the node open or not.
-	tell spare 'publish spare 8192 4096'
+	tell spare "publish spare $((2 * page)) $page"
 	trap 'tell spare unpublish' EXIT
 	before=$(told spare opened)
 	iostreamctl info spare >"$work/info"
 	equal "$(told spare opened)" "$before"
-	grep -qx 'output    8.0 KiB, .*' "$work/info" || wrong "$(cat "$work/info")"
-	grep -qx 'input     4.0 KiB, .*' "$work/info" || wrong "$(cat "$work/info")"
+	grep -qx "output    $((2 * kib)).0 KiB, .*" "$work/info" || wrong "$(cat "$work/info")"
+	grep -qx "input     $kib.0 KiB, .*" "$work/info" || wrong "$(cat "$work/info")"
 	exec 3<>"$(node spare)"
 	after=$(told spare opened)
 	[ "$before" != "$after" ] || wrong 'the log does not count opens'

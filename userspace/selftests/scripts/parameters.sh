@@ -60,7 +60,7 @@ max_queue_bytes() {
 	! tell spare 'publish spare 65537 0' || wrong 'a driver gets more'
 	tell spare 'publish spare 65536 0'
 	unload
-	load_with max_queue_bytes=4096
+	load_with max_queue_bytes="$page"
 	! insmod "$modules/iostream_test.ko" || wrong 'a driver gets more'
 	iostreamctl echo iostream --generate 10K --queue-bytes 4K --entry-size 1K --quiet
 }
@@ -74,7 +74,7 @@ max_total_bytes() {
 	fails 8 '/dev/iostream has no memory left for queues of this user' \
 		su tester -c 'iostreamctl echo iostream --generate 1M --queue-bytes 512K --quiet'
 	within no_pages
-	su tester -c 'iostreamctl echo iostream --generate 1M --queue-bytes 500K --quiet'
+	su tester -c "iostreamctl echo iostream --generate 1M --queue-bytes $((524288 - 3 * page)) --quiet"
 	within no_pages
 	# Root may exceed it.
 	iostreamctl echo iostream --generate 1M --queue-bytes 2M --quiet

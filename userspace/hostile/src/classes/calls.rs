@@ -4,7 +4,7 @@
 
 use std::mem::size_of;
 
-use iostream_raw::{echo, sink, source, Map, Prot, Session, DEVICE, OUTPUT, PAGE};
+use iostream_raw::{echo, page, page_len, sink, source, Map, Prot, Session, DEVICE, OUTPUT};
 use iostream_ring::uapi::*;
 use rustix::io::Errno;
 
@@ -69,10 +69,10 @@ struct Arena {
 
 impl Arena {
     fn new() -> Self {
-        let pages = |n: u64, prot| sys::memory((n * PAGE) as usize, prot);
+        let pages = |n: u64, prot| sys::memory((n * page()) as usize, prot);
         let map = pages(2, Prot::READ | Prot::WRITE);
-        let second = map.address() + PAGE as usize;
-        sys::call(libc::SYS_mprotect, &[second, PAGE as usize, 0]).expect("mprotect");
+        let second = map.address() + page_len();
+        sys::call(libc::SYS_mprotect, &[second, page_len(), 0]).expect("mprotect");
         Self {
             map,
             read_only: pages(1, Prot::READ),
@@ -81,7 +81,7 @@ impl Arena {
 
     /// The first address that is not accessible.
     fn end(&self) -> usize {
-        self.map.address() + PAGE as usize
+        self.map.address() + page_len()
     }
 
     /// An address with exactly `bytes` accessible bytes, rounded up to words.
@@ -128,9 +128,9 @@ pub fn round(round: &mut Round<'_>) {
 fn some_session(round: &mut Round<'_>) -> Session {
     match round.random.below(4) {
         0 => driver::try_open(DEVICE).expect("open"),
-        1 => Session::nonblocking(echo(PAGE)),
-        2 => Session::nonblocking(source(PAGE, 64, 64, 0)),
-        _ => Session::nonblocking(sink(2 * PAGE)),
+        1 => Session::nonblocking(echo(page())),
+        2 => Session::nonblocking(source(page(), 64, 64, 0)),
+        _ => Session::nonblocking(sink(2 * page())),
     }
 }
 
@@ -208,8 +208,8 @@ fn fields(round: &mut Round<'_>, session: &Session, arena: &Arena) {
         IOSTREAM_IOC_WATERMARK => arena.put(iostream_watermark {
             direction: small(round),
             reserved: u32::from(round.random.chance(8)),
-            bytes: round.random.boundary(PAGE, 2 * PAGE),
-            latency_ns: round.random.boundary(IOSTREAM_LATENCY, PAGE),
+            bytes: round.random.boundary(page(), 2 * page()),
+            latency_ns: round.random.boundary(IOSTREAM_LATENCY, page()),
         }),
         IOSTREAM_IOC_RUN => arena.put(run(round, session)),
         IOSTREAM_IOC_EVENTFD => arena.put(iostream_eventfd {
@@ -286,12 +286,12 @@ fn small(round: &mut Round<'_>) -> u32 {
 fn set_up(round: &mut Round<'_>) -> iostream_setup {
     // A valid set-up, with one or two fields changed.
     let mut setup = match round.random.below(3) {
-        0 => echo(PAGE),
-        1 => source(PAGE, 64, 64, 0),
-        _ => sink(PAGE),
+        0 => echo(page()),
+        1 => source(page(), 64, 64, 0),
+        _ => sink(page()),
     };
     for _ in 0..1 + round.random.below(2) {
-        let value = round.random.boundary(PAGE, 1 << 26);
+        let value = round.random.boundary(page(), 1 << 26);
         match round.random.below(9) {
             0 => setup.flags = value as u32,
             1 => setup.endpoint = value as u32,

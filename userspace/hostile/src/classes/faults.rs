@@ -6,7 +6,7 @@
 use std::ffi::CString;
 use std::fs;
 
-use iostream_raw::{echo, sink, source, Prot, Session, INPUT, OUTPUT, PAGE};
+use iostream_raw::{echo, page, sink, source, Prot, Session, INPUT, OUTPUT};
 use rustix::io::Errno;
 
 use super::Round;
@@ -65,8 +65,8 @@ pub fn round(round: &mut Round<'_>) {
         return;
     };
     let driver = Driver::new();
-    let session = Session::nonblocking(echo(PAGE));
-    let mapped = Session::nonblocking(source(PAGE, 64, 64, 0));
+    let session = Session::nonblocking(echo(page()));
+    let mapped = Session::nonblocking(source(page(), 64, 64, 0));
     for _ in 0..BATCH {
         let n = 1 + round.random.below(40);
         let result = step(round, &nth, n, &driver, &session, &mapped);
@@ -104,10 +104,10 @@ fn step(
 ) -> Result<()> {
     let direction = round.random.pick(&[OUTPUT, INPUT]);
     let setups = [
-        echo(PAGE),
-        source(4 * PAGE, 64, 64, 1000),
-        source(PAGE, 64, 64, 0),
-        sink(2 * PAGE),
+        echo(page()),
+        source(4 * page(), 64, 64, 1000),
+        source(page(), 64, 64, 0),
+        sink(2 * page()),
     ];
     match round.random.below(10) {
         0 | 1 => {
@@ -124,9 +124,9 @@ fn step(
             };
             let q = fresh.try_queue(direction)?;
             let (offset, bytes, writable) = round.random.pick(&[
-                (q.info_offset, PAGE, false),
-                (q.producer_offset, PAGE, direction == INPUT),
-                (q.consumer_offset, PAGE, direction == OUTPUT),
+                (q.info_offset, page(), false),
+                (q.producer_offset, page(), direction == INPUT),
+                (q.consumer_offset, page(), direction == OUTPUT),
                 (q.data_offset, 2 * q.data_bytes, direction == INPUT),
             ]);
             nth.set(n);
@@ -209,7 +209,7 @@ fn small_cgroup(round: &mut Round<'_>) {
             let mut all: [Option<Session>; 64] = [const { None }; 64];
             let full =
                 all.iter_mut()
-                    .find_map(|slot| match Session::try_nonblocking(echo(64 * PAGE)) {
+                    .find_map(|slot| match Session::try_nonblocking(echo(64 * page())) {
                         Ok(session) => {
                             *slot = Some(session);
                             None
@@ -220,7 +220,7 @@ fn small_cgroup(round: &mut Round<'_>) {
                 sys::exit_now(3);
             }
         }
-        let kept = Session::try_nonblocking(echo(PAGE));
+        let kept = Session::try_nonblocking(echo(page()));
         if to_be_killed {
             let memory = sys::memory(64 << 20, Prot::READ | Prot::WRITE);
             for word in memory.words().step_by(64) {

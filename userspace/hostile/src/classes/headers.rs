@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
 use super::Round;
 use crate::driver::{self, Driver};
 use crate::scribbler::StopWhenDropped;
-use iostream_raw::{echo, occupied, Ring, Session, INPUT, OUTPUT, PAGE};
+use iostream_raw::{echo, occupied, page, Ring, Session, INPUT, OUTPUT};
 
 const BATCH: u64 = 256;
 
 /// One round of the class.
 pub fn round(round: &mut Round<'_>) {
-    let size = PAGE * round.random.pick(&[1, 2, 4]);
+    let size = page() * round.random.pick(&[1, 2, 4]);
     let taker = if round.random.chance(4) {
         Taker::driver(size)
     } else {

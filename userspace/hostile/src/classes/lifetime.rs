@@ -5,7 +5,7 @@
 use std::mem::offset_of;
 use std::sync::atomic::Ordering::*;
 
-use iostream_raw::{echo, sink, source, Map, Ring, Session, DEVICE, INPUT, OUTPUT, PAGE};
+use iostream_raw::{echo, page, page_len, sink, source, Map, Ring, Session, DEVICE, INPUT, OUTPUT};
 use iostream_ring::uapi::iostream_info;
 use libc::{pid_t, SIGKILL};
 use rustix::io::Errno;
@@ -64,7 +64,7 @@ fn both(session: &Session) -> (Ring, Ring) {
 
 /// The descriptor is closed first; the mappings go later, in any order.
 fn closed_while_mapped(round: &mut Round<'_>) {
-    let session = Session::nonblocking(echo(PAGE));
+    let session = Session::nonblocking(echo(page()));
     let (input, output) = both(&session);
     drop(session);
     let mut maps = vec![
@@ -106,7 +106,7 @@ fn passed_on(round: &mut Round<'_>) {
         };
         sys::exit_now(i32::from(!ok));
     });
-    let session = Session::nonblocking(sink(PAGE));
+    let session = Session::nonblocking(sink(page()));
     let ring = mapped_first.then(|| Ring::new(&session, INPUT));
     send(pair[0], session.raw_fd());
     drop(session);
@@ -175,7 +175,7 @@ fn receive(socket: Fd) -> Option<Fd> {
 }
 
 fn duplicated(round: &mut Round<'_>) {
-    let session = Session::nonblocking(echo(PAGE));
+    let session = Session::nonblocking(echo(page()));
     let mut all: Vec<_> = (0..1 + round.random.below(8))
         .map(|_| sys::duplicate(&session))
         .collect();
@@ -188,7 +188,7 @@ fn duplicated(round: &mut Round<'_>) {
 
 /// The next program has the descriptor, but no mapping of the previous one.
 fn across_exec(round: &mut Round<'_>) {
-    let session = Session::nonblocking(echo(PAGE));
+    let session = Session::nonblocking(echo(page()));
     let mapped = round.random.chance(2);
     let pid = sys::fork(|| {
         let rings = mapped.then(|| both(&session));
@@ -234,10 +234,10 @@ fn killed(round: &mut Round<'_>) {
     let word = sys::shared_page();
     let pid = sys::fork(|| {
         let setup = match what {
-            0..3 => echo(PAGE),
-            3 => source(PAGE, 64, 64, 1000),
-            4 => source(PAGE, 64, 64, 0),
-            _ => sink(PAGE),
+            0..3 => echo(page()),
+            3 => source(page(), 64, 64, 1000),
+            4 => source(page(), 64, 64, 0),
+            _ => sink(page()),
         };
         let session = Session::nonblocking(setup);
         let rings: Vec<_> = [OUTPUT, INPUT]
@@ -285,13 +285,13 @@ fn killed(round: &mut Round<'_>) {
 
 /// Two processes with one session; either may end first. The child has no mapping.
 fn forked(round: &mut Round<'_>) {
-    let session = Session::nonblocking(echo(PAGE));
+    let session = Session::nonblocking(echo(page()));
     let rings = both(&session);
     let at = rings.0.data.address();
     let word = sys::shared_page();
     let pid = sys::fork(|| {
         word.word(0).store(1, Release);
-        let copied = sys::call(libc::SYS_mincore, &[at, PAGE as usize, word.address() + 8]);
+        let copied = sys::call(libc::SYS_mincore, &[at, page_len(), word.address() + 8]);
         // Nothing is mapped there.
         if copied != Err(Errno::NOMEM) {
             sys::exit_now(5);

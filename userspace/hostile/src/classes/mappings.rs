@@ -5,7 +5,7 @@
 use std::ffi::c_void;
 use std::sync::atomic::Ordering::*;
 
-use iostream_raw::{echo, Map, Prot, Session, INPUT, OUTPUT, PAGE};
+use iostream_raw::{echo, page, page_len, Map, Prot, Session, INPUT, OUTPUT};
 use iostream_ring::uapi::iostream_queue;
 use libc::{
     MAP_ANONYMOUS, MAP_FIXED, MAP_PRIVATE, MAP_SHARED, MREMAP_FIXED, MREMAP_MAYMOVE, PROT_EXEC,
@@ -18,7 +18,10 @@ use super::Round;
 use crate::sys::{self};
 
 const BATCH: u64 = 64;
-const SIZE: u64 = 2 * PAGE;
+/// Bytes of each queue.
+fn size() -> u64 {
+    2 * page()
+}
 
 /// Advice that changes a mapping, or drops its pages.
 const ADVICE: [i32; 12] = [
@@ -56,9 +59,9 @@ fn areas(session: &Session) -> Vec<Area> {
                 ours,
             });
         };
-        area(q.info_offset, PAGE, false);
-        area(q.producer_offset, PAGE, input);
-        area(q.consumer_offset, PAGE, !input);
+        area(q.info_offset, page(), false);
+        area(q.producer_offset, page(), input);
+        area(q.consumer_offset, page(), !input);
         area(q.data_offset, 2 * q.data_bytes, input);
     }
     areas
@@ -66,7 +69,7 @@ fn areas(session: &Session) -> Vec<Area> {
 
 /// One round of the class.
 pub fn round(round: &mut Round<'_>) {
-    let mut session = Session::nonblocking(echo(SIZE));
+    let mut session = Session::nonblocking(echo(size()));
     fresh_is_zero(&session);
     for _ in 0..BATCH {
         let area = round.random.pick(&areas(&session));
@@ -75,7 +78,7 @@ pub fn round(round: &mut Round<'_>) {
             _ => {
                 if changed(round, &session, area) {
                     // An area can be mapped writable once, so a new session is needed.
-                    session = Session::nonblocking(echo(SIZE));
+                    session = Session::nonblocking(echo(size()));
                 }
             }
         }
@@ -114,7 +117,7 @@ fn refused(round: &mut Round<'_>, session: &Session, area: Area) {
         1 => prot |= PROT_EXEC,
         2 if !area.ours => prot |= PROT_WRITE,
         3 => {
-            offset = offset.wrapping_add(PAGE * (1 + round.random.below(1 << 20)));
+            offset = offset.wrapping_add(page() * (1 + round.random.below(1 << 20)));
             // This may be another area of the same length.
             if areas(session)
                 .iter()
@@ -124,7 +127,7 @@ fn refused(round: &mut Round<'_>, session: &Session, area: Area) {
             }
         }
         4 => offset = (round.random.next_u64() << 12) | (1 << 50),
-        _ => bytes = PAGE * (1 + round.random.below(64)),
+        _ => bytes = page() * (1 + round.random.below(64)),
     }
     if (offset, bytes, prot, flags) == (area.offset, area.bytes, PROT_READ, MAP_SHARED) {
         return;
@@ -153,7 +156,7 @@ fn changed(round: &mut Round<'_>, session: &Session, area: Area) -> bool {
     // Whether all pages are still there.
     let mut whole = true;
     for _ in 0..1 + round.random.below(4) {
-        let part = PAGE as usize * (1 + round.random.below(bytes as u64 / PAGE) as usize);
+        let part = page_len() * (1 + round.random.below(bytes as u64 / page()) as usize);
         match round.random.below(12) {
             0 => {
                 let result = sys::call(
@@ -167,7 +170,7 @@ fn changed(round: &mut Round<'_>, session: &Session, area: Area) -> bool {
                 assert_eq!(result, Err(Errno::ACCESS), "executable by mprotect");
             }
             2 => {
-                let size = part + PAGE as usize * round.random.below(4) as usize;
+                let size = part + page_len() * round.random.below(4) as usize;
                 let result = sys::call(libc::SYS_mremap, &[at, bytes, size, 0]);
                 assert!(
                     size <= bytes || result.is_err(),
@@ -212,12 +215,12 @@ fn changed(round: &mut Round<'_>, session: &Session, area: Area) -> bool {
             9 => register_with_io_uring(at, part, write),
             10 => {
                 // A new mapping over a page of it.
-                let skip = PAGE as usize * round.random.below(bytes as u64 / PAGE) as usize;
+                let skip = page_len() * round.random.below(bytes as u64 / page()) as usize;
                 let flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED;
                 // SAFETY: The page belongs to `map`, and nothing refers to its memory.
                 unsafe {
                     let over = (at + skip) as *mut c_void;
-                    libc::mmap(over, PAGE as usize, PROT_READ | PROT_WRITE, flags, -1, 0);
+                    libc::mmap(over, page_len(), PROT_READ | PROT_WRITE, flags, -1, 0);
                 }
                 return write;
             }

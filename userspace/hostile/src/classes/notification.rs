@@ -2,7 +2,7 @@
 
 //! G: epoll in all its modes and nestings, eventfds at their maximum, and signals.
 
-use iostream_raw::{echo, source, Session, INPUT, OUTPUT, PAGE};
+use iostream_raw::{echo, page, source, Session, INPUT, OUTPUT};
 use libc::{EPOLL_CTL_ADD, EPOLL_CTL_DEL, EPOLL_CTL_MOD};
 use rustix::io::Errno;
 
@@ -53,8 +53,8 @@ pub fn round(round: &mut Round<'_>) {
     );
     let mut net = Net {
         sessions: [
-            Session::nonblocking(echo(PAGE)),
-            Session::nonblocking(source(PAGE, 64, 64, 2000)),
+            Session::nonblocking(echo(page())),
+            Session::nonblocking(source(page(), 64, 64, 2000)),
         ],
         epolls: (0..MANY).map(|_| sys::epoll()).collect(),
         eventfds: (0..MANY).map(|_| sys::eventfd(0)).collect(),

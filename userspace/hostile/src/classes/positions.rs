@@ -4,7 +4,7 @@
 
 use std::sync::atomic::Ordering::*;
 
-use iostream_raw::{echo, occupied, sink, source, Ring, Session, INPUT, OUTPUT, PAGE};
+use iostream_raw::{echo, occupied, page, sink, source, Ring, Session, INPUT, OUTPUT};
 use iostream_ring::uapi::IOSTREAM_SETUP_OVERWRITE;
 use rustix::io::Errno;
 
@@ -31,7 +31,7 @@ pub fn round(round: &mut Round<'_>) {
 /// The kernel produces. Whatever the consumer's words say, it writes only into free room, in order,
 /// and counts correctly.
 fn consumer(round: &mut Round<'_>) {
-    let size = PAGE * round.random.pick(&[1, 2, 4]);
+    let size = page() * round.random.pick(&[1, 2, 4]);
     let session = Session::nonblocking(source(size, LEN, LEN, 0));
     let ring = Ring::new(&session, OUTPUT).expect("the queue");
     let (page, words) = ring.own_words();
@@ -89,7 +89,7 @@ fn consumer(round: &mut Round<'_>) {
 
 /// The kernel consumes, and never goes beyond a valid position of the producer.
 fn producer(round: &mut Round<'_>) {
-    let size = PAGE * round.random.pick(&[1, 2, 4]);
+    let size = page() * round.random.pick(&[1, 2, 4]);
     let session = Session::nonblocking(sink(size));
     let ring = Ring::new(&session, INPUT).expect("the queue");
     let (page, words) = ring.own_words();
@@ -140,7 +140,7 @@ fn producer(round: &mut Round<'_>) {
 
 /// Both queues of an echo, or a source with a timer, while a second thread changes all words.
 fn scribbled(round: &mut Round<'_>) {
-    let size = PAGE * round.random.pick(&[1, 2, 4]);
+    let size = page() * round.random.pick(&[1, 2, 4]);
     let by_timer = round.random.chance(3);
     let session = Session::nonblocking(if by_timer {
         source(size, LEN, LEN, 20_000)
@@ -191,7 +191,7 @@ fn scribbled(round: &mut Round<'_>) {
 /// are whole and in order.
 fn overwritten(round: &mut Round<'_>) {
     let by_timer = round.random.chance(2);
-    let mut setup = source(PAGE, LEN, LEN, if by_timer { 20_000 } else { 0 });
+    let mut setup = source(page(), LEN, LEN, if by_timer { 20_000 } else { 0 });
     setup.flags |= IOSTREAM_SETUP_OVERWRITE;
     let session = Session::nonblocking(setup);
     let ring = round

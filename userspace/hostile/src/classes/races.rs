@@ -11,7 +11,7 @@ use super::Round;
 use crate::driver::{self, Driver};
 use crate::sys::{self, Fd};
 use iostream_raw::Random;
-use iostream_raw::{INPUT, OUTPUT, PAGE};
+use iostream_raw::{page, INPUT, OUTPUT};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Op {
@@ -227,9 +227,9 @@ impl Shared {
             return;
         }
         let (offset, bytes, ours) = match random.below(4) {
-            0 => (q.info_offset, PAGE, false),
-            1 => (q.producer_offset, PAGE, direction == INPUT),
-            2 => (q.consumer_offset, PAGE, direction == OUTPUT),
+            0 => (q.info_offset, page(), false),
+            1 => (q.producer_offset, page(), direction == INPUT),
+            2 => (q.consumer_offset, page(), direction == OUTPUT),
             _ => (q.data_offset, 2 * q.data_bytes, direction == INPUT),
         };
         let rights = libc::PROT_READ | if ours { libc::PROT_WRITE } else { 0 };

@@ -9,13 +9,15 @@ use super::pace::{pause, pin, spin_closely, spin_until, WakerAim};
 use super::Progress;
 use crate::sys;
 use iostream_raw::Random;
-use iostream_raw::{crossed, occupied, sink, source, Ring, Session, INPUT, OUTPUT, PAGE};
+use iostream_raw::{crossed, occupied, page, sink, source, Ring, Session, INPUT, OUTPUT};
 
 /// Bytes of an entry that the kernel waits for.
 const LEN: u64 = 40;
 /// Bytes of an entry that the kernel makes. It waits for room for a quarter of the ring, which is
 /// this and a header.
-const QUARTER_LEN: u64 = PAGE / 4 - 8;
+fn quarter_len() -> u64 {
+    page() / 4 - 8
+}
 
 /// Every other meeting is aimed at the moment in which the kernel arms.
 fn is_aimed(meeting: u64) -> bool {
@@ -35,7 +37,7 @@ fn run_forever(session: &Session) {
 
 /// The kernel consumes, and sleeps when the queue is empty.
 pub fn for_entries(progress: &Progress, wakeups: u64) {
-    let session = Session::nonblocking(sink(PAGE));
+    let session = Session::nonblocking(sink(page()));
     let ring = Ring::new(&session, INPUT).expect("the queue");
     run_forever(&session);
     pin(0);
@@ -74,7 +76,12 @@ pub fn for_entries(progress: &Progress, wakeups: u64) {
 
 /// The kernel produces, and sleeps when the queue is full.
 pub fn for_room(progress: &Progress, wakeups: u64) {
-    let session = Session::nonblocking(source(PAGE, QUARTER_LEN as u32, QUARTER_LEN as u32, 0));
+    let session = Session::nonblocking(source(
+        page(),
+        quarter_len() as u32,
+        quarter_len() as u32,
+        0,
+    ));
     let ring = Ring::new(&session, OUTPUT).expect("the queue");
     run_forever(&session);
     pin(0);
@@ -91,7 +98,7 @@ pub fn for_room(progress: &Progress, wakeups: u64) {
             spin_until(|| ring.producer_wake().load(Relaxed).wrapping_sub(pos) as i64 > 0);
             pause(&mut random);
         }
-        let next = pos + occupied(QUARTER_LEN);
+        let next = pos + occupied(quarter_len());
         ring.consumer_pos().store(next, Release);
         fence(SeqCst);
         let armed = crossed(ring.producer_wake().load(Relaxed), pos, next);
@@ -106,7 +113,7 @@ pub fn for_room(progress: &Progress, wakeups: u64) {
         (pos, sequence) = (next, sequence + 1);
         progress.entry();
         // Checks the next entry to be consumed, while the kernel makes another one.
-        ring.expect_record(pos, sequence, QUARTER_LEN);
+        ring.expect_record(pos, sequence, quarter_len());
     }
     sys::exit_now(0);
 }

@@ -5,7 +5,7 @@
 use std::sync::atomic::Ordering::*;
 use std::sync::atomic::{fence, AtomicBool, AtomicU64};
 
-use iostream_raw::{occupied, producer, sink, source, Random, Ring, Session, INPUT, OUTPUT, PAGE};
+use iostream_raw::{occupied, page, producer, sink, source, Random, Ring, Session, INPUT, OUTPUT};
 use iostream_ring::uapi::IOSTREAM_LATENCY_MIN_NS;
 use libc::{EPOLLET, EPOLLIN, EPOLLOUT, EPOLL_CTL_ADD, POLLIN, POLLOUT};
 
@@ -51,7 +51,7 @@ impl Readable {
         match self {
             Self::AtOnce => 0,
             Self::AtWatermark => 2 * occupied(LEN),
-            Self::AfterLatency => PAGE / 2,
+            Self::AfterLatency => page() / 2,
         }
     }
 
@@ -127,7 +127,7 @@ impl Sleeper {
 
 /// The process consumes, and sleeps when the queue is empty.
 pub fn for_entries(progress: &Progress, wakeups: u64, means: Means, readable: Readable) {
-    let session = Session::nonblocking(source(PAGE, LEN as u32, LEN as u32, 0));
+    let session = Session::nonblocking(source(page(), LEN as u32, LEN as u32, 0));
     let ring = Ring::new(&session, OUTPUT).expect("the queue");
     let watermark = readable.watermark();
     if watermark != 0 {
@@ -194,7 +194,7 @@ pub fn for_entries(progress: &Progress, wakeups: u64, means: Means, readable: Re
 /// The process produces, and sleeps until the queue is empty again: that is the room for which it
 /// asks.
 pub fn for_room(progress: &Progress, wakeups: u64, means: Means) {
-    let session = Session::nonblocking(sink(PAGE));
+    let session = Session::nonblocking(sink(page()));
     let ring = Ring::new(&session, INPUT).expect("the queue");
     ring.producer.word(producer::ROOM).store(ring.size, Release);
     let sleeper = Sleeper::new(&session, INPUT, means);

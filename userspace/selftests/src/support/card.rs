@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use iostream_raw::{node_called, Descriptor, Random, Session, Stream};
+use iostream_raw::{node_called, page, page_len, Descriptor, Random, Session, Stream};
 use rustix::fs::OFlags;
 use rustix::io::{Errno, Result};
 
@@ -18,8 +18,8 @@ const MODULE: &str = "iostream_edu";
 const PATH: &str = "/lib/modules/iostream/iostream_edu.ko";
 const PCI: &str = "/sys/bus/pci";
 const DEBUG: &str = "/sys/kernel/debug/iostream_edu";
-/// Bytes of a page.
-pub const PAGE: usize = 4096;
+/// Bytes of a transfer.
+pub const TRANSFER: usize = 4096;
 
 /// Where the card is in sysfs, if the machine has one.
 pub fn device() -> Option<PathBuf> {
@@ -192,13 +192,13 @@ pub fn physical(address: usize) -> u64 {
     use std::os::unix::fs::FileExt;
     let pagemap = std::fs::File::open("/proc/self/pagemap").expect("pagemap");
     let mut entry = [0; 8];
-    let at = (address / PAGE * 8) as u64;
+    let at = (address / page_len() * 8) as u64;
     pagemap.read_exact_at(&mut entry, at).expect("pagemap");
     let entry = u64::from_ne_bytes(entry);
     assert!(entry >> 63 == 1, "no page is there");
     let frame = entry & ((1 << 55) - 1);
     assert_ne!(frame, 0, "the frame is hidden from this process");
-    frame * PAGE as u64 + (address % PAGE) as u64
+    frame * page() + (address % page_len()) as u64
 }
 
 /// Starts a stream and returns the empty buffers that the driver sends.

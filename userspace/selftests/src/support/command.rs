@@ -172,7 +172,10 @@ impl Drop for Running {
 
 /// A pipe that no other command inherits.
 fn own_pipe() -> (OwnedFd, OwnedFd) {
-    pipe_with(PipeFlags::CLOEXEC).expect("a pipe")
+    let pipe = pipe_with(PipeFlags::CLOEXEC).expect("a pipe");
+    // As long as it is where a page has 4 KiB: it is 16 pages without this.
+    fcntl_setpipe_size(&pipe.1, 1 << 16).expect("a longer pipe");
+    pipe
 }
 
 /// A pipe that a command reads from, and that the test keeps open.

@@ -5,11 +5,11 @@
 use std::io::Read;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
+use iostream_raw::{page, page_len};
 use rustix::mm::{mmap_anonymous, munmap, MapFlags, ProtFlags};
 
 use crate::clause::skip;
 
-const PAGE: usize = 4096;
 /// From `linux/userfaultfd.h`, as are the structs below.
 const UFFDIO_API: libc::c_ulong = 0xc018_aa3f;
 const UFFDIO_REGISTER: libc::c_ulong = 0xc020_aa00;
@@ -39,15 +39,17 @@ impl StalledPage {
         let fd = unsafe { OwnedFd::from_raw_fd(fd as i32) };
         let faults = std::fs::File::from(fd);
         // SAFETY: A new mapping at an address that the kernel chooses.
-        let page = unsafe {
+        let start = unsafe {
             let access = ProtFlags::READ | ProtFlags::WRITE;
-            mmap_anonymous(std::ptr::null_mut(), PAGE, access, MapFlags::PRIVATE)
+            mmap_anonymous(std::ptr::null_mut(), page_len(), access, MapFlags::PRIVATE)
         }
         .unwrap();
-        let stalled = Self { faults, page };
+        let stalled = Self {
+            faults,
+            page: start,
+        };
         stalled.call(UFFDIO_API, &mut [UFFD_API, 0, 0]);
-        let start = page as u64;
-        let mut range = [start, PAGE as u64, REGISTER_MODE_MISSING, 0];
+        let mut range = [start as u64, page(), REGISTER_MODE_MISSING, 0];
         stalled.call(UFFDIO_REGISTER, &mut range);
         stalled
     }
@@ -66,25 +68,25 @@ impl StalledPage {
 
     /// Lets the page arrive, full of zeros.
     pub fn arrive(&self) {
-        self.call(UFFDIO_ZEROPAGE, &mut [self.page as u64, PAGE as u64, 0, 0]);
+        self.call(UFFDIO_ZEROPAGE, &mut [self.page as u64, page(), 0, 0]);
     }
 
     /// read(2) of `len` bytes into the page.
     pub fn read_into(&self, fd: impl AsRawFd, len: usize) -> isize {
         // SAFETY: The page is mapped and longer than `len`, and nothing else uses it.
-        unsafe { libc::read(fd.as_raw_fd(), self.page, len.min(PAGE)) }
+        unsafe { libc::read(fd.as_raw_fd(), self.page, len.min(page_len())) }
     }
 
     /// write(2) of `len` bytes of the page.
     pub fn write_from(&self, fd: impl AsRawFd, len: usize) -> isize {
         // SAFETY: As in `read_into`.
-        unsafe { libc::write(fd.as_raw_fd(), self.page, len.min(PAGE)) }
+        unsafe { libc::write(fd.as_raw_fd(), self.page, len.min(page_len())) }
     }
 }
 
 impl Drop for StalledPage {
     fn drop(&mut self) {
         // SAFETY: The page was mapped by `new`, and no call uses it any more.
-        let _ = unsafe { munmap(self.page, PAGE) };
+        let _ = unsafe { munmap(self.page, page_len()) };
     }
 }

@@ -2,7 +2,7 @@
 
 //! Sessions with a watermark.
 
-use iostream_raw::{Session, OUTPUT};
+use iostream_raw::{page, Session, OUTPUT};
 use rustix::event::PollFlags;
 
 use crate::support::driver::Driver;
@@ -15,7 +15,7 @@ pub const NONE: PollFlags = PollFlags::empty();
 
 /// A driver's node with an output queue of a page, and a session with a watermark.
 pub fn watched(bytes: u64, latency_ns: u64) -> (Driver, Session) {
-    let driver = Driver::new(4096, 0);
+    let driver = Driver::new(page(), 0);
     let session = driver.open();
     session.watermark(bytes, latency_ns).unwrap();
     (driver, session)

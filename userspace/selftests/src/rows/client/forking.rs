@@ -6,6 +6,7 @@
 
 mod inherited;
 
+use iostream_raw::page_len;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::ops::Range;
@@ -131,7 +132,7 @@ fn mapped(wanted: impl Fn(&str) -> bool) -> Vec<Range<usize>> {
 fn covered(range: &Range<usize>, ranges: &[Range<usize>]) -> bool {
     range
         .clone()
-        .step_by(4096)
+        .step_by(page_len())
         .all(|page| ranges.iter().any(|range| range.contains(&page)))
 }
 

@@ -2,6 +2,7 @@
 
 //! F-04: what ends a wait of the crate besides what it waits for.
 
+use iostream_raw::page;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -24,7 +25,6 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("F-04/no-idle-wake-ups", no_idle_wake_ups),
 ];
 
-const PAGE: u64 = 4096;
 /// Entries of 24 bytes, of which a queue of a page holds 128.
 const ENTRY: [u8; 24] = [7; 24];
 
@@ -65,11 +65,11 @@ waits! {
 /// Runs `check` with each kind of wait, in a state in which nothing is there to be had.
 fn with_each(check: impl Fn(&mut dyn Waits)) {
     let session = || Session::open("selftest").unwrap();
-    let _driver = Driver::new(PAGE, 0);
+    let _driver = Driver::new(page(), 0);
     check(&mut session().consumer().unwrap());
-    let _driver = Driver::overwriting(PAGE);
+    let _driver = Driver::overwriting(page());
     check(&mut session().overwrite_reader().unwrap());
-    let _driver = Driver::new(0, PAGE);
+    let _driver = Driver::new(0, page());
     let mut producer = session().producer().unwrap();
     while producer.enqueue(&ENTRY).is_ok() {}
     check(&mut producer);
@@ -102,7 +102,7 @@ fn waker_ends_a_wait() {
 
 /// Two ends of one session, in two threads, with one waker.
 fn waker_ends_all_waits() {
-    let _driver = Driver::new(PAGE, PAGE);
+    let _driver = Driver::new(page(), page());
     let session = Session::open("selftest").unwrap();
     let mut producer = session.producer().unwrap();
     let mut consumer = session.consumer().unwrap();
@@ -131,7 +131,7 @@ fn waker_ends_all_waits() {
 
 /// A child shares the waker with its parent, and ends the parent's wait.
 fn waker_of_a_child() {
-    let driver = Driver::new(PAGE, 0);
+    let driver = Driver::new(page(), 0);
     let session = Session::open("selftest").unwrap();
     let mut consumer = session.consumer().unwrap();
     let waker = Waker::new().unwrap();

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output as Ran};
 
-use iostream_raw::{node_called, Area, Input, Output, Session, INPUT, OUTPUT};
+use iostream_raw::{node_called, page, Area, Input, Output, Session, INPUT, OUTPUT};
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 
@@ -156,7 +156,7 @@ fn free_all_while_waiting() {
         .into_iter()
         .map(|name| Driver::loaded(name).open())
         .collect();
-    (0..16).for_each(|_| sessions[2].write_entry(&[1; 248]));
+    (0..page() / 256).for_each(|_| sessions[2].write_entry(&[1; 248]));
     let said = woken_by(
         libc::SYS_ppoll,
         || sessions[0].poll(PollFlags::IN, -1),

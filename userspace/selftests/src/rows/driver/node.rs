@@ -5,7 +5,7 @@
 use std::fs::{metadata, read_to_string};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 
-use iostream_raw::{echo, node_called, Session, INPUT, OUTPUT};
+use iostream_raw::{echo, node_called, page, page_len, Session, INPUT, OUTPUT};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
@@ -49,7 +49,7 @@ fn module_of_its_own() {
 }
 
 fn output_input_both() {
-    for (output, input) in [(4096, 0), (0, 4096), (8192, 4096)] {
+    for (output, input) in [(page(), 0), (0, page()), (2 * page(), page())] {
         let driver = Driver::new(output, input);
         let session = driver.open();
         for (direction, bytes) in [(OUTPUT, output), (INPUT, input)] {
@@ -341,7 +341,7 @@ fn next_open_starts_clean() {
         assert!(counters.iter().all(|(_, value)| *value == 0));
         assert_eq!(session.queue(direction).generation, 1);
         let data = session.map(direction, iostream_raw::Area::Data);
-        assert!(data.read(0, 8192).iter().all(|byte| *byte == 0));
+        assert!(data.read(0, 2 * page_len()).iter().all(|byte| *byte == 0));
     }
     driver.command("enqueue 8");
     let mut output = iostream_raw::Output::new(&session);

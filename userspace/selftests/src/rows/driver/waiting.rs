@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use iostream_raw::{Output, OUTPUT};
+use iostream_raw::{page, Output, OUTPUT};
 use rustix::io::Errno;
 use rustix::process::{kill_process, Pid, Signal};
 
@@ -39,7 +39,7 @@ fn enqueue_wait_blocks() {
             libc::SYS_write,
             || driver.tell("enqueue-wait 100"),
             || {
-                assert_eq!(output.available(), 4096, "round {round}");
+                assert_eq!(output.available(), page(), "round {round}");
                 while output.take_and_notify(&session).is_some() {}
             },
         );
@@ -64,7 +64,7 @@ fn enqueue_wait_times_out() {
     // It ends in time; a busy machine does not take so much longer.
     let in_time = Duration::from_millis(190)..limit(20);
     assert!(in_time.contains(&waited), "{waited:?}");
-    assert_eq!(session.counters(OUTPUT).entries, 16);
+    assert_eq!(session.counters(OUTPUT).entries, page() / 256);
 }
 
 /// A process in which the driver runs a command, and the file that shows where it sleeps.
@@ -148,7 +148,10 @@ fn driver_wait_times_out() {
     let _session = driver.open();
     driver.count("fill 100");
     assert_eq!(driver.tell("enqueue-wait 100 50"), Err(Errno::TIMEDOUT));
-    assert_eq!(driver.tell("enqueue-wait 4089 50"), Err(Errno::MSGSIZE));
+    assert_eq!(
+        driver.tell(&format!("enqueue-wait {} 50", page() - 7)),
+        Err(Errno::MSGSIZE)
+    );
 }
 
 /// The waiting thread can be killed, and its entry is not in the queue.
@@ -177,7 +180,7 @@ fn driver_wait_is_killable() {
     }
     child.kill().unwrap();
     assert!(!child.wait().unwrap().success());
-    assert_eq!(session.counters(OUTPUT).entries, 36);
+    assert_eq!(session.counters(OUTPUT).entries, page() / 112);
     let mut output = Output::new(&session);
     while output.take().is_some() {}
     assert_eq!(driver.tell("enqueue 100"), Ok(()));

@@ -17,7 +17,7 @@ use crate::support::user::{allow_files, MAX_FILES};
 pub const CLAUSES: &[Clause] = &[
     Clause::slow("B-05/sessions-bounded-by-cgroup", 120, bounded_by_cgroup),
     Clause::slow("B-05/all-of-a-session-charged", 120, all_charged),
-    Clause::slow("F-11/few-workers", 120, few_workers),
+    Clause::slow("F-11/few-workers", 300, few_workers),
 ];
 
 const MIB: u64 = 1 << 20;

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use iostream_raw::{echo, sink, source, Session};
+use iostream_raw::{echo, page, sink, source, Session};
 use rustix::fs::OFlags;
 use rustix::io::{Errno, Result};
 
@@ -27,7 +27,7 @@ const BUILT_IN: &str = "/dev/iostream";
 fn take_all() -> Vec<Session> {
     let mut sessions = Vec::new();
     let mut bytes = Session::bare().version().unwrap().max_queue_bytes;
-    while bytes >= 4096 {
+    while bytes >= page() {
         let session = Session::bare();
         match session.setup(sink(bytes)) {
             Ok(()) => sessions.push(session),
@@ -124,7 +124,7 @@ fn drivers_memory() {
     let driver = Driver::stream(&format!("output {buffers} {}", 64 << 20));
     assert_eq!(driver.try_open().err(), Some(Errno::DQUOT));
     driver.command("create-queues");
-    assert!(pages() * 4096 > total);
+    assert!(pages() * page() > total);
     // A client gets what was prepared.
     driver.open();
     driver.unpublish();

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use iostream_raw::{sink, source, Input, Session, INPUT};
+use iostream_raw::{page, sink, source, Input, Session, INPUT};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
@@ -178,7 +178,7 @@ fn nothing_left() {
     // A process that has written nonsense into its page is not waited for.
     let session = driver.open();
     let input = Input::new(&session);
-    for pos in [8 * 4096, u64::MAX, 1 << 63] {
+    for pos in [8 * page(), u64::MAX, 1 << 63] {
         use iostream_raw::producer;
         use std::sync::atomic::Ordering::Relaxed;
         input.producer.word(producer::POS).store(pos, Relaxed);

@@ -2,7 +2,7 @@
 
 //! F-06: what was lost is told, exactly.
 
-use iostream_raw::{Output, Session, OUTPUT};
+use iostream_raw::{page, Output, Session, OUTPUT};
 use iostream_ring::uapi::*;
 use rustix::event::PollFlags;
 use rustix::io::Errno;
@@ -91,10 +91,11 @@ fn overwriting_says_so() {
     let driver = Driver::overwriting(4096);
     let session = driver.open_nonblocking();
     let mut read = [0; 64];
-    // 4096 bytes hold 56 entries of 64 bytes, with their headers.
-    let fill = || (0..60).for_each(|_| driver.command("enqueue 64"));
+    // Entries of 64 bytes, with their headers.
+    let full = page() / 72;
+    let fill = || (0..full + 4).for_each(|_| driver.command("enqueue 64"));
     fill();
-    for _ in 0..56 {
+    for _ in 0..full {
         assert_eq!(
             session.read(&mut read),
             Ok(64),
@@ -109,7 +110,7 @@ fn overwriting_says_so() {
     fill();
     assert_eq!(session.read(&mut read), Ok(64));
     fails_once(&session, 64);
-    for _ in 0..55 {
+    for _ in 0..full - 1 {
         assert_eq!(session.read(&mut read), Ok(64));
     }
     assert_eq!(session.read(&mut read), Err(Errno::AGAIN));

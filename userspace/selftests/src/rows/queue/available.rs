@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::*;
 
 use iostream::{Setup, Wake};
-use iostream_raw::{Input, Output};
+use iostream_raw::{page, page_len, Input, Output};
 
 use crate::clause::{count, Clause};
 use crate::support::driver::Driver;
@@ -30,16 +30,16 @@ pub const CLAUSES: &[Clause] = &[
 ];
 
 fn user_looks() {
-    let session = Setup::echo().input_bytes(4096).open().unwrap();
+    let session = Setup::echo().input_bytes(page()).open().unwrap();
     let (mut producer, mut consumer) = (session.producer().unwrap(), session.consumer().unwrap());
-    assert_eq!(producer.room_bytes(), Ok(4096));
+    assert_eq!(producer.room_bytes(), Ok(page()));
     assert_eq!(consumer.available_bytes(), Ok(0));
     assert!(!consumer.is_ready().unwrap());
     producer.enqueue_with(&[1; 100], Wake::Suppress).unwrap();
-    assert_eq!(producer.room_bytes(), Ok(4096 - 112));
+    assert_eq!(producer.room_bytes(), Ok(page() - 112));
     producer.enqueue(&[1; 1]).unwrap();
     consumer.wait(None).unwrap();
-    assert_eq!(producer.room_bytes(), Ok(4096));
+    assert_eq!(producer.room_bytes(), Ok(page()));
     assert_eq!(consumer.available_bytes(), Ok(128));
     assert!(consumer.is_ready().unwrap());
 }
@@ -122,23 +122,26 @@ fn busy_sides_make_few_calls() {
     assert_eq!((calls, driver.count("drain 2")), (0, 1));
 }
 
-/// Size, count, and whether they fit into 4096 free bytes.
-const EMPTY: [(usize, u64, bool); 9] = [
-    (0, 512, true),
-    (0, 513, false),
-    (8, 256, true),
-    (8, 257, false),
-    (9, 170, true),
-    (9, 171, false),
-    (4088, 1, true),
-    (4088, 2, false),
-    (4089, 1, false),
-];
+/// Size, count, and whether they fit into the free bytes of an empty queue of a page.
+fn in_a_page() -> [(usize, u64, bool); 9] {
+    let longest = page_len() - 8;
+    [
+        (0, page() / 8, true),
+        (0, page() / 8 + 1, false),
+        (8, page() / 16, true),
+        (8, page() / 16 + 1, false),
+        (9, page() / 24, true),
+        (9, page() / 24 + 1, false),
+        (longest, 1, true),
+        (longest, 2, false),
+        (longest + 1, 1, false),
+    ]
+}
 
 fn user() {
-    let session = Setup::sink().input_bytes(4096).open().unwrap();
+    let session = Setup::sink().input_bytes(page()).open().unwrap();
     let mut producer = session.producer().unwrap();
-    for (len, count, fits) in EMPTY {
+    for (len, count, fits) in in_a_page() {
         assert_eq!(
             producer.can_enqueue(len, count),
             Ok(fits),
@@ -149,7 +152,7 @@ fn user() {
     assert_eq!(producer.can_enqueue(usize::MAX, 1), Ok(false));
     // What is committed but not yet published takes room as well.
     let mut batch = producer.batch();
-    batch.enqueue(&[0; 4000]).unwrap();
+    batch.enqueue(&vec![0; page_len() - 96]).unwrap();
     assert_eq!(batch.room_bytes(), Ok(88));
 }
 
@@ -157,14 +160,14 @@ fn driver() {
     let driver = Driver::new(4096, 0);
     let session = driver.open();
     let can = |len: usize, count: u64| driver.count(&format!("can {len} {count}")) == 1;
-    for (len, count, fits) in EMPTY {
+    for (len, count, fits) in in_a_page() {
         assert_eq!(can(len, count), fits, "{count} of {len}");
     }
     assert!(!can(8, u64::MAX));
-    driver.tell("enqueue 4000").unwrap();
+    driver.tell(&format!("enqueue {}", page() - 96)).unwrap();
     assert!(can(80, 1) && can(0, 11));
     assert!(!can(81, 1) && !can(0, 12));
     let mut output = Output::new(&session);
     output.take().unwrap();
-    assert!(can(4088, 1));
+    assert!(can(page_len() - 8, 1));
 }

@@ -5,7 +5,7 @@
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use iostream::{Setup, Wake};
-use iostream_raw::{source, wait_for, Output, Session, OUTPUT};
+use iostream_raw::{page, source, wait_for, Output, Session, OUTPUT};
 use iostream_ring::uapi::iostream_run;
 use rustix::event::{eventfd, EventfdFlags, PollFlags};
 use rustix::io::Errno;
@@ -83,8 +83,8 @@ fn driver_batch() {
         assert_eq!(output.take().unwrap().bytes.len(), 16);
     }
     // The first entry that does not fit ends the batch; those before it are published.
-    assert_eq!(driver.count("batch 1000 100"), 4096 / 112);
-    assert_eq!(output.available(), 4096 / 112 * 112);
+    assert_eq!(driver.count("batch 1000 100"), page() / 112);
+    assert_eq!(output.available(), page() / 112 * 112);
 }
 
 fn driver_suppresses() {
@@ -161,7 +161,7 @@ fn full_wakes_each_time() {
     while driver.tell("enqueue 1000 task suppress").is_ok() {}
     taken(&event);
     for _ in 0..5 {
-        assert!(!output.arm_watermark(4096));
+        assert!(!output.arm_watermark(page()));
         assert_eq!(driver.tell("enqueue 1000"), Err(Errno::NOSPC));
         assert_eq!(taken(&event), 1);
     }
@@ -188,7 +188,7 @@ fn crate_batch() {
 }
 
 fn crate_suppresses_and_forces() {
-    let session = Setup::echo().input_bytes(4096).open().unwrap();
+    let session = Setup::echo().input_bytes(page()).open().unwrap();
     let (mut producer, mut consumer) = (session.producer().unwrap(), session.consumer().unwrap());
     producer.enqueue_with(b"quiet", Wake::Suppress).unwrap();
     assert!(!consumer.is_ready().unwrap(), "the echo sleeps on");
@@ -274,8 +274,8 @@ fn full_batch_is_shown() {
     let mut output = Output::new(&session);
     let fd = listener(&session);
     driver.command("batch 1000 248");
-    assert_eq!((driver.log("count"), signals(&fd)), (16, 1));
-    assert_eq!(output.available(), 4096);
+    assert_eq!((driver.log("count"), signals(&fd)), (page() / 256, 1));
+    assert_eq!(output.available(), page());
     while output.take().is_some() {}
     driver.command("batch 3 248");
     assert_eq!(output.available(), 3 * 256);

@@ -3,7 +3,7 @@
 //! queues for a number of bytes, or for a number of entries.
 
 use iostream::{Error, OpenError, Setup};
-use iostream_raw::{echo, sink, source, Output, Session, INPUT, OUTPUT};
+use iostream_raw::{echo, page, sink, source, Output, Session, INPUT, OUTPUT};
 use iostream_ring::uapi::iostream_setup;
 use rustix::io::Errno;
 
@@ -25,10 +25,6 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-02/driver-entries-fit", driver_entries_fit),
     Clause::new("Q-01/driver-capacity", driver_capacity),
 ];
-
-fn page() -> u64 {
-    rustix::param::page_size() as u64
-}
 
 fn rounded_to_pages() {
     for bytes in [
@@ -176,7 +172,7 @@ fn entries_fit_at_once() {
         drop(batch);
         // The queue has no page more than they need.
         let needed = entries * iostream::occupied_bytes(size);
-        assert_eq!(producer.capacity_bytes(), needed.next_multiple_of(4096));
+        assert_eq!(producer.capacity_bytes(), needed.next_multiple_of(page()));
     }
 }
 
@@ -218,17 +214,17 @@ fn driver_entries_fit() {
         }
         let data_bytes = session.queue(OUTPUT).data_bytes;
         let needed = entries * iostream::occupied_bytes(size);
-        assert_eq!(data_bytes, needed.next_multiple_of(4096));
+        assert_eq!(data_bytes, needed.next_multiple_of(page()));
     }
 }
 
 fn driver_capacity() {
     let limit = Session::bare().version().unwrap().max_queue_bytes;
     for (asked, made) in [
-        (1, 4096),
-        (4096, 4096),
-        (4097, 8192),
-        (40_000, 40_960),
+        (1, page()),
+        (page(), page()),
+        (page() + 1, 2 * page()),
+        (10 * page() - 960, 10 * page()),
         (limit, limit),
     ] {
         let driver = Driver::new(asked, 0);

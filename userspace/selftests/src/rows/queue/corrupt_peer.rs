@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::*;
 use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use iostream_raw::{
-    check_record, consumer, echo, producer, sink, source, Area, Input, Map, Output, Random,
+    check_record, consumer, echo, page, producer, sink, source, Area, Input, Map, Output, Random,
     Session, INPUT, OUTPUT,
 };
 use rustix::event::PollFlags;
@@ -30,8 +30,6 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-19/kernel-header-reported-once", header_reported_once),
 ];
 
-const SIZE: u64 = 4096;
-
 /// Values around every boundary of a position, near `at` and elsewhere.
 fn values(at: u64) -> Vec<u64> {
     let mut values = vec![u64::MAX, 1 << 31, (1 << 32) - 1, 1 << 32, 1 << 63];
@@ -40,11 +38,11 @@ fn values(at: u64) -> Vec<u64> {
             0,
             1,
             8,
-            SIZE - 8,
-            SIZE - 1,
-            SIZE,
-            SIZE + 1,
-            SIZE + 8,
+            page() - 8,
+            page() - 1,
+            page(),
+            page() + 1,
+            page() + 8,
             1 << 31,
         ] {
             values.push(base.wrapping_add(step));
@@ -57,8 +55,8 @@ fn values(at: u64) -> Vec<u64> {
 
 /// The consumer's position, in a driver's output queue.
 fn consumer_position() {
-    let driver = Driver::new(SIZE, 0);
-    for start in [0, 24, 4080] {
+    let driver = Driver::new(page(), 0);
+    for start in [0, 24, page() - 16] {
         for value in values(start) {
             let session = driver.open();
             let mut output = Output::new(&session);
@@ -85,7 +83,7 @@ fn consumer_position() {
             let legal = value % 8 == 0 && value.wrapping_sub(start) <= head - start;
             for _ in 0..3 {
                 let freed = value.wrapping_sub(start);
-                let fits = legal && SIZE - (head - start) + freed >= 4096;
+                let fits = legal && page() - (head - start) + freed >= page();
                 let expected = match (legal, fits) {
                     (false, _) => Err(Errno::BADMSG),
                     (true, false) => Err(Errno::NOSPC),
@@ -93,7 +91,7 @@ fn consumer_position() {
                 };
                 if !fits {
                     assert_eq!(
-                        driver.tell("enqueue 4088"),
+                        driver.tell(&format!("enqueue {}", page() - 8)),
                         expected,
                         "{value:#x} at {start}"
                     );
@@ -114,7 +112,7 @@ fn consumer_position() {
 
 /// The producer's position, in a driver's input queue.
 fn producer_position() {
-    let driver = Driver::new(0, SIZE);
+    let driver = Driver::new(0, page());
     for value in values(32) {
         let session = driver.open();
         let mut input = Input::new(&session);
@@ -122,7 +120,7 @@ fn producer_position() {
         driver.tell("dequeue 24").unwrap();
         input.producer.word(producer::POS).store(value, Relaxed);
         let waits = value.wrapping_sub(32);
-        let legal = value % 8 == 0 && waits <= SIZE;
+        let legal = value % 8 == 0 && waits <= page();
         for _ in 0..3 {
             if legal {
                 assert_eq!(driver.count("available"), waits);
@@ -147,7 +145,8 @@ fn producer_position() {
 }
 
 fn header() {
-    let driver = Driver::new(0, SIZE);
+    let driver = Driver::new(0, page());
+    let page = page() as u32;
     let lens = [
         0,
         1,
@@ -160,10 +159,10 @@ fn header() {
         31,
         32,
         33,
-        4087,
-        4088,
-        4089,
-        4096,
+        page - 9,
+        page - 8,
+        page - 7,
+        page,
         1 << 31,
         (1 << 31) - 1,
     ];
@@ -201,19 +200,19 @@ fn header() {
 
 /// A poll of a queue with an invalid position returns an error instead of waiting.
 fn poll_says_so() {
-    let session = Session::new(echo(SIZE));
+    let session = Session::new(echo(page()));
     let (mut input, mut output) = (Input::new(&session), Output::new(&session));
     assert!(input.push(&session, &[1; 24]));
     let events = PollFlags::IN | PollFlags::OUT;
     assert_eq!(session.poll(events, -1), events);
     let word = output.consumer.word(consumer::POS);
-    word.store(2 * SIZE, Relaxed);
+    word.store(2 * page(), Relaxed);
     assert_eq!(session.poll(events, -1), events | PollFlags::ERR);
     word.store(0, Relaxed);
     assert_eq!(session.poll(events, -1), events);
 
     let word = input.producer.word(producer::POS);
-    word.store(32 + 2 * SIZE, Relaxed);
+    word.store(32 + 2 * page(), Relaxed);
     assert_eq!(session.poll(events, -1), events, "an entry is left to read");
     output.take().unwrap();
     let broken = PollFlags::OUT | PollFlags::ERR;
@@ -229,7 +228,7 @@ fn any_word_while_traffic_runs() {
     let rounds = count(20_000);
     let mut corrupt = 0;
     for round in 0..rounds / 200 {
-        let session = Session::new(echo(SIZE));
+        let session = Session::new(echo(page()));
         let pages = [
             session.map_writable(OUTPUT, Area::Consumer),
             session.map_writable(INPUT, Area::Producer),
@@ -317,7 +316,7 @@ fn reset_both(session: &Session, pages: &[Map; 3]) {
 fn harms_nobody_else() {
     let good = Session::new(source(1 << 16, 16, 200, 10_000));
     let mut output = Output::new(&good);
-    let bad = Session::new(sink(SIZE));
+    let bad = Session::new(sink(page()));
     let input = Input::new(&bad);
     let mut random = Random::seeded();
     let mut next = 0;
@@ -343,10 +342,10 @@ fn harms_nobody_else() {
 
 /// Each invalid value is one event, however often the driver reads it.
 fn position_reported_once() {
-    let driver = Driver::new(0, 4096);
+    let driver = Driver::new(0, page());
     let session = driver.open();
     let input = Input::new(&session);
-    let bad = [4, 4096 + 8, u64::MAX - 7, 1 << 63, 4096 + 16];
+    let bad = [4, page() + 8, u64::MAX - 7, 1 << 63, page() + 16];
     for (event, pos) in (1..).zip(bad) {
         input.producer.word(producer::POS).store(pos, Release);
         for command in [
@@ -374,7 +373,7 @@ fn position_reported_once() {
 }
 
 fn header_reported_once() {
-    let driver = Driver::new(0, 4096);
+    let driver = Driver::new(0, page());
     let session = driver.open();
     let mut input = Input::new(&session);
     assert!(input.push(&session, &[9; 40]));

@@ -5,7 +5,7 @@
 use std::os::fd::{AsFd, AsRawFd};
 
 use iostream_raw::stream::{info, numbers};
-use iostream_raw::{echo, sink, source, Area, Session, INPUT, OUTPUT};
+use iostream_raw::{echo, page, sink, source, Area, Session, INPUT, OUTPUT};
 use iostream_ring::uapi::*;
 use rustix::io::Errno;
 
@@ -140,7 +140,7 @@ fn errors() {
 /// A buffer that is not there, or only its first half.
 fn bad_buffer() {
     let session = Session::new(echo(4096));
-    let page = iostream_raw::PAGE;
+    let page = page();
     // SAFETY: A new mapping, whose second page is made inaccessible.
     let start = unsafe {
         let start = libc::mmap(
@@ -160,7 +160,7 @@ fn bad_buffer() {
     };
     let addresses = [
         1,
-        4096,
+        page,
         start + page,
         start + page - 8,
         1 << 47,

@@ -3,7 +3,7 @@
 //! dequeue by copy.
 
 use iostream::{Error, Setup};
-use iostream_raw::{echo, Input, Session};
+use iostream_raw::{echo, page, Input, Session};
 use iostream_ring::uapi::{IOSTREAM_IOC_READ_MODE, IOSTREAM_READ_WHOLE};
 use rustix::io::Errno;
 
@@ -94,7 +94,7 @@ fn by_driver() {
     assert_eq!(driver.tell("dequeue 50"), Ok(()));
     assert_eq!((driver.log("len"), driver.log("sum")), (50, 150));
     assert_eq!(driver.tell("dequeue 100"), Err(Errno::NODATA));
-    assert_eq!(input.room(), 4096, "released and published");
+    assert_eq!(input.room(), page(), "released and published");
 }
 
 /// The driver sleeps until a process sends.

@@ -4,7 +4,8 @@
 
 use iostream::Error;
 use iostream_raw::{
-    check_record, echo, source, wait_for, Area, Input, Output, Session, INPUT, OUTPUT,
+    check_record, echo, page, page_len, source, wait_for, Area, Input, Output, Session, INPUT,
+    OUTPUT,
 };
 use iostream_ring::uapi::IOSTREAM_ENTRY_GAP;
 use rustix::event::PollFlags;
@@ -58,9 +59,9 @@ fn full_writes_nothing() {
         timeout_ns: 1,
         ..Default::default()
     });
-    assert_eq!((made, result), (4096 / 112, Err(Errno::TIMEDOUT)));
+    assert_eq!((made, result), (page() / 112, Err(Errno::TIMEDOUT)));
     // Both positions are in the first 64 bytes; the kernel may arm in the words after them.
-    let before = (output.data.read(0, 4096), output.producer.read(0, 64));
+    let before = (output.data.read(0, page_len()), output.producer.read(0, 64));
     let full = session.counters(OUTPUT).full;
     let (made, _) = session.run_with(iostream_ring::uapi::iostream_run {
         entries: 5,
@@ -69,8 +70,8 @@ fn full_writes_nothing() {
     });
     assert_eq!(made, 0);
     assert!(session.counters(OUTPUT).full > full);
-    assert!((output.data.read(0, 4096), output.producer.read(0, 64)) == before);
-    for i in 0..4096 / 112 {
+    assert!((output.data.read(0, page_len()), output.producer.read(0, 64)) == before);
+    for i in 0..page() / 112 {
         assert_eq!(check_record(&output.take().unwrap().bytes), i);
     }
     assert_eq!(output.take(), None);
@@ -78,7 +79,7 @@ fn full_writes_nothing() {
 
 fn too_large_refused() {
     let session = Session::new(echo(4096));
-    for len in [4089, 4096, 8192, 1 << 20] {
+    for len in [page_len() - 7, page_len(), 2 * page_len(), 1 << 20] {
         assert_eq!(session.write(&vec![0; len]), Err(Errno::MSGSIZE));
     }
     assert_eq!(session.counters(INPUT).entries, 0);
@@ -127,22 +128,22 @@ fn from_context(context: &str) {
             Err(error) => break error,
         }
     };
-    assert_eq!((full, fitted), (Errno::NOSPC, (4096 - 24) / 208));
+    assert_eq!((full, fitted), (Errno::NOSPC, (page() - 24) / 208));
 }
 
 fn driver_too_large() {
     let driver = Driver::new(4096, 0);
     let session = driver.open();
     let data = session.map(OUTPUT, Area::Data);
-    for len in [4089, 5000, 1 << 20] {
+    for len in [page() - 7, 2 * page(), 1 << 20] {
         assert_eq!(driver.tell(&format!("enqueue {len}")), Err(Errno::MSGSIZE));
-        assert_eq!((driver.log("errno"), driver.log("max")), (90, 4088));
+        assert_eq!((driver.log("errno"), driver.log("max")), (90, page() - 8));
         assert_eq!(
             driver.tell(&format!("reserve {len} commit")),
             Err(Errno::MSGSIZE)
         );
     }
-    assert!(data.read(0, 4096).iter().all(|byte| *byte == 0));
+    assert!(data.read(0, page_len()).iter().all(|byte| *byte == 0));
     assert_eq!(driver.tell("enqueue 4088"), Ok(()));
 }
 
@@ -150,11 +151,11 @@ fn driver_full() {
     let driver = Driver::new(4096, 0);
     let session = driver.open();
     let mut output = Output::new(&session);
-    assert_eq!(driver.count("fill 100"), 4096 / 112);
-    let before = (output.data.read(0, 4096), output.producer.read(0, 64));
+    assert_eq!(driver.count("fill 100"), page() / 112);
+    let before = (output.data.read(0, page_len()), output.producer.read(0, 64));
     assert_eq!(driver.tell("enqueue 100"), Err(Errno::NOSPC));
     assert_eq!(driver.tell("enqueue 4088"), Err(Errno::NOSPC));
-    assert!((output.data.read(0, 4096), output.producer.read(0, 64)) == before);
+    assert!((output.data.read(0, page_len()), output.producer.read(0, 64)) == before);
     assert_eq!(
         session.counters(OUTPUT).full,
         3,
@@ -197,12 +198,13 @@ fn crate_full_and_too_large() {
     let driver = Driver::new(0, 4096);
     let session = iostream::Session::open(driver.path()).unwrap();
     let mut producer = session.producer().unwrap();
-    let too_large = Err(Error::TooLarge { max: 4088 });
-    assert_eq!(producer.enqueue(&[0; 4089]), too_large);
+    let max = page_len() - 8;
+    let too_large = Err(Error::TooLarge { max });
+    assert_eq!(producer.enqueue(&vec![0; max + 1]), too_large);
     let mut batch = producer.batch();
-    batch.enqueue(&[0; 4000]).unwrap();
+    batch.enqueue(&vec![0; max - 88]).unwrap();
     assert_eq!(batch.enqueue(&[0; 100]), Err(Error::Full));
-    assert_eq!(batch.enqueue(&[0; 4089]), too_large);
+    assert_eq!(batch.enqueue(&vec![0; max + 1]), too_large);
     assert_eq!(batch.enqueue(&[0; 80]), Ok(()));
     assert_eq!(batch.room_bytes(), Ok(0));
 }

@@ -6,7 +6,9 @@ use std::ffi::c_void;
 use std::sync::atomic::Ordering::Relaxed;
 
 use iostream::{Error, OpenError, Setup};
-use iostream_raw::{consumer, echo, ioctl, sink, source, Area, Output, Session, INPUT, OUTPUT};
+use iostream_raw::{
+    consumer, echo, ioctl, page, page_len, sink, source, Area, Output, Session, INPUT, OUTPUT,
+};
 use iostream_ring::uapi::{self, *};
 use rustix::io::Errno;
 
@@ -32,7 +34,11 @@ pub const CLAUSES: &[Clause] = &[
 fn seven_errnos() {
     let session = Session::nonblocking(echo(4096));
     assert_eq!(session.read(&mut [0; 8]), Err(Errno::AGAIN), "empty");
-    assert_eq!(session.write(&[0; 4089]), Err(Errno::MSGSIZE), "too large");
+    assert_eq!(
+        session.write(&vec![0; page_len() - 7]),
+        Err(Errno::MSGSIZE),
+        "too large"
+    );
     assert_eq!(session.notify(7), Err(Errno::INVAL), "bad argument");
     session.write_entry(b"ten bytes.");
     let whole = IOSTREAM_READ_WHOLE as usize;
@@ -65,7 +71,7 @@ fn driver_errnos() {
     let session = driver.open();
     assert_eq!(driver.tell("dequeue 10"), Err(Errno::NODATA), "empty");
     assert_eq!(
-        driver.tell("enqueue 4089"),
+        driver.tell(&format!("enqueue {}", page() - 7)),
         Err(Errno::MSGSIZE),
         "too large"
     );
@@ -85,8 +91,10 @@ fn crate_variants() {
     let (mut producer, mut consumer) = (session.producer().unwrap(), session.consumer().unwrap());
     assert_eq!(consumer.peek().err(), Some(Error::Empty));
     assert_eq!(
-        producer.enqueue(&[0; 4089]),
-        Err(Error::TooLarge { max: 4088 })
+        producer.enqueue(&vec![0; page_len() - 7]),
+        Err(Error::TooLarge {
+            max: page_len() - 8
+        })
     );
     producer.enqueue(b"ten bytes.").unwrap();
     consumer.wait(None).unwrap();
@@ -282,7 +290,7 @@ fn bad_set_up() {
             ..source
         },
         iostream_setup {
-            source_max_bytes: 4089,
+            source_max_bytes: page() as u32 - 7,
             ..source
         },
         iostream_setup {
@@ -371,7 +379,7 @@ fn bad_run() {
         timeout_ns: 1_000_000,
         ..Default::default()
     });
-    assert_eq!((done, result), (4096 / 24 - 1, Err(Errno::TIMEDOUT)));
+    assert_eq!((done, result), (page() / 24 - 1, Err(Errno::TIMEDOUT)));
     let timer = Session::new(source(4096, 16, 16, 10));
     assert_eq!(timer.run(1).1, Err(Errno::BUSY));
     let driver = Driver::new(4096, 0);

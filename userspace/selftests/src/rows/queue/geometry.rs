@@ -4,7 +4,7 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use iostream_raw::{echo, source, Area, Prot, Session, INPUT, OUTPUT};
+use iostream_raw::{echo, page, source, Area, Prot, Session, INPUT, OUTPUT};
 use iostream_ring::uapi::{self};
 use rustix::io::Errno;
 use rustix::mm::{mprotect, MprotectFlags};
@@ -22,7 +22,7 @@ fn info_page_agrees() {
         flags: uapi::IOSTREAM_SETUP_OUTPUT | uapi::IOSTREAM_SETUP_OVERWRITE,
         ..source(5000, 16, 16, 0)
     };
-    for setup in [echo(4096), echo(70_000), overwriting] {
+    for setup in [echo(page()), echo(70_000), overwriting] {
         let session = Session::new(setup);
         for direction in [OUTPUT, INPUT] {
             let Ok(queue) = session.try_queue(direction) else {
@@ -62,7 +62,7 @@ fn info_page_is_read_only() {
 
 /// Nothing that a process stores in its pages changes geometry or generation.
 fn no_store_changes_it() {
-    let session = Session::new(echo(8192));
+    let session = Session::new(echo(2 * page()));
     let pages = [
         session.map_writable(OUTPUT, Area::Consumer),
         session.map_writable(INPUT, Area::Producer),
@@ -78,7 +78,7 @@ fn no_store_changes_it() {
         )
     };
     let before = (record(OUTPUT), record(INPUT));
-    for value in [0, 1, 8, 8192, u64::MAX] {
+    for value in [0, 1, 8, 2 * page(), u64::MAX] {
         for page in &pages {
             for offset in (0..page.len()).step_by(8) {
                 page.word(offset).store(value, Relaxed);
@@ -87,7 +87,7 @@ fn no_store_changes_it() {
         for direction in [OUTPUT, INPUT] {
             let _ = session.notify(direction);
             let info = session.map(direction, Area::Info).queue_info();
-            assert_eq!((info.data_bytes, info.generation), (8192, 1));
+            assert_eq!((info.data_bytes, info.generation), (2 * page(), 1));
         }
         assert_eq!((record(OUTPUT), record(INPUT)), before);
     }

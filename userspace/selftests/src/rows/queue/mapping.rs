@@ -5,7 +5,9 @@
 use std::io::Read;
 use std::sync::atomic::Ordering::*;
 
-use iostream_raw::{consumer, echo, sink, Area, Input, Output, Session, INPUT, OUTPUT};
+use iostream_raw::{
+    consumer, echo, page, page_len, sink, Area, Input, Output, Session, INPUT, OUTPUT,
+};
 use iostream_ring::uapi::iostream_info;
 use rustix::pipe::{pipe, vmsplice, IoSliceRaw, SpliceFlags};
 
@@ -24,10 +26,10 @@ pub const CLAUSES: &[Clause] = &[
 ];
 
 fn data_twice_in_a_row() {
-    let session = Session::new(sink(3 * 4096));
+    let session = Session::new(sink(3 * page()));
     let data = session.map_writable(INPUT, Area::Data);
     let size = session.queue(INPUT).data_bytes as usize;
-    for offset in (0..2 * size).step_by(4096) {
+    for offset in (0..2 * size).step_by(page_len()) {
         let mark = [offset as u8 + 1, (offset >> 8) as u8, 0xaa];
         data.write(offset + 5, &mark);
         assert_eq!(data.read((offset + size) % (2 * size) + 5, 3), mark);
@@ -62,7 +64,7 @@ fn assert_zero(session: &Session) {
             assert_eq!(dirty, None, "{area:?} of direction {direction}");
         }
         // The info page and the calls' answers have nothing but what the header defines.
-        let info = session.map(direction, Area::Info).read(0, 4096);
+        let info = session.map(direction, Area::Info).read(0, page_len());
         let used = size_of::<iostream_ring::uapi::iostream_info>();
         assert!(info[used..].iter().all(|b| *b == 0));
     }
@@ -84,7 +86,7 @@ fn leave_secrets(session: &Session) {
 
 fn fresh_is_zero() {
     for i in 0..count(500) {
-        let size = 4096 * (1 + i % 5);
+        let size = page() * (1 + i % 5);
         let session = Session::new(echo(size));
         assert_zero(&session);
         session.write_entry(SECRET);
@@ -102,12 +104,12 @@ fn pinned_pages_are_not_handed_on() {
     for other in &others {
         assert_zero(other);
         let input = other.map_writable(INPUT, Area::Data);
-        input.write(0, &[b'x'; 4096]);
+        input.write(0, &vec![b'x'; page_len()]);
     }
     drop(to);
     let mut pinned = Vec::new();
     std::fs::File::from(from).read_to_end(&mut pinned).unwrap();
-    assert_eq!(pinned.len(), 4096);
+    assert_eq!(pinned.len(), page_len());
     assert!(
         pinned.starts_with(SECRET),
         "the next client's bytes are seen through the pipe"
@@ -116,15 +118,15 @@ fn pinned_pages_are_not_handed_on() {
 
 fn leave_secrets_and_pin(session: &Session, pipe: &rustix::fd::OwnedFd) {
     let input = Input::new(session);
-    for at in (0..4096 - SECRET.len()).step_by(SECRET.len()) {
+    for at in (0..page_len() - SECRET.len()).step_by(SECRET.len()) {
         input.data.write(at, SECRET);
     }
     // SAFETY: The mapping is as long as stated; the pipe takes references to its pages.
     let spliced = unsafe {
-        let bytes = std::slice::from_raw_parts(input.data.as_ptr().cast::<u8>(), 4096);
+        let bytes = std::slice::from_raw_parts(input.data.as_ptr().cast::<u8>(), page_len());
         vmsplice(pipe, &[IoSliceRaw::from_slice(bytes)], SpliceFlags::empty())
     };
-    assert_eq!(spliced, Ok(4096));
+    assert_eq!(spliced, Ok(page_len()));
 }
 
 fn info_gone(info: &iostream_raw::Map) -> u64 {
@@ -133,7 +135,7 @@ fn info_gone(info: &iostream_raw::Map) -> u64 {
 }
 
 fn valid_after_removal() {
-    let driver = Driver::new(8192, 8192);
+    let driver = Driver::new(page(), page());
     let session = driver.open();
     let (mut input, mut output) = (Input::new(&session), Output::new(&session));
     let info = session.map(OUTPUT, Area::Info);
@@ -141,13 +143,14 @@ fn valid_after_removal() {
     assert_eq!(info_gone(&info), 0);
     driver.unpublish();
     assert_eq!(info_gone(&info), 1);
+    let size = page_len();
     // First with the descriptor open, then without.
     let mut session = Some(session);
     for _ in 0..2 {
         output.data.read(0, output.data.len());
         output.consumer.word(consumer::WAKE).store(77, Relaxed);
         assert_eq!(output.consumer.word(consumer::WAKE).load(Relaxed), 77);
-        input.data.write(8192 + 5, b"still mapped");
+        input.data.write(size + 5, b"still mapped");
         assert_eq!(input.data.read(5, 12), b"still mapped");
         assert!(input.put(&[1; 10]));
         input.publish();
@@ -157,7 +160,7 @@ fn valid_after_removal() {
     assert_eq!(output.take().unwrap().bytes.len(), 100);
     assert_eq!(output.take(), None);
     // The name is free again, and a new session gets other memory.
-    let next = Driver::new(8192, 8192);
+    let next = Driver::new(page(), page());
     let fresh = Output::new(&next.open());
     next.command("enqueue 100");
     assert_eq!((fresh.available(), output.available()), (112, 0));

@@ -8,7 +8,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
-use iostream_raw::{echo, Area, Map, Prot, Session, DEVICE, INPUT, OUTPUT};
+use iostream_raw::{echo, page, page_len, Area, Map, Prot, Session, DEVICE, INPUT, OUTPUT};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::mm::{madvise, mprotect, mremap, munmap, Advice, MapFlags, MprotectFlags, MremapFlags};
@@ -57,7 +57,7 @@ fn rights_follow_roles() {
                 (Prot::WRITE, true),
                 (Prot::empty(), false),
             ] {
-                let session = Session::new(echo(8192));
+                let session = Session::new(echo(2 * page()));
                 let got = session.try_map(direction, area, prot).err();
                 let refused = writes && !is_users(direction, area);
                 let expected = refused.then_some(Errno::ACCESS);
@@ -74,7 +74,7 @@ fn protect(map: &Map, flags: MprotectFlags) -> Result<(), Errno> {
 
 /// A mapping made without a right cannot get it later.
 fn no_rights_by_mprotect() {
-    let session = Session::new(echo(8192));
+    let session = Session::new(echo(2 * page()));
     for direction in [OUTPUT, INPUT] {
         for area in Area::ALL {
             let map = session.map(direction, area);
@@ -138,7 +138,7 @@ fn never_executable() {
 }
 
 fn whole_areas_only() {
-    let session = Session::new(echo(8192));
+    let session = Session::new(echo(2 * page()));
     let queue = session.queue(INPUT);
     let map = |offset, bytes| {
         let map = Map::try_new(&session, offset, bytes, Prot::READ, MapFlags::SHARED);
@@ -148,12 +148,12 @@ fn whole_areas_only() {
         let (offset, bytes) = (area.offset(&queue), area.bytes(&queue));
         assert_eq!(map(offset, bytes), None);
         assert_eq!(
-            map(offset, bytes + 4096),
+            map(offset, bytes + page_len()),
             Some(Errno::INVAL),
             "{area:?}, longer"
         );
-        if bytes > 4096 {
-            for shorter in [4096, bytes / 2, bytes - 4096] {
+        if bytes > page_len() {
+            for shorter in [page_len(), bytes / 2, bytes - page_len()] {
                 assert_eq!(
                     map(offset, shorter),
                     Some(Errno::INVAL),
@@ -164,14 +164,14 @@ fn whole_areas_only() {
     }
     let data = queue.data_offset;
     for offset in [
-        data + 4096,
-        data + 8192,
-        data + 16384,
+        data + page(),
+        data + 2 * page(),
+        data + 4 * page(),
         1 << 42,
         1 << 45,
         1 << 50,
     ] {
-        let got = map(offset, 4096);
+        let got = map(offset, page_len());
         assert!(
             matches!(got, Some(Errno::INVAL | Errno::OVERFLOW)),
             "{offset:#x}: {got:?}"
@@ -276,27 +276,27 @@ fn read_write_descriptor() {
 
 /// The session lasts as long as any of its pages is mapped, and the mapped ones keep their content.
 fn partial_munmap() {
-    let session = Session::new(echo(4 * 4096));
+    let session = Session::new(echo(4 * page()));
     let data = session.map_writable(INPUT, Area::Data);
     data.write(0, b"first");
-    data.write(3 * 4096, b"fourth");
+    data.write(3 * page_len(), b"fourth");
     // SAFETY: The pages belong to this mapping, and the test does not touch them again. `Map`
     // unmaps them once more when it is dropped, which is harmless.
-    unsafe { munmap(data.as_ptr().byte_add(4096), 4096) }.unwrap();
+    unsafe { munmap(data.as_ptr().byte_add(page_len()), page_len()) }.unwrap();
     drop(session);
     assert_eq!(data.read(0, 5), b"first");
-    assert_eq!(data.read(3 * 4096, 6), b"fourth");
-    assert_eq!(data.read(7 * 4096, 6), b"fourth", "the second time");
+    assert_eq!(data.read(3 * page_len(), 6), b"fourth");
+    assert_eq!(data.read(7 * page_len(), 6), b"fourth", "the second time");
 }
 
 fn by_mremap() {
-    let session = Session::new(echo(4 * 4096));
+    let session = Session::new(echo(4 * page()));
     let data = session.map_writable(INPUT, Area::Data);
     data.write(0, b"first");
     // SAFETY: Each call is refused, or moves pages that `Map` no longer owns.
     unsafe {
         let (address, bytes) = (data.as_ptr(), data.len());
-        let grown = mremap(address, bytes, bytes + 4096, MremapFlags::MAYMOVE);
+        let grown = mremap(address, bytes, bytes + page_len(), MremapFlags::MAYMOVE);
         assert_eq!(grown, Err(Errno::FAULT), "VM_DONTEXPAND");
         let again = mremap(address, 0, bytes, MremapFlags::MAYMOVE);
         assert!(
@@ -305,7 +305,7 @@ fn by_mremap() {
         );
         // Moved as a whole, it is the same memory.
         let moved = mremap(address, bytes, bytes, MremapFlags::MAYMOVE).unwrap();
-        let shrunk = mremap(moved, bytes, 4096, MremapFlags::empty()).unwrap();
+        let shrunk = mremap(moved, bytes, page_len(), MremapFlags::empty()).unwrap();
         assert_eq!(std::slice::from_raw_parts(shrunk.cast::<u8>(), 5), b"first");
     }
     assert_eq!(
@@ -315,28 +315,31 @@ fn by_mremap() {
 }
 
 fn map_fixed_over_the_middle() {
-    let session = Session::new(echo(4 * 4096));
+    let session = Session::new(echo(4 * page()));
     let data = session.map_writable(INPUT, Area::Data);
-    data.write(2 * 4096, b"third");
+    data.write(2 * page_len(), b"third");
     // SAFETY: The page belongs to the mapping, and the test uses it only as anonymous memory
     // afterwards.
     unsafe {
-        let address = data.as_ptr().byte_add(4096);
-        rustix::mm::mmap_anonymous(address, 4096, RW, MapFlags::PRIVATE | MapFlags::FIXED).unwrap();
+        let address = data.as_ptr().byte_add(page_len());
+        rustix::mm::mmap_anonymous(address, page_len(), RW, MapFlags::PRIVATE | MapFlags::FIXED)
+            .unwrap();
     }
-    data.write(4096, &[0xff; 4096]);
-    assert_eq!(data.read(2 * 4096, 5), b"third");
+    data.write(page_len(), &vec![0xff; page_len()]);
+    assert_eq!(data.read(2 * page_len(), 5), b"third");
     assert!(
-        data.read(5 * 4096, 4096).iter().all(|byte| *byte == 0),
+        data.read(5 * page_len(), page_len())
+            .iter()
+            .all(|byte| *byte == 0),
         "the real page, elsewhere"
     );
     drop(session);
-    assert_eq!(data.read(2 * 4096, 5), b"third");
+    assert_eq!(data.read(2 * page_len(), 5), b"third");
 }
 
 /// Pages that madvise drops fault afterwards (EFAULT, SIGBUS); no other memory appears there.
 fn by_madvise() {
-    let session = Session::new(echo(4 * 4096));
+    let session = Session::new(echo(4 * page()));
     let data = session.map_writable(INPUT, Area::Data);
     let other = session.map(INPUT, Area::Data);
     data.write(0, b"stays");
@@ -375,7 +378,7 @@ fn by_madvise() {
             assert_eq!((sent, error), (-1, Some(libc::EFAULT)), "{advice:?}");
         }
         assert_eq!(
-            other.read(4 * 4096, 5),
+            other.read(4 * page_len(), 5),
             b"stays",
             "{advice:?}, seen at the second place"
         );
@@ -412,11 +415,11 @@ fn not_inherited_by_fork() {
 fn writes_through_the_kernel() {
     let session = Session::new(echo(4096));
     let map = session.map(OUTPUT, Area::Producer);
-    let before = map.read(0, 4096);
+    let before = map.read(0, page_len());
     let file = std::fs::File::open("/dev/zero").unwrap();
     let fd = std::os::fd::AsRawFd::as_raw_fd(&file);
     // SAFETY: The mapping is read-only, so the kernel fails with EFAULT.
-    let got = unsafe { libc::read(fd, map.as_ptr(), 4096) };
+    let got = unsafe { libc::read(fd, map.as_ptr(), page_len()) };
     let error = std::io::Error::last_os_error().raw_os_error();
     assert!(got == -1 && error == Some(libc::EFAULT), "{got} {error:?}");
     let from = [0xffu8; 8];
@@ -438,5 +441,5 @@ fn writes_through_the_kernel() {
         .unwrap();
     let forced = std::os::unix::fs::FileExt::write_at(&force, &from, map.as_ptr().addr() as u64);
     assert!(forced.is_err(), "FOLL_FORCE needs a private mapping");
-    assert!(map.read(0, 4096) == before);
+    assert!(map.read(0, page_len()) == before);
 }

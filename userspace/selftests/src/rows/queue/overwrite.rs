@@ -5,7 +5,7 @@
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use iostream::{Error, OverwriteReader, Setup};
-use iostream_raw::{check_record, producer, source, Area, Output, Session, OUTPUT};
+use iostream_raw::{check_record, page, page_len, producer, source, Area, Output, Session, OUTPUT};
 use iostream_ring::uapi::{iostream_setup, IOSTREAM_SETUP_OVERWRITE};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -33,7 +33,7 @@ fn overwriting(bytes: u64, min: u32, max: u32, rate: u64) -> iostream_setup {
 fn fails_by_default() {
     let driver = Driver::new(4096, 0);
     let session = driver.open();
-    assert_eq!(driver.count("fill 100"), 36);
+    assert_eq!(driver.count("fill 100"), page() / 112);
     assert_eq!(driver.tell("enqueue 100"), Err(Errno::NOSPC));
     let mut output = Output::new(&session);
     assert_eq!(
@@ -45,20 +45,21 @@ fn fails_by_default() {
 
 /// A reader by `iostream.h` alone: it starts at `oldest_pos`, copies, and reads `oldest_pos` again.
 fn oldest_are_overwritten() {
-    let session = Session::new(overwriting(4096, 24, 24, 0));
+    let session = Session::new(overwriting(page(), 24, 24, 0));
     assert_eq!(session.run(1000), (1000, Ok(())), "never full");
     let words = session.map(OUTPUT, Area::Producer);
     let data = session.map(OUTPUT, Area::Data);
     let oldest = words.word(producer::OLDEST).load(Acquire);
     let head = words.word(producer::POS).load(Acquire);
-    assert_eq!((oldest, head), (1000 * 32 - 4096, 1000 * 32));
+    assert_eq!((oldest, head), (1000 * 32 - page(), 1000 * 32));
+    let lost = 1000 - page() / 32;
     for (i, pos) in (oldest..head).step_by(32).enumerate() {
-        let at = (pos % 4096) as usize;
+        let at = (pos % page()) as usize;
         assert_eq!(data.word(at).load(Relaxed), 24);
-        assert_eq!(check_record(&data.read(at + 8, 24)), 1000 - 128 + i as u64);
+        assert_eq!(check_record(&data.read(at + 8, 24)), lost + i as u64);
     }
     let counters = session.counters(OUTPUT);
-    assert_eq!((counters.lost, counters.entries), (1000 - 128, 1000));
+    assert_eq!((counters.lost, counters.entries), (lost, 1000));
 }
 
 fn open(setup: Setup) -> (iostream::BuiltIn, OverwriteReader) {
@@ -71,7 +72,13 @@ fn gap_has_a_size() {
     let (session, mut reader) = open(Setup::source(24, 24).output_bytes(4096));
     let mut buffer = [0; 24];
     assert_eq!(reader.read_into(&mut buffer).err(), Some(Error::Empty));
-    for (made, gap) in [(10, 0), (128, 0), (129, 32), (500, (500 - 128) * 32)] {
+    let full = page() / 32;
+    for (made, gap) in [
+        (10, 0),
+        (full, 0),
+        (full + 1, 32),
+        (2000, (2000 - full) * 32),
+    ] {
         assert_eq!(session.run(made, None).entries, made);
         let mut sum = 0;
         let mut entries = 0;
@@ -84,7 +91,7 @@ fn gap_has_a_size() {
             sum += read.gap_bytes;
             entries += 1;
         }
-        assert_eq!((sum, entries), (gap, made.min(128)));
+        assert_eq!((sum, entries), (gap, made.min(full)));
     }
 }
 
@@ -143,15 +150,20 @@ fn driver_overwrite() {
     drop(session);
     let session = Session::open(reader, OFlags::RDWR | OFlags::NONBLOCK).unwrap();
     driver.command("sequence 0");
-    for _ in 0..100 {
+    let total = 6 * page() / 256;
+    for _ in 0..total {
         driver.command("enqueue 248");
     }
     let mut buffer = [0; 4096];
     while let Ok(len) = session.read(&mut buffer) {
         left.push(buffer[..len].to_vec());
     }
-    let first = 100 - left.len() as u64;
-    assert!((8..=16).contains(&left.len()), "{} left", left.len());
+    let first = total - left.len() as u64;
+    assert!(
+        (page_len() / 512..=page_len() / 256).contains(&left.len()),
+        "{} left",
+        left.len()
+    );
     for (number, bytes) in (first..).zip(&left) {
         assert_eq!(*bytes, driver::entry(number, 248));
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::*;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
 
 use iostream::Setup;
-use iostream_raw::{Input, INPUT};
+use iostream_raw::{page, Input, INPUT};
 use rustix::io::Errno;
 
 use crate::clause::{count, Clause};
@@ -79,7 +79,7 @@ fn driver_view() {
     // The driver copied no more than the first 16 bytes.
     assert_eq!((driver.log("len"), driver.log("sum")), (20, 80));
     assert_eq!(driver.tell("release"), Err(Errno::NODATA));
-    assert_eq!(input.room(), 4096);
+    assert_eq!(input.room(), page());
     // An empty entry has no first byte, although the next entry follows at once.
     assert!(input.push(&session, &[]));
     assert!(input.push(&session, &[5; 20]));

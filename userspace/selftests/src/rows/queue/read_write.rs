@@ -5,7 +5,9 @@
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::process::{Command, Stdio};
 
-use iostream_raw::{check_record, echo, source, wait_for, Area, Random, Session, INPUT};
+use iostream_raw::{
+    check_record, echo, page, page_len, source, wait_for, Area, Random, Session, INPUT,
+};
 use rustix::event::PollFlags;
 use rustix::fs::OFlags;
 use rustix::io::{Errno, IoSlice, IoSliceMut};
@@ -119,8 +121,8 @@ fn too_long_is_refused_unread() {
         assert_eq!(written, -1);
         Errno::from_io_error(&std::io::Error::last_os_error())
     };
-    assert_eq!(write(4088), Some(Errno::FAULT));
-    assert_eq!(write(4089), Some(Errno::MSGSIZE));
+    assert_eq!(write(page_len() - 8), Some(Errno::FAULT));
+    assert_eq!(write(page_len() - 7), Some(Errno::MSGSIZE));
     assert_eq!(write(1 << 30), Some(Errno::MSGSIZE));
 }
 
@@ -213,10 +215,11 @@ fn many_readers() {
 fn overwriting_by_read() {
     let driver = Driver::overwriting(4096);
     let session = driver.open_nonblocking();
-    for _ in 0..100 {
+    let total = 3 * page() / 112;
+    for _ in 0..total {
         driver.tell("enqueue 100").unwrap();
     }
-    for sequence in 100 - 4096 / 112..100 {
+    for sequence in total - page() / 112..total {
         assert_eq!(
             session.read_entry(),
             crate::support::driver::entry(sequence, 100)
@@ -265,26 +268,26 @@ fn node_read() {
 fn node_write() {
     let driver = Driver::new(4096, 4096);
     let session = driver.open();
+    let fit = page() / 256;
     woken_by(
         libc::SYS_write,
-        || (0..20).for_each(|_| session.write_entry(&[1; 248])),
+        || (0..fit + 4).for_each(|_| session.write_entry(&[1; 248])),
         || {
-            // 16 fit.
-            for _ in 0..20 {
+            for _ in 0..fit + 4 {
                 driver.command(&format!("dequeue-wait 248 {HOUR_MS}"));
                 assert_eq!(driver.log("sum"), 248);
             }
         },
     );
-    assert_eq!(session.write(&[1; 4089]), Err(Errno::MSGSIZE));
-    assert_eq!(session.counters(INPUT).entries, 20);
+    assert_eq!(session.write(&vec![1; page_len() - 7]), Err(Errno::MSGSIZE));
+    assert_eq!(session.counters(INPUT).entries, fit + 4);
 }
 
 fn node_nonblocking() {
     let driver = Driver::new(4096, 4096);
     let session = driver.open_nonblocking();
     assert_eq!(session.read(&mut [0; 100]), Err(Errno::AGAIN));
-    for _ in 0..16 {
+    for _ in 0..page() / 256 {
         session.write_entry(&[1; 248]);
     }
     assert_eq!(session.write(&[1; 248]), Err(Errno::AGAIN));

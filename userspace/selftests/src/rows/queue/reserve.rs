@@ -3,7 +3,7 @@
 //! reserve in place, fill, commit or discard.
 
 use iostream::Setup;
-use iostream_raw::{Output, OUTPUT};
+use iostream_raw::{page_len, Output, OUTPUT};
 use rustix::io::Errno;
 
 use crate::clause::Clause;
@@ -153,7 +153,11 @@ fn held_across_close() {
     let next = next.unwrap();
     let mut output = Output::new(&next);
     assert_eq!(output.available(), 0);
-    assert!(output.data.read(0, 8192).iter().all(|byte| *byte == 0));
+    assert!(output
+        .data
+        .read(0, 2 * page_len())
+        .iter()
+        .all(|byte| *byte == 0));
     assert_eq!(next.counters(OUTPUT).entries, 0);
     driver.command("enqueue 9");
     assert_eq!(output.take().unwrap().bytes, driver::entry(1, 9));

@@ -6,7 +6,9 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::*;
 
 use iostream::{Direction, Error, Setup};
-use iostream_raw::{consumer, echo, make_record, producer, sink, Input, Session, INPUT, OUTPUT};
+use iostream_raw::{
+    consumer, echo, make_record, page, producer, sink, Input, Session, INPUT, OUTPUT,
+};
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 
@@ -30,10 +32,8 @@ pub const CLAUSES: &[Clause] = &[
     Clause::new("Q-19/no-call-is-refused-as-stale", none_is_stale),
 ];
 
-const SIZE: u64 = 4096;
-
 fn reset() {
-    let session = Session::new(sink(SIZE));
+    let session = Session::new(sink(page()));
     let mut input = Input::new(&session);
     for generation in (3..19).step_by(2) {
         assert!(input.push(&session, &make_record(0, 24)));
@@ -41,7 +41,7 @@ fn reset() {
         assert_eq!(session.run(1).1, Err(Errno::BADMSG));
         session.reset(INPUT).unwrap();
         let queue = session.queue(INPUT);
-        assert_eq!((queue.generation, queue.data_bytes), (generation, SIZE));
+        assert_eq!((queue.generation, queue.data_bytes), (generation, page()));
         assert_eq!(input.consumer.word(consumer::POS).load(Relaxed), 0);
         assert_eq!(input.producer.word(producer::POS).load(Relaxed), 0);
         input = input.again();
@@ -51,7 +51,7 @@ fn reset() {
 }
 
 fn reset_while_busy() {
-    let session = Session::nonblocking(echo(SIZE));
+    let session = Session::nonblocking(echo(page()));
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         for _ in 0..2 {
@@ -153,7 +153,7 @@ fn refused_while_another_maps() {
     for direction in [INPUT, OUTPUT] {
         for end in End::ALL {
             println!("queue {direction}, {end:?}");
-            let session = Session::new(echo(SIZE));
+            let session = Session::new(echo(page()));
             session.reset(direction).unwrap();
             let mapper = Mapper::new(&session, direction);
             for _ in 0..2 {
@@ -172,10 +172,10 @@ fn refused_while_another_maps() {
 
 /// Halfway through a reset the positions do not fit together, which is no corruption.
 fn poll_during_reset() {
-    let driver = Driver::new(SIZE, SIZE);
+    let driver = Driver::new(page(), page());
     let session = driver.open();
     // Several times around both queues.
-    for _ in 0..SIZE / 100 {
+    for _ in 0..page() / 100 {
         driver.command("enqueue 100");
         session.read_entry();
         session.write_entry(&[3; 100]);

@@ -4,7 +4,7 @@
 
 use std::os::fd::AsRawFd;
 
-use iostream_raw::{wait_for, Input, Output, INPUT, OUTPUT};
+use iostream_raw::{page_len, wait_for, Input, Output, INPUT, OUTPUT};
 use rustix::event::{eventfd, EventfdFlags, PollFlags};
 use rustix::fs::{fcntl_getfl, fcntl_setfl, OFlags};
 use rustix::io::Errno;
@@ -80,10 +80,10 @@ fn driver_by_callback() {
 fn mapped_end_asks() {
     let driver = Driver::new(0, 4096);
     let session = driver.open();
-    session.write_entry(&[1; 3000]);
+    session.write_entry(&vec![1; page_len() * 3 / 4]);
     let flags = fcntl_getfl(&session).unwrap();
     fcntl_setfl(&session, flags | OFlags::NONBLOCK).unwrap();
-    assert_eq!(session.write(&[1; 2000]), Err(Errno::AGAIN));
+    assert_eq!(session.write(&vec![1; page_len() / 2]), Err(Errno::AGAIN));
     assert_eq!(session.poll(PollFlags::OUT, 0), PollFlags::empty());
     let mut input = Input::new(&session);
     assert_eq!(session.poll(PollFlags::OUT, 0), PollFlags::OUT);

@@ -2,7 +2,7 @@
 
 //! entries of different sizes, through many wraps.
 
-use iostream_raw::{echo, Input, Output, Random, Session};
+use iostream_raw::{echo, page, Input, Output, Random, Session};
 
 use crate::clause::{count, long, Clause};
 
@@ -26,7 +26,7 @@ fn pass(session: &Session, input: &mut Input, output: &mut Output, entry: &[u8])
 
 /// Each size from 0 to the maximum, one after another through the same queue.
 fn every_size() {
-    for size in [4096, 3 * 4096] {
+    for size in [page(), 3 * page()] {
         let session = Session::new(echo(size));
         let (mut input, mut output) = (Input::new(&session), Output::new(&session));
         let pattern: Vec<u8> = (0..size).map(|i| (i * 7 + (i >> 8)) as u8).collect();
@@ -38,7 +38,7 @@ fn every_size() {
 
 /// At each position of a page, entries that just fit before the end, or just do not.
 fn every_alignment() {
-    let size = 4096;
+    let size = page();
     let session = Session::new(echo(size));
     let (mut input, mut output) = (Input::new(&session), Output::new(&session));
     let pattern: Vec<u8> = (0..size).map(|i| (i * 13 + 5) as u8).collect();
@@ -86,7 +86,7 @@ fn a_billion_bytes() {
         let len = match sizes.below(4) {
             0 => sizes.below(1 << 16),
             1 => sizes.below(64),
-            _ => sizes.below(4096),
+            _ => sizes.below(page()),
         } as usize;
         fill(&mut content, &mut buffer[..len]);
         while !input.push(&session, &buffer[..len]) {

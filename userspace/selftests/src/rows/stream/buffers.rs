@@ -2,7 +2,7 @@
 
 //! S-02 and S-05: what a buffer has, and how it is found.
 
-use iostream_raw::{Map, Prot};
+use iostream_raw::{page, page_len, Map, Prot};
 use rustix::io::Errno;
 
 use crate::clause::Clause;
@@ -84,7 +84,10 @@ fn no_control_area() {
     let session = driver.open();
     let stream = session.stream();
     assert_eq!(stream.control_bytes, 0);
-    assert_eq!((stream.control_start, stream.buffer_stride), (4096, 4096));
+    assert_eq!(
+        (stream.control_start, stream.buffer_stride),
+        (page(), page())
+    );
     driver.command("take");
     driver.fails("control-range 0 0 1", Errno::INVAL);
     driver.command("control-range 0 0 0");
@@ -93,21 +96,22 @@ fn no_control_area() {
 
 /// No areas overlap, seen from both sides.
 fn areas_are_apart() {
-    let driver = Driver::stream("input-output 4 4096 control=4096");
+    let page = page_len();
+    let driver = Driver::stream(&format!("input-output 4 {page} control={page}"));
     let stream = driver.open_stream();
     for id in 0..4 {
         driver.command("take");
         assert_eq!(driver.log("id"), id);
     }
     for id in 0..4 {
-        driver.command(&format!("fill {id} {} 0 4096", 10 * id));
-        driver.command(&format!("fill-control {id} {} 0 4096", 10 * id + 100));
+        driver.command(&format!("fill {id} {} 0 {page}", 10 * id));
+        driver.command(&format!("fill-control {id} {} 0 {page}", 10 * id + 100));
     }
     for id in 0..4 {
         let at = id as usize * stream.stride;
-        assert_eq!(stream.buffers.read(at, 4096), entry(10 * id, 4096));
-        let control = stream.buffers.read(at + stream.control_start, 4096);
-        assert_eq!(control, entry(10 * id + 100, 4096));
+        assert_eq!(stream.buffers.read(at, page), entry(10 * id, page));
+        let control = stream.buffers.read(at + stream.control_start, page);
+        assert_eq!(control, entry(10 * id + 100, page));
     }
 }
 
@@ -118,7 +122,7 @@ fn zeroed() {
     assert!(map.read(0, map.len()).iter().all(|byte| *byte == 0));
     let info = session.map_stream_info();
     // Mode and state are zero, the generation and the number of the clock are one.
-    let words: Vec<u8> = info.read(0, 4096);
+    let words: Vec<u8> = info.read(0, page_len());
     assert_eq!(words.iter().map(|byte| u64::from(*byte)).sum::<u64>(), 2);
 }
 
@@ -228,8 +232,8 @@ fn bad_id_for_the_client() {
         assert_eq!(map.err(), Some(Errno::INVAL), "{ids:?}");
     }
     // The largest offset.
-    let far = session.stream().buffers_offset + (1 << 40) - 4096;
+    let far = session.stream().buffers_offset + (1 << 40) - page();
     let flags = rustix::mm::MapFlags::SHARED;
-    let map = Map::try_new(&session, far, 4096, Prot::READ, flags);
+    let map = Map::try_new(&session, far, page_len(), Prot::READ, flags);
     assert_eq!(map.err(), Some(Errno::INVAL));
 }

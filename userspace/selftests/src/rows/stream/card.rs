@@ -9,7 +9,8 @@ use rustix::io::Errno;
 
 use crate::clause::{long, skip, Clause};
 use crate::support::card::{
-    device, name, pci, physical, send_random, start_empty, try_pci, unload, Card, Transfer, PAGE,
+    device, name, pci, physical, send_random, start_empty, try_pci, unload, Card, Transfer,
+    TRANSFER,
 };
 use crate::support::kprobes::FunctionCalls;
 use crate::support::memory::{note_leak, wait_for_no_pages};
@@ -47,7 +48,7 @@ fn through_the_card() {
     let mut random = Random::seeded();
     let mut stream = card.open();
     let empty = start_empty(&mut stream);
-    let sent: Vec<_> = [PAGE, 1, 5000]
+    let sent: Vec<_> = [TRANSFER, 1, 5000]
         .into_iter()
         .zip(&empty)
         .map(|(len, buffer)| {
@@ -89,7 +90,7 @@ fn no_copy_by_cpu() {
     let mut random = Random::seeded();
     let mut stream = card.open();
     let buffer = start_empty(&mut stream)[0];
-    let bytes = send_random(&mut stream, &mut random, buffer, 100, 3 * PAGE);
+    let bytes = send_random(&mut stream, &mut random, buffer, 100, 3 * TRANSFER);
     let back = stream.wait();
     assert!(stream.data(&back) == bytes, "other bytes");
     let transfers = card.transfers();
@@ -119,7 +120,7 @@ fn interrupts_counted() {
     let buffer = start_empty(&mut stream)[0];
     let before = interrupts();
     assert_eq!(card.counter("interrupts"), before);
-    send_random(&mut stream, &mut Random::seeded(), buffer, 0, 2 * PAGE);
+    send_random(&mut stream, &mut Random::seeded(), buffer, 0, 2 * TRANSFER);
     stream.wait();
     assert_eq!(interrupts() - before, 4);
     assert_eq!(card.counter("interrupts") - before, 4);
@@ -157,7 +158,7 @@ fn unmapped_at_unbind() {
     let calls = FunctionCalls::count(&[MAP, UNMAP]);
     let mut stream = card.open();
     let buffer = start_empty(&mut stream)[0];
-    let bytes = send_random(&mut stream, &mut Random::seeded(), buffer, 0, PAGE);
+    let bytes = send_random(&mut stream, &mut Random::seeded(), buffer, 0, TRANSFER);
     let back = stream.wait();
     assert_eq!((calls.of(MAP), calls.of(UNMAP)), (16, 0));
     let page = physical(stream.address(back.buffer, 0));
@@ -245,7 +246,7 @@ fn unmapped_after_failed_probe() {
 pub fn round_trip(card: &Card) {
     let mut stream = card.open();
     let buffer = start_empty(&mut stream)[0];
-    let bytes = send_random(&mut stream, &mut Random::seeded(), buffer, 0, PAGE);
+    let bytes = send_random(&mut stream, &mut Random::seeded(), buffer, 0, TRANSFER);
     let back = stream.wait();
     assert!(stream.data(&back) == bytes, "other bytes");
 }
@@ -264,7 +265,7 @@ fn sixteen_buffers() {
         let (offset, len) = if sent.is_empty() || long() {
             (0, 65536)
         } else {
-            (random.below(61440) as usize, PAGE)
+            (random.below(61440) as usize, TRANSFER)
         };
         sent.push(send_random(&mut stream, &mut random, *buffer, offset, len));
     }
@@ -335,7 +336,13 @@ fn stop_leaves_card_quiet() {
     stream.session.start().unwrap();
     let again = stream.take_all();
     assert_eq!(again.len(), 2);
-    let bytes = send_random(&mut stream, &mut Random::seeded(), again[0].buffer, 0, PAGE);
+    let bytes = send_random(
+        &mut stream,
+        &mut Random::seeded(),
+        again[0].buffer,
+        0,
+        TRANSFER,
+    );
     let back = stream.wait();
     assert!(stream.data(&back) == bytes, "other bytes");
     assert_eq!(card.transfers().len(), told + 2);
@@ -346,7 +353,7 @@ fn drain_brings_all_back() {
     let card = Card::new();
     let mut stream = card.open();
     let buffer = start_empty(&mut stream)[0];
-    let bytes = send_random(&mut stream, &mut Random::seeded(), buffer, 0, 2 * PAGE);
+    let bytes = send_random(&mut stream, &mut Random::seeded(), buffer, 0, 2 * TRANSFER);
     assert_eq!(stream.session.drain(0), Ok((0, 0)));
     let back = stream.take().expect("it arrived");
     assert!(stream.data(&back) == bytes, "other bytes");
@@ -357,7 +364,7 @@ fn suspend_and_go_on() {
     let card = Card::new();
     let mut stream: Stream = card.open();
     let buffer = start_empty(&mut stream)[0];
-    let bytes = send_random(&mut stream, &mut Random::seeded(), buffer, 0, 3 * PAGE);
+    let bytes = send_random(&mut stream, &mut Random::seeded(), buffer, 0, 3 * TRANSFER);
     wait_until("the card is at work", || card.counter("interrupts") >= 1);
     stream.session.suspend().unwrap();
     let told = card.transfers().len() as u64;

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use super::card::{round_trip, PLUG};
 use crate::clause::{count, limit, skip, Clause};
-use crate::support::card::{device, name, pci, send_random, start_empty, unload, Card, PAGE};
+use crate::support::card::{device, name, pci, send_random, start_empty, unload, Card, TRANSFER};
 use crate::support::monitor::Monitor;
 use crate::support::race::{skip_without_points, RacePoint};
 use crate::support::waiting::{wait_until, woken_by};
@@ -139,7 +139,7 @@ fn wedged_engine() {
         let mut stream = card.open();
         let buffer = start_empty(&mut stream)[0];
         let point = RacePoint::set("edu-wedged");
-        send_random(&mut stream, &mut random, buffer, 0, PAGE);
+        send_random(&mut stream, &mut random, buffer, 0, TRANSFER);
         let start = Instant::now();
         if drain {
             assert_eq!(stream.session.drain(0), Ok((0, 0)));

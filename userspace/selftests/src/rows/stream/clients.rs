@@ -6,7 +6,7 @@
 use std::fs::metadata;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
-use iostream_raw::Stream;
+use iostream_raw::{page, Stream};
 use rustix::io::Errno;
 
 use crate::clause::Clause;
@@ -137,7 +137,7 @@ fn place_free_again() {
 fn queues_made_at_open() {
     let pages = crate::support::memory::pages;
     crate::support::memory::wait_for_no_pages();
-    let driver = Driver::stream("output 4 8192 control=64");
+    let driver = Driver::stream(&format!("output 4 {} control=64", 2 * page()));
     assert_eq!(pages(), 0);
     driver.fails("take", Errno::NOTCONN);
     driver.fails("receive", Errno::INVAL);

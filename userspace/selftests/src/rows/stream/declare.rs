@@ -6,7 +6,7 @@ use std::fs::metadata;
 use std::os::unix::fs::FileTypeExt;
 
 use iostream_raw::stream::DESCRIPTOR_BYTES;
-use iostream_raw::{node_called, Prot, Stream, INPUT, OUTPUT};
+use iostream_raw::{node_called, page, Prot, Stream, INPUT, OUTPUT};
 use iostream_ring::uapi::*;
 use rustix::io::Errno;
 
@@ -142,15 +142,16 @@ fn named_node() {
 /// Each area begins on its own page and has the declared length.
 fn odd_sizes() {
     for (data, control, start, stride) in [
-        (1, 0, 4096, 4096),
-        (4096, 1, 4096, 8192),
-        (4097, 4096, 8192, 12288),
-        (12345, 4097, 16384, 24576),
+        (1, 0, page(), page()),
+        (page(), 1, page(), 2 * page()),
+        (page() + 1, page(), 2 * page(), 3 * page()),
+        (3 * page() + 57, page() + 1, 4 * page(), 6 * page()),
     ] {
         let driver = Driver::stream(&format!("input 2 {data} control={control}"));
         let session = driver.open();
         let stream = session.stream();
-        assert_eq!((stream.data_bytes, stream.control_bytes), (data, control));
+        let areas = (stream.data_bytes.into(), stream.control_bytes.into());
+        assert_eq!(areas, (data, control));
         assert_eq!(
             (stream.control_start, stream.buffer_stride),
             (start, stride)

@@ -312,7 +312,7 @@ fn dropped_comes_back() {
 /// bounds, and a buffer that the client held.
 fn rewritten_after_sending() {
     let (driver, mut stream) = running("input 4 4096");
-    stream.buffers.write(0, &[1; 4 * 4096]);
+    stream.buffers.write(0, &vec![1; stream.buffers.len()]);
     let done = AtomicBool::new(false);
     let size = stream.input.size;
     let (mut good, mut bad) = (0, 0);

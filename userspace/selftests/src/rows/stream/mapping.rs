@@ -4,7 +4,7 @@
 
 use std::os::fd::AsFd;
 
-use iostream_raw::{Map, Prot, Session};
+use iostream_raw::{page, page_len, Map, Prot, Session};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::mm::{mprotect, mremap, munmap, MapFlags, MprotectFlags, MremapFlags};
@@ -63,7 +63,7 @@ fn read_only_in_output() {
     let file = std::fs::File::open("/dev/zero").unwrap();
     let fd = std::os::fd::AsRawFd::as_raw_fd(&file);
     // SAFETY: The mapping is read-only, so the kernel fails with EFAULT.
-    assert_eq!(unsafe { libc::read(fd, map.as_ptr(), 4096) }, -1);
+    assert_eq!(unsafe { libc::read(fd, map.as_ptr(), page_len()) }, -1);
     let force = std::fs::OpenOptions::new()
         .write(true)
         .open("/proc/self/mem")
@@ -187,26 +187,21 @@ fn map(session: &Session, offset: u64, bytes: usize) -> Option<Errno> {
 }
 
 fn whole_buffers_only() {
-    let driver = Driver::stream("output 4 8192 control=64");
+    let driver = Driver::stream(&format!("output 4 {} control=64", 2 * page()));
     let session = driver.open();
     let stream = session.stream();
     let (start, stride) = (stream.buffers_offset, stream.buffer_stride);
-    assert_eq!(stride, 3 * 4096);
-    for (offset, bytes) in [
-        (0, 4096),
-        (0, 8192),
-        (0, 16384),
-        (4096, 12288),
-        (12288, 4096),
-    ] {
+    assert_eq!(stride, 3 * page());
+    for (offset, bytes) in [(0, 1), (0, 2), (0, 4), (1, 3), (3, 1)] {
+        let (offset, bytes) = (offset * page(), bytes * page_len());
         let got = map(&session, start + offset, bytes);
         assert_eq!(got, Some(Errno::INVAL), "{offset} {bytes}");
     }
-    for bytes in [8192, 4 * 4096] {
+    for bytes in [2 * page_len(), 4 * page_len()] {
         let got = map(&session, stream.info_offset, bytes);
         assert_eq!(got, Some(Errno::INVAL), "info page, {bytes}");
     }
-    let got = map(&session, stream.info_offset + 4096, 4096);
+    let got = map(&session, stream.info_offset + page(), page_len());
     assert_eq!(got, Some(Errno::INVAL));
     for (offset, count) in [(0, 1), (0, 4), (1, 3), (3, 1)] {
         let got = map(&session, start + offset * stride, count * stride as usize);
@@ -219,9 +214,9 @@ fn beyond_the_end() {
     let session = driver.open();
     let stream = session.stream();
     for (first, count) in [(4, 1), (3, 2), (0, 5), (7, 1), (8, 1), (1 << 20, 1)] {
-        let offset = stream.buffers_offset + first * 4096;
+        let offset = stream.buffers_offset + first * page();
         assert_eq!(
-            map(&session, offset, count * 4096),
+            map(&session, offset, count * page_len()),
             Some(Errno::INVAL),
             "{first} {count}"
         );
@@ -229,7 +224,7 @@ fn beyond_the_end() {
     // Beyond the buffers.
     for shift in 0..4_u64 {
         let far = (4 << 40) + (shift << 40);
-        assert!(map(&session, far, 4096).is_some());
+        assert!(map(&session, far, page_len()).is_some());
     }
 }
 
@@ -239,7 +234,7 @@ fn shared_only() {
     let stream = session.stream();
     for offset in [stream.buffers_offset, stream.info_offset] {
         for prot in [Prot::READ, RW] {
-            let got = Map::try_new(&session, offset, 4096, prot, MapFlags::PRIVATE).err();
+            let got = Map::try_new(&session, offset, page_len(), prot, MapFlags::PRIVATE).err();
             assert!(matches!(got, Some(Errno::INVAL | Errno::ACCESS)), "{got:?}");
         }
     }
@@ -251,7 +246,7 @@ fn never_executable() {
     let stream = session.stream();
     for offset in [stream.buffers_offset, stream.info_offset] {
         let prot = Prot::READ | Prot::EXEC;
-        let got = Map::try_new(&session, offset, 4096, prot, MapFlags::SHARED).err();
+        let got = Map::try_new(&session, offset, page_len(), prot, MapFlags::SHARED).err();
         assert_eq!(got, Some(Errno::ACCESS));
     }
 }
@@ -269,20 +264,20 @@ fn read_write_descriptor() {
 
 /// The rest of the mapping stays, and the session with it.
 fn partial_munmap() {
-    let driver = Driver::stream("input-output 3 4096");
+    let driver = Driver::stream(&format!("input-output 3 {}", page()));
     let session = driver.open();
     let map = session.try_map_buffers(0..3, RW).unwrap();
-    map.write(0, &[1; 3 * 4096]);
+    map.write(0, &vec![1; 3 * page_len()]);
     // SAFETY: The test does not touch the middle again.
-    unsafe { munmap(map.as_ptr().byte_add(4096), 4096) }.unwrap();
+    unsafe { munmap(map.as_ptr().byte_add(page_len()), page_len()) }.unwrap();
     drop(session);
     assert_eq!(driver.try_open().err(), Some(Errno::BUSY));
-    for at in [0, 8192] {
-        assert_eq!(map.read(at, 4096), [1; 4096]);
+    for at in [0, 2 * page_len()] {
+        assert_eq!(map.read(at, page_len()), vec![1; page_len()]);
     }
     driver.command("take");
-    driver.command("fill 0 9 0 4096");
-    assert_eq!(map.read(0, 4096), entry(9, 4096));
+    driver.command(&format!("fill 0 9 0 {}", page()));
+    assert_eq!(map.read(0, page_len()), entry(9, page_len()));
     driver.command("release-all");
     drop(map);
     driver.open();
@@ -294,11 +289,18 @@ fn by_mremap() {
     let session = driver.open();
     let map = session.try_map_buffers(0..1, RW).unwrap();
     // SAFETY: Only the test uses the mapping, and the call must fail.
-    let grown = unsafe { mremap(map.as_ptr(), 4096, 8192, MremapFlags::MAYMOVE) };
+    let grown = unsafe {
+        mremap(
+            map.as_ptr(),
+            page_len(),
+            2 * page_len(),
+            MremapFlags::MAYMOVE,
+        )
+    };
     assert_eq!(grown.err(), Some(Errno::FAULT));
     // An old size of zero asks for a second mapping of the same memory, which is refused as well.
     // SAFETY: Only the test uses the mapping, and the call must fail.
-    let twice = unsafe { mremap(map.as_ptr(), 0, 4096, MremapFlags::MAYMOVE) };
+    let twice = unsafe { mremap(map.as_ptr(), 0, page_len(), MremapFlags::MAYMOVE) };
     assert!(twice.is_err());
 }
 

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::*;
 
-use iostream_raw::{node_called, Descriptor, Map, Prot, Session, Stream, INPUT, OUTPUT};
+use iostream_raw::{node_called, page_len, Descriptor, Map, Prot, Session, Stream, INPUT, OUTPUT};
 use iostream_ring::uapi::*;
 use rustix::event::PollFlags;
 use rustix::fs::OFlags;
@@ -78,7 +78,7 @@ fn mappings_say_gone() {
     driver.unpublish();
     for offset in [stream.info_offset, stream.buffers_offset] {
         let flags = rustix::mm::MapFlags::SHARED;
-        let map = Map::try_new(&session, offset, 4096, Prot::READ, flags);
+        let map = Map::try_new(&session, offset, page_len(), Prot::READ, flags);
         assert_eq!(map.err(), Some(Errno::NODEV));
     }
 }
@@ -160,11 +160,12 @@ fn memory_stays() {
         input,
         info,
         buffers,
+        stride,
         ..
     } = stream;
     drop((output, input, info));
     drop(session);
-    assert_eq!(buffers.read(8192, 3), [7; 3]);
+    assert_eq!(buffers.read(stride, 3), [7; 3]);
     drop(buffers);
     wait_for_no_pages();
 }

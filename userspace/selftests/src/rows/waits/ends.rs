@@ -5,12 +5,12 @@
 use std::fs::write;
 use std::time::{Duration, Instant};
 
-use iostream_raw::{echo, INPUT, OUTPUT};
+use iostream_raw::{echo, page, INPUT, OUTPUT};
 use iostream_ring::uapi::{IOSTREAM_IOC_READ_MODE, IOSTREAM_NOTIFY_FLUSH};
 use rustix::event::PollFlags;
 use rustix::io::Errno;
 
-use super::ground::{bound, Ground, Mapped, ENTRY, PAGE};
+use super::ground::{bound, Ground, Mapped, ENTRY};
 use super::means::{Means, Style};
 use super::outcome::{Expected, Outcome};
 use super::situation::{End, Node, Situation, Want};
@@ -86,7 +86,7 @@ fn comes_mapped(ground: &Ground) {
 pub fn cause(ground: &Ground, waiter: &Waiter) {
     let Situation { want, end, .. } = ground.situation;
     match end {
-        End::SetUp => ground.session().setup(echo(PAGE)).expect("set-up"),
+        End::SetUp => ground.session().setup(echo(page())).expect("set-up"),
         End::Comes | End::Watermark | End::Timer => comes(ground),
         End::ComesMapped => comes_mapped(ground),
         End::Flush if want == Want::Entry => ground.driver().command("flush"),

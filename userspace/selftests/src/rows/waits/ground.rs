@@ -5,7 +5,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use iostream_raw::{echo, sink, source, Input, Output, Session, Stream, DEVICE, INPUT, OUTPUT};
+use iostream_raw::{
+    echo, page, sink, source, Input, Output, Session, Stream, DEVICE, INPUT, OUTPUT,
+};
 use rustix::event::PollFlags;
 use rustix::fs::{fcntl_setfl, OFlags};
 use rustix::io::Errno;
@@ -15,11 +17,9 @@ use crate::clause::limit;
 use crate::support::driver::Driver;
 use crate::support::waiting::HOUR_MS;
 
-/// Bytes of each entry; it occupies 32 bytes, of which a queue of a page holds 128.
+/// Bytes of each entry; it occupies 32 bytes, of which each queue, a page, is full of.
 pub const ENTRY: usize = 24;
 const OCCUPIED: u64 = 32;
-/// Bytes of each queue.
-pub const PAGE: u64 = 4096;
 
 /// The time-out of a wait that nothing else ends.
 const DEADLINE: Duration = Duration::from_millis(300);
@@ -65,10 +65,10 @@ impl Ground {
             |output: u64, input: u64| Driver::queues(&format!("{output} {input} drain={drain_ms}"));
         let stream = |mode: &str| Driver::stream(&format!("{mode} 2 64 queue=16 drain={drain_ms}"));
         let driver = match situation.node {
-            Node::Output => Some(queues(PAGE, 0)),
-            Node::Overwriting => Some(Driver::overwriting(PAGE)),
-            Node::Input => Some(queues(0, PAGE)),
-            Node::Duplex => Some(queues(PAGE, PAGE)),
+            Node::Output => Some(queues(page(), 0)),
+            Node::Overwriting => Some(Driver::overwriting(page())),
+            Node::Input => Some(queues(0, page())),
+            Node::Duplex => Some(queues(page(), page())),
             Node::Source | Node::Echo | Node::Sink => None,
             Node::StreamOutput => Some(stream("output")),
             Node::StreamInput => Some(stream("input")),
@@ -98,10 +98,10 @@ impl Ground {
         match self.situation.node {
             Node::Source => self
                 .session()
-                .setup(source(PAGE, 24, 24, 0))
+                .setup(source(page(), 24, 24, 0))
                 .expect("set-up"),
-            Node::Echo => self.session().setup(echo(PAGE)).expect("set-up"),
-            Node::Sink => self.session().setup(sink(PAGE)).expect("set-up"),
+            Node::Echo => self.session().setup(echo(page())).expect("set-up"),
+            Node::Sink => self.session().setup(sink(page())).expect("set-up"),
             node if node.is_stream() => return self.set_up_stream(handle),
             _ => {}
         }
@@ -254,9 +254,9 @@ impl Ground {
     pub fn watermark(&self) -> Option<(u64, u64)> {
         match self.situation.end {
             End::Watermark => Some((2 * OCCUPIED, 0)),
-            End::Timer => Some((PAGE / 2, 20_000_000)),
-            End::Flush | End::NoWatermark => Some((PAGE / 2, 0)),
-            End::Full => Some((PAGE, 0)),
+            End::Timer => Some((page() / 2, 20_000_000)),
+            End::Flush | End::NoWatermark => Some((page() / 2, 0)),
+            End::Full => Some((page(), 0)),
             _ => None,
         }
     }

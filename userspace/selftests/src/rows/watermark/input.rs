@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering::*;
 use std::time::{Duration, Instant};
 
 use iostream::Wake;
-use iostream_raw::{Input, Random, Session, INPUT};
+use iostream_raw::{page, Input, Random, Session, INPUT};
 use iostream_ring::uapi::IOSTREAM_LATENCY_MAX_NS;
 use rustix::io::Errno;
 
@@ -102,7 +102,7 @@ fn timer_callback() {
 /// Whether both entries of each round were sent before the timer could fire.
 fn timer_callback_in_time(latency_ns: u64) -> bool {
     let latency = Duration::from_nanos(latency_ns);
-    let sink = Sink::new(4096, latency_ns);
+    let sink = Sink::new(page(), latency_ns);
     let session = sink.driver.open();
     let mut input = Input::new(&session);
     for round in 1..=10 {
@@ -138,25 +138,25 @@ fn watermark_before_timer() {
 
 fn full_callback() {
     for latency in [0, IOSTREAM_LATENCY_MAX_NS] {
-        let sink = Sink::new(4096, latency);
+        let sink = Sink::new(page(), latency);
         let session = iostream::Session::open(sink.driver.path()).unwrap();
         let mut producer = session.producer().unwrap();
         for round in 1..=5 {
-            for _ in 0..4 {
+            for _ in 0..page() / 1008 {
                 producer.enqueue(&[1; 1000]).unwrap();
             }
             assert_eq!(sink.calls(), round - 1);
             assert_eq!(producer.enqueue(&[1; 1000]), Err(iostream::Error::Full));
             assert_eq!(sink.calls(), round);
-            assert_eq!(sink.drain(), 4);
+            assert_eq!(sink.drain(), page() / 1008);
         }
     }
 }
 
 fn full_by_write() {
-    let sink = Sink::new(4096, 0);
+    let sink = Sink::new(page(), 0);
     let session = sink.driver.open_nonblocking();
-    for _ in 0..4 {
+    for _ in 0..page() / 1008 {
         session.write_entry(&[1; 1000]);
     }
     assert_eq!(sink.calls(), 0);
@@ -166,7 +166,7 @@ fn full_by_write() {
 
 fn flush_callback() {
     for latency in [0, IOSTREAM_LATENCY_MAX_NS] {
-        let sink = Sink::new(4096, latency);
+        let sink = Sink::new(page(), latency);
         let session = iostream::Session::open(sink.driver.path()).unwrap();
         let mut producer = session.producer().unwrap();
         for round in 1..=5 {
@@ -205,7 +205,7 @@ fn driver_waits() {
 }
 
 fn driver_waits_for_timer() {
-    let sink = Sink::new(4096, 10 * MS);
+    let sink = Sink::new(page(), 10 * MS);
     let session = sink.driver.open();
     let mut input = Input::new(&session);
     for _ in 0..10 {
@@ -220,7 +220,7 @@ fn driver_waits_for_timer() {
 }
 
 fn set_while_waiting() {
-    let sink = Sink::new(4096, 0);
+    let sink = Sink::new(page(), 0);
     let session = sink.driver.open();
     let mut input = Input::new(&session);
     assert!(input.push(&session, &[1; 24]));
@@ -232,12 +232,13 @@ fn set_while_waiting() {
     sink.driver.command("watermark 32 0");
     wait_until("called for the entries that wait", || sink.calls() == 2);
     sink.drain();
-    sink.driver.command("watermark 4096 0");
+    sink.driver.command(&format!("watermark {} 0", page()));
     assert!(input.push(&session, &[1; 24]));
-    sink.driver.command(&format!("watermark 4096 {}", 5 * MS));
+    sink.driver
+        .command(&format!("watermark {} {}", page(), 5 * MS));
     wait_until("called by the timer", || sink.calls() == 3);
     sink.drain();
-    sink.driver.command("watermark 4096 0");
+    sink.driver.command(&format!("watermark {} 0", page()));
     assert!(input.push(&session, &[1; 24]));
     sink.driver.command("watermark 0 0");
     wait_until("called once the watermark is removed", || sink.calls() == 4);
@@ -248,8 +249,9 @@ fn set_while_waiting() {
 
 fn out_of_range_refused() {
     let sink = Sink::new(96, 0);
+    let above = format!("{} 0", page() + 1);
     for wrong in [
-        "4097 0",
+        above.as_str(),
         "0 1000000",
         "96 1",
         "96 49999",
@@ -258,7 +260,8 @@ fn out_of_range_refused() {
         sink.driver
             .fails(&format!("watermark {wrong}"), Errno::INVAL);
     }
-    sink.driver.command("watermark 4096 3600000000000");
+    sink.driver
+        .command(&format!("watermark {} 3600000000000", page()));
 }
 
 fn outlives() {
@@ -283,7 +286,7 @@ fn outlives() {
 
 fn close_with_timer_running() {
     for i in 0..100 {
-        let sink = Sink::new(4096, 50_000 + 5_000 * (i % 40));
+        let sink = Sink::new(page(), 50_000 + 5_000 * (i % 40));
         let session = sink.driver.open();
         let mut input = Input::new(&session);
         assert!(input.push(&session, &[1; 24]));
@@ -303,7 +306,7 @@ fn close_at_first_timer_start() {
 }
 
 fn close_at_first_timer_start_and_remove(meanwhile: bool) {
-    let sink = Sink::new(4096, IOSTREAM_LATENCY_MAX_NS);
+    let sink = Sink::new(page(), IOSTREAM_LATENCY_MAX_NS);
     let session = sink.driver.open();
     let mut input = Input::new(&session);
     // Published without a notification, so that the driver itself finds the entry first.

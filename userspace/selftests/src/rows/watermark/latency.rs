@@ -10,7 +10,7 @@
 use std::time::{Duration, Instant};
 
 use iostream_raw::stream::DESCRIPTOR_BYTES;
-use iostream_raw::{Input, Output, Session, Stream, INPUT};
+use iostream_raw::{page, Input, Output, Session, Stream, INPUT};
 use iostream_ring::uapi::IOSTREAM_LATENCY_MAX_NS;
 use rustix::event::PollFlags;
 
@@ -39,8 +39,6 @@ pub const CLAUSES: &[Clause] = &[
     ),
 ];
 
-/// Bytes of the watermark, which no test reaches.
-const BYTES: u64 = 4096;
 /// The latency that has to be kept.
 const SHORT: u64 = 200 * MS;
 /// What is told after this time is in time.
@@ -109,7 +107,7 @@ fn cases() -> impl Iterator<Item = Case> {
 fn told_within_latency() {
     for case in cases() {
         in_time(case, || {
-            let (driver, session) = watched(BYTES, case.before);
+            let (driver, session) = watched(page(), case.before);
             let mut output = Output::new(&session);
             told_after(
                 case,
@@ -131,7 +129,7 @@ fn stream_told_within_latency() {
             let driver = Driver::stream("output 64 64 queue=64");
             let session = driver.open();
             session.start().unwrap();
-            session.watermark(BYTES, case.before).unwrap();
+            session.watermark(page(), case.before).unwrap();
             let same = rustix::io::fcntl_dupfd_cloexec(&session, 0).unwrap();
             let mut stream = Stream::new(Session::from_fd(same));
             told_after(
@@ -161,7 +159,7 @@ fn told_after(
         if case.waits {
             send();
         }
-        session.watermark(BYTES, SHORT).unwrap();
+        session.watermark(page(), SHORT).unwrap();
         watch = Watch::start();
         if !case.waits {
             send();
@@ -184,8 +182,8 @@ fn input_told_within_latency() {
 }
 
 fn input_told_after(case: Case) -> Duration {
-    let driver = Driver::new(0, BYTES);
-    let set = |latency| driver.command(&format!("watermark {BYTES} {latency}"));
+    let driver = Driver::new(0, page());
+    let set = |latency| driver.command(&format!("watermark {} {latency}", page()));
     set(case.before);
     let calls = driver.log("data_callbacks");
     let is_called = || driver.log("data_callbacks") != calls;
@@ -215,13 +213,13 @@ fn input_told_after(case: Case) -> Duration {
 /// The latency is changed while a producer is about to start the timer. The entry that comes next
 /// must not wait for the old latency.
 fn changed_at_timer_start() {
-    let (driver, session) = watched(BYTES, IOSTREAM_LATENCY_MAX_NS);
+    let (driver, session) = watched(page(), IOSTREAM_LATENCY_MAX_NS);
     let mut output = Output::new(&session);
     let point = RacePoint::set("output-timer-start");
     std::thread::scope(|scope| {
         let producer = scope.spawn(|| driver.command("enqueue 24"));
         point.wait_held();
-        session.watermark(BYTES, MS).unwrap();
+        session.watermark(page(), MS).unwrap();
         assert_eq!(session.poll(PollFlags::IN, -1), PollFlags::IN);
         output.take().unwrap();
         drop(point);
@@ -239,8 +237,8 @@ fn told_next(driver: &Driver, session: &Session) {
 
 /// The same for a driver that changes the latency of its input queue while the process notifies.
 fn input_changed_at_timer_start() {
-    let driver = Driver::new(0, BYTES);
-    driver.command(&format!("watermark {BYTES} {IOSTREAM_LATENCY_MAX_NS}"));
+    let driver = Driver::new(0, page());
+    driver.command(&format!("watermark {} {IOSTREAM_LATENCY_MAX_NS}", page()));
     let session = driver.open();
     let mut input = Input::new(&session);
     let calls = driver.log("data_callbacks");
@@ -248,7 +246,7 @@ fn input_changed_at_timer_start() {
     std::thread::scope(|scope| {
         let process = scope.spawn(|| assert!(input.push(&session, &[1; 24])));
         point.wait_held();
-        driver.command(&format!("watermark {BYTES} {MS}"));
+        driver.command(&format!("watermark {} {MS}", page()));
         driver.wait_for("data_callbacks", |now| now == calls + 1);
         driver.command("dequeue 24");
         drop(point);

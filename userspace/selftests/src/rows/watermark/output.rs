@@ -10,7 +10,7 @@ use std::sync::atomic::fence;
 use std::sync::atomic::Ordering::*;
 use std::time::{Duration, Instant};
 
-use iostream_raw::{consumer, Area, Output, OUTPUT};
+use iostream_raw::{consumer, page, Area, Output, OUTPUT};
 use iostream_ring::uapi::iostream_info;
 use rustix::event::{eventfd, EventfdFlags, PollFlags};
 use rustix::io::Errno;
@@ -104,7 +104,7 @@ fn ready_until_consumed() {
 }
 
 fn timer_expired() {
-    let (driver, session) = watched(4096, 40 * MS);
+    let (driver, session) = watched(page(), 40 * MS);
     let mut start = Instant::now();
     let woken = polled(&session, || {
         start = Instant::now();
@@ -120,7 +120,7 @@ fn timer_expired() {
 
 /// The first entry after the timer has fired starts it again.
 fn timer_for_each_entry() {
-    let (driver, session) = watched(4096, MS);
+    let (driver, session) = watched(page(), MS);
     let mut output = Output::new(&session);
     for i in 0..50 {
         assert_eq!(
@@ -143,7 +143,7 @@ fn timer_for_each_entry() {
 }
 
 fn timer_from_interrupt() {
-    let (driver, session) = watched(4096, MS);
+    let (driver, session) = watched(page(), MS);
     let mut output = Output::new(&session);
     for context in ["softirq", "hardirq"] {
         for _ in 0..10 {
@@ -156,12 +156,12 @@ fn timer_from_interrupt() {
 
 /// Entries of 1000 bytes never reach this watermark: the enqueue that finds no room wakes.
 fn full_wakes() {
-    let (driver, session) = watched(4096, 0);
+    let (driver, session) = watched(page(), 0);
     let mut output = Output::new(&session);
     for _ in 0..5 {
         let before = wakeups(&session);
         let woken = polled(&session, || {
-            for _ in 0..4 {
+            for _ in 0..page() / 1008 {
                 driver.command("enqueue 1000");
             }
             assert_eq!(wakeups(&session), before);
@@ -177,9 +177,9 @@ fn full_wakes() {
 }
 
 fn full_batch_wakes() {
-    let (driver, session) = watched(4096, 0);
+    let (driver, session) = watched(page(), 0);
     let woken = polled(&session, || driver.command("batch 1000 1000"));
-    assert_eq!((woken, driver.log("count")), (PollFlags::IN, 4));
+    assert_eq!((woken, driver.log("count")), (PollFlags::IN, page() / 1008));
 }
 
 fn flush_wakes() {
@@ -339,7 +339,7 @@ fn overwriting_queue() {
     // The producer is laps ahead of the reader: the queue is ready.
     driver.command("batch 1000 24");
     assert_eq!(session.poll(PollFlags::IN, 0), PollFlags::IN);
-    session.watermark(4096, MS).unwrap();
+    session.watermark(page(), MS).unwrap();
     while session.read(&mut [0; 100]).is_ok() {}
     assert_eq!(
         polled(&session, || driver.command("enqueue 24")),

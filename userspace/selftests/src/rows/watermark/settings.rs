@@ -5,7 +5,7 @@
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::atomic::Ordering::Acquire;
 
-use iostream_raw::{ioctl, sink, Area, Output, Session, INPUT, OUTPUT};
+use iostream_raw::{ioctl, page, sink, Area, Output, Session, INPUT, OUTPUT};
 use iostream_ring::uapi::*;
 use rustix::event::PollFlags;
 use rustix::io::Errno;
@@ -28,7 +28,7 @@ fn out_of_range_refused() {
     let min = u64::from(IOSTREAM_LATENCY_MIN_NS);
     let max = IOSTREAM_LATENCY_MAX_NS;
     for (bytes, latency, expected) in [
-        (4097, 0, Err(Errno::RANGE)),
+        (page() + 1, 0, Err(Errno::RANGE)),
         (u64::MAX, 0, Err(Errno::RANGE)),
         (96, 1, Err(Errno::RANGE)),
         (96, min - 1, Err(Errno::RANGE)),
@@ -37,7 +37,7 @@ fn out_of_range_refused() {
         (96, 1 << 63, Err(Errno::RANGE)),
         (0, MS, Err(Errno::INVAL)),
         (1, min, Ok(())),
-        (4096, max, Ok(())),
+        (page(), max, Ok(())),
         (0, 0, Ok(())),
     ] {
         assert_eq!(
@@ -104,7 +104,7 @@ fn latency_set_while_waiting() {
 }
 
 fn removed_while_waiting() {
-    let (driver, session) = watched(4096, IOSTREAM_LATENCY_MAX_NS);
+    let (driver, session) = watched(page(), IOSTREAM_LATENCY_MAX_NS);
     let woken = polled(&session, || {
         driver.command("enqueue 24");
         session.watermark(0, 0).unwrap();
@@ -165,7 +165,7 @@ fn told_in_info_and_fdinfo() {
 fn close_with_timer_running() {
     for i in 0..200 {
         let latency = u64::from(IOSTREAM_LATENCY_MIN_NS) + 5_000 * (i % 40);
-        let (driver, session) = watched(4096, latency);
+        let (driver, session) = watched(page(), latency);
         driver.command("enqueue 24");
         if i % 2 == 0 {
             driver.unpublish();

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::*;
 use std::time::{Duration, Instant};
 
 use iostream::{Error, Setup};
-use iostream_raw::{check_record, source, wait_for, Output, Random, Session};
+use iostream_raw::{check_record, page, source, wait_for, Output, Random, Session};
 use iostream_ring::uapi::iostream_run;
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, EventFlags};
@@ -100,15 +100,15 @@ fn epoll_edge() {
         assert!(!readable(&epoll, false));
     }
     // By the timer, and by a full queue.
-    session.watermark(4096, MS).unwrap();
+    session.watermark(page(), MS).unwrap();
     for _ in 0..10 {
         driver.command("enqueue 24");
         assert!(readable(&epoll, true));
         assert!(!readable(&epoll, false));
         output.take().unwrap();
     }
-    session.watermark(4096, 0).unwrap();
-    driver.command("batch 10 1000");
+    session.watermark(page(), 0).unwrap();
+    driver.command(&format!("batch {} 1000", page() / 400));
     assert!(readable(&epoll, true));
 }
 
@@ -185,7 +185,7 @@ fn crate_wait_for_timer() {
     let (driver, session) = crate_session();
     let mut consumer = session.consumer().unwrap();
     consumer
-        .set_watermark(4096, Duration::from_millis(10))
+        .set_watermark(page(), Duration::from_millis(10))
         .unwrap();
     for _ in 0..10 {
         let start = Instant::now();
@@ -202,7 +202,7 @@ fn crate_wait_ends_when_gone() {
     let (driver, session) = crate_session();
     let mut consumer = session.consumer().unwrap();
     consumer.set_spin(0);
-    consumer.set_watermark(4096, Duration::ZERO).unwrap();
+    consumer.set_watermark(page(), Duration::ZERO).unwrap();
     driver.command("enqueue 24");
     let received = woken_by(
         libc::SYS_ppoll,
@@ -215,7 +215,7 @@ fn crate_wait_ends_when_gone() {
 
 fn crate_overwrite_reader() {
     let session = Setup::source(24, 24)
-        .output_bytes(4096)
+        .output_bytes(page())
         .overwrite(true)
         .open()
         .unwrap();
@@ -265,7 +265,7 @@ fn crate_refuses() {
     let (_driver, session) = crate_session();
     let mut consumer = session.consumer().unwrap();
     for (bytes, latency) in [
-        (4097, Duration::ZERO),
+        (page() + 1, Duration::ZERO),
         (u64::MAX, Duration::ZERO),
         (0, Duration::from_millis(1)),
         (96, Duration::from_nanos(1)),
@@ -306,7 +306,7 @@ fn no_lost_wakeup(latencies: &[u64], wait: impl Fn(&Session, &Output, u64)) {
                 assert_eq!(check_record(&entry.bytes), next);
                 next += 1;
                 if random.below(200) == 0 && !stopped.load(Acquire) {
-                    watermark = 1 + random.below(4096);
+                    watermark = 1 + random.below(page());
                     let latency = latencies[random.below(latencies.len() as u64) as usize];
                     session.watermark(watermark, latency).unwrap();
                     if stopped.load(Acquire) {
