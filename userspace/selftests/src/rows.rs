@@ -21,6 +21,9 @@ macro_rules! rows {
 }
 
 rows! {
+    machine {
+        kernel,
+    }
     queue {
         capacity,
         enqueue,
