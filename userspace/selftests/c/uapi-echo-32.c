@@ -45,8 +45,8 @@ int main(void)
 	struct iostream_setup setup = {
 		.flags = IOSTREAM_SETUP_OUTPUT | IOSTREAM_SETUP_INPUT,
 		.endpoint = IOSTREAM_ENDPOINT_ECHO,
-		.output_bytes = 8192,
-		.input_bytes = 8192,
+		.output_bytes = 65536,
+		.input_bytes = 65536,
 	};
 	struct iostream_queue queue = { .direction = IOSTREAM_OUTPUT };
 	struct iostream_endpoint_counters seen;
@@ -58,7 +58,7 @@ int main(void)
 		return failed("/dev/iostream");
 	if (ioctl(fd, IOSTREAM_IOC_SETUP, &setup))
 		return failed("IOSTREAM_IOC_SETUP");
-	if (ioctl(fd, IOSTREAM_IOC_QUEUE, &queue) || queue.data_bytes != 8192)
+	if (ioctl(fd, IOSTREAM_IOC_QUEUE, &queue) || queue.data_bytes != 65536)
 		return failed("IOSTREAM_IOC_QUEUE");
 	/* Some entries are empty. */
 	if (ioctl(fd, IOSTREAM_IOC_READ_MODE, IOSTREAM_READ_WHOLE))

@@ -266,9 +266,18 @@ fn poll_for_room_never_loses() {
             let record = make_record(i, 16 + (i % 400) as usize);
             let need = (record.len() as u64 + 8).next_multiple_of(8);
             input.producer.word(producer::ROOM).store(need, Relaxed);
-            while !input.push(&session, &record) {
-                // The sink begins with a full queue: it may be the faster one ever after.
+            loop {
+                // The first entries are shown when the queue is full of them. The sink begins then:
+                // it may be the faster one ever after.
+                let done = match sleeps {
+                    0 => input.put(&record),
+                    _ => input.push(&session, &record),
+                };
+                if done {
+                    break;
+                }
                 if sleeps == 0 {
+                    input.publish();
                     scope.spawn(|| session.run_until(total));
                 }
                 sleeps += 1;

@@ -5,7 +5,7 @@
 use std::fs::write;
 use std::time::{Duration, Instant};
 
-use iostream_raw::{echo, page, INPUT, OUTPUT};
+use iostream_raw::{echo, page, page_len, INPUT, OUTPUT};
 use iostream_ring::uapi::{IOSTREAM_IOC_READ_MODE, IOSTREAM_NOTIFY_FLUSH};
 use rustix::event::PollFlags;
 use rustix::io::Errno;
@@ -23,7 +23,9 @@ const KICKS: usize = 5000;
 const LONG: Duration = Duration::from_secs(5);
 
 /// Entries that make up a quarter of the queue: a driver's wait for room ends when it is free.
-const QUARTER: usize = 32;
+fn quarter() -> usize {
+    page_len() / 4 / 32
+}
 
 /// Sets the watermark, and queues what must not wake anyone yet.
 pub fn prepare(ground: &Ground) {
@@ -64,7 +66,7 @@ fn comes(ground: &Ground) {
         Want::Answer => ground.driver().command("release-callbacks"),
         Want::DriverEntry | Want::RunEntry => ground.session().write_entry(&[5; ENTRY]),
         Want::DriverRoom | Want::RunRoom => {
-            (0..QUARTER).for_each(|_| drop(ground.session().read_entry()));
+            (0..quarter()).for_each(|_| drop(ground.session().read_entry()));
         }
     }
 }
@@ -73,7 +75,7 @@ fn comes_mapped(ground: &Ground) {
     ground.map();
     ground.with_mapped(|mapped, session| match mapped {
         Mapped::Output(output) => {
-            for _ in 0..QUARTER {
+            for _ in 0..quarter() {
                 output.take_and_notify(session).expect("an entry");
             }
         }

@@ -17,7 +17,7 @@ use crate::clause::limit;
 use crate::support::driver::Driver;
 use crate::support::waiting::HOUR_MS;
 
-/// Bytes of each entry; it occupies 32 bytes, of which each queue, a page, is full of.
+/// Bytes of each entry; it occupies 32 bytes. Each queue is as long as a page.
 pub const ENTRY: usize = 24;
 const OCCUPIED: u64 = 32;
 
