@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::event::{poll, PollFd, PollFlags};
+use rustix::param::page_size;
 use rustix::pipe::{fcntl_setpipe_size, pipe_with, PipeFlags};
 
 use super::loopback::{Loopback, OverwritingProducer};
@@ -181,7 +182,7 @@ impl Ground {
         let same = polled.try_clone().unwrap();
         let waker = Waker::new().unwrap();
         let some = Some(waker.clone());
-        let page = rustix::param::page_size() as u64;
+        let page = page_size() as u64;
         let (wait, side): (Box<dyn FnMut(_) -> _ + Send>, _) = match call {
             Call::Wait | Call::DequeueWait => {
                 let loopback = Loopback::new(page, false).polled(polled);
@@ -339,7 +340,7 @@ impl Ground {
 }
 
 fn stream<M: Mode>(polled: OwnedFd, waker: Option<Waker>) -> (StreamLoopback, Stream<M>) {
-    let output = Loopback::of_slots::<Descriptors>(8192).polled(polled);
+    let output = Loopback::of_slots::<Descriptors>(2 * page_size() as u64).polled(polled);
     let (driver, mut stream) = StreamLoopback::with_output(1, 1, output);
     stream.set_waker(waker);
     (driver, stream)

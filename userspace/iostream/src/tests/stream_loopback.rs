@@ -31,7 +31,6 @@ use crate::{Error, Stream, Wake};
 
 pub(crate) const DATA_BYTES: usize = 4000;
 pub(crate) const CONTROL_BYTES: usize = 64;
-const CONTROL_START: usize = 4096;
 
 const STREAM: Opcode = uapi::IOSTREAM_IOC_STREAM as Opcode;
 const START: Opcode = uapi::IOSTREAM_IOC_START as Opcode;
@@ -129,7 +128,7 @@ pub(crate) struct StreamLoopback {
 impl StreamLoopback {
     /// A stream of `buffers` buffers, of at most `max_buffers`, and the client's side of it.
     pub(crate) fn new<M: Mode>(buffers: u32, max_buffers: u32) -> (Self, Stream<M>) {
-        let output = Loopback::of_slots::<Descriptors>(8192);
+        let output = Loopback::of_slots::<Descriptors>(2 * page() as u64);
         Self::with_output(buffers, max_buffers, output)
     }
 
@@ -151,7 +150,7 @@ impl StreamLoopback {
             info_offset: 0,
             buffers_offset: page() as u64,
             buffer_stride: stride as u64,
-            control_start: CONTROL_START as u64,
+            control_start: page() as u64,
             ..no_stream()
         };
         let kernel = Arc::new(Kernel {
@@ -160,7 +159,7 @@ impl StreamLoopback {
             calls: Mutex::default(),
         });
         let device = Device::with_calls(kernel.memfd.fd(), Box::new(kernel.clone()));
-        let input = Loopback::of_slots::<Descriptors>(8192);
+        let input = Loopback::of_slots::<Descriptors>(2 * page() as u64);
         let (send, consumer) = output.pair_of_slots();
         let (producer, receive) = input.pair_of_slots();
         let loopback = Self {
@@ -186,7 +185,7 @@ impl StreamLoopback {
     /// Sends a full buffer.
     pub(crate) fn send(&mut self, id: u32, data: &[u8], control: &[u8]) {
         self.write(id, 0, data);
-        self.write(id, CONTROL_START, control);
+        self.write(id, page(), control);
         let descriptor = self.descriptor(id, data.len() as u32, control.len() as u32);
         self.send_raw(&descriptor);
     }
@@ -234,7 +233,7 @@ impl StreamLoopback {
 
     /// The first bytes of a buffer's control area.
     pub(crate) fn control(&self, id: u32, len: usize) -> Vec<u8> {
-        self.read(id, CONTROL_START, len)
+        self.read(id, page(), len)
     }
 
     /// Adds a buffer, as a driver does.
