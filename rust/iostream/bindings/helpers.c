@@ -8,7 +8,6 @@
 #include <linux/export.h>
 #include <linux/fs.h>
 #include <linux/hrtimer.h>
-#include <linux/jiffies.h>
 #include <linux/kthread.h>
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -50,16 +49,37 @@ void iostream_copy(void *to, const void *from, size_t len)
 /* Drivers call it, because the ring's fast paths are inlined into them. */
 EXPORT_SYMBOL_GPL(iostream_copy);
 
-long iostream_wait_interruptible(struct wait_queue_head *queue, bool (*ready)(void *arg),
-				 void *arg, long timeout)
+/*
+ * One timer runs for the whole wait. wait_event_timeout() counts only the jiffies that begin while it
+ * sleeps: whoever wakes it often prolongs it. /proc/PID/wchan has the name of this function.
+ */
+static int iostream_wait(struct wait_queue_head *queue, unsigned int state,
+			 bool (*ready)(void *arg), void *arg, u64 timeout_ns)
 {
-	return wait_event_interruptible_timeout(*queue, ready(arg), timeout);
+	ktime_t timeout = min_t(u64, timeout_ns, KTIME_MAX);
+
+	might_sleep();
+	if (ready(arg))
+		return 0;
+	return __wait_event_hrtimeout(*queue, ready(arg), timeout, state);
 }
 
-long iostream_wait_killable(struct wait_queue_head *queue, bool (*ready)(void *arg),
-			    void *arg, long timeout)
+int iostream_wait_interruptible(struct wait_queue_head *queue, bool (*ready)(void *arg),
+				void *arg, u64 timeout_ns)
 {
-	return wait_event_killable_timeout(*queue, ready(arg), timeout);
+	return iostream_wait(queue, TASK_INTERRUPTIBLE, ready, arg, timeout_ns);
+}
+
+int iostream_wait_killable(struct wait_queue_head *queue, bool (*ready)(void *arg), void *arg,
+			   u64 timeout_ns)
+{
+	return iostream_wait(queue, TASK_KILLABLE, ready, arg, timeout_ns);
+}
+
+void iostream_wait_idle(struct wait_queue_head *queue, bool (*ready)(void *arg), void *arg,
+			u64 timeout_ns)
+{
+	iostream_wait(queue, TASK_IDLE, ready, arg, timeout_ns);
 }
 
 bool iostream_is_nowait(const struct kiocb *iocb)
@@ -122,14 +142,6 @@ bool iostream_within_module(unsigned long address, const struct module *module)
 	return within_module(address, module);
 }
 
-long iostream_nsecs_to_jiffies(u64 nsecs)
-{
-	/* One more, because the current jiffy has partly passed: no wait is shorter than asked. */
-	u64 jiffies = nsecs_to_jiffies64(nsecs) + 1;
-
-	return jiffies < MAX_SCHEDULE_TIMEOUT ? (long)jiffies : MAX_SCHEDULE_TIMEOUT - 1;
-}
-
 struct workqueue_struct *iostream_alloc_workqueue(const char *name, int max_active)
 {
 	return alloc_workqueue("%s", WQ_UNBOUND, max_active, name);
@@ -155,16 +167,6 @@ struct task_struct *iostream_start_idle_thread(int (*main)(void *arg), void *arg
 void iostream_stop_thread(struct task_struct *thread)
 {
 	kthread_stop(thread);
-}
-
-void iostream_wait_idle(struct wait_queue_head *queue, bool (*ready)(void *arg), void *arg,
-			u64 timeout_ns)
-{
-	ktime_t timeout = min_t(u64, timeout_ns, KTIME_MAX);
-
-	might_sleep();
-	if (!ready(arg))
-		__wait_event_hrtimeout(*queue, ready(arg), timeout, TASK_IDLE);
 }
 
 bool iostream_exceeds_limits(void)

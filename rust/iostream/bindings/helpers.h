@@ -41,14 +41,17 @@ void iostream_vunmap(const void *addr);
 void iostream_copy(void *to, const void *from, size_t len);
 
 /*
- * Sleep until ready(arg) is true, for at most timeout jiffies. Return what
- * wait_event_interruptible_timeout() and wait_event_killable_timeout() return: 0 after the timeout,
- * a negative errno after a signal, otherwise a positive number.
+ * Sleep until ready(arg) is true, for at most timeout_ns nanoseconds, however often the queue is
+ * woken meanwhile; U64_MAX: without an end. Return 0 if it is true, -ETIME after the timeout, and
+ * -ERESTARTSYS after a signal: any, or a fatal one.
  */
-long iostream_wait_interruptible(struct wait_queue_head *queue, bool (*ready)(void *arg),
-				 void *arg, long timeout);
-long iostream_wait_killable(struct wait_queue_head *queue, bool (*ready)(void *arg),
-			    void *arg, long timeout);
+int iostream_wait_interruptible(struct wait_queue_head *queue, bool (*ready)(void *arg),
+				void *arg, u64 timeout_ns);
+int iostream_wait_killable(struct wait_queue_head *queue, bool (*ready)(void *arg), void *arg,
+			   u64 timeout_ns);
+/* The same as a kernel thread that does not count as load, and which signals do not wake. */
+void iostream_wait_idle(struct wait_queue_head *queue, bool (*ready)(void *arg), void *arg,
+			u64 timeout_ns);
 
 /* Whether a read or write must not wait (IOCB_NOWAIT). */
 bool iostream_is_nowait(const struct kiocb *iocb);
@@ -73,8 +76,6 @@ struct device *iostream_kobj_to_dev(struct kobject *kobj);
 /* Whether an address lies in a module. */
 bool iostream_within_module(unsigned long address, const struct module *module);
 
-/* A timeout in jiffies that is at least nsecs long, and shorter than MAX_SCHEDULE_TIMEOUT. */
-long iostream_nsecs_to_jiffies(u64 nsecs);
 /* Allocates an unbound workqueue with at most max_active workers at a time; 0: the default. */
 struct workqueue_struct *iostream_alloc_workqueue(const char *name, int max_active);
 /* Calls func(head) after a grace period, in softirq context, soon even if RCU is lazy. */
@@ -88,12 +89,6 @@ struct task_struct *iostream_start_idle_thread(int (*main)(void *arg), void *arg
 					       const char *name);
 /* Tells a kernel thread to stop, and waits until it has. */
 void iostream_stop_thread(struct task_struct *thread);
-/*
- * Sleeps, as a kernel thread that does not count as load, until ready(arg) is true, for at most
- * timeout_ns nanoseconds.
- */
-void iostream_wait_idle(struct wait_queue_head *queue, bool (*ready)(void *arg), void *arg,
-			u64 timeout_ns);
 
 /* Whether the calling task may exceed the limits of its user. */
 bool iostream_exceeds_limits(void);

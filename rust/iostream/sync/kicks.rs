@@ -85,7 +85,7 @@ impl Kicks {
         }
         let left_ns = deadline.left_ns();
         if left_ns == Some(0) {
-            // The caller has looked since. A sleep takes a jiffy at least, in which someone may kick
+            // The caller has looked since. A sleep takes a moment at least, in which someone may kick
             // for no reason again, and again.
             return Err(if should_stop() {
                 Error::Interrupted

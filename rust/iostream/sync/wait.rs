@@ -6,6 +6,7 @@ use core::ptr;
 
 use kernel::{
     bindings as c,
+    error::to_result,
     prelude::*,
     sync::{Arc, LockClassKey},
     time::{Delta, Instant, Monotonic},
@@ -68,7 +69,8 @@ impl WaitQueue {
         unsafe { c::__wake_up(self.as_ptr(), c::TASK_NORMAL, 0, ptr::null_mut()) };
     }
 
-    /// Sleeps until `ready` returns true, for at most `timeout_ns` nanoseconds.
+    /// Sleeps until `ready` returns true, for at most `timeout_ns` nanoseconds, however often it is
+    /// woken meanwhile.
     ///
     /// # Errors
     ///
@@ -116,25 +118,20 @@ impl WaitQueue {
         function: Option<unsafe extern "C" fn(*mut c_void) -> bool>,
         arg: *mut c_void,
     ) -> Result {
-        let timeout = match timeout_ns {
-            // SAFETY: The function has no preconditions.
-            Some(ns) => unsafe { bindings::iostream_nsecs_to_jiffies(ns) },
-            // MAX_SCHEDULE_TIMEOUT.
-            None => c_long::MAX,
-        };
+        let timeout_ns = timeout_ns.unwrap_or(u64::MAX);
         // SAFETY: `head` is initialised by the type's invariant. `function` may be called with `arg`
         // by this function's contract.
-        let left = unsafe {
+        let woken = unsafe {
             if interruptible {
-                bindings::iostream_wait_interruptible(self.as_ptr(), function, arg, timeout)
+                bindings::iostream_wait_interruptible(self.as_ptr(), function, arg, timeout_ns)
             } else {
-                bindings::iostream_wait_killable(self.as_ptr(), function, arg, timeout)
+                bindings::iostream_wait_killable(self.as_ptr(), function, arg, timeout_ns)
             }
         };
-        match left {
-            0 => Err(ETIMEDOUT),
-            left if left < 0 => Err(EINTR),
-            _ => Ok(()),
+        match to_result(woken) {
+            Ok(()) => Ok(()),
+            Err(error) if error == ETIME => Err(ETIMEDOUT),
+            Err(_) => Err(EINTR),
         }
     }
 

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 
 use crate::clause::Clause;
 use crate::support::driver::Driver;
+use crate::support::memory::wait_for_no_pages;
 use crate::support::user::obey_limits;
 
 pub const CLAUSES: &[Clause] = &[
@@ -145,6 +146,8 @@ fn total_limit_refused() {
     }
     assert!(!sessions.is_empty());
     sessions.clear();
+    // A worker frees their pages, after a grace period.
+    wait_for_no_pages();
     assert_eq!(Session::bare().setup(echo(bytes)), Ok(()));
 }
 
