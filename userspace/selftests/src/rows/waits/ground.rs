@@ -47,11 +47,6 @@ pub fn bound() -> Duration {
     limit(5)
 }
 
-/// A wait whose deadline is over has ended within this time, however often it was kicked.
-pub fn in_time() -> Duration {
-    DEADLINE + limit(1) / 10
-}
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A cell that failed in another thread is still cleaned up.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
