@@ -8,6 +8,7 @@ pub mod conventions;
 pub mod counters;
 pub mod driver;
 pub mod echo;
+pub mod feeding;
 pub mod filter;
 pub mod interrupter;
 pub mod ioctls;

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::*;
 
 use iostream_raw::{
-    check_record, echo, make_record, sink, source, wait_for, Input, Output, Session, INPUT, OUTPUT,
+    check_record, echo, sink, source, wait_for, Input, Output, Session, INPUT, OUTPUT,
 };
 use rustix::event::{eventfd, EventfdFlags, PollFlags};
 use rustix::io::Errno;
@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use crate::clause::{count, Clause};
 use crate::support::driver::Driver;
 use crate::support::echo::stuck_echo;
+use crate::support::feeding::feed_sink;
 use crate::support::waiting::{wait_until, woken_by};
 
 pub const CLAUSES: &[Clause] = &[
@@ -183,39 +184,11 @@ fn output_by_eventfd_alone() {
 
 fn input_by_eventfd_alone() {
     let session = Session::new(sink(4096));
-    let mut input = Input::new(&session);
     let event = new_eventfd();
     session.eventfd(INPUT, event.as_raw_fd()).unwrap();
-    let total = count(200_000);
-    let mut sleeps = 0;
-    std::thread::scope(|scope| {
-        for i in 0..total {
-            let record = make_record(i, 16 + (i % 400) as usize);
-            loop {
-                // The first entries are shown when the queue is full of them. The sink begins then:
-                // it may be the faster one ever after.
-                let done = match sleeps {
-                    0 => input.put(&record),
-                    _ => input.push(&session, &record),
-                };
-                if done {
-                    break;
-                }
-                if !input.arm((record.len() as u64 + 8).next_multiple_of(8)) {
-                    if sleeps == 0 {
-                        input.publish();
-                        scope.spawn(|| session.run_until(total));
-                    }
-                    sleeps += 1;
-                    rustix::io::read(&event, &mut [0; 8]).unwrap();
-                }
-            }
-        }
+    feed_sink(&session, Input::arm, || {
+        rustix::io::read(&event, &mut [0; 8]).unwrap();
     });
-    let seen = session.endpoint().unwrap();
-    assert_eq!((seen.entries, seen.bad, seen.missed), (total, 0, 0));
-    println!("{total} entries, {sleeps} sleeps");
-    assert!(sleeps > 0);
 }
 
 fn forever(entries: u64) -> iostream_ring::uapi::iostream_run {

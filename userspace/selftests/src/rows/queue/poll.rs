@@ -6,8 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::sync::atomic::Ordering::*;
 
 use iostream_raw::{
-    check_record, echo, make_record, page, producer, sink, source, wait_for, Input, Output,
-    Session, OUTPUT,
+    check_record, echo, page, producer, sink, source, wait_for, Output, Session, OUTPUT,
 };
 use iostream_ring::uapi::iostream_run;
 use rustix::buffer::spare_capacity;
@@ -16,6 +15,7 @@ use rustix::event::{epoll, PollFlags, Timespec};
 use crate::clause::{count, Clause};
 use crate::support::driver::Driver;
 use crate::support::echo::stuck_echo;
+use crate::support::feeding::feed_sink;
 use crate::support::waiting::woken_by;
 
 pub const CLAUSES: &[Clause] = &[
@@ -258,37 +258,14 @@ fn poll_never_loses() {
 /// A producer that uses poll alone, and asks for the room of its next entry.
 fn poll_for_room_never_loses() {
     let session = Session::new(sink(4096));
-    let mut input = Input::new(&session);
-    let total = count(200_000);
-    let mut sleeps = 0u64;
-    std::thread::scope(|scope| {
-        for i in 0..total {
-            let record = make_record(i, 16 + (i % 400) as usize);
-            let need = (record.len() as u64 + 8).next_multiple_of(8);
+    feed_sink(
+        &session,
+        |input, need| {
             input.producer.word(producer::ROOM).store(need, Relaxed);
-            loop {
-                // The first entries are shown when the queue is full of them. The sink begins then:
-                // it may be the faster one ever after.
-                let done = match sleeps {
-                    0 => input.put(&record),
-                    _ => input.push(&session, &record),
-                };
-                if done {
-                    break;
-                }
-                if sleeps == 0 {
-                    input.publish();
-                    scope.spawn(|| session.run_until(total));
-                }
-                sleeps += 1;
-                assert_eq!(session.poll(PollFlags::OUT, -1), PollFlags::OUT);
-            }
-        }
-    });
-    let seen = session.endpoint().unwrap();
-    assert_eq!((seen.entries, seen.bad, seen.missed), (total, 0, 0));
-    println!("{total} entries, {sleeps} sleeps");
-    assert!(sleeps > 0);
+            false
+        },
+        || assert_eq!(session.poll(PollFlags::OUT, -1), PollFlags::OUT),
+    );
 }
 
 fn epoll_in_epoll() {
