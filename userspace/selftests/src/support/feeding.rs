@@ -8,11 +8,11 @@ use crate::clause::count;
 
 /// Sends records to the built-in sink of `session`, by its mapped end. Whenever there is no room,
 /// asks for as many bytes as the next entry needs (`has_room`, which says whether they are free by
-/// now), and sleeps if they are not. A lost wake-up leaves the producer asleep.
+/// now), and waits if they are not (`wait`). A lost wake-up leaves the producer asleep.
 ///
 /// The sink begins when the queue is full of the first entries: it may be the faster one ever after,
 /// and the producer would never sleep.
-pub fn feed_sink(session: &Session, has_room: impl Fn(&Input, u64) -> bool, sleep: impl Fn()) {
+pub fn feed_sink(session: &Session, has_room: impl Fn(&Input, u64) -> bool, wait: impl Fn()) {
     let mut input = Input::new(session);
     let total = count(200_000);
     let mut sleeps = 0u64;
@@ -36,7 +36,7 @@ pub fn feed_sink(session: &Session, has_room: impl Fn(&Input, u64) -> bool, slee
                     scope.spawn(|| session.run_until(total));
                 }
                 sleeps += 1;
-                sleep();
+                wait();
             }
         }
     });
