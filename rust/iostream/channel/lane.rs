@@ -8,7 +8,7 @@ use kernel::{
     bindings as c, container_of,
     prelude::*,
     sync::{
-        atomic::{Atomic, Full},
+        atomic::{Atomic, Full, Relaxed},
         Arc,
     },
     types::Opaque,
@@ -43,10 +43,10 @@ pub(crate) struct Lane {
     /// Passed to RCU when the lane is retired.
     #[pin]
     rcu: Opaque<c::callback_head>,
-    /// Set once `rcu` is in use.
-    retired: Atomic<u32>,
     #[pin]
     work: Work<Lane>,
+    /// Dropped after everything that gives something back to the account.
+    retired: Retired,
 }
 
 // SAFETY: Only `rcu` keeps the type from being `Send`. RCU uses it in any thread.
@@ -105,8 +105,8 @@ impl Lane {
                 queue <- queue,
                 pool,
                 rcu <- Opaque::zeroed(),
-                retired: Atomic::new(0),
                 work <- new_work!("iostream_lane"),
+                retired: Retired::new(account),
             }),
             GFP_KERNEL_ACCOUNT,
         )
@@ -125,8 +125,7 @@ impl Lane {
     /// Drops a reference to a lane whose pointer was taken back. The lane is freed after a grace
     /// period, in process context. No thread waits for the grace period.
     pub(crate) fn retire(lane: Arc<Self>) {
-        // No ordering: of two calls one passes the lane to RCU, whichever it is.
-        if lane.retired.xchg(1, Full) != 0 {
+        if !lane.retired.set() {
             // The first call's reference outlives the grace period.
             LaneRef::release(lane);
             return;
@@ -137,6 +136,40 @@ impl Lane {
         // SAFETY: The reference keeps the lane until `retired` takes it over. `rcu` is used for the
         // first and only time.
         unsafe { bindings::iostream_call_rcu((*lane).rcu.get(), Some(retired)) };
+    }
+}
+
+/// Whether a lane was retired, and so whether `rcu` is in use. The account knows until this is
+/// dropped.
+struct Retired {
+    is: Atomic<u32>,
+    account: Account,
+}
+
+impl Retired {
+    fn new(account: &Account) -> Self {
+        Self {
+            is: Atomic::new(0),
+            account: account.clone(),
+        }
+    }
+
+    /// Returns whether this is the first call.
+    fn set(&self) -> bool {
+        // No ordering: of two calls one passes the lane to RCU, whichever it is.
+        let first = self.is.xchg(1, Full) == 0;
+        if first {
+            self.account.begin_return();
+        }
+        first
+    }
+}
+
+impl Drop for Retired {
+    fn drop(&mut self) {
+        if self.is.load(Relaxed) != 0 {
+            self.account.end_return();
+        }
     }
 }
 

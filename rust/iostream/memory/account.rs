@@ -11,12 +11,16 @@ use kernel::{
     prelude::*,
     rbtree::{RBTree, RBTreeNodeReservation},
     sync::{
-        atomic::{Atomic, Relaxed},
+        atomic::{Acquire, Atomic, Relaxed, Release},
         global_lock, Arc, UniqueArc,
     },
 };
 
-use crate::bindings;
+use crate::{bindings, sync::wait::WaitQueue};
+
+/// For how long a request that exceeds a limit waits for what ended sessions give back. A grace
+/// period is over sooner; what a driver keeps for longer is not waited for.
+const RETURN_NS: u64 = 1_000_000_000;
 
 /// What is counted.
 #[derive(Clone, Copy)]
@@ -30,7 +34,49 @@ pub(crate) enum Resource {
 }
 
 /// What a user has.
-struct User([Atomic<u64>; 3]);
+#[pin_data]
+struct User {
+    has: [Atomic<u64>; 3],
+    /// Queues of ended sessions whose memory is not free yet.
+    returning: Atomic<u64>,
+    /// Woken when something is given back.
+    #[pin]
+    given_back: WaitQueue,
+}
+
+impl User {
+    fn new() -> impl PinInit<Self> {
+        pin_init!(Self {
+            has: [const { Atomic::new(0) }; 3],
+            returning: Atomic::new(0),
+            given_back <- WaitQueue::new(kernel::static_lock_class!()),
+        })
+    }
+
+    /// Adds `amount` to what the user has of a resource, unless it would be more than `limit`.
+    fn add(&self, resource: Resource, amount: u64, limit: u64) -> bool {
+        let has = &self.has[resource as usize];
+        let sum = has.fetch_add(amount, Relaxed).checked_add(amount);
+        let fits = sum.is_some_and(|sum| sum <= limit);
+        if !fits {
+            has.fetch_sub(amount, Relaxed);
+        }
+        fits
+    }
+
+    /// The same, once ended sessions have given back what they had. Whoever closes a session and
+    /// opens the next one would else find the limit exceeded, until a grace period is over.
+    fn add_later(&self, resource: Resource, amount: u64, limit: u64) -> bool {
+        let mut added = false;
+        let _ = self.given_back.wait(false, Some(RETURN_NS), || {
+            // ORDERING: looked at first: what the last one gave back is found (litmus: sleep).
+            let is_last = self.returning.load(Acquire) == 0;
+            added = self.add(resource, amount, limit);
+            added || is_last
+        });
+        added
+    }
+}
 
 /// A user in the table.
 struct Entry {
@@ -96,7 +142,7 @@ impl Account {
         // SAFETY: The credential is borrowed, and its ids do not change.
         let uid = unsafe { (*credential.as_ptr()).uid.val };
         // Allocated first, because nothing may be allocated under the lock.
-        let new = Arc::new(User([const { Atomic::new(0) }; 3]), GFP_KERNEL_ACCOUNT)?;
+        let new = Arc::pin_init(User::new(), GFP_KERNEL_ACCOUNT)?;
         let node = RBTreeNodeReservation::new(GFP_KERNEL_ACCOUNT)?;
         let holder = UniqueArc::new_uninit(GFP_KERNEL_ACCOUNT)?;
         let user = {
@@ -121,27 +167,45 @@ impl Account {
     }
 
     /// Takes `amount` of a resource, of which a user can have `limit`. A task with
-    /// `CAP_SYS_RESOURCE` may exceed it.
+    /// `CAP_SYS_RESOURCE` may exceed it. Waits for what the user's ended sessions give back, if that
+    /// may be enough.
     ///
     /// # Errors
     ///
     /// `EDQUOT`: the user would have too much.
     pub(crate) fn take(&self, resource: Resource, amount: u64, limit: u64) -> Result<Share> {
-        let share = Share {
+        if let Some(holder) = &self.0 {
+            let user = &holder.user;
+            let mut added = user.add(resource, amount, limit);
+            // SAFETY: This is process context, and the function has no other preconditions.
+            if !added && unsafe { bindings::iostream_exceeds_limits() } {
+                added = user.add(resource, amount, u64::MAX);
+            }
+            if !added && !user.add_later(resource, amount, limit) {
+                return Err(EDQUOT);
+            }
+        }
+        Ok(Share {
             account: self.clone(),
             resource,
             amount,
-        };
-        let Some(holder) = &self.0 else {
-            return Ok(share);
-        };
-        // From here on an early return gives the amount back.
-        let before = holder.user.0[resource as usize].fetch_add(amount, Relaxed);
-        match before.checked_add(amount) {
-            Some(sum) if sum <= limit => Ok(share),
-            // SAFETY: This is process context, and the function has no other preconditions.
-            Some(_) if unsafe { bindings::iostream_exceeds_limits() } => Ok(share),
-            _ => Err(EDQUOT),
+        })
+    }
+
+    /// A queue of an ended session begins to return to the account.
+    pub(crate) fn begin_return(&self) {
+        if let Some(holder) = &self.0 {
+            // No ordering: whoever has closed the session comes after it.
+            holder.user.returning.fetch_add(1, Relaxed);
+        }
+    }
+
+    /// The queue has given everything back.
+    pub(crate) fn end_return(&self) {
+        if let Some(holder) = &self.0 {
+            // ORDERING: what was given back is found by whoever finds no queue left (litmus: sleep).
+            holder.user.returning.fetch_sub(1, Release);
+            holder.user.given_back.wake_all();
         }
     }
 }
@@ -156,7 +220,8 @@ pub(crate) struct Share {
 impl Drop for Share {
     fn drop(&mut self) {
         if let Some(holder) = &self.account.0 {
-            holder.user.0[self.resource as usize].fetch_sub(self.amount, Relaxed);
+            holder.user.has[self.resource as usize].fetch_sub(self.amount, Relaxed);
+            holder.user.given_back.wake_all();
         }
     }
 }

@@ -17,16 +17,22 @@ use crate::support::waiting::wait_until;
 pub const CLAUSES: &[Clause] = &[
     Clause::slow("F-11/others-can-open", 240, others_can_open),
     Clause::new("B-05/privileged-exceeds", privileged_exceeds),
+    Clause::slow("B-05/closed-is-free-at-once", 240, closed_is_free_at_once),
     Clause::slow("B-05/drivers-memory-is-no-users", 240, drivers_memory),
     Clause::slow("F-11/source-rate-per-user", 240, source_rate_per_user),
 ];
 
 const BUILT_IN: &str = "/dev/iostream";
 
-/// Takes all that a user can have, in sessions of ever smaller queues.
+/// Takes all that a user can have.
 fn take_all() -> Vec<Session> {
+    take_rest(Session::bare().version().unwrap().max_queue_bytes)
+}
+
+/// Takes all that a user still can have, in sessions of ever smaller queues: the first has so many
+/// bytes.
+fn take_rest(mut bytes: u64) -> Vec<Session> {
     let mut sessions = Vec::new();
-    let mut bytes = Session::bare().version().unwrap().max_queue_bytes;
     while bytes >= page() {
         let session = Session::bare();
         match session.setup(sink(bytes)) {
@@ -112,6 +118,42 @@ fn privileged_exceeds() {
     assert_eq!(rate().err(), Some(Errno::DQUOT));
     drop((first, second));
     rate().unwrap();
+}
+
+/// Whoever has all that a user can have, closes a session, and opens the same again at once, is not
+/// refused because the memory of the first is freed after a grace period.
+fn closed_is_free_at_once() {
+    const BYTES: u64 = 256 << 10;
+    obey_limits();
+    check_memory(Session::bare().version().unwrap().max_total_bytes);
+    let place = Session::try_nonblocking(sink(BYTES)).expect("the first session");
+    let _all = take_all();
+    drop(place);
+    let again = |kind: &str, open: &dyn Fn() -> Result<Session>| {
+        let mut session = Some(open().expect(kind));
+        let _rest = take_rest(BYTES);
+        for round in 0..8 {
+            drop(session.take());
+            let opened = open();
+            session = Some(opened.unwrap_or_else(|error| panic!("{kind}, round {round}: {error}")));
+        }
+    };
+    for (kind, setup) in [
+        ("echo", echo(BYTES / 8)),
+        ("source", source(BYTES / 4, 16, 16, 0)),
+        ("source by the clock", source(BYTES / 4, 16, 16, 1_000_000)),
+        ("sink", sink(BYTES / 4)),
+    ] {
+        again(kind, &|| Session::try_nonblocking(setup));
+    }
+    for (output, input) in [(BYTES / 4, 0), (0, BYTES / 4), (BYTES / 8, BYTES / 8)] {
+        let driver = Driver::new(output, input);
+        again("driver's queues", &|| driver.try_open());
+    }
+    for mode in ["output", "input", "input-output"] {
+        let driver = Driver::stream(&format!("{mode} 2 {}", BYTES / 8));
+        again("driver's stream", &|| driver.try_open());
+    }
 }
 
 /// Buffers that a driver prepares count against nobody: here they are more than a user can have.
