@@ -10,6 +10,11 @@ use super::entry::{occupied_bytes, Entry, Header, ENTRY_ALIGN, ENTRY_OVERHEAD};
 use super::sync::{full_barrier, read_barrier};
 use super::{is_before, Error, Geometry, Memory};
 
+/// How many entries are copied in vain, because each is overwritten meanwhile, before a reader gives
+/// up. Each is at least one entry of the producer's, so that only a ring that is far too small comes
+/// to this.
+const TRIES: usize = 64;
+
 /// What was overwritten before it was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Gap {
@@ -76,10 +81,11 @@ impl<M: Memory> OverwriteReader<M> {
     ///
     /// # Errors
     ///
-    /// [`Error::Empty`]. [`Error::TooSmall`]: the entry stays until it is overwritten.
+    /// [`Error::Empty`], also if the producer is so fast that it has overwritten one entry after the
+    /// other while it was copied. [`Error::TooSmall`]: the entry stays until it is overwritten.
     /// [`Error::Corrupt`].
     pub fn read(&mut self, buffer: &mut [u8]) -> Result<Read, Error> {
-        loop {
+        for _ in 0..TRIES {
             let head = self.look()?;
             if head == self.pos {
                 return Err(Error::Empty);
@@ -127,6 +133,7 @@ impl<M: Memory> OverwriteReader<M> {
                 lost_before: entry.lost_before(),
             });
         }
+        Err(Error::Empty)
     }
 
     /// Arms for the next entry, and looks once more.
