@@ -27,6 +27,7 @@ use crate::{
     sync::{
         gate::Patience,
         registered::{words_of, Listed, Registered},
+        wait::Deadline,
     },
 };
 
@@ -346,7 +347,8 @@ impl Client {
         let output = self.queue(Direction::Output)?;
         let pool = self.pool()?;
         let ready = || output.is_ready().unwrap_or(true);
-        let woken = output.notify.user.wait(interruptible, timeout_ns, || {
+        let deadline = Deadline::after(timeout_ns);
+        let woken = output.notify.user.wait(interruptible, deadline, || {
             // A wake-up consumes the arming, so each check arms first.
             output.notify.arm();
             output.is_gone() || pool.is_ended() || ready()

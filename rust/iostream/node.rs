@@ -120,12 +120,12 @@ impl Node {
     /// `EBUSY`: nothing has changed when the time was over; `ERESTARTSYS`: a signal came.
     fn wait_for_port(&self, deadline: Deadline) -> Result {
         // Others may take each port that becomes free: this ends none the less.
-        if deadline.left_ns() == Some(0) {
+        if deadline.is_over() {
             return Err(EBUSY);
         }
         let may_be_opened = || self.ports.iter().any(|port| port.may_be_opened());
         let first = self.ports.first().ok_or(EBUSY)?;
-        let waited = first.openers.wait(true, deadline.left_ns(), may_be_opened);
+        let waited = first.openers.wait(true, deadline, may_be_opened);
         // After a signal the call may be restarted: nothing was done.
         waited.map_err(|error| if error == EINTR { ERESTARTSYS } else { EBUSY })
     }

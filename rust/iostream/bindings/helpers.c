@@ -54,32 +54,35 @@ EXPORT_SYMBOL_GPL(iostream_copy);
  * sleeps: whoever wakes it often prolongs it. /proc/PID/wchan has the name of this function.
  */
 static int iostream_wait(struct wait_queue_head *queue, unsigned int state,
-			 bool (*ready)(void *arg), void *arg, u64 timeout_ns)
+			 bool (*ready)(void *arg), void *arg, u64 end_ns)
 {
-	ktime_t timeout = min_t(u64, timeout_ns, KTIME_MAX);
+	ktime_t timeout = KTIME_MAX;
 
 	might_sleep();
 	if (ready(arg))
 		return 0;
+	/* A time below zero would be taken for one without an end. */
+	if (end_ns < KTIME_MAX)
+		timeout = max_t(ktime_t, ktime_sub(end_ns, ktime_get()), 0);
 	return __wait_event_hrtimeout(*queue, ready(arg), timeout, state);
 }
 
 int iostream_wait_interruptible(struct wait_queue_head *queue, bool (*ready)(void *arg),
-				void *arg, u64 timeout_ns)
+				void *arg, u64 end_ns)
 {
-	return iostream_wait(queue, TASK_INTERRUPTIBLE, ready, arg, timeout_ns);
+	return iostream_wait(queue, TASK_INTERRUPTIBLE, ready, arg, end_ns);
 }
 
 int iostream_wait_killable(struct wait_queue_head *queue, bool (*ready)(void *arg), void *arg,
-			   u64 timeout_ns)
+			   u64 end_ns)
 {
-	return iostream_wait(queue, TASK_KILLABLE, ready, arg, timeout_ns);
+	return iostream_wait(queue, TASK_KILLABLE, ready, arg, end_ns);
 }
 
 void iostream_wait_idle(struct wait_queue_head *queue, bool (*ready)(void *arg), void *arg,
-			u64 timeout_ns)
+			u64 end_ns)
 {
-	iostream_wait(queue, TASK_IDLE, ready, arg, timeout_ns);
+	iostream_wait(queue, TASK_IDLE, ready, arg, end_ns);
 }
 
 bool iostream_is_nowait(const struct kiocb *iocb)

@@ -41,17 +41,17 @@ void iostream_vunmap(const void *addr);
 void iostream_copy(void *to, const void *from, size_t len);
 
 /*
- * Sleep until ready(arg) is true, for at most timeout_ns nanoseconds, however often the queue is
- * woken meanwhile; U64_MAX: without an end. Return 0 if it is true, -ETIME after the timeout, and
- * -ERESTARTSYS after a signal: any, or a fatal one.
+ * Sleep until ready(arg) is true, or until end_ns nanoseconds after boot, however often the queue is
+ * woken meanwhile; U64_MAX: without an end. Look at least once. Return 0 if it is true, -ETIME at the
+ * end, and -ERESTARTSYS after a signal: any, or a fatal one.
  */
 int iostream_wait_interruptible(struct wait_queue_head *queue, bool (*ready)(void *arg),
-				void *arg, u64 timeout_ns);
+				void *arg, u64 end_ns);
 int iostream_wait_killable(struct wait_queue_head *queue, bool (*ready)(void *arg), void *arg,
-			   u64 timeout_ns);
+			   u64 end_ns);
 /* The same as a kernel thread that does not count as load, and which signals do not wake. */
 void iostream_wait_idle(struct wait_queue_head *queue, bool (*ready)(void *arg), void *arg,
-			u64 timeout_ns);
+			u64 end_ns);
 
 /* Whether a read or write must not wait (IOCB_NOWAIT). */
 bool iostream_is_nowait(const struct kiocb *iocb);

@@ -19,14 +19,14 @@ use kernel::{
     sync::{new_spinlock, Arc, SpinLock},
 };
 
-use super::timer::{now_ns, Ticking, MAX_TICKS, NANOS_PER_SECOND};
+use super::timer::{Ticking, MAX_TICKS, NANOS_PER_SECOND};
 use crate::sync::race::race_point;
 use crate::{
     bindings,
     sync::{
         atomic::{Acquire, Atomic, Relaxed, Release},
         thread::{should_stop, IdleThread},
-        wait::WaitQueue,
+        wait::{now_ns, Deadline, WaitQueue},
     },
 };
 
@@ -152,7 +152,7 @@ impl Sources {
                 continue;
             };
             let until_ns = due_ns.max(woken_ns + NANOS_PER_SECOND / MAX_TICKS);
-            self.wait.wait_idle(until_ns.saturating_sub(now_ns()), || {
+            self.wait.wait_idle(Deadline::at(until_ns), || {
                 should_stop() || first_due(&self.waiting.lock()).is_some_and(|due| due < due_ns)
             });
             woken_ns = now_ns();

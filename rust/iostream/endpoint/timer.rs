@@ -8,7 +8,6 @@
 use kernel::{
     prelude::*,
     sync::{atomic::Relaxed, Arc},
-    time::{hrtimer::HrTimerExpires, Instant, Monotonic},
 };
 
 use super::{
@@ -19,6 +18,7 @@ use super::{
 use crate::{
     ends::producer::Producer,
     memory::account::{Account, Resource, Share},
+    sync::wait::now_ns,
 };
 
 /// The most entries a second.
@@ -37,11 +37,6 @@ const CHUNK_BYTES: u64 = 64 << 10;
 pub(super) const NANOS_PER_SECOND: u64 = 1_000_000_000;
 /// Entries that were due longer ago than this are not produced.
 const MOST_LATE_NS: u64 = NANOS_PER_SECOND / 10;
-
-/// Nanoseconds since boot.
-pub(super) fn now_ns() -> u64 {
-    Instant::<Monotonic>::now().as_nanos() as u64
-}
 
 /// Refuses rates that no session can have.
 ///

@@ -4,7 +4,7 @@
 
 use kernel::prelude::*;
 
-use crate::{bindings, node::session::OpenMode, queue::Queue};
+use crate::{bindings, node::session::OpenMode, queue::Queue, sync::wait::Deadline};
 
 /// Waits until `is_ready` returns true or the driver is gone. `is_ready` depends on what the
 /// kernel's end of `queue` publishes.
@@ -34,7 +34,7 @@ pub(crate) fn wait_until(
             Err(EAGAIN)
         };
     }
-    let woken = queue.notify.user.wait(true, None, || {
+    let woken = queue.notify.user.wait(true, Deadline::NEVER, || {
         // A wake-up takes the arming. So before the task goes back to sleep it arms again, and then
         // looks again.
         ready() || {

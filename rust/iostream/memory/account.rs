@@ -16,7 +16,10 @@ use kernel::{
     },
 };
 
-use crate::{bindings, sync::wait::WaitQueue};
+use crate::{
+    bindings,
+    sync::wait::{Deadline, WaitQueue},
+};
 
 /// For how long a request that exceeds a limit waits for what ended sessions give back. A grace
 /// period is over sooner; what a driver keeps for longer is not waited for.
@@ -68,7 +71,8 @@ impl User {
     /// opens the next one would else find the limit exceeded, until a grace period is over.
     fn add_later(&self, resource: Resource, amount: u64, limit: u64) -> bool {
         let mut added = false;
-        let _ = self.given_back.wait(false, Some(RETURN_NS), || {
+        let deadline = Deadline::after(Some(RETURN_NS));
+        let _ = self.given_back.wait(false, deadline, || {
             // ORDERING: looked at first: what the last one gave back is found (litmus: sleep).
             let is_last = self.returning.load(Acquire) == 0;
             added = self.add(resource, amount, limit);

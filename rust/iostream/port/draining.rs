@@ -11,7 +11,7 @@ use crate::{
     channel::Channel,
     pool::{spec::Mode, state::Stop, Pool},
     queue::{config::Direction, Queue},
-    sync::gate::Patience,
+    sync::{gate::Patience, wait::Deadline},
 };
 
 impl Port {
@@ -35,7 +35,8 @@ impl Port {
         race_point!("drain-notified");
         let is_over = || queue.is_gone() || !matches!(queue.input_bytes(), Ok(1..));
         // A wake-up consumes the arming, so each look arms first.
-        queue.notify.user.wait(interruptible, timeout_ns, || {
+        let deadline = Deadline::after(timeout_ns);
+        queue.notify.user.wait(interruptible, deadline, || {
             queue.notify.arm();
             is_over()
         })?;

@@ -34,6 +34,7 @@ use crate::{
         atomic::{smp_mb, Full},
         gate::{Pass, Patience},
         race::race_point,
+        wait::Deadline,
     },
 };
 
@@ -303,7 +304,8 @@ impl Port {
             return Err(ENODEV);
         };
         // A wake-up consumes the arming, so each check arms first.
-        queue.notify.user.wait(interruptible, timeout_ns, || {
+        let deadline = Deadline::after(timeout_ns);
+        queue.notify.user.wait(interruptible, deadline, || {
             queue.notify.arm();
             queue.is_gone() || pool.is_closing() || queue.is_drained()
         })?;

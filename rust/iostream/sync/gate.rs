@@ -20,7 +20,10 @@ use kernel::{
     },
 };
 
-use super::{validator::Validator, wait::WaitQueue};
+use super::{
+    validator::Validator,
+    wait::{Deadline, WaitQueue},
+};
 
 const OPEN: u32 = 0;
 const TAKEN: u32 = 1;
@@ -141,7 +144,7 @@ impl Latch {
         }
         let interruptible = patience == Patience::UntilSignal;
         self.wait
-            .wait(interruptible, None, || self.try_take())
+            .wait(interruptible, Deadline::NEVER, || self.try_take())
             .map_err(|error| {
                 self.validator.releases();
                 // Nothing was done: a process's call may be restarted after the handler. Modules are
@@ -156,7 +159,7 @@ impl Latch {
 
     fn take_surely(&self) {
         self.validator.takes();
-        self.wait.wait_idle(u64::MAX, || self.try_take());
+        self.wait.wait_idle(Deadline::NEVER, || self.try_take());
     }
 
     #[inline(never)]

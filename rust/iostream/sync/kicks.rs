@@ -83,8 +83,7 @@ impl Kicks {
         if self.cancelled.load(Relaxed) != 0 {
             return Err(Error::Interrupted);
         }
-        let left_ns = deadline.left_ns();
-        if left_ns == Some(0) {
+        if deadline.is_over() {
             // The caller has looked since. A sleep takes a moment at least, in which someone may kick
             // for no reason again, and again.
             return Err(if should_stop() {
@@ -93,7 +92,7 @@ impl Kicks {
                 Error::TimedOut
             });
         }
-        match self.wait.wait(interruptible, left_ns, kicked) {
+        match self.wait.wait(interruptible, deadline, kicked) {
             Ok(()) => Ok(()),
             Err(error) if error == ETIMEDOUT => Err(Error::TimedOut),
             Err(_) => Err(Error::Interrupted),

@@ -9,11 +9,11 @@ use kernel::{
     error::to_result,
     prelude::*,
     sync::{Arc, LockClassKey},
-    time::{Delta, Instant, Monotonic},
+    time::{ClockSource, Monotonic},
     types::Opaque,
 };
 
-use super::thread::should_stop;
+use super::{race::race_point, thread::should_stop};
 use crate::bindings;
 
 /// A wait queue that may be woken in any context.
@@ -69,8 +69,8 @@ impl WaitQueue {
         unsafe { c::__wake_up(self.as_ptr(), c::TASK_NORMAL, 0, ptr::null_mut()) };
     }
 
-    /// Sleeps until `ready` returns true, for at most `timeout_ns` nanoseconds, however often it is
-    /// woken meanwhile.
+    /// Sleeps until `ready` returns true, or until the deadline, however often it is woken meanwhile.
+    /// Looks at least once.
     ///
     /// # Errors
     ///
@@ -79,20 +79,23 @@ impl WaitQueue {
     pub(crate) fn wait(
         &self,
         interruptible: bool,
-        timeout_ns: Option<u64>,
+        deadline: Deadline,
         mut ready: impl FnMut() -> bool,
     ) -> Result {
         let mut is_ready = false;
         // Whoever stops a kernel thread waits for its end, so the thread must not sleep on.
         let mut woken = || {
             is_ready = ready();
+            if !is_ready {
+                race_point!("looked");
+            }
             is_ready || should_stop()
         };
         let function = trampoline(&woken);
         let arg = ptr::from_mut(&mut woken).cast();
         // SAFETY: `function` is `call` for the type of `woken`, which outlives the sleep and is used
         // by nothing else.
-        unsafe { self.sleep(interruptible, timeout_ns, function, arg) }?;
+        unsafe { self.sleep(interruptible, deadline, function, arg) }?;
         if is_ready {
             Ok(())
         } else {
@@ -114,18 +117,17 @@ impl WaitQueue {
     unsafe fn sleep(
         &self,
         interruptible: bool,
-        timeout_ns: Option<u64>,
+        Deadline(end_ns): Deadline,
         function: Option<unsafe extern "C" fn(*mut c_void) -> bool>,
         arg: *mut c_void,
     ) -> Result {
-        let timeout_ns = timeout_ns.unwrap_or(u64::MAX);
         // SAFETY: `head` is initialised by the type's invariant. `function` may be called with `arg`
         // by this function's contract.
         let woken = unsafe {
             if interruptible {
-                bindings::iostream_wait_interruptible(self.as_ptr(), function, arg, timeout_ns)
+                bindings::iostream_wait_interruptible(self.as_ptr(), function, arg, end_ns)
             } else {
-                bindings::iostream_wait_killable(self.as_ptr(), function, arg, timeout_ns)
+                bindings::iostream_wait_killable(self.as_ptr(), function, arg, end_ns)
             }
         };
         match to_result(woken) {
@@ -135,14 +137,14 @@ impl WaitQueue {
         }
     }
 
-    /// Sleeps until `ready` returns true, for at most `timeout_ns` nanoseconds. For kernel threads:
-    /// the sleep does not count as load, and signals do not end it.
-    pub(crate) fn wait_idle(&self, timeout_ns: u64, mut ready: impl FnMut() -> bool) {
+    /// Sleeps until `ready` returns true, or until the deadline. For kernel threads: the sleep does
+    /// not count as load, and signals do not end it.
+    pub(crate) fn wait_idle(&self, Deadline(end_ns): Deadline, mut ready: impl FnMut() -> bool) {
         let function = trampoline(&ready);
         let arg = ptr::from_mut(&mut ready).cast();
         // SAFETY: `head` is initialised by the type's invariant. `function` is `call` for the type
         // of `ready`, which outlives the sleep and is used by nothing else.
-        unsafe { bindings::iostream_wait_idle(self.as_ptr(), function, arg, timeout_ns) };
+        unsafe { bindings::iostream_wait_idle(self.as_ptr(), function, arg, end_ns) };
     }
 }
 
@@ -161,24 +163,35 @@ fn trampoline<F: FnMut() -> bool>(_: &F) -> Option<unsafe extern "C" fn(*mut c_v
     Some(call::<F>)
 }
 
-/// The time at which a wait ends, however often it looks in between.
+/// The time at which a wait ends, however often it looks in between, in nanoseconds since boot; what
+/// the kernel's times cannot reach is never.
+///
+/// A wait takes this and not the time that is left: whoever works that out may be held up before the
+/// sleep begins.
 #[derive(Clone, Copy)]
-pub(crate) struct Deadline(Option<Instant<Monotonic>>);
+pub(crate) struct Deadline(u64);
 
 impl Deadline {
+    pub(crate) const NEVER: Self = Self(u64::MAX);
+
     /// `timeout_ns` nanoseconds from now; never without.
     pub(crate) fn after(timeout_ns: Option<u64>) -> Self {
-        let until = |ns| {
-            Instant::now()
-                + Delta::from_nanos(i64::try_from(ns).unwrap_or(i64::MAX).min(i64::MAX / 2))
-        };
-        Self(timeout_ns.map(until))
+        timeout_ns.map_or(Self::NEVER, |ns| Self(now_ns().saturating_add(ns)))
     }
 
-    /// Nanoseconds that are left; `None` if there is no end.
-    pub(crate) fn left_ns(self) -> Option<u64> {
-        let end = self.0?;
-        let left = (end - Instant::now()).as_nanos();
-        Some(u64::try_from(left).unwrap_or(0))
+    /// At this time, in nanoseconds since boot.
+    pub(crate) fn at(ns: u64) -> Self {
+        Self(ns)
     }
+
+    /// Whether it is past.
+    pub(crate) fn is_over(self) -> bool {
+        now_ns() >= self.0
+    }
+}
+
+/// Nanoseconds since boot, without the time in which the machine slept.
+pub(crate) fn now_ns() -> u64 {
+    // Since boot, so never below zero.
+    Monotonic::ktime_get() as u64
 }

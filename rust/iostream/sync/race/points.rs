@@ -52,6 +52,7 @@ pub const POINTS: &[&str] = &[
     "lane-found",
     "lane-retired",
     "look-for-sleeper",
+    "looked",
     "map-claimed",
     "marked-ready",
     "mode-agreed",

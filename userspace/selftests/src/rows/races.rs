@@ -74,6 +74,7 @@ points! {
     "lane-found"
     "lane-retired"
     "look-for-sleeper"
+    "looked"
     "map-claimed"
     "marked-ready"
     "mode-agreed"

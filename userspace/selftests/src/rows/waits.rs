@@ -39,6 +39,10 @@ pub const CLAUSES: &[Clause] = &[
     Clause::slow("F-02/multishot", SECONDS, || run(Slice::Multishot)),
     Clause::slow("F-04/frozen-waits-go-on", SECONDS, || run(Slice::Frozen)),
     Clause::slow("F-04/stopped-waits-go-on", SECONDS, || run(Slice::Stopped)),
+    Clause::slow("F-04/time-passes-while-awake", SECONDS, || {
+        crate::support::race::skip_without_points();
+        run(Slice::Awake)
+    }),
     Clause::slow("Q-12/deadline", SECONDS, || run(Slice::Deadline)),
     Clause::slow("Q-13/table-of-waits", SECONDS, || run(Slice::Kernel)),
     Clause::slow("Q-19/reset-wakes-all", SECONDS, || run(Slice::Reset)),

@@ -5,8 +5,6 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::time::{clock_gettime, ClockId};
-
 use crate::clause::limit;
 
 /// After this long a condition counts as never met: before the clause's own limit, so that the
@@ -18,14 +16,6 @@ pub fn deadline() -> Duration {
 /// The limit, in milliseconds, of a driver's wait that a test ends: the clause's own limit comes
 /// first.
 pub const HOUR_MS: u64 = 3_600_000;
-
-/// The kernel's time at its last tick, by which the time-outs of a driver's waits are counted.
-///
-/// Ticks that come late come all at once, so that by any other clock such a time-out may be early.
-pub fn tick_time() -> Duration {
-    let time = clock_gettime(ClockId::MonotonicCoarse);
-    Duration::try_from(time).expect("a time after the start of the machine")
-}
 
 /// Waits for a condition that another thread or the kernel brings about.
 #[track_caller]

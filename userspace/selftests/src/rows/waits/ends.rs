@@ -16,6 +16,8 @@ use super::outcome::{Expected, Outcome};
 use super::situation::{End, Node, Situation, Want};
 use super::waiter::Waiter;
 use crate::support::interrupter::interrupter;
+use crate::support::race::RacePoint;
+use crate::support::waiting::wait_until;
 
 /// A wait has outlived its deadline once there were so many kicks, and so much time has passed: a
 /// machine that stands still for seconds lets time pass but does not kick.
@@ -125,6 +127,7 @@ pub fn cause(ground: &Ground, waiter: &Waiter) {
             comes(ground);
         }
         End::Deadline => keep_busy(ground, waiter),
+        End::DeadlineAwake => hold_awake(ground, waiter),
         End::Frozen | End::Stopped => {
             match end {
                 End::Frozen => interrupter().freeze(),
@@ -176,6 +179,25 @@ fn keep_busy(ground: &Ground, waiter: &Waiter) {
         std::thread::yield_now();
     }
     panic!("the deadline is over, and the wait goes on as long as others are busy");
+}
+
+/// Wakes the wait for nothing, and holds it while it looks, until its time-out is over.
+fn hold_awake(ground: &Ground, waiter: &Waiter) {
+    let start = Instant::now();
+    let point = RacePoint::set("looked");
+    if ground.situation.want == Want::Drained {
+        // One of two: whoever drains finds the other. A session that closes hears nothing else.
+        let stream = ground.situation.node.is_stream();
+        let take = if stream { "consume 1" } else { "drain 1" };
+        ground.driver().command(take);
+    }
+    wait_until("it looks", || {
+        kick(ground, waiter.means());
+        point.is_held()
+    });
+    wait_until("its time-out is over", || {
+        start.elapsed() > ground.timeout()
+    });
 }
 
 /// Lets whatever waits look once more, and find nothing.
@@ -241,7 +263,7 @@ pub fn expected(means: &Means, situation: Situation) -> Expected {
         End::Removal if means.is_call() => (PollFlags::HUP, Outcome::Failed(Errno::NODEV)),
         End::Removal => (PollFlags::HUP, Outcome::Done),
         End::Signal => failed(Errno::INTR),
-        End::Deadline => (PollFlags::empty(), Outcome::TimedOut),
+        End::Deadline | End::DeadlineAwake => (PollFlags::empty(), Outcome::TimedOut),
         _ => done,
     };
     Expected { events, other }

@@ -23,6 +23,9 @@ const OCCUPIED: u64 = 32;
 
 /// The time-out of a wait that nothing else ends.
 const DEADLINE: Duration = Duration::from_millis(300);
+/// The same while the sleeper is held awake: shorter than a point holds anyone, and so long that no
+/// machine that works is as late.
+const AWAKE_DEADLINE: Duration = Duration::from_secs(4);
 
 /// A queue's end, or a stream, that the process has mapped.
 pub enum Mapped {
@@ -47,6 +50,15 @@ pub fn bound() -> Duration {
     limit(5)
 }
 
+/// The time-out of a wait that ends by it.
+fn own_timeout(end: End) -> Option<Duration> {
+    match end {
+        End::Deadline => Some(DEADLINE),
+        End::DeadlineAwake => Some(AWAKE_DEADLINE),
+        _ => None,
+    }
+}
+
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A cell that failed in another thread is still cleaned up.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -56,9 +68,8 @@ impl Ground {
     /// Opens the node. `/dev/iostream` has no queues yet.
     pub fn open(situation: Situation) -> Self {
         // A close waits until it is done, or for a time that the test sees.
-        let drain_ms = match (situation.want, situation.end) {
-            (Want::Drained, End::Deadline) => DEADLINE.as_millis() as u64,
-            (Want::Drained, _) => HOUR_MS,
+        let drain_ms = match situation.want {
+            Want::Drained => own_timeout(situation.end).map_or(HOUR_MS, |it| it.as_millis() as u64),
             _ => 0,
         };
         let queues =
@@ -263,10 +274,7 @@ impl Ground {
 
     /// The time-out that a wait gives itself.
     pub fn timeout(&self) -> Duration {
-        match self.situation.end {
-            End::Deadline => DEADLINE,
-            _ => bound(),
-        }
+        own_timeout(self.situation.end).unwrap_or_else(bound)
     }
 
     /// The same in milliseconds.

@@ -266,6 +266,10 @@ impl Means {
                 let endless = self.style == Style::Call || self.name == "fsync";
                 !(endless || self.is_callback() || self.early)
             }
+            // Those that sleep on a wait queue of the module's.
+            End::DeadlineAwake => {
+                kernel_wait || close || self.style == Style::Run || self.name == "drain"
+            }
             // What becomes of a driver's own call is up to the driver.
             End::Frozen | End::Stopped => {
                 !(close || kernel_wait || self.is_callback() || self.early)

@@ -99,6 +99,8 @@ pub enum End {
     Restart,
     /// The wait's own time-out, although the other direction is busy.
     Deadline,
+    /// The same, which passes while the sleeper looks: a race point holds it.
+    DeadlineAwake,
     /// The control group is frozen and thawed; then what is waited for comes.
     Frozen,
     /// The process is stopped and continued by signals; then what is waited for comes.
@@ -133,7 +135,7 @@ const WANTS: [Want; 12] = [
     Want::ClientAdded,
 ];
 
-const ENDS: [End; 21] = [
+const ENDS: [End; 22] = [
     End::SetUp,
     End::Comes,
     End::ComesMapped,
@@ -153,6 +155,7 @@ const ENDS: [End; 21] = [
     End::Signal,
     End::Restart,
     End::Deadline,
+    End::DeadlineAwake,
     End::Frozen,
     End::Stopped,
 ];
@@ -173,6 +176,7 @@ pub enum Slice {
     TwoQueues,
     Multishot,
     Deadline,
+    Awake,
     Kernel,
     Reset,
     Join,
@@ -288,7 +292,7 @@ impl End {
             End::Removal => !node.is_built_in(),
             End::Signal => true,
             End::Restart => moves,
-            End::Deadline => true,
+            End::Deadline | End::DeadlineAwake => true,
             End::Frozen | End::Stopped => !(stream && want == Want::DriverRoom),
         };
         can && (stream || !matches!(self, End::Stop | End::SysfsStop | End::Drain))
@@ -319,6 +323,7 @@ impl Situation {
         let stream = self.node.is_stream();
         match self.end {
             End::Deadline => Slice::Deadline,
+            End::DeadlineAwake => Slice::Awake,
             End::Reset | End::OtherReset => Slice::Reset,
             End::Stop | End::SysfsStop | End::Drain => Slice::Stop,
             End::Removal => Slice::Removal,

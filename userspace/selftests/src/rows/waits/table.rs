@@ -142,6 +142,7 @@ fn wait(
         waiter.go();
         waiter.wait_asleep();
         ends::cause(ground, waiter);
+        let caused = Instant::now();
         let mut outcome = waiter.outcome();
         if situation.end.interrupts()
             && means.is_called_again()
@@ -151,8 +152,12 @@ fn wait(
             outcome = waiter.outcome();
         }
         // Most calls look once more when their time-out is over, which is no wake-up. A deadline has
-        // been held against the kicks that it had to end in spite of.
-        let late = situation.end != End::Deadline && start.elapsed() >= bound();
+        // been held against the kicks that it had to end in spite of, or against its own length.
+        let late = match situation.end {
+            End::Deadline => false,
+            End::DeadlineAwake => caused.elapsed() >= ground.timeout() / 2,
+            _ => start.elapsed() >= bound(),
+        };
         match outcome {
             Ok(_) if late => return Err(Fault::Late(round)),
             Ok(outcome) if expected.is_met_by(outcome) => {}
