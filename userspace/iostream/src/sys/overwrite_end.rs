@@ -36,7 +36,14 @@ impl OverwriteEnd {
 
     #[inline]
     pub(crate) fn read(&mut self, buffer: &mut [u8]) -> Result<Read, Error> {
-        Ok(self.ring.read(buffer)?)
+        loop {
+            match self.ring.read(buffer) {
+                // The producer has overtaken the ring's reader, which must not go on for ever in the
+                // kernel. Here it may: whoever has waited finds an entry.
+                Err(iostream_ring::Error::Empty) if self.ring.available()? != 0 => {}
+                read => return Ok(read?),
+            }
+        }
     }
 
     /// Asks to be woken when the queue is ready. Returns whether it is ready already.
