@@ -73,7 +73,8 @@ impl User {
         let mut added = false;
         let deadline = Deadline::after(Some(RETURN_NS));
         let _ = self.given_back.wait(false, deadline, || {
-            // ORDERING: looked at first: what the last one gave back is found (litmus: sleep).
+            // ORDERING: pairs with the release in `end_return`: whoever finds no queue on its way finds
+            // what the last one gave back (litmus: publish).
             let is_last = self.returning.load(Acquire) == 0;
             added = self.add(resource, amount, limit);
             added || is_last
@@ -207,7 +208,7 @@ impl Account {
     /// The queue has given everything back.
     pub(crate) fn end_return(&self) {
         if let Some(holder) = &self.0 {
-            // ORDERING: what was given back is found by whoever finds no queue left (litmus: sleep).
+            // ORDERING: pairs with the acquire load in `add_later` (litmus: publish).
             holder.user.returning.fetch_sub(1, Release);
             holder.user.given_back.wake_all();
         }

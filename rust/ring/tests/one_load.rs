@@ -6,71 +6,24 @@
 
 mod common;
 
+use common::hooked::Hooked;
 use common::{geometry, pair, Mem};
-use iostream_ring::sync::Word;
 use iostream_ring::{Consumer, Header, Memory};
 
 const SIZE: u64 = 64;
 
 /// The memory of a ring in which a header changes as soon as it is loaded.
-struct Restless {
-    mem: Mem,
-    then: u64,
-}
-
-// SAFETY: `mem` does all accesses.
-unsafe impl Memory for Restless {
-    fn producer_pos(&self) -> &Word {
-        self.mem.producer_pos()
-    }
-
-    fn oldest_pos(&self) -> &Word {
-        self.mem.oldest_pos()
-    }
-
-    fn producer_wake_pos(&self) -> &Word {
-        self.mem.producer_wake_pos()
-    }
-
-    fn consumer_pos(&self) -> &Word {
-        self.mem.consumer_pos()
-    }
-
-    fn consumer_wake_pos(&self) -> &Word {
-        self.mem.consumer_wake_pos()
-    }
-
-    unsafe fn load_word(&self, offset: usize) -> u64 {
-        // SAFETY: The caller upholds the contract of this method.
-        let word = unsafe { self.mem.load_word(offset) };
-        self.mem.data(offset).store_relaxed(self.then);
-        word
-    }
-
-    unsafe fn store_word(&self, offset: usize, value: u64) {
-        // SAFETY: The caller upholds the contract of this method.
-        unsafe { self.mem.store_word(offset, value) };
-    }
-
-    unsafe fn read(&self, offset: usize, dst: *mut u8, len: usize) {
-        // SAFETY: The caller upholds the contract of this method.
-        unsafe { self.mem.read(offset, dst, len) };
-    }
-
-    unsafe fn write(&self, offset: usize, src: *const u8, len: usize) {
-        // SAFETY: The caller upholds the contract of this method.
-        unsafe { self.mem.write(offset, src, len) };
-    }
-}
+type Restless = Hooked<Box<dyn Fn(&Mem, usize)>>;
 
 /// Runs `take` on a ring with two entries of eight bytes, whose headers change to any other length
 /// once loaded. It must take both entries as they were.
 fn both_arrive(mut take: impl FnMut(&mut Consumer<Restless>) -> [u8; 8]) {
     for len in [0, 1, 9, 24, 40, 48, 56, 57, 64, 1 << 31, u32::MAX] {
         let (mem, mut producer, _) = pair(SIZE);
+        let other = Header::of(len).to_word();
         let restless = Restless {
             mem,
-            then: Header::of(len).to_word(),
+            then: Box::new(move |mem, offset| mem.data(offset).store_relaxed(other)),
         };
         producer.push(&[5; 8]).unwrap();
         producer.push(&[6; 8]).unwrap();

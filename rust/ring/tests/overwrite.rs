@@ -9,9 +9,9 @@ mod common;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 
+use common::hooked::Hooked;
 use common::{geometry, Mem, Random, Which};
-use iostream_ring::sync::Word;
-use iostream_ring::{occupied_bytes, Error, Memory, OverwriteReader, Producer};
+use iostream_ring::{occupied_bytes, Error, OverwriteReader, Producer};
 
 fn pair(size: u64) -> (Mem, Producer<Mem>, OverwriteReader<Mem>) {
     let mem = Mem::new(size);
@@ -22,81 +22,28 @@ fn pair(size: u64) -> (Mem, Producer<Mem>, OverwriteReader<Mem>) {
     (mem, producer, reader)
 }
 
-/// The memory of a ring whose producer overwrites everything each time when a header was loaded, so
-/// many times.
-struct Overtaken {
-    mem: Mem,
-    producer: RefCell<Producer<Mem>>,
-    times: Cell<u32>,
-}
-
-// SAFETY: `mem` does all accesses.
-unsafe impl Memory for Overtaken {
-    fn producer_pos(&self) -> &Word {
-        self.mem.producer_pos()
-    }
-
-    fn oldest_pos(&self) -> &Word {
-        self.mem.oldest_pos()
-    }
-
-    fn producer_wake_pos(&self) -> &Word {
-        self.mem.producer_wake_pos()
-    }
-
-    fn consumer_pos(&self) -> &Word {
-        self.mem.consumer_pos()
-    }
-
-    fn consumer_wake_pos(&self) -> &Word {
-        self.mem.consumer_wake_pos()
-    }
-
-    unsafe fn load_word(&self, offset: usize) -> u64 {
-        // SAFETY: The caller upholds the contract of this method.
-        let word = unsafe { self.mem.load_word(offset) };
-        if self.times.get() > 0 {
-            self.times.set(self.times.get() - 1);
-            put(&mut self.producer.borrow_mut(), &[7; 56]);
-        }
-        word
-    }
-
-    unsafe fn store_word(&self, offset: usize, value: u64) {
-        // SAFETY: The caller upholds the contract of this method.
-        unsafe { self.mem.store_word(offset, value) };
-    }
-
-    unsafe fn read(&self, offset: usize, dst: *mut u8, len: usize) {
-        // SAFETY: The caller upholds the contract of this method.
-        unsafe { self.mem.read(offset, dst, len) };
-    }
-
-    unsafe fn write(&self, offset: usize, src: *const u8, len: usize) {
-        // SAFETY: The caller upholds the contract of this method.
-        unsafe { self.mem.write(offset, src, len) };
-    }
-}
-
-/// A reader gives up after a while, and loses no gap by that.
+/// A reader whose producer overwrites everything whenever a header was loaded gives up after a
+/// while, and loses no gap by that.
 #[test]
 fn overtaken_reader_returns() {
     for times in [1, 10, 1000, u32::MAX] {
         let (mem, mut producer, _) = pair(64);
         put(&mut producer, &[7; 56]);
-        let mem = Overtaken {
-            mem,
-            producer: RefCell::new(producer),
-            times: Cell::new(times),
+        let (producer, left) = (RefCell::new(producer), Cell::new(times));
+        let then = |_: &Mem, _| {
+            if left.get() > 0 {
+                left.set(left.get() - 1);
+                put(&mut producer.borrow_mut(), &[7; 56]);
+            }
         };
         // SAFETY: The only reader: `pair`'s is gone.
-        let mut reader = unsafe { OverwriteReader::new(mem, geometry(64)) };
+        let mut reader = unsafe { OverwriteReader::new(Hooked { mem, then }, geometry(64)) };
         let mut buffer = [0; 64];
         let mut found = reader.read(&mut buffer);
         if times > 100 {
             assert_eq!(found, Err(Error::Empty), "{times}");
             assert_eq!(reader.arm(), Ok(true), "nobody may sleep");
-            let before = u64::from(times - reader.memory().times.take());
+            let before = u64::from(times - left.take());
             found = reader.read(&mut buffer);
             assert_eq!(found.unwrap().gap.bytes, before * 64);
         } else {

@@ -4,6 +4,7 @@
 
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
+pub mod hooked;
 pub mod model;
 
 use std::sync::Arc;
