@@ -59,12 +59,16 @@ impl User {
     /// Adds `amount` to what the user has of a resource, unless it would be more than `limit`.
     fn add(&self, resource: Resource, amount: u64, limit: u64) -> bool {
         let has = &self.has[resource as usize];
-        let sum = has.fetch_add(amount, Relaxed).checked_add(amount);
-        let fits = sum.is_some_and(|sum| sum <= limit);
-        if !fits {
-            has.fetch_sub(amount, Relaxed);
+        let mut old = has.load(Relaxed);
+        loop {
+            // Never more than fits, not even for a moment: another request would be refused for it.
+            let sum = old.checked_add(amount).filter(|&sum| sum <= limit);
+            let Some(sum) = sum else { return false };
+            match has.cmpxchg(old, sum, Relaxed) {
+                Ok(_) => return true,
+                Err(now) => old = now,
+            }
         }
-        fits
     }
 
     /// The same, once ended sessions have given back what they had. Whoever closes a session and
