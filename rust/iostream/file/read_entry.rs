@@ -21,6 +21,7 @@ use crate::{
     node::part::Part,
     queue::Queue,
     ring::{self, uapi, Mapped},
+    sync::race::race_point,
 };
 
 /// Flags for a copy whose length the process chooses: its cgroup is charged, and a failure is not
@@ -208,13 +209,21 @@ impl<'a> Reader<'a> {
     ///
     /// `ENODATA`; `EBADMSG`.
     fn look(&mut self, consumer: &mut ring::Consumer<Mapped>) -> Result<ring::Entry> {
-        loop {
+        for _ in 0..self.most_empty() {
             let entry = consumer.peek().map_err(Error::from)?;
             if !self.passes(&entry) || self.tells(&entry) {
                 return Ok(entry);
             }
             self.release(consumer);
+            race_point!("passed-over");
         }
+        Err(ENODATA)
+    }
+
+    /// After how many empty entries a look finds nothing: a lap. The driver may send them faster than
+    /// they are passed over; the caller then looks once more, where a signal can end it.
+    fn most_empty(&self) -> u64 {
+        self.queue.geometry().data_bytes() / ring::occupied_bytes(0)
     }
 
     /// Whether the entry is passed over.
@@ -251,10 +260,7 @@ impl<'a> Reader<'a> {
         }
         let region = self.queue.region();
         let mut bytes = KVVec::new();
-        // A lap of empty entries. The driver may be faster than this; the caller then looks once
-        // more, where a signal can end it.
-        let looks = self.queue.geometry().data_bytes() / ring::occupied_bytes(0);
-        for _ in 0..looks {
+        for _ in 0..self.most_empty() {
             // SAFETY: By the contract of `new` this is the only consumer. The region outlives the
             // call.
             let mut reader =

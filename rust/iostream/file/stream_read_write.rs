@@ -24,7 +24,7 @@ use crate::{
     pool::{descriptor::Descriptor, spec::Mode, Pool},
     queue::{config::Direction, Queue},
     ring::uapi,
-    sync::gate::Patience,
+    sync::{gate::Patience, race::race_point},
 };
 
 /// The size of the pieces in which data are copied through private memory, in bytes.
@@ -303,14 +303,18 @@ fn next(
 ///
 /// `ENODATA`; `EBADMSG`.
 fn look(ends: &mut ClientEnds<'_>, pool: &Pool, tells: bool) -> Result<(Descriptor, u64)> {
-    loop {
+    // After all buffers once the caller looks again, where a signal can end it: the driver may send
+    // empty ones as fast as they come back.
+    for _ in 0..pool.count() {
         let (descriptor, pos) = ends.peek()?;
         if descriptor.is_to_read(tells) {
             return Ok((descriptor, pos));
         }
         // An empty buffer is not the end of the file.
         put_away(ends, pool, descriptor.buffer)?;
+        race_point!("passed-over");
     }
+    Err(ENODATA)
 }
 
 /// Takes the next descriptor out of the queue. Its buffer goes back to the driver, or is for

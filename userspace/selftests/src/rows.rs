@@ -66,6 +66,7 @@ rows! {
         reopen,
         uring,
         splicing,
+        storms,
     }
     watermark {
         output,

@@ -66,6 +66,7 @@ pub const POINTS: &[&str] = &[
     "open-published",
     "output-timer-fires",
     "output-timer-start",
+    "passed-over",
     "poll-registered",
     "read-claimed",
     "reset-claimed",

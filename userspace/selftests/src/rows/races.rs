@@ -88,6 +88,7 @@ points! {
     "open-published"
     "output-timer-fires"
     "output-timer-start"
+    "passed-over"
     "poll-registered"
     "read-claimed"
     "reset-claimed"

@@ -35,6 +35,11 @@ impl RacePoint {
         Self(name)
     }
 
+    /// Releases the thread that is held. The next one to arrive is held in its place.
+    pub fn hold_next(&self) {
+        write(CONTROL, format!("set {}", self.0)).expect(self.0);
+    }
+
     /// Whether a thread is held.
     pub fn is_held(&self) -> bool {
         self.shows("=1")

@@ -152,6 +152,8 @@ fn empty(ground: &Ground) {
     ground.call("reset the input", &RESET, |g| reset(g, INPUT));
     // The words of a client can be mapped once in a session.
     if ground.kind == Kind::Queues {
+        command(ground, &PRODUCE, "enqueue 0");
+        ground.call("pass over", &READ, |g| or_again(read(g)));
         // What waits when the session ends.
         ground.call("write", &WRITE, |g| or_again(write(g)));
         ground.call("map", &MAP, map_queues);
