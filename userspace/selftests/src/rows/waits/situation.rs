@@ -303,6 +303,11 @@ impl End {
         matches!(self, End::Frozen | End::Stopped)
     }
 
+    /// Whether the wait ends by its own time-out.
+    pub fn is_deadline(self) -> bool {
+        matches!(self, End::Deadline | End::DeadlineAwake)
+    }
+
     /// Whether the end can happen again and again.
     pub fn repeats(self) -> bool {
         matches!(

@@ -104,19 +104,30 @@ impl Waiter {
     ///
     /// If it does not sleep.
     pub fn wait_asleep(&self) {
+        if let Some(outcome) = self.ends_unseen() {
+            panic!("it does not sleep: {outcome:?}");
+        }
+    }
+
+    /// Waits until the thread sleeps in its system call, or has ended its wait unseen. Returns how.
+    ///
+    /// # Panics
+    ///
+    /// If it does neither.
+    pub fn ends_unseen(&self) -> Option<Outcome> {
         if self.means.calls.is_empty() {
             // The kernel remembers the wait; no thread sleeps.
-            return;
+            return None;
         }
         let start = Instant::now();
         loop {
             let doing = std::fs::read_to_string(self.task.join("syscall")).unwrap_or_default();
             let number = doing.split(' ').next().and_then(|word| word.parse().ok());
             if number.is_some_and(|number: libc::c_long| self.means.calls.contains(&number)) {
-                return;
+                return None;
             }
             match self.ended.try_recv() {
-                Ok(outcome) => panic!("it does not sleep: {outcome:?}"),
+                Ok(outcome) => return Some(outcome),
                 Err(TryRecvError::Disconnected) => panic!("the waiting thread panicked"),
                 Err(TryRecvError::Empty) => {}
             }
